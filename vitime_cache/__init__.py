@@ -1,0 +1,59 @@
+"""An attention store for ViTime models: run once, read every head's attention from labelled zarr arrays.
+
+    import vitime_cache as vc
+    model = vc.load_model()
+    ds = vc.capture(model, signal, horizon=720)
+    ds = vc.open_store("store/vitime-mini.zarr")
+
+Names are imported on first use, so that reading a store does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vitime_cache.building import build as build
+    from vitime_cache.capturing import capture as capture
+    from vitime_cache.checkpoint import CheckpointError as CheckpointError
+    from vitime_cache.checkpoint import load_model as load_model
+    from vitime_cache.config import ViTimeConfig as ViTimeConfig
+    from vitime_cache.rollout import AttentionRollout as AttentionRollout
+    from vitime_cache.rollout import ViTimePrediction as ViTimePrediction
+    from vitime_cache.signals import Harmonic as Harmonic
+    from vitime_cache.signals import Signal as Signal
+    from vitime_cache.signals import catalogue as catalogue
+    from vitime_cache.signals import read_signals as read_signals
+    from vitime_cache.store import open_store as open_store
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "ViTimeConfig": "config",
+    "Harmonic": "signals",
+    "Signal": "signals",
+    "catalogue": "signals",
+    "read_signals": "signals",
+    "CheckpointError": "checkpoint",
+    "load_model": "checkpoint",
+    "capture": "capturing",
+    "build": "building",
+    "open_store": "store",
+    "ViTimePrediction": "rollout",
+    "AttentionRollout": "rollout",
+}
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # No submodule may share a name with one of these functions: importing it would put the module in its place.
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,223 @@
+"""The types: a harmonic, and a signal, which is a series with a name. Both validate themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from vitime_cache.cells import MAX_SAMPLES, SignalError
+
+MAX_MAGNITUDE = 1e30  # float32 holds 3.4e38; this leaves room for a forecast
+MAX_HARMONICS = 1000
+
+
+@dataclass(frozen=True)
+class Harmonic:
+    """amplitude · sin(2π n / period + phase).
+
+    Parameters
+    ----------
+    period
+        In samples, at least 2: a shorter one shows as a longer one once it is sampled.
+    amplitude
+        In units of the signal.
+    phase
+        In radians; π/2 makes it a cosine.
+
+    Raises
+    ------
+    SignalError
+        Naming the field and the value.
+    """
+
+    period: float
+    amplitude: float = 1.0
+    phase: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in ("period", "amplitude", "phase"):
+            object.__setattr__(self, field, _finite(getattr(self, field), f"the {field} of a harmonic"))
+        if self.period < 2:
+            raise SignalError(f"the period of a harmonic must be at least 2 samples, got {self.period}")
+
+    def at(self, n: np.ndarray) -> np.ndarray:
+        """Values at sample numbers n."""
+        return np.asarray(self.amplitude * np.sin(2 * np.pi * n / self.period + self.phase))
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """A series to run a model on.
+
+    Parameters
+    ----------
+    name
+        Up to 200 printable characters, unique in a store.
+    values
+        (T,) history, T ≥ 2, finite. Kept as a read-only float64 copy.
+    horizon
+        Samples to forecast.
+    description
+        What the signal is.
+    harmonics
+        The true harmonics, where they are known.
+    reduced_of
+        Name of the fuller signal that this one is a reduction of, or "".
+    filled
+        How many of the values were missing and are interpolated.
+    future
+        (horizon,) what really came, where it is known. Never shown to a model.
+
+    Raises
+    ------
+    SignalError
+        Naming the signal, the value and the sample (counted from 0).
+    """
+
+    name: str
+    values: np.ndarray
+    horizon: int = 720
+    description: str = ""
+    harmonics: tuple[Harmonic, ...] = ()
+    reduced_of: str = ""
+    filled: int = 0
+    future: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        _check_text(self.name, "the name of a signal", 200)
+        who = f"signal {self.name!r}"
+        if not self.name:
+            raise SignalError("a signal needs a name, got ''")
+        _check_text(self.reduced_of, f"{who}: reduced_of", 200)
+        _check_text(self.description, f"{who}: the description", 2000)
+        if self.reduced_of == self.name:
+            raise SignalError(f"{who} cannot be a reduction of itself; leave reduced_of empty")
+        object.__setattr__(self, "harmonics", tuple(self.harmonics))
+        if len(self.harmonics) > MAX_HARMONICS:
+            raise SignalError(f"{who} has {len(self.harmonics)} harmonics; at most {MAX_HARMONICS} are kept")
+        if strange := [each for each in self.harmonics if not isinstance(each, Harmonic)]:
+            raise SignalError(f"{who}: harmonics must be Harmonic(period, amplitude, phase), got {strange[0]!r:.60}")
+        object.__setattr__(self, "horizon", _whole(self.horizon, f"{who}: horizon", 1, MAX_SAMPLES))
+        object.__setattr__(self, "values", _series(self.values, who))
+        if len(self.values) < 2:
+            raise SignalError(f"{who} has {len(self.values)} sample(s); at least 2 are needed")
+        object.__setattr__(self, "filled", _whole(self.filled, f"{who}: filled", 0, len(self.values)))
+        if self.future is not None:
+            object.__setattr__(self, "future", _series(self.future, f"the future of {who}"))
+            if len(self.future) != self.horizon:
+                raise SignalError(f"{who}: its future has {len(self.future)} samples, its horizon {self.horizon}")
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that reaches a store (the future does not), as 64 hex digits."""
+        harmonics = [(harmonic.period, harmonic.amplitude, harmonic.phase) for harmonic in self.harmonics]
+        facts = [self.name, self.horizon, harmonics, self.reduced_of, self.description, self.filled, len(self.values)]
+        values = self.values
+        if spread := float(np.ptp(values)):
+            # The last bit of sin differs between processors: 8 digits of the spread forgive it and outdo an image row.
+            values = np.round(values, min(8 - math.ceil(math.log10(spread)), 200)) + 0.0  # + 0.0: no negative zeros
+        return hashlib.sha256(json.dumps(facts).encode() + values.astype("<f8").tobytes()).hexdigest()
+
+    def with_horizon(self, horizon: int) -> Signal:
+        """The same history with another horizon, and as much of the future as is known if that is enough."""
+        changed = replace(self, horizon=horizon, future=None)
+        if self.future is None or changed.horizon > self.horizon:
+            return changed
+        return replace(changed, future=self.future[: changed.horizon])
+
+
+def compose(
+    name: str,
+    harmonics: Sequence[Harmonic],
+    *,
+    n: int = 512,
+    horizon: int = 720,
+    noise: float = 0.0,
+    seed: int = 0,
+    description: str = "",
+    reduced_of: str = "",
+) -> Signal:
+    """A sum of harmonics and white noise over samples 0 … n − 1; its future is the same sum continued.
+
+    Parameters
+    ----------
+    n
+        Samples of history.
+    noise
+        Standard deviation of the noise, drawn from `seed`. The history is the same for every horizon.
+
+    Raises
+    ------
+    SignalError
+        Naming the parameter and the value.
+    """
+    n = _whole(n, f"signal {name!r}: n", 2, MAX_SAMPLES)
+    horizon = _whole(horizon, f"signal {name!r}: horizon", 1, MAX_SAMPLES)
+    seed = _whole(seed, f"signal {name!r}: seed", 0, 2**63)
+    if (noise := _finite(noise, f"signal {name!r}: noise")) < 0:
+        raise SignalError(f"signal {name!r}: noise is a standard deviation and cannot be negative, got {noise}")
+    samples = np.arange(n + horizon)
+    series = np.zeros(len(samples))
+    if noise:
+        series += noise * np.random.default_rng(seed).standard_normal(len(samples))
+    for harmonic in harmonics:
+        series += harmonic.at(samples)
+    return hold_out(name, series, horizon, description=description, harmonics=tuple(harmonics), reduced_of=reduced_of)
+
+
+def hold_out(name: str, series: np.ndarray, horizon: int, **fields: Any) -> Signal:
+    """The signal whose future is the last `horizon` samples of `series`, and whose history is what comes before."""
+    return Signal(name, series[:-horizon], horizon=horizon, future=series[-horizon:], **fields)
+
+
+def _check_text(text: str, what: str, longest: int) -> None:
+    if not isinstance(text, str):
+        raise SignalError(f"{what} must be a text, got {text!r:.60}")
+    if len(text) > longest or text != text.strip() or not text.isprintable():
+        raise SignalError(
+            f"{what} must be one line of at most {longest} printable characters, no blanks around it, got {text!r:.60}"
+        )
+
+
+def _whole(value: Any, what: str, low: int, high: int) -> int:
+    try:
+        number = index(value)
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or not low <= number <= high:
+        raise SignalError(f"{what} must be a whole number from {low} to {high}, got {value!r:.60}")
+    return number
+
+
+def _finite(value: Any, what: str) -> float:
+    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not is_number or not -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
+        raise SignalError(f"{what} must be a finite number within ±{MAX_MAGNITUDE:g}, got {value!r:.60}")
+    return float(value)
+
+
+def _series(values: Any, who: str) -> np.ndarray:
+    try:
+        given = np.asarray(values)
+    except ValueError as error:
+        raise SignalError(f"{who} must be a list of numbers: {error}") from error
+    if given.ndim != 1 or given.dtype.kind not in "iuf":
+        raise SignalError(f"{who} must be one row of numbers, got shape {given.shape} of type {given.dtype}")
+    if len(given) > MAX_SAMPLES:
+        raise SignalError(f"{who} has {len(given)} samples; at most {MAX_SAMPLES} are allowed")
+    series = given.astype(np.float64)
+    if (wrong := ~(np.abs(series) <= MAX_MAGNITUDE)).any():
+        sample = int(wrong.argmax())
+        raise SignalError(
+            f"{who}, sample {sample}: {series[sample]} is not a finite number within ±{MAX_MAGNITUDE:g}; "
+            "correct the value, or rescale the series"
+        )
+    series.setflags(write=False)
+    return series
