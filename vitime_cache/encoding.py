@@ -1,0 +1,202 @@
+"""Series to image and back: ViTime draws a series as ink on a value-by-time image (arXiv 2407.07311, section 3.2).
+
+`SeriesEncoding` holds the scaling of one history, so that the forward and the inverse direction cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import correlate1d
+
+from vitime_cache.config import ViTimeConfig
+
+BLUR_SIZE = 31
+BLUR_SIGMA = 5.0  # what OpenCV derives from a 31-pixel kernel: 0.3 * ((31 - 1) / 2 - 1) + 0.8
+
+Floats = NDArray[np.float64]
+Method = Literal["max", "expectation"]
+
+
+class EncodingError(ValueError):
+    """A history, horizon or probability image that cannot be encoded or decoded."""
+
+
+@dataclass(frozen=True)
+class SeriesEncoding:
+    """How one history of T samples and a horizon of H samples lie on the image of a model.
+
+    A batch of equally long histories is encoded at once: every method takes leading dimensions.
+
+    Attributes
+    ----------
+    config
+        The model's shapes; W below is `config.columns`, h is `config.image_height`.
+    n_history, horizon
+        T and H in samples.
+    mean, std
+        Centre and population standard deviation of the resampled history, (..., 1), in units of the series.
+    """
+
+    config: ViTimeConfig
+    n_history: int
+    horizon: int
+    mean: Floats
+    std: Floats
+
+    @classmethod
+    def fit(cls, history: ArrayLike, horizon: int, config: ViTimeConfig) -> Self:
+        """Measure the scaling of `history` (..., T) for a forecast of `horizon` samples.
+
+        Raises
+        ------
+        EncodingError
+            If the history is shorter than two samples or not finite, the horizon is not positive, or the history
+            is so short against the horizon that it would fill less than two image columns.
+        """
+        values = np.asarray(history, dtype=np.float64)
+        if values.ndim == 0 or values.shape[-1] < 2:
+            raise EncodingError(f"a history needs at least two samples, got shape {values.shape}")
+        if not np.isfinite(values).all():
+            raise EncodingError("the history holds NaN or infinite values; fill or remove them first")
+        if horizon < 1:
+            raise EncodingError(f"the horizon must be at least one sample, got {horizon}")
+        n_history = values.shape[-1]
+        columns = _history_columns(n_history, horizon, config)
+        if columns < 2:
+            raise EncodingError(
+                f"{n_history} samples of history before a horizon of {horizon} fill {columns} of {config.columns} "
+                "image columns; give a longer history or a shorter horizon"
+            )
+        drawn = _resample(values, columns)
+        if config.mu_norm is None:
+            mean = drawn.mean(axis=-1, keepdims=True)
+        else:
+            moment = (np.power(drawn, config.mu_norm) * np.sign(drawn)).mean(axis=-1, keepdims=True) + 1e-7
+            mean = np.sqrt(np.abs(moment)) * np.sign(moment)
+        return cls(config, n_history, horizon, mean, drawn.std(axis=-1, keepdims=True) + 1e-7)
+
+    @property
+    def history_columns(self) -> int:
+        """Image columns that show the history; the remaining ones are blank until the model fills them."""
+        return _history_columns(self.n_history, self.horizon, self.config)
+
+    @property
+    def samples_per_patch(self) -> float:
+        """Samples that one patch of lag stands for: 16 in the reference study's 512 + 720."""
+        return self.config.patch_width * (self.n_history + self.horizon) / self.config.columns
+
+    @property
+    def history_patches(self) -> int:
+        """Patch columns of which at least half show history."""
+        return int(self.history_columns / self.config.patch_width + 0.5)
+
+    def rows(self, values: ArrayLike) -> NDArray[np.intp]:
+        """Image row of each value (...,), 0 at the bottom of the value range."""
+        z = (np.asarray(values, dtype=np.float64) - self.mean) / self.std
+        limit = self.config.value_range
+        rows = np.floor((np.clip(z, -limit, limit) + limit) / self.config.row_step).astype(np.intp)
+        return np.clip(rows, 0, self.config.image_height - 1)
+
+    def image(self, history: ArrayLike) -> NDArray[np.float32]:
+        """Draw the history (..., T) as ink, (..., W, h): one-hot rows, Gaussian blur 31 × 31, future columns blank.
+
+        The blur carries the last 15 columns of history ink over the border into the future.
+        """
+        values = np.asarray(history, dtype=np.float64)
+        if values.shape[-1] != self.n_history:
+            raise EncodingError(f"this encoding was fitted to {self.n_history} samples, got {values.shape[-1]}")
+        rows = self.rows(_resample(values, self.history_columns))  # (..., history_columns)
+        ink = np.zeros((*values.shape[:-1], self.config.columns, self.config.image_height), np.float32)
+        # Blurring a one-hot column along the rows is a lookup; only the blur along time is a convolution.
+        ink[..., : self.history_columns, :] = _row_blur(self.config.image_height)[rows]
+        inked = ink[
+            ..., : self.history_columns + BLUR_SIZE, :
+        ]  # the ink reaches no further: leave the blank rest alone
+        correlate1d(inked, BLUR_SIZE * _blur_kernel(), axis=-2, output=inked, mode="mirror")
+        return ink
+
+    def series(self, probability: ArrayLike, method: Method = "max") -> Floats:
+        """Read a probability image (..., W, h) as a series (..., T + H) in the units of the history.
+
+        Parameters
+        ----------
+        method
+            "max": the most probable row of each column, what the published code reports; "expectation": the mean row.
+        """
+        p = self._checked(probability)
+        if method == "max":
+            row = p.argmax(axis=-1).astype(np.float64)
+        elif method == "expectation":
+            row = p @ np.arange(self.config.image_height) / p.sum(axis=-1)
+        else:
+            raise EncodingError(f"method must be 'max' or 'expectation', got {method!r}")
+        return self._samples(row)
+
+    def quantiles(self, probability: ArrayLike, levels: ArrayLike) -> Floats:
+        """Quantiles of each column's distribution (W, h) → (levels, T + H).
+
+        The mass of a row is spread evenly over ± half a row, so that quantiles vary continuously and the
+        distribution keeps the mean that `series` reports.
+        """
+        p = self._checked(probability)
+        cumulative = np.cumsum(p, axis=-1) / p.sum(axis=-1, keepdims=True)
+        edges = np.arange(self.config.image_height + 1) - 0.5
+        levels = np.asarray(levels, dtype=np.float64)
+        row = np.stack([np.interp(levels, np.concatenate(([0.0], c)), edges) for c in cumulative], axis=-1)
+        return self._samples(row)
+
+    def sample(self, probability: ArrayLike, n: int, rng: np.random.Generator) -> Floats:
+        """Draw `n` series, (T + H, n): each column's row is drawn on its own from (W, h)."""
+        p = self._checked(probability)
+        if n < 1:
+            raise EncodingError(f"the number of samples must be at least 1, got {n}")
+        cumulative = np.cumsum(p, axis=-1) / p.sum(axis=-1, keepdims=True)
+        draws = rng.random((self.config.columns, n))
+        row = np.stack([np.searchsorted(c[:-1], u, side="right") for c, u in zip(cumulative, draws, strict=True)])
+        return self._samples(row.T.astype(np.float64)).T
+
+    def _checked(self, probability: ArrayLike) -> Floats:
+        p = np.asarray(probability, dtype=np.float64)
+        expected = (self.config.columns, self.config.image_height)
+        if p.shape[-2:] != expected:
+            raise EncodingError(f"a probability image of this model ends in shape {expected}, got {p.shape}")
+        return p
+
+    def _samples(self, row: Floats) -> Floats:
+        """Rows of the image columns (..., W) → values at the samples (..., T + H)."""
+        value = (row * self.config.row_step - self.config.value_range) * self.std + self.mean
+        return _resample(value, self.n_history + self.horizon)
+
+
+def _history_columns(n_history: int, horizon: int, config: ViTimeConfig) -> int:
+    return int(n_history / (n_history + horizon) * config.columns)
+
+
+def _resample(values: Floats, n: int) -> Floats:
+    """Linear interpolation of (..., m) at n points from the first to the last, as np.interp over the last axis."""
+    m = values.shape[-1]
+    at = np.linspace(0, m - 1, n)
+    left = np.minimum(at.astype(np.intp), m - 2)
+    weight = at - left
+    resampled: Floats = values[..., left] * (1 - weight) + values[..., left + 1] * weight
+    return resampled
+
+
+@lru_cache
+def _blur_kernel() -> NDArray[np.float32]:
+    offset = np.arange(BLUR_SIZE) - BLUR_SIZE // 2
+    kernel = np.exp(-0.5 * (offset / BLUR_SIGMA) ** 2)
+    normalised: NDArray[np.float64] = kernel / kernel.sum()
+    return normalised.astype(np.float32)
+
+
+@lru_cache
+def _row_blur(height: int) -> NDArray[np.float32]:
+    """(h, h): row r is a one-hot column at r after the blur along the value axis, border reflect-101."""
+    blurred: NDArray[np.float32] = correlate1d(np.eye(height, dtype=np.float32), _blur_kernel(), axis=1, mode="mirror")
+    return blurred

@@ -1,0 +1,147 @@
+"""The ViTime network (arXiv 2407.07311, section 3.3): a masked-autoencoder vision transformer on timm's blocks.
+
+Unlike the published code, which shuffles its encoder tokens even when nothing is masked, tokens stay in order here:
+token t + 1 of every layer is grid row t // columns, grid column t % columns, and token 0 is CLS.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from timm.layers.patch_embed import PatchEmbed
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from vitime_cache.config import ViTimeConfig, WeightsInfo
+
+
+class ViTime(nn.Module):
+    """Completes the image of a series.
+
+    Parameters
+    ----------
+    config
+        Shapes; weights are drawn at random (`torch.manual_seed` fixes them) until a checkpoint is loaded.
+    """
+
+    def __init__(self, config: ViTimeConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.weights = WeightsInfo("random", note="random weights: a control, not a trained model")
+        rows, columns = config.grid
+
+        def blocks(width: int, depth: int) -> nn.ModuleList:
+            return nn.ModuleList(
+                Block(width, config.heads, mlp_ratio=4, qkv_bias=True, norm_layer=nn.LayerNorm) for _ in range(depth)
+            )
+
+        self.patch_embed = PatchEmbed(
+            img_size=(config.image_height, config.columns),
+            patch_size=(config.patch_height, config.patch_width),  # type: ignore[arg-type]
+            in_chans=1,
+            embed_dim=config.encoder_width,
+        )
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, config.encoder_width))
+        self.pos_embed = nn.Parameter(sincos_positions(rows, columns, config.encoder_width), requires_grad=False)
+        self.blocks = blocks(config.encoder_width, config.encoder_depth)
+        self.norm = nn.LayerNorm(config.encoder_width)
+
+        self.decoder_embed = nn.Linear(config.encoder_width, config.decoder_width)
+        # Only pre-training with masks uses it; kept so that published state dicts load strictly.
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, config.decoder_width), requires_grad=False)
+        self.decoder_pos_embed = nn.Parameter(
+            sincos_positions(rows, columns, config.decoder_width), requires_grad=False
+        )
+        self.decoder_blocks = blocks(config.decoder_width, config.decoder_depth)
+        self.decoder_norm = nn.LayerNorm(config.decoder_width)
+        self.decoder_pred = nn.Linear(config.decoder_width, config.patch_height * config.patch_width)
+        self.apply(_initialise)
+        nn.init.normal_(self.cls_token, std=0.02)
+
+    @property
+    def device(self) -> torch.device:
+        return self.cls_token.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.cls_token.dtype
+
+    def blocks_by_layer(self) -> dict[str, Block]:
+        """Layer name ("encoder.0" … "decoder.5") → block, in the order of execution."""
+        return dict(zip(self.config.layers, [*self.blocks, *self.decoder_blocks], strict=True))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Row scores of every image column.
+
+        Parameters
+        ----------
+        images
+            (B, 1, h, W): ink of the history, future columns blank; W = columns, h = image height.
+
+        Returns
+        -------
+        Tensor
+            (B, W, h)
+        """
+        x = self.patch_embed(images) + self.pos_embed[:, 1:]  # (B, N, D)
+        cls = (self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1)
+        x = torch.cat((cls, x), dim=1)  # (B, 1 + N, D)
+        for block in self.blocks:
+            x = block(x)
+        x = self.decoder_embed(self.norm(x)) + self.decoder_pos_embed  # (B, 1 + N, D_dec)
+        for block in self.decoder_blocks:
+            x = block(x)
+        patches = self.decoder_pred(self.decoder_norm(x))[:, 1:]  # (B, N, ph * pw)
+        rows, columns = self.config.grid
+        scores: Tensor = rearrange(
+            patches, "b (row col) (ph pw) -> b (col pw) (row ph)", row=rows, col=columns, ph=self.config.patch_height
+        )
+        return scores
+
+    def forward(self, images: Tensor, temperature: float = 1.0) -> Tensor:
+        """Probability of each row in every image column, (B, 1, h, W) → (B, W, h), float32, summing to 1 over h.
+
+        Parameters
+        ----------
+        temperature
+            Divides the scores; 1 is what the published code computes whatever it is asked for.
+
+        Raises
+        ------
+        ValueError
+            If the temperature is not positive or the image has another size than the model's.
+        """
+        if not temperature > 0:
+            raise ValueError(f"temperature must be positive, got {temperature}")
+        expected = (1, self.config.image_height, self.config.columns)
+        if images.ndim != 4 or images.shape[1:] != expected:
+            raise ValueError(f"this model takes images of shape (batch, {expected}), got {tuple(images.shape)}")
+        scores = self.logits(images).float() / temperature
+        if self.config.output == "sigmoid":
+            ink = scores.sigmoid()
+            return ink / ink.sum(dim=-1, keepdim=True)
+        return scores.softmax(dim=-1)
+
+
+def sincos_positions(rows: int, columns: int, width: int) -> Tensor:
+    """Fixed 2-D sin-cos positions with a zero row for CLS, (1, 1 + rows * columns, width).
+
+    The first half of the channels codes the column (time), the second the row (value), as in MAE
+    (arXiv 2111.06377), whose frequencies fall from 1 to 1/10000 radians per patch.
+    """
+    frequency = 10000.0 ** -(torch.arange(width // 4, dtype=torch.float64) / (width // 4))
+
+    def code(position: Tensor) -> Tensor:
+        angle = torch.outer(position.double(), frequency)
+        return torch.cat((angle.sin(), angle.cos()), dim=1)
+
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    positions = torch.cat((code(column.flatten()), code(row.flatten())), dim=1)
+    return torch.cat((torch.zeros(1, width), positions.float()))[None]
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
