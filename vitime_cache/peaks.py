@@ -1,0 +1,199 @@
+"""Peaks of lag curves: where they are, how far they stand out, and which multiple of a period they are.
+
+The lag axis is sampled once a patch: a period below two patches aliases and cannot show, a peak is located to half a
+patch, and a period that is no whole number of patches splits over two bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.signal import find_peaks
+
+from vitime_cache.lags import Array, LagError
+
+Side = Literal["past", "future"]
+
+SHORTEST_PERIOD = 2  # patches that a period must span to be resolved
+FIRST_SHARE = 0.25  # of the strongest peak's prominence: what a first peak must have
+MIN_PROMINENCE = 0.1  # of the curve's mean: smaller bumps are not listed as peaks
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A local maximum of a lag curve; lengths in samples unless said otherwise.
+
+    `lag` is the sampled maximum, right to half a patch. `vertex` is the top of the parabola through it and its
+    neighbours: finer for a smooth bump, no finer for a spike. `nearest` is `multiple * period`, `error` is the
+    peak's distance from it, and `matches` says whether half a patch covers that; never for a period that the axis
+    cannot resolve, near a multiple of which every lag lies.
+    """
+
+    patches: int
+    lag: float
+    vertex: float
+    attention: float
+    prominence: float
+    relative_prominence: float
+    pairs: int
+    multiple: int
+    nearest: float
+    error: float
+    matches: bool
+
+
+def resolvable(period: float | None, samples_per_patch: float) -> bool:
+    """Whether a period in samples spans the two patches that it needs to show on the lag axis."""
+    return period is not None and period >= SHORTEST_PERIOD * samples_per_patch
+
+
+def lag_peaks(
+    lag: ArrayLike,
+    curve: ArrayLike,
+    samples_per_patch: float,
+    *,
+    period: float | None = None,
+    pairs: ArrayLike | None = None,
+    side: Side = "past",
+    min_prominence: float = MIN_PROMINENCE,
+) -> list[Peak]:
+    """Peaks of one lag curve that the axis can resolve, nearest first.
+
+    Parameters
+    ----------
+    lag, curve
+        Signed lags in patches and attention, (L,); NaN stretches at the ends are ignored.
+    period
+        Period in samples whose multiples the peaks are held against.
+    pairs
+        Pairs behind each lag, to be shown with the peak.
+    side
+        Keys in the past or in the future of the query; lags are reported without sign.
+    min_prominence
+        Least prominence (scipy.signal.peak_prominences) as a fraction of the curve's mean over resolvable lags.
+    """
+    if period is not None and not period > 0:
+        raise LagError(f"the period must be a positive number of samples, got {period}")
+    distance, values, order = _one_side(lag, curve, side)
+    counts = np.zeros(len(distance), dtype=np.intp) if pairs is None else np.asarray(pairs)[order]
+    strength = prominences(values)
+    level = float(_level(distance, values))
+    return [
+        _peak(int(i), distance, values, float(strength[i]), level, int(counts[i]), samples_per_patch, period)
+        for i in np.flatnonzero((distance >= SHORTEST_PERIOD) & (strength > 0) & (strength >= min_prominence * level))
+    ]
+
+
+def prominences(curves: ArrayLike) -> Array:
+    """Prominence of the local maxima of (..., L) and 0 elsewhere; NaN ends, alike in all curves, are ignored."""
+    values = np.asarray(curves, dtype=np.float64)
+    flat = values.reshape(-1, values.shape[-1])
+    found = np.zeros_like(flat)
+    finite = np.flatnonzero(np.isfinite(flat).all(axis=0))
+    if len(finite) == 0:
+        return found.reshape(values.shape)
+    start, stop = finite[0], finite[-1] + 1
+    for row, curve in zip(found, flat, strict=True):
+        at, about = find_peaks(curve[start:stop], prominence=0)
+        row[start + at] = about["prominences"]
+    return found.reshape(values.shape)
+
+
+def first_peaks(lag: ArrayLike, curves: ArrayLike, samples_per_patch: float, side: Side = "past") -> Array:
+    """Interpolated lag in samples of the nearest prominent peak of each curve (..., L), (...,); NaN where none is.
+
+    Prominent means at least `MIN_PROMINENCE` of the curve's mean and `FIRST_SHARE` of the prominence of its strongest
+    peak: a ripple before the first real peak does not count, and a head may look harder at two periods back than at
+    one, as the reference study's does at three.
+    """
+    distance, values, _ = _one_side(lag, curves, side)
+    strength = np.where(distance >= SHORTEST_PERIOD, prominences(values), 0)
+    least = np.maximum(MIN_PROMINENCE * _level(distance, values), FIRST_SHARE * strength.max(axis=-1))
+    prominent = (strength > 0) & (strength >= least[..., None])
+    first = prominent.argmax(axis=-1)
+    around = np.clip(first[..., None] + np.array([-1, 0, 1]), 0, len(distance) - 1)
+    before, top, after = np.moveaxis(np.take_along_axis(values, around, axis=-1), -1, 0)
+    at: Array = (distance[first] + _vertex_offset(before, top, after)) * samples_per_patch
+    return np.where(prominent.any(axis=-1), at, np.nan)
+
+
+def period_prominence(
+    lag: ArrayLike, curves: ArrayLike, samples_per_patch: float, period: float, multiples: Sequence[int] = (1,)
+) -> Array:
+    """Largest relative prominence of a past peak within half a patch of a multiple of the period, (...,).
+
+    0 where there is no such peak: 1 means that the peak stands as high above its surroundings as the whole curve's
+    mean. Multiples beyond the axis count as absent, and so do all of a period that the axis cannot resolve.
+    """
+    distance, values, _ = _one_side(lag, curves, "past")
+    targets = np.asarray(multiples) * (period / samples_per_patch)
+    near = (np.abs(distance[:, None] - targets) <= 0.5 + 1e-9).any(axis=1) & (distance >= SHORTEST_PERIOD)
+    near &= resolvable(period, samples_per_patch)
+    strength = np.where(near, prominences(values), 0).max(axis=-1)
+    level = _level(distance, values)
+    relative: Array = np.where(level > 0, strength / np.where(level > 0, level, 1), 0)
+    return relative
+
+
+def _one_side(lag: ArrayLike, curves: ArrayLike, side: Side) -> tuple[NDArray[np.intp], Array, NDArray[np.intp]]:
+    """Distance 0, 1, 2 … in patches, the curves there, and the indices that select them."""
+    signed = np.asarray(lag)
+    values = np.asarray(curves, dtype=np.float64)
+    if signed.ndim != 1 or values.shape[-1:] != signed.shape:
+        raise LagError(f"a curve of shape {values.shape} does not fit {signed.shape} lags")
+    if side not in get_args(Side):
+        raise LagError(f"side must be 'past' or 'future', got {side!r}")
+    distance = signed if side == "past" else -signed
+    order = np.flatnonzero(distance >= 0)
+    order = order[np.argsort(distance[order])]
+    return distance[order], values[..., order], order
+
+
+def _level(distance: NDArray[np.intp], values: Array) -> Any:
+    """Mean of the curves over resolvable lags, which makes prominences comparable between heads."""
+    resolvable = values[..., distance >= SHORTEST_PERIOD]
+    known = np.isfinite(resolvable)
+    return np.where(known, resolvable, 0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1)
+
+
+def _vertex_offset(before: ArrayLike, top: ArrayLike, after: ArrayLike) -> Array:
+    """Where the parabola through three neighbouring points has its top, in bins from the middle one."""
+    bend = np.asarray(before) - 2 * np.asarray(top) + np.asarray(after)
+    curved = bend < 0
+    offset: Array = np.where(curved, 0.5 * (np.asarray(before) - after) / np.where(curved, bend, 1), 0.0)
+    return offset
+
+
+def _peak(
+    i: int,
+    distance: NDArray[np.intp],
+    values: Array,
+    prominence: float,
+    level: float,
+    pairs: int,
+    samples_per_patch: float,
+    period: float | None,
+) -> Peak:
+    before, top, after = (float(v) for v in values[i - 1 : i + 2])
+    vertex = distance[i] + _vertex_offset(before, top, after)
+    lag = float(distance[i]) * samples_per_patch
+    multiple = max(round(lag / period), 1) if period else 0
+    nearest = multiple * period if period else float("nan")
+    error = lag - nearest
+    return Peak(
+        patches=int(distance[i]),
+        lag=lag,
+        vertex=float(vertex) * samples_per_patch,
+        attention=top,
+        prominence=prominence,
+        relative_prominence=prominence / level if level > 0 else float("inf"),
+        pairs=pairs,
+        multiple=multiple,
+        nearest=nearest,
+        error=error,
+        matches=resolvable(period, samples_per_patch) and abs(error) <= samples_per_patch / 2,
+    )
