@@ -1,0 +1,234 @@
+"""Where a store's bytes live: a folder, or any URL that fsspec reaches (s3://, gs://, memory://).
+
+Both kinds promise the same: an object appears under its key whole or not at all, and what was put before a `flush`
+survives a crash of the machine once `flush` returns. The commit protocol in `writing` rests on these promises only.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import xxhash
+
+GETS_AT_ONCE = 16
+PARTIAL = ".partial"  # ends the name of a file that is still being written
+Stamp = tuple[int, str]  # size in bytes and XXH3 of an object
+
+
+class StoreError(RuntimeError):
+    """A store that cannot be opened, written or continued; the message says what to do."""
+
+
+def stamp(parts: Iterable[bytes]) -> Stamp:
+    """Size and XXH3 hash of an object given in consecutive parts.
+
+    Not CRC-32C, which zarr appends to every chunk: data followed by its own CRC has the same CRC whatever the data.
+    """
+    size, digest = 0, xxhash.xxh3_64()
+    for part in parts:
+        size += len(part)
+        digest.update(part)
+    return size, digest.hexdigest()
+
+
+class Objects(Protocol):
+    """Keys to bytes, as a store needs them."""
+
+    url: str
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes of an object, None where there is none."""
+
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The bytes of several objects, in the order of `keys`."""
+
+    def put(self, key: str, parts: Sequence[bytes]) -> Stamp:
+        """Write or replace an object in one step, and return its stamp. Safe to call from several threads."""
+
+    def flush(self) -> None:
+        """Return when everything put before is safe from a crash."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects that are there."""
+
+    def sizes(self) -> dict[str, int]:
+        """Key -> size in bytes of everything that is there, also of what no store has written."""
+
+    def free_bytes(self) -> int | None:
+        """Bytes that can still be written; None where there is no such limit."""
+
+    def lock(self, key: str) -> Any:
+        """Context in which no other process holds the lock `key`; StoreError if one does."""
+
+
+def open_objects(path: str | Path) -> Objects:
+    """The objects below a folder or a URL; nothing is created until the first `put`.
+
+    Raises
+    ------
+    StoreError
+        If the URL needs a package that is not installed, or its protocol is unknown.
+    """
+    url = str(path)
+    if url.startswith("file://"):
+        return LocalObjects(Path(url.removeprefix("file://")))
+    if "://" not in url:
+        return LocalObjects(Path(path).expanduser())
+    import fsspec
+
+    protocol, _, place = url.partition("://")
+    if not place.strip("/"):
+        raise StoreError(f"{url} names no place for a store; use a URL such as {protocol}://bucket/name.zarr")
+    try:
+        return RemoteObjects(url, fsspec.filesystem(protocol, use_listings_cache=False))
+    except ImportError as error:
+        raise StoreError(f"{url} needs a package that is not installed: {error} (with pip)") from error
+    except ValueError as error:
+        raise StoreError(f"cannot open {url}: {error}; use a folder, or a URL such as s3://bucket/name.zarr") from error
+
+
+class LocalObjects:
+    """Objects as files: written under a temporary name, synced, renamed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.url = str(root)
+        self._renamed_in: set[Path] = set()
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            return (self.root / key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        return [self.get(key) for key in keys]
+
+    def put(self, key: str, parts: Sequence[bytes]) -> Stamp:
+        path = self.root / key
+        self._make_folder(path.parent)
+        # A writer that was given up for dead may still run: its leftovers must not meet ours under one name.
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+        try:
+            with partial.open("wb") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        self._renamed_in.add(path.parent)
+        return stamp(parts)
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            folder.mkdir(exist_ok=True)
+            self._renamed_in.add(folder.parent)
+
+    def flush(self) -> None:
+        while self._renamed_in:  # a file's content is synced by `put`; its name is an entry of the folder
+            descriptor = os.open(self._renamed_in.pop(), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            path = self.root / key
+            path.unlink(missing_ok=True)
+            self._renamed_in.add(path.parent)
+
+    def sizes(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        folders = [("", self.root)]
+        while folders:
+            prefix, folder = folders.pop()
+            with suppress(FileNotFoundError), os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append((f"{prefix}{entry.name}/", Path(entry.path)))
+                    else:
+                        with suppress(FileNotFoundError):  # another process may be renaming it
+                            found[prefix + entry.name] = entry.stat().st_size
+        return found
+
+    def free_bytes(self) -> int | None:
+        folder = self.root.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        # The kernel drops the lock when the process ends, however it ends. The file stays: two processes that each
+        # made their own could both hold a lock.
+        import fcntl
+
+        self._make_folder((self.root / key).parent)
+        with (self.root / key).open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StoreError(
+                    f"another process is building {self.url}; wait until it ends, or choose another store"
+                ) from error
+            yield
+
+
+class RemoteObjects:
+    """Objects behind fsspec: one PUT each, atomic and durable by the object store's own promise.
+
+    An object store has no lock that ends with its process, so one builder at a time is the caller's promise there.
+    Access keys, regions and endpoints come from the environment, as the protocol's own package reads them.
+    """
+
+    def __init__(self, url: str, filesystem: Any) -> None:
+        self.url = url.rstrip("/")
+        self._files = filesystem
+        self._root: str = filesystem._strip_protocol(self.url)
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}"
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            # With a start it is one request, hence one version of the object; without, s3fs first asks for its size.
+            return bytes(self._files.cat_file(self._path(key), start=0))
+        except FileNotFoundError:
+            return None
+
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        with ThreadPoolExecutor(GETS_AT_ONCE) as pool:
+            return list(pool.map(self.get, keys))
+
+    def put(self, key: str, parts: Sequence[bytes]) -> Stamp:
+        self._files.pipe_file(self._path(key), b"".join(parts))
+        return stamp(parts)
+
+    def flush(self) -> None:
+        """Every PUT was answered, hence is durable."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        if paths := [self._path(key) for key in keys]:
+            self._files.rm(paths)
+
+    def sizes(self) -> dict[str, int]:
+        listing = self._files.find(self._root, detail=True)
+        return {path.removeprefix(f"{self._root}/"): entry["size"] for path, entry in listing.items()}
+
+    def free_bytes(self) -> int | None:
+        return None
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:  # noqa: ARG002
+        yield

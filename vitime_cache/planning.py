@@ -1,0 +1,82 @@
+"""What a build is about to write, and whether that fits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vitime_cache.journal import Entry, Identity
+from vitime_cache.objects import Objects, StoreError
+
+MAX_SIZE = 20e9  # bytes, unless --max-size says otherwise
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build is about to write, before any work.
+
+    Attributes
+    ----------
+    names
+        Signals to be written.
+    complete
+        How many of the signals asked for are in the store already.
+    bytes
+        Variable -> bytes before compression.
+    free
+        Bytes free at the place of the store, None where unknown.
+    """
+
+    store: str
+    identity: Identity
+    names: tuple[str, ...]
+    complete: int
+    bytes: Mapping[str, int]
+    free: int | None
+
+    @classmethod
+    def of(cls, objects: Objects, identity: Identity, entries: Sequence[Entry], complete: int) -> Plan:
+        """The plan of writing `entries` beside `complete` others."""
+        from vitime_cache.schema import LAYER, VARIABLES, sizes  # xarray: not before there is something to write
+
+        size = dict.fromkeys(VARIABLES, 0)
+        for entry in entries:
+            lengths = sizes(identity.config, entry.samples, entry.components)
+            for name, variable in VARIABLES.items():
+                count = math.prod(lengths[dimension] for dimension in variable.dims)
+                if name == "token_attention":
+                    count = count // lengths[LAYER] * len(identity.tokens)
+                size[name] += count * int(variable.dtype.removeprefix("float")) // 8
+        names = tuple(entry.name for entry in entries)
+        return cls(objects.url, identity, names, complete, size, objects.free_bytes())
+
+    @property
+    def total(self) -> int:
+        """Bytes of all variables."""
+        return sum(self.bytes.values())
+
+    def check(self, max_size: float) -> None:
+        """Raise StoreError if this is more than `max_size` bytes or does not fit the disk, naming what would."""
+        limits = [(max_size, f"more than --max-size {max_size / 1e9:g} GB")]
+        if self.free is not None:
+            limits.append((self.free, f"more than the {self.free / 1e9:.3g} GB that are free there"))
+        limit, reason = min(limits)
+        if self.total <= limit:
+            return
+        tokens = self.identity.tokens
+        maps = self.bytes.get("token_attention", 0)
+        per_layer, rest = maps / max(len(tokens), 1), self.total - maps
+        advice = []
+        if tokens and (layers := min(int((limit - rest) // per_layer), len(tokens) - 1)) > 0:
+            advice.append(f"--tokens {','.join(tokens[-layers:])} ({(rest + layers * per_layer) / 1e9:.3g} GB) fits")
+        if tokens and rest <= limit:
+            advice.append(f"--tokens none ({rest / 1e9:.3g} GB) fits")
+        if not advice:
+            advice.append("give fewer signals")
+        if limit == max_size:
+            advice.append(f"or raise it with --max-size {math.ceil(self.total / 1e9)}")
+        raise StoreError(
+            f"{len(self.names)} signals need up to {self.total / 1e9:.3g} GB in {self.store}, {reason}: "
+            + ", ".join(advice)
+        )

@@ -1,0 +1,251 @@
+"""Is what a store holds still what was written, and does it make sense?
+
+Three questions, each independent of the others: the hash of every object against its marker, the numbers against each
+other (rows sum to what CLS leaves, lag curves are the means of the diagonals), and, for a sample, the numbers against
+the model that made them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from vitime_cache import store
+from vitime_cache.journal import MANIFEST, ROOT, TEMPLATE, Manifest, Marker, marker_key, published, unseal, visible
+from vitime_cache.lags import lag_means
+from vitime_cache.objects import Objects, Stamp, StoreError, open_objects, stamp
+from vitime_cache.schema import LAYER, SIGNAL, VARIABLES
+
+if TYPE_CHECKING:
+    from vitime_cache.model import ViTime
+    from vitime_cache.signals import Signal
+
+READ_AT_ONCE = 16  # objects, of up to 10 MB each
+# A sum of N float16 weights: each is off by 2^-11 of itself at most, and what is below 2^-25 is lost.
+HALF_PRECISION = 2e-3
+SINGLE_PRECISION = 1e-5
+RECOMPUTED = {"float32": 1e-3, "bfloat16": 5e-2}  # of the largest value: another machine adds in another order
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: a sentence, and the place of the signal it is about, None where it is about all."""
+
+    place: int | None
+    what: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` looked at and found.
+
+    Attributes
+    ----------
+    signals, objects, bytes
+        How much was checked.
+    recomputed
+        Names of the signals that were captured again.
+    """
+
+    problems: tuple[Problem, ...]
+    signals: int
+    objects: int
+    bytes: int
+    recomputed: tuple[str, ...] = ()
+
+
+def verify(
+    path: str | Path, model: ViTime | None = None, signals: Sequence[Signal] = (), sample: int = 1
+) -> Verification:
+    """Check every object of a store, the numbers in it, and a sample of them against the model.
+
+    Not while a build writes: what it is about to finish would be reported as unfinished.
+
+    Parameters
+    ----------
+    model
+        The model that the store was built with; None recomputes nothing.
+    signals
+        The inputs, to find those of the sample among.
+    sample
+        How many signals to recompute, spread over the store.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, its manifest is damaged, so that nothing else can be judged, or `model` is another one.
+    """
+    objects = open_objects(path)
+    data = objects.get(MANIFEST)
+    if data is None:
+        raise StoreError(f"no store at {objects.url}")
+    manifest = Manifest.from_bytes(data, objects.url)
+    if model is not None and model.weights.sha256 != manifest.identity.weights.sha256:
+        raise StoreError(f"{objects.url} was built by {manifest.identity.weights}, which {model.weights} is not")
+    markers, problems = _read_markers(objects, manifest)
+    template, damaged = _read_template(objects, stamp([data]))
+    problems += damaged
+    stamps = {key: (place, written) for place, marker in markers.items() for key, written in marker.objects.items()}
+    problems += _check_objects(objects, manifest, stamps)
+    if not damaged:
+        problems += _check_published(objects, manifest, template, markers)
+    chosen: dict[int, Signal] = {}
+    if all(problem.place is not None for problem in problems):  # else zarr cannot open it
+        ds = store.open_store(path)
+        sound = sorted(set(range(ds.sizes[SIGNAL])) - {problem.place for problem in problems})
+        for place in sound:
+            problems += _check_numbers(ds.isel(signal=place), manifest, place)
+        if model is not None:
+            chosen = _choose(sound, manifest, signals, sample)
+            for place, signal in chosen.items():
+                problems += _recompute(ds.isel(signal=place), manifest, place, model, signal)
+    total = sum(size for _, (size, _) in stamps.values()) + sum(map(len, template.values()))
+    recomputed = tuple(signal.name for signal in chosen.values())
+    return Verification(tuple(problems), len(markers), len(stamps) + len(template), total, recomputed)
+
+
+def locate(manifest: Manifest, key: str) -> str:
+    """Name signal, layer and head of an object as far as it belongs to one, and the object itself."""
+    name, _, chunk = key.partition("/c.")
+    if name not in VARIABLES or not chunk:
+        return key
+    place, *inner = (int(number) for number in chunk.split("."))
+    words = [f"signal {manifest.entries[place].name!r}"]
+    if name in store.CHUNKED_BY_LAYER:
+        words.append(f"layer {manifest.identity.config.layers[inner[0]]}")
+    if name == store.TOKEN_ATTENTION:
+        words.append(f"head {inner[1]}")
+    return f"{', '.join(words)}: {key}"
+
+
+def _read_markers(objects: Objects, manifest: Manifest) -> tuple[dict[int, Marker], list[Problem]]:
+    """The markers that can be read, and those that are there but cannot."""
+    markers, problems = {}, []
+    for place, data in enumerate(objects.get_many([marker_key(place) for place in range(len(manifest.entries))])):
+        entry, marker = manifest.entries[place], Marker.from_bytes(data)
+        if marker and (marker.index, marker.fingerprint) == (place, entry.fingerprint):
+            markers[place] = marker
+        elif data is not None:
+            problems.append(Problem(place, f"signal {entry.name!r}: its marker {marker_key(place)} is damaged"))
+    return markers, problems
+
+
+def _read_template(objects: Objects, manifest: Stamp) -> tuple[dict[str, bytes], list[Problem]]:
+    """Array metadata and coordinates, and what is wrong with them."""
+    data = objects.get(TEMPLATE)
+    record = unseal(data)
+    if data is not None and record is None:
+        return {}, [Problem(None, f"{TEMPLATE} is damaged")]
+    if record is None or tuple(record["manifest"]) != manifest:
+        return {}, [Problem(None, "a build was interrupted while it laid out the store: build again, then verify")]
+    keys = list(record["objects"])
+    template, problems = {}, []
+    for key, data in zip(keys, objects.get_many(keys), strict=True):
+        if data is None or list(stamp([data])) != record["objects"][key]:
+            problems.append(Problem(None, f"{key} is {'missing' if data is None else 'not what was written'}"))
+        else:
+            template[key] = data
+    return template, problems
+
+
+def _check_objects(objects: Objects, manifest: Manifest, stamps: Mapping[str, tuple[int, Stamp]]) -> Iterator[Problem]:
+    """Every object of every committed signal against the hash in its marker."""
+    keys = list(stamps)
+    for start in range(0, len(keys), READ_AT_ONCE):
+        some = keys[start : start + READ_AT_ONCE]
+        for key, data in zip(some, objects.get_many(some), strict=True):
+            place, expected = stamps[key]
+            if data is None or stamp([data]) != expected:
+                what = "is missing" if data is None else "is not what was written"
+                yield Problem(place, f"{locate(manifest, key)} {what}")
+
+
+def _check_published(
+    objects: Objects, manifest: Manifest, template: Mapping[str, bytes], markers: Mapping[int, Marker]
+) -> Iterator[Problem]:
+    """The root and the coordinate `complete` against the markers; a build that was killed may have left them behind."""
+    places = range(len(manifest.entries))
+    gap = visible(markers)
+    root = objects.get(ROOT)
+    shown = published(root)
+    if shown is None or root != store.render_root(manifest, template, shown):
+        yield Problem(None, f"{ROOT} is missing or not what was written")
+    elif shown > gap:
+        yield Problem(gap, f"{ROOT} shows {shown} signals, but signal {manifest.entries[gap].name!r} has no marker")
+    there = {key: objects.get(key) for key in store.render_complete([False] * len(places))}
+    late: list[set[int]] = [set(), *({place} for place in sorted(markers, reverse=True))]
+    if all(there != store.render_complete([p in markers and p not in one for p in places]) for one in late):
+        yield Problem(None, f"{' or '.join(there)} is missing or not what was written")
+
+
+def _check_numbers(ds: xr.Dataset, manifest: Manifest, place: int) -> Iterator[Problem]:
+    """The numbers of one signal against each other, head by head."""
+    rows, columns = manifest.identity.config.grid
+    for layer in ds[LAYER].values:
+        who = f"signal {manifest.entries[place].name!r}, layer {layer}"
+        one = ds.sel(layer=layer)
+        try:
+            cls, time = one.cls_attention.values.astype(np.float64), one.time_attention.values.astype(np.float64)
+            stored_lags = one.lag_attention.values
+        except (ValueError, RuntimeError) as error:  # the checksum of a chunk, or what is compressed in it
+            yield Problem(place, f"{who}: time, lag or cls_attention cannot be decoded: {error}")
+            continue
+        mass = (1 - cls.reshape(-1, rows, columns).mean(axis=1)) / rows  # (head, query_patch)
+        lags = lag_means(time)[1]
+        for head in range(len(time)):
+            if not np.allclose(time[head].sum(axis=-1), mass[head], rtol=SINGLE_PRECISION, atol=SINGLE_PRECISION):
+                yield Problem(
+                    place, f"{who}, head {head}: rows of time_attention do not sum to what cls_attention leaves"
+                )
+            if not np.allclose(lags[head], stored_lags[head], rtol=1e-4, atol=1e-9):
+                yield Problem(place, f"{who}, head {head}: lag_attention is not the mean of time_attention's diagonals")
+            if layer in manifest.identity.tokens:
+                yield from _check_map(one.token_attention.isel(head=head), cls[head], place, f"{who}, head {head}")
+
+
+def _check_map(token_map: xr.DataArray, cls: NDArray[np.float64], place: int, who: str) -> Iterator[Problem]:
+    try:
+        sums = token_map.values.sum(axis=-1, dtype=np.float32)
+    except (ValueError, RuntimeError) as error:
+        yield Problem(place, f"{who}: token_attention cannot be decoded: {error}")
+        return
+    if not np.allclose(sums, 1 - cls, rtol=0, atol=HALF_PRECISION):
+        yield Problem(place, f"{who}: rows of token_attention do not sum to what cls_attention leaves")
+
+
+def _choose(sound: Sequence[int], manifest: Manifest, signals: Sequence[Signal], sample: int) -> dict[int, Signal]:
+    """Places to recompute, spread over the store, with the inputs that were written there."""
+    inputs = {signal.fingerprint: signal for signal in signals}
+    known = [place for place in sound if manifest.entries[place].fingerprint in inputs]
+    spread = known[:: max(len(known) // max(sample, 1), 1)][:sample]
+    return {place: inputs[manifest.entries[place].fingerprint] for place in spread}
+
+
+def _recompute(ds: xr.Dataset, manifest: Manifest, place: int, model: ViTime, signal: Signal) -> Iterator[Problem]:
+    """The attention of one signal against a new capture."""
+    from vitime_cache.capturing import capture_batch
+
+    tolerance = RECOMPUTED[manifest.identity.dtype]
+    worst: list[Problem] = []
+
+    def compare(name: str, layer: str, head: int, fresh: NDArray[Any]) -> None:
+        stored = ds[name].sel(layer=layer, head=head).values
+        off = float(np.abs(stored.astype(np.float32) - fresh).max() / np.abs(fresh).max())
+        if not off <= tolerance:
+            who = f"signal {signal.name!r}, layer {layer}, head {head}"
+            worst.append(Problem(place, f"{who}: {name} is off by {off:.2g} of its maximum from a new capture"))
+
+    (arrays,) = capture_batch(
+        model, [signal], manifest.identity.tokens, lambda _, layer, head, m: compare("token_attention", layer, head, m)
+    )
+    for number, layer in enumerate(manifest.identity.config.layers):
+        for head in range(manifest.identity.config.heads):
+            for name in ("time_attention", "lag_attention", "cls_attention"):
+                compare(name, layer, head, arrays[name][number, head])
+    yield from worst
