@@ -1,0 +1,30 @@
+"""Datasets to Vega-Lite charts, alike for the app and for export.
+
+Every function takes one head of one signal (`HeadView`), or a Dataset of one signal, and returns one chart that fits a
+screen, as a dictionary for `st.vega_lite_chart(chart)`, `figure_bytes(chart)` or, in a notebook,
+`altair_chart(chart)`; `*_table` returns the numbers behind it. Text colours are left to the theme that shows the
+chart, and backgrounds are transparent until `figure_bytes` exports on white.
+"""
+
+from vitime_cache.charts.curves import autocorrelation as autocorrelation
+from vitime_cache.charts.curves import lag_curves as lag_curves
+from vitime_cache.charts.curves import series as series
+from vitime_cache.charts.export import altair_chart as altair_chart
+from vitime_cache.charts.export import figure_bytes as figure_bytes
+from vitime_cache.charts.heads import head_matrix as head_matrix
+from vitime_cache.charts.heads import small_multiples as small_multiples
+from vitime_cache.charts.maps import difference as difference
+from vitime_cache.charts.maps import heatmap as heatmap
+from vitime_cache.charts.maps import shared_shading as shared_shading
+from vitime_cache.charts.maps import token_look as token_look
+from vitime_cache.charts.style import ChartError as ChartError
+from vitime_cache.charts.style import beside as beside
+from vitime_cache.charts.tables import autocorrelation_table as autocorrelation_table
+from vitime_cache.charts.tables import difference_table as difference_table
+from vitime_cache.charts.tables import heatmap_table as heatmap_table
+from vitime_cache.charts.tables import lag_table as lag_table
+from vitime_cache.charts.tables import measures_table as measures_table
+from vitime_cache.charts.tables import peak_table as peak_table
+from vitime_cache.charts.tables import series_table as series_table
+from vitime_cache.charts.tables import token_table as token_table
+from vitime_cache.charts.view import HeadView as HeadView

@@ -1,0 +1,219 @@
+"""Curves: the series itself, attention against lag, and the autocorrelation on the same axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from vitime_cache import lags, peaks, schema
+from vitime_cache.charts import tables
+from vitime_cache.charts.style import (
+    CATEGORICAL,
+    FORECAST,
+    HISTORY,
+    NEUTRAL,
+    STRETCH,
+    ChartError,
+    Spec,
+    assemble,
+    category,
+    layer,
+    quantity,
+    tip,
+)
+from vitime_cache.charts.view import HeadView
+from vitime_cache.peaks import Side
+
+MOST_BANDS = 3  # intervals of more curves than this would cover one another
+MOST_MULTIPLES = 20
+ALIGNED = {"minExtent": 48, "maxExtent": 48}  # pixels of the value axis, so that stacked charts share the lag axis
+
+REGION_WORDS = {
+    "all": "all queries and keys, history and forecast mixed",
+    "history→history": "queries and keys in the history",
+    "forecast→history": "queries in the forecast, keys in the history: what feeds the forecast",
+    "forecast→forecast": "queries and keys in the forecast",
+}
+
+
+def series(ds: xr.Dataset, *, width: int = 860, height: int = 240) -> Spec:
+    """History, forecast with the 50 % and 90 % ranges of the model's own distribution, and the border."""
+    table = tables.series_table(ds)
+    forecast = table[table["forecast"].notna()]
+    x = quantity("time", "sample", scale={"domain": [0, len(table)], "nice": False})
+    y = quantity("value", "value", scale={"zero": False})
+    ranges = forecast.iloc[:: max(len(forecast) // 600, 1)].drop(columns=["history", "forecast"])
+    lines = {part: tables.part_table(ds, part) for part in ("history", "forecast")}
+    hover = pd.concat([tables.part_table(ds, part, 300).assign(part=part) for part in lines])
+    tooltip = [tip("part", "part"), tip("time", "sample", "d"), tip("value", "value", ".4~g")]
+    layers = [
+        *(
+            layer(
+                ranges,
+                "area",
+                encoding={"x": x, "y": quantity(low), "y2": {"field": high}},
+                color=FORECAST,
+                opacity=0.18,
+            )
+            for low, high in (("q05", "q95"), ("q25", "q75"))
+        ),
+        *(
+            layer(lines[part], "line", encoding={"x": x, "y": y}, color=colour, strokeWidth=1.4)
+            for part, colour in (("history", HISTORY), ("forecast", FORECAST))
+        ),
+        layer(
+            [{"time": int(ds["n_history"])}], "rule", encoding={"x": quantity("time")}, color=NEUTRAL, strokeDash=[4, 3]
+        ),
+        layer(hover, "rule", encoding={"x": quantity("time"), "tooltip": tooltip}, opacity=0, strokeWidth=3),
+    ]
+    title = f"The series and its forecast: {ds['signal'].values}"
+    subtitle = "Blue: history given to the model; orange: its forecast, with the ranges it gives 50 % and 90 %"
+    return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
+
+
+def lag_curves(
+    views: Sequence[HeadView],
+    region: lags.Region = "all",
+    *,
+    period: float | None = None,
+    side: Side = "past",
+    max_lag: float | None = None,
+    log: bool = False,
+    min_pairs: int = lags.MIN_PAIRS,
+    width: int = 860,
+    height: int = 300,
+) -> Spec:
+    """Mean attention against lag in samples, for one or several heads or signals.
+
+    Parameters
+    ----------
+    region
+        Which queries and keys; see `lags`.
+    period
+        Period in samples whose multiples are marked.
+    side
+        Keys in the past or in the future of the query.
+    max_lag
+        End of the axis in samples, above 0; None ends it at the last lag with `min_pairs` pairs over all regions.
+    log
+        Logarithmic attention axis.
+
+    Raises
+    ------
+    ChartError
+        For more curves than there are colours to tell them apart, and for a region without pairs on that side.
+    """
+    if len(views) > len(CATEGORICAL):
+        raise ChartError(f"at most {len(CATEGORICAL)} curves can be told apart in one chart, got {len(views)}")
+    table = tables.lag_table(views, region, side=side, min_pairs=min_pairs)
+    if table.empty:
+        raise ChartError(f"no lag to the {side} has {min_pairs} query–key pairs in the region {region}; choose another")
+    end = max_lag or max(_longest(view.ds, min_pairs) for view in views)
+    table = table[table["lag"] <= end]
+    found = tables.peak_table(views, region, period=period, side=side, min_pairs=min_pairs)
+    names, with_band = tables.curve_labels(views), len(views) <= MOST_BANDS and not log
+    legend = {"title": None, "orient": "top", "labelLimit": 400, "symbolOpacity": 1} if len(names) > 1 else None
+    colour = category("curve", scale={"domain": names, "range": list(CATEGORICAL)}, legend=legend)
+    x = quantity("lag", f"lag to the {side}, samples", scale={"domain": [0, end], "nice": False})
+    scale = {"type": "log", "nice": False} if log else {"zero": True}
+    y = quantity("attention", "mean attention", scale=scale, axis=ALIGNED | {"format": ".1e"})
+    channels = {"x": x, "y": y, "color": colour}
+    tooltip = [
+        tip("curve", "curve"),
+        tip("lag", "lag, samples", ".4~g"),
+        tip("attention", "mean attention", ".3e"),
+        tip("low", "95 % interval from", ".3e"),
+        tip("high", "95 % interval to", ".3e"),
+        tip("pairs", "pairs", "d"),
+    ]
+    band = layer(table, "area", encoding=channels | {"y": quantity("low"), "y2": {"field": "high"}}, opacity=0.2)
+    layers = [
+        *_unresolved(max(view.samples_per_patch for view in views)),
+        *_multiples(period, end),
+        *([band] if with_band else []),
+        layer(table, "line", encoding=channels, strokeWidth=1.6),
+        layer(table, "circle", encoding=channels | {"tooltip": tooltip}, size=26, opacity=1),
+        *_peaks(found[found["lag"] <= end], channels),
+    ]
+    label = views[0].label if len(views) == 1 else f"{'; '.join(names)}{tables.shared_label(views)}"
+    subtitle = f"Region {region}: {REGION_WORDS[region]}. ▼ peak" + ("; band: 95 % interval" if with_band else "")
+    return assemble(layers, f"How far it looks: {label}", subtitle, width=width, height=height, autosize=STRETCH)
+
+
+def autocorrelation(
+    ds: xr.Dataset, *, period: float | None = None, max_lag: float | None = None, width: int = 860, height: int = 180
+) -> Spec:
+    """Autocorrelation of the history at every sample: what a periodic head could use.
+
+    The lag axis is that of `lag_curves`, for a chart to stand under the other; the curve ends where the history does.
+    """
+    table = tables.autocorrelation_table(ds, max_lag)
+    end = max_lag or _longest(ds, lags.MIN_PAIRS)
+    x = quantity("lag", "lag, samples", scale={"domain": [0, end], "nice": False})
+    y = quantity("autocorrelation", "autocorrelation", scale={"domain": [-1, 1]}, axis=ALIGNED)
+    tooltip = [
+        tip("lag", "lag, samples", "d"),
+        tip("autocorrelation", "autocorrelation", ".3f"),
+        tip("pairs", "pairs", "d"),
+    ]
+    layers = [
+        *_unresolved(float(ds["samples_per_patch"])),
+        *_multiples(period, end),
+        layer([{"y": 0}], "rule", encoding={"y": quantity("y")}, color=NEUTRAL, strokeWidth=0.6),
+        layer(table, "line", encoding={"x": x, "y": y}, color=HISTORY, strokeWidth=1.4),
+        layer(table, "rule", encoding={"x": x, "tooltip": tooltip}, opacity=0, strokeWidth=3),
+    ]
+    title = f"How the series resembles its own past: {ds['signal'].values}"
+    return assemble(layers, title, "Autocorrelation of the history", width=width, height=height, autosize=STRETCH)
+
+
+def _longest(ds: xr.Dataset, min_pairs: int) -> float:
+    return (ds.sizes[schema.QUERY_PATCH] - min_pairs) * float(ds["samples_per_patch"])
+
+
+def _unresolved(samples_per_patch: float) -> list[Spec]:
+    """The lags below two patches, in which no period can be told."""
+    zone = [{"x": 0, "x2": peaks.SHORTEST_PERIOD * samples_per_patch}]
+    encoding = {
+        "x": quantity("x"),
+        "x2": {"field": "x2"},
+        "tooltip": {"value": "below two patches: periods cannot be resolved"},
+    }
+    return [layer(zone, "rect", encoding=encoding, color=NEUTRAL, opacity=0.18)]
+
+
+def _multiples(period: float | None, end: float) -> list[Spec]:
+    if period is None or period > end:
+        return []
+    count = int(end / period)
+    multiples = np.arange(1, count + 1)[:: -(-count // MOST_MULTIPLES)]
+    marks = pd.DataFrame({"lag": multiples * period, "name": ["P" if m == 1 else f"{m} P" for m in multiples]})
+    above = {"x": quantity("lag"), "y": {"value": 0}, "text": category("name")}
+    return [
+        layer(marks, "rule", encoding={"x": quantity("lag")}, color=NEUTRAL, strokeDash=[3, 3]),
+        layer(marks, "text", encoding=above, color=NEUTRAL, baseline="bottom", dy=-2, fontSize=10),
+    ]
+
+
+def _peaks(found: pd.DataFrame, channels: Spec) -> list[Spec]:
+    if found.empty:
+        return []
+    tooltip = [
+        tip("curve", "curve"),
+        tip("lag", "peak, samples", ".4~g"),
+        tip("vertex", "interpolated", ".1f"),
+        tip("relative_prominence", "prominence / mean", ".2f"),
+        tip("pairs", "pairs", "d"),
+    ]
+    if found["multiple"].gt(0).all():
+        tooltip += [tip("multiple", "nearest multiple of P", "d"), tip("error", "off by, samples", "+.1f")]
+    kept = ["attention", *(line["field"] for line in tooltip)]
+    encoding = channels | {"tooltip": tooltip}
+    return [
+        layer(
+            found[kept], "point", encoding=encoding, shape="triangle-down", filled=True, size=70, yOffset=-9, opacity=1
+        )
+    ]

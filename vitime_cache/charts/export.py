@@ -1,0 +1,50 @@
+"""Charts to files and notebooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from vitime_cache.charts.style import ChartError, Spec
+
+if TYPE_CHECKING:
+    import altair as alt
+
+
+def figure_bytes(chart: Spec, file_format: Literal["png", "svg"] = "png", dpi: float = 200) -> bytes:
+    """The chart as a PNG at `dpi` dots per inch, or as an SVG, on white.
+
+    Raises
+    ------
+    ChartError
+        For another format or a resolution outside 36 … 1200.
+    """
+    import vl_convert
+
+    if file_format not in ("png", "svg"):
+        raise ChartError(f"format must be 'png' or 'svg', got {file_format!r}")
+    if not 36 <= dpi <= 1200:
+        raise ChartError(f"the resolution must be 36 … 1200 dots per inch, got {dpi}")
+    on_white = _still(chart) | {"background": "white"}
+    if file_format == "svg":
+        return str(vl_convert.vegalite_to_svg(on_white)).encode()
+    return bytes(vl_convert.vegalite_to_png(on_white, ppi=dpi))
+
+
+def altair_chart(chart: Spec) -> alt.TopLevelMixin:
+    """The chart as an Altair object, checked against the schema: for notebooks, where it displays itself."""
+    import altair as alt
+
+    kind = alt.ConcatChart if "concat" in chart else alt.LayerChart
+    return kind.from_dict(chart)
+
+
+def _still(chart: Spec) -> Spec:
+    """The chart without the invisible layers that only carry tooltips: most of a heatmap's size on paper."""
+    if "concat" in chart:
+        return chart | {"concat": [_still(part) for part in chart["concat"]]}
+    return chart | {"layer": [layer for layer in chart["layer"] if not _only_answers_to_a_mouse(layer)]}
+
+
+def _only_answers_to_a_mouse(layer: Spec) -> bool:
+    draws_axes = any("axis" in channel for channel in layer["encoding"].values())
+    return layer["mark"].get("opacity") == 0 and "tooltip" in layer["encoding"] and not draws_axes

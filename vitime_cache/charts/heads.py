@@ -1,0 +1,148 @@
+"""All layers and heads at a glance; both charts hold the point selection "head" with fields `layer` and `head`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from vitime_cache import measures as head_measures
+from vitime_cache import schema
+from vitime_cache.charts.raster import mosaic, png_url, shrink
+from vitime_cache.charts.style import (
+    FORECAST,
+    SEQUENTIAL,
+    SHRINK,
+    ChartError,
+    Spec,
+    assemble,
+    category,
+    clicked,
+    layer,
+    quantity,
+    tip,
+)
+from vitime_cache.charts.tables import measures_table
+from vitime_cache.contrast import Contrast, Shading
+
+WIDTH, HEIGHT = 1120, 860  # most that a screen shows
+CLICKED = clicked("head", [schema.LAYER, schema.HEAD])
+MARGIN = 90  # for the names of layers and heads and the title
+MOST_PIXELS = 600_000  # of a picture of many heads: beyond it a page gets slow and a screen shows no more
+
+
+def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | None = None) -> Spec:
+    """Layers × heads coloured by one measure, every measure in the tooltip.
+
+    Parameters
+    ----------
+    measures
+        What `measures.head_measures` returns.
+    name
+        The measure that colours the cells.
+    selected
+        Layer and head to frame.
+    """
+    if name not in measures:
+        raise ChartError(f"no measure {name!r}; there are {', '.join(map(str, measures.data_vars))}")
+    layers, heads = _names(measures)
+    legend = {"title": measures[name].attrs["units"], "format": ".3~g", "gradientLength": 160}
+    colour = quantity(name, scale={"range": list(SEQUENTIAL), "zero": False}, legend=legend)
+    encoding = _axes(layers, heads) | {"color": colour, "tooltip": _tooltip(measures)}
+    return assemble(
+        [
+            layer(measures_table(measures), "rect", encoding=encoding) | clicked("head", [schema.LAYER, schema.HEAD]),
+            *_framed(selected),
+        ],
+        f"Every head: {measures[name].attrs['long_name']}",
+        f"{measures[schema.SIGNAL].values}. Click a head to open it",
+        width=min(WIDTH, 56 * len(heads) + MARGIN),
+        height=26 * len(layers) + MARGIN,
+        autosize=SHRINK,
+    )
+
+
+def small_multiples(
+    ds: xr.Dataset,
+    measures: xr.Dataset | None = None,
+    contrast: Contrast | None = None,
+    *,
+    shared: bool = False,
+    selected: tuple[str, int] | None = None,
+    width: int = WIDTH,
+) -> Spec:
+    """The maps of all heads in one picture, layers down, heads across.
+
+    Parameters
+    ----------
+    measures
+        What `measures.head_measures` returns, for the tooltips; computed if None.
+    shared
+        One colour scale for all heads; otherwise each head has its own, which shows faint heads too.
+    """
+    maps = shrink(ds["time_attention"].transpose(schema.LAYER, schema.HEAD, ...).values, MOST_PIXELS)
+    how = contrast or Contrast()
+    if shared:
+        shades = Shading.fit(maps, how).shade(maps)
+    else:
+        shades = np.stack([[Shading.fit(head, how).shade(head) for head in row] for row in maps])
+    numbers = measures if measures is not None else head_measures.head_measures(ds)
+    layers, heads = _names(ds)
+    everywhere = {
+        "x": {"value": 0}, "x2": {"value": "width"}, "y": {"value": 0}, "y2": {"value": "height"},
+        "url": category("url"),
+    }  # fmt: skip
+    encoding = _axes(layers, heads) | {"tooltip": _tooltip(numbers)}
+    wide = min((width - MARGIN) / len(heads), 130)
+    high = min(wide, HEIGHT / len(layers))
+    scale = "one colour scale for all" if shared else "each head on its own colour scale"
+    return assemble(
+        [
+            layer([{"url": png_url(mosaic(shades), SEQUENTIAL)}], "image", encoding=everywhere, aspect=False),
+            layer(measures_table(numbers), "rect", encoding=encoding, opacity=0)
+            | clicked("head", [schema.LAYER, schema.HEAD]),
+            *_framed(selected),
+        ],
+        f"Every head's map: {ds[schema.SIGNAL].values}",
+        f"Query downwards, key to the right; {scale}. Click a head to open it",
+        width=wide * len(heads) + MARGIN,
+        height=high * len(layers) + MARGIN,
+        autosize=SHRINK,
+    )
+
+
+def _names(ds: xr.Dataset) -> tuple[list[str], list[int]]:
+    return [str(name) for name in ds[schema.LAYER].values], [int(head) for head in ds[schema.HEAD].values]
+
+
+def _axes(layers: list[str], heads: list[int]) -> Spec:
+    bare = {"domain": False, "ticks": False}
+    across = {"orient": "top", "labelAngle": 0, **bare}
+    return {
+        "x": {**_ordinal(schema.HEAD, heads, across), "title": "head"},
+        "y": {**_ordinal(schema.LAYER, layers, bare), "title": None},
+    }
+
+
+def _ordinal(field: str, domain: list[Any], axis: Spec) -> Spec:
+    return {"field": field, "type": "ordinal", "scale": {"domain": domain, "padding": 0}, "sort": None, "axis": axis}
+
+
+def _tooltip(measures: xr.Dataset) -> list[Spec]:
+    numbers = [
+        tip(str(name), f"{str(name).replace('_', ' ')}, {values.attrs['units']}", ".3~g")
+        for name, values in measures.data_vars.items()
+    ]
+    return [tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), *numbers]
+
+
+def _framed(selected: tuple[str, int] | None) -> list[Spec]:
+    if selected is None:
+        return []
+    place = [{schema.LAYER: selected[0], schema.HEAD: int(selected[1])}]
+    encoding = {name: {"field": field, "type": "ordinal"} for name, field in (("x", schema.HEAD), ("y", schema.LAYER))}
+    return [
+        layer(place, "rect", encoding=encoding, fillOpacity=0, stroke=colour, strokeWidth=width)
+        for colour, width in (("#ffffff", 4), (FORECAST, 2.5))
+    ]

@@ -1,0 +1,288 @@
+"""Maps: where the queries of one head look, over time and over the image of the series.
+
+A map is one image under invisible cells, which carry the tooltips and a click selection: "cell" with the fields
+`query_patch` and `key_patch`; in `token_look` "token" with `token_row` and `token_column`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from vitime_cache.charts import tables
+from vitime_cache.charts.raster import png_url
+from vitime_cache.charts.style import (
+    DIVERGING,
+    FORECAST,
+    HISTORY,
+    KEEP,
+    NEUTRAL,
+    SEQUENTIAL,
+    STRETCH,
+    Spec,
+    assemble,
+    category,
+    clicked,
+    layer,
+    quantity,
+    ticks,
+    tip,
+)
+from vitime_cache.charts.view import HeadView
+from vitime_cache.contrast import Contrast, Shading, outline_segments
+
+STRIP = 0.16  # height of the signal's strip beside a map, as a fraction of the map
+BOX = {"x": quantity("x"), "x2": {"field": "x2"}, "y": quantity("y"), "y2": {"field": "y2"}}
+CASING, LINE = "#000000", "#ffffff"  # a light line on a dark casing shows on every colour of a map
+
+
+def shared_shading(views: Sequence[HeadView], contrast: Contrast | None = None) -> Shading:
+    """One scale for several maps, so that equal colours mean equal attention."""
+    return Shading.fit(np.concatenate([view.time_attention.ravel() for view in views]), contrast or Contrast())
+
+
+def heatmap(
+    view: HeadView,
+    contrast: Contrast | None = None,
+    *,
+    shading: Shading | None = None,
+    query: int | None = None,
+    size: int = 520,
+) -> Spec:
+    """Time attention of one head in samples, the signal along both axes, the border of the forecast.
+
+    Parameters
+    ----------
+    contrast
+        How values become colours; the reference study's defaults if None.
+    shading
+        A scale from `shared_shading` instead of this map's own.
+    query
+        Patch column to frame as the chosen query.
+    size
+        Width and height in pixels. The chart holds the point selection "cell".
+    """
+    attention = view.time_attention
+    scale = shading or shared_shading([view], contrast)
+    layers = [
+        *_time_map(view, png_url(scale.shade(attention), SEQUENTIAL), size),
+        *_outline(view, scale.outlined(attention)),
+        *([] if query is None else _framed(_query_row(view, query))),
+        _legend(SEQUENTIAL, scale.value, "attention", size),
+        _time_cells(view, {"attention": attention}, [tip("attention", "attention", ".3e")], size),
+    ]
+    subtitle = "Time attention, " + ("queries weighted by ink" if view.queries == "ink" else "mean over value rows")
+    return assemble(
+        layers, f"Which moments each moment looks at: {view.label}", subtitle, width=size, height=size, autosize=KEEP
+    )
+
+
+def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int = 520) -> Spec:
+    """Attention of `a` less that of `b` on a diverging scale, symmetric about zero.
+
+    The scale ends at a percentile of the absolute difference.
+
+    Raises
+    ------
+    ChartError
+        For maps on different axes.
+    """
+    tables.check_comparable(a, b)
+    gap = a.time_attention.astype(np.float64) - b.time_attention
+    limit = float(np.percentile(np.abs(gap), percentile)) or float(np.abs(gap).max()) or 1.0
+    url = png_url(np.clip(gap / limit, -1, 1) / 2 + 0.5, DIVERGING)
+    cells = {"a": a.time_attention, "b": b.time_attention, "gap": gap}
+    label_a, label_b = tables.curve_labels([a, b])
+    tooltip = [tip("gap", "difference", "+.3e"), tip("a", label_a, ".3e"), tip("b", label_b, ".3e")]
+    layers = [
+        *_time_map(a, url, size),
+        _legend(DIVERGING, lambda shade: (2 * shade - 1) * limit, "difference", size),
+        _time_cells(a, cells, tooltip, size),
+    ]
+    title = f"Where {label_a} and {label_b} differ{tables.shared_label([a, b])}"
+    subtitle = f"Orange: {label_a} attends more; purple: {label_b} attends more. The strips show {a.signal}"
+    return assemble(layers, title, subtitle, width=size, height=size, autosize=KEEP)
+
+
+def token_look(
+    view: HeadView,
+    query: int,
+    *,
+    query_row: int | None = None,
+    contrast: Contrast | None = None,
+    width: int = 760,
+    height: int = 300,
+) -> Spec:
+    """Where the tokens of one patch column look, on the image of the series (value against time).
+
+    Parameters
+    ----------
+    query
+        Patch column of the queries.
+    query_row
+        A single token row, 0 at the bottom; None takes the column's tokens together, weighted as the view says.
+    """
+    image = tables.query_image(view, query, query_row)
+    scale = Shading.fit(image, contrast or Contrast())
+    edges, spp, columns = tables.value_edges(view), view.samples_per_patch, view.grid[1]
+    value = [float(edges[0]), float(edges[-1])]
+    low, high = (0, len(edges) - 1) if query_row is None else (query_row, query_row + 1)
+    asked = {"x": query * spp, "x2": (query + 1) * spp, "y": float(edges[low]), "y2": float(edges[high])}
+    picture = {"x": 0, "x2": columns * spp, "y": value[0], "y2": value[1]}
+    x = quantity("x", "sample looked at", scale={"domain": [0, columns * spp], "nice": False})
+    y = quantity("y", "value", scale={"domain": value, "nice": False})
+    layers = [
+        _image(picture, png_url(scale.shade(image[::-1]), SEQUENTIAL), x, y),
+        *_series_over_image(view),
+        *_framed(asked),
+        _legend(SEQUENTIAL, scale.value, "attention", height),
+        _token_cells(view, image, edges),
+    ]
+    who = "tokens" if query_row is None else f"token in row {query_row}"
+    title = f"Where the {who} of samples {query * spp:.0f}–{(query + 1) * spp:.0f} look: {view.label}"
+    first = query if query_row is None else query_row * columns + query
+    share = view.cls_share(slice(first, None if query_row is None else first + 1, columns))
+    subtitle = f"Framed: the query. White: history, dashed: forecast. Share of CLS: {share:.1%}"
+    return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
+
+
+def _time_map(view: HeadView, url: str, size: int) -> list[Spec]:
+    """The map's image, the signal in strips above and left of it, and the border between history and forecast."""
+    end = view.grid[1] * view.samples_per_patch
+    axis = {"values": ticks(0, end), "grid": False, "domain": False}
+    scale = {"domain": [-STRIP * end, end], "nice": False, "zero": False}
+    x = quantity("x", "key: sample looked at", axis=axis, scale=scale)
+    y = quantity("y", "query: sample that looks", axis=axis, scale=scale | {"reverse": True})
+    image = _image({"x": 0, "x2": end, "y": 0, "y2": end}, url, x, y)
+    return [image, *_strips(view, end), *_border(view, end, size)]
+
+
+def _image(box: Spec, url: str, x: Spec, y: Spec) -> Spec:
+    encoding = BOX | {"x": x, "y": y, "url": category("url")}
+    return layer([box | {"url": url}], "image", encoding=encoding, aspect=False, smooth=False)
+
+
+def _strips(view: HeadView, end: float) -> list[Spec]:
+    """The series along both axes, drawn in the map's own coordinates."""
+    parts = {part: tables.part_table(view.ds, part, 600) for part in ("history", "forecast")}
+    values = np.concatenate([line["value"] for line in parts.values()])
+    low, span = values.min(), np.ptp(values)
+    layers = []
+    for line, colour in zip(parts.values(), (HISTORY, FORECAST), strict=True):
+        height = (line.pop("value") - low) / span if span > 0 else 0.5
+        line["strip"] = -STRIP * end * (0.12 + 0.8 * height)
+        for x, y in (("time", "strip"), ("strip", "time")):
+            encoding = {"x": quantity(x), "y": quantity(y), "order": quantity("time")}
+            layers.append(layer(line, "line", encoding=encoding, color=colour, strokeWidth=1.2))
+    return layers
+
+
+def _border(view: HeadView, end: float, size: int) -> list[Spec]:
+    """Where the history ends, across the map and the strips, and the names of the two parts."""
+    start, at = -STRIP * end, view.n_history
+    lines = [{"x": at, "x2": at, "y": start, "y2": end}, {"x": start, "x2": end, "y": at, "y2": at}]
+    names = [("history", at / 2, at), ("forecast", (at + end) / 2, end - at)]
+    fitting = [{"x": middle, "name": name} for name, middle, width in names if width * size / end > 60]
+    above = {"x": quantity("x"), "y": {"value": 0}, "text": category("name")}
+    return [
+        layer(lines, "rule", encoding=BOX, color=CASING, strokeWidth=2.5, opacity=0.5),
+        layer(lines, "rule", encoding=BOX, color=LINE, strokeWidth=1, strokeDash=[4, 3]),
+        layer(fitting, "text", encoding=above, color=NEUTRAL, dy=-6, fontSize=11),
+    ]
+
+
+def _outline(view: HeadView, inside: np.ndarray) -> list[Spec]:
+    segments = outline_segments(inside) * view.samples_per_patch
+    if len(segments) == 0:
+        return []
+    rules = pd.DataFrame(segments, columns=["x", "y", "x2", "y2"])
+    return [
+        layer(rules, "rule", encoding=BOX, color=colour, strokeWidth=width, strokeCap="square")
+        for colour, width in ((CASING, 2.5), (LINE, 1.2))
+    ]
+
+
+def _query_row(view: HeadView, query: int) -> Spec:
+    spp = view.samples_per_patch
+    return {"x": 0, "x2": view.grid[1] * spp, "y": query * spp, "y2": (query + 1) * spp}
+
+
+def _framed(box: Spec) -> list[Spec]:
+    return [
+        layer([box], "rect", encoding=BOX, fillOpacity=0, stroke=colour, strokeWidth=width)
+        for colour, width in ((LINE, 2.6), (FORECAST, 1.3))
+    ]
+
+
+def _time_cells(view: HeadView, values: dict[str, np.ndarray], tooltip: list[Spec], size: int) -> Spec:
+    """An invisible square on every cell; placed by numbers in the data, as a page works out formulas slowly."""
+    n, spp = view.grid[1], view.samples_per_patch
+    query, key = (index.ravel() for index in np.mgrid[:n, :n])
+    places = {
+        "query": query * spp, "key": key * spp, "lag": (query - key) * spp, "query_patch": query, "key_patch": key,
+    }  # fmt: skip
+    side = size / (1 + STRIP) / n
+    tooltip = [
+        *tooltip,
+        tip("query", "query from sample", ".6~g"),
+        tip("key", "key from sample", ".6~g"),
+        tip("lag", "lag, samples", ".6~g"),
+    ]
+    encoding = {"x": quantity("key"), "y": quantity("query"), "tooltip": tooltip}
+    look = {"size": side**2, "xOffset": side / 2, "yOffset": side / 2, "opacity": 0, "aria": False}
+    cells = pd.DataFrame({name: value.ravel() for name, value in values.items()} | places)
+    return layer(cells, "square", encoding=encoding, **look) | clicked("cell", ["query_patch", "key_patch"])
+
+
+def _token_cells(view: HeadView, image: np.ndarray, edges: np.ndarray) -> Spec:
+    """An invisible rectangle on every token, row 0 at the bottom."""
+    spp = view.samples_per_patch
+    row, column = (index.ravel() for index in np.indices(image.shape))
+    cells = pd.DataFrame(
+        {
+            "attention": image.ravel(),
+            "token_row": row,
+            "token_column": column,
+            "x": column * spp,
+            "x2": (column + 1) * spp,
+            "y": edges[row],
+            "y2": edges[row + 1],
+        }
+    )
+    tooltip = [
+        tip("attention", "attention", ".3e"),
+        tip("x", "key from sample", ".6~g"),
+        tip("y", "value from", ".3~g"),
+        tip("y2", "value to", ".3~g"),
+    ]
+    rectangles = layer(cells, "rect", encoding=BOX | {"tooltip": tooltip}, opacity=0, aria=False)
+    return rectangles | clicked("token", ["token_row", "token_column"])
+
+
+def _series_over_image(view: HeadView) -> list[Spec]:
+    encoding = {"x": quantity("time"), "y": quantity("value"), "order": quantity("time")}
+    layers = []
+    for part, dash in (("history", [1, 0]), ("forecast", [5, 3])):
+        line = tables.part_table(view.ds, part)
+        for colour, width in ((CASING, 3.0), (LINE, 1.4)):
+            look = {"color": colour, "strokeWidth": width, "strokeDash": dash, "clip": True}
+            layers.append(layer(line, "line", encoding=encoding, **look))
+    return layers
+
+
+def _legend(colours: Sequence[str], value: Callable[[np.ndarray], np.ndarray], title: str, length: int) -> Spec:
+    """A colour bar that is linear in shade and labelled with the values themselves."""
+    shades = np.linspace(0, 1, 5)
+    labels = [f"{v:.1e}" if v else "0" for v in np.asarray(value(shades)).tolist()]
+    legend = {
+        "title": title,
+        "values": shades.tolist(),
+        "labelExpr": f"{labels}[round(datum.value * 4)]",
+        "gradientLength": min(length - 60, 240),
+        "gradientOpacity": 1,
+    }
+    scale = {"domain": [0, 1], "range": list(colours)}
+    colour = quantity("shade", scale=scale, legend=legend)
+    return layer([{"shade": 0}, {"shade": 1}], "point", encoding={"color": colour}, opacity=0)

@@ -1,0 +1,52 @@
+"""Attention maps as PNG data URLs: one image mark instead of thousands of rectangles."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageColor
+
+LEVELS = 255  # shades; the palette's last entry is transparent, for cells without a value
+
+
+def palette(colours: Sequence[str]) -> NDArray[np.uint8]:
+    """(256, 3): the colours interpolated linearly over `LEVELS` shades, and one entry for missing cells."""
+    anchors = np.array([ImageColor.getrgb(colour) for colour in colours], dtype=np.float64)
+    at = np.linspace(0, len(anchors) - 1, LEVELS)
+    shades = np.stack([np.interp(at, np.arange(len(anchors)), channel) for channel in anchors.T], axis=1)
+    return np.concatenate((shades.round(), np.zeros((1, 3)))).astype(np.uint8)
+
+
+def png_url(shade: ArrayLike, colours: Sequence[str]) -> str:
+    """An image of shades 0 … 1, (rows, columns), first row on top; NaN is transparent."""
+    values = np.asarray(shade, dtype=np.float64)
+    index = np.where(np.isfinite(values), np.nan_to_num(values) * (LEVELS - 1) + 0.5, LEVELS).astype(np.uint8)
+    image = Image.fromarray(index, mode="P")
+    image.putpalette(palette(colours).tobytes())
+    png = io.BytesIO()
+    image.save(png, "PNG", transparency=LEVELS)
+    return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode("ascii")
+
+
+def shrink(maps: ArrayLike, pixels: int) -> NDArray[np.float64]:
+    """Square maps (..., n, n) averaged over blocks until all of them together have at most `pixels` cells."""
+    values = np.asarray(maps, dtype=np.float64)
+    n = values.shape[-1]
+    block = int(np.ceil(np.sqrt(max(values.size / pixels, 1))))
+    size = n // block
+    blocks = values[..., : size * block, : size * block].reshape(*values.shape[:-2], size, block, size, block)
+    means: NDArray[np.float64] = blocks.mean(axis=(-3, -1))
+    return means
+
+
+def mosaic(shades: ArrayLike, gap: int = 2) -> NDArray[np.float64]:
+    """Maps (layer, head, n, n) side by side on one image, framed by half a transparent gap each."""
+    values = np.asarray(shades, dtype=np.float64)
+    layers, heads, n, _ = values.shape
+    framed = np.pad(values, ((0, 0), (0, 0), (gap // 2, gap // 2), (gap // 2, gap // 2)), constant_values=np.nan)
+    side = n + 2 * (gap // 2)
+    return framed.transpose(0, 2, 1, 3).reshape(layers * side, heads * side)

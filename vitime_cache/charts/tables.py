@@ -1,0 +1,203 @@
+"""The numbers behind each chart, as tables to download."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from vitime_cache import lags, peaks, pooling, schema
+from vitime_cache.charts.style import ChartError, thin
+from vitime_cache.charts.view import HeadView
+from vitime_cache.peaks import Peak, Side
+
+
+def series_table(ds: xr.Dataset) -> pd.DataFrame:
+    """time, history, forecast and one column per quantile ("q05" …), up to the end of this signal."""
+    end = int(ds["n_history"]) + int(ds["horizon"])
+    columns = {"time": ds[schema.TIME].values[:end]}
+    columns |= {name: ds[name].values[:end] for name in ("history", "forecast")}
+    quantiles = ds["forecast_quantile"].values[:, :end]
+    columns |= {f"q{round(100 * q):02d}": row for q, row in zip(ds[schema.QUANTILE].values, quantiles, strict=True)}
+    return pd.DataFrame(columns)
+
+
+def heatmap_table(view: HeadView) -> pd.DataFrame:
+    """One row per cell: query_patch, key_patch, first query_sample and key_sample, lag in samples, attention."""
+    return _cells(view, {"attention": view.time_attention})
+
+
+def difference_table(a: HeadView, b: HeadView) -> pd.DataFrame:
+    """As `heatmap_table` for two maps on the same axes: attention_a, attention_b and their difference a - b."""
+    check_comparable(a, b)
+    first, second = a.time_attention, b.time_attention
+    return _cells(a, {"attention_a": first, "attention_b": second, "difference": first - second})
+
+
+def token_table(view: HeadView, query: int, query_row: int | None = None) -> pd.DataFrame:
+    """Where the tokens of patch column `query` look: token_row, token_column, key_sample, value range, attention."""
+    image = query_image(view, query, query_row)
+    rows, columns = view.grid
+    row, column = (a.ravel() for a in np.mgrid[:rows, :columns])
+    edges = value_edges(view)
+    return pd.DataFrame(
+        {
+            "token_row": row,
+            "token_column": column,
+            "key_sample": column * view.samples_per_patch,
+            "value_low": edges[row],
+            "value_high": edges[row + 1],
+            "attention": image.ravel(),
+        }
+    )
+
+
+def lag_table(
+    views: Sequence[HeadView],
+    region: lags.Region = "all",
+    *,
+    side: Side = "past",
+    min_pairs: int = lags.MIN_PAIRS,
+) -> pd.DataFrame:
+    """One row per curve and lag: curve (its label), patches, lag in samples, attention, low, high, pairs."""
+    labels = curve_labels(views)
+    tables = []
+    for label, view in zip(labels, views, strict=True):
+        curve = lags.lag_curve(view.time_attention, view.history_patches, region, min_pairs=min_pairs)
+        distance = curve.lag if side == "past" else -curve.lag
+        shown = (distance >= 1) & np.isfinite(curve.mean)
+        table = pd.DataFrame(
+            {
+                "curve": label,
+                "patches": distance[shown],
+                "lag": distance[shown] * view.samples_per_patch,
+                "attention": curve.mean[shown],
+                "low": curve.low[shown],
+                "high": curve.high[shown],
+                "pairs": curve.pairs[shown],
+            }
+        )
+        tables.append(table.sort_values("patches"))
+    return pd.concat(tables, ignore_index=True)
+
+
+def peak_table(
+    views: Sequence[HeadView],
+    region: lags.Region = "all",
+    *,
+    period: float | None = None,
+    side: Side = "past",
+    min_pairs: int = lags.MIN_PAIRS,
+    min_prominence: float = peaks.MIN_PROMINENCE,
+) -> pd.DataFrame:
+    """One row per peak of each curve, the columns of `peaks.Peak` after the curve's label; lags in samples."""
+    rows = []
+    for label, view in zip(curve_labels(views), views, strict=True):
+        curve = lags.lag_curve(view.time_attention, view.history_patches, region, min_pairs=min_pairs)
+        found = peaks.lag_peaks(
+            curve.lag, curve.mean, view.samples_per_patch,
+            period=period, pairs=curve.pairs, side=side, min_prominence=min_prominence,
+        )  # fmt: skip
+        rows += [{"curve": label} | asdict(peak) for peak in found]
+    return pd.DataFrame(rows, columns=["curve", *(field.name for field in fields(Peak))])
+
+
+def autocorrelation_table(ds: xr.Dataset, max_lag: float | None = None) -> pd.DataFrame:
+    """lag in samples, autocorrelation of the history, pairs; to three quarters of the history at most.
+
+    Beyond that less than a period of a slow component overlaps, and any smooth series correlates with itself.
+    """
+    n = int(ds["n_history"])
+    last = max(3 * n // 4, 1)
+    correlation = lags.autocorrelation(ds["history"].values[:n], last if max_lag is None else min(last, int(max_lag)))
+    lag = np.arange(len(correlation))
+    return pd.DataFrame({"lag": lag, "autocorrelation": correlation, "pairs": n - lag})
+
+
+def measures_table(measures: xr.Dataset) -> pd.DataFrame:
+    """One row per head: layer, head and every measure."""
+    frame = measures[list(measures.data_vars)].to_dataframe().reset_index()
+    return frame[[schema.LAYER, schema.HEAD, *measures.data_vars]]
+
+
+def part_table(ds: xr.Dataset, part: str, limit: int = 1200) -> pd.DataFrame:
+    """time and value of the history or the forecast, thinned to about `limit` points that keep its envelope."""
+    known = np.flatnonzero(np.isfinite(ds[part].values))
+    return thin(known, ds[part].values[known], limit)
+
+
+def curve_labels(views: Sequence[HeadView]) -> list[str]:
+    """A label per view without what all of them share.
+
+    Raises
+    ------
+    ChartError
+        Without a view, or with the same one twice.
+    """
+    if not views:
+        raise ChartError("no head was chosen; choose at least one")
+    parts = [_parts(view) for view in views]
+    varying = [i for i in range(4) if len({part[i] for part in parts}) > 1] or [1, 2]
+    labels = [", ".join(part[i] for i in varying) for part in parts]
+    if twice := {label for label in labels if labels.count(label) > 1}:
+        raise ChartError(f"{', '.join(sorted(twice))} was chosen twice; choose different heads or signals")
+    return labels
+
+
+def shared_label(views: Sequence[HeadView]) -> str:
+    """What the labels leave out, to follow them in a title: " (signal, layer, head)", where all have it in common."""
+    common = [names[0] for names in zip(*map(_parts, views), strict=True) if len(set(names)) == 1]
+    named = ", ".join(name for name in common if name != _parts(views[0])[3])
+    return f" ({named})" if named else ""
+
+
+def query_image(view: HeadView, query: int, query_row: int | None) -> pooling.Array:
+    """Where a patch column's tokens look, (rows, columns): all of them weighted as the view says, or one row's."""
+    rows, _ = view.grid
+    tokens = pooling.tokens_of_column(query, view.grid)
+    if query_row is not None:
+        if not 0 <= query_row < rows:
+            raise ChartError(f"no token row {query_row}; there are 0 … {rows - 1}")
+        weights = np.eye(rows)[query_row]
+    else:
+        weights = pooling.column_weights(view.ink, view.grid)[:, query] if view.queries == "ink" else np.ones(rows)
+    return pooling.key_image(view.token_rows(tokens), view.grid, weights)
+
+
+def value_edges(view: HeadView) -> np.ndarray:
+    """Values at which ink passes from one token row to the next, in units of the signal, (rows + 1,), ascending."""
+    encoding, (rows, _) = view.encoding, view.grid
+    deviations = np.arange(rows + 1) * encoding.config.patch_height * encoding.config.row_step
+    edges: np.ndarray = (deviations - encoding.config.value_range) * encoding.std[0] + encoding.mean[0]
+    return edges
+
+
+def check_comparable(a: HeadView, b: HeadView) -> None:
+    """Raise ChartError unless the two maps have the same axes."""
+    for name in ("samples_per_patch", "n_history"):
+        first, second = getattr(a, name), getattr(b, name)
+        if first != second:
+            raise ChartError(
+                f"{a.signal} and {b.signal} differ in {name} ({first:g} and {second:g}), so their maps do not fit on "
+                "one another; compare signals of one length and horizon"
+            )
+    if a.grid != b.grid:
+        raise ChartError(f"maps of {a.grid} and {b.grid} tokens cannot be compared; use one model for both")
+
+
+def _parts(view: HeadView) -> tuple[str, str, str, str]:
+    return view.signal, view.layer, f"head {view.head}", f"queries by {view.queries}"
+
+
+def _cells(view: HeadView, values: dict[str, lags.Array]) -> pd.DataFrame:
+    n = view.grid[1]
+    query, key = (a.ravel() for a in np.mgrid[:n, :n])
+    spp = view.samples_per_patch
+    axes = {
+        "query_patch": query, "key_patch": key,
+        "query_sample": query * spp, "key_sample": key * spp, "lag": (query - key) * spp,
+    }  # fmt: skip
+    return pd.DataFrame(axes | {name: v.ravel() for name, v in values.items()})

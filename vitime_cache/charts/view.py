@@ -1,0 +1,121 @@
+"""One head of one signal, as the charts see it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from vitime_cache import lags, pooling, schema
+from vitime_cache.charts.style import ChartError
+from vitime_cache.config import ViTimeConfig
+from vitime_cache.encoding import SeriesEncoding
+
+
+@dataclass(frozen=True, eq=False)
+class HeadView:
+    """One head of one signal.
+
+    Parameters
+    ----------
+    ds
+        A Dataset of `schema`, one signal selected.
+    layer, head
+        Which head.
+    queries
+        "even": all tokens of a column count alike, as stored; "ink": by the ink they carry, from token attention.
+
+    Raises
+    ------
+    ChartError
+        For a layer or head that does not exist, naming those that do, and for "ink" where the layer's token
+        attention was not stored.
+    """
+
+    ds: xr.Dataset
+    layer: str
+    head: int
+    queries: Literal["even", "ink"] = "even"
+
+    def __post_init__(self) -> None:
+        if schema.SIGNAL in self.ds.dims:
+            raise ChartError("a chart shows one signal: select one with ds.sel(signal=...) first")
+        layers, heads = list(self.ds[schema.LAYER].values), self.ds.sizes[schema.HEAD]
+        if self.layer not in layers:
+            raise ChartError(f"no layer {self.layer!r}; there are {', '.join(layers)}")
+        if not 0 <= self.head < heads:
+            raise ChartError(f"no head {self.head}; there are 0 … {heads - 1}")
+
+    @property
+    def signal(self) -> str:
+        """Name of the signal."""
+        return str(self.ds[schema.SIGNAL].values)
+
+    @property
+    def label(self) -> str:
+        """Signal, layer and head in one line."""
+        return f"{self.signal}, {self.layer}, head {self.head}"
+
+    @property
+    def samples_per_patch(self) -> float:
+        """Samples per patch of lag."""
+        return float(self.ds["samples_per_patch"])
+
+    @property
+    def history_patches(self) -> int:
+        """Patch columns that show history."""
+        return int(self.ds["history_patches"])
+
+    @property
+    def n_history(self) -> int:
+        """Samples of history."""
+        return int(self.ds["n_history"])
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Token rows and columns."""
+        columns = self.ds.sizes[schema.QUERY_PATCH]
+        return self.ds.sizes[schema.QUERY_TOKEN] // columns, columns
+
+    @cached_property
+    def time_attention(self) -> lags.Array:
+        """(columns, columns), query by key."""
+        if self.queries == "ink":
+            return pooling.pool_queries_by_ink(self.token_rows(slice(None)), self.ink, self.grid)
+        return np.asarray(self._selected("time_attention").values)
+
+    @cached_property
+    def encoding(self) -> SeriesEncoding:
+        """How the history lies on the image of the model that wrote the Dataset."""
+        config = ViTimeConfig.from_dict(json.loads(self.ds.attrs["config"]))
+        return SeriesEncoding.fit(self.history, int(self.ds["horizon"]), config)
+
+    @cached_property
+    def history(self) -> np.ndarray:
+        """(T,) samples of history."""
+        return np.asarray(self.ds["history"].values[: self.n_history], dtype=np.float64)
+
+    @cached_property
+    def ink(self) -> pooling.Array:
+        """Ink of each token in the model's input, (rows, columns)."""
+        return pooling.token_ink(self.encoding.image(self.history), self.grid)
+
+    def token_rows(self, tokens: slice) -> np.ndarray:
+        """Token attention of some queries, (queries, tokens)."""
+        if "token_attention" not in self.ds:
+            raise ChartError("token attention was not stored; build the store with --tokens all")
+        rows: np.ndarray = self._selected("token_attention").isel({schema.QUERY_TOKEN: tokens}).values
+        if np.isnan(rows[0, 0]):
+            raise ChartError(f"token attention of {self.layer} was not stored; build with --tokens all or {self.layer}")
+        return rows
+
+    def cls_share(self, tokens: slice) -> float:
+        """Mean attention of some tokens to CLS."""
+        return float(self._selected("cls_attention").isel({schema.QUERY_TOKEN: tokens}).values.mean())
+
+    def _selected(self, variable: str) -> xr.DataArray:
+        return self.ds[variable].sel({schema.LAYER: self.layer, schema.HEAD: self.head})

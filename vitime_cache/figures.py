@@ -1,0 +1,196 @@
+"""The files of one experiment: the reference study's three pictures of some heads, and the numbers behind them.
+
+Names of signals and experiments come from outside and become parts of file names here, and nowhere else. A file
+appears under its name only when it is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from vitime_cache import charts, lags
+from vitime_cache.charts import HeadView
+from vitime_cache.charts.style import Spec
+from vitime_cache.contrast import NO_CONTRAST, Contrast
+from vitime_cache.peaks import SHORTEST_PERIOD
+
+Format = Literal["png", "svg", "csv", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+# The reference study's settings.
+STUDY = Contrast()
+DPI = 200
+HEAD = 7
+MOST_LAGS = 40  # patches
+
+ABREAST = 3  # heatmaps in a row
+MOST_NAME_BYTES = 120  # of a name from outside in a file name, of which file systems allow 255
+
+
+class ExportError(ValueError):
+    """What cannot be exported: a name that does not exist, a file that is already there."""
+
+
+def experiment_files(
+    views: Sequence[HeadView],
+    stem: str,
+    folder: Path,
+    formats: Sequence[Format] = FORMATS,
+    contrast: Contrast | None = STUDY,
+    dpi: float = DPI,
+) -> dict[Path, Callable[[], bytes]]:
+    """The files of one experiment, each with a function that makes its content.
+
+    Parameters
+    ----------
+    views
+        Heads of one signal; they share each file.
+    stem
+        The experiment's name, safe in a file name (see `file_name`). Files are `experiment_<stem>_<what>.<format>`,
+        where <what> is as in the reference study.
+    formats
+        "png" and "svg" for the pictures, "csv" and "parquet" for the numbers.
+    contrast
+        Options of the heatmaps with contrast; None leaves that picture out.
+    dpi
+        Dots per inch of PNG files.
+    """
+    pictures: dict[str, Callable[[], Spec]] = {
+        "temporal_dependencies_heads_contrast": partial(heatmaps, views, contrast),
+        "temporal_dependencies_heads_no_contrast": partial(heatmaps, views, NO_CONTRAST),
+        "time-lag correlation": partial(lag_rows, views),
+    }
+    if contrast is None:
+        del pictures["temporal_dependencies_heads_contrast"]
+    tables = {"time_attention": charts.heatmap_table, "lag_attention": lag_table}
+    files: dict[Path, Callable[[], bytes]] = {}
+    for suffix in formats:
+        for what in pictures if suffix in ("png", "svg") else tables:
+            path = folder / f"experiment_{stem}_{what}.{suffix}"
+            if suffix == "png" or suffix == "svg":
+                files[path] = partial(_draw, pictures[what], suffix, dpi)
+            else:
+                files[path] = partial(_tabulate, tables[what], views, suffix)
+    return files
+
+
+def write_files(
+    files: Mapping[Path, Callable[[], bytes]],
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Make and write every file, each one first under a name that ends in `.partial`.
+
+    Parameters
+    ----------
+    overwrite
+        Replace files that are already there.
+    progress
+        Called after each file with the number written and the number of all.
+
+    Raises
+    ------
+    ExportError
+        Before anything is written, naming the first file that exists already.
+    """
+    there = [path for path in files if path.exists()]
+    if there and not overwrite:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise ExportError(
+            f"there already: {there[0]}{more}; pass --overwrite (overwrite=True) or choose another folder"
+        )
+    for number, (path, content) in enumerate(files.items(), start=1):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial_path = path.with_name(path.name + ".partial")
+        try:
+            partial_path.write_bytes(content())
+            partial_path.replace(path)
+        finally:
+            partial_path.unlink(missing_ok=True)
+        if progress:
+            progress(number, len(files))
+    return list(files)
+
+
+def file_name(name: str) -> str:
+    """A name from outside as part of a file name: no separators, no control characters, not too long.
+
+    Names that had to be changed end in eight digits of their hash, so that different names stay different.
+    """
+    kept = re.sub(r"[^\w .-]", "_", name).strip()
+    kept = kept.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
+    return kept if kept == name else f"{kept}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def heatmaps(views: Sequence[HeadView], contrast: Contrast | None) -> Spec:
+    """The heads' maps side by side, each with a colour scale of its own."""
+    own = {"scale": {"color": "independent"}, "legend": {"color": "independent"}}
+    return charts.beside([charts.heatmap(view, contrast) for view in views], columns=ABREAST) | {"resolve": own}
+
+
+def lag_rows(views: Sequence[HeadView]) -> Spec:
+    """Attention against lag: the reference study's curve over all pairs, and below it each region that has pairs.
+
+    The study's curve mixes queries and keys of history and forecast, which behave differently.
+    """
+    first, patch, period = views[0], views[0].samples_per_patch, _slowest_period(views[0])
+    shown = [region for region in lags.REGIONS if region == "all" or not charts.lag_table(views, region).empty]
+    rows = []
+    for region in shown:
+        row = charts.lag_curves(views, region, period=period, max_lag=MOST_LAGS * patch, height=160)
+        plain = {"text": row["title"]["subtitle"], "subtitle": "", "fontSize": 12, "fontWeight": "normal"}
+        rows.append(row | {"title": row["title"] | plain})
+    heads = ", ".join(str(view.head) for view in views)
+    marked = f". P = {period:.4g} samples, the slowest true harmonic" if period else ""
+    title = row["title"] | {
+        "text": f"How far it looks: {first.signal}, {first.layer}, head {heads}",
+        "subtitle": f"One patch of lag is {patch:.4g} samples{marked}",
+        "fontSize": 13,
+        "fontWeight": "bold",
+    }
+    return charts.beside(rows, columns=1) | {"title": title}
+
+
+def lag_table(view: HeadView) -> pd.DataFrame:
+    """One row per region and lag: region, then the columns of `charts.lag_table`."""
+    parts = [charts.lag_table([view], region).assign(region=region) for region in lags.REGIONS]
+    table = pd.concat(parts, ignore_index=True)
+    return table[["region", *table.columns.drop(["curve", "region"])]]
+
+
+def _slowest_period(view: HeadView) -> float | None:
+    """Period of the signal's slowest known harmonic in samples, if it spans the patches it takes to resolve it."""
+    known = view.ds["component_period"].values
+    slowest = float(np.nanmax(known, initial=0))
+    return slowest if slowest >= SHORTEST_PERIOD * view.samples_per_patch else None
+
+
+def _draw(picture: Callable[[], Spec], suffix: Literal["png", "svg"], dpi: float) -> bytes:
+    return charts.figure_bytes(picture(), suffix, dpi)
+
+
+def _tabulate(
+    table: Callable[[HeadView], pd.DataFrame], views: Sequence[HeadView], suffix: Literal["csv", "parquet"]
+) -> bytes:
+    """The views' tables one below the other, led by signal, layer and head; Parquet also says which weights."""
+    whole = pd.concat([_labelled(view, table(view)) for view in views], ignore_index=True)
+    if suffix == "csv":
+        return whole.to_csv(index=False).encode()
+    whole.attrs = {str(key): str(value) for key, value in views[0].ds.attrs.items()}
+    return bytes(whole.to_parquet(index=False))
+
+
+def _labelled(view: HeadView, table: pd.DataFrame) -> pd.DataFrame:
+    table.insert(0, "signal", view.signal)
+    table.insert(1, "layer", view.layer)
+    table.insert(2, "head", view.head)
+    return table

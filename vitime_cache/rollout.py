@@ -1,0 +1,267 @@
+"""Attention through the interface of the reference study, and the attention rollout that its class is named for.
+
+A script of the study runs with `from vitime_cache import ViTimePrediction, AttentionRollout`. Rollout follows Abnar and
+Zuidema, "Quantifying Attention Flow in Transformers" (ACL 2020, arXiv 2005.00928).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from vitime_cache import lags, pooling
+from vitime_cache.capturing import capture
+from vitime_cache.charts import HeadView
+from vitime_cache.contrast import Contrast
+from vitime_cache.figures import experiment_files, file_name, write_files
+from vitime_cache.model import ViTime
+from vitime_cache.prediction import ViTimePrediction as ViTimePrediction
+from vitime_cache.prediction import as_series, encode
+from vitime_cache.signals import Signal
+
+Fusion = Literal["mean", "max", "min"]
+
+
+class RolloutError(ValueError):
+    """An option that does not fit the model, or attention that cannot be seen."""
+
+
+class AttentionRollout:
+    """Attention of a model's heads, one by one and rolled out over all layers.
+
+    Parameters
+    ----------
+    model
+        A `ViTimePrediction` or a `ViTime` network.
+    attention_layer_name, attention_drop_layer_name
+        How the names of the attention modules, and of the dropout after their softmax, end.
+    head_fusion
+        How rollout makes one map of a layer's heads: by their mean, maximum or minimum at each query and key.
+    discard_ratio
+        Share of a fused map's weights, the lowest, that rollout sets to zero; 0 keeps all, as the paper does.
+
+    Raises
+    ------
+    RolloutError
+        For an option outside its range, or names that do not match the model's attention, with those that do.
+    """
+
+    def __init__(
+        self,
+        model: ViTimePrediction | ViTime,
+        attention_layer_name: str = "attn",
+        attention_drop_layer_name: str = "attn_drop",
+        head_fusion: Fusion = "mean",
+        discard_ratio: float = 0.9,
+    ) -> None:
+        if head_fusion not in get_args(Fusion):
+            raise RolloutError(f"head_fusion must be 'mean', 'max' or 'min', got {head_fusion!r}")
+        if not 0 <= discard_ratio < 1:
+            raise RolloutError(f"discard_ratio must be at least 0 and below 1, got {discard_ratio!r}")
+        self.predictor = model if isinstance(model, ViTimePrediction) else None
+        self.model = model.model if isinstance(model, ViTimePrediction) else model
+        self.head_fusion = head_fusion
+        self.discard_ratio = discard_ratio
+        named = list(self.model.named_modules())
+        known = {block.attn for block in self.model.blocks_by_layer().values()}
+        self._attention: list[Any] = [m for name, m in named if name.endswith(attention_layer_name) and m in known]
+        self._dropout = {name: m for name, m in named if name.endswith(attention_drop_layer_name)}
+        for option, ending, found in (
+            ("attention_layer_name", attention_layer_name, len(self._attention)),
+            ("attention_drop_layer_name", attention_drop_layer_name, len(self._dropout)),
+        ):
+            if found != len(known):
+                raise RolloutError(
+                    f"{option} {ending!r} matches {found} modules, but the model has {len(known)} attention layers, "
+                    "called 'blocks.0.attn' and so on, with their dropout in 'blocks.0.attn.attn_drop'; use 'attn' and "
+                    "'attn_drop'"
+                )
+
+    def rollout(self, input_tensor: ArrayLike | Tensor, prediction_horizon: int = 720) -> NDArray[np.float32]:
+        """How much of each token at the model's input reaches each token at its output, by attention alone.
+
+        Parameters
+        ----------
+        input_tensor
+            The history, one series: (T,), (1, T) or (T, 1).
+        prediction_horizon
+            Samples to forecast.
+
+        Returns
+        -------
+        (1 + N, 1 + N), output token by input token, CLS first; rows sum to 1. `token_attn_to_time_attn` pools it to
+        time.
+
+        Raises
+        ------
+        RolloutError
+            If a layer's attention was not seen or has an unexpected shape, with the remedy.
+
+        Notes
+        -----
+        With A the fused attention of a layer, query by key, from the first encoder layer to the last decoder layer::
+
+            R ← normalise_rows(½ A + ½ I) · R,    R = I at the start
+
+        ½ I stands for the residual connection (Abnar and Zuidema 2020, section 3). The decoder counts as further
+        layers, because what lies between it and the encoder maps each token on its own. Values, MLPs and norms are left
+        out, so this is a baseline view and no account of what the model computes.
+
+        Before that, the `discard_ratio` lowest weights of A are set to zero, all but that of CLS to CLS, as in the
+        commonly used implementation for vision transformers (github.com/jacobgil/vit-explain); of weights equal to the
+        limit all are kept. Unlike that implementation, whose division by the row sums runs along the columns, each row
+        is divided by its own sum.
+        """
+        result: Tensor | None = None
+        seen: list[str] = []
+
+        def pass_layer(name: str, attention: Tensor) -> None:
+            nonlocal result
+            seen.append(name)
+            step = layer_flow(self._fused(name, attention), self.discard_ratio)
+            result = step if result is None else step @ result
+
+        _, image = encode(self.model, self._history(input_tensor, prediction_horizon), prediction_horizon)
+        with self._seeing(pass_layer), torch.inference_mode():
+            self.model(image)
+        if result is None or len(seen) != len(self._dropout):
+            missed = ", ".join(name for name in self._dropout if name not in seen)
+            raise RolloutError(
+                f"no attention map was captured in {missed}: the model does not call it. Load the model anew with "
+                "load_model, do not compile it, and do not run a capture of it at the same time"
+            )
+        return result.cpu().numpy()
+
+    def token_attn_to_time_attn(self, A: ArrayLike, drop_cls: Literal["auto"] | bool = "auto") -> lags.Array:
+        """Token attention (S, S) pooled to patch columns (grid_w, grid_w): mean over both value axes.
+
+        Parameters
+        ----------
+        drop_cls
+            "auto" drops CLS when S is tokens + 1; True and False say which of the two sizes A has.
+
+        Raises
+        ------
+        PoolingError
+            A ValueError, naming S and the two sizes expected.
+        """
+        return pooling.tokens_to_time(A, self.model.config.grid, drop_cls)
+
+    def mean_attention_vs_time_lag(self, A_time: ArrayLike, max_lag: int = 40) -> tuple[NDArray[np.intp], lags.Array]:
+        """Lags 1 … min(max_lag, n − 1) in patches, and the mean of `np.diag(A_time, -lag)` at each."""
+        return lags.mean_attention_vs_time_lag(A_time, max_lag)
+
+    def plot_attention_heads(
+        self,
+        input_tensor: ArrayLike | Tensor,
+        prediction_horizon: int = 720,
+        save_dir: str | Path = "experiments/attention_maps",
+        heads_to_plot: Sequence[int] = (7,),
+        experiment: str = "1",
+        powermap: bool = True,
+        robust_percentiles: tuple[float, float] | None = (5, 99),
+        gamma: float = 0.1,
+        show_log: bool = True,
+        top_overlay_percent: float | None = 99.9,
+    ) -> list[Path]:
+        """Draw heads of the last decoder layer: heatmaps with and without contrast, and attention against time lag.
+
+        Parameters
+        ----------
+        input_tensor
+            The history, one series: (T,), (1, T) or (T, 1).
+        prediction_horizon
+            Samples to forecast.
+        save_dir
+            Folder of the pictures, made where it does not exist. Pictures of the same experiment are replaced.
+        heads_to_plot
+            Heads, side by side in each picture.
+        experiment
+            Name of the experiment, in titles and file names.
+        powermap
+            Whether to draw the heatmap with contrast, which the remaining options shape; see `Contrast`.
+
+        Returns
+        -------
+        list
+            The PNG files, 200 dots per inch: `experiment_<name>_temporal_dependencies_heads_contrast.png` (if
+            `powermap`), `…_heads_no_contrast.png` and `experiment_<name>_time-lag correlation.png`.
+
+        Raises
+        ------
+        RolloutError
+            If a head does not exist, naming the range.
+        """
+        heads, layer = self.model.config.heads, self.model.config.layers[-1]
+        for head in heads_to_plot:
+            if not 0 <= head < heads:
+                raise RolloutError(f"no head {head}; {layer} has heads 0 … {heads - 1}")
+        if not len(heads_to_plot):
+            raise RolloutError(f"heads_to_plot is empty; {layer} has heads 0 … {heads - 1}")
+        options: dict[str, Any] = {
+            "robust_percentiles": robust_percentiles,
+            "gamma": gamma,
+            "show_log": show_log,
+            "top_overlay_percent": top_overlay_percent,
+        }
+        contrast = Contrast(**options) if powermap else None
+        history = self._history(input_tensor, prediction_horizon)
+        ds = capture(self.model, Signal(f"experiment {experiment}", history, horizon=prediction_horizon))
+        views = [HeadView(ds, layer, int(head)) for head in heads_to_plot]
+        files = experiment_files(views, file_name(str(experiment)), Path(save_dir), ("png",), contrast)
+        return write_files(files, overwrite=True)
+
+    def _history(self, input_tensor: ArrayLike | Tensor, horizon: int) -> NDArray[np.float64]:
+        return as_series(input_tensor) if self.predictor is None else self.predictor.history(input_tensor, horizon)
+
+    def _fused(self, name: str, attention: Tensor) -> Tensor:
+        """One map (1 + N, 1 + N) in float32 of a layer's (1, heads, 1 + N, 1 + N)."""
+        size = self.model.config.tokens + 1
+        expected = (1, self.model.config.heads, size, size)
+        if tuple(attention.shape) != expected:
+            raise RolloutError(
+                f"{name} gave an output of shape {tuple(attention.shape)}, expected attention of shape {expected}; "
+                "attention_drop_layer_name must name the dropout after the softmax, 'attn_drop'"
+            )
+        if self.head_fusion == "mean":
+            return attention[0].mean(dim=0, dtype=torch.float32)
+        return (attention[0].amax(dim=0) if self.head_fusion == "max" else attention[0].amin(dim=0)).float()
+
+    @contextmanager
+    def _seeing(self, see: Callable[[str, Tensor], None]) -> Iterator[None]:
+        """While entered, `see` gets each layer's attention in a forward pass; the model comes back as it was.
+
+        Only attention that is not fused passes through the dropout, so fusing is off meanwhile. No map outlives its
+        layer.
+        """
+
+        def hook(name: str) -> Callable[[Any, Any, Tensor], None]:
+            return lambda _module, _inputs, output: see(name, output)
+
+        fused = [attention.fused_attn for attention in self._attention]
+        handles = [module.register_forward_hook(hook(name)) for name, module in self._dropout.items()]
+        try:
+            for attention in self._attention:
+                attention.fused_attn = False
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+            for attention, before in zip(self._attention, fused, strict=True):
+                attention.fused_attn = before
+
+
+def layer_flow(attention: Tensor, discard_ratio: float) -> Tensor:
+    """½ A + ½ I with rows that sum to 1, after the lowest weights of A (S, S), CLS first, were discarded."""
+    limit = attention.flatten().kthvalue(int(discard_ratio * attention.numel()) + 1).values
+    flow = torch.where(attention < limit, 0, attention)
+    flow[0, 0] = attention[0, 0]
+    flow.diagonal().add_(1)  # the two halves cancel in the division
+    return flow / flow.sum(dim=-1, keepdim=True)
