@@ -1,0 +1,139 @@
+"""How the command shows plans, progress and findings to a person; nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Column, Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from vitime_cache.building import BuildReport, Progress
+    from vitime_cache.planning import Plan
+    from vitime_cache.signals import Signal
+    from vitime_cache.verify import Verification
+
+# Names come from people's files: nothing in them is markup.
+console = Console(markup=False, emoji=False, highlight=False)
+errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def gigabytes(size: float) -> str:
+    """A size for people, in the unit that keeps it short."""
+    for unit, bytes_ in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= bytes_:
+            return f"{size / bytes_:.3g} {unit}"
+    return f"{size:.0f} bytes"
+
+
+def show_plan(plan: Plan) -> None:
+    """What a build is about to write."""
+    config = plan.identity.config
+    head = Table(box=None, show_header=False, pad_edge=False)
+    head.add_row("store", plan.store)
+    head.add_row("weights", plan.identity.weights.name)
+    head.add_row("signals", f"{len(plan.names)} to write, {plan.complete} there already")
+    head.add_row("layers × heads", f"{len(config.layers)} × {config.heads}, {config.tokens} tokens")
+    head.add_row("token maps of", ", ".join(plan.identity.tokens) or "no layer")
+    console.print(head)
+    sizes = Table("variable", Column("uncompressed", justify="right"))
+    for name, size in plan.bytes.items():
+        sizes.add_row(name, gigabytes(size))
+    sizes.add_section()
+    sizes.add_row("together", gigabytes(plan.total))
+    console.print(sizes)
+
+
+class _Rate(TextColumn):
+    """Signals per second since the start, once one is done."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Task) -> Text:
+        elapsed = task.finished_time or task.elapsed
+        return Text(f"{task.completed / elapsed:.2f} signals/s" if task.completed and elapsed else "")
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """A bar with signals/s and time left; yields what `build` calls when the work begins and after each commit."""
+    columns = (BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    bar = Bar(*columns, console=errors)
+    task = bar.add_task("", total=None)
+
+    def advance(progress: Progress) -> None:
+        bar.start()  # not before: a build that is refused, or has nothing to do, shows no bar
+        bar.update(task, completed=progress.done, total=progress.total, description=progress.name)
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+def show_report(report: BuildReport) -> None:
+    """What a build did."""
+    if not report.written:
+        console.print(f"nothing to do: all {report.complete} signals are in {report.store}")
+        return
+    console.print(
+        f"{len(report.written)} signals written to {report.store} ({gigabytes(report.bytes)} "
+        f"in {report.seconds:.1f} s), {report.complete} were there already"
+    )
+
+
+def show_info(info: dict[str, Any]) -> None:
+    """What is in a store."""
+    config, complete = info["config"], [signal for signal in info["signals"] if signal["complete"]]
+    head = Table(box=None, show_header=False, pad_edge=False)
+    head.add_row("store", info["store"])
+    head.add_row("weights", f"{info['weights']['name']} (sha256 {info['weights']['sha256'][:12]}…)")
+    if info["weights"]["note"]:
+        head.add_row("", info["weights"]["note"])
+    head.add_row("created", f"{info['created']}, computed in {info['dtype']}")
+    head.add_row("layers", f"{config['encoder_depth']} encoder + {config['decoder_depth']} decoder")
+    head.add_row("heads", str(config["heads"]))
+    head.add_row("token maps of", ", ".join(info["tokens"]) or "no layer")
+    head.add_row("size", gigabytes(info["total"]))
+    for name, size in info["bytes"].items():
+        head.add_row("", f"{name} {gigabytes(size)}")
+    head.add_row("signals", f"{len(complete)} complete of {len(info['signals'])} planned, {info['visible']} visible")
+    console.print(head)
+    table = Table("signal", "history", "horizon", "size", "", "description")
+    for signal in info["signals"]:
+        table.add_row(
+            signal["name"],
+            str(signal["n_history"]),
+            str(signal["horizon"]),
+            gigabytes(signal["bytes"]) if signal["complete"] else "",
+            "complete" if signal["complete"] else "to do",
+            signal["description"],
+        )
+    console.print(table)
+
+
+def show_signals(signals: Sequence[Signal]) -> None:
+    """A table of inputs."""
+    table = Table("signal", "samples", "horizon", "periods", "description")
+    for signal in signals:
+        periods = ", ".join(f"{harmonic.period:.4g}" for harmonic in signal.harmonics)
+        table.add_row(signal.name, str(len(signal.values)), str(signal.horizon), periods, signal.description)
+    console.print(table)
+
+
+def show_verification(store: str, found: Verification) -> None:
+    """What `verify` found, one line per problem."""
+    for problem in found.problems:
+        errors.print(problem.what)
+    again = f"; captured again: {', '.join(found.recomputed)}" if found.recomputed else "; none captured again"
+    verdict = f"{len(found.problems)} problems" if found.problems else "sound"
+    console.print(
+        f"{store}: {verdict} ({found.signals} signals, {found.objects} objects, {gigabytes(found.bytes)}{again})"
+    )
