@@ -1,0 +1,55 @@
+"""Two signals side by side: the maps on one scale, their difference, the lag curves, and what became of the peaks."""
+
+from functools import partial
+
+import streamlit as st
+
+from vitime_cache import charts
+from vitime_cache.ui.choice import choose_head, choose_other, choose_signal
+from vitime_cache.ui.figures import LIBRARY_ERRORS, changes_table, compared, figure, side_map, statement
+from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period
+from vitime_cache.ui.routing import chosen_store
+from vitime_cache.ui.words import title, weights_note
+
+title("Compare", "One head on two signals. A signal and its reduction are paired by default.")
+store = chosen_store()
+first = choose_signal(store)
+second = choose_other(store, first)
+layer, head = choose_head(first)
+weights_note(first, second)
+
+
+@st.fragment
+def comparison() -> None:
+    """Both maps on one scale, their difference, both curves and the peaks."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        period = choose_period(first)
+        options = choose_lags(first)
+        contrast = choose_contrast()
+    try:
+        views = [charts.HeadView(ds, layer, head) for ds in (first, second)]
+    except LIBRARY_ERRORS as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    a, b = views
+    shading = charts.shared_shading(views, contrast)
+    with st.container(horizontal=True):
+        for name, view in zip(("first", "second"), views, strict=True):
+            with st.container(width="content"):
+                figure(side_map, view, shading, 228, key=name, table=partial(charts.heatmap_table, view))
+    figure(charts.difference, a, b, key="difference", table=lambda: charts.difference_table(a, b))
+    figure(
+        charts.lag_curves, views, options.region, period=period, side=options.side, log=options.log,
+        max_lag=options.longest, key="curves", width="stretch",
+        table=lambda: charts.lag_table(views, options.region, side=options.side),
+    )  # fmt: skip
+    st.subheader("What became of the peaks", anchor=False)
+    found = compared(a, b, options.region, period)
+    changes_table(found)
+    statement("descriptive", found.conclusion)
+    supported, open_ = st.columns(2)
+    supported.markdown("**This supports**\n" + "".join(f"\n- {text}" for text in found.supports))
+    open_.markdown("**It does not support**\n" + "".join(f"\n- {text}" for text in found.does_not_support))
+
+
+comparison()

@@ -1,0 +1,42 @@
+"""All layers and heads at a glance; a click opens one of them."""
+
+import streamlit as st
+
+from vitime_cache import charts
+from vitime_cache.ui.choice import choose_signal, open_head
+from vitime_cache.ui.figures import figure, measured, ranked_heads, statement
+from vitime_cache.ui.options import choose_contrast, choose_measure, choose_period, clicked
+from vitime_cache.ui.routing import chosen_store
+from vitime_cache.ui.words import title, weights_note
+
+title("Heads", "Every layer and head at a glance. **Click one to open its heatmap.**")
+ds = choose_signal(chosen_store())
+weights_note(ds)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    period = choose_period(ds)
+    measures = measured(ds, period)
+    measure = choose_measure(measures)
+    shared = st.toggle("One colour scale for all maps", key="shared", bind="query-params")
+    contrast = choose_contrast()
+
+matrix, maps, ranking = st.tabs(["By a measure", "Maps", "Ranked"], key="view", on_change="rerun", bind="query-params")
+if matrix.open:
+    with matrix:
+        figure(
+            charts.head_matrix, measures, measure, key="matrix", on_select="rerun",
+            table=lambda: charts.measures_table(measures),
+        )  # fmt: skip
+        open_head(clicked("matrix", "head"))
+if maps.open:
+    with maps:
+        figure(
+            charts.small_multiples, ds, measures, contrast, shared=shared, key="multiples", on_select="rerun",
+            width="stretch",
+            table=lambda: charts.measures_table(measures),
+        )  # fmt: skip
+        open_head(clicked("multiples", "head"))
+if ranking.open:
+    with ranking:
+        open_head(ranked_heads(measures, measure))
+statement("descriptive", "Measures describe this one signal. A head that leads here on one signal may lead on any: "
+          "look at a null such as white noise, and at **Compare**.")  # fmt: skip

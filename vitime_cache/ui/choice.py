@@ -1,0 +1,146 @@
+"""Pickers whose choice lives in the address of the page, so that a view can be shared and survives a reload.
+
+The address is the truth: a picker shows what the address says, and a change by hand is written to the address first.
+Options of a single page use Streamlit's own `bind="query-params"`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import streamlit as st
+import xarray as xr
+
+from vitime_cache import schema
+from vitime_cache.config import ViTimeConfig
+from vitime_cache.ui import live
+from vitime_cache.ui.stores import Store, reading, stores
+
+T = TypeVar("T", str, int)
+STUDY_HEAD = 7  # the head that the reference study looks at, in the last layer
+
+
+def pick(
+    label: str,
+    options: Sequence[T],
+    key: str,
+    *,
+    default: T | None = None,
+    format_func: Callable[[Any], str] = str,
+    where: Any = None,
+) -> T:
+    """A select box over `options` that follows the parameter `key` of the address; an unknown value is said so."""
+    by_text = {str(option): option for option in options}
+    asked = st.query_params.get(key)
+    wanted = asked if asked is not None else _remembered().get(key)
+    value = by_text.get(wanted or "", options[0] if default is None else default)
+    if asked is not None and asked not in by_text:
+        st.warning(
+            f"The address asks for {label.lower()} {asked[:80]!r}, which is not here; this shows {format_func(value)}.",
+            icon=":material/link_off:",
+        )
+    widget = f"pick_{key}"
+    st.session_state[widget] = value
+    place = st.sidebar if where is None else where
+    place.selectbox(label, options, key=widget, format_func=format_func, on_change=_write, args=(key, widget))
+    remember(key, value)
+    return value
+
+
+def remember(key: str, value: object) -> None:
+    """Write a choice to the address, and keep it for the pages visited next."""
+    _remembered()[key] = str(value)
+    if st.query_params.get(key) != str(value):
+        st.query_params[key] = str(value)
+
+
+def address(**changes: object) -> dict[str, str]:
+    """The shared choice with changes, as query parameters of a link to another page."""
+    return {**_remembered(), **{key: str(value) for key, value in changes.items()}}
+
+
+def choose_store() -> Store | None:
+    """The store picker, above the others on every page; None where there is none."""
+    found = stores()
+    if not found:
+        return None
+    return found[pick("Store", list(found), "store", default=_first_with_signals(found))]
+
+
+def choose_signal(store: Store | None, label: str = "Signal", key: str = "signal", default: str = "") -> xr.Dataset:
+    """The signal picker over the store and this session's live runs; ends the page where there is neither."""
+    options = [*(stored_signals(store) if store else []), *live.runs()]
+    if not options:
+        st.info(
+            "There is no signal to show yet: no store holds a complete one. Build a store on the **Overview** page, "
+            "or run one on the **Live** page. While a store is being built, reload this page to see what is there.",
+            icon=":material/hourglass_empty:",
+        )
+        st.stop()
+    name = pick(label, options, key, default=default if default in options else None, format_func=live.label)
+    if name in live.runs():
+        return live.runs()[name].dataset
+    assert store is not None
+    with reading(store):
+        return store.signal(name)
+
+
+def choose_other(store: Store | None, first: xr.Dataset) -> xr.Dataset:
+    """The picker of the signal to compare with; at first the reduction of the first signal, or what it reduces."""
+    return choose_signal(store, "Compare with", "other", default=_partner(store, first))
+
+
+def _partner(store: Store | None, first: xr.Dataset) -> str:
+    """The signal that belongs to `first`: its fuller signal, its reduction, or just another one."""
+    name, fuller = str(first[schema.SIGNAL].item()), str(first["reduced_of"].item())
+    if store is None or fuller:
+        return fuller
+    with reading(store):
+        reduced_of = dict(zip(store.signals, store.dataset["reduced_of"].values.tolist(), strict=True))
+    reductions = [other for other, of in reduced_of.items() if of == name]
+    return next(iter(reductions or [other for other in reduced_of if other != name]), "")
+
+
+def stored_signals(store: Store) -> list[str]:
+    """Names of the signals in a store; a message and the end of the page where it cannot be read."""
+    with reading(store):
+        return store.signals
+
+
+def choose_head(ds: xr.Dataset) -> tuple[str, int]:
+    """Pickers of layer and head; at first the head of the reference study."""
+    layers = [str(layer) for layer in ds[schema.LAYER].values]
+    heads = [int(head) for head in ds[schema.HEAD].values]
+    layer, head = default_head(ds)
+    return pick("Layer", layers, "layer", default=layer), pick("Head", heads, "head", default=head)
+
+
+def default_head(ds: xr.Dataset) -> tuple[str, int]:
+    """The head that the reference study looks at: head 7 of the last layer, or the last head where there are fewer."""
+    return str(ds[schema.LAYER].values[-1]), min(STUDY_HEAD, ds.sizes[schema.HEAD] - 1)
+
+
+def open_head(chosen: dict[str, Any] | None) -> None:
+    """Go to the heatmap of the head that was clicked."""
+    if chosen is not None:
+        st.switch_page("pages/heatmap.py", query_params=address(layer=chosen["layer"], head=chosen["head"]))
+
+
+def config_of(ds: xr.Dataset) -> ViTimeConfig:
+    """The shapes of the model that wrote a Dataset."""
+    return ViTimeConfig.from_dict(json.loads(ds.attrs["config"]))
+
+
+def _first_with_signals(found: dict[str, Store]) -> str:
+    return next((name for name, store in found.items() if store.stamp is not None), next(iter(found)))
+
+
+def _remembered() -> dict[str, str]:
+    choice: dict[str, str] = st.session_state.setdefault("choice", {})
+    return choice
+
+
+def _write(key: str, widget: str) -> None:
+    st.query_params[key] = str(st.session_state[widget])

@@ -1,0 +1,111 @@
+"""What the overview shows: the signals of a store, the facts of its model, and a build with its progress."""
+
+from __future__ import annotations
+
+import streamlit as st
+import xarray as xr
+
+from vitime_cache.checkpoint import CheckpointError
+from vitime_cache.signals import catalogue
+from vitime_cache.ui import jobs, live
+from vitime_cache.ui.choice import address, config_of
+from vitime_cache.ui.stores import ROWS, Store, contents, folder, reading, stores
+
+COLUMNS = {
+    "signal": st.column_config.TextColumn("Signal", pinned=True),
+    "history": st.column_config.LineChartColumn("History", width="medium", color="#0072b2"),
+    "forecast": st.column_config.LineChartColumn("Forecast", width="medium", color="#d55e00"),
+    "description": st.column_config.TextColumn("What it is", width="large"),
+    "n_history": st.column_config.NumberColumn("History, samples"),
+    "horizon": st.column_config.NumberColumn("Horizon, samples"),
+    "samples_per_patch": st.column_config.NumberColumn("Samples per patch", format="%.4g"),
+    "reduced_of": st.column_config.TextColumn("Reduction of"),
+}
+TOKENS = {"all": "all layers", "last": "the last layer only", "none": "none"}
+
+
+def signals_table(store: Store) -> None:
+    """The signals with small plots; selecting one opens its heatmap."""
+    names = store.signals
+    sought = st.text_input("Find a signal", key="find", bind="query-params", placeholder="part of its name").strip()
+    found = [name for name in names if sought.lower() in name.lower()]
+    shown = found[:ROWS]
+    st.caption(
+        f"{len(names)} signals in {store.name}"
+        + (f", {len(found)} found" if sought else "")
+        + (f"; the first {ROWS} are shown" if len(found) > ROWS else "")
+        + ". Select a row to open its heatmap."
+    )
+    if not shown or store.stamp is None:
+        return
+    with reading(store):
+        table = contents(str(store.path), store.stamp, tuple(shown))
+    event = st.dataframe(
+        table, column_config=COLUMNS, column_order=list(COLUMNS), hide_index=True, row_height=44,
+        key="signals", on_select="rerun", selection_mode="single-row",
+    )  # fmt: skip
+    if rows := [row for row in event.selection.rows if row < len(shown)]:
+        st.switch_page("pages/heatmap.py", query_params=address(signal=shown[rows[0]]))
+
+
+def model_facts(ds: xr.Dataset) -> None:
+    """Size of the network behind a store, and where its numbers come from."""
+    config = config_of(ds)
+    rows, columns = config.grid
+    facts = {
+        "Layers": f"{config.encoder_depth} + {config.decoder_depth}",
+        "Heads per layer": f"{config.heads}",
+        "Tokens": f"{rows} × {columns}",
+        "Patch, pixels": f"{config.patch_height} × {config.patch_width}",
+    }
+    for place, (name, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
+        place.metric(name, value)
+    st.caption(
+        f"Layers are encoder + decoder; tokens are value rows × patch columns, and a patch column is the unit of lag. "
+        f"Weights {ds.attrs['weights']}, SHA-256 {ds.attrs['weights_sha256'][:12] or 'unknown'}…; captured in "
+        f"{ds.attrs['dtype']} by vitime-cache {ds.attrs['vitime_cache_version']}, {ds.attrs['created']}."
+    )
+
+
+def build_default() -> None:
+    """Offer to build the default store, and show how far that is; nothing where it stands complete."""
+    try:
+        weights, config, info = live.default_weights()
+    except CheckpointError as error:
+        st.warning(str(error), icon=":material/info:")
+        return
+    name = live.default_store(info)
+    path = folder() / name
+    job = jobs.job(path)
+    if job is None and name in stores() and stores()[name].stamp is not None:
+        return
+    st.subheader("Build the default store", anchor=False)
+    if job is not None and job.running:
+        _progress(name, job)
+        return
+    if job is not None and job.failure:
+        st.error(f"The build stopped: {job.failure}", icon=":material/error:")
+    elif job is not None:
+        st.success(f"{name} is complete.", icon=":material/check:")
+        return
+    st.markdown("Run this command, or press the button, which runs the same in the background:")
+    st.code("python -m vitime_cache build", language="bash")
+    tokens = st.segmented_control(
+        "Token maps to keep", list(TOKENS), default="all", required=True, format_func=TOKENS.__getitem__,
+        help="Token maps show where a query looks on the image of the series. They take most of the space.",
+    )  # fmt: skip
+    layers = config.layers[-1] if tokens == "last" else str(tokens)
+    st.button(
+        "Build it now", icon=":material/play_arrow:", type="primary", on_click=jobs.start, args=(path, weights, layers)
+    )
+
+
+@st.fragment(run_every=1.0)
+def _progress(name: str, job: jobs.Job) -> None:
+    """How many signals are complete, once a second; the whole page again when the build has ended."""
+    if not job.running:
+        st.rerun()
+    store = stores().get(name)
+    done, total = len(store.signals) if store else 0, len(catalogue())
+    st.progress(min(done / total, 1.0), f"Building {name}: {done} of {total} signals are complete")
+    st.caption("Signals can be looked at as soon as they are complete: all pages stay usable.")

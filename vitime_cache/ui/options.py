@@ -1,0 +1,154 @@
+"""The options of single pages: period, contrast, query, curves. Streamlit keeps them in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import streamlit as st
+import xarray as xr
+
+from vitime_cache import schema
+from vitime_cache.contrast import Contrast
+from vitime_cache.lags import REGIONS, Region
+from vitime_cache.peaks import Side
+
+Queries = Literal["even", "ink"]
+QUERIES: tuple[Queries, ...] = get_args(Queries)
+STUDY_LAGS = 40  # patches: where the reference study's curves end
+MOST_HEADS = 6  # as many as there are colours that a colour-blind reader tells apart
+# The study's own gamma of 0.1 and its logarithm drive most cells to the brightest shade.
+CONTRAST = Contrast(gamma=0.5, show_log=False)
+
+
+def choose_period(ds: xr.Dataset) -> float | None:
+    """Period in samples, at first the longest that the signal is known to have; None where it is left empty."""
+    known = known_periods(ds)
+    text = ", ".join(f"{period:.4g}" for period in known)
+    return st.number_input(
+        "Period P, samples",
+        min_value=2.0,
+        max_value=1e6,
+        value=known[0] if known else None,
+        step=1.0,
+        format="%.2f",
+        placeholder="unknown",
+        help=f"Multiples of P are marked. {'True periods: ' + text if known else 'No true period is known: give one.'}",
+        key=f"period_{ds[schema.SIGNAL].item()}",
+        bind="query-params",
+    )
+
+
+def known_periods(ds: xr.Dataset) -> list[float]:
+    """True periods of the signal in samples, longest first."""
+    periods = ds["component_period"].values
+    return sorted((float(period) for period in periods[np.isfinite(periods)]), reverse=True)
+
+
+def choose_contrast() -> Contrast:
+    """The reference study's contrast options, set milder. They change what the eye can tell apart, never a number."""
+    with st.popover("Contrast", icon=":material/contrast:"):
+        power = st.toggle("Power law", CONTRAST.powermap, key="power", bind="query-params")
+        gamma = st.slider(
+            "Gamma", 0.05, 2.0, CONTRAST.gamma, 0.05, key="gamma", bind="query-params", disabled=not power,
+            help="Below 1 lifts faint values. The reference study uses 0.1, and the logarithm.",
+        )  # fmt: skip
+        low, high = st.slider("Percentiles shown", 0.0, 100.0, (5.0, 99.0), 0.5, key="range", bind="query-params")
+        log = st.toggle("Logarithm", CONTRAST.show_log, key="log", bind="query-params")
+        outline = st.slider(
+            "Outline from percentile", 90.0, 100.0, 99.9, 0.1, key="outline", bind="query-params",
+            help="100 draws no outline.",
+        )  # fmt: skip
+    return Contrast(
+        powermap=power,
+        robust_percentiles=(low, high) if low < high else None,
+        gamma=gamma,
+        show_log=log,
+        top_overlay_percent=outline if outline < 100 else None,
+    )
+
+
+def choose_query(ds: xr.Dataset) -> int:
+    """Patch column of the query, chosen by its first sample or by a click on the map."""
+    columns, step = ds.sizes[schema.QUERY_PATCH], float(ds["samples_per_patch"])
+    return st.select_slider(
+        "Query, first sample", range(columns), value=min(int(ds["history_patches"]), columns - 1),
+        format_func=lambda patch: f"{patch * step:.0f}", key="query", bind="query-params", width=320,
+        help="The moment that looks. A click on the map chooses it too.",
+    )  # fmt: skip
+
+
+def query_from_click(chart: str, field: str = "query_patch") -> Callable[[], None]:
+    """A callback that makes the cell clicked in `chart` the query."""
+
+    def choose() -> None:
+        if point := clicked(chart, "cell"):
+            st.session_state["query"] = int(point[field])
+
+    return choose
+
+
+def clicked(chart: str, selection: str) -> dict[str, Any] | None:
+    """What was clicked in the chart of that key, by the fields of its selection; None if nothing is selected."""
+    points = st.session_state[chart].selection.get(selection) or []
+    return dict(points[0]) if points else None
+
+
+def choose_queries() -> Queries:
+    """How the queries of a patch column count."""
+    words = {"even": "all alike", "ink": "by ink"}
+    return st.segmented_control(
+        "Queries count", QUERIES, default=QUERIES[0], required=True, format_func=lambda each: words[each],
+        key="queries", bind="query-params",
+        help="Most of a patch column is blank paper. By ink, its queries count by the part of the series they show.",
+    )  # fmt: skip
+
+
+def choose_heads(ds: xr.Dataset, first: tuple[str, int]) -> list[tuple[str, int]]:
+    """The chosen head and others beside it."""
+    names = {f"{layer} · {head}": (str(layer), int(head)) for layer, head in _all_heads(ds) if (layer, head) != first}
+    others = st.multiselect(
+        "Heads beside it", list(names), max_selections=MOST_HEADS - 1, key="beside", bind="query-params",
+        placeholder="layer · head",
+    )  # fmt: skip
+    return [first, *(names[name] for name in others)]
+
+
+@dataclass(frozen=True)
+class LagOptions:
+    """Which pairs of queries and keys a lag curve is over."""
+
+    region: Region
+    side: Side
+    log: bool
+    longest: float
+
+
+def choose_lags(ds: xr.Dataset) -> LagOptions:
+    """Region, side, scale and length of a lag curve."""
+    columns, step = ds.sizes[schema.QUERY_PATCH], float(ds["samples_per_patch"])
+    region = st.selectbox("Region (query→key)", REGIONS, key="region", bind="query-params", width=220)
+    side = st.segmented_control(
+        "Keys in the", get_args(Side), default="past", required=True, key="side", bind="query-params"
+    )
+    log = st.toggle("Logarithmic", key="log_lags", bind="query-params")
+    patches = st.select_slider(
+        "Longest lag, samples", range(4, columns), value=min(STUDY_LAGS, columns - 1),
+        format_func=lambda patch: f"{patch * step:.0f}", key="longest", bind="query-params", width=200,
+    )  # fmt: skip
+    return LagOptions(region, side, log, patches * step)
+
+
+def choose_measure(measures: xr.Dataset) -> str:
+    """The measure that colours and ranks the heads."""
+    names = [str(name) for name in measures.data_vars]
+    return st.selectbox(
+        "Measure", names, format_func=lambda name: str(measures[name].attrs["long_name"]).capitalize(),
+        key="measure", bind="query-params", width=420,
+    )  # fmt: skip
+
+
+def _all_heads(ds: xr.Dataset) -> list[tuple[str, int]]:
+    return [(str(layer), int(head)) for layer in ds[schema.LAYER].values for head in ds[schema.HEAD].values]

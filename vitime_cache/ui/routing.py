@@ -1,0 +1,47 @@
+"""The pages, and the way from each of them back to the entry point."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+from vitime_cache.ui.stores import Store
+
+PAGES = {
+    "overview": ("Overview", ":material/home:"),
+    "heatmap": ("Heatmap", ":material/grid_on:"),
+    "lags": ("Lags", ":material/timeline:"),
+    "compare": ("Compare", ":material/compare:"),
+    "heads": ("Heads", ":material/apps:"),
+    "live": ("Live", ":material/play_circle:"),
+}
+STORE = "chosen_store"
+ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
+
+
+def navigation() -> Page:
+    """The page that the address names; sets the title and icon first, or the first page's icon would be fetched."""
+    st.set_page_config(page_title="ViTime attention", page_icon=ICON, layout="wide")
+    return st.navigation(
+        [
+            st.Page(f"pages/{name}.py", title=title, icon=icon, default=name == "overview")
+            for name, (title, icon) in PAGES.items()
+        ]
+    )
+
+
+def chosen_store() -> Store | None:
+    """The store that the entry point let a person pick, once for each run of a page.
+
+    Streamlit takes a folder called `pages` for an app without an entry point, until `st.navigation` is called for the
+    first time: a fresh server whose first visitor follows a link to a page runs that page alone. Then this calls it,
+    and starts over.
+    """
+    if STORE not in st.session_state:
+        navigation()
+        st.rerun()
+    store: Store | None = st.session_state.pop(STORE)
+    return store

@@ -1,0 +1,82 @@
+"""The widgets round a live run: start it, look at it, save it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from vitime_cache import charts
+from vitime_cache.checkpoint import CheckpointError
+from vitime_cache.config import ConfigError
+from vitime_cache.encoding import EncodingError
+from vitime_cache.objects import StoreError
+from vitime_cache.signals import Signal, SignalError
+from vitime_cache.ui import live
+from vitime_cache.ui.choice import address, default_head
+from vitime_cache.ui.figures import figure
+from vitime_cache.ui.stores import folder, stores
+
+RUN_ERRORS = (CheckpointError, ConfigError, EncodingError, SignalError, MemoryError)
+SAVE_ERRORS = (*RUN_ERRORS, StoreError, OSError)
+PAGES = {"heatmap": "Heatmap", "lags": "Lags", "heads": "Heads", "compare": "Compare with a stored signal"}
+
+
+def run_button(signal: Signal) -> None:
+    """Run the model on the series with progress by layer."""
+    try:
+        _, _, weights = live.default_weights()
+    except CheckpointError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    if not st.button("Run the model", icon=":material/play_arrow:", type="primary", key="run"):
+        return
+    bar = st.progress(0.0, f"{weights.name}: starting")
+    try:
+        live.run(signal, lambda share, step: bar.progress(share, f"{weights.name}: {step}"))
+    except RUN_ERRORS as error:
+        st.error(str(error), icon=":material/error:")
+    bar.empty()
+
+
+def show_run(name: str, run: live.Run) -> None:
+    """A run at a glance, and the way to every other view of it."""
+    ds = run.dataset
+    series, map_, curve = st.tabs(["Series and forecast", "Heatmap", "Lags"], key=f"tabs_{name}", on_change="rerun")
+    view = charts.HeadView(ds, *default_head(ds))
+    if series.open:
+        with series:
+            figure(
+                charts.series, ds, key=f"series_{name}", width="stretch", table=lambda: charts.series_table(ds)
+            )  # fmt: skip
+    if map_.open:
+        with map_:
+            figure(charts.heatmap, view, key=f"heatmap_{name}", table=lambda: charts.heatmap_table(view))
+    if curve.open:
+        with curve:
+            figure(
+                charts.lag_curves, [view], key=f"lags_{name}", width="stretch", table=lambda: charts.lag_table([view])
+            )  # fmt: skip
+    with st.container(horizontal=True):
+        for page, text in PAGES.items():
+            st.page_link(
+                f"pages/{page}.py", label=text, query_params=address(signal=name), icon=":material/open_in_new:"
+            )
+
+
+def save_form(name: str, run: live.Run) -> None:
+    """Save a run to a store of the app's folder, and say where it is found again."""
+    default = f"{run.dataset.attrs['weights']}.zarr"
+    options = list(dict.fromkeys([default, *stores()]))
+    with st.form(f"save_{name}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        saved_as = st.text_input("Save as", run.signal.name, max_chars=200, key=f"save_name_{name}", width=240)
+        store = st.selectbox("in the store", options, key=f"save_store_{name}", width=240)
+        pressed = st.form_submit_button("Save", icon=":material/save:", key=f"save_button_{name}")
+    if not pressed or store not in options:
+        return
+    try:
+        live.save(run, saved_as.strip(), store)
+    except SAVE_ERRORS as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    st.success(f"Saved as {saved_as.strip()} in {folder().name}/{store}.", icon=":material/check:")
+    link = address(store=store, signal=saved_as.strip())
+    st.page_link("pages/heatmap.py", label="Open it", query_params=link, icon=":material/open_in_new:")

@@ -1,0 +1,125 @@
+"""Stores below one folder, opened once and again when they grow; one signal of them as a Dataset in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+import xarray as xr
+
+from vitime_cache import schema
+from vitime_cache.objects import StoreError
+from vitime_cache.store import open_store
+
+Stamp = tuple[int, int, int]
+KEY = "app_key"  # attribute that names a Dataset in the app's caches
+ROWS = 100  # of the contents table, each with a plot
+PLOT_POINTS = 120
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store at the moment of a rerun.
+
+    Attributes
+    ----------
+    stamp
+        Changes whenever a build publishes another signal; None while nothing has been published.
+    """
+
+    name: str
+    path: Path
+    stamp: Stamp | None
+
+    @property
+    def key(self) -> str:
+        """Names this state of the store in caches."""
+        return f"{self.path}@{self.stamp}"
+
+    @property
+    def signals(self) -> list[str]:
+        """Names of its complete signals."""
+        return [] if self.stamp is None else [str(name) for name in self.dataset[schema.SIGNAL].values]
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """All complete signals, lazily."""
+        return _open(str(self.path), self._published())
+
+    def signal(self, name: str) -> xr.Dataset:
+        """One signal: token attention stays on disk, all else is in memory."""
+        return _load(str(self.path), self._published(), name)
+
+    def _published(self) -> Stamp:
+        if self.stamp is None:
+            raise StoreError(f"{self.name} holds no complete signal yet")
+        return self.stamp
+
+
+def folder() -> Path:
+    """The only folder the app reads stores from and writes them to."""
+    default = Path(__file__).parents[2] / "store"
+    return Path(os.environ.get("VITIME_STORE_FOLDER", default)).resolve()
+
+
+def stores() -> dict[str, Store]:
+    """The stores in the folder by name; a name from an address is only ever looked up here."""
+    found = sorted(path for path in folder().glob("*.zarr") if path.is_dir() and not path.is_symlink())
+    return {path.name: Store(path.name, path, _stamp(path)) for path in found}
+
+
+@contextmanager
+def reading(store: Store) -> Iterator[None]:
+    """Turn what a vanished or damaged store raises into a message in place, and end the page there."""
+    try:
+        yield
+    except (StoreError, schema.SchemaError, OSError, KeyError) as error:
+        st.error(f"{store.name} cannot be read: {error}", icon=":material/error:")
+        st.stop()
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def contents(path: str, stamp: Stamp, names: tuple[str, ...]) -> pd.DataFrame:
+    """One row per signal: its coordinates, and history and forecast thinned for a small plot."""
+    ds = _open(path, stamp).sel({schema.SIGNAL: list(names)})
+    table = pd.DataFrame({"signal": names})
+    for name in ("description", "n_history", "horizon", "samples_per_patch", "reduced_of"):
+        table[name] = ds[name].values
+    for name in ("history", "forecast"):
+        table[name] = [_thinned(row) for row in ds[name].values]
+    return table
+
+
+def _thinned(row: object) -> list[float]:
+    values = pd.Series(row).dropna().to_numpy()
+    return [float(value) for value in values[:: max(len(values) // PLOT_POINTS, 1)]]
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        root = (path / "zarr.json").stat()
+    except OSError:
+        return None
+    return root.st_mtime_ns, root.st_size, root.st_ino
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _open(path: str, stamp: Stamp) -> xr.Dataset:  # noqa: ARG001 - the stamp is what the cache goes by
+    ds = open_store(path)
+    return ds.assign_coords({name: ds[name].load() for name in ds.coords})
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _load(path: str, stamp: Stamp, name: str) -> xr.Dataset:
+    lazy = _open(path, stamp).sel({schema.SIGNAL: name})
+    end = int(lazy["n_history"]) + int(lazy["horizon"])
+    lazy = lazy.isel({schema.TIME: slice(0, end)})
+    loaded = lazy.drop_vars("token_attention", errors="ignore").load()
+    if "token_attention" in lazy:
+        loaded["token_attention"] = lazy["token_attention"]
+    return loaded.assign_attrs({KEY: f"{path}@{stamp}:{name}"})
