@@ -1,0 +1,92 @@
+"""Stores and weights for the app, small enough that a page is tested in a fraction of a second."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from vitime_cache import checkpoint
+from vitime_cache.building import build
+from vitime_cache.config import ViTimeConfig
+from vitime_cache.experiments import catalogue
+from vitime_cache.model import ViTime
+from vitime_cache.signals import Signal
+
+ENTRY = Path(__file__).parents[2] / "streamlit_app.py"
+NOTE = "random weights for tests; not the published ViTime model"
+SMALL = ViTimeConfig(
+    image_height=32, context_columns=512, horizon_columns=720, patch_height=16, patch_width=16,
+    encoder_width=32, encoder_depth=2, decoder_width=16, decoder_depth=1, heads=4,
+)  # fmt: skip
+OTHER = ViTimeConfig(
+    **{**SMALL.to_dict(), "patch_width": 32, "heads": 2, "context_columns": 1024, "horizon_columns": 1440}
+)
+
+
+def signals(*names: str) -> list[Signal]:
+    return [signal for signal in catalogue() if signal.name in names]
+
+
+def write_weights(config: ViTimeConfig, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.save_safetensors(ViTime(config), path, note=NOTE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network with random weights, under the name of the shipped one."""
+    return write_weights(SMALL, tmp_path_factory.mktemp("weights") / checkpoint.SHIPPED_NAME)
+
+
+@pytest.fixture(scope="session")
+def built(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of four signals; copy it before writing to it."""
+    path = tmp_path_factory.mktemp("built") / "vitime-mini.zarr"
+    build(signals("full", "reduced_harmonic", "harmonic_63", "white_noise"), path, weights)
+    return path
+
+
+@pytest.fixture(scope="session")
+def built_by_another(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of a model with other layers, heads and patches."""
+    folder = tmp_path_factory.mktemp("other")
+    build(signals("full", "ar1"), folder / "other.zarr", write_weights(OTHER, folder / "other.safetensors"))
+    return folder / "other.zarr"
+
+
+@pytest.fixture
+def folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of stores, seen by the app; no caches from earlier tests."""
+    monkeypatch.setenv("VITIME_STORE_FOLDER", str(tmp_path))
+    monkeypatch.setattr(checkpoint, "WEIGHTS_FOLDER", weights.parent)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    return tmp_path
+
+
+@pytest.fixture
+def store(built: Path, folder: Path) -> Path:
+    """The folder of stores with a store of four signals in it; its path."""
+    return Path(shutil.copytree(built, folder / built.name))
+
+
+@pytest.fixture
+def open_page(folder: Path) -> Callable[..., AppTest]:
+    """Open a page of the app in a session of its own, with an address."""
+
+    def run(page: str = "overview", **address: str) -> AppTest:
+        assert folder.is_dir()
+        at = AppTest.from_file(str(ENTRY), default_timeout=60)
+        at.run()
+        assert not at.exception
+        for key, value in address.items():
+            at.query_params[key] = value
+        return at.switch_page(f"pages/{page}.py").run()
+
+    return run

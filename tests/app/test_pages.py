@@ -1,0 +1,239 @@
+"""Each page through the entry point: its default state, every control, and stores that are not as they should be."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.app.conftest import ENTRY, NOTE, signals
+from vitime_cache.building import build
+from vitime_cache.evidence import track_periods
+from vitime_cache.experiments import catalogue
+from vitime_cache.store import open_store
+from vitime_cache.ui.routing import PAGES
+
+OpenPage = Callable[..., AppTest]
+READING = ["heatmap", "lags", "compare", "heads"]  # pages that need a signal
+
+
+def texts(at: AppTest) -> str:
+    """All words of a page."""
+    kinds = (at.title, at.markdown, at.caption, at.info, at.warning, at.error, at.success, at.subheader)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def charts(at: AppTest) -> list[str]:
+    """Specs of the charts of a page, as JSON."""
+    return [element.proto.spec for element in at.get("vega_lite_chart")]
+
+
+def is_sound(at: AppTest) -> bool:
+    return not at.exception and not at.error and not at.warning
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.usefixtures("store")
+def test_a_page_opens_without_a_complaint_and_names_the_weights(page: str, open_page: OpenPage) -> None:
+    at = open_page(page)
+    assert is_sound(at), texts(at)
+    assert len(at.title) == 1
+    if page != "live":
+        assert NOTE in texts(at)
+
+
+@pytest.mark.parametrize(("page", "count"), [("heatmap", 2), ("lags", 2), ("compare", 4), ("heads", 1)])
+@pytest.mark.usefixtures("store")
+def test_a_page_draws_its_charts(page: str, count: int, open_page: OpenPage) -> None:
+    assert len(charts(open_page(page))) == count
+
+
+@pytest.mark.parametrize("page", READING)
+@pytest.mark.usefixtures("store")
+def test_every_statement_shows_its_rung_of_evidence(page: str, open_page: OpenPage) -> None:
+    assert "badge[descriptive]" in texts(open_page(page))
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.usefixtures("store")
+def test_every_control_of_a_page_can_be_moved(page: str, open_page: OpenPage) -> None:
+    at = open_page(page)
+    for kind in ("selectbox", "toggle", "button_group", "select_slider", "slider", "number_input", "multiselect"):
+        for i in range(len(at.get(kind))):
+            widget = at.get(kind)[i]
+            if widget.disabled:
+                continue
+            if kind == "toggle":
+                widget.set_value(not widget.value)
+            elif kind == "number_input":
+                widget.set_value(widget.max if widget.value is None else min(widget.value + widget.step, widget.max))
+            elif kind == "slider":
+                low = widget.min + (widget.max - widget.min) / 4
+                widget.set_value((low, widget.max) if isinstance(widget.value, (list, tuple)) else low)
+            elif kind == "multiselect":
+                widget.set_value(widget.options[:2])
+            elif kind == "select_slider":
+                widget.set_value(len(widget.options) - 1)
+            elif widget.options:
+                widget.set_value(widget.options[-1])
+            at.run()
+            assert not at.exception, (kind, i, texts(at))
+            assert not at.error, (kind, i, texts(at))
+
+
+@pytest.mark.parametrize("page", READING)
+def test_without_a_store_a_page_says_how_to_get_one(page: str, open_page: OpenPage) -> None:
+    at = open_page(page)
+    assert not at.exception
+    assert "Build a store on the **Overview** page" in at.info[0].value
+
+
+def test_without_a_store_the_overview_offers_the_command_and_a_button(open_page: OpenPage) -> None:
+    at = open_page()
+    assert at.code[0].value == "python -m vitime_cache build"
+    assert [button.label for button in at.button] == ["Build it now"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_store_that_is_just_being_laid_out_holds_no_signal_yet(page: str, store: Path, open_page: OpenPage) -> None:
+    (store / "zarr.json").unlink()  # what a build publishes when the first signal is complete
+    at = open_page(page)
+    assert not at.exception
+    assert not at.error
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_folder_that_is_no_store_gets_a_message(page: str, folder: Path, open_page: OpenPage) -> None:
+    (folder / "junk.zarr").mkdir()
+    (folder / "junk.zarr" / "zarr.json").write_text("{}")
+    at = open_page(page)
+    assert not at.exception
+    assert page == "live" or "junk.zarr" in at.error[0].value
+
+
+def test_a_store_that_grows_shows_its_new_signals_on_reload(store: Path, weights: Path, open_page: OpenPage) -> None:
+    at = open_page("heatmap")
+    before = at.selectbox(key="pick_signal").options
+    build(signals("full", "reduced_harmonic", "harmonic_63", "white_noise", "ar1"), store, weights)
+    at.run()
+    assert is_sound(at)
+    assert set(at.selectbox(key="pick_signal").options) - set(before) == {"ar1"}
+
+
+def test_a_store_that_vanishes_between_two_clicks_gets_a_message(store: Path, open_page: OpenPage) -> None:
+    at = open_page("heatmap")
+    shutil.rmtree(store)
+    at.run()
+    assert not at.exception
+    assert "no store" in at.info[0].value
+
+
+@pytest.mark.usefixtures("store")
+def test_a_store_of_another_model_has_its_own_layers_and_heads(
+    built_by_another: Path, folder: Path, open_page: OpenPage
+) -> None:
+    shutil.copytree(built_by_another, folder / "other.zarr")
+    at = open_page("heatmap", store="vitime-mini.zarr", head="3")
+    at.selectbox(key="pick_store").select("other.zarr").run()
+    assert not at.exception
+    assert at.selectbox(key="pick_head").options == ["0", "1"]
+    assert "head '3'" in at.warning[0].value
+    at.run()
+    assert is_sound(at), "the choice is mended after it was said"
+
+
+def test_signals_of_unequal_length_are_not_laid_over_one_another(
+    store: Path, weights: Path, open_page: OpenPage
+) -> None:
+    build(signals("full", "reduced_harmonic", "harmonic_63", "white_noise", "nile"), store, weights)
+    at = open_page("compare", signal="full", other="nile")
+    assert not at.exception
+    assert "full and nile differ" in at.warning[0].value
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("store", "../../etc"), ("signal", "no such"), ("layer", "decoder.99"), ("head", "-1"), ("head", "🙂" * 500)],
+)
+@pytest.mark.usefixtures("store")
+def test_an_address_that_names_nothing_gets_a_message_and_a_page(key: str, value: str, open_page: OpenPage) -> None:
+    at = open_page("heatmap", **{key: value})
+    assert not at.exception
+    assert value[:80] in at.warning[0].value
+    assert len(charts(at)) == 2
+
+
+@pytest.mark.usefixtures("store")
+def test_an_address_shows_the_same_view_in_another_session(open_page: OpenPage) -> None:
+    at = open_page("heatmap")
+    at.selectbox(key="pick_signal").select("harmonic_63").run()
+    at.selectbox(key="pick_layer").select("encoder.1").run()
+    at.selectbox(key="pick_head").select(2).run()
+    address = {key: values[0] if isinstance(values, list) else values for key, values in at.query_params.items()}
+    again = open_page("heatmap", **address)
+    assert charts(again) == charts(at)
+    assert "harmonic_63, encoder.1, head 2" in charts(again)[0]
+
+
+@pytest.mark.usefixtures("store")
+def test_the_choice_goes_along_to_the_next_page(open_page: OpenPage) -> None:
+    at = open_page("heatmap")
+    at.selectbox(key="pick_signal").select("white_noise").run()
+    at.selectbox(key="pick_head").select(1).run()
+    at.query_params.clear()  # as a click in the navigation does
+    at.switch_page("pages/lags.py").run()
+    assert "white_noise" in charts(at)[0]
+    assert "head 1" in charts(at)[0]
+
+
+@pytest.mark.usefixtures("store")
+def test_a_signal_and_its_reduction_are_paired(open_page: OpenPage) -> None:
+    assert open_page("compare", signal="full").selectbox(key="pick_other").value == "reduced_harmonic"
+    assert open_page("compare", signal="reduced_harmonic").selectbox(key="pick_other").value == "full"
+
+
+def test_what_the_sweep_in_a_store_says_stands_on_the_lags_page(
+    store: Path, weights: Path, open_page: OpenPage
+) -> None:
+    assert "the store holds no sweep" in texts(open_page("lags"))
+    sweep = [signal for signal in catalogue() if signal.name.startswith("sweep_")][::3]
+    build([*signals("full", "reduced_harmonic", "harmonic_63", "white_noise"), *sweep], store, weights)
+    at = open_page("lags", head="1")
+    ds = open_store(store)
+    names = [signal.name for signal in sweep]
+    found = track_periods(
+        ds.lag,
+        ds.lag_attention.sel(signal=names),
+        [32, 56, 99, 175],
+        16.0,
+        ds.lag_attention.sel(signal=["white_noise"]),
+    )
+    assert f"moves by {found.slope[-1, 1]:.2f} samples" in texts(at)
+
+
+@pytest.mark.usefixtures("store")
+def test_the_overview_finds_signals_by_part_of_their_name(open_page: OpenPage) -> None:
+    at = open_page()
+    assert list(at.dataframe[0].value["signal"]) == ["full", "reduced_harmonic", "harmonic_63", "white_noise"]
+    at.text_input(key="find").input("HARM").run()
+    assert list(at.dataframe[0].value["signal"]) == ["reduced_harmonic", "harmonic_63"]
+    at.text_input(key="find").input("nothing").run()
+    assert not at.exception
+    assert not at.dataframe
+
+
+@pytest.mark.usefixtures("store")
+def test_no_page_imports_torch_before_a_live_run() -> None:
+    script = (
+        "import sys; from streamlit.testing.v1 import AppTest\n"
+        f"at = AppTest.from_file({str(ENTRY)!r}, default_timeout=60).run()\n"
+        f"for page in {list(PAGES)}: assert not at.switch_page(f'pages/{{page}}.py').run().exception, page\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=ENTRY.parent, check=False, capture_output=True)
+    assert result.returncode == 0, result.stderr.decode()

@@ -1,0 +1,46 @@
+"""What several test modules share: the golden checkpoint and small networks with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vitime_cache.checkpoint import load_model
+from vitime_cache.config import ViTimeConfig
+from vitime_cache.model import ViTime
+
+DATA = Path(__file__).parent / "data"
+GOLDEN_WEIGHTS = DATA / "vitime_tiny.pth"
+
+
+@pytest.fixture(scope="session")
+def golden() -> dict[str, np.ndarray]:
+    """What the published code computes from `vitime_tiny.pth`, for four signals."""
+    with np.load(DATA / "vitime_tiny_expected.npz", allow_pickle=False) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="session")
+def golden_model() -> ViTime:
+    return load_model(GOLDEN_WEIGHTS, device="cpu")
+
+
+def small_config(**changes: object) -> ViTimeConfig:
+    """16 rows × 48 columns in 2 × 6 tokens: small enough for hundreds of runs."""
+    values: dict[str, object] = {
+        "image_height": 16, "context_columns": 20, "horizon_columns": 28, "patch_height": 8, "patch_width": 8,
+        "encoder_width": 16, "encoder_depth": 2, "decoder_width": 8, "decoder_depth": 1, "heads": 2,
+    }  # fmt: skip
+    return ViTimeConfig(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def random_model(config: ViTimeConfig, seed: int = 0) -> ViTime:
+    """A network whose weights are large enough that its heads differ from uniform attention."""
+    torch.manual_seed(seed)
+    model = ViTime(config).eval().requires_grad_(False)
+    for block in model.blocks_by_layer().values():
+        block.attn.qkv.weight.mul_(4)
+    return model

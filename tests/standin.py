@@ -1,0 +1,147 @@
+"""A stand-in for the model in tests of the store: arrays drawn from a signal's fingerprint, without torch.
+
+`install` puts it in the place of `vitime_cache.capturing` and `vitime_cache.checkpoint`, so that everything else of a
+build is the real thing. The attention it makes is consistent: rows sum to what CLS leaves.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitime_cache import schema, writing  # noqa: F401  (imported here so that forked children need not)
+from vitime_cache.config import ViTimeConfig, WeightsInfo
+from vitime_cache.lags import lag_means
+from vitime_cache.signals import Harmonic, Signal
+from vitime_cache.verify import verify  # noqa: F401
+
+CONFIG = ViTimeConfig(
+    image_height=16, context_columns=20, horizon_columns=28, patch_height=8, patch_width=8,
+    encoder_width=8, encoder_depth=1, decoder_width=8, decoder_depth=1, heads=2,
+)  # fmt: skip
+WEIGHTS = WeightsInfo("standin", "5" * 64, "made up")
+
+
+class Model:
+    """What a build asks of a model."""
+
+    def __init__(self, config: ViTimeConfig = CONFIG, weights: WeightsInfo = WEIGHTS, dtype: str = "float32") -> None:
+        self.config, self.weights, self.dtype = config, weights, f"torch.{dtype}"
+
+
+def make_signal(name: str, n: int = 30, horizon: int = 42, harmonics: int = 0, seed: int = 0) -> Signal:
+    rng = np.random.default_rng([seed, *name.encode()])
+    known = tuple(Harmonic(float(period)) for period in rng.uniform(4, 20, harmonics))
+    return Signal(name, rng.standard_normal(n), horizon, f"the signal {name}", known)
+
+
+def make_signals(count: int, **kwargs: Any) -> list[Signal]:
+    return [make_signal(f"s{i}", **kwargs) for i in range(count)]
+
+
+def token_map(config: ViTimeConfig, signal: Signal, layer: str, head: int) -> np.ndarray:
+    """(N, 1 + N) rows of a softmax, CLS first."""
+    rng = np.random.default_rng([int(signal.fingerprint[:8], 16), config.layers.index(layer), head])
+    weights = rng.exponential(size=(config.tokens, 1 + config.tokens))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def capture_batch(
+    model: Model, signals: Sequence[Signal], tokens: Sequence[str] = (), on_tokens: Callable[..., None] | None = None
+) -> list[dict[str, np.ndarray]]:
+    config = model.config
+    rows, columns = config.grid
+    results = []
+    for i, signal in enumerate(signals):
+        shape = (len(config.layers), config.heads)
+        time, cls = np.empty((*shape, columns, columns)), np.empty((*shape, config.tokens))
+        for number, layer in enumerate(config.layers):
+            for head in range(config.heads):
+                weights = token_map(config, signal, layer, head)
+                cls[number, head] = weights[:, 0]
+                time[number, head] = weights[:, 1:].reshape(rows, columns, rows, columns).mean(axis=(0, 2))
+                if layer in tokens and on_tokens:
+                    on_tokens(i, layer, head, weights[:, 1:].astype(np.float16))
+        length = len(signal.values) + signal.horizon
+        is_history = np.arange(length) < len(signal.values)
+        history = np.concatenate([signal.values, np.full(signal.horizon, np.nan)])
+        forecast = np.where(is_history, np.nan, np.arange(length))
+        arrays = {
+            "time_attention": time,
+            "lag_attention": lag_means(time)[1],
+            "cls_attention": cls,
+            "history": history,
+            "forecast": forecast,
+            "forecast_quantile": forecast + np.array(schema.QUANTILES)[:, None],
+            "component_period": np.array([harmonic.period for harmonic in signal.harmonics]),
+            "component_amplitude": np.array([harmonic.amplitude for harmonic in signal.harmonics]),
+        }
+        results.append({name: values.astype(np.float32) for name, values in arrays.items()})
+    return results
+
+
+def signal_coordinates(signal: Signal, config: ViTimeConfig) -> dict[str, Any]:
+    length = len(signal.values) + signal.horizon
+    return {
+        "signal": signal.name,
+        "n_history": len(signal.values),
+        "horizon": signal.horizon,
+        "samples_per_patch": config.patch_width * length / config.columns,
+        "history_patches": round(len(signal.values) / length * config.grid[1]),
+        "reduced_of": signal.reduced_of,
+        "description": signal.description,
+        "filled": signal.filled,
+        "complete": True,
+    }
+
+
+def expected(config: ViTimeConfig, signal: Signal, tokens: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Every array that a store should hold of a signal."""
+    tokens = config.layers if tokens is None else tuple(tokens)
+    key = config, signal.fingerprint, tokens
+    if key not in _expected:
+        shape = (len(config.layers), config.heads, config.tokens, config.tokens)
+        maps = np.full(shape, np.nan, np.float16)
+
+        def keep(_: int, layer: str, head: int, weights: np.ndarray) -> None:
+            maps[config.layers.index(layer), head] = weights
+
+        (arrays,) = capture_batch(Model(config), [signal], tokens, keep)
+        _expected[key] = arrays | ({"token_attention": maps} if tokens else {})
+    return _expected[key]
+
+
+_expected: dict[tuple, dict[str, np.ndarray]] = {}
+
+
+def attributes(config: ViTimeConfig, weights: WeightsInfo, dtype: str) -> dict[str, str]:
+    """As in the schema, but always of the same second."""
+    return REAL_ATTRIBUTES(config, weights, dtype) | {"created": "2000-01-01T00:00:00+00:00"}
+
+
+REAL_ATTRIBUTES = schema.attributes
+
+
+def checkpoint() -> types.ModuleType:
+    """A stand-in for `vitime_cache.checkpoint`."""
+    module = types.ModuleType("vitime_cache.checkpoint")
+    module.peek = lambda weights=None: (CONFIG, WEIGHTS)  # type: ignore[attr-defined]  # noqa: ARG005
+    module.load_model = lambda *_: Model()  # type: ignore[attr-defined]
+    return module
+
+
+def install() -> None:
+    """Replace the model, for the rest of this process."""
+    sys.modules["vitime_cache.capturing"] = sys.modules[__name__]
+    sys.modules["vitime_cache.checkpoint"] = checkpoint()
+    schema.attributes = attributes
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}

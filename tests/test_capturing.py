@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.reference import hook_and_copy, pool_to_time
+from tests.conftest import random_model, small_config
+from vitime_cache import capturing, schema
+from vitime_cache.capturing import CaptureError, attend, capture, capture_batch
+from vitime_cache.config import ConfigError, ViTimeConfig
+from vitime_cache.encoding import SeriesEncoding
+from vitime_cache.model import ViTime
+from vitime_cache.signals import Harmonic, Signal
+
+SHAPES = {
+    "two value rows": {},
+    "one value row": {"patch_height": 16},
+    "many rows, few columns": {"patch_height": 1, "patch_width": 16},
+    "wide heads": {"heads": 1},
+    "sigmoid output": {"output": "sigmoid"},
+}
+
+
+def walk(name: str = "walk", n: int = 60, horizon: int = 40, seed: int = 0) -> Signal:
+    return Signal(name, np.random.default_rng(seed).standard_normal(n).cumsum(), horizon=horizon)
+
+
+def images_of(signals: list[Signal], config: ViTimeConfig) -> torch.Tensor:
+    drawn = [SeriesEncoding.fit(s.values, s.horizon, config).image(s.values).T for s in signals]
+    return torch.from_numpy(np.stack(drawn))[:, None]
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_every_map_is_that_of_the_published_code(
+    case: int, golden: dict[str, np.ndarray], golden_model: ViTime
+) -> None:
+    signal = Signal("golden", golden[f"{case}_signal"], horizon=int(golden[f"{case}_horizon"]))
+    ds = capture(golden_model, signal)
+    np.testing.assert_allclose(ds.time_attention, golden[f"{case}_time_attention"], atol=1e-5)
+    np.testing.assert_allclose(ds.lag_attention.sel(lag=slice(1, 19)), golden[f"{case}_lag_attention"], atol=1e-5)
+    np.testing.assert_allclose(ds.cls_attention, golden[f"{case}_cls_attention"], atol=1e-5)
+    forecast = ds.forecast.dropna("time")
+    np.testing.assert_allclose(forecast, golden[f"{case}_forecast"], rtol=1e-4)
+
+
+def test_token_maps_are_those_of_the_published_code_in_half_precision(
+    golden: dict[str, np.ndarray], golden_model: ViTime
+) -> None:
+    ds = capture(golden_model, Signal("golden", golden["0_signal"], horizon=int(golden["0_horizon"])), tokens="all")
+    np.testing.assert_allclose(ds.token_attention, golden["0_token_attention"], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("changes", SHAPES.values(), ids=SHAPES.keys())
+@pytest.mark.parametrize("batch", [1, 3])
+def test_streamed_maps_and_forecast_equal_those_read_from_hooks(changes: dict[str, object], batch: int) -> None:
+    model = random_model(small_config(**changes))
+    signals = [walk(f"s{i}", n=40 + 10 * i, seed=i) for i in range(batch)]
+    probability, maps = hook_and_copy(model, images_of(signals, model.config))
+    captured = capture_batch(model, signals)
+    for b, (signal, arrays) in enumerate(zip(signals, captured, strict=True)):
+        for layer, name in enumerate(model.config.layers):
+            time = pool_to_time(maps[name], model.config.grid)[b]
+            np.testing.assert_allclose(arrays["time_attention"][layer], time, atol=1e-5)
+            np.testing.assert_allclose(arrays["cls_attention"][layer], maps[name][b, :, 1:, 0], atol=1e-5)
+        encoding = SeriesEncoding.fit(signal.values, signal.horizon, model.config)
+        plain = encoding.series(probability[b].numpy())[-signal.horizon :]
+        np.testing.assert_allclose(arrays["forecast"][-signal.horizon :], plain, rtol=1e-4)
+
+
+def test_bfloat16_agrees_with_hooks_on_the_same_network_to_its_precision() -> None:
+    model = random_model(small_config()).to(torch.bfloat16)
+    signal = walk()
+    _, maps = hook_and_copy(model, images_of([signal], model.config).bfloat16())
+    (arrays,) = capture_batch(model, [signal])
+    for layer, name in enumerate(model.config.layers):
+        time = pool_to_time(maps[name].float(), model.config.grid)[0]
+        np.testing.assert_allclose(arrays["time_attention"][layer], time, atol=0.02 * float(time.max()))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 8])
+def test_attention_by_blocks_of_any_height_is_softmax_attention(rows: int) -> None:
+    gh, gw, d = 5, 4, 6
+    q, k, v = torch.randn(3, 2, 3, 1 + gh * gw, d, generator=torch.manual_seed(0))
+    out, time, cls = torch.empty_like(q), torch.empty(2, 3, gw, gw), torch.empty(2, 3, gh * gw)
+    tokens = torch.empty(2, 3, gh * gw, gh * gw, dtype=torch.float16)
+    attend(q, k, v, out, (gh, gw), time, cls, tokens, rows)
+    weights = torch.einsum("...qd,...kd->...qk", q, k).softmax(-1)
+    torch.testing.assert_close(out, weights @ v)
+    torch.testing.assert_close(cls, weights[..., 1:, 0])
+    torch.testing.assert_close(time, pool_to_time(weights, (gh, gw)))
+    torch.testing.assert_close(tokens, weights[..., 1:, 1:].half())
+
+
+def test_row_mass_of_time_attention_is_what_cls_leaves_over() -> None:
+    model = random_model(small_config())
+    (arrays,) = capture_batch(model, [walk()])
+    rows, columns = model.config.grid
+    cls = arrays["cls_attention"].reshape(3, 2, rows, columns).mean(axis=2)
+    np.testing.assert_allclose(arrays["time_attention"].sum(-1), (1 - cls) / rows, rtol=1e-5)
+
+
+def test_token_maps_come_once_for_each_wanted_head_and_pool_to_the_time_maps() -> None:
+    model = random_model(small_config())
+    signals, got, lock = [walk("a"), walk("b", seed=1)], {}, threading.Lock()
+
+    def sink(signal: int, layer: str, head: int, token_map: np.ndarray) -> None:
+        with lock:
+            assert (signal, layer, head) not in got
+            got[signal, layer, head] = token_map.astype(np.float32)
+
+    arrays = capture_batch(model, signals, ["decoder.0", "encoder.1"], sink)
+    assert set(got) == {(s, layer, h) for s in (0, 1) for layer in ("encoder.1", "decoder.0") for h in (0, 1)}
+    for (s, layer, head), token_map in got.items():
+        pooled = token_map.reshape(2, 6, 2, 6).mean(axis=(0, 2))
+        expected = arrays[s]["time_attention"][model.config.layers.index(layer), head]
+        np.testing.assert_allclose(pooled, expected, rtol=1e-3)
+
+
+def test_layers_that_were_not_asked_for_are_nan_and_no_layer_leaves_the_variable_out() -> None:
+    model = random_model(small_config())
+    ds = capture(model, walk(), tokens=["decoder.0"])
+    assert ds.token_attention.sel(layer="decoder.0").notnull().all()
+    assert ds.token_attention.sel(layer=["encoder.0", "encoder.1"]).isnull().all()
+    assert "token_attention" not in capture(model, walk())
+    with pytest.raises(ConfigError, match=r"no layer 'decoder\.7'"):
+        capture(model, walk(), tokens=["decoder.7"])
+
+
+def test_the_model_comes_back_unchanged_and_a_second_capture_gives_the_same() -> None:
+    model = random_model(small_config())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    threads, image = torch.get_num_threads(), torch.rand(1, 1, 16, 48)
+    plain = model(image)
+    first, second = (capture(model, walk(), tokens="all") for _ in range(2))
+    for name in schema.VARIABLES:
+        np.testing.assert_array_equal(first[name], second[name])
+    torch.testing.assert_close(model(image), plain, rtol=0, atol=0)
+    assert all("forward" not in vars(block.attn) for block in model.blocks_by_layer().values())
+    assert torch.get_num_threads() == threads
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_the_model_comes_back_unchanged_when_the_sink_fails() -> None:
+    model = random_model(small_config())
+
+    def failing(*_: object) -> None:
+        raise OSError("disk full")
+
+    threads = torch.get_num_threads()
+    with pytest.raises(OSError, match="disk full"):
+        capture_batch(model, [walk()], "all", failing)
+    assert all("forward" not in vars(block.attn) for block in model.blocks_by_layer().values())
+    assert torch.get_num_threads() == threads
+    capture(model, walk())
+
+
+def test_a_block_whose_attention_is_not_seen_is_an_error_that_names_it() -> None:
+    model = random_model(small_config())
+    model.blocks[1].forward = lambda x: x
+    with pytest.raises(CaptureError, match=r"no attention was captured in encoder\.1"):
+        capture(model, walk())
+
+
+def test_captures_from_many_threads_on_one_model_do_not_mix() -> None:
+    model = random_model(small_config())
+    signals = [walk(f"s{i}", seed=i) for i in range(8)]
+    alone = [capture(model, signal) for signal in signals]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda signal: capture(model, signal), signals))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.time_attention, other.time_attention)
+
+
+def test_the_dataset_follows_the_schema_and_says_where_it_comes_from() -> None:
+    model = random_model(small_config())
+    harmonics = (Harmonic(10.0, 2.0), Harmonic(5.0))
+    signal = Signal("h", np.sin(np.arange(60.0)), horizon=36, harmonics=harmonics, description="two sines")
+    ds = schema.validate(capture(model, signal, tokens="all"))
+    assert (ds.n_history.item(), ds.horizon.item()) == (60, 36)
+    assert ds.samples_per_patch.item() == 16
+    assert ds.component_period.values.tolist() == [10.0, 5.0]
+    assert ds.history.count() == 60
+    assert ds.forecast.count() == 36
+    assert ds.attrs["weights"] == "random"
+    assert ViTimeConfig.from_dict(json.loads(ds.attrs["config"])) == model.config
+    levels = ds.forecast_quantile.dropna("time")
+    assert (levels.diff("quantile") >= 0).all()
+
+
+def test_plain_samples_are_a_signal_and_the_horizon_can_be_changed() -> None:
+    model = random_model(small_config())
+    ds = capture(model, np.arange(100.0), horizon=50)
+    assert (ds.n_history.item(), ds.horizon.item()) == (100, 50)
+
+
+def test_the_path_of_a_device_hands_out_what_the_path_of_the_cores_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All heads at once in bounded blocks, token maps one layer late: run here on the CPU, where its copy is none."""
+    model, signals = random_model(small_config()), [walk("a"), walk("b", seed=1)]
+
+    def run() -> tuple[list[dict[str, np.ndarray]], dict[tuple[int, str, int], np.ndarray]]:
+        maps = {}
+        arrays = capture_batch(model, signals, "all", lambda s, layer, h, m: maps.__setitem__((s, layer, h), m.copy()))
+        return arrays, maps
+
+    arrays, maps = run()
+    monkeypatch.setattr(capturing._Streaming, "_stream_on_cores", capturing._Streaming._stream_on_device)
+    monkeypatch.setattr(capturing, "DEVICE_BLOCK_BYTES", 1)
+    device_arrays, device_maps = run()
+    assert maps.keys() == device_maps.keys()
+    for key, token_map in maps.items():
+        np.testing.assert_allclose(device_maps[key], token_map, rtol=2e-3, atol=1e-6)
+    for mine, other in zip(arrays, device_arrays, strict=True):
+        np.testing.assert_allclose(mine["time_attention"], other["time_attention"], atol=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_device_gives_what_the_cpu_gives() -> None:
+    model = random_model(small_config())
+    on_cpu = capture(model, walk(), tokens="all")
+    on_gpu = capture(model.cuda(), walk(), tokens="all")
+    for name in ("time_attention", "cls_attention", "token_attention"):
+        np.testing.assert_allclose(on_gpu[name], on_cpu[name], atol=1e-3)

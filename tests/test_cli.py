@@ -1,0 +1,259 @@
+"""The command through `main(argv)`, on temporary folders."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import standin
+from standin import files
+
+from tests.conftest import random_model, small_config
+from vitime_cache import __main__ as cli
+from vitime_cache.__main__ import main
+from vitime_cache.checkpoint import save_safetensors
+from vitime_cache.signals import catalogue
+from vitime_cache.store import open_store
+
+INPUT = "one,two\n" + "\n".join(f"{np.sin(i / 3):.5f},{np.cos(i / 5):.5f}" for i in range(24)) + "\n"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_safetensors(random_model(small_config()), path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, weights) -> Path:
+    """A working directory with weights and a file of two signals."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "small.safetensors").symlink_to(weights)
+    (tmp_path / "data.csv").write_text(INPUT)
+    return tmp_path
+
+
+BUILD = "build data.csv --weights small.safetensors --horizon 28"
+
+
+def run(command: str) -> int:
+    return main(command.split())
+
+
+def stores(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*.zarr")]
+
+
+def test_build_info_verify_and_build_again(folder, capsys):
+    assert run(BUILD) == 0
+    told = capsys.readouterr()
+    assert re.search(r"signals +2 to write, 0 there already", told.out)
+    assert re.search(r"token_attention .* kB", told.out)
+    assert "2 signals written to store/small.zarr" in told.out
+    assert open_store("store/small.zarr").signal.values.tolist() == ["one", "two"]
+
+    assert run(BUILD) == 0
+    assert capsys.readouterr().out == "nothing to do: all 2 signals are in store/small.zarr\n"
+
+    assert run("info store/small.zarr") == 0
+    assert "2 complete of 2 planned, 2 visible" in capsys.readouterr().out
+    assert run("info store/small.zarr --json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [signal["name"] for signal in found["signals"]] == ["one", "two"]
+
+    verify = "verify store/small.zarr --weights small.safetensors --inputs data.csv --horizon 28"
+    assert run(verify) == 0
+    assert re.search("sound .*captured again: one", capsys.readouterr().out)
+    damaged = folder / "store/small.zarr/token_attention/c.1.2.1.0.0"
+    damaged.write_bytes(b"\0" + damaged.read_bytes()[1:])
+    assert run(verify) == 1
+    told = capsys.readouterr()
+    assert told.err.startswith("signal 'two', layer decoder.0, head 1: token_attention/c.1.2.1.0.0 is not what")
+    assert "verify --repair" in told.err
+    assert run(f"{verify} --repair") == 1
+    assert run(f"{BUILD} --quiet") == 0
+    capsys.readouterr()
+    assert run(verify) == 0
+
+
+def test_quiet_prints_nothing(folder, capsys):  # noqa: ARG001
+    assert run(f"{BUILD} --quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_shows_signals_per_second(folder, capsys):  # noqa: ARG001
+    assert run(BUILD) == 0
+    assert re.search(r"2/2 +[0-9.]+ signals/s", capsys.readouterr().err)
+
+
+def test_the_catalogue_is_what_is_built_without_files(folder, capsys, monkeypatch):  # noqa: ARG001
+    first = catalogue()[:3]
+    monkeypatch.setattr("vitime_cache.signals.catalogue", lambda: first)
+    assert run("build --weights small.safetensors --tokens none --store all.zarr --horizon 600") == 0
+    ds = open_store("all.zarr")
+    assert ds.signal.values.tolist() == [signal.name for signal in first]
+    assert (ds.horizon == 600).all()
+    assert "token_attention" not in ds
+    capsys.readouterr()
+
+
+def test_options_reach_the_build(folder, monkeypatch):  # noqa: ARG001
+    import vitime_cache.building
+
+    seen = {}
+    monkeypatch.setattr(vitime_cache.building, "build", lambda *args, **options: seen.update(options, args=args))
+    assert run(
+        "build data.csv --store s3://b/a.zarr --weights w.pth --tokens decoder.0,encoder.1 --device cuda:1 --quiet "
+        "--dtype bfloat16 --batch-size 4 --workers tcp://host:8786 --max-size 1.5"
+    ) == 0  # fmt: skip
+    assert seen.pop("args")[1:] == ("s3://b/a.zarr", "w.pth")
+    assert seen == {
+        "tokens": ["decoder.0", "encoder.1"], "device": "cuda:1", "dtype": "bfloat16", "batch_size": 4,
+        "workers": "tcp://host:8786", "max_size": 1.5e9,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("files_", "command", "message"),
+    [({}, "build missing.csv --weights small.safetensors", "missing.csv"),
+     ({"bad.csv": "a\n1\n2\nx\n4\n"}, "build bad.csv --weights small.safetensors", "'x'"),
+     ({"gap.csv": "a\n1\n\nnan\n4\n"}, "build gap.csv --weights small.safetensors", "gap.csv"),
+     ({"two.csv": "one\n1\n2\n3\n"}, BUILD.replace("data.csv", "data.csv two.csv"), "signals are named 'one'"),
+     ({}, f"{BUILD} --tokens encoder.9", "no layer 'encoder.9'"),
+     ({}, "build data.csv --weights none.safetensors", "none.safetensors does not exist"),
+     ({"w.pth": "no weights"}, "build data.csv --weights w.pth --store a.zarr", "w.pth is no torch checkpoint"),
+     ({}, f"{BUILD} --max-size 0.000008", "--tokens none"),
+     ({}, f"{BUILD} --store wrong://a", "wrong"),
+     ({}, f"{BUILD} --store data.csv", "data.csv"),
+     ({}, f"{BUILD} --device cuda:77", "device"),
+     ({}, "info nothing.zarr", "no store at nothing.zarr"), ({}, "verify nothing.zarr", "no store at nothing.zarr")],
+)  # fmt: skip
+def test_bad_input_is_one_line_that_names_it_and_nothing_is_written(folder, capsys, files_, command, message):
+    for name, content in files_.items():
+        (folder / name).write_text(content)
+    before = files(folder)
+    assert run(command) == 1
+    errors = capsys.readouterr().err.strip()
+    assert errors.startswith("error: ")
+    assert "\n" not in errors
+    assert message in errors
+    assert files(folder) == before
+    assert stores(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [("--batch-size 0", "'0' is no whole number from 1 on"), ("--horizon -3", "'-3' is no whole number"),
+     ("--workers none", "neither a number of processes nor an address"), ("--workers 0", "neither a number"),
+     ("--max-size nan", "no positive number of gigabytes"), ("--max-size 0", "no positive number"),
+     ("--dtype float16", "invalid choice"), ("--fill guess", "invalid choice"), ("--colour red", "unrecognized")],
+)  # fmt: skip
+def test_a_flag_that_makes_no_sense_is_a_usage_error(folder, capsys, flags, message):
+    with pytest.raises(SystemExit) as ended:
+        run(f"{BUILD} {flags}")
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+    assert stores(folder) == []
+
+
+def test_missing_values_are_filled_on_request_and_the_store_says_so(folder):
+    (folder / "gap.csv").write_text("day,x\n" + "\n".join(f"{i},{'' if i in (5, 6) else i}" for i in range(24)) + "\n")
+    assert run("build gap.csv --weights small.safetensors --fill interpolate --horizon 28 --quiet") == 0
+    assert open_store("store/small.zarr").filled.values.tolist() == [2]
+
+
+def test_ctrl_c_leaves_a_store_to_go_on_from_and_says_so(folder, capsys, monkeypatch):  # noqa: ARG001
+    real = cli.console.progress_bar
+
+    @contextmanager
+    def interrupted_bar():
+        def advance(progress):
+            if progress.done == 1:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    monkeypatch.setattr(cli.console, "progress_bar", interrupted_bar)
+    assert run(BUILD) == 130
+    assert "interrupted. Run the same command again to go on" in capsys.readouterr().err
+    assert open_store("store/small.zarr").signal.values.tolist() == ["one"]
+    monkeypatch.setattr(cli.console, "progress_bar", real)
+    assert run(BUILD) == 0
+    assert "1 signals written" in capsys.readouterr().out
+
+
+def test_weights_that_are_not_the_stores_are_named_by_verify(folder, capsys):
+    assert run(f"{BUILD} --quiet") == 0
+    save_safetensors(random_model(small_config(), seed=1), folder / "other.safetensors")
+    assert run("verify store/small.zarr --weights other.safetensors --inputs data.csv") == 1
+    assert "other.safetensors is not what store/small.zarr was built with (small)" in capsys.readouterr().err
+    assert run("verify store/small.zarr --sample 0") == 0
+
+
+def test_signals_lists_the_catalogue_and_files(folder, capsys):  # noqa: ARG001
+    assert run("signals --json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [entry["name"] for entry in listed] == [signal.name for signal in catalogue()]
+    assert listed[0]["samples"] == len(catalogue()[0].values)
+    assert run("signals data.csv") == 0
+    assert re.search(r"two +│ 24 +│ 720", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", ["build", "info", "verify", "export", "train", "signals"])
+def test_every_command_has_help_with_an_example(capsys, command):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"example: python -m vitime_cache {command}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_heads_are_exported(folder, capsys):
+    assert run(f"{BUILD} --quiet") == 0
+    assert run("export store/small.zarr --signal two --layer decoder.0 --head 1 --format csv --out numbers") == 0
+    exported = sorted(files(folder / "numbers"))
+    assert exported
+    assert all(name.startswith("experiment_two_decoder.0_head_1_") for name in exported)
+    assert f"{len(exported)} files in numbers" in capsys.readouterr().out
+
+
+def test_training_writes_weights_that_a_build_takes(folder, capsys):
+    (folder / "tiny.toml").write_text(
+        "batch_size = 1\n[network]\nimage_height = 16\ncontext_columns = 20\nhorizon_columns = 28\npatch_height = 8\n"
+        "patch_width = 8\nencoder_width = 8\nencoder_depth = 1\ndecoder_width = 8\ndecoder_depth = 1\nheads = 2\n"
+    )
+    assert run("train --config tiny.toml --out mine.safetensors --steps 2 --device cpu --quiet") == 0
+    assert capsys.readouterr() == ("", "")
+    assert run("build data.csv --weights mine.safetensors --horizon 28 --quiet") == 0
+    assert open_store("store/mine.zarr").attrs["weights"] == "mine"
+    assert run("train --config missing.toml --out mine.safetensors") == 1
+    assert capsys.readouterr().err.startswith("error: cannot read the training config missing.toml")
+
+
+def test_names_are_shown_as_they_are_and_never_read_as_markup(folder, capsys):
+    (folder / "odd.csv").write_text("[red]x[/red],:smile:\n" + "\n".join("1,2" for _ in range(24)) + "\n")
+    assert run("signals odd.csv") == 0
+    assert "[red]x[/red]" in (told := capsys.readouterr().out)
+    assert ":smile:" in told
+
+
+def test_a_device_out_of_memory_is_told_with_what_to_do(folder, capsys, monkeypatch):  # noqa: ARG001
+    import torch
+
+    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setattr(standin, "capture_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA")))
+    assert run(f"{BUILD} --quiet") == 1
+    assert "error: the device is out of memory; use a smaller --batch-size" in capsys.readouterr().err
+
+
+def test_a_defect_of_ours_shows_its_traceback(folder, monkeypatch):  # noqa: ARG001
+    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setattr(standin, "signal_coordinates", lambda *_: {}["no"])
+    with pytest.raises(KeyError):
+        run(BUILD)

@@ -1,0 +1,284 @@
+"""Builds that end at the worst moment: SIGKILL at chosen and at random instants, again and again, and loss of power.
+
+The number of kills is VITIME_CRASH_KILLS: 16 by default, 200 before a release.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import forkserver, get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+import standin
+import xarray as xr
+from standin import Model, files, make_signals
+from test_store import assert_holds
+
+from vitime_cache.building import build
+from vitime_cache.journal import ROOT
+from vitime_cache.objects import StoreError
+from vitime_cache.store import open_store
+from vitime_cache.verify import verify
+
+KILLS = int(os.environ.get("VITIME_CRASH_KILLS", "16"))
+SIGNALS = make_signals(4, harmonics=1)
+
+CHILDREN = get_context("forkserver")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fork_server():
+    """A server that has imported everything and forks within milliseconds; it has no threads for a fork to break."""
+    CHILDREN.set_forkserver_preload(["standin", "test_store"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # Python 3.11 does not tell the server
+        forkserver.ensure_running()
+
+
+@pytest.fixture(autouse=True)
+def _standin_model(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setattr(standin.schema, "attributes", standin.attributes)
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # a killed process loses nothing that it gave to the kernel
+
+
+@dataclass
+class Run:
+    """How a building process ended, and what it had said until then."""
+
+    exitcode: int
+    committed: int = 0
+    changes: int = 0  # of the disk, in all
+    seconds: float = 0.0
+
+
+def child(path: Path, kill_at: int | None, pipe: Connection) -> None:
+    """Build, report each commit, and die by SIGKILL right before the `kill_at`-th change of the disk."""
+    standin.install()
+    one_at_a_time = threading.Lock()
+    changes = 0
+
+    def counted(function: Callable, *, changes_something: Callable[..., bool] = lambda *_: True) -> Callable:
+        def change(*args, **kwargs):
+            nonlocal changes
+            with one_at_a_time:
+                if changes_something(*args):
+                    changes += 1
+                    if changes == kill_at:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                return function(*args, **kwargs)
+
+        return change
+
+    # Threads race for the folders they share and all but one find them made: only that one counts, so that the
+    # number of changes is the same in every build.
+    def makes_a_folder(folder: Path, *_: object) -> bool:
+        return not folder.exists() and folder.parent.exists()
+
+    os.fsync = counted(lambda _: None)  # called when a file has its content but not yet its name
+    os.mkdir = counted(os.mkdir, changes_something=lambda folder, *_: makes_a_folder(Path(folder)))
+    Path.replace = counted(Path.replace)
+    Path.unlink = counted(Path.unlink)
+    start = time.monotonic()
+    build(SIGNALS, path, Model(), progress=lambda progress: pipe.send(("committed", progress.done)))
+    pipe.send(("changes", changes))
+    pipe.send(("seconds", time.monotonic() - start))
+
+
+def run(path: Path, *, kill_at: int | None = None, kill_after: float | None = None) -> Run:
+    receiver, sender = CHILDREN.Pipe(duplex=False)
+    process = CHILDREN.Process(target=child, args=(path, kill_at, sender))
+    process.start()
+    sender.close()
+    if kill_after is not None:
+        process.join(kill_after)
+        process.kill()
+    process.join()
+    ended = Run(process.exitcode)
+    try:
+        while True:
+            setattr(ended, *receiver.recv())
+    except EOFError:
+        return ended
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> tuple[Run, dict[str, bytes]]:
+    """A build that nobody interrupted, and its files."""
+    path = tmp_path_factory.mktemp("undisturbed") / "a.zarr"
+    ended = run(path)
+    assert (ended.exitcode, ended.committed) == (0, len(SIGNALS))
+    return ended, files(path)
+
+
+def assert_readers_see_only_what_is_committed(path: Path, ended: Run) -> None:
+    if not (path / ROOT).exists():
+        assert ended.committed == 0
+        return
+    ds = open_store(path)
+    assert ds.sizes["signal"] >= ended.committed
+    assert_holds(ds, SIGNALS[: ds.sizes["signal"]])
+    assert all("interrupted while it laid out" in problem.what for problem in verify(path).problems)
+
+
+def assert_resumes_to(path: Path, expected: dict[str, bytes]) -> None:
+    build(SIGNALS, path, Model())
+    assert files(path) == expected
+
+
+def spread(points: int) -> list[int]:
+    """A quarter of the kills over 1 … points, the ends included; each point once if there are enough kills."""
+    return sorted({1 + i * (points - 1) // (KILLS // 4 - 1) for i in range(KILLS // 4)})
+
+
+def test_undisturbed_builds_change_the_disk_equally_often(tmp_path, undisturbed):
+    ended, expected = undisturbed
+    again = run(tmp_path / "a.zarr")
+    assert again.changes == ended.changes  # or a kill at a chosen change would come too late now and then
+    assert files(tmp_path / "a.zarr") == expected
+
+
+def test_a_build_killed_before_any_change_of_the_disk_is_resumed_to_the_same_bytes(tmp_path, undisturbed):
+    ended, expected = undisturbed
+    for kill_at in spread(ended.changes):
+        path = tmp_path / f"{kill_at}.zarr"
+        killed = run(path, kill_at=kill_at)
+        assert killed.exitcode == -signal.SIGKILL
+        assert_readers_see_only_what_is_committed(path, killed)
+        assert_resumes_to(path, expected)
+
+
+def test_a_build_killed_while_it_adds_signals_is_resumed_to_the_same_bytes(tmp_path, undisturbed):
+    _, expected = undisturbed
+    build(SIGNALS[:2], tmp_path / "two.zarr", Model())
+    shutil.copytree(tmp_path / "two.zarr", tmp_path / "all.zarr")
+    changes = run(tmp_path / "all.zarr").changes
+    for kill_at in spread(changes):
+        path = tmp_path / f"{kill_at}.zarr"
+        shutil.copytree(tmp_path / "two.zarr", path)
+        killed = run(path, kill_at=kill_at)
+        killed.committed += 2
+        assert_readers_see_only_what_is_committed(path, killed)
+        assert_resumes_to(path, expected)
+
+
+def test_a_build_killed_at_a_random_instant_is_resumed_to_the_same_bytes(tmp_path, undisturbed):
+    ended, expected = undisturbed
+    for number in range(KILLS // 4):
+        path = tmp_path / f"{number}.zarr"
+        killed = run(path, kill_after=random.uniform(0, ended.seconds))
+        assert_readers_see_only_what_is_committed(path, killed)
+        assert_resumes_to(path, expected)
+
+
+def test_a_build_killed_again_and_again_ends_in_the_same_bytes(tmp_path, undisturbed):
+    _, expected = undisturbed
+    path, visible = tmp_path / "a.zarr", 0
+    for _ in range(KILLS // 4):
+        killed = run(path, kill_at=random.randint(1, 60))
+        killed.committed += visible
+        assert_readers_see_only_what_is_committed(path, killed)
+        visible = open_store(path).sizes["signal"] if (path / ROOT).exists() else 0
+    assert_resumes_to(path, expected)
+
+
+def test_the_lock_of_a_killed_build_is_free_and_that_of_a_living_one_is_not(tmp_path):
+    path = tmp_path / "a.zarr"
+    run(path, kill_at=100)
+
+    def build_beside(progress):
+        if progress.done == 1:
+            with pytest.raises(StoreError, match="another process is building"):
+                build(SIGNALS, path, Model())
+
+    assert len(build(SIGNALS, path, Model(), progress=build_beside).written) > 0
+
+
+def test_a_loss_of_power_finds_everything_on_disk_that_a_commit_speaks_for(tmp_path, monkeypatch):
+    """At the moment a marker, or the root, gets its name, all that came before has its content and its name on disk."""
+    synced, unsynced_names, commits = set(), set(), 0
+    real_replace, real_mkdir = Path.replace, Path.mkdir
+
+    def fsync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_dir():
+            unsynced_names.difference_update([name for name in unsynced_names if name.parent == path])
+        else:
+            synced.add(path)
+
+    def replace(partial: Path, target: Path) -> Path:
+        nonlocal commits
+        assert partial in synced
+        if target == path / ROOT or target.stem.isdigit():
+            assert unsynced_names == set()
+            commits += 1
+        unsynced_names.add(target)
+        return real_replace(partial, target)
+
+    def mkdir(folder: Path, **options) -> None:
+        unsynced_names.add(folder)
+        real_mkdir(folder, **options)
+
+    path = tmp_path / "a.zarr"
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    build(SIGNALS, path, Model())
+    assert commits == 2 * len(SIGNALS) + 1
+    assert unsynced_names == set()
+
+
+def poll(path: Path, polls, stop, pipe: Connection) -> None:
+    """Open and read the whole store, through our function and through plain xarray, until told to stop."""
+    seen, failures = [], []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        while not stop.is_set():
+            for opened in (open_store, xr.open_zarr):
+                is_there = (path / ROOT).exists()
+                try:
+                    ds = opened(path)
+                    assert_holds(ds.load(), SIGNALS[: ds.sizes["signal"]])
+                    seen.append(ds.sizes["signal"])
+                except Exception:
+                    if is_there:
+                        failures.append(traceback.format_exc())
+            polls.value += 1
+    pipe.send((seen, failures))
+
+
+def test_a_reader_that_polls_through_builds_never_fails_and_never_sees_an_unfinished_signal(tmp_path):
+    path = tmp_path / "a.zarr"
+    receiver, sender = CHILDREN.Pipe(duplex=False)
+    stop, polls = CHILDREN.Event(), CHILDREN.Value("i")
+    reader = CHILDREN.Process(target=poll, args=(path, polls, stop, sender))
+    reader.start()
+
+    def wait_for_reader(*_) -> None:
+        goal = polls.value + 2
+        while polls.value < goal and reader.is_alive():
+            time.sleep(0.01)
+
+    wait_for_reader()
+    build(SIGNALS[:2], path, Model(), progress=wait_for_reader)
+    while run(path, kill_at=60).exitcode:  # killed, resumed and grown under the reader's eyes
+        pass
+    wait_for_reader()
+    stop.set()
+    seen, failures = receiver.recv()
+    reader.join()
+    assert failures == []
+    assert seen == sorted(seen)
+    assert set(seen) >= {0, 1, 2, len(SIGNALS)}

@@ -1,0 +1,79 @@
+"""Rungs of evidence and period tracking."""
+
+import numpy as np
+import pytest
+from scipy.stats import linregress
+
+from vitime_cache import evidence
+
+LAG = np.arange(-40, 41)
+SPP = 16.0
+PERIODS = np.linspace(48, 224, 12)
+
+
+def bump(lag_in_samples: float, height: float = 1.0) -> np.ndarray:
+    return 0.2 + height * np.exp(-0.5 * ((LAG - lag_in_samples / SPP) / 0.8) ** 2)
+
+
+def sweep(*heads) -> np.ndarray:
+    """Curves (period, head, L) of heads whose peak lies at head(period) samples."""
+    return np.stack([[bump(head(p)) for head in heads] for p in PERIODS])
+
+
+def test_the_rungs_climb_from_descriptive_to_causal_and_each_says_what_it_leaves_open():
+    assert [rung.name for rung in evidence.RUNGS] == ["descriptive", "signal-dependent", "tracking", "causal"]
+    assert all(rung.shown_by and rung.leaves_open for rung in evidence.RUNGS)
+
+
+def test_a_head_that_follows_the_period_has_slope_one_and_a_positional_head_slope_zero():
+    tracking = evidence.track_periods(LAG, sweep(lambda p: p, lambda _: 100.0, lambda p: 2 * p), PERIODS, SPP)
+    np.testing.assert_allclose(tracking.slope, [1, 0, 2], atol=0.03)
+    assert (tracking.r_squared[[0, 2]] > 0.99).all()
+    assert tracking.r_squared[1] == 0
+    assert tracking.tracks.tolist() == [True, False, False]
+
+
+def test_slope_and_r_squared_are_those_of_least_squares_over_the_periods_with_a_peak():
+    rng = np.random.default_rng(0)
+    curves = sweep(lambda p: p + rng.normal(0, 25))
+    curves[[2, 7], 0] = 0.2  # no peak at two periods
+    tracking = evidence.track_periods(LAG, curves, PERIODS, SPP)
+    known = np.isfinite(tracking.lags[:, 0])
+    assert tracking.found == pytest.approx([10 / 12])
+    expected = linregress(PERIODS[known], tracking.lags[known, 0])
+    assert tracking.slope[0] == pytest.approx(expected.slope)
+    assert tracking.intercept[0] == pytest.approx(expected.intercept)
+    assert tracking.r_squared[0] == pytest.approx(expected.rvalue**2)
+
+
+def test_dividing_by_unrelated_signals_uncovers_a_peak_that_position_hides():
+    positional = bump(48, height=6.0)
+    curves = positional * sweep(lambda p: p)
+    hidden = evidence.track_periods(LAG, curves, PERIODS, SPP)
+    unrelated = np.stack([positional, 2 * positional])[:, None]
+    shown = evidence.track_periods(LAG, curves, PERIODS, SPP, unrelated)
+    assert not hidden.tracks[0]
+    assert shown.tracks[0]
+
+
+def test_a_head_without_peaks_has_no_slope_and_is_never_chosen():
+    curves = np.concatenate((np.full((12, 1, 81), 0.2), sweep(lambda p: p)), axis=1)
+    tracking = evidence.track_periods(LAG, curves, PERIODS, SPP)
+    assert np.isnan(tracking.slope[0])
+    assert tracking.found.tolist() == [0, 1]
+    assert evidence.choose_head(tracking) == (1,)
+    with pytest.raises(evidence.EvidenceError, match="no head"):
+        evidence.choose_head(evidence.track_periods(LAG, curves[:, :1], PERIODS, SPP))
+
+
+def test_the_head_chosen_among_layers_and_heads_is_the_one_that_tracks():
+    curves = sweep(lambda p: 0.5 * p + 60, lambda _: 90.0, lambda p: p + 3, lambda p: 300 - p).reshape(12, 2, 2, 81)
+    tracking = evidence.track_periods(LAG, curves, PERIODS, SPP)
+    assert evidence.choose_head(tracking) == (1, 0)
+    assert tracking.tracks.tolist() == [[False, False], [True, False]]
+
+
+@pytest.mark.parametrize(("curves", "periods"), [(np.ones((2, 81)), [50, 60]), (np.ones((4, 81)), [50, 60, 70])])
+def test_a_sweep_without_enough_periods_or_curves_is_an_error(curves, periods):
+    with pytest.raises(evidence.EvidenceError, match=f"got {len(periods)} periods"):
+        evidence.track_periods(LAG, curves, periods, SPP)

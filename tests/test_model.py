@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.conftest import random_model, small_config
+from vitime_cache.model import ViTime, sincos_positions
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_probabilities_are_those_of_the_published_code(
+    case: int, golden: dict[str, np.ndarray], golden_model: ViTime
+) -> None:
+    image = torch.from_numpy(golden[f"{case}_image"]).T[None, None]
+    probability = golden_model(image)[0].numpy()
+    np.testing.assert_allclose(probability, golden[f"{case}_probability"], atol=1e-5)
+
+
+def test_positions_are_those_the_published_code_stored(golden_model: ViTime) -> None:
+    rows, columns = golden_model.config.grid
+    torch.testing.assert_close(sincos_positions(rows, columns, 192), golden_model.pos_embed.data)
+    torch.testing.assert_close(sincos_positions(rows, columns, 96), golden_model.decoder_pos_embed.data)
+
+
+def test_without_positions_and_mixing_each_patch_is_drawn_where_it_was_read() -> None:
+    """An identity network must return its image: patching and un-patching are inverse and keep the order of tokens."""
+    config = small_config(encoder_width=64, decoder_width=64, image_height=16)
+    model = ViTime(config).eval()
+    with torch.no_grad():
+        model.pos_embed.zero_()
+        model.decoder_pos_embed.zero_()
+        model.patch_embed.proj.weight.copy_(torch.eye(64).reshape(64, 1, 8, 8))
+        model.patch_embed.proj.bias.zero_()
+        for block in model.blocks_by_layer().values():
+            block.attn.proj.weight.zero_()
+            block.mlp.fc2.weight.zero_()
+        model.decoder_embed.weight.copy_(torch.eye(64))
+        model.decoder_pred.weight.copy_(torch.eye(64))
+        model.norm, model.decoder_norm = nn.Identity(), nn.Identity()
+        image = torch.rand(2, 1, 16, 48)
+        torch.testing.assert_close(model.logits(image), image[:, 0].transpose(1, 2))
+
+
+def test_every_column_is_a_distribution_over_rows() -> None:
+    for output in ("softmax", "sigmoid"):
+        probability = random_model(small_config(output=output))(torch.rand(3, 1, 16, 48))
+        assert probability.shape == (3, 48, 16)
+        torch.testing.assert_close(probability.sum(-1), torch.ones(3, 48))
+
+
+def test_temperature_flattens_the_distribution() -> None:
+    model, image = random_model(small_config()), torch.rand(1, 1, 16, 48)
+
+    def entropy(temperature: float) -> float:
+        p = model(image, temperature)
+        return float(-(p * p.log()).sum())
+
+    assert entropy(0.5) < entropy(1.0) < entropy(4.0)
+
+
+def test_a_wrong_image_or_temperature_is_refused() -> None:
+    model = random_model(small_config())
+    with pytest.raises(ValueError, match=r"\(1, 16, 48\).*got \(1, 1, 48, 16\)"):
+        model(torch.rand(1, 1, 48, 16))
+    with pytest.raises(ValueError, match="temperature must be positive, got 0"):
+        model(torch.rand(1, 1, 16, 48), 0)

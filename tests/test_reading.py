@@ -1,0 +1,453 @@
+"""Files → columns: every format, every kind of bad input with the place it names, and files broken at random."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vitime_cache import cells, reading
+from vitime_cache.cells import SignalError, fill_missing, number, read_text
+from vitime_cache.reading import read_bytes, read_columns
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+tables = st.tuples(st.integers(1, 4), st.integers(2, 20)).flatmap(
+    lambda shape: st.lists(st.lists(finite, min_size=shape[1], max_size=shape[1]), min_size=shape[0], max_size=shape[0])
+)
+
+
+def csv(text: str, **options: str) -> list[tuple[str, list[float]]]:
+    return [(c.name, c.values.tolist()) for c in read_columns("f.csv", text.encode(), **options)]
+
+
+def npy(array: object, **options: bool) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, **options)
+    return stream.getvalue()
+
+
+def parquet(frame: pd.DataFrame | pa.Table, **options: object) -> bytes:
+    stream = io.BytesIO()
+    if isinstance(frame, pd.DataFrame):
+        frame.to_parquet(stream, **options)
+    else:
+        pq.write_table(frame, stream, **options)
+    return stream.getvalue()
+
+
+# Round trips: what was written by another library comes back to the bit.
+
+
+@given(tables)
+def test_a_csv_file_gives_back_every_number(table):
+    frame = pd.DataFrame({f"s{i}": values for i, values in enumerate(table)})
+    columns = read_columns("f.csv", frame.to_csv(index=False).encode())
+    assert [c.name for c in columns] == list(frame)
+    for column in columns:
+        np.testing.assert_array_equal(column.values, frame[column.name])
+
+
+@given(tables, st.sampled_from([",", ";", "\t"]), st.booleans(), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_delimiter_line_ends_byte_order_mark_and_a_date_column_do_not_matter(table, delimiter, mark, line_end):
+    frame = pd.DataFrame({f"s{i}": values for i, values in enumerate(table)})
+    frame.index = pd.date_range("2020-01-01", periods=len(frame), name="date")
+    text = frame.to_csv(sep=delimiter, lineterminator=line_end)
+    columns = read_columns("f.csv", text.encode("utf-8-sig" if mark else "utf-8"))
+    assert [c.name for c in columns] == list(frame)
+    np.testing.assert_array_equal([c.values for c in columns], frame.to_numpy().T)
+
+
+@given(tables)
+@settings(max_examples=30)
+def test_a_parquet_file_gives_back_every_number(table):
+    frame = pd.DataFrame({f"s{i}": values for i, values in enumerate(table)})
+    columns = read_columns("f.parquet", parquet(frame))
+    np.testing.assert_array_equal([c.values for c in columns], frame.to_numpy().T)
+
+
+@given(tables)
+def test_an_npy_file_holds_one_series_or_a_series_per_column(table):
+    array = np.array(table).T
+    columns = read_columns("f.npy", npy(array))
+    np.testing.assert_array_equal([c.values for c in columns], table)
+    expected = ["f"] if len(table) == 1 else [f"f_{i}" for i in range(1, len(table) + 1)]
+    assert [c.name for c in columns] == expected
+    [single] = read_columns("one.npy", npy(array[:, 0]))
+    assert single.name == "one"
+    np.testing.assert_array_equal(single.values, table[0])
+
+
+@given(st.lists(finite, min_size=1), st.data())
+def test_pasted_numbers_may_be_apart_by_anything(values, data):
+    apart = st.sampled_from([",", " ", "\n", "\t", " , ", ";", ",\n", "\n\n"])
+    text = "".join(f"{value!r}{data.draw(apart)}" for value in values)
+    np.testing.assert_array_equal(read_text(text, "pasted").values, values)
+
+
+@pytest.mark.parametrize("kind", ["int8", "int64", "uint16", "float32", "float16", ">f4"])
+def test_every_numeric_type_is_read(kind):
+    values = np.array([0, 1, 100], dtype=kind)
+    assert read_columns("f.npy", npy(values))[0].values.tolist() == [0, 1, 100]
+    column = pa.array(values.astype(values.dtype.newbyteorder("=")))
+    assert read_columns("f.parquet", parquet(pa.table({"s": column})))[0].values.tolist() == [0, 1, 100]
+
+
+# The time index.
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2020-01-30", "2020-01-31", "2020-02-01"],
+        ["2020-01-30 12:00", "2020-01-31 12:00:00", "2020-02-01"],
+        ["2020/01/30", "2020/01/31", "2020/02/01"],
+        ["30/01/2020", "31/01/2020", "01/02/2020"],  # the day first
+        ["01/02/2020", "01/03/2020", "02/01/2020"],  # the month first
+        ["30.01.2020 10:00", "30.01.2020 11:00", "30.01.2020 12:00"],
+        ["2020-10-25T02:30:00+02:00", "2020-10-25T02:30:00+01:00", "2020-10-25T03:30:00+01:00"],
+        ["Jan 2020", "Feb 2020", "Mar 2020"],
+        ["1958M03", "1958M04", "1958M05"],
+        ["2020-01", "2020-02", "2020-03"],
+    ],
+    ids=lambda times: times[0],
+)
+@pytest.mark.parametrize("header", ["date,level\n", "whatever,level\n", ""])
+def test_a_leading_date_column_is_the_time_index(times, header):
+    text = header + "".join(f"{time},{i}\n" for i, time in enumerate(times))
+    assert csv(text) == [("level" if header else "f", [0, 1, 2])]
+
+
+def test_a_leading_column_of_numbers_is_the_time_index_when_it_is_named_like_one():
+    assert csv("year,flow\n1871,5\n1872,6\n") == [("flow", [5, 6])]
+    assert csv(",flow\n0,5\n1,6\n") == [("flow", [5, 6])]
+    assert csv("depth,flow\n1871,5\n1872,6\n") == [("depth", [1871, 1872]), ("flow", [5, 6])]
+    assert csv("year\n1871\n1872\n") == [("year", [1871, 1872])]
+
+
+@pytest.mark.parametrize("time", ["date", "text", "month", "pandas index", "unnamed pandas index"])
+def test_parquet_finds_its_time_index(time):
+    dates = pd.date_range("2020-01-01", periods=3)
+    flow = [1.0, 2.0, 3.0]
+    frame = {
+        "date": pd.DataFrame({"when": dates, "flow": flow}),
+        "text": pd.DataFrame({"when": dates.astype(str), "flow": flow}),
+        "month": pd.DataFrame({"month": [1, 2, 3], "flow": flow}),
+        "pandas index": pd.DataFrame({"flow": flow}, index=dates.rename("when")),
+        "unnamed pandas index": pd.DataFrame({"flow": flow}, index=dates),
+    }[time]
+    [column] = read_columns("f.parquet", parquet(frame))
+    assert column.name == "flow"
+    assert column.values.tolist() == flow
+
+
+# Headers and blank lines.
+
+
+def test_a_csv_without_a_header_names_its_series_after_the_file():
+    assert csv("1\n2\n3\n") == [("f", [1, 2, 3])]
+    assert csv("1,2\n3,4\n") == [("f_1", [1, 3]), ("f_2", [2, 4])]
+
+
+def test_blank_lines_around_a_table_are_ignored():
+    assert csv("\n\na,b\n1,2\n3,4\n\n,\n") == [("a", [1, 3]), ("b", [2, 4])]
+
+
+def test_a_quoted_cell_may_hold_the_delimiter_and_line_ends():
+    assert csv('"level, upper\nreach",b\n1,2\n3,4\n')[1] == ("b", [2, 4])
+    with pytest.raises(SignalError, match=r"column 'b', row 4: 'x'"):
+        csv('"level, upper\nreach",b\n1,2\n3,x\n')
+
+
+# Missing values.
+
+
+@given(st.lists(st.none() | st.floats(-1e6, 1e6), min_size=2).filter(lambda values: any(v is not None for v in values)))
+def test_interpolation_is_linear_inside_and_nearest_at_the_ends_in_every_format(values):
+    expected = pd.Series(values, dtype=float).interpolate(limit_direction="both").to_numpy()
+    array = np.array(values, dtype=float)
+    text = "t,s\n" + "".join(f"{i},{'' if v is None else repr(v)}\n" for i, v in enumerate(values))
+    files = {"f.csv": text.encode().replace(b"t,", b"index,"), "f.npy": npy(array)}
+    for file, data in files.items():
+        [column] = read_columns(file, data, "interpolate")
+        np.testing.assert_allclose(column.values, expected, rtol=1e-9, atol=1e-6)
+        assert column.filled == values.count(None)
+
+
+@pytest.mark.parametrize("cell", ["", "nan", "NaN", "NA", "n/a", "null", "None", "  "])
+def test_a_missing_value_is_refused_with_its_place_and_filled_on_request(cell):
+    text = f"date,a,b\n2020-01-01,1,5\n2020-01-02,{cell},6\n2020-01-03,3,7\n"
+    with pytest.raises(SignalError, match=r"f.csv, column 'a', row 3: the value is missing.*--fill interpolate"):
+        csv(text)
+    assert csv(text, fill="interpolate") == [("a", [1, 2, 3]), ("b", [5, 6, 7])]
+
+
+def test_a_blank_line_inside_a_series_is_a_missing_value():
+    with pytest.raises(SignalError, match=r"column 's', row 3: the value is missing"):
+        csv("s\n1\n\n3\n")
+    assert csv("s\n1\n\n3\n", fill="interpolate") == [("s", [1, 2, 3])]
+
+
+def test_nulls_and_nans_in_parquet_are_missing_values():
+    table = pa.table({"s": pa.array([1, None, 3, 4], pa.int64()), "x": pa.array([1.0, 2.0, np.nan, None])})
+    with pytest.raises(SignalError, match=r"f.parquet, column 's', row 2: the value is missing"):
+        read_columns("f.parquet", parquet(table))
+    s, x = read_columns("f.parquet", parquet(table), "interpolate")
+    assert (s.values.tolist(), s.filled) == ([1, 2, 3, 4], 1)
+    assert (x.values.tolist(), x.filled) == ([1, 2, 2, 2], 2)
+
+
+def test_pasted_text_with_two_commas_in_a_row_misses_a_value():
+    with pytest.raises(SignalError, match=r"pasted, row 2: the value is missing"):
+        read_text("1,2\n3,,5", "pasted")
+    assert read_text("1,2\n3,,5", "pasted", "interpolate").values.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_an_unknown_way_to_fill_is_refused_even_where_nothing_is_missing():
+    with pytest.raises(SignalError, match="'zero'"):
+        fill_missing(read_text("1 2", "pasted"), "zero", "pasted")
+
+
+# Bad input: the message says where it stands and quotes it.
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n3,abc\n", r"f.csv, column 'b', row 3: 'abc' is not a number"),
+        ("a;b\n1;2\n3;4,5\n", r"f.csv, column 'b', row 3: '4,5' is not a number with a decimal point"),
+        ("a,b\n1,2\n3,1_000\n", r"column 'b', row 3: '1_000' is not a number"),
+        ("a,b\n1,2\n3,0x10\n", r"column 'b', row 3: '0x10' is not a number"),
+        ("a,b\n1,2020-01-01\n", r"column 'b', row 2: '2020-01-01' is not a number"),
+        ("a,b\n1,2\n-inf,3\n", r"f.csv, column 'a', row 3: -inf is not finite"),
+        ("a,b\n1,2\n1e999,3\n", r"f.csv, column 'a', row 3: inf is not finite"),
+        ("a,b\nOslo,2\nRome,3\n", r"f.csv, column 'a', row 2: 'Oslo' is neither a number nor a time"),
+        ("a,b\n2020-01-01,2\n2020-02-30,3\n", r"column 'a', row 3: '2020-02-30' is not a time after '2020-01-01'"),
+        ("date,b\n2020-01-02,2\n2020-01-01,3\n", r"column 'date', row 3: '2020-01-01' is not a time after"),
+        ("date,b\n2020-01-01,2\n2020-01-01,3\n", r"column 'date', row 3: '2020-01-01' is not a time after"),
+        ("year,b\n1,2\n1,3\n", r"column 'year', row 3: '1' is not a time after '1'"),
+        ("date,b\n2020-01-01,2\n,3\n", r"column 'date', row 3: '' is not a time after"),
+        ("a,b\n1,2\n3\n", r"f.csv, row 3: 1 cells, but 2 in row 1"),
+        ("a,b\n1,2\n3,4,5\n", r"f.csv, row 3: 3 cells, but 2 in row 1"),
+        ("a,a\n1,2\n3,4\n", r"two columns are named 'a'"),
+        ("a, a \n1,2\n3,4\n", r"two columns are named 'a'"),
+        ("a,\n1,2\n3,4\n", r"series 2 of 2 has no name"),
+        ("a,b\n", r"no numbers below its only row, 'a, b'"),
+        ("\n \n", r"f.csv is empty"),
+        ('a,b\n1,2\n3,"4\n', r"f.csv, row 3: .*quotes"),
+        ("a\nnan\nnan\n", r"row 2: the value is missing.*the first of 2"),
+    ],
+    ids=str,
+)
+def test_bad_csv_is_refused_naming_column_row_and_value(text, message):
+    with pytest.raises(SignalError, match=message):
+        csv(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a\nnan\nnan\n", "all 2 values are missing"), ("a\n1\ninf\nnan\n", "row 3: inf is not finite")],
+)
+def test_what_cannot_be_interpolated_stays_an_error(text, message):
+    with pytest.raises(SignalError, match=message):
+        csv(text, fill="interpolate")
+
+
+def test_text_that_is_not_utf8_is_named_by_line_and_byte():
+    with pytest.raises(SignalError, match=r"f.csv, row 3: byte 0xe9 is not UTF-8"):
+        read_columns("f.csv", "a\n1\né\n".encode("latin-1"))
+    with pytest.raises(SignalError, match=r"row 1: byte 0xff"):
+        read_columns("f.csv", "a\n1\n".encode("utf-16"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pd.DataFrame({"a": [1.0, 2.0], "city": ["Oslo", "Rome"]}), r"f.parquet, column 'city', row 1: 'Oslo' is of"),
+        (pd.DataFrame({"a": [1.0, 2.0], "flag": [True, False]}), r"column 'flag', row 1: 'True' is of type bool"),
+        (pd.DataFrame({"a": [1.0, 2.0], "lists": [[1], [2]]}), r"column 'lists', row 1"),
+        (pd.DataFrame({"city": ["Oslo", "Rome"], "a": [1.0, 2.0]}), r"column 'city', row 1: 'Oslo' is neither"),
+        (pd.DataFrame({"a": [1.0, np.inf]}), r"f.parquet, column 'a', row 2: inf is not finite"),
+        (pd.DataFrame({"a": [1.0]}, index=[7]).iloc[:, :0], r"no series"),
+        (pd.DataFrame({"a": [1.0, 2.0]}, index=pd.to_datetime(["2020-01-02", "2020-01-01"])), r"row 2: '2020-01-01"),
+        (pa.table([[1.0], [2.0]], names=["a", "a"]), r"two columns are named 'a'"),
+    ],
+    ids=["text", "bool", "nested", "leading text", "infinite", "no column", "backwards", "duplicate"],
+)
+def test_bad_parquet_is_refused_naming_column_row_and_value(frame, message):
+    with pytest.raises(SignalError, match=message):
+        read_columns("f.parquet", parquet(frame))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array([1.0, np.inf]), r"f.npy, column 'f', row 2: inf is not finite"),
+        (np.array([[1.0, 2.0], [3.0, np.nan]]), r"f.npy, column 'f_2', row 2: the value is missing"),
+        (np.array(["a", "b"]), r"type <U1"),
+        (np.array([1 + 2j, 3]), r"type complex128"),
+        (np.array([True, False]), r"type bool"),
+        (np.array(["2020-01-01"], "datetime64[D]"), r"type datetime64\[D\]"),
+        (np.array(3.0), r"shape \(\)"),
+        (np.zeros((2, 2, 2)), r"shape \(2, 2, 2\)"),
+        (np.zeros(0), r"shape \(0,\)"),
+        (np.zeros((1, 5)), r"transpose"),
+    ],
+    ids=lambda value: str(value).replace("\n", " "),
+)
+def test_bad_npy_is_refused_naming_column_row_and_value(array, message):
+    with pytest.raises(SignalError, match=message):
+        read_columns("f.npy", npy(array))
+
+
+class Bomb:
+    def __reduce__(self):
+        return Path.touch, (Path("/tmp/vitime-bomb-went-off"),)
+
+
+def test_a_pickle_is_never_loaded(monkeypatch):
+    fired = []
+    monkeypatch.setattr(pickle, "load", lambda *_, **__: fired.append(1))
+    objects = npy(np.array([Bomb(), None], dtype=object), allow_pickle=True)
+    for data in (objects, pickle.dumps(Bomb())):
+        with pytest.raises(SignalError, match=r"f.npy"):
+            read_columns("f.npy", data)
+    assert not fired
+    assert not Path("/tmp/vitime-bomb-went-off").exists()
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "npy"])
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+@pytest.mark.filterwarnings("ignore:Reading `.npy` or `.npz` file required")  # where a changed byte makes it Python 2's
+def test_a_file_cut_or_changed_anywhere_is_read_or_refused_but_never_crashes(form, data):
+    frame = pd.DataFrame({"a": np.arange(40.0), "b": 1 / (1 + np.arange(40.0))})
+    frame.index = pd.date_range("2020-01-01", periods=40, name="date")
+    whole = {"csv": frame.to_csv().encode(), "parquet": parquet(frame), "npy": npy(frame.to_numpy())}[form]
+    broken = bytearray(whole[: data.draw(st.integers(1, len(whole)))])
+    for _ in range(data.draw(st.integers(0, 3))):
+        broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        columns = read_columns(f"f.{form}", bytes(broken), "interpolate")
+    except SignalError as error:
+        assert f"f.{form}" in str(error)  # noqa: PT017 - either outcome is right
+    else:
+        assert all(np.isfinite(column.values).all() for column in columns)
+
+
+@pytest.mark.parametrize("form", ["parquet", "npy"])
+def test_a_truncated_binary_file_is_refused_at_every_length(form):
+    frame = pd.DataFrame({"a": np.arange(8.0)})
+    whole = parquet(frame) if form == "parquet" else npy(frame["a"].to_numpy())
+    for length in range(1, len(whole), 7 if form == "parquet" else 1):
+        with pytest.raises(SignalError, match=f"f.{form}"):
+            read_columns(f"f.{form}", whole[:length])
+
+
+def test_content_that_does_not_fit_the_ending_is_refused():
+    for file in ("f.parquet", "f.npy"):
+        with pytest.raises(SignalError, match=file):
+            read_columns(file, b"a,b\n1,2\n")
+    with pytest.raises(SignalError, match=r"f.csv, row \d+: byte"):
+        read_columns("f.csv", npy(np.arange(3.0)))
+
+
+@pytest.mark.parametrize("file", ["f.xlsx", "f", "f.npz", ".csv"])
+def test_an_ending_that_is_not_known_is_refused_naming_those_that_are(file):
+    with pytest.raises(SignalError, match=r"\.csv, \.npy, \.parquet, \.toml"):
+        read_columns(file, b"1\n2\n")
+
+
+# Limits.
+
+
+def test_files_and_series_beyond_the_limits_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_BYTES", 1000)
+    (tmp_path / "f.csv").write_bytes(b"1\n" * 501)
+    for source in (tmp_path / "f.csv", io.BytesIO(b"1\n" * 501)):
+        with pytest.raises(SignalError, match="larger than"):
+            read_bytes(source, "f.csv")
+    assert len(read_bytes(io.BytesIO(b"1\n" * 500), "f.csv")[1]) == 1000
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "npy", "text"])
+def test_series_beyond_the_limit_of_samples_are_refused(form, monkeypatch):
+    monkeypatch.setattr(cells, "MAX_SAMPLES", 100)
+
+    def read(length: int) -> None:
+        values = np.zeros(length)
+        if form == "text":
+            read_text("0 " * length, "f.text")
+        else:
+            frame = pd.DataFrame({"a": values})
+            data = {"csv": frame.to_csv(index=False).encode(), "parquet": parquet(frame), "npy": npy(values)}[form]
+            read_columns(f"f.{form}", data)
+
+    read(100)
+    with pytest.raises(SignalError, match=rf"f.{form} has more than 100 samples"):
+        read(101)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "npy"])
+def test_files_beyond_the_limit_of_series_are_refused(form, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_SERIES", 10)
+    frame = pd.DataFrame(np.zeros((2, 11))).add_prefix("s")
+    data = {"csv": frame.to_csv(index=False).encode(), "parquet": parquet(frame), "npy": npy(frame.to_numpy())}[form]
+    with pytest.raises(SignalError, match=rf"f.{form} holds 11 series; at most 10"):
+        read_columns(f"f.{form}", data)
+
+
+def test_a_small_parquet_file_that_unfolds_to_too_much_is_refused_before_it_is_read():
+    zeros = pa.array(np.zeros(1_000_000, np.int8))
+    data = parquet(pa.table({f"s{i}": zeros for i in range(51)}), compression="zstd")
+    assert len(data) < 1_000_000
+    with pytest.raises(SignalError, match=r"51 × 1000000 values"):
+        read_columns("f.parquet", data)
+
+
+# Sources.
+
+
+def test_a_stream_is_named_but_its_name_is_never_opened(tmp_path):
+    secret = tmp_path / "secret.csv"
+    secret.write_text("9\n9\n")
+    for name in (str(secret), f"../../{secret.name}", f"C:\\data\\{secret.name}"):
+        assert read_bytes(io.BytesIO(b"1\n2\n"), name) == ("secret.csv", b"1\n2\n")
+    with pytest.raises(SignalError, match="name="):
+        read_bytes(io.BytesIO(b"1\n2\n"))
+    with pytest.raises(SignalError, match="binary mode"):
+        read_bytes(io.StringIO("1\n2\n"), "f.csv")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path / "none.csv", "there is no file"),
+        (lambda path: path, "is not a file"),
+        (lambda path: path / ("x" * 5000), "cannot be read"),
+        (lambda _: "/dev/zero", "is not a file"),
+    ],
+    ids=["missing", "directory", "long name", "device"],
+)
+def test_a_path_without_a_file_is_refused(tmp_path, make, message):
+    with pytest.raises(SignalError, match=message):
+        read_bytes(make(tmp_path))
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    (tmp_path / "f.npy").touch()
+    with pytest.raises(SignalError, match=r"f.npy is empty"):
+        read_bytes(tmp_path / "f.npy")
+
+
+@given(finite)
+def test_a_number_in_any_of_pythons_notations_is_that_number(value):
+    for text in (repr(value), f"{value:.17e}", f"{value:+.17E}"):
+        assert number(text) == value

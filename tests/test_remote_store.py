@@ -1,0 +1,154 @@
+"""The same promises where the store is a URL: memory://, and s3:// against a moto server on loopback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import warnings
+
+import fsspec
+import pytest
+import standin
+import xarray as xr
+from standin import Model, files, make_signals
+from test_crash import CHILDREN, _fork_server  # noqa: F401
+from test_store import assert_holds
+
+from vitime_cache.building import build
+from vitime_cache.info import info
+from vitime_cache.objects import StoreError, open_objects
+from vitime_cache.store import open_store
+from vitime_cache.verify import verify
+
+SIGNALS = make_signals(3, harmonics=1)
+
+
+@pytest.fixture(autouse=True)
+def _standin_model(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setattr(standin.schema, "attributes", standin.attributes)
+
+
+@pytest.fixture(scope="module")
+def s3_server():
+    """An S3 server on loopback, and an environment that leads to it."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        fsspec.filesystem("s3").mkdir("bucket")
+        yield
+        fsspec.filesystem("s3").clear_instance_cache()
+    server.stop()
+
+
+@pytest.fixture
+def url(request) -> str:
+    return f"memory://{request.node.name}.zarr"
+
+
+def contents(url: str) -> dict[str, bytes]:
+    objects = open_objects(url)
+    return {key: objects.get(key) for key in sorted(objects.sizes())}
+
+
+def test_a_store_behind_a_url_holds_what_a_folder_holds(url, tmp_path):
+    build(SIGNALS[:2], url, Model())
+    build(SIGNALS, url, Model())
+    build(SIGNALS, tmp_path / "a.zarr", Model())
+    local = files(tmp_path / "a.zarr")
+    local.pop("journal/lock")  # an object store has none
+    assert contents(url) == local
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_holds(open_store(url), SIGNALS)
+        assert_holds(xr.open_zarr(url).load(), SIGNALS)
+    assert build(SIGNALS, url, Model()).written == ()
+    assert info(url)["visible"] == 3
+
+
+def test_an_interrupted_build_behind_a_url_shows_what_is_committed_and_goes_on(url):
+    def interrupt(progress):
+        if progress.done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(SIGNALS, url, Model(), progress=interrupt)
+    assert_holds(open_store(url), SIGNALS[:1])
+    assert build(SIGNALS, url, Model()).written == ("s1", "s2")
+    assert_holds(open_store(url), SIGNALS)
+
+
+def test_verify_finds_a_flipped_bit_behind_a_url(url):
+    build(SIGNALS, url, Model())
+    assert verify(url, Model(), SIGNALS).problems == ()
+    objects, key = open_objects(url), "token_attention/c.2.1.0.0.0"
+    damaged = bytearray(objects.get(key))
+    damaged[100] ^= 4
+    objects.put(key, [bytes(damaged)])
+    (problem,) = verify(url).problems
+    assert problem.what == f"signal 's2', layer decoder.0, head 0: {key} is not what was written"
+
+
+def test_a_url_with_nothing_behind_it_is_no_store(url):
+    with pytest.raises(StoreError, match="no store at"):
+        open_store(url)
+
+
+def child(environment: dict[str, str], url: str, kill_at: int) -> None:
+    """Build, and die by SIGKILL right before the `kill_at`-th PUT."""
+    os.environ.update(environment)  # the fork server is older than the S3 server
+    standin.install()
+    from vitime_cache.objects import RemoteObjects
+
+    counting, real, puts = threading.Lock(), RemoteObjects.put, 0
+
+    def put(self, key, parts):
+        nonlocal puts
+        with counting:
+            puts += 1
+            if puts == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return real(self, key, parts)
+
+    RemoteObjects.put = put
+    build(SIGNALS[:2], url, Model(), tokens=["decoder.0"])
+
+
+def test_a_build_to_s3_killed_again_and_again_ends_in_the_same_objects(s3_server, tmp_path):  # noqa: ARG001
+    url, visible = "s3://bucket/killed.zarr", 0
+    with pytest.raises(StoreError, match="no store at"):
+        open_store(url)
+    for kill_at in (40, 44):  # while the store is laid out, and within the second signal
+        process = CHILDREN.Process(target=child, args=(dict(os.environ), url, kill_at))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        try:
+            ds = open_store(url)
+        except StoreError:
+            continue
+        assert ds.sizes["signal"] >= visible
+        visible = ds.sizes["signal"]
+        assert_holds(ds, SIGNALS[:visible], tokens=["decoder.0"])
+    assert visible == 1
+    for target in (url, tmp_path / "a.zarr"):
+        build(SIGNALS[:2], target, Model(), tokens=["decoder.0"])
+    assert contents(url) == {key: data for key, data in files(tmp_path / "a.zarr").items() if key != "journal/lock"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_holds(xr.open_zarr(url), SIGNALS[:2], tokens=["decoder.0"])
+
+
+@pytest.mark.parametrize("url", ["s3://", "memory:///"])
+def test_a_url_without_a_place_is_refused(url):
+    with pytest.raises(StoreError, match="names no place"):
+        open_objects(url)

@@ -1,0 +1,276 @@
+"""The format: what plain xarray sees of a store, and the bytes underneath."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import standin
+import xarray as xr
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from standin import CONFIG, Model, expected, make_signal, make_signals
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.storage import MemoryStore
+
+from vitime_cache import schema, store
+from vitime_cache.building import build
+from vitime_cache.config import ViTimeConfig
+from vitime_cache.journal import Entry, Identity, Manifest
+from vitime_cache.objects import StoreError, open_objects
+from vitime_cache.store import encode_map, open_store, query_rows
+from vitime_cache.writing import Puts, SignalWriter, open_writer
+
+
+@pytest.fixture(autouse=True)
+def _standin_model(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+
+
+def assert_holds(ds: xr.Dataset, signals, config=CONFIG, tokens=None) -> None:
+    """`ds` holds exactly these signals, bit for bit, NaN beyond their own time and components."""
+    assert list(ds.signal.values) == [signal.name for signal in signals]
+    assert ds.complete.values.all()
+    for place, signal in enumerate(signals):
+        one = ds.isel(signal=place)
+        for name, values in expected(config, signal, tokens).items():
+            stored = one[name].values
+            own = tuple(slice(0, length) for length in values.shape)
+            np.testing.assert_array_equal(stored[own], values, err_msg=f"{name} of {signal.name}")
+            assert np.isnan(stored).sum() == np.isnan(values).sum() + stored.size - values.size
+        for name, value in standin.signal_coordinates(signal, config).items():
+            assert one[name].values.item() == value
+
+
+def test_a_plain_xarray_open_shows_every_signal_without_a_warning(tmp_path):
+    signals = make_signals(3, harmonics=2)
+    build(signals, tmp_path / "a.zarr", Model())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for options in ({}, {"chunks": None}, {"chunks": {}}, {"consolidated": False}):
+            ds = xr.open_zarr(tmp_path / "a.zarr", **options)
+            assert_holds(ds.load(), signals)
+
+
+@pytest.mark.parametrize("tokens", ["all", "none"])
+def test_open_store_gives_what_plain_xarray_gives(tmp_path, tokens):
+    """It indexes the dimensions without reading their coordinates."""
+    build(make_signals(3, harmonics=2), tmp_path / "a.zarr", Model(), tokens=tokens)
+    ours, plain = open_store(tmp_path / "a.zarr"), xr.open_zarr(tmp_path / "a.zarr", chunks=None)
+    assert ours.identical(plain)
+    assert set(ours.indexes) == set(plain.indexes)
+    selected = {"signal": "s1", "layer": "decoder.0", "head": 1, "query_patch": 2, "key_patch": 1}
+    assert ours.time_attention.sel(selected) == plain.time_attention.sel(selected)
+
+
+def test_a_full_size_store_opens_with_dask_chunks_without_a_warning(tmp_path):
+    config = ViTimeConfig()
+    manifest = manifest_of(config, 40)
+    template = store.render_template(manifest)
+    for key, data in (template | {"zarr.json": store.render_root(manifest, template, 40)}).items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ds = xr.open_zarr(tmp_path)
+    assert ds.token_attention.shape == (40, 18, 16, 2464, 2464)
+
+
+def manifest_of(config: ViTimeConfig, count: int) -> Manifest:
+    identity = Identity(standin.WEIGHTS, config, "float32", config.layers)
+    names = [make_signal(f"s{i}") for i in range(count)]
+    entries = []
+    for signal in names:
+        values = standin.signal_coordinates(signal, config)
+        entries.append(Entry(values.pop("signal"), signal.fingerprint, values, 0))
+    return Manifest(identity, standin.attributes(config, standin.WEIGHTS, "float32")).with_entries(entries)
+
+
+def test_a_stored_signal_is_the_live_dataset(tmp_path, golden_model, monkeypatch):
+    monkeypatch.delitem(sys.modules, "vitime_cache.capturing")
+    from vitime_cache import capture
+    from vitime_cache.signals import Harmonic, compose
+
+    signals = [compose("one", [Harmonic(50.0), Harmonic(20.0)], n=200, horizon=300, description="two tones"),
+               compose("two", [Harmonic(31.0)], n=300, horizon=200, reduced_of="one")]  # fmt: skip
+    build(signals, tmp_path / "a.zarr", golden_model)
+    stored = open_store(tmp_path / "a.zarr")
+    for signal in signals:
+        live = capture(golden_model, signal, tokens="all")
+        one = stored.sel(signal=signal.name).isel(component=slice(len(signal.harmonics)))
+        assert set(one.variables) == set(live.variables)
+        for name in live.variables:
+            assert one[name].dims == live[name].dims
+            assert one[name].attrs.items() >= live[name].attrs.items()
+            np.testing.assert_array_equal(one[name].values, live[name].values, err_msg=name)
+        assert {k: v for k, v in stored.attrs.items() if k != "created"} == {
+            k: v for k, v in live.attrs.items() if k != "created"
+        }
+
+
+def test_layers_that_were_not_asked_for_have_no_token_maps(tmp_path):
+    signals = make_signals(2)
+    build(signals, tmp_path / "some.zarr", Model(), tokens=["decoder.0"])
+    ds = open_store(tmp_path / "some.zarr")
+    assert_holds(ds, signals, tokens=["decoder.0"])
+    assert np.isnan(ds.token_attention.sel(layer="encoder.0")).all()
+    build(signals, tmp_path / "none.zarr", Model(), tokens="none")
+    ds = open_store(tmp_path / "none.zarr")
+    assert "token_attention" not in ds
+    assert_holds(ds, signals, tokens=[])
+
+
+def test_a_dataset_opened_before_a_store_grew_stays_right(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "CHUNK", {"signal": 1, "time": 64, "component": 2})
+    monkeypatch.setattr(store, "SIGNALS_PER_CHUNK", 2)
+    path = tmp_path / "a.zarr"
+    first = [make_signal("a"), make_signal("b", n=40, horizon=50, harmonics=1), make_signal("c")]
+    later = [make_signal("d", n=100, horizon=200, harmonics=5), make_signal("e")]
+    build(first, path, Model())
+    before = open_store(path)
+    build(later, path, Model())
+    assert_holds(before, first)  # lazily: the arrays are read only now
+    assert before.sizes["time"] == 90
+    after = open_store(path)
+    assert_holds(after, first + later)
+    assert after.sizes["time"] == 300
+    assert after.sizes["component"] == 5
+    np.testing.assert_array_equal(after.time, np.arange(300))
+
+
+def test_a_signal_that_is_not_committed_does_not_exist_for_readers(tmp_path):
+    signals = make_signals(4)
+    path = tmp_path / "a.zarr"
+
+    def stop_after_two(progress):
+        if progress.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(signals, path, Model(), progress=stop_after_two)
+    assert_holds(open_store(path), signals[:2])
+    assert_holds(xr.open_zarr(path), signals[:2])
+    everything = xr.open_zarr(path, consolidated=False)  # past the commit object, `complete` still tells them apart
+    assert everything.complete.values.tolist() == [True, True, False, False]
+
+
+def test_signals_committed_out_of_order_show_once_all_before_them_are_there(tmp_path):
+    path, signals = tmp_path / "a.zarr", make_signals(3)
+    objects, manifest = open_objects(path), manifest_of(CONFIG, 3)
+    shown = []
+    with open_writer(objects, manifest.identity, manifest.entries) as writer, Puts(objects) as puts:
+        for place in (2, 0, 1):
+            signal_writer = SignalWriter(puts, writer.manifest, place)
+
+            def write_map(_, *args, one=signal_writer):
+                one.write_map(*args)
+
+            (arrays,) = standin.capture_batch(Model(), [signals[place]], CONFIG.layers, write_map)
+            writer.commit(signal_writer.finish(arrays))
+            shown.append(open_store(path).signal.values.tolist())
+    assert shown == [[], ["s0"], ["s0", "s1", "s2"]]
+    assert_holds(open_store(path), signals)
+
+
+def test_an_empty_store_opens(tmp_path):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(make_signals(2), tmp_path / "a.zarr", Model(), progress=stop)
+    assert open_store(tmp_path / "a.zarr").sizes["signal"] == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.integers(1, 6), columns=st.integers(2, 13), peaky=st.booleans(), seed=st.integers(0, 2**32)
+)  # fmt: skip
+def test_a_token_map_is_encoded_to_the_bytes_that_zarr_writes(rows, columns, peaky, seed):
+    config = replace(CONFIG, image_height=16 * rows, patch_height=16, context_columns=8, horizon_columns=8 * columns)
+    n = config.tokens
+    weights = np.random.default_rng(seed).exponential(size=(n, n)).astype(np.float16)
+    if peaky:
+        weights[weights < 1] = 0
+    written: dict = {}
+    array = zarr.create_array(
+        MemoryStore(written),
+        shape=(n, n),
+        shards=(n, n),
+        chunks=(query_rows(config), n),
+        dtype="float16",
+        compressors=(BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()),
+        fill_value=np.nan,
+        config={"write_empty_chunks": True},
+    )
+    array[:] = weights
+    assert b"".join(encode_map(weights, query_rows(config))) == written["c/0/0"].to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("nothing.zarr", "no store at .*nothing.zarr; build one with"), ("foreign.zarr", "no attention store"),
+     ("damaged.zarr", "no attention store, or a damaged one"), ("wrong://x", "use a folder, or a URL")],
+)  # fmt: skip
+def test_what_is_no_store_is_named_in_one_sentence(tmp_path, path, message):
+    xr.Dataset({"x": ("y", [1, 2])}).to_zarr(tmp_path / "foreign.zarr", zarr_format=3, consolidated=False)
+    (tmp_path / "damaged.zarr").mkdir()
+    (tmp_path / "damaged.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "gr')
+    with pytest.raises(StoreError, match=message):
+        open_store(path if "://" in path else tmp_path / path)
+
+
+def test_a_url_whose_package_is_missing_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(StoreError, match="gcsfs"):
+        open_store("gs://bucket/a.zarr")
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(StoreError, match=r"not empty \(it holds thesis.tex\)"):
+        build(make_signals(1), tmp_path, Model())
+    assert standin.files(tmp_path) == {"thesis.tex": b"years of work"}
+
+
+def test_files_that_a_person_puts_into_a_store_stay(tmp_path):
+    path = tmp_path / "a.zarr"
+    build(make_signals(1), path, Model())
+    (path / "README.txt").write_text("mine")
+    (path / "history" / "c.7.0.0123abcd.partial").write_text("of a killed build")
+    build(make_signals(2), path, Model())
+    assert (path / "README.txt").read_text() == "mine"
+    assert not list(path.rglob("*.partial"))
+
+
+def test_a_store_built_under_another_format_is_refused(tmp_path):
+    path = tmp_path / "a.zarr"
+    build(make_signals(1), path, Model())
+    from vitime_cache.journal import MANIFEST, seal, unseal
+
+    record = unseal((path / MANIFEST).read_bytes())
+    (path / MANIFEST).write_bytes(seal(record | {"format": 99}))
+    with pytest.raises(StoreError, match="format 99"):
+        build(make_signals(2), path, Model())
+
+
+def test_attributes_say_where_the_numbers_come_from(tmp_path):
+    build(make_signals(1), tmp_path / "a.zarr", Model())
+    ds = open_store(tmp_path / "a.zarr")
+    assert ds.attrs["weights_sha256"] == standin.WEIGHTS.sha256
+    assert ViTimeConfig.from_dict(json.loads(ds.attrs["config"])) == CONFIG
+    for name, variable in schema.VARIABLES.items():
+        assert ds[name].attrs == variable.attributes
+
+
+def test_a_store_can_be_moved(tmp_path):
+    build(make_signals(2), tmp_path / "a.zarr", Model())
+    shutil.move(tmp_path / "a.zarr", tmp_path / "b.zarr")
+    build(make_signals(3), Path(tmp_path / "b.zarr"), Model())
+    assert_holds(open_store(tmp_path / "b.zarr"), make_signals(3))

@@ -1,0 +1,220 @@
+"""What `verify` finds: every flipped bit, missing objects, numbers that contradict each other or the model.
+
+VITIME_BIT_FLIPS says how many bits are flipped, one at a time: 20 by default, 2000 before a release.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import standin
+from standin import CONFIG, Model, files, make_signals
+
+from vitime_cache import store
+from vitime_cache.building import build
+from vitime_cache.info import info
+from vitime_cache.journal import LOCK, MANIFEST, marker_key
+from vitime_cache.objects import StoreError, open_objects
+from vitime_cache.store import open_store
+from vitime_cache.verify import verify
+from vitime_cache.writing import forget
+
+FLIPS = int(os.environ.get("VITIME_BIT_FLIPS", "20"))
+SIGNALS = make_signals(3, harmonics=1)
+
+
+@pytest.fixture(autouse=True)
+def _standin_model(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("pristine") / "a.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "vitime_cache.capturing", standin)
+        build(SIGNALS, path, Model())
+    return path
+
+
+@pytest.fixture
+def path(tmp_path, pristine) -> Path:
+    """A store of three signals, to be damaged."""
+    return Path(shutil.copytree(pristine, tmp_path / "a.zarr"))
+
+
+def flip(file: Path, bit: int) -> None:
+    data = bytearray(file.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(data)
+
+
+def problems(path: Path) -> list[str]:
+    """One line per problem; a manifest that cannot be trusted stops the command."""
+    try:
+        return [problem.what for problem in verify(path).problems]
+    except StoreError as error:
+        return [str(error)]
+
+
+def test_an_untouched_store_is_sound(path):
+    found = verify(path)
+    assert found.problems == ()
+    assert found.signals == 3
+    assert found.objects == len(files(path)) - len([MANIFEST, LOCK, "template", "root", "complete", *SIGNALS])
+
+
+def test_a_single_flipped_bit_in_any_object_is_found_and_the_object_named(path):
+    chance = random.Random()
+    contents = files(path)
+    contents.pop(LOCK)  # empty
+    keys = list(contents)
+    chance.shuffle(keys)
+    for key in (keys[i % len(keys)] for i in range(FLIPS)):
+        flip(path / key, bit := chance.randrange(8 * len(contents[key])))
+        found = problems(path)
+        assert any(key in what for what in found), f"bit {bit} of {key}: {found}"
+        flip(path / key, bit)
+    assert problems(path) == []
+
+
+def test_a_damaged_head_is_named_by_signal_layer_and_head(path):
+    flip(path / "token_attention" / "c.1.0.1.0.0", 1234)
+    flip(path / "time_attention" / "c.2.1.0.0.0", 7)
+    flip(path / "history" / "c.0.0", 99)
+    assert sorted(problems(path)) == [
+        "signal 's0': history/c.0.0 is not what was written",
+        "signal 's1', layer encoder.0, head 1: token_attention/c.1.0.1.0.0 is not what was written",
+        "signal 's2', layer decoder.0: time_attention/c.2.1.0.0.0 is not what was written",
+    ]
+
+
+def test_an_object_of_another_signal_in_the_place_of_one_is_found(path):
+    """Both are valid chunks: only the marker tells them apart."""
+    shutil.copy(path / "cls_attention" / "c.0.0.0.0", path / "cls_attention" / "c.1.0.0.0")
+    assert problems(path) == ["signal 's1': cls_attention/c.1.0.0.0 is not what was written"]
+
+
+def test_a_missing_object_and_a_missing_marker_are_found(path):
+    (path / "forecast" / "c.1.0").unlink()
+    (path / marker_key(2)).unlink()
+    found = problems(path)
+    assert "signal 's1': forecast/c.1.0 is missing" in found
+    assert any("shows 3 signals, but signal 's2' has no marker" in what for what in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("time_attention", "rows of time_attention do not sum"),
+     ("lag_attention", "not the mean of time_attention's diagonals"),
+     ("cls_attention", "do not sum to what cls_attention leaves")],
+)  # fmt: skip
+def test_numbers_that_contradict_each_other_are_found_and_located(tmp_path, monkeypatch, name, message):
+    real = standin.capture_batch
+
+    def wrong(*args):
+        results = real(*args)
+        results[0][name][1, 0] *= 1.01
+        results[0][name][1, 0] += 0.01
+        return results
+
+    monkeypatch.setattr(standin, "capture_batch", wrong)
+    build(SIGNALS[:1], tmp_path / "a.zarr", Model())
+    found = problems(tmp_path / "a.zarr")
+    assert any(message in what for what in found)
+    assert all(what.startswith("signal 's0', layer decoder.0, head 0: ") for what in found)
+
+
+def test_token_maps_that_contradict_cls_attention_are_found_and_located(tmp_path, monkeypatch):
+    real = standin.token_map
+    monkeypatch.setattr(
+        standin, "token_map", lambda *args: real(*args) * (1.01 if args[2:] == ("encoder.0", 1) else 1)
+    )  # fmt: skip
+    build(SIGNALS[:1], tmp_path / "a.zarr", Model())
+    assert "signal 's0', layer encoder.0, head 1: rows of token_attention do not sum to what cls_attention leaves" in (
+        problems(tmp_path / "a.zarr")
+    )
+
+
+def test_a_chunk_that_was_written_with_a_wrong_checksum_is_found_and_located(tmp_path, monkeypatch):
+    """Its marker agrees with it: only decoding shows it."""
+    real, heads = store.encode_map, itertools.count()
+
+    def encode_map(*args):
+        parts = real(*args)
+        return parts if next(heads) < 3 else [parts[0], b"????", *parts[2:]]
+
+    monkeypatch.setattr(store, "encode_map", encode_map)
+    build(SIGNALS[:1], tmp_path / "a.zarr", Model())
+    (found,) = problems(tmp_path / "a.zarr")
+    assert found.startswith("signal 's0', layer decoder.0, head 1: token_attention cannot be decoded")
+
+
+def test_maps_that_the_model_would_not_give_again_are_found_by_recomputing(path, monkeypatch):
+    assert verify(path, Model(), SIGNALS, sample=2).recomputed == ("s0", "s1")
+    assert verify(path, Model(), SIGNALS[1:], sample=2).problems == ()
+    real = standin.token_map
+    monkeypatch.setattr(standin, "token_map", lambda *args: real(*args)[:, ::-1] if args[3] == 1 else real(*args))
+    found = verify(path, Model(), SIGNALS, sample=1)
+    assert found.recomputed == ("s0",)
+    assert any("'s0', layer decoder.0, head 1: token_attention is off by" in problem.what for problem in found.problems)
+    assert not any("head 0" in problem.what for problem in found.problems)
+
+
+def test_inputs_that_are_not_in_the_store_are_not_recomputed(path):
+    assert verify(path, Model(), make_signals(2, seed=1)).recomputed == ()
+
+
+def test_other_weights_cannot_verify(path):
+    other = Model(weights=standin.WeightsInfo("other", "6" * 64))
+    with pytest.raises(StoreError, match=r"built by .*standin.* which .*other.* is not"):
+        verify(path, other, SIGNALS)
+
+
+def test_repairing_and_building_again_restores_every_byte(path):
+    before = files(path)
+    for key in ("token_attention/c.0.1.1.0.0", "lag_attention/zarr.json", "signal/c.0", "complete/c.0", "zarr.json"):
+        flip(path / key, 50)
+    (path / "history" / "c.2.0").unlink()
+    forget(open_objects(path), {problem.place for problem in verify(path).problems if problem.place is not None})
+    assert open_store(path).signal.values.tolist() == []  # s0 is to be written again, and s1 after it waits
+    build(SIGNALS, path, Model())
+    assert files(path) == before
+    assert verify(path).problems == ()
+
+
+def test_info_tells_what_is_in_a_store(path):
+    build(make_signals(5, harmonics=1), path, Model())
+    found = info(path)
+    assert [signal["name"] for signal in found["signals"]] == [f"s{i}" for i in range(5)]
+    assert found["visible"] == 5
+    assert found["weights"]["sha256"] == standin.WEIGHTS.sha256
+    assert found["config"] == CONFIG.to_dict()
+    data = [key for key in files(path) if key.split("/")[0] in found["bytes"] and "/c." in key]
+    assert found["total"] == sum((path / key).stat().st_size for key in data)
+    assert found["total"] == sum(signal["bytes"] for signal in found["signals"])
+
+
+@pytest.mark.parametrize("look", [info, verify])
+def test_what_is_no_store_cannot_be_looked_at(tmp_path, look):
+    with pytest.raises(StoreError, match="no store at"):
+        look(tmp_path / "a.zarr")
+    assert files(tmp_path) == {}
+
+
+def test_recomputing_finds_a_real_capture_equal(tmp_path, golden_model, monkeypatch):
+    monkeypatch.delitem(sys.modules, "vitime_cache.capturing")
+    signals = [standin.make_signal("a", n=200, horizon=300)]
+    build(signals, tmp_path / "a.zarr", golden_model)
+    found = verify(tmp_path / "a.zarr", golden_model, signals)
+    assert found.recomputed == ("a",)
+    assert found.problems == ()
+    assert np.isfinite(open_store(tmp_path / "a.zarr").token_attention).all()
