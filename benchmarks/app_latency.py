@@ -1,0 +1,132 @@
+"""How long the app's server takes: page switches and controls from a warm store, the first page, and a live run.
+
+    python -m benchmarks.app_latency                     # the weights in weights/, or random ones if there are none
+    python -m benchmarks.app_latency --repeats 20
+
+Times run from the message a browser sends to the message that the script has finished; the browser's own drawing is
+not in them. A busy machine stretches them; processor time, of the whole server, less so. The first page is that of a
+fresh process, from the moment it answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median, quantiles
+
+from benchmarks.app_session import Run, Server, Session, served
+from vitime_cache import checkpoint, schema
+from vitime_cache.building import add_dataset, build
+from vitime_cache.config import ViTimeConfig, WeightsInfo
+from vitime_cache.signals import catalogue
+
+PAGES = ("", "heatmap", "lags", "compare", "heads", "live")
+LARGE = "full-size.zarr"
+
+
+def large_store(path: Path) -> None:
+    """A store of made-up attention with the published model's 18 layers × 16 heads, without token maps."""
+    made_up = WeightsInfo("full-size", "0" * 64, "made-up attention")
+    signal = next(signal for signal in catalogue() if signal.name == "full")
+    ds = schema.mock_dataset(ViTimeConfig(), ("full",), tokens=False).isel(signal=0)
+    ds = ds.assign_attrs(schema.attributes(ViTimeConfig(), made_up, "float32"))
+    add_dataset(path, ds, replace(signal, harmonics=signal.harmonics[:2]))
+
+
+def random_weights(folder: Path) -> Path:
+    """A network of the shipped size with random weights."""
+    from vitime_cache.model import ViTime
+    from vitime_cache.train import MINI
+
+    checkpoint.save_safetensors(ViTime(MINI), folder / checkpoint.SHIPPED_NAME, note="random weights")
+    return folder / checkpoint.SHIPPED_NAME
+
+
+def measure(server: Server, small: str, repeats: int) -> dict[str, list[Run]]:
+    """Every run, by what was done."""
+    times: dict[str, list[Run]] = {"page switch": [], "control": []}
+
+    def note(what: str, run: Run) -> None:
+        assert not run.exceptions, run.exceptions
+        times.setdefault(what, []).append(run)
+
+    with Session(server) as session:
+        for page in PAGES:  # warm
+            session.open(page, f"store={small}")
+        for turn in range(repeats):
+            for page in PAGES:
+                note("page switch", session.open(page, session.query))
+            session.open("heatmap")
+            choices: dict[str, list[str | bool]] = {
+                "Head": [str((turn + i) % 8) for i in range(4)],
+                "Layer": ["encoder.0", "encoder.3", "decoder.0"],
+                "Signal": ["full", "reduced_harmonic", catalogue()[turn % 20].name, "full"],
+                "Logarithm": [True, False],
+            }
+            for label, values in choices.items():
+                for value in values:
+                    note("control", session.change(label, value))
+            session.open("lags")
+            for region in ("history→history", "forecast→history", "all"):
+                note("control", session.change("Region (query→key)", region))
+            session.open("compare")
+            for value in ("harmonic_63", "white_noise", "reduced_harmonic"):
+                note("control", session.change("Compare with", value))
+        times["heads page, 18 × 16 maps, first"] = [session.open("heads", f"view=Maps&store={LARGE}")]
+        times["heads page, 18 × 16 maps, again"] = [session.open("heads", f"view=Maps&store={LARGE}")]
+        session.open("live")
+        times["live run, torch not yet imported"] = [session.change("Run the model", True)]
+        times["live run"] = [session.change("Run the model", True) for _ in range(repeats)]
+    return times
+
+
+def first_page(stores: Path, weights: Path) -> Run:
+    """The first page of a fresh process, once it answers."""
+    with served(stores, weights) as server, Session(server) as session:
+        return session.open()
+
+
+def report(times: dict[str, list[Run]]) -> None:
+    """Median and 95th percentile in milliseconds, and the median of processor time."""
+    print(f"{'what':36}{'n':>5}{'median ms':>12}{'p95 ms':>10}{'CPU ms':>10}")
+    for what, runs in times.items():
+        seconds = [run.seconds for run in runs]
+        p95 = quantiles(seconds, n=20)[-1] if len(seconds) > 1 else seconds[0]
+        cpu = median(run.cpu for run in runs)
+        print(f"{what:36}{len(seconds):>5}{1e3 * median(seconds):>12.0f}{1e3 * p95:>10.0f}{1e3 * cpu:>10.0f}")
+
+
+def main() -> None:
+    """Build the stores, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--json", type=Path, help="also write every time to this file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            weights = checkpoint.find_weights()
+        except checkpoint.CheckpointError:
+            weights = random_weights(folder)
+        start = time.perf_counter()
+        small = folder / f"{weights.stem}.zarr"
+        build(catalogue(), small, weights)
+        large_store(folder / LARGE)
+        print(f"weights {weights.name}, {os.cpu_count()} cores; stores built in {time.perf_counter() - start:.0f} s")
+        times = {"first page of a fresh process": [first_page(folder, weights.parent) for _ in range(3)]}
+        with served(folder, weights.parent) as server:
+            times |= measure(server, small.name, options.repeats)
+    report(times)
+    if options.json:
+        options.json.write_text(
+            json.dumps({what: [[run.seconds, run.cpu] for run in runs] for what, runs in times.items()})
+        )
+
+
+if __name__ == "__main__":
+    main()

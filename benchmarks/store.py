@@ -1,0 +1,150 @@
+"""What writing and reading a store costs.
+
+    python -m benchmarks.store                      # everything
+    python -m benchmarks.store --only default       # the default build alone
+
+full      build of one signal with all token maps, s = 1.0, against capture without them
+default   `python -m vitime_cache build` with the default weights and catalogue: seconds, peak memory
+reads     one time map, one token map, one token row of the full-size store; opening a store of 1000 signals
+nothing   the same command again on that store: seconds, and whether torch was imported
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from vitime_cache import open_store
+from vitime_cache.config import ViTimeConfig
+from vitime_cache.signals import catalogue
+
+TINY = ViTimeConfig(
+    image_height=16, context_columns=32, horizon_columns=64, patch_height=16, patch_width=16,
+    encoder_width=8, encoder_depth=1, decoder_width=8, decoder_depth=1, heads=2,
+)  # fmt: skip
+
+
+def milliseconds(run: Callable[[int], object], repeats: int = 30) -> float:
+    """Median over runs 1 … repeats, after one that warms caches up."""
+    run(0)
+    times = []
+    for i in range(1, repeats + 1):
+        started = time.perf_counter()
+        run(i)
+        times.append(time.perf_counter() - started)
+    return 1e3 * median(times)
+
+
+def full(folder: Path) -> None:
+    """Writing all token maps of the full-size network against capturing without them, in turn."""
+    import torch
+
+    from vitime_cache.building import build
+    from vitime_cache.capturing import capture_batch
+    from vitime_cache.model import ViTime
+
+    torch.manual_seed(0)
+    model = ViTime(ViTimeConfig.published(1.0)).eval().requires_grad_(False)
+    signal = catalogue()[0]
+    capture_batch(model, [signal])
+    times: dict[str, list[float]] = {"capture": [], "build": []}
+    for i in range(3):
+        started = time.perf_counter()
+        capture_batch(model, [signal])
+        times["capture"].append(time.perf_counter() - started)
+        report = build([signal], folder / f"full-{i}.zarr", model, tokens="all")
+        times["build"].append(report.seconds)
+    ratio = median(b / c for b, c in zip(times["build"], times["capture"], strict=True))
+    print(
+        f"full      s = 1.0, 288 token maps: build {median(times['build']):.1f} s ({report.bytes / 1e9:.2f} GB), "
+        f"capture without them {median(times['capture']):.1f} s: {ratio:.2f} x"
+    )
+
+
+def default(folder: Path) -> None:
+    """The command a person runs first, as a process of its own."""
+    started = time.perf_counter()
+    command(["build", "--quiet", "--store", str(folder / "default.zarr")])
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    print(f"default   build of {len(catalogue())} signals: {seconds:.1f} s, peak {peak / 1e9:.2f} GB")
+
+
+def reads(folder: Path) -> None:
+    """Warm reads through xarray: the store of `full`, and the opening of one with 1000 signals."""
+    if not (folder / "full-0.zarr").exists():
+        full(folder)
+    ds = open_store(folder / "full-0.zarr").isel(signal=0)
+    heads, layers = ds.sizes["head"], ds.sizes["layer"]
+    one_time = milliseconds(lambda i: ds.time_attention.isel(layer=i % layers, head=i % heads).values)
+    one_map = milliseconds(lambda i: ds.token_attention.isel(layer=i % layers, head=i % heads).values)
+    one_row = milliseconds(lambda i: ds.token_attention.isel(layer=i % layers, head=0, query_token=i).values)
+    print(f"reads     time map {one_time:.1f} ms, token map {one_map:.1f} ms, token row {one_row:.1f} ms")
+    thousand = store_of_a_thousand(folder)
+    print(f"          opening a store of 1000 signals {milliseconds(lambda _: open_store(thousand)):.1f} ms")
+
+
+def nothing(folder: Path) -> None:
+    """A build with nothing to do, start of the interpreter included."""
+    thousand = store_of_a_thousand(folder)
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        imported = command([*arguments_of_a_thousand(folder), "--store", str(thousand)], imported="torch")
+        times.append(time.perf_counter() - started)
+    print(f"nothing   build again, 1000 signals: {median(times):.2f} s, torch imported: {imported}")
+
+
+def store_of_a_thousand(folder: Path) -> Path:
+    store = folder / "thousand.zarr"
+    if not store.exists():
+        command([*arguments_of_a_thousand(folder), "--store", str(store)])
+    return store
+
+
+def arguments_of_a_thousand(folder: Path) -> list[str]:
+    """Flags of a build with a tiny network and a file of 1000 series, made on first use."""
+    weights, series = folder / "tiny.safetensors", folder / "thousand.npy"
+    if not weights.exists():
+        from vitime_cache.checkpoint import save_safetensors
+        from vitime_cache.model import ViTime
+
+        save_safetensors(ViTime(TINY), weights, note="random weights")
+        np.save(series, np.random.default_rng(0).standard_normal((1000, 64)).cumsum(axis=1))
+    return ["build", str(series), "--weights", str(weights), "--horizon", "64", "--quiet"]
+
+
+def command(arguments: list[str], imported: str = "") -> str:
+    """Run the command line in a process of its own; tell whether it imported a module."""
+    code = (
+        "import sys; from vitime_cache.__main__ import main; code = main(sys.argv[1:]); "
+        f"print({imported!r} in sys.modules); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.split()[-1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = {"default": default, "full": full, "reads": reads, "nothing": nothing}
+    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="parts to run (default all)")
+    parser.add_argument("--folder", type=Path, help="where the stores go (default a temporary folder; needs 10 GB)")
+    arguments = parser.parse_args()
+    print(f"{os.cpu_count()} CPU cores, Python {sys.version.split()[0]}")
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in arguments.only:
+            parts[name](arguments.folder or Path(temporary))
+
+
+if __name__ == "__main__":
+    main()
