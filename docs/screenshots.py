@@ -1,0 +1,57 @@
+"""Take the pictures of the app that the README shows: python -m docs.screenshots STORES [--widths 1280 1920].
+
+STORES is a folder with the default store in it. Needs Debian's package `chromium` and the Python package playwright.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from benchmarks.app_session import served
+from vitime_cache.checkpoint import find_weights
+
+VIEWS = {
+    "overview": "",
+    "heatmap": "heatmap?signal=full",
+    "lags": "lags?signal=full",
+    "compare": "compare?signal=full",
+    "heads": "heads?signal=full&view=Maps",
+    "live": "live",
+}
+CHART = "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg, [data-testid=stDataFrame]"
+HEIGHT = "document.querySelector('[data-testid=stMain]').scrollHeight"
+
+
+def main() -> None:
+    """One picture per page, theme and width, as tall as the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stores", type=Path)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
+    parser.add_argument("--widths", type=int, nargs="+", default=[1280])
+    parser.add_argument("--themes", nargs="+", choices=("light", "dark"), default=["light"])
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    with served(options.stores, find_weights().parent) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--headless=new", "--no-sandbox", "--disable-gpu"]
+        )
+        for theme in options.themes:
+            for width in options.widths:
+                page = browser.new_page(viewport={"width": width, "height": 1000}, color_scheme=theme)
+                for name, address in VIEWS.items():
+                    page.set_viewport_size({"width": width, "height": 1000})
+                    page.goto(f"{server.url}/{address}")
+                    page.wait_for_selector(CHART, timeout=60_000)
+                    page.wait_for_timeout(2500)  # the last chart of the page
+                    page.set_viewport_size({"width": width, "height": min(page.evaluate(HEIGHT), 2600)})
+                    page.wait_for_timeout(1000)
+                    page.screenshot(path=options.out / f"{name}-{theme}-{width}.png")
+                page.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
