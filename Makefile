@@ -22,6 +22,8 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.capture
 	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.app_latency
+	$(BIN)/python -m benchmarks.app_drawing
 	$(BIN)/python -m benchmarks.weights_report
 
 $(VENV)/bin/python:

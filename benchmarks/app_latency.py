@@ -4,8 +4,9 @@
     python -m benchmarks.app_latency --repeats 20
 
 Times run from the message a browser sends to the message that the script has finished; the browser's own drawing is
-not in them. A busy machine stretches them; processor time, of the whole server, less so. The first page is that of a
-fresh process, from the moment it answers.
+not in them (that is in benchmarks.app_drawing). A busy machine stretches them; processor time, of the server without
+the model's process, less so. The first page is that of a fresh process, from the moment it answers; the first live run
+waits for torch, whose import begins when the Live page is opened.
 """
 
 from __future__ import annotations
@@ -79,10 +80,25 @@ def measure(server: Server, small: str, repeats: int) -> dict[str, list[Run]]:
                 note("control", session.change("Compare with", value))
         times["heads page, 18 × 16 maps, first"] = [session.open("heads", f"view=Maps&store={LARGE}")]
         times["heads page, 18 × 16 maps, again"] = [session.open("heads", f"view=Maps&store={LARGE}")]
-        session.open("live")
-        times["live run, torch not yet imported"] = [session.change("Run the model", True)]
-        times["live run"] = [session.change("Run the model", True) for _ in range(repeats)]
+        times["live run"] = [live_run(session, 0) for _ in range(repeats)]
     return times
+
+
+def live_run(session: Session, looked_at_for: float) -> Run:
+    """From the click to the charts, so many seconds after the page was opened."""
+    session.open("live")
+    time.sleep(looked_at_for)
+    run = session.change("Run the model", True)
+    assert not run.exceptions, run.exceptions
+    assert any("composed" in chart for chart in run.charts), "no chart of the run"
+    return run
+
+
+def first_live_run(stores: Path, weights: Path, looked_at_for: float) -> Run:
+    """The first live run of a fresh process."""
+    with served(stores, weights) as server, Session(server) as session:
+        session.open()
+        return live_run(session, looked_at_for)
 
 
 def first_page(stores: Path, weights: Path) -> Run:
@@ -119,6 +135,9 @@ def main() -> None:
         large_store(folder / LARGE)
         print(f"weights {weights.name}, {os.cpu_count()} cores; stores built in {time.perf_counter() - start:.0f} s")
         times = {"first page of a fresh process": [first_page(folder, weights.parent) for _ in range(3)]}
+        for seconds in (0, 2, 5):
+            label = f"first live run, {seconds} s after its page"
+            times[label] = [first_live_run(folder, weights.parent, seconds)]
         with served(folder, weights.parent) as server:
             times |= measure(server, small.name, options.repeats)
     report(times)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
 from benchmarks.app_session import served
+from benchmarks.browser import chromium
 from vitime_cache.checkpoint import find_weights
 
 VIEWS = {
@@ -34,10 +33,7 @@ def main() -> None:
     parser.add_argument("--themes", nargs="+", choices=("light", "dark"), default=["light"])
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    with served(options.stores, find_weights().parent) as server, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--headless=new", "--no-sandbox", "--disable-gpu"]
-        )
+    with served(options.stores, find_weights().parent) as server, chromium() as browser:
         for theme in options.themes:
             for width in options.widths:
                 page = browser.new_page(viewport={"width": width, "height": 1000}, color_scheme=theme)
@@ -50,7 +46,6 @@ def main() -> None:
                     page.wait_for_timeout(1000)
                     page.screenshot(path=options.out / f"{name}-{theme}-{width}.png")
                 page.close()
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import ARGS, PROBE, chromium
-
-from benchmarks.app_session import served
 
 pytest.importorskip("playwright", reason="the Python package playwright is not installed")
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from benchmarks.app_session import served
+from benchmarks.browser import MISSING, chromium, program
+
+# On a link to a page Streamlit's client first looks for its server below that page, and finds it one level up.
+PROBE = re.compile(r"/\w+/_stcore/(health|host-config)$")
 PATIENCE = 60_000  # ms
 expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = chromium()
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=list(ARGS))
+    if program() is None:
+        pytest.skip(MISSING)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

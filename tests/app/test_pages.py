@@ -228,11 +228,13 @@ def test_the_overview_finds_signals_by_part_of_their_name(open_page: OpenPage) -
 
 
 @pytest.mark.usefixtures("store")
-def test_no_page_imports_torch_before_a_live_run() -> None:
+def test_no_page_imports_torch_not_even_for_a_live_run() -> None:
     script = (
         "import sys; from streamlit.testing.v1 import AppTest\n"
         f"at = AppTest.from_file({str(ENTRY)!r}, default_timeout=60).run()\n"
         f"for page in {list(PAGES)}: assert not at.switch_page(f'pages/{{page}}.py').run().exception, page\n"
+        "at.switch_page('pages/live.py').run().button(key='run').click().run()\n"
+        "assert at.session_state['live_runs'] and not at.exception\n"
         "sys.exit('torch' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", script], cwd=ENTRY.parent, check=False, capture_output=True)

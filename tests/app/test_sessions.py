@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.app_session import ROOT, Server, Session, served
-from vitime_cache import checkpoint
 from vitime_cache.store import open_store
-from vitime_cache.ui import live
 
 SIGNALS = ("full", "reduced_harmonic", "harmonic_63", "white_noise")
 
@@ -66,14 +64,3 @@ def test_ten_sessions_see_their_own_choice_while_one_runs_live_and_a_store_is_bu
     assert build.wait(timeout=120) == 0
     assert not wrong
     assert open_store(tmp_path / "vitime-mini.zarr").sizes["signal"] == 28
-
-
-def test_sessions_that_run_live_at_once_load_one_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = []
-    original = checkpoint.load_model
-    monkeypatch.setattr(checkpoint, "load_model", lambda path: loaded.append(path) or original(path))
-    path = checkpoint.find_weights()
-    with ThreadPoolExecutor(4) as pool:
-        models = list(pool.map(lambda _: live._model(str(path), 0), range(8)))
-    assert len(loaded) == 1, folder
-    assert all(model is models[0] for model in models)

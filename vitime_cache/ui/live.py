@@ -1,18 +1,11 @@
-"""Signals that are not in a store: run the model on them in this session, and save them to a store.
-
-torch is imported by `run`, and nowhere before it.
-"""
+"""Signals that are not in a store: run the model on them in this session, and save them to a store."""
 
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import streamlit as st
@@ -21,16 +14,12 @@ import xarray as xr
 from vitime_cache.checkpoint import find_weights, peek
 from vitime_cache.config import ViTimeConfig, WeightsInfo
 from vitime_cache.signals import Signal
+from vitime_cache.ui.engine import Progress, engine
 from vitime_cache.ui.stores import KEY, folder
-
-if TYPE_CHECKING:
-    from vitime_cache.model import ViTime
 
 PREFIX = "live:"
 MOST_RUNS = 8  # kept per session
 MOST_TOKEN_BYTES = 256e6  # token maps of a run, kept in memory; beyond that a run has none
-
-Progress = Callable[[float, str], object]
 
 
 @dataclass(frozen=True)
@@ -68,15 +57,10 @@ def default_weights() -> tuple[Path, ViTimeConfig, WeightsInfo]:
 
 def run(signal: Signal, progress: Progress) -> str:
     """Run the model on a signal and keep the Dataset in this session; the name it is found under."""
-    from vitime_cache.capturing import capture
-
     start = time.perf_counter()
-    progress(0.0, "loading the model")
     path, config, _ = default_weights()
-    model = _model(str(path), path.stat().st_mtime_ns)
     tokens = "all" if _token_bytes(config) <= MOST_TOKEN_BYTES else "none"
-    with _layer_by_layer(model, progress):
-        ds = capture(model, signal, tokens=tokens)
+    ds = engine().capture(signal, path, config, tokens, progress)
     name = PREFIX + signal.name
     kept = {key: value for key, value in runs().items() if key != name}
     kept[name] = Run(signal, ds.assign_attrs({KEY: f"{name}:{uuid4()}"}), time.perf_counter() - start)
@@ -95,7 +79,7 @@ def save(run: Run, name: str, store: str) -> None:
     SignalError, StoreError
         For a name that cannot be used or is taken, a store of other weights, or one that is being built.
     """
-    from vitime_cache.building import add_dataset, build
+    from vitime_cache.building import add_dataset
     from vitime_cache.journal import read_journal
     from vitime_cache.objects import open_objects
 
@@ -107,8 +91,7 @@ def save(run: Run, name: str, store: str) -> None:
         add_dataset(path, run.dataset, signal)
     else:
         weights, _, _ = default_weights()
-        model = _model(str(weights), weights.stat().st_mtime_ns)
-        build([signal], path, model, tokens=journal.manifest.identity.tokens)
+        engine().build(signal, path, weights, journal.manifest.identity.tokens)
 
 
 def default_store(info: WeightsInfo) -> str:
@@ -121,34 +104,5 @@ def _peek(path: str, modified: int) -> tuple[ViTimeConfig, WeightsInfo]:  # noqa
     return peek(path)
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _model(path: str, modified: int) -> ViTime:  # noqa: ARG001 - part of the cache's key
-    from vitime_cache.checkpoint import load_model
-
-    return load_model(path)
-
-
 def _token_bytes(config: ViTimeConfig) -> int:
     return 2 * math.prod((len(config.layers), config.heads, config.tokens, config.tokens))
-
-
-@contextmanager
-def _layer_by_layer(model: ViTime, progress: Progress) -> Iterator[None]:
-    """Report each layer that this thread's run passes; other sessions may run the same model meanwhile."""
-    blocks, mine = model.blocks_by_layer(), threading.get_ident()
-
-    def report(done: int, layer: str) -> Callable[..., None]:
-        def hook(*_: Any) -> None:
-            if threading.get_ident() == mine:
-                progress(done / len(blocks), layer)
-
-        return hook
-
-    handles = [
-        block.register_forward_hook(report(done, layer)) for done, (layer, block) in enumerate(blocks.items(), start=1)
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

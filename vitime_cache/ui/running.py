@@ -12,10 +12,11 @@ from vitime_cache.objects import StoreError
 from vitime_cache.signals import Signal, SignalError
 from vitime_cache.ui import live
 from vitime_cache.ui.choice import address, default_head
+from vitime_cache.ui.engine import EngineError, engine
 from vitime_cache.ui.figures import figure
 from vitime_cache.ui.stores import folder, stores
 
-RUN_ERRORS = (CheckpointError, ConfigError, EncodingError, SignalError, MemoryError)
+RUN_ERRORS = (CheckpointError, ConfigError, EngineError, EncodingError, SignalError, MemoryError)
 SAVE_ERRORS = (*RUN_ERRORS, StoreError, OSError)
 PAGES = {"heatmap": "Heatmap", "lags": "Lags", "heads": "Heads", "compare": "Compare with a stored signal"}
 
@@ -23,10 +24,11 @@ PAGES = {"heatmap": "Heatmap", "lags": "Lags", "heads": "Heads", "compare": "Com
 def run_button(signal: Signal) -> None:
     """Run the model on the series with progress by layer."""
     try:
-        _, _, weights = live.default_weights()
+        path, _, weights = live.default_weights()
     except CheckpointError as error:
         st.error(str(error), icon=":material/error:")
         return
+    engine().prepare(path)
     if not st.button("Run the model", icon=":material/play_arrow:", type="primary", key="run"):
         return
     bar = st.progress(0.0, f"{weights.name}: starting")

@@ -1,0 +1,136 @@
+"""The model in a process of its own: the pages' process never imports torch, and stays quick while the model runs.
+
+One process serves every session, one run after another. It is started when a run is likely, so that the first run need
+not wait for torch, and ends with the server.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from vitime_cache.config import ViTimeConfig
+from vitime_cache.signals import Signal
+
+ROOT = Path(__file__).parents[2]
+
+Progress = Callable[[float, str], object]
+
+
+class EngineError(RuntimeError):
+    """The process that runs the model has died."""
+
+
+class Engine:
+    """The process, and the conversation with it; safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starting, self._asking = threading.Lock(), threading.Lock()
+
+    def prepare(self, weights: Path) -> subprocess.Popen[bytes]:
+        """Start the process if there is none; it imports torch and loads the weights while this returns at once."""
+        with self._starting:
+            if self._process is None or self._process.poll() is not None:
+                command = [sys.executable, "-m", "vitime_cache.ui.model_process", str(weights)]
+                pipe = subprocess.PIPE
+                self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe)
+            return self._process
+
+    def capture(
+        self, signal: Signal, weights: Path, config: ViTimeConfig, tokens: str, progress: Progress
+    ) -> xr.Dataset:
+        """`vitime_cache.capture` of a signal.
+
+        Parameters
+        ----------
+        config
+            The model's, whose layers are the steps of the progress.
+        progress
+            Called with the share that is done, 0 to 1, and what has been done. If it raises, the run is stopped.
+
+        Raises
+        ------
+        CheckpointError, EncodingError, MemoryError
+            As `load_model` and `capture` raise them.
+        EngineError
+            If the process died; the next call starts another.
+        """
+        share = {layer: (i + 1) / len(config.layers) for i, layer in enumerate(config.layers)}
+        ds: xr.Dataset = self._ask(
+            weights, "capture", (str(weights), signal, tokens), lambda step: progress(share.get(step, 0.0), step)
+        )
+        return ds
+
+    def build(self, signal: Signal, store: Path, weights: Path, tokens: Sequence[str]) -> None:
+        """`vitime_cache.build` of one signal into a store; raises what that raises, and EngineError."""
+        self._ask(weights, "build", (str(weights), signal, str(store), tokens), lambda _: None)
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        with self._starting:
+            if self._process is not None:
+                self._process.kill()
+                self._process.communicate()
+                self._process = None
+
+    def _ask(self, weights: Path, request: str, arguments: tuple[Any, ...], step: Callable[[str], object]) -> Any:
+        with self._alone(step):
+            try:
+                step("loading the model")
+                with _a_death_as_engine_error():
+                    process = self.prepare(weights)
+                    assert process.stdin
+                    pickle.dump((request, arguments), process.stdin)
+                    process.stdin.flush()
+                while (reply := _receive(process))[0] == "layer":
+                    step(reply[1])
+            except BaseException:  # it died, or goes on with what nobody waits for any more
+                self.stop()
+                raise
+        kind, value = reply
+        if kind == "error":
+            raise value
+        return value
+
+    @contextmanager
+    def _alone(self, step: Callable[[str], object]) -> Iterator[None]:
+        while not self._asking.acquire(timeout=0.5):
+            step("waiting for another run to end")
+        try:
+            yield
+        finally:
+            self._asking.release()
+
+
+def _receive(process: subprocess.Popen[bytes]) -> tuple[str, Any]:
+    assert process.stdout
+    with _a_death_as_engine_error():
+        kind, value = pickle.load(process.stdout)
+    return kind, value
+
+
+@contextmanager
+def _a_death_as_engine_error() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError, pickle.UnpicklingError) as error:
+        raise EngineError(
+            "The process that ran the model died, most likely for want of memory. Run again to start another; "
+            "a shorter series or a smaller model needs less."
+        ) from error
+
+
+@cache
+def engine() -> Engine:
+    """The one of this server."""
+    return Engine()

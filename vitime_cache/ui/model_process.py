@@ -1,0 +1,85 @@
+"""The process that runs the model for the app's pages: python -m vitime_cache.ui.model_process WEIGHTS.
+
+It imports torch and loads the weights at once, so that the first request finds both there, and then answers requests
+until its input ends. Requests and replies are pickles on standard input and output, which only `engine` holds.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from vitime_cache.building import build
+from vitime_cache.capturing import capture
+from vitime_cache.checkpoint import CheckpointError, load_model
+from vitime_cache.model import ViTime
+from vitime_cache.signals import Signal
+
+Tell = Callable[[str, Any], None]  # the kind of a reply ("layer", "result" or "error"), and what it carries
+
+
+def main(weights: str) -> None:
+    """Answer requests: pickled (name of a function in `REQUESTS`, its arguments)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the server; the end of its pipe stops this process
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no reply
+
+    def tell(kind: str, value: Any) -> None:
+        pickle.dump((kind, value), replies)
+        replies.flush()
+
+    with suppress(CheckpointError, OSError):  # a request for these weights meets the error again, and reports it
+        _loaded(weights)
+    while True:
+        try:
+            name, arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            tell("result", REQUESTS[name](tell, *arguments))
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            tell("error", error)
+
+
+def _capture(tell: Tell, weights: str, signal_: Signal, tokens: str) -> xr.Dataset:
+    model = _loaded(weights)
+    blocks = model.blocks_by_layer()
+    handles = [
+        block.register_forward_hook(lambda *_, layer=layer: tell("layer", layer)) for layer, block in blocks.items()
+    ]
+    try:
+        return capture(model, signal_, tokens=tokens)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _build(tell: Tell, weights: str, signal_: Signal, store: str, tokens: Sequence[str]) -> None:  # noqa: ARG001
+    build([signal_], store, _loaded(weights), tokens=tokens)
+
+
+REQUESTS: dict[str, Callable[..., Any]] = {"capture": _capture, "build": _build}
+
+
+def _loaded(weights: str) -> ViTime:
+    return _model(weights, Path(weights).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _model(weights: str, modified: int) -> ViTime:  # noqa: ARG001 - a file that has changed is another model
+    return load_model(weights)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
