@@ -37,7 +37,8 @@ def comparison() -> None:
         for name, view in zip(("first", "second"), views, strict=True):
             with st.container(width="content"):
                 figure(side_map, view, shading, 228, key=name, table=partial(charts.heatmap_table, view))
-    figure(charts.difference, a, b, key="difference", table=lambda: charts.difference_table(a, b))
+        with st.container(width="content"):  # beside them where the screen is wide
+            figure(charts.difference, a, b, size=400, key="difference", table=lambda: charts.difference_table(a, b))
     figure(
         charts.lag_curves, views, options.region, period=period, side=options.side, log=options.log,
         max_lag=options.longest, key="curves", width="stretch",

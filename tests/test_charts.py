@@ -45,6 +45,7 @@ def drawn(full, reduced):
     view, other = charts.HeadView(full, LAYER, 0), charts.HeadView(reduced, LAYER, 0)
     numbers = measures.head_measures(full, 63.0)
     return {
+        "history": charts.history("full", full.history.values[:512]),
         "series": charts.series(full),
         "heatmap": charts.heatmap(view, query=40),
         "heatmap of ink": charts.heatmap(charts.HeadView(full, LAYER, 0, "ink")),

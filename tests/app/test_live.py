@@ -184,3 +184,9 @@ def test_a_session_keeps_its_latest_runs_only(open_page: OpenPage) -> None:
     for i in range(10):
         run_model(at, f"run {i}")
     assert list(at.session_state["live_runs"]) == [f"live:run {i}" for i in range(2, 10)]
+
+
+def test_the_series_is_shown_before_it_is_run(open_page: OpenPage) -> None:
+    at = open_page("live")
+    at.text_input(key="name_composed").input("mine").run()
+    assert "The series: mine" in at.get("vega_lite_chart")[0].proto.spec

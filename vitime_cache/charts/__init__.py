@@ -7,6 +7,7 @@ chart, and backgrounds are transparent until `figure_bytes` exports on white.
 """
 
 from vitime_cache.charts.curves import autocorrelation as autocorrelation
+from vitime_cache.charts.curves import history as history
 from vitime_cache.charts.curves import lag_curves as lag_curves
 from vitime_cache.charts.curves import series as series
 from vitime_cache.charts.export import altair_chart as altair_chart

@@ -22,6 +22,7 @@ from vitime_cache.charts.style import (
     category,
     layer,
     quantity,
+    thin,
     tip,
 )
 from vitime_cache.charts.view import HeadView
@@ -72,6 +73,19 @@ def series(ds: xr.Dataset, *, width: int = 860, height: int = 240) -> Spec:
     title = f"The series and its forecast: {ds['signal'].values}"
     subtitle = "Blue: history given to the model; orange: its forecast, with the ranges it gives 50 % and 90 %"
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
+
+
+def history(name: str, values: np.ndarray, *, width: int = 860, height: int = 180) -> Spec:
+    """A series before the model has seen it."""
+    line = thin(np.arange(len(values)), values, 1200)
+    x = quantity("time", "sample", scale={"domain": [0, len(values)], "nice": False})
+    y = quantity("value", "value", scale={"zero": False})
+    tooltip = [tip("time", "sample", "d"), tip("value", "value", ".4~g")]
+    layers = [
+        layer(line, "line", encoding={"x": x, "y": y}, color=HISTORY, strokeWidth=1.4),
+        layer(line, "rule", encoding={"x": x, "tooltip": tooltip}, opacity=0, strokeWidth=3),
+    ]
+    return assemble(layers, f"The series: {name}", width=width, height=height, autosize=STRETCH)
 
 
 def lag_curves(

@@ -5,19 +5,19 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Literal
 
-import numpy as np
+import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from vitime_cache.charts.style import thin
+from vitime_cache import charts
 from vitime_cache.experiments import FAST, HORIZON, MIDDLE, N_HISTORY, SLOW
 from vitime_cache.signals import Fill, Harmonic, Signal, SignalError, compose, parse_values, read_signals
+from vitime_cache.ui.figures import figure
 
 WAYS = {"compose": "Compose harmonics", "paste": "Paste numbers", "upload": "Upload a file"}
 KEPT: Literal["session"] = "session"  # input outlives a visit to another page
 MOST_HARMONICS = 12  # rows a person edits; a file holds as many as it likes
 LONGEST = 100_000  # samples that can be composed here
-PREVIEW = 2000  # points drawn
 
 
 def choose_series() -> Signal | None:
@@ -50,9 +50,12 @@ def choose_series() -> Signal | None:
 
 def preview(signal: Signal) -> None:
     """The history, before the model has seen it."""
-    shown = thin(np.arange(len(signal.values)), signal.values, PREVIEW)
     st.markdown(f"**{signal.name}**: {len(signal.values)} samples, {signal.horizon} to forecast")
-    st.line_chart(shown, x="time", y="value", x_label="sample", y_label="value", height=180)
+    values = signal.values
+    figure(
+        charts.history, signal.name, values, key="preview", width="stretch",
+        table=lambda: pd.DataFrame({"sample": range(len(values)), "value": values}),
+    )  # fmt: skip
     if signal.filled:
         st.caption(f"{signal.filled} missing values were interpolated.")
 
