@@ -5,6 +5,7 @@ import streamlit as st
 from vitime_cache import charts
 from vitime_cache.ui.choice import choose_head, choose_signal
 from vitime_cache.ui.figures import figure, peaks_table, statement
+from vitime_cache.ui.nulls import dependence_statement
 from vitime_cache.ui.options import choose_heads, choose_lags, choose_period
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.sweep import tracking_statement
@@ -35,6 +36,7 @@ def curves() -> None:
     )  # fmt: skip
     st.subheader("Peaks", anchor=False)
     peaks_table(views, region, period=period, side=side)
+    dependence_statement(ds, layer, head, region, period)
 
 
 curves()

@@ -16,7 +16,7 @@ ORDER = [
     *("config", "schema"),
     *("contrast", "cells", "series", "reading", "experiments", "signals"),
     *("encoding", "pooling", "lags", "peaks", "measures", "nulls", "evidence"),
-    *("model", "checkpoint", "capturing"),
+    *("model", "checkpoint", "capturing", "nulltest"),
     *("objects", "journal", "store", "writing", "verify", "info"),
     *("planning", "workers", "building"),
     *("synthesis", "train"),

@@ -25,8 +25,7 @@ FULL = next(signal for signal in catalogue() if signal.name == "full")
 
 
 def run(weights: Path, signal: Signal = FULL, progress: Progress = lambda *_: None) -> xr.Dataset:
-    config, _ = peek(weights)
-    return engine().capture(signal, weights, config, "none", progress)
+    return engine().capture(signal, weights, "none", progress)
 
 
 def process(weights: Path) -> int:
@@ -88,7 +87,7 @@ def test_what_is_wrong_with_the_weights_is_said_by_the_run_and_the_process_lives
     engine().stop()
     before = process(broken)
     with pytest.raises(CheckpointError, match=r"broken\.safetensors"):
-        engine().capture(FULL, broken, peek(weights)[0], "none", lambda *_: None)
+        engine().capture(FULL, broken, "none", lambda *_: None)
     assert run(weights).attrs["weights"]
     assert process(weights) == before
 

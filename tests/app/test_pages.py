@@ -239,3 +239,37 @@ def test_no_page_imports_torch_not_even_for_a_live_run() -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], cwd=ENTRY.parent, check=False, capture_output=True)
     assert result.returncode == 0, result.stderr.decode()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_head_is_held_against_null_inputs_and_the_answer_stays(open_page: OpenPage) -> None:
+    at = open_page("lags", signal="full")
+    at.button(key="null_inputs").click().run()
+    assert not at.exception
+    assert not at.warning
+    assert "null inputs" in texts(at)
+    assert "19 AR(1) (p = " in texts(at)
+    at.selectbox(key="pick_head").select_index(1).run()
+    assert not at.exception
+    assert "19 AR(1) (p = " in texts(at), "the test was of all heads"
+    at.selectbox(key="region").select("forecast→history").run()
+    assert at.button(key="null_inputs"), "another region is another question"
+
+
+@pytest.mark.usefixtures("store")
+def test_a_period_that_cannot_be_tested_gets_its_message(open_page: OpenPage) -> None:
+    at = open_page("lags", signal="full")
+    at.number_input(key="period_full").set_value(6.28).run()
+    at.button(key="null_inputs").click().run()
+    assert not at.exception
+    assert "no lag can be tested" in at.warning[0].value
+
+
+def test_null_inputs_are_not_offered_for_a_signal_of_other_weights(
+    folder: Path, built_by_another: Path, open_page: OpenPage
+) -> None:
+    shutil.copytree(built_by_another, folder / "other.zarr")
+    at = open_page("lags")
+    assert not at.exception
+    assert "are not those of this signal" in texts(at)
+    assert all(button.key != "null_inputs" for button in at.button)

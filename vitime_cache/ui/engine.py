@@ -18,7 +18,8 @@ from typing import Any
 
 import xarray as xr
 
-from vitime_cache.config import ViTimeConfig
+from vitime_cache.lags import Array, Region
+from vitime_cache.nulls import Null
 from vitime_cache.signals import Signal
 
 ROOT = Path(__file__).parents[2]
@@ -46,15 +47,11 @@ class Engine:
                 self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe)
             return self._process
 
-    def capture(
-        self, signal: Signal, weights: Path, config: ViTimeConfig, tokens: str, progress: Progress
-    ) -> xr.Dataset:
+    def capture(self, signal: Signal, weights: Path, tokens: str, progress: Progress) -> xr.Dataset:
         """`vitime_cache.capture` of a signal.
 
         Parameters
         ----------
-        config
-            The model's, whose layers are the steps of the progress.
         progress
             Called with the share that is done, 0 to 1, and what has been done. If it raises, the run is stopped.
 
@@ -65,15 +62,19 @@ class Engine:
         EngineError
             If the process died; the next call starts another.
         """
-        share = {layer: (i + 1) / len(config.layers) for i, layer in enumerate(config.layers)}
-        ds: xr.Dataset = self._ask(
-            weights, "capture", (str(weights), signal, tokens), lambda step: progress(share.get(step, 0.0), step)
-        )
+        ds: xr.Dataset = self._ask(progress, weights, "capture", signal, tokens)
         return ds
+
+    def null_curves(
+        self, history: Array, horizon: int, weights: Path, period: float | None, region: Region, progress: Progress
+    ) -> dict[Null, Array]:
+        """`vitime_cache.nulltest.null_curves` of a series; raises what that raises, and EngineError."""
+        curves: dict[Null, Array] = self._ask(progress, weights, "null_curves", history, horizon, period, region)
+        return curves
 
     def build(self, signal: Signal, store: Path, weights: Path, tokens: Sequence[str]) -> None:
         """`vitime_cache.build` of one signal into a store; raises what that raises, and EngineError."""
-        self._ask(weights, "build", (str(weights), signal, str(store), tokens), lambda _: None)
+        self._ask(lambda *_: None, weights, "build", signal, str(store), tokens)
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
@@ -83,17 +84,17 @@ class Engine:
                 self._process.communicate()
                 self._process = None
 
-    def _ask(self, weights: Path, request: str, arguments: tuple[Any, ...], step: Callable[[str], object]) -> Any:
-        with self._alone(step):
+    def _ask(self, progress: Progress, weights: Path, request: str, *arguments: Any) -> Any:
+        with self._alone(progress):
             try:
-                step("loading the model")
+                progress(0.0, "loading the model")
                 with _a_death_as_engine_error():
                     process = self.prepare(weights)
                     assert process.stdin
-                    pickle.dump((request, arguments), process.stdin)
+                    pickle.dump((request, (str(weights), *arguments)), process.stdin)
                     process.stdin.flush()
-                while (reply := _receive(process))[0] == "layer":
-                    step(reply[1])
+                while (reply := _receive(process))[0] == "step":
+                    progress(*reply[1])
             except BaseException:  # it died, or goes on with what nobody waits for any more
                 self.stop()
                 raise
@@ -103,9 +104,9 @@ class Engine:
         return value
 
     @contextmanager
-    def _alone(self, step: Callable[[str], object]) -> Iterator[None]:
+    def _alone(self, progress: Progress) -> Iterator[None]:
         while not self._asking.acquire(timeout=0.5):
-            step("waiting for another run to end")
+            progress(0.0, "waiting for another run to end")
         try:
             yield
         finally:

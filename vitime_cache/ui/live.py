@@ -60,7 +60,7 @@ def run(signal: Signal, progress: Progress) -> str:
     start = time.perf_counter()
     path, config, _ = default_weights()
     tokens = "all" if _token_bytes(config) <= MOST_TOKEN_BYTES else "none"
-    ds = engine().capture(signal, path, config, tokens, progress)
+    ds = engine().capture(signal, path, tokens, progress)
     name = PREFIX + signal.name
     kept = {key: value for key, value in runs().items() if key != name}
     kept[name] = Run(signal, ds.assign_attrs({KEY: f"{name}:{uuid4()}"}), time.perf_counter() - start)

@@ -22,10 +22,14 @@ import xarray as xr
 from vitime_cache.building import build
 from vitime_cache.capturing import capture
 from vitime_cache.checkpoint import CheckpointError, load_model
+from vitime_cache.lags import Array, Region
 from vitime_cache.model import ViTime
+from vitime_cache.nulls import Null
+from vitime_cache.nulltest import null_curves
 from vitime_cache.signals import Signal
 
-Tell = Callable[[str, Any], None]  # the kind of a reply ("layer", "result" or "error"), and what it carries
+# The kind of a reply and what it carries: "step" (share done, what was done), "result", or "error".
+Tell = Callable[[str, Any], None]
 
 
 def main(weights: str) -> None:
@@ -55,8 +59,10 @@ def main(weights: str) -> None:
 def _capture(tell: Tell, weights: str, signal_: Signal, tokens: str) -> xr.Dataset:
     model = _loaded(weights)
     blocks = model.blocks_by_layer()
+    steps = [((done + 1) / len(blocks), layer) for done, layer in enumerate(blocks)]
     handles = [
-        block.register_forward_hook(lambda *_, layer=layer: tell("layer", layer)) for layer, block in blocks.items()
+        block.register_forward_hook(lambda *_, step=step: tell("step", step))
+        for step, block in zip(steps, blocks.values(), strict=True)
     ]
     try:
         return capture(model, signal_, tokens=tokens)
@@ -69,7 +75,16 @@ def _build(tell: Tell, weights: str, signal_: Signal, store: str, tokens: Sequen
     build([signal_], store, _loaded(weights), tokens=tokens)
 
 
-REQUESTS: dict[str, Callable[..., Any]] = {"capture": _capture, "build": _build}
+def _null_curves(
+    tell: Tell, weights: str, history: Array, horizon: int, period: float | None, region: Region
+) -> dict[Null, Array]:
+    def progress(share: float) -> None:
+        tell("step", (share, "running the model on null inputs"))
+
+    return null_curves(_loaded(weights), history, horizon, period=period, region=region, progress=progress)
+
+
+REQUESTS: dict[str, Callable[..., Any]] = {"capture": _capture, "build": _build, "null_curves": _null_curves}
 
 
 def _loaded(weights: str) -> ViTime:

@@ -1,0 +1,131 @@
+"""Does a head look there more than on null inputs? The model run on null inputs, and the signal held against them.
+
+The second rung of evidence (see `evidence`): shuffled, AR(1) and, where a period is asked about, notched inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from vitime_cache.lags import MIN_PAIRS, Array, Region, lag_curve, pair_counts
+from vitime_cache.nulls import Null, NullError, max_statistic_band, null_series
+from vitime_cache.peaks import SHORTEST_PERIOD
+from vitime_cache.schema import QUERY_PATCH
+from vitime_cache.signals import Signal
+
+if TYPE_CHECKING:
+    from vitime_cache.model import ViTime
+
+NULLS_OF_A_KIND = 19  # the fewest that give a one-sided 5 % band
+
+
+@dataclass(frozen=True, eq=False)
+class Dependence:
+    """Lag curves of every head against the bands of several kinds of null inputs.
+
+    Attributes
+    ----------
+    lags
+        What was tested, in samples into the past, (L,).
+    exceeded
+        Where a curve leaves the bands of all kinds, (layer, head, L).
+    p_value
+        By kind: how often a null strays as far as the signal does, over all heads and lags tested.
+    """
+
+    lags: Array
+    exceeded: NDArray[np.bool_]
+    p_value: Mapping[Null, float]
+
+
+def null_curves(
+    model: ViTime,
+    history: ArrayLike,
+    horizon: int,
+    *,
+    period: float | None = None,
+    region: Region = "all",
+    n: int = NULLS_OF_A_KIND,
+    seed: int = 0,
+    progress: Callable[[float], object] = lambda _: None,
+) -> dict[Null, Array]:
+    """Lag curves of every head on `n` null inputs of each kind, (n, layer, head, L).
+
+    Parameters
+    ----------
+    history
+        The series (T,) that the nulls are made of.
+    period
+        In samples. With one there are notched nulls as well, which lack it and its harmonics.
+    progress
+        Called with the share done after each run of the model, n or 2 or 3 times n in all.
+
+    Raises
+    ------
+    NullError, EncodingError
+        For a history that no null can be made of, or that does not fit the model.
+    """
+    from vitime_cache.capturing import capture
+
+    kinds: tuple[Null, ...] = ("shuffled", "ar1") if period is None else ("shuffled", "ar1", "notched")
+    curves: dict[Null, list[Array]] = {kind: [] for kind in kinds}
+    for kind in kinds:
+        for number, values in enumerate(null_series(kind, history, n, seed, period=period)):
+            ds = capture(model, Signal(f"{kind} {number}", values, horizon))
+            curve = lag_curve(ds["time_attention"].values, int(ds["history_patches"]), region)
+            curves[kind].append(curve.mean)
+            progress(sum(map(len, curves.values())) / (n * len(kinds)))
+    return {kind: np.stack(each) for kind, each in curves.items()}
+
+
+def against_nulls(
+    ds: xr.Dataset,
+    nulls: Mapping[Null, ArrayLike],
+    *,
+    period: float | None = None,
+    region: Region = "all",
+    level: float = 0.05,
+) -> Dependence:
+    """Hold the lag curves of one signal against those of null inputs, as `null_curves` returns them.
+
+    The bands are one-sided and hold over all heads and lags tested together, so that a head may be chosen afterwards.
+
+    Parameters
+    ----------
+    period
+        In samples. With one the lags within half a patch of it are tested, as "this head looks one period back" says
+        beforehand where to look; without one every lag of two patches or more, which takes a stronger peak.
+
+    Raises
+    ------
+    NullError
+        For a period that the lag axis cannot resolve, and for too few nulls.
+    """
+    known = lags_to_test(ds, period=period, region=region)
+    observed = lag_curve(ds["time_attention"].values, int(ds["history_patches"]), region)
+    curves = observed.mean[..., known]
+    bands = {kind: max_statistic_band(curves, np.asarray(each)[..., known], level) for kind, each in nulls.items()}
+    exceeded = np.logical_and.reduce([band.exceeded(curves) for band in bands.values()])
+    lags = observed.lag[known] * float(ds["samples_per_patch"])
+    return Dependence(lags, exceeded, {kind: band.p_value for kind, band in bands.items()})
+
+
+def lags_to_test(ds: xr.Dataset, *, period: float | None = None, region: Region = "all") -> NDArray[np.bool_]:
+    """Which of the signed lags `against_nulls` tests, (L,); raises NullError if there are none."""
+    patches, spp = ds.sizes[QUERY_PATCH], float(ds["samples_per_patch"])
+    lag = np.arange(-(patches - 1), patches)
+    known = (pair_counts(patches, int(ds["history_patches"]), region) >= MIN_PAIRS) & (lag >= SHORTEST_PERIOD)
+    if period is not None:
+        known &= np.abs(lag * spp - period) <= spp / 2
+    if not known.any():
+        raise NullError(
+            f"no lag can be tested: periods from {SHORTEST_PERIOD * spp:g} samples on are resolved, "
+            f"up to where the region {region} has {MIN_PAIRS} pairs"
+        )
+    return known
