@@ -4,9 +4,11 @@ import streamlit as st
 
 from vitime_cache.ui import live
 from vitime_cache.ui.compose import choose_series, preview
+from vitime_cache.ui.routing import require_entry_point
 from vitime_cache.ui.running import run_button, save_form, show_run
 from vitime_cache.ui.words import title, weights_note
 
+require_entry_point()
 title(
     "Live",
     "Your own series, without a store: compose it, paste it, or upload a file. A run stays in this session, is found "

@@ -64,3 +64,11 @@ def test_ten_sessions_see_their_own_choice_while_one_runs_live_and_a_store_is_bu
     assert build.wait(timeout=120) == 0
     assert not wrong
     assert open_store(tmp_path / "vitime-mini.zarr").sizes["signal"] == 28
+
+
+@pytest.mark.parametrize("page", ["overview", "heatmap", "lags", "compare", "heads", "live"])
+def test_a_fresh_server_whose_first_visitor_follows_a_link_shows_the_whole_app(page: str, server: Server) -> None:
+    with Session(server) as session:
+        run = session.open(page, "store=vitime-mini.zarr")
+        assert not run.exceptions
+        assert "Store" in session.widgets, "the page ran without its entry point"

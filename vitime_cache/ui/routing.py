@@ -18,13 +18,14 @@ PAGES = {
     "heads": ("Heads", ":material/apps:"),
     "live": ("Live", ":material/play_circle:"),
 }
-STORE = "chosen_store"
+STORE, ROUTED = "chosen_store", "routed"
 ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
 
 
 def navigation() -> Page:
     """The page that the address names; sets the title and icon first, or the first page's icon would be fetched."""
     st.set_page_config(page_title="ViTime attention", page_icon=ICON, layout="wide")
+    st.session_state[ROUTED] = True
     return st.navigation(
         [
             st.Page(f"pages/{name}.py", title=title, icon=icon, default=name == "overview")
@@ -34,14 +35,24 @@ def navigation() -> Page:
 
 
 def chosen_store() -> Store | None:
-    """The store that the entry point let a person pick, once for each run of a page.
-
-    Streamlit takes a folder called `pages` for an app without an entry point, until `st.navigation` is called for the
-    first time: a fresh server whose first visitor follows a link to a page runs that page alone. Then this calls it,
-    and starts over.
-    """
+    """The store that the entry point let a person pick, once for each run of a page."""
     if STORE not in st.session_state:
-        navigation()
-        st.rerun()
+        _start_over()
     store: Store | None = st.session_state.pop(STORE)
     return store
+
+
+def require_entry_point() -> None:
+    """For a page that needs no store: go back to the entry point if this session has not been through it."""
+    if ROUTED not in st.session_state:
+        _start_over()
+
+
+def _start_over() -> None:
+    """Run again, through the entry point.
+
+    Streamlit takes a folder called `pages` for an app without an entry point, until `st.navigation` is called for the
+    first time: a fresh server whose first visitor follows a link to a page runs that page alone.
+    """
+    navigation()
+    st.rerun()
