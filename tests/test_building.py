@@ -75,14 +75,20 @@ def test_batches_write_the_same_bytes(tmp_path, batch_size):
     assert files(tmp_path / "one.zarr") == files(tmp_path / "many.zarr")
 
 
-def test_an_interrupted_build_leaves_what_is_done_and_goes_on_from_there(tmp_path):
+def interrupted_build(path, after: int) -> None:
+    """A build of four signals that ends with Ctrl-C once so many are committed."""
+
     def interrupt(progress):
-        if progress.done == 2:
+        if progress.done == after:
             raise KeyboardInterrupt
 
-    path = tmp_path / "a.zarr"
     with pytest.raises(KeyboardInterrupt):
         build(make_signals(4), path, Model(), progress=interrupt)
+
+
+def test_an_interrupted_build_leaves_what_is_done_and_goes_on_from_there(tmp_path):
+    path = tmp_path / "a.zarr"
+    interrupted_build(path, after=2)
     assert build(make_signals(4), path, Model()).written == ("s2", "s3")
 
 
@@ -97,13 +103,8 @@ def test_a_signal_of_which_an_object_is_missing_or_cut_short_is_written_again(tm
 
 
 def test_an_interrupted_build_can_be_followed_by_one_of_other_signals(tmp_path):
-    def interrupt(progress):
-        if progress.done == 1:
-            raise KeyboardInterrupt
-
     path = tmp_path / "a.zarr"
-    with pytest.raises(KeyboardInterrupt):
-        build(make_signals(4), path, Model(), progress=interrupt)
+    interrupted_build(path, after=1)
     build([make_signal("other", n=20)], path, Model())
     assert_holds(open_store(path), [make_signal("s0"), make_signal("other", n=20)])
     build(make_signals(4), path, Model())

@@ -6,18 +6,18 @@ import numpy as np
 import streamlit as st
 import xarray as xr
 
-from vitime_cache import schema
 from vitime_cache.checkpoint import CheckpointError
 from vitime_cache.encoding import EncodingError
 from vitime_cache.lags import Region
 from vitime_cache.nulls import NullError
 from vitime_cache.nulltest import NULLS_OF_A_KIND, Dependence, against_nulls, lags_to_test
 from vitime_cache.ui import live
+from vitime_cache.ui.choice import head_index
 from vitime_cache.ui.engine import EngineError, engine
 from vitime_cache.ui.figures import statement
 from vitime_cache.ui.stores import KEY
 
-WORDS = {"shuffled": "shuffled", "ar1": "AR(1)", "notched": "without that period", "phase_randomised": "other phases"}
+WORDS = {"shuffled": "shuffled", "ar1": "AR(1)", "notched": "without that period"}
 ERRORS = (CheckpointError, EncodingError, EngineError, NullError, MemoryError)
 
 
@@ -26,12 +26,12 @@ def dependence_statement(ds: xr.Dataset, layer: str, head: int, region: Region, 
     tests: dict[object, Dependence] = st.session_state.setdefault("null_tests", {})
     question = ds.attrs[KEY], region, period
     if question not in tests:
-        found = _asked(ds, region, period)
+        found = _asked(ds, region, period, question)
         if found is None:
             return
         tests[question] = found
     found = tests[question]
-    at = [str(name) for name in ds[schema.LAYER].values].index(layer), head
+    at = head_index(ds, layer, head)
     exceeded = found.lags[found.exceeded[at]]
     nulls = ", ".join(f"{NULLS_OF_A_KIND} {WORDS[kind]} (p = {p:.2f})" for kind, p in found.p_value.items())
     many = found.exceeded[..., 0].size
@@ -50,7 +50,7 @@ def dependence_statement(ds: xr.Dataset, layer: str, head: int, region: Region, 
         )
 
 
-def _asked(ds: xr.Dataset, region: Region, period: float | None) -> Dependence | None:
+def _asked(ds: xr.Dataset, region: Region, period: float | None, question: object) -> Dependence | None:
     """The button, and the answer once it was pressed; what is in the way becomes its message."""
     try:
         path, _, weights = live.default_weights()
@@ -59,7 +59,6 @@ def _asked(ds: xr.Dataset, region: Region, period: float | None) -> Dependence |
     if weights.sha256 != ds.attrs["weights_sha256"]:
         st.caption(f"Null inputs cannot be run: the weights at hand, {weights.name}, are not those of this signal.")
         return None
-    question = ds.attrs[KEY], region, period
     st.button(
         "Compare with null inputs", icon=":material/casino:", key="null_inputs",
         on_click=lambda: st.session_state.update(null_question=question),

@@ -8,6 +8,7 @@ import xarray as xr
 
 from vitime_cache import schema
 from vitime_cache.evidence import Tracking, track_periods
+from vitime_cache.ui.choice import head_index
 from vitime_cache.ui.figures import statement
 from vitime_cache.ui.stores import Store
 
@@ -24,7 +25,7 @@ def tracking_statement(store: Store | None, ds: xr.Dataset, layer: str, head: in
     if found is None:
         st.caption("Whether the peak moves with the period cannot be said: the store holds no sweep of periods.")
         return
-    at = [str(name) for name in ds[schema.LAYER].values].index(layer), head
+    at = head_index(ds, layer, head)
     periods = f"{len(found.periods)} sines of {found.periods.min():.0f}–{found.periods.max():.0f} samples"
     moved = (
         f"Over {periods}, less what position alone gives, its first peak moves by {found.slope[at]:.2f} samples "
