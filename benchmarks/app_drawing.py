@@ -20,7 +20,7 @@ from playwright.sync_api import Page
 from benchmarks.app_latency import LARGE, large_store
 from benchmarks.app_session import served
 from benchmarks.browser import chromium
-from vitime_cache.checkpoint import find_weights
+from vitime_cache.model.checkpoint import find_weights
 
 CHARTS = {"Heatmap": 1, "Lags": 1, "Heads": 1}  # at least so many; token maps are not in the store
 DRAWN = """count => {

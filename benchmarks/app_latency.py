@@ -21,9 +21,10 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from benchmarks.app_session import Run, Server, Session, served
-from vitime_cache import checkpoint, schema
+from vitime_cache import schema
 from vitime_cache.building import add_dataset, build
-from vitime_cache.config import ViTimeConfig, WeightsInfo
+from vitime_cache.model import checkpoint
+from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.signals import catalogue
 
 PAGES = ("", "heatmap", "lags", "compare", "heads", "live")
@@ -41,7 +42,7 @@ def large_store(path: Path) -> None:
 
 def random_weights(folder: Path) -> Path:
     """A network of the shipped size with random weights."""
-    from vitime_cache.model import ViTime
+    from vitime_cache.model.network import ViTime
     from vitime_cache.train import MINI
 
     checkpoint.save_safetensors(ViTime(MINI), folder / checkpoint.SHIPPED_NAME, note="random weights")

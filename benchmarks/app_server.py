@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamlit.web import bootstrap
 
-from vitime_cache import checkpoint
+from vitime_cache.model import checkpoint
 
 
 def main(port: str, weights: str) -> None:

@@ -22,9 +22,9 @@ import torch
 
 from benchmarks.reference import hook_and_copy, pool_to_time
 from vitime_cache.capturing import capture_batch
-from vitime_cache.config import ViTimeConfig
-from vitime_cache.encoding import SeriesEncoding
-from vitime_cache.model import ViTime
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.model.network import ViTime
 from vitime_cache.signals import catalogue
 
 WAYS = ("plain", "capture", "capture with tokens", "hook and copy")

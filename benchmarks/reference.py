@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitime_cache.model import ViTime
+from vitime_cache.model.network import ViTime
 
 
 @torch.inference_mode()

@@ -25,7 +25,7 @@ from statistics import median
 import numpy as np
 
 from vitime_cache import open_store
-from vitime_cache.config import ViTimeConfig
+from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.signals import catalogue
 
 TINY = ViTimeConfig(
@@ -51,7 +51,7 @@ def full(folder: Path) -> None:
 
     from vitime_cache.building import build
     from vitime_cache.capturing import capture_batch
-    from vitime_cache.model import ViTime
+    from vitime_cache.model.network import ViTime
 
     torch.manual_seed(0)
     model = ViTime(ViTimeConfig.published(1.0)).eval().requires_grad_(False)
@@ -116,8 +116,8 @@ def arguments_of_a_thousand(folder: Path) -> list[str]:
     """Flags of a build with a tiny network and a file of 1000 series, made on first use."""
     weights, series = folder / "tiny.safetensors", folder / "thousand.npy"
     if not weights.exists():
-        from vitime_cache.checkpoint import save_safetensors
-        from vitime_cache.model import ViTime
+        from vitime_cache.model.checkpoint import save_safetensors
+        from vitime_cache.model.network import ViTime
 
         save_safetensors(ViTime(TINY), weights, note="random weights")
         np.save(series, np.random.default_rng(0).standard_normal((1000, 64)).cumsum(axis=1))

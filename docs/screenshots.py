@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.app_session import served
 from benchmarks.browser import chromium
-from vitime_cache.checkpoint import find_weights
+from vitime_cache.model.checkpoint import find_weights
 
 VIEWS = {
     "overview": "",

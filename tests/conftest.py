@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from vitime_cache.checkpoint import load_model
-from vitime_cache.config import ViTimeConfig
-from vitime_cache.model import ViTime
+from vitime_cache.model.checkpoint import load_model
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.model.network import ViTime
 
 DATA = Path(__file__).parent / "data"
 GOLDEN_WEIGHTS = DATA / "vitime_tiny.pth"

@@ -1,6 +1,6 @@
 """A stand-in for the model in tests of the store: arrays drawn from a signal's fingerprint, without torch.
 
-`install` puts it in the place of `vitime_cache.capturing` and `vitime_cache.checkpoint`, so that everything else of a
+`install` puts it in the place of `vitime_cache.capturing` and `vitime_cache.model.checkpoint`, so that all else of a
 build is the real thing. The attention it makes is consistent: rows sum to what CLS leaves.
 """
 
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from vitime_cache import schema, writing  # noqa: F401  (imported here so that forked children need not)
-from vitime_cache.config import ViTimeConfig, WeightsInfo
 from vitime_cache.lags import lag_means
+from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.signals import Harmonic, Signal
 from vitime_cache.verify import verify  # noqa: F401
 
@@ -128,8 +128,8 @@ REAL_ATTRIBUTES = schema.attributes
 
 
 def checkpoint() -> types.ModuleType:
-    """A stand-in for `vitime_cache.checkpoint`."""
-    module = types.ModuleType("vitime_cache.checkpoint")
+    """A stand-in for `vitime_cache.model.checkpoint`."""
+    module = types.ModuleType("vitime_cache.model.checkpoint")
     module.peek = lambda weights=None: (CONFIG, WEIGHTS)  # type: ignore[attr-defined]  # noqa: ARG005
     module.load_model = lambda *_: Model()  # type: ignore[attr-defined]
     return module
@@ -138,7 +138,7 @@ def checkpoint() -> types.ModuleType:
 def install() -> None:
     """Replace the model, for the rest of this process."""
     sys.modules["vitime_cache.capturing"] = sys.modules[__name__]
-    sys.modules["vitime_cache.checkpoint"] = checkpoint()
+    sys.modules["vitime_cache.model.checkpoint"] = checkpoint()
     schema.attributes = attributes
 
 

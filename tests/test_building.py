@@ -19,8 +19,8 @@ from test_store import assert_holds
 
 from vitime_cache import building
 from vitime_cache.building import add_dataset, build
-from vitime_cache.config import ConfigError, ViTimeConfig, WeightsInfo
 from vitime_cache.journal import Identity, Journal, Manifest, Marker, assign_places, seal, unseal
+from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
 from vitime_cache.objects import StoreError
 from vitime_cache.planning import Plan
 from vitime_cache.signals import SignalError
@@ -276,7 +276,7 @@ def test_building_a_finished_store_again_imports_neither_torch_nor_xarray(tmp_pa
         print(code, sorted({"torch", "xarray", "zarr", "pandas", "scipy"} & sys.modules.keys()))
     """
     from tests.conftest import random_model, small_config
-    from vitime_cache.checkpoint import load_model, save_safetensors
+    from vitime_cache.model.checkpoint import load_model, save_safetensors
 
     save_safetensors(random_model(small_config()), weights)
     (tmp_path / "data.csv").write_text("x,y\n" + "\n".join(f"{i % 7},{i % 5}" for i in range(20)))

@@ -12,9 +12,9 @@ from benchmarks.reference import hook_and_copy, pool_to_time
 from tests.conftest import random_model, small_config
 from vitime_cache import capturing, schema
 from vitime_cache.capturing import CaptureError, attend, capture, capture_batch
-from vitime_cache.config import ConfigError, ViTimeConfig
-from vitime_cache.encoding import SeriesEncoding
-from vitime_cache.model import ViTime
+from vitime_cache.model.config import ConfigError, ViTimeConfig
+from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.model.network import ViTime
 from vitime_cache.signals import Harmonic, Signal
 
 SHAPES = {

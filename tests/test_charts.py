@@ -15,8 +15,8 @@ from PIL import Image
 from vitime_cache import charts, lags, measures, pooling, schema
 from vitime_cache.charts import style
 from vitime_cache.charts.raster import mosaic, palette, png_url, shrink
-from vitime_cache.config import ViTimeConfig
 from vitime_cache.contrast import NO_CONTRAST, Contrast
+from vitime_cache.model.config import ViTimeConfig
 
 LAYER = "decoder.0"
 KILOBYTE = 1000

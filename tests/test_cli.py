@@ -16,7 +16,7 @@ from standin import files
 from tests.conftest import random_model, small_config
 from vitime_cache import __main__ as cli
 from vitime_cache.__main__ import main
-from vitime_cache.checkpoint import save_safetensors
+from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.signals import catalogue
 from vitime_cache.store import open_store
 

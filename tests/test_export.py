@@ -14,10 +14,10 @@ import pytest
 import xarray as xr
 
 from vitime_cache import schema
-from vitime_cache.config import ViTimeConfig
 from vitime_cache.contrast import Contrast, ContrastError
 from vitime_cache.export import add_arguments, export, run
 from vitime_cache.figures import FORMATS, STUDY, ExportError
+from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.objects import StoreError
 from vitime_cache.schema import SchemaError
 

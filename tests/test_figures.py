@@ -17,7 +17,6 @@ from PIL import Image
 
 from vitime_cache import charts, schema
 from vitime_cache.charts import HeadView
-from vitime_cache.config import ViTimeConfig
 from vitime_cache.contrast import NO_CONTRAST, Contrast
 from vitime_cache.figures import (
     ExportError,
@@ -27,6 +26,7 @@ from vitime_cache.figures import (
     lag_rows,
     write_files,
 )
+from vitime_cache.model.config import ViTimeConfig
 
 WIDE = ViTimeConfig(
     image_height=16, context_columns=200, horizon_columns=120, patch_height=8, patch_width=8,

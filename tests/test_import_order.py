@@ -13,10 +13,9 @@ PACKAGE = Path(__file__).parent.parent / "vitime_cache"
 
 # From the bottom up: a module imports only modules that stand above it in this list.
 ORDER = [
-    *("config", "schema"),
-    *("contrast", "cells", "series", "reading", "experiments", "signals"),
-    *("encoding", "pooling", "lags", "peaks", "measures", "nulls", "evidence"),
-    *("model", "checkpoint", "capturing", "nulltest"),
+    "model",
+    *("schema", "contrast", "cells", "series", "reading", "experiments", "signals"),
+    *("pooling", "lags", "peaks", "measures", "nulls", "evidence", "capturing", "nulltest"),
     *("objects", "journal", "store", "writing", "verify", "info"),
     *("planning", "workers", "building"),
     *("synthesis", "train"),
@@ -25,7 +24,7 @@ ORDER = [
 ]
 
 HEAVY = {
-    "torch": {"model", "checkpoint", "capturing", "train", "prediction", "rollout"},
+    "torch": {"model", "capturing", "train", "prediction", "rollout"},
     "timm": {"model", "train"},
     "zarr": {"store"},
     "altair": {"charts"},

@@ -7,9 +7,9 @@ import pytest
 
 from vitime_cache import schema
 from vitime_cache.capturing import capture
-from vitime_cache.config import ViTimeConfig
 from vitime_cache.lags import lag_means
-from vitime_cache.model import ViTime
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.model.network import ViTime
 from vitime_cache.nulls import NullError, null_series
 from vitime_cache.nulltest import against_nulls, null_curves
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitime_cache import pooling
-from vitime_cache.config import ViTimeConfig
-from vitime_cache.encoding import SeriesEncoding
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.model.encoding import SeriesEncoding
 
 GOLDEN = Path(__file__).parent / "data" / "vitime_tiny_expected.npz"
 GRID = (3, 5)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vitime_cache import ViTimePrediction
-from vitime_cache.encoding import EncodingError, SeriesEncoding
+from vitime_cache.model.encoding import EncodingError, SeriesEncoding
 from vitime_cache.prediction import PredictionError
 
 WEIGHTS = Path(__file__).parent / "data" / "vitime_tiny.pth"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vitime_cache import build, catalogue
-from vitime_cache.checkpoint import SHIPPED_NAME, WEIGHTS_FOLDER
+from vitime_cache.model.checkpoint import SHIPPED_NAME, WEIGHTS_FOLDER
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -14,9 +14,9 @@ from benchmarks.reference import hook_and_copy
 from tests.conftest import GOLDEN_WEIGHTS, random_model, small_config
 from vitime_cache import AttentionRollout, ViTimePrediction, checkpoint
 from vitime_cache.capturing import capture
-from vitime_cache.config import ViTimeConfig
-from vitime_cache.encoding import SeriesEncoding
-from vitime_cache.model import ViTime
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.model.network import ViTime
 from vitime_cache.prediction import PredictionError
 from vitime_cache.rollout import RolloutError, layer_flow
 

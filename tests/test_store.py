@@ -22,8 +22,8 @@ from zarr.storage import MemoryStore
 
 from vitime_cache import schema, store
 from vitime_cache.building import build
-from vitime_cache.config import ViTimeConfig
 from vitime_cache.journal import Entry, Identity, Manifest
+from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.objects import StoreError, open_objects
 from vitime_cache.store import encode_map, open_store, query_rows
 from vitime_cache.writing import Puts, SignalWriter, open_writer

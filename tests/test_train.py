@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import small_config
-from vitime_cache.checkpoint import load_model
-from vitime_cache.model import ViTime
+from vitime_cache.model.checkpoint import load_model
+from vitime_cache.model.network import ViTime
 from vitime_cache.synthesis import Mixture
 from vitime_cache.train import Muon, SyntheticBatches, TrainConfig, TrainingError, loss_of, train
 

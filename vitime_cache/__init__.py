@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vitime_cache.building import build as build
     from vitime_cache.capturing import capture as capture
-    from vitime_cache.checkpoint import CheckpointError as CheckpointError
-    from vitime_cache.checkpoint import load_model as load_model
-    from vitime_cache.config import ViTimeConfig as ViTimeConfig
+    from vitime_cache.model.checkpoint import CheckpointError as CheckpointError
+    from vitime_cache.model.checkpoint import load_model as load_model
+    from vitime_cache.model.config import ViTimeConfig as ViTimeConfig
     from vitime_cache.rollout import AttentionRollout as AttentionRollout
     from vitime_cache.rollout import ViTimePrediction as ViTimePrediction
     from vitime_cache.signals import Harmonic as Harmonic
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "ViTimeConfig": "config",
+    "ViTimeConfig": "model.config",
     "Harmonic": "signals",
     "Signal": "signals",
     "catalogue": "signals",
     "read_signals": "signals",
-    "CheckpointError": "checkpoint",
-    "load_model": "checkpoint",
+    "CheckpointError": "model.checkpoint",
+    "load_model": "model.checkpoint",
     "capture": "capturing",
     "build": "building",
     "open_store": "store",

@@ -17,7 +17,7 @@ from vitime_cache import console
 from vitime_cache.objects import StoreError, open_objects
 
 if TYPE_CHECKING:
-    from vitime_cache.model import ViTime
+    from vitime_cache.model.network import ViTime
     from vitime_cache.signals import Signal
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -137,15 +137,15 @@ def _signals(args: argparse.Namespace) -> list[Signal]:
 
 
 def _default_store(weights: str | None) -> str:
-    from vitime_cache.checkpoint import peek
+    from vitime_cache.model.checkpoint import peek
 
     return str(Path("store") / f"{peek(weights)[1].name}.zarr")
 
 
 def _model_of(store: str, weights: str | None) -> ViTime | None:
     """The model a store was built with, if its weights are at hand."""
-    from vitime_cache.checkpoint import CheckpointError, load_model, peek
     from vitime_cache.info import info
+    from vitime_cache.model.checkpoint import CheckpointError, load_model, peek
 
     wanted = info(store)
     try:

@@ -17,7 +17,6 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitime_cache.config import ViTimeConfig, WeightsInfo
 from vitime_cache.journal import (
     ROOT,
     Entry,
@@ -30,6 +29,7 @@ from vitime_cache.journal import (
     read_journal,
     visible,
 )
+from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.objects import Objects, StoreError, open_objects
 from vitime_cache.planning import MAX_SIZE, Plan
 from vitime_cache.signals import Signal, check_signals
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from vitime_cache.model import ViTime
+    from vitime_cache.model.network import ViTime
     from vitime_cache.writing import SignalWriter
 
 
@@ -211,7 +211,7 @@ def _token_layers(ds: xr.Dataset) -> tuple[str, ...]:
 def _identity(model: ViTime | str | Path | None, tokens: str | Sequence[str], dtype: str) -> Identity:
     """Whose attention this is, without building the network where a file can tell."""
     if isinstance(model, str | Path | None):
-        from vitime_cache.checkpoint import peek
+        from vitime_cache.model.checkpoint import peek
 
         config, weights = peek(model)
     else:
@@ -238,7 +238,7 @@ def _capturing(
     model: ViTime | str | Path | None, device: str, dtype: str, batch_size: int, workers: int | str | None
 ) -> Iterator[Callable[[Objects, Manifest, Mapping[int, Signal]], Iterator[Marker]]]:
     """What writes the signals of a manifest one by one, here or on workers, ready before anything is written."""
-    from vitime_cache.checkpoint import load_model
+    from vitime_cache.model.checkpoint import load_model
     from vitime_cache.workers import capture_on_workers, connected
 
     if workers is None:

@@ -22,10 +22,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from vitime_cache import schema
-from vitime_cache.config import ViTimeConfig
-from vitime_cache.encoding import SeriesEncoding
 from vitime_cache.lags import lag_means
-from vitime_cache.model import ViTime
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.model.network import ViTime
 from vitime_cache.series import Signal
 
 TokenSink = Callable[[int, str, int, NDArray[np.float16]], None]

@@ -12,7 +12,6 @@ import xarray as xr
 
 from vitime_cache import schema
 from vitime_cache.charts import HeadView
-from vitime_cache.checkpoint import find_weights
 from vitime_cache.contrast import Contrast
 from vitime_cache.figures import (
     DPI,
@@ -25,6 +24,7 @@ from vitime_cache.figures import (
     file_name,
     write_files,
 )
+from vitime_cache.model.checkpoint import find_weights
 
 Item = TypeVar("Item", str, int, Format)
 

@@ -19,7 +19,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, Self, TypeVar
 
-from vitime_cache.config import ViTimeConfig, WeightsInfo
+from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.objects import Objects, Stamp, StoreError, stamp
 
 FORMAT = 1

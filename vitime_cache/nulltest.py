@@ -20,7 +20,7 @@ from vitime_cache.schema import QUERY_PATCH
 from vitime_cache.signals import Signal
 
 if TYPE_CHECKING:
-    from vitime_cache.model import ViTime
+    from vitime_cache.model.network import ViTime
 
 NULLS_OF_A_KIND = 19  # the fewest that give a one-sided 5 % band
 

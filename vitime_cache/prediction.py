@@ -10,9 +10,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from vitime_cache.checkpoint import load_model
-from vitime_cache.encoding import SeriesEncoding
-from vitime_cache.model import ViTime
+from vitime_cache.model.checkpoint import load_model
+from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.model.network import ViTime
 
 
 class PredictionError(ValueError):

@@ -21,7 +21,7 @@ from vitime_cache.capturing import capture
 from vitime_cache.charts import HeadView
 from vitime_cache.contrast import Contrast
 from vitime_cache.figures import experiment_files, file_name, write_files
-from vitime_cache.model import ViTime
+from vitime_cache.model.network import ViTime
 from vitime_cache.prediction import ViTimePrediction as ViTimePrediction
 from vitime_cache.prediction import as_series, encode
 from vitime_cache.signals import Signal

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from vitime_cache import __version__
-from vitime_cache.config import ViTimeConfig, WeightsInfo
+from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 
 SIGNAL = "signal"
 LAYER = "layer"

@@ -34,8 +34,8 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
-from vitime_cache.config import ViTimeConfig
 from vitime_cache.journal import FOLDER, ROOT, Identity, Manifest
+from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.objects import StoreError, open_objects
 from vitime_cache.schema import (
     COMPONENT,

@@ -20,10 +20,10 @@ from timm.optim.muon import zeropower_via_newtonschulz
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from vitime_cache.checkpoint import save_safetensors
-from vitime_cache.config import ConfigError, ViTimeConfig
-from vitime_cache.encoding import SeriesEncoding
-from vitime_cache.model import ViTime
+from vitime_cache.model.checkpoint import save_safetensors
+from vitime_cache.model.config import ConfigError, ViTimeConfig
+from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.model.network import ViTime
 from vitime_cache.synthesis import Mixture, synthesise
 
 MINI = ViTimeConfig(

@@ -23,7 +23,7 @@ from vitime_cache.objects import Objects, Stamp, StoreError, open_objects, stamp
 from vitime_cache.schema import LAYER, SIGNAL, VARIABLES
 
 if TYPE_CHECKING:
-    from vitime_cache.model import ViTime
+    from vitime_cache.model.network import ViTime
     from vitime_cache.signals import Signal
 
 READ_AT_ONCE = 16  # objects, of up to 10 MB each

@@ -14,7 +14,7 @@ from vitime_cache.objects import Objects, StoreError, open_objects
 from vitime_cache.signals import Signal
 
 if TYPE_CHECKING:
-    from vitime_cache.model import ViTime
+    from vitime_cache.model.network import ViTime
 
 
 @contextmanager
@@ -99,6 +99,6 @@ def write_signal(
 @lru_cache(maxsize=1)
 def _model(weights: str | Path | None, device: str, dtype: str) -> ViTime:
     """Each worker process loads the model once."""
-    from vitime_cache.checkpoint import load_model
+    from vitime_cache.model.checkpoint import load_model
 
     return load_model(weights, device, dtype)

@@ -10,11 +10,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from vitime_cache import checkpoint
 from vitime_cache.building import build
-from vitime_cache.config import ViTimeConfig
 from vitime_cache.experiments import catalogue
-from vitime_cache.model import ViTime
+from vitime_cache.model import checkpoint
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.model.network import ViTime
 from vitime_cache.signals import Signal
 
 ENTRY = Path(__file__).parents[2] / "streamlit_app.py"

@@ -12,8 +12,8 @@ import xarray as xr
 from streamlit.testing.v1 import AppTest
 
 from vitime_cache.capturing import capture
-from vitime_cache.checkpoint import load_model
 from vitime_cache.experiments import FAST, MIDDLE, SLOW
+from vitime_cache.model.checkpoint import load_model
 from vitime_cache.signals import compose
 from vitime_cache.store import open_store
 
@@ -173,7 +173,7 @@ def test_a_series_of_an_uploaded_file_is_chosen_and_run(open_page: OpenPage) -> 
 def test_without_weights_a_live_run_says_where_they_belong(
     open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vitime_cache.checkpoint.WEIGHTS_FOLDER", tmp_path / "nowhere")
+    monkeypatch.setattr("vitime_cache.model.checkpoint.WEIGHTS_FOLDER", tmp_path / "nowhere")
     at = open_page("live")
     assert not at.exception
     assert "no weights" in at.error[0].value

@@ -12,8 +12,8 @@ import xarray as xr
 
 from vitime_cache import lags, pooling, schema
 from vitime_cache.charts.style import ChartError
-from vitime_cache.config import ViTimeConfig
-from vitime_cache.encoding import SeriesEncoding
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.model.encoding import SeriesEncoding
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 import xarray as xr
 
-from vitime_cache.checkpoint import CheckpointError
+from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.signals import catalogue
 from vitime_cache.ui import jobs, live
 from vitime_cache.ui.choice import address, config_of

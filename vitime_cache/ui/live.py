@@ -11,8 +11,8 @@ from uuid import uuid4
 import streamlit as st
 import xarray as xr
 
-from vitime_cache.checkpoint import find_weights, peek
-from vitime_cache.config import ViTimeConfig, WeightsInfo
+from vitime_cache.model.checkpoint import find_weights, peek
+from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.signals import Signal
 from vitime_cache.ui.engine import Progress, engine
 from vitime_cache.ui.stores import KEY, folder

@@ -21,9 +21,9 @@ import xarray as xr
 
 from vitime_cache.building import build
 from vitime_cache.capturing import capture
-from vitime_cache.checkpoint import CheckpointError, load_model
 from vitime_cache.lags import Array, Region
-from vitime_cache.model import ViTime
+from vitime_cache.model.checkpoint import CheckpointError, load_model
+from vitime_cache.model.network import ViTime
 from vitime_cache.nulls import Null
 from vitime_cache.nulltest import null_curves
 from vitime_cache.signals import Signal

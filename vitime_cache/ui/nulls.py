@@ -6,9 +6,9 @@ import numpy as np
 import streamlit as st
 import xarray as xr
 
-from vitime_cache.checkpoint import CheckpointError
-from vitime_cache.encoding import EncodingError
 from vitime_cache.lags import Region
+from vitime_cache.model.checkpoint import CheckpointError
+from vitime_cache.model.encoding import EncodingError
 from vitime_cache.nulls import NullError
 from vitime_cache.nulltest import NULLS_OF_A_KIND, Dependence, against_nulls, lags_to_test
 from vitime_cache.ui import live

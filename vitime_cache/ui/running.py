@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from vitime_cache import charts
-from vitime_cache.checkpoint import CheckpointError
-from vitime_cache.config import ConfigError
-from vitime_cache.encoding import EncodingError
+from vitime_cache.model.checkpoint import CheckpointError
+from vitime_cache.model.config import ConfigError
+from vitime_cache.model.encoding import EncodingError
 from vitime_cache.objects import StoreError
 from vitime_cache.signals import Signal, SignalError
 from vitime_cache.ui import live

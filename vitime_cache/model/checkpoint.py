@@ -13,14 +13,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitime_cache.config import ConfigError, ViTimeConfig, WeightsInfo
+from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
 
 if TYPE_CHECKING:
     import torch
 
-    from vitime_cache.model import ViTime
+    from vitime_cache.model.network import ViTime
 
-WEIGHTS_FOLDER = Path(__file__).parent.parent / "weights"
+WEIGHTS_FOLDER = Path(__file__).parents[2] / "weights"
 PUBLISHED_NAME = "ViTime_Model.pth"
 SHIPPED_NAME = "vitime-mini.safetensors"
 PUBLISHED_SOURCE = "https://github.com/IkeYang/ViTime"
@@ -66,7 +66,7 @@ def load_model(weights: str | Path | None = None, device: str = "auto", dtype: s
     """
     import torch
 
-    from vitime_cache.model import ViTime
+    from vitime_cache.model.network import ViTime
 
     path = _existing_file(weights)
     target = _device(device)

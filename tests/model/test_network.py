@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tests.conftest import random_model, small_config
-from vitime_cache.model import ViTime, sincos_positions
+from vitime_cache.model.network import ViTime, sincos_positions
 
 
 @pytest.mark.parametrize("case", range(4))

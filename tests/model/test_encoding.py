@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from tests.conftest import small_config
-from vitime_cache.config import ViTimeConfig
-from vitime_cache.encoding import EncodingError, SeriesEncoding
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.model.encoding import EncodingError, SeriesEncoding
 
 WIDE = small_config(image_height=64, context_columns=40, horizon_columns=56, patch_height=32)
 

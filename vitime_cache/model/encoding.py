@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import correlate1d
 
-from vitime_cache.config import ViTimeConfig
+from vitime_cache.model.config import ViTimeConfig
 
 BLUR_SIZE = 31
 BLUR_SIGMA = 5.0  # what OpenCV derives from a 31-pixel kernel: 0.3 * ((31 - 1) / 2 - 1) + 0.8

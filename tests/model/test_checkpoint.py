@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from tests.conftest import GOLDEN_WEIGHTS, random_model, small_config
-from vitime_cache import checkpoint
-from vitime_cache.checkpoint import CheckpointError, load_model, peek, save_safetensors
+from vitime_cache.model import checkpoint
+from vitime_cache.model.checkpoint import CheckpointError, load_model, peek, save_safetensors
 
 
 def golden_content() -> dict[str, object]:
@@ -57,7 +57,7 @@ def test_safetensors_keep_config_weights_and_note(tmp_path: Path) -> None:
 def test_a_peek_at_safetensors_does_not_import_torch(tmp_path: Path) -> None:
     save_safetensors(random_model(small_config()), tmp_path / "a.safetensors")
     code = (
-        "import sys; from vitime_cache.checkpoint import peek; "
+        "import sys; from vitime_cache.model.checkpoint import peek; "
         f"peek({str(tmp_path / 'a.safetensors')!r}); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from timm.layers.patch_embed import PatchEmbed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from vitime_cache.config import ViTimeConfig, WeightsInfo
+from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 
 
 class ViTime(nn.Module):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import small_config
-from vitime_cache.config import ConfigError, ViTimeConfig
+from vitime_cache.model.config import ConfigError, ViTimeConfig
 
 
 def test_the_defaults_are_the_reference_studys_grid() -> None:
