@@ -25,7 +25,7 @@ from vitime_cache import schema
 from vitime_cache.building import add_dataset, build
 from vitime_cache.model import checkpoint
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
-from vitime_cache.signals import catalogue
+from vitime_cache.series.sources import catalogue
 
 PAGES = ("", "heatmap", "lags", "compare", "heads", "live")
 LARGE = "full-size.zarr"

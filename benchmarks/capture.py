@@ -25,7 +25,7 @@ from vitime_cache.capturing import capture_batch
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
-from vitime_cache.signals import catalogue
+from vitime_cache.series.sources import catalogue
 
 WAYS = ("plain", "capture", "capture with tokens", "hook and copy")
 

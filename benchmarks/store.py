@@ -26,7 +26,7 @@ import numpy as np
 
 from vitime_cache import open_store
 from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.signals import catalogue
+from vitime_cache.series.sources import catalogue
 
 TINY = ViTimeConfig(
     image_height=16, context_columns=32, horizon_columns=64, patch_height=16, patch_width=16,

@@ -26,12 +26,12 @@ from scipy.signal import find_peaks
 
 from vitime_cache.capturing import capture_batch
 from vitime_cache.evidence import Tracking, choose_head, track_periods
-from vitime_cache.experiments import REAL_SERIES
 from vitime_cache.lags import autocorrelation
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.peaks import prominences
-from vitime_cache.signals import Signal, catalogue
+from vitime_cache.series.examples import REAL_SERIES
+from vitime_cache.series.sources import Signal, catalogue
 from vitime_cache.synthesis import Mixture, periodic, slow, synthesise
 
 Floats = NDArray[np.float64]

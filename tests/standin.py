@@ -17,7 +17,7 @@ import numpy as np
 from vitime_cache import schema, writing  # noqa: F401  (imported here so that forked children need not)
 from vitime_cache.lags import lag_means
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
-from vitime_cache.signals import Harmonic, Signal
+from vitime_cache.series.sources import Harmonic, Signal
 from vitime_cache.verify import verify  # noqa: F401
 
 CONFIG = ViTimeConfig(

@@ -23,7 +23,7 @@ from vitime_cache.journal import Identity, Journal, Manifest, Marker, assign_pla
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
 from vitime_cache.objects import StoreError
 from vitime_cache.planning import Plan
-from vitime_cache.signals import SignalError
+from vitime_cache.series.sources import SignalError
 from vitime_cache.store import open_store
 
 
@@ -280,7 +280,7 @@ def test_building_a_finished_store_again_imports_neither_torch_nor_xarray(tmp_pa
 
     save_safetensors(random_model(small_config()), weights)
     (tmp_path / "data.csv").write_text("x,y\n" + "\n".join(f"{i % 7},{i % 5}" for i in range(20)))
-    from vitime_cache.signals import read_signals
+    from vitime_cache.series.sources import read_signals
 
     del sys.modules["vitime_cache.capturing"]
     build(read_signals(tmp_path / "data.csv", horizon=28), path, load_model(weights, "cpu"))

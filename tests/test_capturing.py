@@ -15,7 +15,7 @@ from vitime_cache.capturing import CaptureError, attend, capture, capture_batch
 from vitime_cache.model.config import ConfigError, ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
-from vitime_cache.signals import Harmonic, Signal
+from vitime_cache.series.sources import Harmonic, Signal
 
 SHAPES = {
     "two value rows": {},

@@ -17,7 +17,7 @@ from tests.conftest import random_model, small_config
 from vitime_cache import __main__ as cli
 from vitime_cache.__main__ import main
 from vitime_cache.model.checkpoint import save_safetensors
-from vitime_cache.signals import catalogue
+from vitime_cache.series.sources import catalogue
 from vitime_cache.store import open_store
 
 INPUT = "one,two\n" + "\n".join(f"{np.sin(i / 3):.5f},{np.cos(i / 5):.5f}" for i in range(24)) + "\n"
@@ -95,7 +95,7 @@ def test_progress_shows_signals_per_second(folder, capsys):  # noqa: ARG001
 
 def test_the_catalogue_is_what_is_built_without_files(folder, capsys, monkeypatch):  # noqa: ARG001
     first = catalogue()[:3]
-    monkeypatch.setattr("vitime_cache.signals.catalogue", lambda: first)
+    monkeypatch.setattr("vitime_cache.series.sources.catalogue", lambda: first)
     assert run("build --weights small.safetensors --tokens none --store all.zarr --horizon 600") == 0
     ds = open_store("all.zarr")
     assert ds.signal.values.tolist() == [signal.name for signal in first]

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "vitime_cache"
 # From the bottom up: a module imports only modules that stand above it in this list.
 ORDER = [
     "model",
-    *("schema", "contrast", "cells", "series", "reading", "experiments", "signals"),
+    *("series", "schema", "contrast"),
     *("pooling", "lags", "peaks", "measures", "nulls", "evidence", "capturing", "nulltest"),
     *("objects", "journal", "store", "writing", "verify", "info"),
     *("planning", "workers", "building"),

@@ -96,7 +96,7 @@ def manifest_of(config: ViTimeConfig, count: int) -> Manifest:
 def test_a_stored_signal_is_the_live_dataset(tmp_path, golden_model, monkeypatch):
     monkeypatch.delitem(sys.modules, "vitime_cache.capturing")
     from vitime_cache import capture
-    from vitime_cache.signals import Harmonic, compose
+    from vitime_cache.series.sources import Harmonic, compose
 
     signals = [compose("one", [Harmonic(50.0), Harmonic(20.0)], n=200, horizon=300, description="two tones"),
                compose("two", [Harmonic(31.0)], n=300, horizon=200, reduced_of="one")]  # fmt: skip

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from vitime_cache.model.config import ViTimeConfig as ViTimeConfig
     from vitime_cache.rollout import AttentionRollout as AttentionRollout
     from vitime_cache.rollout import ViTimePrediction as ViTimePrediction
-    from vitime_cache.signals import Harmonic as Harmonic
-    from vitime_cache.signals import Signal as Signal
-    from vitime_cache.signals import catalogue as catalogue
-    from vitime_cache.signals import read_signals as read_signals
+    from vitime_cache.series.sources import Harmonic as Harmonic
+    from vitime_cache.series.sources import Signal as Signal
+    from vitime_cache.series.sources import catalogue as catalogue
+    from vitime_cache.series.sources import read_signals as read_signals
     from vitime_cache.store import open_store as open_store
 
 __version__ = "0.1.0"
 
 _HOME = {
     "ViTimeConfig": "model.config",
-    "Harmonic": "signals",
-    "Signal": "signals",
-    "catalogue": "signals",
-    "read_signals": "signals",
+    "Harmonic": "series.sources",
+    "Signal": "series.sources",
+    "catalogue": "series.sources",
+    "read_signals": "series.sources",
     "CheckpointError": "model.checkpoint",
     "load_model": "model.checkpoint",
     "capture": "capturing",

@@ -18,7 +18,7 @@ from vitime_cache.objects import StoreError, open_objects
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
-    from vitime_cache.signals import Signal
+    from vitime_cache.series.sources import Signal
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -125,7 +125,7 @@ def _signals_table(args: argparse.Namespace) -> int:
 
 def _signals(args: argparse.Namespace) -> list[Signal]:
     """The signals of the files named, or the catalogue."""
-    from vitime_cache.signals import catalogue, read_signals
+    from vitime_cache.series.sources import catalogue, read_signals
 
     if args.files:
         horizon = {} if args.horizon is None else {"horizon": args.horizon}

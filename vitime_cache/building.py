@@ -32,7 +32,7 @@ from vitime_cache.journal import (
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.objects import Objects, StoreError, open_objects
 from vitime_cache.planning import MAX_SIZE, Plan
-from vitime_cache.signals import Signal, check_signals
+from vitime_cache.series.sources import Signal, check_signals
 
 if TYPE_CHECKING:
     import numpy as np

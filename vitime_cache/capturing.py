@@ -26,7 +26,7 @@ from vitime_cache.lags import lag_means
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
-from vitime_cache.series import Signal
+from vitime_cache.series.signal import Signal
 
 TokenSink = Callable[[int, str, int, NDArray[np.float16]], None]
 Arrays = dict[str, NDArray[Any]]

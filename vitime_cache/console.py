@@ -15,7 +15,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from vitime_cache.building import BuildReport, Progress
     from vitime_cache.planning import Plan
-    from vitime_cache.signals import Signal
+    from vitime_cache.series.sources import Signal
     from vitime_cache.verify import Verification
 
 # Names come from people's files: nothing in them is markup.

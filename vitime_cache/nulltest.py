@@ -17,7 +17,7 @@ from vitime_cache.lags import MIN_PAIRS, Array, Region, lag_curve, pair_counts
 from vitime_cache.nulls import Null, NullError, max_statistic_band, null_series
 from vitime_cache.peaks import SHORTEST_PERIOD
 from vitime_cache.schema import QUERY_PATCH
-from vitime_cache.signals import Signal
+from vitime_cache.series.sources import Signal
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime

@@ -24,7 +24,7 @@ from vitime_cache.figures import experiment_files, file_name, write_files
 from vitime_cache.model.network import ViTime
 from vitime_cache.prediction import ViTimePrediction as ViTimePrediction
 from vitime_cache.prediction import as_series, encode
-from vitime_cache.signals import Signal
+from vitime_cache.series.sources import Signal
 
 Fusion = Literal["mean", "max", "min"]
 

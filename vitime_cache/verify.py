@@ -24,7 +24,7 @@ from vitime_cache.schema import LAYER, SIGNAL, VARIABLES
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
-    from vitime_cache.signals import Signal
+    from vitime_cache.series.sources import Signal
 
 READ_AT_ONCE = 16  # objects, of up to 10 MB each
 # A sum of N float16 weights: each is off by 2^-11 of itself at most, and what is below 2^-25 is lost.

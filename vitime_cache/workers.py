@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitime_cache.journal import Manifest, Marker
 from vitime_cache.objects import Objects, StoreError, open_objects
-from vitime_cache.signals import Signal
+from vitime_cache.series.sources import Signal
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime

@@ -16,9 +16,9 @@ import xarray as xr
 from streamlit.testing.v1 import AppTest
 
 from vitime_cache.capturing import capture
-from vitime_cache.experiments import catalogue
 from vitime_cache.model.checkpoint import CheckpointError, load_model, peek
-from vitime_cache.signals import Signal
+from vitime_cache.series.examples import catalogue
+from vitime_cache.series.sources import Signal
 from vitime_cache.ui.engine import ROOT, Progress, engine
 
 FULL = next(signal for signal in catalogue() if signal.name == "full")

@@ -12,9 +12,9 @@ import xarray as xr
 from streamlit.testing.v1 import AppTest
 
 from vitime_cache.capturing import capture
-from vitime_cache.experiments import FAST, MIDDLE, SLOW
 from vitime_cache.model.checkpoint import load_model
-from vitime_cache.signals import compose
+from vitime_cache.series.examples import FAST, MIDDLE, SLOW
+from vitime_cache.series.sources import compose
 from vitime_cache.store import open_store
 
 OpenPage = Callable[..., AppTest]

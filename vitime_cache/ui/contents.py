@@ -6,7 +6,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.model.checkpoint import CheckpointError
-from vitime_cache.signals import catalogue
+from vitime_cache.series.sources import catalogue
 from vitime_cache.ui import jobs, live
 from vitime_cache.ui.choice import address, config_of
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, reading, stores

@@ -20,7 +20,7 @@ import xarray as xr
 
 from vitime_cache.lags import Array, Region
 from vitime_cache.nulls import Null
-from vitime_cache.signals import Signal
+from vitime_cache.series.sources import Signal
 
 ROOT = Path(__file__).parents[2]
 

@@ -26,7 +26,7 @@ from vitime_cache.model.checkpoint import CheckpointError, load_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.nulls import Null
 from vitime_cache.nulltest import null_curves
-from vitime_cache.signals import Signal
+from vitime_cache.series.sources import Signal
 
 # The kind of a reply and what it carries: "step" (share done, what was done), "result", or "error".
 Tell = Callable[[str, Any], None]

@@ -12,10 +12,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from vitime_cache import reading
-from vitime_cache.cells import MAX_SERIES, MAX_VALUES, Column, Fill, SignalError, decode, read_text
-from vitime_cache.experiments import catalogue
-from vitime_cache.series import Harmonic, Signal, compose
+from vitime_cache.series import files as reading
+from vitime_cache.series.cells import MAX_SERIES, MAX_VALUES, Column, Fill, SignalError, decode, read_text
+from vitime_cache.series.examples import catalogue
+from vitime_cache.series.signal import Harmonic, Signal, compose
 
 __all__ = [
     "Fill", "Harmonic", "Signal", "SignalError",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vitime_cache.cells import MAX_SAMPLES, SignalError
+from vitime_cache.series.cells import MAX_SAMPLES, SignalError
 
 MAX_MAGNITUDE = 1e30  # float32 holds 3.4e38; this leaves room for a forecast
 MAX_HARMONICS = 1000

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from vitime_cache.cells import (
+from vitime_cache.series.cells import (
     MAX_BYTES,
     MAX_SERIES,
     MAX_VALUES,

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitime_cache import cells, reading
-from vitime_cache.cells import SignalError, fill_missing, number, read_text
-from vitime_cache.reading import read_bytes, read_columns
+from vitime_cache.series import cells
+from vitime_cache.series import files as reading
+from vitime_cache.series.cells import SignalError, fill_missing, number, read_text
+from vitime_cache.series.files import read_bytes, read_columns
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 tables = st.tuples(st.integers(1, 4), st.integers(2, 20)).flatmap(

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vitime_cache.reading import read_bytes, read_columns
-from vitime_cache.series import Harmonic, Signal, compose, hold_out
+from vitime_cache.series.files import read_bytes, read_columns
+from vitime_cache.series.signal import Harmonic, Signal, compose, hold_out
 
 N_HISTORY = 512
 HORIZON = 720

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import chirp
 
-from vitime_cache import experiments, signals
-from vitime_cache.signals import (
+from vitime_cache.series import examples as experiments
+from vitime_cache.series import sources as signals
+from vitime_cache.series.sources import (
     Harmonic,
     Signal,
     SignalError,
@@ -457,6 +458,6 @@ def test_signals_that_share_a_name_or_refer_to_none_are_refused():
 
 def test_importing_signals_is_light():
     heavy = {"pandas", "pyarrow", "xarray", "torch", "zarr", "scipy"}
-    code = f"import sys, vitime_cache.signals; print({heavy} & set(sys.modules))"
+    code = f"import sys, vitime_cache.series.sources; print({heavy} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
