@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from benchmarks.app_session import Run, Server, Session, served
-from vitime_cache import schema
+from vitime_cache.attention import schema
 from vitime_cache.building import add_dataset, build
 from vitime_cache.model import checkpoint
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.reference import hook_and_copy, pool_to_time
-from vitime_cache.capturing import capture_batch
+from vitime_cache.attention.capture import capture_batch
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime

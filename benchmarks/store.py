@@ -49,8 +49,8 @@ def full(folder: Path) -> None:
     """Writing all token maps of the full-size network against capturing without them, in turn."""
     import torch
 
+    from vitime_cache.attention.capture import capture_batch
     from vitime_cache.building import build
-    from vitime_cache.capturing import capture_batch
     from vitime_cache.model.network import ViTime
 
     torch.manual_seed(0)

@@ -1,7 +1,7 @@
 """A stand-in for the model in tests of the store: arrays drawn from a signal's fingerprint, without torch.
 
-`install` puts it in the place of `vitime_cache.capturing` and `vitime_cache.model.checkpoint`, so that all else of a
-build is the real thing. The attention it makes is consistent: rows sum to what CLS leaves.
+`install` puts it in the place of `vitime_cache.attention.capture` and `vitime_cache.model.checkpoint`, so that all
+else of a build is the real thing. The attention it makes is consistent: rows sum to what CLS leaves.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from vitime_cache import schema, writing  # noqa: F401  (imported here so that forked children need not)
-from vitime_cache.lags import lag_means
+from vitime_cache import writing  # noqa: F401  (imported here so that forked children need not)
+from vitime_cache.attention import schema
+from vitime_cache.attention.lags import lag_means
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import Harmonic, Signal
 from vitime_cache.verify import verify  # noqa: F401
@@ -137,7 +138,7 @@ def checkpoint() -> types.ModuleType:
 
 def install() -> None:
     """Replace the model, for the rest of this process."""
-    sys.modules["vitime_cache.capturing"] = sys.modules[__name__]
+    sys.modules["vitime_cache.attention.capture"] = sys.modules[__name__]
     sys.modules["vitime_cache.model.checkpoint"] = checkpoint()
     schema.attributes = attributes
 

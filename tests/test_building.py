@@ -29,7 +29,7 @@ from vitime_cache.store import open_store
 
 @pytest.fixture(autouse=True)
 def _standin_model(monkeypatch):
-    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
     monkeypatch.setattr(standin.schema, "attributes", standin.attributes)
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
@@ -153,7 +153,7 @@ def test_a_build_that_is_refused_writes_nothing(tmp_path, signals, options, erro
 
 
 def test_a_signal_that_the_model_cannot_take_is_refused_before_any_writing(tmp_path, golden_model, monkeypatch):
-    monkeypatch.delitem(sys.modules, "vitime_cache.capturing")
+    monkeypatch.delitem(sys.modules, "vitime_cache.attention.capture")
     short = make_signal("short", n=2, horizon=5000)
     with pytest.raises(ValueError, match="2 samples of history"):
         build([make_signal("fine"), short], tmp_path / "a.zarr", golden_model)
@@ -242,7 +242,7 @@ def test_progress_tells_every_commit_after_it_is_visible(tmp_path):
 
 
 def test_a_live_run_is_saved_as_a_build_would_have_written_it(tmp_path, golden_model, monkeypatch):
-    monkeypatch.delitem(sys.modules, "vitime_cache.capturing")
+    monkeypatch.delitem(sys.modules, "vitime_cache.attention.capture")
     from vitime_cache import capture
 
     signals = [make_signal("a", n=200, horizon=300, harmonics=2), make_signal("b", n=300, horizon=200)]
@@ -282,7 +282,7 @@ def test_building_a_finished_store_again_imports_neither_torch_nor_xarray(tmp_pa
     (tmp_path / "data.csv").write_text("x,y\n" + "\n".join(f"{i % 7},{i % 5}" for i in range(20)))
     from vitime_cache.series.sources import read_signals
 
-    del sys.modules["vitime_cache.capturing"]
+    del sys.modules["vitime_cache.attention.capture"]
     build(read_signals(tmp_path / "data.csv", horizon=28), path, load_model(weights, "cpu"))
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True, text=True, check=True,

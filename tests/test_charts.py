@@ -12,7 +12,8 @@ import vl_convert
 from altair.utils.schemapi import validate_jsonschema
 from PIL import Image
 
-from vitime_cache import charts, lags, measures, pooling, schema
+from vitime_cache import charts, measures
+from vitime_cache.attention import lags, pooling, schema
 from vitime_cache.charts import style
 from vitime_cache.charts.raster import mosaic, palette, png_url, shrink
 from vitime_cache.contrast import NO_CONTRAST, Contrast

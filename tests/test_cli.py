@@ -246,14 +246,14 @@ def test_names_are_shown_as_they_are_and_never_read_as_markup(folder, capsys):
 def test_a_device_out_of_memory_is_told_with_what_to_do(folder, capsys, monkeypatch):  # noqa: ARG001
     import torch
 
-    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
     monkeypatch.setattr(standin, "capture_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA")))
     assert run(f"{BUILD} --quiet") == 1
     assert "error: the device is out of memory; use a smaller --batch-size" in capsys.readouterr().err
 
 
 def test_a_defect_of_ours_shows_its_traceback(folder, monkeypatch):  # noqa: ARG001
-    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
     monkeypatch.setattr(standin, "signal_coordinates", lambda *_: {}["no"])
     with pytest.raises(KeyError):
         run(BUILD)

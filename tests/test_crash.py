@@ -49,7 +49,7 @@ def _fork_server():
 
 @pytest.fixture(autouse=True)
 def _standin_model(monkeypatch):
-    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
     monkeypatch.setattr(standin.schema, "attributes", standin.attributes)
     monkeypatch.setattr(os, "fsync", lambda _: None)  # a killed process loses nothing that it gave to the kernel
 

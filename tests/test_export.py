@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from vitime_cache import schema
+from vitime_cache.attention import schema
+from vitime_cache.attention.schema import SchemaError
 from vitime_cache.contrast import Contrast, ContrastError
 from vitime_cache.export import add_arguments, export, run
 from vitime_cache.figures import FORMATS, STUDY, ExportError
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.objects import StoreError
-from vitime_cache.schema import SchemaError
 
 
 def config(heads: int = 8) -> ViTimeConfig:

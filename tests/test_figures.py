@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vitime_cache import charts, schema
+from vitime_cache import charts
+from vitime_cache.attention import schema
 from vitime_cache.charts import HeadView
 from vitime_cache.contrast import NO_CONTRAST, Contrast
 from vitime_cache.figures import (

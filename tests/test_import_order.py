@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parent.parent / "vitime_cache"
 
 # From the bottom up: a module imports only modules that stand above it in this list.
 ORDER = [
-    "model",
-    *("series", "schema", "contrast"),
-    *("pooling", "lags", "peaks", "measures", "nulls", "evidence", "capturing", "nulltest"),
+    *("model", "series"),
+    "attention",
+    *("contrast", "measures", "nulls", "evidence", "nulltest"),
     *("objects", "journal", "store", "writing", "verify", "info"),
     *("planning", "workers", "building"),
     *("synthesis", "train"),
@@ -24,7 +24,7 @@ ORDER = [
 ]
 
 HEAVY = {
-    "torch": {"model", "capturing", "train", "prediction", "rollout"},
+    "torch": {"model", "attention", "train", "prediction", "rollout"},
     "timm": {"model", "train"},
     "zarr": {"store"},
     "altair": {"charts"},

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vitime_cache import measures, schema
+from vitime_cache import measures
+from vitime_cache.attention import schema
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitime_cache import schema
-from vitime_cache.capturing import capture
-from vitime_cache.lags import lag_means
+from vitime_cache.attention import schema
+from vitime_cache.attention.capture import capture
+from vitime_cache.attention.lags import lag_means
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
 from vitime_cache.nulls import NullError, null_series

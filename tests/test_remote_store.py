@@ -27,7 +27,7 @@ SIGNALS = make_signals(3, harmonics=1)
 
 @pytest.fixture(autouse=True)
 def _standin_model(monkeypatch):
-    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
     monkeypatch.setattr(standin.schema, "attributes", standin.attributes)
 
 

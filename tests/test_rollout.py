@@ -13,7 +13,7 @@ from PIL import Image
 from benchmarks.reference import hook_and_copy
 from tests.conftest import GOLDEN_WEIGHTS, random_model, small_config
 from vitime_cache import AttentionRollout, ViTimePrediction, checkpoint
-from vitime_cache.capturing import capture
+from vitime_cache.attention.capture import capture
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime

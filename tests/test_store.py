@@ -20,7 +20,8 @@ from standin import CONFIG, Model, expected, make_signal, make_signals
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
-from vitime_cache import schema, store
+from vitime_cache import store
+from vitime_cache.attention import schema
 from vitime_cache.building import build
 from vitime_cache.journal import Entry, Identity, Manifest
 from vitime_cache.model.config import ViTimeConfig
@@ -31,7 +32,7 @@ from vitime_cache.writing import Puts, SignalWriter, open_writer
 
 @pytest.fixture(autouse=True)
 def _standin_model(monkeypatch):
-    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
 
 
 def assert_holds(ds: xr.Dataset, signals, config=CONFIG, tokens=None) -> None:
@@ -94,7 +95,7 @@ def manifest_of(config: ViTimeConfig, count: int) -> Manifest:
 
 
 def test_a_stored_signal_is_the_live_dataset(tmp_path, golden_model, monkeypatch):
-    monkeypatch.delitem(sys.modules, "vitime_cache.capturing")
+    monkeypatch.delitem(sys.modules, "vitime_cache.attention.capture")
     from vitime_cache import capture
     from vitime_cache.series.sources import Harmonic, compose
 

@@ -32,7 +32,7 @@ SIGNALS = make_signals(3, harmonics=1)
 
 @pytest.fixture(autouse=True)
 def _standin_model(monkeypatch):
-    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
@@ -40,7 +40,7 @@ def _standin_model(monkeypatch):
 def pristine(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("pristine") / "a.zarr"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "vitime_cache.capturing", standin)
+        patch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
         build(SIGNALS, path, Model())
     return path
 
@@ -211,7 +211,7 @@ def test_what_is_no_store_cannot_be_looked_at(tmp_path, look):
 
 
 def test_recomputing_finds_a_real_capture_equal(tmp_path, golden_model, monkeypatch):
-    monkeypatch.delitem(sys.modules, "vitime_cache.capturing")
+    monkeypatch.delitem(sys.modules, "vitime_cache.attention.capture")
     signals = [standin.make_signal("a", n=200, horizon=300)]
     build(signals, tmp_path / "a.zarr", golden_model)
     found = verify(tmp_path / "a.zarr", golden_model, signals)

@@ -38,7 +38,7 @@ standin.capture_batch = die_once
 @pytest.fixture(autouse=True)
 def _workers_without_torch(monkeypatch, tmp_path):
     """Workers that have the stand-in for a model, as this process has; one of them may be told to die."""
-    monkeypatch.setitem(sys.modules, "vitime_cache.capturing", standin)
+    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
     monkeypatch.setitem(sys.modules, "vitime_cache.model.checkpoint", standin.checkpoint())
     monkeypatch.setattr(standin.schema, "attributes", standin.attributes)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))

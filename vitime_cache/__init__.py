@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vitime_cache.attention.capture import capture as capture
     from vitime_cache.building import build as build
-    from vitime_cache.capturing import capture as capture
     from vitime_cache.model.checkpoint import CheckpointError as CheckpointError
     from vitime_cache.model.checkpoint import load_model as load_model
     from vitime_cache.model.config import ViTimeConfig as ViTimeConfig
@@ -37,7 +37,7 @@ _HOME = {
     "read_signals": "series.sources",
     "CheckpointError": "model.checkpoint",
     "load_model": "model.checkpoint",
-    "capture": "capturing",
+    "capture": "attention.capture",
     "build": "building",
     "open_store": "store",
     "ViTimePrediction": "rollout",

@@ -170,7 +170,7 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> None:
     StoreError
         If the store was built by other weights or keeps token maps that `ds` lacks.
     """
-    from vitime_cache.schema import VARIABLES
+    from vitime_cache.attention.schema import VARIABLES
     from vitime_cache.writing import Puts, SignalWriter, open_writer
 
     if not ds.attrs["weights_sha256"]:
@@ -226,7 +226,7 @@ def _identity(model: ViTime | str | Path | None, tokens: str | Sequence[str], dt
 
 
 def _entry(signal: Signal, config: ViTimeConfig) -> Entry:
-    from vitime_cache.capturing import signal_coordinates
+    from vitime_cache.attention.capture import signal_coordinates
 
     known = {"signal", "complete"}  # the manifest has the name, the markers say what is complete
     values = {name: value for name, value in signal_coordinates(signal, config).items() if name not in known}
@@ -255,7 +255,7 @@ def _capture(
     model: ViTime, batch_size: int, objects: Objects, manifest: Manifest, pending: Mapping[int, Signal]
 ) -> Iterator[Marker]:
     """Write the pending signals with a model in this process, `batch_size` at a time."""
-    from vitime_cache.capturing import capture_batch
+    from vitime_cache.attention.capture import capture_batch
     from vitime_cache.writing import Puts, SignalWriter
 
     places = list(pending)

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vitime_cache.attention.peaks import MIN_PROMINENCE, SHORTEST_PERIOD, Peak, lag_peaks, period_prominence, resolvable
 from vitime_cache.evidence import EvidenceError
-from vitime_cache.peaks import MIN_PROMINENCE, SHORTEST_PERIOD, Peak, lag_peaks, period_prominence, resolvable
 
 
 @dataclass(frozen=True)

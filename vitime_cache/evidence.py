@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vitime_cache.lags import Array, over_baseline
-from vitime_cache.peaks import first_peaks
+from vitime_cache.attention.lags import Array, over_baseline
+from vitime_cache.attention.peaks import first_peaks
 
 TRACKING_SLOPE = (0.9, 1.1)
 TRACKING_R_SQUARED = 0.95

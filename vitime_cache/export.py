@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import xarray as xr
 
-from vitime_cache import schema
+from vitime_cache.attention import schema
 from vitime_cache.charts import HeadView
 from vitime_cache.contrast import Contrast
 from vitime_cache.figures import (

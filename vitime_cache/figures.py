@@ -16,11 +16,12 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from vitime_cache import charts, lags
+from vitime_cache import charts
+from vitime_cache.attention import lags
+from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.style import Spec
 from vitime_cache.contrast import NO_CONTRAST, Contrast
-from vitime_cache.peaks import SHORTEST_PERIOD
 
 Format = Literal["png", "svg", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from vitime_cache import schema
-from vitime_cache.lags import MIN_PAIRS, lag_means
-from vitime_cache.peaks import period_prominence
+from vitime_cache.attention import schema
+from vitime_cache.attention.lags import MIN_PAIRS, lag_means
+from vitime_cache.attention.peaks import period_prominence
 
 # Name -> (what it says, units); the two prominences need a period.
 MEASURES: Mapping[str, tuple[str, str]] = {

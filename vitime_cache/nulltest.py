@@ -13,10 +13,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from vitime_cache.lags import MIN_PAIRS, Array, Region, lag_curve, pair_counts
+from vitime_cache.attention.lags import MIN_PAIRS, Array, Region, lag_curve, pair_counts
+from vitime_cache.attention.peaks import SHORTEST_PERIOD
+from vitime_cache.attention.schema import QUERY_PATCH
 from vitime_cache.nulls import Null, NullError, max_statistic_band, null_series
-from vitime_cache.peaks import SHORTEST_PERIOD
-from vitime_cache.schema import QUERY_PATCH
 from vitime_cache.series.sources import Signal
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def null_curves(
     NullError, EncodingError
         For a history that no null can be made of, or that does not fit the model.
     """
-    from vitime_cache.capturing import capture
+    from vitime_cache.attention.capture import capture
 
     kinds: tuple[Null, ...] = ("shuffled", "ar1") if period is None else ("shuffled", "ar1", "notched")
     curves: dict[Null, list[Array]] = {kind: [] for kind in kinds}

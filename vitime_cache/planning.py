@@ -38,7 +38,11 @@ class Plan:
     @classmethod
     def of(cls, objects: Objects, identity: Identity, entries: Sequence[Entry], complete: int) -> Plan:
         """The plan of writing `entries` beside `complete` others."""
-        from vitime_cache.schema import LAYER, VARIABLES, sizes  # xarray: not before there is something to write
+        from vitime_cache.attention.schema import (  # xarray: not before there is something to write
+            LAYER,
+            VARIABLES,
+            sizes,
+        )
 
         size = dict.fromkeys(VARIABLES, 0)
         for entry in entries:

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from vitime_cache import lags, pooling
-from vitime_cache.capturing import capture
+from vitime_cache.attention import lags, pooling
+from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
 from vitime_cache.contrast import Contrast
 from vitime_cache.figures import experiment_files, file_name, write_files

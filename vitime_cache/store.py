@@ -34,10 +34,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
-from vitime_cache.journal import FOLDER, ROOT, Identity, Manifest
-from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.objects import StoreError, open_objects
-from vitime_cache.schema import (
+from vitime_cache.attention.schema import (
     COMPONENT,
     HEAD,
     LAYER,
@@ -49,6 +46,9 @@ from vitime_cache.schema import (
     sizes,
     validate,
 )
+from vitime_cache.journal import FOLDER, ROOT, Identity, Manifest
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.objects import StoreError, open_objects
 
 TOKEN_ATTENTION = "token_attention"
 COMPLETE = "complete"

@@ -17,10 +17,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from vitime_cache import store
+from vitime_cache.attention.lags import lag_means
+from vitime_cache.attention.schema import LAYER, SIGNAL, VARIABLES
 from vitime_cache.journal import MANIFEST, ROOT, TEMPLATE, Manifest, Marker, marker_key, published, unseal, visible
-from vitime_cache.lags import lag_means
 from vitime_cache.objects import Objects, Stamp, StoreError, open_objects, stamp
-from vitime_cache.schema import LAYER, SIGNAL, VARIABLES
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
@@ -229,7 +229,7 @@ def _choose(sound: Sequence[int], manifest: Manifest, signals: Sequence[Signal],
 
 def _recompute(ds: xr.Dataset, manifest: Manifest, place: int, model: ViTime, signal: Signal) -> Iterator[Problem]:
     """The attention of one signal against a new capture."""
-    from vitime_cache.capturing import capture_batch
+    from vitime_cache.attention.capture import capture_batch
 
     tolerance = RECOMPUTED[manifest.identity.dtype]
     worst: list[Problem] = []

@@ -82,7 +82,7 @@ def write_signal(
     url: str, manifest: Manifest, place: int, signal: Signal, weights: str | Path | None, device: str, dtype: str
 ) -> Marker:
     """One task: capture a signal and write its objects, which stay invisible until the marker is committed."""
-    from vitime_cache.capturing import capture_batch
+    from vitime_cache.attention.capture import capture_batch
     from vitime_cache.writing import Puts, SignalWriter
 
     model = _model(weights, device, dtype)

@@ -20,7 +20,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vitime_cache import schema, store
+from vitime_cache import store
+from vitime_cache.attention import schema
 from vitime_cache.journal import (
     FOLDER,
     LOCK,

@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 from streamlit.testing.v1 import AppTest
 
-from vitime_cache.capturing import capture
+from vitime_cache.attention.capture import capture
 from vitime_cache.model.checkpoint import CheckpointError, load_model, peek
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.sources import Signal

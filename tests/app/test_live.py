@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 from streamlit.testing.v1 import AppTest
 
-from vitime_cache.capturing import capture
+from vitime_cache.attention.capture import capture
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.series.examples import FAST, MIDDLE, SLOW
 from vitime_cache.series.sources import compose

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from vitime_cache import lags, peaks, schema
+from vitime_cache.attention import lags, peaks, schema
+from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import tables
 from vitime_cache.charts.style import (
     CATEGORICAL,
@@ -26,7 +27,6 @@ from vitime_cache.charts.style import (
     tip,
 )
 from vitime_cache.charts.view import HeadView
-from vitime_cache.peaks import Side
 
 MOST_BANDS = 3  # intervals of more curves than this would cover one another
 MOST_MULTIPLES = 20

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from vitime_cache import measures as head_measures
-from vitime_cache import schema
+from vitime_cache.attention import schema
 from vitime_cache.charts.raster import mosaic, png_url, shrink
 from vitime_cache.charts.style import (
     FORECAST,

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from vitime_cache import lags, peaks, pooling, schema
+from vitime_cache.attention import lags, peaks, pooling, schema
+from vitime_cache.attention.peaks import Peak, Side
 from vitime_cache.charts.style import ChartError, thin
 from vitime_cache.charts.view import HeadView
-from vitime_cache.peaks import Peak, Side
 
 
 def series_table(ds: xr.Dataset) -> pd.DataFrame:

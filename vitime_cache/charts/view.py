@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from vitime_cache import lags, pooling, schema
+from vitime_cache.attention import lags, pooling, schema
 from vitime_cache.charts.style import ChartError
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding

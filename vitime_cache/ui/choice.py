@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import streamlit as st
 import xarray as xr
 
-from vitime_cache import schema
+from vitime_cache.attention import schema
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.ui import live
 from vitime_cache.ui.stores import Store, reading, stores

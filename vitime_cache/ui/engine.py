@@ -18,7 +18,7 @@ from typing import Any
 
 import xarray as xr
 
-from vitime_cache.lags import Array, Region
+from vitime_cache.attention.lags import Array, Region
 from vitime_cache.nulls import Null
 from vitime_cache.series.sources import Signal
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import xarray as xr
 
+from vitime_cache.attention.capture import capture
+from vitime_cache.attention.lags import Array, Region
 from vitime_cache.building import build
-from vitime_cache.capturing import capture
-from vitime_cache.lags import Array, Region
 from vitime_cache.model.checkpoint import CheckpointError, load_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.nulls import Null

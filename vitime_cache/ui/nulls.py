@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 import xarray as xr
 
-from vitime_cache.lags import Region
+from vitime_cache.attention.lags import Region
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.model.encoding import EncodingError
 from vitime_cache.nulls import NullError

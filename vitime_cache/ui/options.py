@@ -10,10 +10,10 @@ import numpy as np
 import streamlit as st
 import xarray as xr
 
-from vitime_cache import schema
+from vitime_cache.attention import schema
+from vitime_cache.attention.lags import REGIONS, Region
+from vitime_cache.attention.peaks import Side
 from vitime_cache.contrast import Contrast
-from vitime_cache.lags import REGIONS, Region
-from vitime_cache.peaks import Side
 
 Queries = Literal["even", "ink"]
 QUERIES: tuple[Queries, ...] = get_args(Queries)

@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 import xarray as xr
 
-from vitime_cache import schema
+from vitime_cache.attention import schema
 from vitime_cache.objects import StoreError
 from vitime_cache.store import open_store
 

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 import xarray as xr
 
-from vitime_cache import schema
+from vitime_cache.attention import schema
 from vitime_cache.evidence import Tracking, track_periods
 from vitime_cache.ui.choice import head_index
 from vitime_cache.ui.figures import statement

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitime_cache import pooling
+from vitime_cache.attention import pooling
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 
-GOLDEN = Path(__file__).parent / "data" / "vitime_tiny_expected.npz"
+GOLDEN = Path(__file__).parents[1] / "data" / "vitime_tiny_expected.npz"
 GRID = (3, 5)
 
 

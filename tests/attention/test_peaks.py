@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.signal import peak_prominences
 
-from vitime_cache import peaks
-from vitime_cache.lags import LagError
+from vitime_cache.attention import peaks
+from vitime_cache.attention.lags import LagError
 
 LAG = np.arange(-30, 31)
 SPP = 16.0

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitime_cache import lags
+from vitime_cache.attention import lags
 
-GOLDEN = Path(__file__).parent / "data" / "vitime_tiny_expected.npz"
+GOLDEN = Path(__file__).parents[1] / "data" / "vitime_tiny_expected.npz"
 N, HISTORY = 20, 8
 
 

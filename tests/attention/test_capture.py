@@ -10,8 +10,9 @@ import torch
 
 from benchmarks.reference import hook_and_copy, pool_to_time
 from tests.conftest import random_model, small_config
-from vitime_cache import capturing, schema
-from vitime_cache.capturing import CaptureError, attend, capture, capture_batch
+from vitime_cache.attention import capture as capturing
+from vitime_cache.attention import schema
+from vitime_cache.attention.capture import CaptureError, attend, capture, capture_batch
 from vitime_cache.model.config import ConfigError, ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import find_peaks
 
-from vitime_cache.lags import Array, LagError
+from vitime_cache.attention.lags import Array, LagError
 
 Side = Literal["past", "future"]
 

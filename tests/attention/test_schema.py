@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 from tests.conftest import small_config
-from vitime_cache import schema
-from vitime_cache.schema import SchemaError, mock_dataset, validate
+from vitime_cache.attention import schema
+from vitime_cache.attention.schema import SchemaError, mock_dataset, validate
 
 
 def test_a_mock_dataset_follows_the_schema_with_and_without_a_signal_dimension() -> None:

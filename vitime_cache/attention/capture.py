@@ -21,8 +21,8 @@ from einops import rearrange
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from vitime_cache import schema
-from vitime_cache.lags import lag_means
+from vitime_cache.attention import schema
+from vitime_cache.attention.lags import lag_means
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
