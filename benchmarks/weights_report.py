@@ -32,7 +32,7 @@ from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.examples import REAL_SERIES
 from vitime_cache.series.sources import Signal, catalogue
-from vitime_cache.synthesis import Mixture, periodic, slow, synthesise
+from vitime_cache.training.synthesis import Mixture, periodic, slow, synthesise
 
 Floats = NDArray[np.float64]
 

@@ -15,17 +15,17 @@ PACKAGE = Path(__file__).parent.parent / "vitime_cache"
 ORDER = [
     *("model", "series"),
     "attention",
+    "training",
     *("contrast", "measures", "nulls", "evidence", "nulltest"),
     *("objects", "journal", "store", "writing", "verify", "info"),
     *("planning", "workers", "building"),
-    *("synthesis", "train"),
     *("comparison", "charts", "figures", "export", "prediction", "rollout"),
     *("console", "ui", "__main__"),
 ]
 
 HEAVY = {
-    "torch": {"model", "attention", "train", "prediction", "rollout"},
-    "timm": {"model", "train"},
+    "torch": {"model", "attention", "training", "prediction", "rollout"},
+    "timm": {"model", "training"},
     "zarr": {"store"},
     "altair": {"charts"},
     "streamlit": {"ui"},

@@ -93,7 +93,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from vitime_cache.train import TrainConfig, train
+    from vitime_cache.training.train import TrainConfig, train
 
     config = TrainConfig.from_toml(args.config) if args.config else TrainConfig()
     changes = {name: getattr(args, name) for name in ("steps", "batch_size", "lr", "seed")}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitime_cache.synthesis import Mixture, periodic, slow, spectrum, synthesise, trend
+from vitime_cache.training.synthesis import Mixture, periodic, slow, spectrum, synthesise, trend
 
 
 @pytest.mark.parametrize("generate", [slow, periodic, spectrum, trend])

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from tests.conftest import small_config
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.network import ViTime
-from vitime_cache.synthesis import Mixture
-from vitime_cache.train import Muon, SyntheticBatches, TrainConfig, TrainingError, loss_of, train
+from vitime_cache.training.synthesis import Mixture
+from vitime_cache.training.train import Muon, SyntheticBatches, TrainConfig, TrainingError, loss_of, train
 
 NETWORK = small_config(context_columns=40, horizon_columns=56)
 QUICK = TrainConfig(network=NETWORK, steps=6, batch_size=4, warmup=2, cooldown=2, broaden=3)

@@ -24,7 +24,7 @@ from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.model.config import ConfigError, ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
-from vitime_cache.synthesis import Mixture, synthesise
+from vitime_cache.training.synthesis import Mixture, synthesise
 
 MINI = ViTimeConfig(
     image_height=64, context_columns=512, horizon_columns=720, patch_height=32, patch_width=16,

@@ -1,0 +1,1 @@
+"""A small network taught on synthetic series: the series, and the run."""
