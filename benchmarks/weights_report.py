@@ -27,7 +27,7 @@ from scipy.signal import find_peaks
 from vitime_cache.attention.capture import capture_batch
 from vitime_cache.attention.lags import autocorrelation
 from vitime_cache.attention.peaks import prominences
-from vitime_cache.evidence import Tracking, choose_head, track_periods
+from vitime_cache.evidence.tracking import Tracking, choose_head, track_periods
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.examples import REAL_SERIES

@@ -16,10 +16,10 @@ ORDER = [
     *("model", "series"),
     "attention",
     "training",
-    *("contrast", "measures", "nulls", "evidence", "nulltest"),
+    "evidence",
     *("objects", "journal", "store", "writing", "verify", "info"),
     *("planning", "workers", "building"),
-    *("comparison", "charts", "figures", "export", "prediction", "rollout"),
+    *("contrast", "charts", "figures", "export", "prediction", "rollout"),
     *("console", "ui", "__main__"),
 ]
 

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import ENTRY, NOTE, signals
 from vitime_cache.building import build
-from vitime_cache.evidence import track_periods
+from vitime_cache.evidence.tracking import track_periods
 from vitime_cache.series.examples import catalogue
 from vitime_cache.store import open_store
 from vitime_cache.ui.routing import PAGES

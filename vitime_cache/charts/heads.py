@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from vitime_cache import measures as head_measures
 from vitime_cache.attention import schema
 from vitime_cache.charts.raster import mosaic, png_url, shrink
 from vitime_cache.charts.style import (
@@ -25,6 +24,7 @@ from vitime_cache.charts.style import (
 )
 from vitime_cache.charts.tables import measures_table
 from vitime_cache.contrast import Contrast, Shading
+from vitime_cache.evidence import measures as head_measures
 
 WIDTH, HEIGHT = 1120, 860  # most that a screen shows
 CLICKED = clicked("head", [schema.LAYER, schema.HEAD])

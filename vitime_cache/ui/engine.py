@@ -19,7 +19,7 @@ from typing import Any
 import xarray as xr
 
 from vitime_cache.attention.lags import Array, Region
-from vitime_cache.nulls import Null
+from vitime_cache.evidence.surrogates import Null
 from vitime_cache.series.sources import Signal
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ class Engine:
     def null_curves(
         self, history: Array, horizon: int, weights: Path, period: float | None, region: Region, progress: Progress
     ) -> dict[Null, Array]:
-        """`vitime_cache.nulltest.null_curves` of a series; raises what that raises, and EngineError."""
+        """`vitime_cache.evidence.null_test.null_curves` of a series; raises what that raises, and EngineError."""
         curves: dict[Null, Array] = self._ask(progress, weights, "null_curves", history, horizon, period, region)
         return curves
 

@@ -16,10 +16,10 @@ from vitime_cache.attention.lags import LagError, Region, lag_curve
 from vitime_cache.attention.peaks import Side
 from vitime_cache.attention.pooling import PoolingError
 from vitime_cache.charts import ChartError, HeadView, figure_bytes
-from vitime_cache.comparison import Comparison, compare_curves
 from vitime_cache.contrast import ContrastError, Shading
-from vitime_cache.evidence import RUNGS, EvidenceError
-from vitime_cache.measures import head_measures
+from vitime_cache.evidence.measures import head_measures
+from vitime_cache.evidence.reduction import Comparison, compare_curves
+from vitime_cache.evidence.tracking import RUNGS, EvidenceError
 from vitime_cache.model.encoding import EncodingError
 from vitime_cache.ui.stores import KEY
 

@@ -7,10 +7,10 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention.lags import Region
+from vitime_cache.evidence.null_test import NULLS_OF_A_KIND, Dependence, against_nulls, lags_to_test
+from vitime_cache.evidence.surrogates import NullError
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.model.encoding import EncodingError
-from vitime_cache.nulls import NullError
-from vitime_cache.nulltest import NULLS_OF_A_KIND, Dependence, against_nulls, lags_to_test
 from vitime_cache.ui import live
 from vitime_cache.ui.choice import head_index
 from vitime_cache.ui.engine import EngineError, engine

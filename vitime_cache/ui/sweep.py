@@ -7,7 +7,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
-from vitime_cache.evidence import Tracking, track_periods
+from vitime_cache.evidence.tracking import Tracking, track_periods
 from vitime_cache.ui.choice import head_index
 from vitime_cache.ui.figures import statement
 from vitime_cache.ui.stores import Store

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from vitime_cache import nulls
+from vitime_cache.evidence import surrogates as nulls
 
 T = 512
 

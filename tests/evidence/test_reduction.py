@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vitime_cache.comparison import compare_curves
-from vitime_cache.evidence import EvidenceError
+from vitime_cache.evidence.reduction import compare_curves
+from vitime_cache.evidence.tracking import EvidenceError
 
 LAG = np.arange(-40, 41)
 SPP = 16.0

@@ -8,10 +8,10 @@ import pytest
 from vitime_cache.attention import schema
 from vitime_cache.attention.capture import capture
 from vitime_cache.attention.lags import lag_means
+from vitime_cache.evidence.null_test import against_nulls, null_curves
+from vitime_cache.evidence.surrogates import NullError, null_series
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
-from vitime_cache.nulls import NullError, null_series
-from vitime_cache.nulltest import against_nulls, null_curves
 
 CONFIG = ViTimeConfig(
     image_height=32, context_columns=512, horizon_columns=720, patch_height=16, patch_width=16,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vitime_cache.attention.peaks import MIN_PROMINENCE, SHORTEST_PERIOD, Peak, lag_peaks, period_prominence, resolvable
-from vitime_cache.evidence import EvidenceError
+from vitime_cache.evidence.tracking import EvidenceError
 
 
 @dataclass(frozen=True)

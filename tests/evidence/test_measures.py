@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vitime_cache import measures
 from vitime_cache.attention import schema
+from vitime_cache.evidence import measures
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from vitime_cache.attention.lags import MIN_PAIRS, Array, Region, lag_curve, pair_counts
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.attention.schema import QUERY_PATCH
-from vitime_cache.nulls import Null, NullError, max_statistic_band, null_series
+from vitime_cache.evidence.surrogates import Null, NullError, max_statistic_band, null_series
 from vitime_cache.series.sources import Signal
 
 if TYPE_CHECKING:
