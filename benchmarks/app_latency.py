@@ -22,10 +22,10 @@ from statistics import median, quantiles
 
 from benchmarks.app_session import Run, Server, Session, served
 from vitime_cache.attention import schema
-from vitime_cache.building import add_dataset, build
 from vitime_cache.model import checkpoint
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import catalogue
+from vitime_cache.store.build import add_dataset, build
 
 PAGES = ("", "heatmap", "lags", "compare", "heads", "live")
 LARGE = "full-size.zarr"

@@ -50,8 +50,8 @@ def full(folder: Path) -> None:
     import torch
 
     from vitime_cache.attention.capture import capture_batch
-    from vitime_cache.building import build
     from vitime_cache.model.network import ViTime
+    from vitime_cache.store.build import build
 
     torch.manual_seed(0)
     model = ViTime(ViTimeConfig.published(1.0)).eval().requires_grad_(False)

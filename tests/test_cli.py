@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import standin
-from standin import files
 
 from tests.conftest import random_model, small_config
+from tests.store import standin
+from tests.store.standin import files
 from vitime_cache import __main__ as cli
 from vitime_cache.__main__ import main
 from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.series.sources import catalogue
-from vitime_cache.store import open_store
+from vitime_cache.store.format import open_store
 
 INPUT = "one,two\n" + "\n".join(f"{np.sin(i / 3):.5f},{np.cos(i / 5):.5f}" for i in range(24)) + "\n"
 
@@ -105,10 +105,10 @@ def test_the_catalogue_is_what_is_built_without_files(folder, capsys, monkeypatc
 
 
 def test_options_reach_the_build(folder, monkeypatch):  # noqa: ARG001
-    import vitime_cache.building
+    import vitime_cache.store.build
 
     seen = {}
-    monkeypatch.setattr(vitime_cache.building, "build", lambda *args, **options: seen.update(options, args=args))
+    monkeypatch.setattr(vitime_cache.store.build, "build", lambda *args, **options: seen.update(options, args=args))
     assert run(
         "build data.csv --store s3://b/a.zarr --weights w.pth --tokens decoder.0,encoder.1 --device cuda:1 --quiet "
         "--dtype bfloat16 --batch-size 4 --workers tcp://host:8786 --max-size 1.5"

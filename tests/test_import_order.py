@@ -15,10 +15,8 @@ PACKAGE = Path(__file__).parent.parent / "vitime_cache"
 ORDER = [
     *("model", "series"),
     "attention",
-    "training",
-    "evidence",
-    *("objects", "journal", "store", "writing", "verify", "info"),
-    *("planning", "workers", "building"),
+    *("training", "evidence"),
+    "store",
     *("contrast", "charts", "figures", "export", "prediction", "rollout"),
     *("console", "ui", "__main__"),
 ]
@@ -29,7 +27,7 @@ HEAVY = {
     "zarr": {"store"},
     "altair": {"charts"},
     "streamlit": {"ui"},
-    "distributed": {"workers"},
+    "distributed": {"store"},
 }
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vitime_cache.attention.capture import capture as capture
-    from vitime_cache.building import build as build
     from vitime_cache.model.checkpoint import CheckpointError as CheckpointError
     from vitime_cache.model.checkpoint import load_model as load_model
     from vitime_cache.model.config import ViTimeConfig as ViTimeConfig
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
     from vitime_cache.series.sources import Signal as Signal
     from vitime_cache.series.sources import catalogue as catalogue
     from vitime_cache.series.sources import read_signals as read_signals
-    from vitime_cache.store import open_store as open_store
+    from vitime_cache.store.build import build as build
+    from vitime_cache.store.format import open_store as open_store
 
 __version__ = "0.1.0"
 
@@ -38,8 +38,8 @@ _HOME = {
     "CheckpointError": "model.checkpoint",
     "load_model": "model.checkpoint",
     "capture": "attention.capture",
-    "build": "building",
-    "open_store": "store",
+    "build": "store.build",
+    "open_store": "store.format",
     "ViTimePrediction": "rollout",
     "AttentionRollout": "rollout",
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitime_cache import console
-from vitime_cache.objects import StoreError, open_objects
+from vitime_cache.store.objects import StoreError, open_objects
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from vitime_cache.building import build
+    from vitime_cache.store.build import build
 
     signals = _signals(args)
     store = args.store or _default_store(args.weights)
@@ -61,7 +61,7 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from vitime_cache.info import info
+    from vitime_cache.store.info import info
 
     found = info(args.store or _default_store(None))
     print(json.dumps(found, indent=1)) if args.json else console.show_info(found)
@@ -69,8 +69,8 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from vitime_cache.verify import verify
-    from vitime_cache.writing import forget
+    from vitime_cache.store.commit import forget
+    from vitime_cache.store.verify import verify
 
     store = args.store or _default_store(args.weights)
     model = _model_of(store, args.weights) if args.sample else None
@@ -144,8 +144,8 @@ def _default_store(weights: str | None) -> str:
 
 def _model_of(store: str, weights: str | None) -> ViTime | None:
     """The model a store was built with, if its weights are at hand."""
-    from vitime_cache.info import info
     from vitime_cache.model.checkpoint import CheckpointError, load_model, peek
+    from vitime_cache.store.info import info
 
     wanted = info(store)
     try:

@@ -13,10 +13,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from vitime_cache.building import BuildReport, Progress
-    from vitime_cache.planning import Plan
     from vitime_cache.series.sources import Signal
-    from vitime_cache.verify import Verification
+    from vitime_cache.store.build import BuildReport, Progress
+    from vitime_cache.store.plan import Plan
+    from vitime_cache.store.verify import Verification
 
 # Names come from people's files: nothing in them is markup.
 console = Console(markup=False, emoji=False, highlight=False)

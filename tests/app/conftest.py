@@ -10,12 +10,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from vitime_cache.building import build
 from vitime_cache.model import checkpoint
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.sources import Signal
+from vitime_cache.store.build import build
 
 ENTRY = Path(__file__).parents[2] / "streamlit_app.py"
 NOTE = "random weights for tests; not the published ViTime model"

@@ -12,10 +12,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import ENTRY, NOTE, signals
-from vitime_cache.building import build
 from vitime_cache.evidence.tracking import track_periods
 from vitime_cache.series.examples import catalogue
-from vitime_cache.store import open_store
+from vitime_cache.store.build import build
+from vitime_cache.store.format import open_store
 from vitime_cache.ui.routing import PAGES
 
 OpenPage = Callable[..., AppTest]

@@ -79,9 +79,9 @@ def save(run: Run, name: str, store: str) -> None:
     SignalError, StoreError
         For a name that cannot be used or is taken, a store of other weights, or one that is being built.
     """
-    from vitime_cache.building import add_dataset
-    from vitime_cache.journal import read_journal
-    from vitime_cache.objects import open_objects
+    from vitime_cache.store.build import add_dataset
+    from vitime_cache.store.manifest import read_journal
+    from vitime_cache.store.objects import open_objects
 
     path = folder() / Path(store).name
     signal = replace(run.signal, name=name)

@@ -21,12 +21,12 @@ import xarray as xr
 
 from vitime_cache.attention.capture import capture
 from vitime_cache.attention.lags import Array, Region
-from vitime_cache.building import build
 from vitime_cache.evidence.null_test import null_curves
 from vitime_cache.evidence.surrogates import Null
 from vitime_cache.model.checkpoint import CheckpointError, load_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
+from vitime_cache.store.build import build
 
 # The kind of a reply and what it carries: "step" (share done, what was done), "result", or "error".
 Tell = Callable[[str, Any], None]

@@ -8,8 +8,8 @@ from vitime_cache import charts
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.model.config import ConfigError
 from vitime_cache.model.encoding import EncodingError
-from vitime_cache.objects import StoreError
 from vitime_cache.series.sources import Signal, SignalError
+from vitime_cache.store.objects import StoreError
 from vitime_cache.ui import live
 from vitime_cache.ui.choice import address, default_head
 from vitime_cache.ui.engine import EngineError, engine

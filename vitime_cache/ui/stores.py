@@ -13,8 +13,8 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
-from vitime_cache.objects import StoreError
-from vitime_cache.store import open_store
+from vitime_cache.store.format import open_store
+from vitime_cache.store.objects import StoreError
 
 Stamp = tuple[int, int, int]
 KEY = "app_key"  # attribute that names a Dataset in the app's caches

@@ -7,20 +7,19 @@ import signal
 import sys
 import threading
 import warnings
+from multiprocessing import get_context
 
 import fsspec
 import pytest
-import standin
 import xarray as xr
-from standin import Model, files, make_signals
-from test_crash import CHILDREN, _fork_server  # noqa: F401
-from test_store import assert_holds
 
-from vitime_cache.building import build
-from vitime_cache.info import info
-from vitime_cache.objects import StoreError, open_objects
-from vitime_cache.store import open_store
-from vitime_cache.verify import verify
+from tests.store import standin
+from tests.store.standin import Model, assert_holds, files, make_signals
+from vitime_cache.store.build import build
+from vitime_cache.store.format import open_store
+from vitime_cache.store.info import info
+from vitime_cache.store.objects import StoreError, open_objects
+from vitime_cache.store.verify import verify
 
 SIGNALS = make_signals(3, harmonics=1)
 
@@ -107,7 +106,7 @@ def child(environment: dict[str, str], url: str, kill_at: int) -> None:
     """Build, and die by SIGKILL right before the `kill_at`-th PUT."""
     os.environ.update(environment)  # the fork server is older than the S3 server
     standin.install()
-    from vitime_cache.objects import RemoteObjects
+    from vitime_cache.store.objects import RemoteObjects
 
     counting, real, puts = threading.Lock(), RemoteObjects.put, 0
 
@@ -128,7 +127,7 @@ def test_a_build_to_s3_killed_again_and_again_ends_in_the_same_objects(s3_server
     with pytest.raises(StoreError, match="no store at"):
         open_store(url)
     for kill_at in (40, 44):  # while the store is laid out, and within the second signal
-        process = CHILDREN.Process(target=child, args=(dict(os.environ), url, kill_at))
+        process = get_context("forkserver").Process(target=child, args=(dict(os.environ), url, kill_at))
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL

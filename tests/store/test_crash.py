@@ -16,35 +16,26 @@ import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import forkserver, get_context
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-import standin
 import xarray as xr
-from standin import Model, files, make_signals
-from test_store import assert_holds
 
-from vitime_cache.building import build
-from vitime_cache.journal import ROOT
-from vitime_cache.objects import StoreError
-from vitime_cache.store import open_store
-from vitime_cache.verify import verify
+from tests.store import standin
+from tests.store.standin import Model, assert_holds, files, make_signals
+from vitime_cache.store.build import build
+from vitime_cache.store.format import open_store
+from vitime_cache.store.manifest import ROOT
+from vitime_cache.store.objects import StoreError
+from vitime_cache.store.verify import verify
 
 KILLS = int(os.environ.get("VITIME_CRASH_KILLS", "16"))
 SIGNALS = make_signals(4, harmonics=1)
 
 CHILDREN = get_context("forkserver")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _fork_server():
-    """A server that has imported everything and forks within milliseconds; it has no threads for a fork to break."""
-    CHILDREN.set_forkserver_preload(["standin", "test_store"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # Python 3.11 does not tell the server
-        forkserver.ensure_running()
+pytestmark = pytest.mark.usefixtures("fork_server")
 
 
 @pytest.fixture(autouse=True)

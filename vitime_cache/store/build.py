@@ -17,7 +17,9 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitime_cache.journal import (
+from vitime_cache.model.config import ViTimeConfig, WeightsInfo
+from vitime_cache.series.sources import Signal, check_signals
+from vitime_cache.store.manifest import (
     ROOT,
     Entry,
     Identity,
@@ -29,10 +31,8 @@ from vitime_cache.journal import (
     read_journal,
     visible,
 )
-from vitime_cache.model.config import ViTimeConfig, WeightsInfo
-from vitime_cache.objects import Objects, StoreError, open_objects
-from vitime_cache.planning import MAX_SIZE, Plan
-from vitime_cache.series.sources import Signal, check_signals
+from vitime_cache.store.objects import Objects, StoreError, open_objects
+from vitime_cache.store.plan import MAX_SIZE, Plan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vitime_cache.model.network import ViTime
-    from vitime_cache.writing import SignalWriter
+    from vitime_cache.store.commit import SignalWriter
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def build(
     if announce:
         announce(plan)
     plan.check(max_size)
-    from vitime_cache.writing import open_writer
+    from vitime_cache.store.commit import open_writer
 
     with (
         _capturing(model, device, dtype, batch_size, workers) as capture,
@@ -171,7 +171,7 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> None:
         If the store was built by other weights or keeps token maps that `ds` lacks.
     """
     from vitime_cache.attention.schema import VARIABLES
-    from vitime_cache.writing import Puts, SignalWriter, open_writer
+    from vitime_cache.store.commit import Puts, SignalWriter, open_writer
 
     if not ds.attrs["weights_sha256"]:
         raise StoreError(
@@ -239,7 +239,7 @@ def _capturing(
 ) -> Iterator[Callable[[Objects, Manifest, Mapping[int, Signal]], Iterator[Marker]]]:
     """What writes the signals of a manifest one by one, here or on workers, ready before anything is written."""
     from vitime_cache.model.checkpoint import load_model
-    from vitime_cache.workers import capture_on_workers, connected
+    from vitime_cache.store.workers import capture_on_workers, connected
 
     if workers is None:
         loaded = load_model(model, device, dtype) if isinstance(model, str | Path | None) else model
@@ -256,7 +256,7 @@ def _capture(
 ) -> Iterator[Marker]:
     """Write the pending signals with a model in this process, `batch_size` at a time."""
     from vitime_cache.attention.capture import capture_batch
-    from vitime_cache.writing import Puts, SignalWriter
+    from vitime_cache.store.commit import Puts, SignalWriter
 
     places = list(pending)
     with Puts(objects) as puts:

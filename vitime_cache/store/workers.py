@@ -9,9 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitime_cache.journal import Manifest, Marker
-from vitime_cache.objects import Objects, StoreError, open_objects
 from vitime_cache.series.sources import Signal
+from vitime_cache.store.manifest import Manifest, Marker
+from vitime_cache.store.objects import Objects, StoreError, open_objects
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
@@ -83,7 +83,7 @@ def write_signal(
 ) -> Marker:
     """One task: capture a signal and write its objects, which stay invisible until the marker is committed."""
     from vitime_cache.attention.capture import capture_batch
-    from vitime_cache.writing import Puts, SignalWriter
+    from vitime_cache.store.commit import Puts, SignalWriter
 
     model = _model(weights, device, dtype)
     if model.weights.sha256 != manifest.identity.weights.sha256:

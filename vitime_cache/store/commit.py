@@ -20,9 +20,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vitime_cache import store
 from vitime_cache.attention import schema
-from vitime_cache.journal import (
+from vitime_cache.store import format as store
+from vitime_cache.store.manifest import (
     FOLDER,
     LOCK,
     MANIFEST,
@@ -39,7 +39,7 @@ from vitime_cache.journal import (
     seal,
     visible,
 )
-from vitime_cache.objects import Objects, Stamp, StoreError, stamp
+from vitime_cache.store.objects import Objects, Stamp, StoreError, stamp
 
 PUTS_AT_ONCE = 4  # they mostly wait for the disk or the network
 PUTS_WAITING = 4  # together with the former the bound on memory: a token map is 4-10 MB at full size

@@ -8,17 +8,17 @@ import sys
 import dask
 import distributed  # noqa: F401  (first, as it fills in dask's configuration)
 import pytest
-import standin
-from standin import files, make_signals
 
-from vitime_cache.building import build
-from vitime_cache.objects import StoreError
+from tests.store import standin
+from tests.store.standin import files, make_signals
+from vitime_cache.store.build import build
+from vitime_cache.store.objects import StoreError
 
 SIGNALS = make_signals(5)
 PRELOAD = """
 import os, signal
 from pathlib import Path
-import standin
+from tests.store import standin
 standin.install()
 real = standin.__dict__.setdefault("real_capture_batch", standin.capture_batch)  # dask preloads more than once
 

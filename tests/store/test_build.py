@@ -11,20 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import standin
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from standin import CONFIG, Model, files, make_signal, make_signals
-from test_store import assert_holds
 
-from vitime_cache import building
-from vitime_cache.building import add_dataset, build
-from vitime_cache.journal import Identity, Journal, Manifest, Marker, assign_places, seal, unseal
+from tests.store import standin
+from tests.store.standin import CONFIG, Model, assert_holds, files, make_signal, make_signals
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
-from vitime_cache.objects import StoreError
-from vitime_cache.planning import Plan
 from vitime_cache.series.sources import SignalError
-from vitime_cache.store import open_store
+from vitime_cache.store import build as building
+from vitime_cache.store.build import add_dataset, build
+from vitime_cache.store.format import open_store
+from vitime_cache.store.manifest import Identity, Journal, Manifest, Marker, assign_places, seal, unseal
+from vitime_cache.store.objects import StoreError
+from vitime_cache.store.plan import Plan
 
 
 @pytest.fixture(autouse=True)
@@ -286,7 +285,7 @@ def test_building_a_finished_store_again_imports_neither_torch_nor_xarray(tmp_pa
     build(read_signals(tmp_path / "data.csv", horizon=28), path, load_model(weights, "cpu"))
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True, text=True, check=True,
-        env=os.environ | {"PYTHONPATH": str(Path(building.__file__).parent.parent)},
+        env=os.environ | {"PYTHONPATH": str(Path(building.__file__).parents[2])},
     )  # fmt: skip
     assert done.stdout.strip() == "0 []"
 

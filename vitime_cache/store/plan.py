@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vitime_cache.journal import Entry, Identity
-from vitime_cache.objects import Objects, StoreError
+from vitime_cache.store.manifest import Entry, Identity
+from vitime_cache.store.objects import Objects, StoreError
 
 MAX_SIZE = 20e9  # bytes, unless --max-size says otherwise
 

@@ -16,11 +16,21 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from vitime_cache import store
 from vitime_cache.attention.lags import lag_means
 from vitime_cache.attention.schema import LAYER, SIGNAL, VARIABLES
-from vitime_cache.journal import MANIFEST, ROOT, TEMPLATE, Manifest, Marker, marker_key, published, unseal, visible
-from vitime_cache.objects import Objects, Stamp, StoreError, open_objects, stamp
+from vitime_cache.store import format as store
+from vitime_cache.store.manifest import (
+    MANIFEST,
+    ROOT,
+    TEMPLATE,
+    Manifest,
+    Marker,
+    marker_key,
+    published,
+    unseal,
+    visible,
+)
+from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime

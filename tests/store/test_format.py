@@ -11,43 +11,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import standin
 import xarray as xr
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from standin import CONFIG, Model, expected, make_signal, make_signals
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
-from vitime_cache import store
+from tests.store import standin
+from tests.store.standin import CONFIG, Model, assert_holds, make_signal, make_signals
 from vitime_cache.attention import schema
-from vitime_cache.building import build
-from vitime_cache.journal import Entry, Identity, Manifest
 from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.objects import StoreError, open_objects
-from vitime_cache.store import encode_map, open_store, query_rows
-from vitime_cache.writing import Puts, SignalWriter, open_writer
+from vitime_cache.store import format as store
+from vitime_cache.store.build import build
+from vitime_cache.store.commit import Puts, SignalWriter, open_writer
+from vitime_cache.store.format import encode_map, open_store, query_rows
+from vitime_cache.store.manifest import Entry, Identity, Manifest
+from vitime_cache.store.objects import StoreError, open_objects
 
 
 @pytest.fixture(autouse=True)
 def _standin_model(monkeypatch):
     monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
-
-
-def assert_holds(ds: xr.Dataset, signals, config=CONFIG, tokens=None) -> None:
-    """`ds` holds exactly these signals, bit for bit, NaN beyond their own time and components."""
-    assert list(ds.signal.values) == [signal.name for signal in signals]
-    assert ds.complete.values.all()
-    for place, signal in enumerate(signals):
-        one = ds.isel(signal=place)
-        for name, values in expected(config, signal, tokens).items():
-            stored = one[name].values
-            own = tuple(slice(0, length) for length in values.shape)
-            np.testing.assert_array_equal(stored[own], values, err_msg=f"{name} of {signal.name}")
-            assert np.isnan(stored).sum() == np.isnan(values).sum() + stored.size - values.size
-        for name, value in standin.signal_coordinates(signal, config).items():
-            assert one[name].values.item() == value
 
 
 def test_a_plain_xarray_open_shows_every_signal_without_a_warning(tmp_path):
@@ -253,7 +238,7 @@ def test_files_that_a_person_puts_into_a_store_stay(tmp_path):
 def test_a_store_built_under_another_format_is_refused(tmp_path):
     path = tmp_path / "a.zarr"
     build(make_signals(1), path, Model())
-    from vitime_cache.journal import MANIFEST, seal, unseal
+    from vitime_cache.store.manifest import MANIFEST, seal, unseal
 
     record = unseal((path / MANIFEST).read_bytes())
     (path / MANIFEST).write_bytes(seal(record | {"format": 99}))

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import standin
-from standin import CONFIG, Model, files, make_signals
 
-from vitime_cache import store
-from vitime_cache.building import build
-from vitime_cache.info import info
-from vitime_cache.journal import LOCK, MANIFEST, marker_key
-from vitime_cache.objects import StoreError, open_objects
-from vitime_cache.store import open_store
-from vitime_cache.verify import verify
-from vitime_cache.writing import forget
+from tests.store import standin
+from tests.store.standin import CONFIG, Model, files, make_signals
+from vitime_cache.store import format as store
+from vitime_cache.store.build import build
+from vitime_cache.store.commit import forget
+from vitime_cache.store.format import open_store
+from vitime_cache.store.info import info
+from vitime_cache.store.manifest import LOCK, MANIFEST, marker_key
+from vitime_cache.store.objects import StoreError, open_objects
+from vitime_cache.store.verify import verify
 
 FLIPS = int(os.environ.get("VITIME_BIT_FLIPS", "20"))
 SIGNALS = make_signals(3, harmonics=1)

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from vitime_cache.journal import FORMAT, ROOT, published, read_journal
-from vitime_cache.objects import StoreError, open_objects
+from vitime_cache.store.manifest import FORMAT, ROOT, published, read_journal
+from vitime_cache.store.objects import StoreError, open_objects
 
 
 def info(path: str | Path) -> dict[str, Any]:

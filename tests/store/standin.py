@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
-from vitime_cache import writing  # noqa: F401  (imported here so that forked children need not)
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import lag_means
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import Harmonic, Signal
-from vitime_cache.verify import verify  # noqa: F401
+from vitime_cache.store import commit as writing  # noqa: F401  (imported here so that forked children need not)
+from vitime_cache.store.verify import verify  # noqa: F401
 
 CONFIG = ViTimeConfig(
     image_height=16, context_columns=20, horizon_columns=28, patch_height=8, patch_width=8,
@@ -115,6 +116,21 @@ def expected(config: ViTimeConfig, signal: Signal, tokens: Sequence[str] | None 
         (arrays,) = capture_batch(Model(config), [signal], tokens, keep)
         _expected[key] = arrays | ({"token_attention": maps} if tokens else {})
     return _expected[key]
+
+
+def assert_holds(ds: xr.Dataset, signals, config=CONFIG, tokens=None) -> None:
+    """`ds` holds exactly these signals, bit for bit, NaN beyond their own time and components."""
+    assert list(ds.signal.values) == [signal.name for signal in signals]
+    assert ds.complete.values.all()
+    for place, signal in enumerate(signals):
+        one = ds.isel(signal=place)
+        for name, values in expected(config, signal, tokens).items():
+            stored = one[name].values
+            own = tuple(slice(0, length) for length in values.shape)
+            np.testing.assert_array_equal(stored[own], values, err_msg=f"{name} of {signal.name}")
+            assert np.isnan(stored).sum() == np.isnan(values).sum() + stored.size - values.size
+        for name, value in signal_coordinates(signal, config).items():
+            assert one[name].values.item() == value
 
 
 _expected: dict[tuple, dict[str, np.ndarray]] = {}

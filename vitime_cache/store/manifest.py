@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, Self, TypeVar
 
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
-from vitime_cache.objects import Objects, Stamp, StoreError, stamp
+from vitime_cache.store.objects import Objects, Stamp, StoreError, stamp
 
 FORMAT = 1
 FOLDER = "journal/"

@@ -46,9 +46,9 @@ from vitime_cache.attention.schema import (
     sizes,
     validate,
 )
-from vitime_cache.journal import FOLDER, ROOT, Identity, Manifest
 from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.objects import StoreError, open_objects
+from vitime_cache.store.manifest import FOLDER, ROOT, Identity, Manifest
+from vitime_cache.store.objects import StoreError, open_objects
 
 TOKEN_ATTENTION = "token_attention"
 COMPLETE = "complete"
