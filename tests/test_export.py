@@ -15,7 +15,7 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.attention.schema import SchemaError
-from vitime_cache.contrast import Contrast, ContrastError
+from vitime_cache.charts.contrast import Contrast, ContrastError
 from vitime_cache.export import add_arguments, export, run
 from vitime_cache.figures import FORMATS, STUDY, ExportError
 from vitime_cache.model.config import ViTimeConfig

@@ -18,7 +18,7 @@ from PIL import Image
 from vitime_cache import charts
 from vitime_cache.attention import schema
 from vitime_cache.charts import HeadView
-from vitime_cache.contrast import NO_CONTRAST, Contrast
+from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
 from vitime_cache.figures import (
     ExportError,
     experiment_files,

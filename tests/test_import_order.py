@@ -17,7 +17,7 @@ ORDER = [
     "attention",
     *("training", "evidence"),
     "store",
-    *("contrast", "charts", "figures", "export", "prediction", "rollout"),
+    *("charts", "figures", "export", "prediction", "rollout"),
     *("console", "ui", "__main__"),
 ]
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.charts import HeadView
-from vitime_cache.contrast import Contrast
+from vitime_cache.charts.contrast import Contrast
 from vitime_cache.figures import (
     DPI,
     FORMATS,

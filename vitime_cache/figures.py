@@ -20,8 +20,8 @@ from vitime_cache import charts
 from vitime_cache.attention import lags
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.charts import HeadView
+from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
 from vitime_cache.charts.style import Spec
-from vitime_cache.contrast import NO_CONTRAST, Contrast
 
 Format = Literal["png", "svg", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)

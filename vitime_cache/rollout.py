@@ -19,7 +19,7 @@ from torch import Tensor
 from vitime_cache.attention import lags, pooling
 from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
-from vitime_cache.contrast import Contrast
+from vitime_cache.charts.contrast import Contrast
 from vitime_cache.figures import experiment_files, file_name, write_files
 from vitime_cache.model.network import ViTime
 from vitime_cache.prediction import ViTimePrediction as ViTimePrediction

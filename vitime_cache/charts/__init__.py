@@ -10,14 +10,14 @@ from vitime_cache.charts.curves import autocorrelation as autocorrelation
 from vitime_cache.charts.curves import history as history
 from vitime_cache.charts.curves import lag_curves as lag_curves
 from vitime_cache.charts.curves import series as series
-from vitime_cache.charts.export import altair_chart as altair_chart
-from vitime_cache.charts.export import figure_bytes as figure_bytes
 from vitime_cache.charts.heads import head_matrix as head_matrix
 from vitime_cache.charts.heads import small_multiples as small_multiples
 from vitime_cache.charts.maps import difference as difference
 from vitime_cache.charts.maps import heatmap as heatmap
 from vitime_cache.charts.maps import shared_shading as shared_shading
 from vitime_cache.charts.maps import token_look as token_look
+from vitime_cache.charts.render import altair_chart as altair_chart
+from vitime_cache.charts.render import figure_bytes as figure_bytes
 from vitime_cache.charts.style import ChartError as ChartError
 from vitime_cache.charts.style import beside as beside
 from vitime_cache.charts.tables import autocorrelation_table as autocorrelation_table

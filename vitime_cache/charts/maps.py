@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vitime_cache.charts import tables
+from vitime_cache.charts.contrast import Contrast, Shading, outline_segments
 from vitime_cache.charts.raster import png_url
 from vitime_cache.charts.style import (
     DIVERGING,
@@ -31,7 +32,6 @@ from vitime_cache.charts.style import (
     tip,
 )
 from vitime_cache.charts.view import HeadView
-from vitime_cache.contrast import Contrast, Shading, outline_segments
 
 STRIP = 0.16  # height of the signal's strip beside a map, as a fraction of the map
 BOX = {"x": quantity("x"), "x2": {"field": "x2"}, "y": quantity("y"), "y2": {"field": "y2"}}

@@ -16,7 +16,7 @@ from vitime_cache.attention.lags import LagError, Region, lag_curve
 from vitime_cache.attention.peaks import Side
 from vitime_cache.attention.pooling import PoolingError
 from vitime_cache.charts import ChartError, HeadView, figure_bytes
-from vitime_cache.contrast import ContrastError, Shading
+from vitime_cache.charts.contrast import ContrastError, Shading
 from vitime_cache.evidence.measures import head_measures
 from vitime_cache.evidence.reduction import Comparison, compare_curves
 from vitime_cache.evidence.tracking import RUNGS, EvidenceError

@@ -15,8 +15,8 @@ from PIL import Image
 from vitime_cache import charts
 from vitime_cache.attention import lags, pooling, schema
 from vitime_cache.charts import style
+from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
 from vitime_cache.charts.raster import mosaic, palette, png_url, shrink
-from vitime_cache.contrast import NO_CONTRAST, Contrast
 from vitime_cache.evidence import measures
 from vitime_cache.model.config import ViTimeConfig
 
