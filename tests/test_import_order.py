@@ -17,12 +17,13 @@ ORDER = [
     "attention",
     *("training", "evidence"),
     "store",
-    *("charts", "figures", "export", "prediction", "rollout"),
+    "charts",
+    "study",
     *("console", "ui", "__main__"),
 ]
 
 HEAVY = {
-    "torch": {"model", "attention", "training", "prediction", "rollout"},
+    "torch": {"model", "attention", "training", "study"},
     "timm": {"model", "training"},
     "zarr": {"store"},
     "altair": {"charts"},

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from vitime_cache.model.checkpoint import CheckpointError as CheckpointError
     from vitime_cache.model.checkpoint import load_model as load_model
     from vitime_cache.model.config import ViTimeConfig as ViTimeConfig
-    from vitime_cache.rollout import AttentionRollout as AttentionRollout
-    from vitime_cache.rollout import ViTimePrediction as ViTimePrediction
     from vitime_cache.series.sources import Harmonic as Harmonic
     from vitime_cache.series.sources import Signal as Signal
     from vitime_cache.series.sources import catalogue as catalogue
     from vitime_cache.series.sources import read_signals as read_signals
     from vitime_cache.store.build import build as build
     from vitime_cache.store.format import open_store as open_store
+    from vitime_cache.study.rollout import AttentionRollout as AttentionRollout
+    from vitime_cache.study.rollout import ViTimePrediction as ViTimePrediction
 
 __version__ = "0.1.0"
 
@@ -40,8 +40,8 @@ _HOME = {
     "capture": "attention.capture",
     "build": "store.build",
     "open_store": "store.format",
-    "ViTimePrediction": "rollout",
-    "AttentionRollout": "rollout",
+    "ViTimePrediction": "study.rollout",
+    "AttentionRollout": "study.rollout",
 }
 __all__ = ["__version__", *_HOME]
 

@@ -87,7 +87,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from vitime_cache.export import run
+    from vitime_cache.study.export import run
 
     return run(args)
 
@@ -253,7 +253,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         "export store/vitime-mini.zarr --layer decoder.1 --head 3 --format png csv",
     )  # fmt: skip
     if "export" in argv[:1]:  # its flags come with charts and xarray, which no other command should wait for
-        from vitime_cache.export import add_arguments
+        from vitime_cache.study.export import add_arguments
 
         add_arguments(export)
 

@@ -12,9 +12,9 @@ import torch
 
 from vitime_cache import ViTimePrediction
 from vitime_cache.model.encoding import EncodingError, SeriesEncoding
-from vitime_cache.prediction import PredictionError
+from vitime_cache.study.prediction import PredictionError
 
-WEIGHTS = Path(__file__).parent / "data" / "vitime_tiny.pth"
+WEIGHTS = Path(__file__).parents[1] / "data" / "vitime_tiny.pth"
 
 
 @pytest.fixture(scope="module")

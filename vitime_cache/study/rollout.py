@@ -20,11 +20,11 @@ from vitime_cache.attention import lags, pooling
 from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.contrast import Contrast
-from vitime_cache.figures import experiment_files, file_name, write_files
 from vitime_cache.model.network import ViTime
-from vitime_cache.prediction import ViTimePrediction as ViTimePrediction
-from vitime_cache.prediction import as_series, encode
 from vitime_cache.series.sources import Signal
+from vitime_cache.study.pictures import experiment_files, file_name, write_files
+from vitime_cache.study.prediction import ViTimePrediction as ViTimePrediction
+from vitime_cache.study.prediction import as_series, encode
 
 Fusion = Literal["mean", "max", "min"]
 

@@ -19,7 +19,8 @@ from vitime_cache import charts
 from vitime_cache.attention import schema
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
-from vitime_cache.figures import (
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.study.pictures import (
     ExportError,
     experiment_files,
     file_name,
@@ -27,7 +28,6 @@ from vitime_cache.figures import (
     lag_rows,
     write_files,
 )
-from vitime_cache.model.config import ViTimeConfig
 
 WIDE = ViTimeConfig(
     image_height=16, context_columns=200, horizon_columns=120, patch_height=8, patch_width=8,

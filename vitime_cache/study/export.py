@@ -13,7 +13,8 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.contrast import Contrast
-from vitime_cache.figures import (
+from vitime_cache.model.checkpoint import find_weights
+from vitime_cache.study.pictures import (
     DPI,
     FORMATS,
     HEAD,
@@ -24,7 +25,6 @@ from vitime_cache.figures import (
     file_name,
     write_files,
 )
-from vitime_cache.model.checkpoint import find_weights
 
 Item = TypeVar("Item", str, int, Format)
 

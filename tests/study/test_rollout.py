@@ -12,13 +12,14 @@ from PIL import Image
 
 from benchmarks.reference import hook_and_copy
 from tests.conftest import GOLDEN_WEIGHTS, random_model, small_config
-from vitime_cache import AttentionRollout, ViTimePrediction, checkpoint
+from vitime_cache import AttentionRollout, ViTimePrediction
 from vitime_cache.attention.capture import capture
+from vitime_cache.model import checkpoint
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
-from vitime_cache.prediction import PredictionError
-from vitime_cache.rollout import RolloutError, layer_flow
+from vitime_cache.study.prediction import PredictionError
+from vitime_cache.study.rollout import RolloutError, layer_flow
 
 
 def wave(n: int = 60) -> np.ndarray:
@@ -250,7 +251,7 @@ def test_a_table_of_series_is_refused_before_anything_is_drawn(tmp_path: Path) -
 
 def test_the_pictures_show_what_a_capture_holds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     model, shown = random_model(small_config()), []
-    monkeypatch.setattr("vitime_cache.rollout.experiment_files", lambda views, *_: shown.extend(views) or {})
+    monkeypatch.setattr("vitime_cache.study.rollout.experiment_files", lambda views, *_: shown.extend(views) or {})
     AttentionRollout(model).plot_attention_heads(wave(), 84, tmp_path, (1, 0), "mine")
     ds = capture(model, wave(), 84)
     for view, head in zip(shown, (1, 0), strict=True):

@@ -16,10 +16,10 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.attention.schema import SchemaError
 from vitime_cache.charts.contrast import Contrast, ContrastError
-from vitime_cache.export import add_arguments, export, run
-from vitime_cache.figures import FORMATS, STUDY, ExportError
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store.objects import StoreError
+from vitime_cache.study.export import add_arguments, export, run
+from vitime_cache.study.pictures import FORMATS, STUDY, ExportError
 
 
 def config(heads: int = 8) -> ViTimeConfig:
@@ -136,7 +136,9 @@ def parse(*flags: str) -> argparse.Namespace:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
     """What `run` passes to `export`."""
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    monkeypatch.setattr("vitime_cache.export.export", lambda *args, **options: calls.append((args, options)) or [])
+    monkeypatch.setattr(
+        "vitime_cache.study.export.export", lambda *args, **options: calls.append((args, options)) or []
+    )
     return calls
 
 
@@ -170,7 +172,7 @@ def test_outline_none_no_contrast_and_all_heads_are_understood(asked: list[Any])
 def test_without_a_store_that_of_the_default_weights_is_meant(
     asked: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vitime_cache.export.find_weights", lambda: Path("weights/mine.safetensors"))
+    monkeypatch.setattr("vitime_cache.study.export.find_weights", lambda: Path("weights/mine.safetensors"))
     run(parse())
     assert asked[0][0][0] == Path("store/mine.zarr")
 
@@ -210,6 +212,7 @@ def test_the_command_counts_its_files_and_shows_progress_only_where_wanted(
 
 
 def test_exporting_does_not_import_torch() -> None:
-    code = "import vitime_cache.export, sys; print(sorted({'torch', 'timm', 'streamlit', 'zarr'} & set(sys.modules)))"
+    heavy = {"torch", "timm", "streamlit", "zarr"}
+    code = f"import vitime_cache.study.export, sys; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
