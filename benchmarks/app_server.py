@@ -7,12 +7,12 @@ from pathlib import Path
 
 from streamlit.web import bootstrap
 
-from vitime_cache.model import checkpoint
+from vitime_cache import places
 
 
 def main(port: str, weights: str) -> None:
     """Run the server until it is stopped."""
-    checkpoint.WEIGHTS_FOLDER = Path(weights)
+    places.WEIGHTS = Path(weights)
     options = {"server_port": int(port), "server_address": "127.0.0.1", "server_headless": True}
     bootstrap.load_config_options(options)
     bootstrap.run(str(Path(__file__).parents[1] / "streamlit_app.py"), False, [], options)

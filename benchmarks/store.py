@@ -127,7 +127,7 @@ def arguments_of_a_thousand(folder: Path) -> list[str]:
 def command(arguments: list[str], imported: str = "") -> str:
     """Run the command line in a process of its own; tell whether it imported a module."""
     code = (
-        "import sys; from vitime_cache.__main__ import main; code = main(sys.argv[1:]); "
+        "import sys; from vitime_cache.cli.main import main; code = main(sys.argv[1:]); "
         f"print({imported!r} in sys.modules); sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.PIPE, text=True)

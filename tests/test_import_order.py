@@ -13,13 +13,15 @@ PACKAGE = Path(__file__).parent.parent / "vitime_cache"
 
 # From the bottom up: a module imports only modules that stand above it in this list.
 ORDER = [
+    *("_version", "errors", "places"),
     *("model", "series"),
     "attention",
     *("training", "evidence"),
     "store",
     "charts",
     "study",
-    *("console", "ui", "__main__"),
+    *("ui", "cli"),
+    "__main__",
 ]
 
 HEAVY = {

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from vitime_cache import build, catalogue
-from vitime_cache.model.checkpoint import SHIPPED_NAME, WEIGHTS_FOLDER
+from vitime_cache.model.checkpoint import SHIPPED_NAME
+from vitime_cache.places import WEIGHTS
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -18,7 +19,7 @@ def test_the_five_lines_of_the_readme_find_a_head(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     full = [signal for signal in catalogue() if signal.name == "full"]
-    build(full, tmp_path / "store" / "vitime-mini.zarr", WEIGHTS_FOLDER / SHIPPED_NAME, tokens="none", device="cpu")
+    build(full, tmp_path / "store" / "vitime-mini.zarr", WEIGHTS / SHIPPED_NAME, tokens="none", device="cpu")
     (code,) = (block for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.S) if "open_zarr" in block)
     monkeypatch.chdir(tmp_path)
     with warnings.catch_warnings():

@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vitime_cache._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from vitime_cache.attention.capture import capture as capture
     from vitime_cache.model.checkpoint import CheckpointError as CheckpointError
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from vitime_cache.store.format import open_store as open_store
     from vitime_cache.study.rollout import AttentionRollout as AttentionRollout
     from vitime_cache.study.rollout import ViTimePrediction as ViTimePrediction
-
-__version__ = "0.1.0"
 
 _HOME = {
     "ViTimeConfig": "model.config",

@@ -10,6 +10,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from vitime_cache import places
 from vitime_cache.model import checkpoint
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
@@ -64,7 +65,7 @@ def built_by_another(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of stores, seen by the app; no caches from earlier tests."""
     monkeypatch.setenv("VITIME_STORE_FOLDER", str(tmp_path))
-    monkeypatch.setattr(checkpoint, "WEIGHTS_FOLDER", weights.parent)
+    monkeypatch.setattr(places, "WEIGHTS", weights.parent)
     st.cache_data.clear()
     st.cache_resource.clear()
     return tmp_path

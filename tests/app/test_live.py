@@ -173,7 +173,7 @@ def test_a_series_of_an_uploaded_file_is_chosen_and_run(open_page: OpenPage) -> 
 def test_without_weights_a_live_run_says_where_they_belong(
     open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vitime_cache.model.checkpoint.WEIGHTS_FOLDER", tmp_path / "nowhere")
+    monkeypatch.setattr("vitime_cache.places.WEIGHTS", tmp_path / "nowhere")
     at = open_page("live")
     assert not at.exception
     assert "no weights" in at.error[0].value

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.conftest import GOLDEN_WEIGHTS, random_model, small_config
+from vitime_cache import places
 from vitime_cache.model import checkpoint
 from vitime_cache.model.checkpoint import CheckpointError, load_model, peek, save_safetensors
 
@@ -79,7 +80,7 @@ def test_a_missing_file_says_where_the_published_one_is_and_where_to_put_it(tmp_
 
 
 def test_the_published_file_is_preferred_to_the_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "WEIGHTS_FOLDER", tmp_path)
+    monkeypatch.setattr(places, "WEIGHTS", tmp_path)
     with pytest.raises(CheckpointError, match="no weights in"):
         checkpoint.find_weights()
     for name in (checkpoint.SHIPPED_NAME, checkpoint.PUBLISHED_NAME):

@@ -270,7 +270,7 @@ def test_building_a_finished_store_again_imports_neither_torch_nor_xarray(tmp_pa
     script = """
         import sys
         from pathlib import Path
-        from vitime_cache.__main__ import main
+        from vitime_cache.cli.main import main
         code = main("build data.csv --store a.zarr --weights small.safetensors --quiet --horizon 28".split())
         print(code, sorted({"torch", "xarray", "zarr", "pandas", "scipy"} & sys.modules.keys()))
     """

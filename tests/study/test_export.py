@@ -16,10 +16,12 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.attention.schema import SchemaError
 from vitime_cache.charts.contrast import Contrast, ContrastError
+from vitime_cache.cli.export import add_arguments, run
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store.objects import StoreError
-from vitime_cache.study.export import add_arguments, export, run
-from vitime_cache.study.pictures import FORMATS, STUDY, ExportError
+from vitime_cache.study.defaults import CONTRAST
+from vitime_cache.study.export import export
+from vitime_cache.study.pictures import FORMATS, ExportError
 
 
 def config(heads: int = 8) -> ViTimeConfig:
@@ -145,7 +147,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[Any, ...], dict[s
 def test_flags_that_are_not_given_are_the_study_s(asked: list[Any]) -> None:
     assert run(parse("some.zarr")) == 0
     ((args, options),) = asked
-    assert args == ("some.zarr", None, None, None, "exports", FORMATS, STUDY)
+    assert args == ("some.zarr", None, None, None, "exports", FORMATS, CONTRAST)
     assert (options["dpi"], options["overwrite"]) == (200, False)
 
 
@@ -172,9 +174,9 @@ def test_outline_none_no_contrast_and_all_heads_are_understood(asked: list[Any])
 def test_without_a_store_that_of_the_default_weights_is_meant(
     asked: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vitime_cache.study.export.find_weights", lambda: Path("weights/mine.safetensors"))
+    monkeypatch.setattr("vitime_cache.model.checkpoint.find_weights", lambda: Path("weights/mine.safetensors"))
     run(parse())
-    assert asked[0][0][0] == Path("store/mine.zarr")
+    assert asked[0][0][0] == "store/mine.zarr"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from benchmarks.reference import hook_and_copy
 from tests.conftest import GOLDEN_WEIGHTS, random_model, small_config
-from vitime_cache import AttentionRollout, ViTimePrediction
+from vitime_cache import AttentionRollout, ViTimePrediction, places
 from vitime_cache.attention.capture import capture
 from vitime_cache.model import checkpoint
 from vitime_cache.model.config import ViTimeConfig
@@ -187,7 +187,7 @@ def eight_heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ViTime:
     )
     (tmp_path / "weights").mkdir()
     checkpoint.save_safetensors(model, tmp_path / "weights" / checkpoint.SHIPPED_NAME, dtype="float32")
-    monkeypatch.setattr(checkpoint, "WEIGHTS_FOLDER", tmp_path / "weights")
+    monkeypatch.setattr(places, "WEIGHTS", tmp_path / "weights")
     monkeypatch.chdir(tmp_path)
     return model
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import lag_means
+from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
@@ -38,7 +39,7 @@ DEVICE_BLOCK_BYTES = 2**29
 _capture_lock = threading.Lock()
 
 
-class CaptureError(RuntimeError):
+class CaptureError(VitimeError):
     """The attention of some layer did not pass through the capture."""
 
 

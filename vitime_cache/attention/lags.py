@@ -13,6 +13,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vitime_cache.errors import VitimeError
+
 Array = NDArray[np.floating[Any]]
 Region = Literal["all", "history→history", "forecast→history", "forecast→forecast"]
 REGIONS: tuple[Region, ...] = get_args(Region)
@@ -20,7 +22,7 @@ REGIONS: tuple[Region, ...] = get_args(Region)
 MIN_PAIRS = 8  # below this a diagonal mean rests on too few pairs to show
 
 
-class LagError(ValueError):
+class LagError(VitimeError):
     """Time attention, a lag curve or a region that cannot be analysed."""
 
 

@@ -11,11 +11,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vitime_cache.errors import VitimeError
+
 Array = NDArray[np.floating[Any]]
 Grid = tuple[int, int]  # token rows (value axis), token columns (time axis)
 
 
-class PoolingError(ValueError):
+class PoolingError(VitimeError):
     """Attention whose shape does not belong to the token grid."""
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from vitime_cache import __version__
+from vitime_cache._version import __version__
+from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 
 SIGNAL = "signal"
@@ -34,7 +35,7 @@ COMPONENT = "component"
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 
 
-class SchemaError(ValueError):
+class SchemaError(VitimeError):
     """A Dataset that does not follow the attention schema."""
 
 

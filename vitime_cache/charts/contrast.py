@@ -12,10 +12,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vitime_cache.errors import VitimeError
+
 Array = NDArray[np.floating[Any]]
 
 
-class ContrastError(ValueError):
+class ContrastError(VitimeError):
     """A contrast option outside its range."""
 
 

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vitime_cache.errors import VitimeError
+
 Spec = dict[str, Any]
 
 
-class ChartError(ValueError):
+class ChartError(VitimeError):
     """Something that cannot be drawn: a head that does not exist, two maps that do not fit on one another."""
 
 

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 
+from vitime_cache.errors import VitimeError
+
 Array = NDArray[np.floating[Any]]
 Null = Literal["shuffled", "ar1", "notched", "phase_randomised"]
 NULLS: tuple[Null, ...] = get_args(Null)
 
 
-class NullError(ValueError):
+class NullError(VitimeError):
     """A series, period or number of surrogates that no null can be made of."""
 
 

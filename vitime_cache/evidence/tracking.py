@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.attention.lags import Array, over_baseline
 from vitime_cache.attention.peaks import first_peaks
+from vitime_cache.errors import VitimeError
 
 TRACKING_SLOPE = (0.9, 1.1)
 TRACKING_R_SQUARED = 0.95
 
 
-class EvidenceError(ValueError):
+class EvidenceError(VitimeError):
     """Curves and periods from which nothing can be concluded."""
 
 

@@ -13,6 +13,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vitime_cache import places
+from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     from vitime_cache.model.network import ViTime
 
-WEIGHTS_FOLDER = Path(__file__).parents[2] / "weights"
 PUBLISHED_NAME = "ViTime_Model.pth"
 SHIPPED_NAME = "vitime-mini.safetensors"
 PUBLISHED_SOURCE = "https://github.com/IkeYang/ViTime"
@@ -29,7 +30,7 @@ MAX_FILE_BYTES = 8 * 2**30
 MAX_HEADER_BYTES = 16 * 2**20
 
 
-class CheckpointError(ValueError):
+class CheckpointError(VitimeError):
     """A weights file that is missing, damaged, unsafe or does not fit its own description."""
 
 
@@ -42,9 +43,14 @@ def find_weights() -> Path:
         If neither is there, saying where to get the published file and where to put it.
     """
     for name in (PUBLISHED_NAME, SHIPPED_NAME):
-        if (path := WEIGHTS_FOLDER / name).is_file():
+        if (path := places.WEIGHTS / name).is_file():
             return path
-    raise CheckpointError(f"no weights in {WEIGHTS_FOLDER}. {_how_to_get_weights()}")
+    raise CheckpointError(f"no weights in {places.WEIGHTS}. {_how_to_get_weights()}")
+
+
+def weights_name(weights: str | Path) -> str:
+    """What weights are called wherever they are named: their file without its ending."""
+    return Path(weights).stem
 
 
 def load_model(weights: str | Path | None = None, device: str = "auto", dtype: str = "float32") -> ViTime:
@@ -84,7 +90,7 @@ def load_model(weights: str | Path | None = None, device: str = "auto", dtype: s
     _check_state(path, model, state)
     model.load_state_dict(state, strict=True, assign=True)
     model.requires_grad_(False)
-    model.weights = WeightsInfo(path.stem, sha256(path), note)
+    model.weights = WeightsInfo(weights_name(path), sha256(path), note)
     return model.to(device=target, dtype=getattr(torch, dtype)).eval()
 
 
@@ -102,7 +108,7 @@ def peek(weights: str | Path | None = None) -> tuple[ViTimeConfig, WeightsInfo]:
     else:
         config, _ = _published_config(path, _read_pth(path))
         note = ""
-    return config, WeightsInfo(path.stem, sha256(path), note)
+    return config, WeightsInfo(weights_name(path), sha256(path), note)
 
 
 def save_safetensors(model: ViTime, path: str | Path, *, note: str = "", dtype: str = "float16") -> None:
@@ -127,7 +133,7 @@ def sha256(path: Path) -> str:
 
 def _how_to_get_weights() -> str:
     return (
-        f"The published model is linked from {PUBLISHED_SOURCE}; put it at {WEIGHTS_FOLDER / PUBLISHED_NAME}. "
+        f"The published model is linked from {PUBLISHED_SOURCE}; put it at {places.WEIGHTS / PUBLISHED_NAME}. "
         f"The small model of this project is {SHIPPED_NAME} in the same folder of its repository."
     )
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from vitime_cache.errors import VitimeError
 
-class ConfigError(ValueError):
+
+class ConfigError(VitimeError):
     """A configuration that no ViTime model can have."""
 
 

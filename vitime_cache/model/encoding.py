@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import correlate1d
 
+from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig
 
 BLUR_SIZE = 31
@@ -22,7 +23,7 @@ Floats = NDArray[np.float64]
 Method = Literal["max", "expectation"]
 
 
-class EncodingError(ValueError):
+class EncodingError(VitimeError):
     """A history, horizon or probability image that cannot be encoded or decoded."""
 
 

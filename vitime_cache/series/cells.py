@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 
 # Limits, so that no file can fill the memory.
+from vitime_cache.errors import VitimeError
+
 MAX_BYTES = 50_000_000  # of a file
 MAX_SERIES = 10_000  # in a file
 MAX_SAMPLES = 1_000_000  # of a series
@@ -24,7 +26,7 @@ TIME_FORMATS = ("ISO8601", "%b %Y", "%B %Y", "%YM%m", *(d + t for d in _DATES fo
 Fill = Literal["none", "interpolate"]
 
 
-class SignalError(ValueError):
+class SignalError(VitimeError):
     """A series, or a file of series, that cannot be used."""
 
 

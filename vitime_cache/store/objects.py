@@ -17,12 +17,14 @@ from typing import Any, Protocol
 
 import xxhash
 
+from vitime_cache.errors import VitimeError
+
 GETS_AT_ONCE = 16
 PARTIAL = ".partial"  # ends the name of a file that is still being written
 Stamp = tuple[int, str]  # size in bytes and XXH3 of an object
 
 
-class StoreError(RuntimeError):
+class StoreError(VitimeError):
     """A store that cannot be opened, written or continued; the message says what to do."""
 
 

@@ -22,21 +22,17 @@ from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
 from vitime_cache.charts.style import Spec
+from vitime_cache.errors import VitimeError
+from vitime_cache.study.defaults import CONTRAST, DPI, MOST_LAGS
 
 Format = Literal["png", "svg", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-
-# The reference study's settings.
-STUDY = Contrast()
-DPI = 200
-HEAD = 7
-MOST_LAGS = 40  # patches
 
 ABREAST = 3  # heatmaps in a row
 MOST_NAME_BYTES = 120  # of a name from outside in a file name, of which file systems allow 255
 
 
-class ExportError(ValueError):
+class ExportError(VitimeError):
     """What cannot be exported: a name that does not exist, a file that is already there."""
 
 
@@ -45,7 +41,7 @@ def experiment_files(
     stem: str,
     folder: Path,
     formats: Sequence[Format] = FORMATS,
-    contrast: Contrast | None = STUDY,
+    contrast: Contrast | None = CONTRAST,
     dpi: float = DPI,
 ) -> dict[Path, Callable[[], bytes]]:
     """The files of one experiment, each with a function that makes its content.

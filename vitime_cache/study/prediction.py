@@ -10,12 +10,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 
 
-class PredictionError(ValueError):
+class PredictionError(VitimeError):
     """An option or a series that cannot be forecast with."""
 
 

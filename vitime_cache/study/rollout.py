@@ -20,6 +20,7 @@ from vitime_cache.attention import lags, pooling
 from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.contrast import Contrast
+from vitime_cache.errors import VitimeError
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
 from vitime_cache.study.pictures import experiment_files, file_name, write_files
@@ -29,7 +30,7 @@ from vitime_cache.study.prediction import as_series, encode
 Fusion = Literal["mean", "max", "min"]
 
 
-class RolloutError(ValueError):
+class RolloutError(VitimeError):
     """An option that does not fit the model, or attention that cannot be seen."""
 
 

@@ -20,6 +20,7 @@ from timm.optim.muon import zeropower_via_newtonschulz
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.model.config import ConfigError, ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
@@ -32,7 +33,7 @@ MINI = ViTimeConfig(
 )  # fmt: skip
 
 
-class TrainingError(ValueError):
+class TrainingError(VitimeError):
     """A training configuration or checkpoint that cannot be used."""
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import xarray as xr
 
 from vitime_cache.attention.lags import Array, Region
+from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.surrogates import Null
 from vitime_cache.series.sources import Signal
 
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 Progress = Callable[[float, str], object]
 
 
-class EngineError(RuntimeError):
+class EngineError(VitimeError):
     """The process that runs the model has died."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
+from vitime_cache.places import store_folder
 from vitime_cache.store.format import open_store
 from vitime_cache.store.objects import StoreError
 
@@ -63,8 +63,7 @@ class Store:
 
 def folder() -> Path:
     """The only folder the app reads stores from and writes them to."""
-    default = Path(__file__).parents[2] / "store"
-    return Path(os.environ.get("VITIME_STORE_FOLDER", default)).resolve()
+    return store_folder().resolve()
 
 
 def stores() -> dict[str, Store]:

@@ -14,8 +14,8 @@ import pytest
 from tests.conftest import random_model, small_config
 from tests.store import standin
 from tests.store.standin import files
-from vitime_cache import __main__ as cli
-from vitime_cache.__main__ import main
+from vitime_cache.cli import console
+from vitime_cache.cli.main import main
 from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.series.sources import catalogue
 from vitime_cache.store.format import open_store
@@ -170,21 +170,21 @@ def test_missing_values_are_filled_on_request_and_the_store_says_so(folder):
 
 
 def test_ctrl_c_leaves_a_store_to_go_on_from_and_says_so(folder, capsys, monkeypatch):  # noqa: ARG001
-    real = cli.console.progress_bar
+    real = console.progress_bar
 
     @contextmanager
-    def interrupted_bar():
+    def interrupted_bar(_: str):
         def advance(progress):
             if progress.done == 1:
                 raise KeyboardInterrupt
 
         yield advance
 
-    monkeypatch.setattr(cli.console, "progress_bar", interrupted_bar)
+    monkeypatch.setattr(console, "progress_bar", interrupted_bar)
     assert run(BUILD) == 130
     assert "interrupted. Run the same command again to go on" in capsys.readouterr().err
     assert open_store("store/small.zarr").signal.values.tolist() == ["one"]
-    monkeypatch.setattr(cli.console, "progress_bar", real)
+    monkeypatch.setattr(console, "progress_bar", real)
     assert run(BUILD) == 0
     assert "1 signals written" in capsys.readouterr().out
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rich import filesize
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column, Table
-from rich.text import Text
 
 if TYPE_CHECKING:
     from vitime_cache.series.sources import Signal
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
 # Names come from people's files: nothing in them is markup.
 console = Console(markup=False, emoji=False, highlight=False)
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
-
-
-def gigabytes(size: float) -> str:
-    """A size for people, in the unit that keeps it short."""
-    for unit, bytes_ in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= bytes_:
-            return f"{size / bytes_:.3g} {unit}"
-    return f"{size:.0f} bytes"
 
 
 def show_plan(plan: Plan) -> None:
@@ -43,33 +35,24 @@ def show_plan(plan: Plan) -> None:
     console.print(head)
     sizes = Table("variable", Column("uncompressed", justify="right"))
     for name, size in plan.bytes.items():
-        sizes.add_row(name, gigabytes(size))
+        sizes.add_row(name, filesize.decimal(size))
     sizes.add_section()
-    sizes.add_row("together", gigabytes(plan.total))
+    sizes.add_row("together", filesize.decimal(plan.total))
     console.print(sizes)
 
 
-class _Rate(TextColumn):
-    """Signals per second since the start, once one is done."""
-
-    def __init__(self) -> None:
-        super().__init__("")
-
-    def render(self, task: Task) -> Text:
-        elapsed = task.finished_time or task.elapsed
-        return Text(f"{task.completed / elapsed:.2f} signals/s" if task.completed and elapsed else "")
-
-
 @contextmanager
-def progress_bar() -> Iterator[Any]:
-    """A bar with signals/s and time left; yields what `build` calls when the work begins and after each commit."""
-    columns = (BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    bar = Bar(*columns, console=errors)
-    task = bar.add_task("", total=None)
+def progress_bar(unit: str) -> Iterator[Any]:
+    """A bar with `unit` per second and time left; yields what a long run calls as it goes on."""
+    rate, what = TextColumn("{task.fields[rate]}"), TextColumn("{task.description}")
+    bar = Bar(BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(), what, console=errors)
+    task = bar.add_task("", total=None, rate="")
 
     def advance(progress: Progress) -> None:
         bar.start()  # not before: a build that is refused, or has nothing to do, shows no bar
-        bar.update(task, completed=progress.done, total=progress.total, description=progress.name)
+        elapsed = bar.tasks[task].elapsed
+        rate = f"{progress.done / elapsed:.2f} {unit}/s" if progress.done and elapsed else ""
+        bar.update(task, completed=progress.done, total=progress.total, description=progress.name, rate=rate)
 
     try:
         yield advance
@@ -84,7 +67,7 @@ def show_report(report: BuildReport) -> None:
         console.print(f"nothing to do: all {report.complete} signals are in {report.store}")
         return
     console.print(
-        f"{len(report.written)} signals written to {report.store} ({gigabytes(report.bytes)} "
+        f"{len(report.written)} signals written to {report.store} ({filesize.decimal(report.bytes)} "
         f"in {report.seconds:.1f} s), {report.complete} were there already"
     )
 
@@ -101,9 +84,9 @@ def show_info(info: dict[str, Any]) -> None:
     head.add_row("layers", f"{config['encoder_depth']} encoder + {config['decoder_depth']} decoder")
     head.add_row("heads", str(config["heads"]))
     head.add_row("token maps of", ", ".join(info["tokens"]) or "no layer")
-    head.add_row("size", gigabytes(info["total"]))
+    head.add_row("size", filesize.decimal(info["total"]))
     for name, size in info["bytes"].items():
-        head.add_row("", f"{name} {gigabytes(size)}")
+        head.add_row("", f"{name} {filesize.decimal(size)}")
     head.add_row("signals", f"{len(complete)} complete of {len(info['signals'])} planned, {info['visible']} visible")
     console.print(head)
     table = Table("signal", "history", "horizon", "size", "", "description")
@@ -112,7 +95,7 @@ def show_info(info: dict[str, Any]) -> None:
             signal["name"],
             str(signal["n_history"]),
             str(signal["horizon"]),
-            gigabytes(signal["bytes"]) if signal["complete"] else "",
+            filesize.decimal(signal["bytes"]) if signal["complete"] else "",
             "complete" if signal["complete"] else "to do",
             signal["description"],
         )
@@ -135,5 +118,5 @@ def show_verification(store: str, found: Verification) -> None:
     again = f"; captured again: {', '.join(found.recomputed)}" if found.recomputed else "; none captured again"
     verdict = f"{len(found.problems)} problems" if found.problems else "sound"
     console.print(
-        f"{store}: {verdict} ({found.signals} signals, {found.objects} objects, {gigabytes(found.bytes)}{again})"
+        f"{store}: {verdict} ({found.signals} signals, {found.objects} objects, {filesize.decimal(found.bytes)}{again})"
     )

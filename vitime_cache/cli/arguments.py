@@ -1,0 +1,109 @@
+"""What several commands ask for in the same words: a store, signals, numbers within bounds."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vitime_cache.errors import VitimeError
+from vitime_cache.places import default_store
+
+if TYPE_CHECKING:
+    from vitime_cache.series.signal import Signal
+
+STORE_HELP = "folder or URL (s3://…, gs://…; default: the store of the default weights, store/<weights>.zarr)"
+
+
+class UsageError(VitimeError):
+    """Arguments that contradict each other."""
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """A store as the first argument, or after --store."""
+    parser.add_argument("place", nargs="?", metavar="STORE", help=STORE_HELP)
+    parser.add_argument("--store", help="the same")
+
+
+def store_of(args: argparse.Namespace) -> str:
+    """The store that was named one way or the other, or the one of the default weights.
+
+    Raises
+    ------
+    UsageError
+        If two different stores were named.
+    """
+    named = {store for store in (args.place, args.store) if store}
+    if len(named) > 1:
+        raise UsageError(f"two stores were named, {args.place} and {args.store}; name one")
+    return named.pop() if named else default_store_of(getattr(args, "weights", None))
+
+
+def default_store_of(weights: str | None) -> str:
+    """The store of a weights file, or of the default weights."""
+    from vitime_cache.model.checkpoint import find_weights, weights_name
+
+    return str(default_store(weights_name(weights or find_weights())))
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """How files are read."""
+    parser.add_argument("--horizon", type=at_least(1), help="samples to forecast (default: as the signals say, or 720)")
+    parser.add_argument(
+        "--fill", choices=("none", "interpolate"), default="none", help="interpolate missing values, or refuse them"
+    )
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Files of series as the arguments of a command."""
+    parser.add_argument("files", nargs="*", metavar="FILE", help="CSV, Parquet, NPY or TOML (default: the catalogue)")
+
+
+def signals_of(args: argparse.Namespace) -> list[Signal]:
+    """The signals of the files named, or the catalogue."""
+    from vitime_cache.series.sources import catalogue, read_signals
+
+    if args.files:
+        horizon = {} if args.horizon is None else {"horizon": args.horizon}
+        return [signal for file in args.files for signal in read_signals(file, fill=args.fill, **horizon)]
+    signals = catalogue()
+    if args.horizon is None:
+        return signals
+    return [replace(signal, horizon=args.horizon, future=None) for signal in signals]
+
+
+def at_least(smallest: int) -> Callable[[str], int]:
+    """The type of a whole number from `smallest` on."""
+
+    def whole_number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = smallest - 1
+        if value < smallest:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {smallest} on")
+        return value
+
+    return whole_number
+
+
+def positive(unit: str) -> Callable[[str], float]:
+    """The type of a positive finite number of something."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text!r} is no positive number of {unit}")
+        return value
+
+    return number
+
+
+def layers(text: str) -> str | list[str]:
+    """ "all", "none" or names of layers with commas between them."""
+    return text if text in ("all", "none") else [name.strip() for name in text.split(",")]

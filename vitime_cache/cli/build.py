@@ -1,0 +1,75 @@
+"""`build`: capture signals into a store."""
+
+from __future__ import annotations
+
+import argparse
+
+from vitime_cache.cli import console
+from vitime_cache.cli.arguments import (
+    STORE_HELP,
+    UsageError,
+    add_files,
+    add_inputs,
+    at_least,
+    default_store_of,
+    layers,
+    positive,
+    signals_of,
+)
+
+PURPOSE = "write the attention of signals into a store"
+EXAMPLE = "prices.csv --tokens decoder.5 --store store/prices.zarr"
+AFTER_INTERRUPT = "Run the same command again to go on: complete signals are kept."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `build`."""
+    add_files(parser)
+    add_inputs(parser)
+    add = parser.add_argument
+    add("--store", help=f"{STORE_HELP}; a first argument that ends in .zarr is one, too")
+    add("--weights", help="weights file (default: weights/ViTime_Model.pth, else the shipped model)")
+    add("--tokens", type=layers, default="all", help="layers whose token maps are kept: all, none or names")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:0")
+    add("--dtype", choices=("float32", "bfloat16"), default="float32")
+    add("--batch-size", type=at_least(1), default=1, help="signals per pass; more than 1 pays on a GPU")
+    add("--workers", type=_workers, help="processes, or a dask scheduler's address (tcp://…)")
+    add("--max-size", type=positive("gigabytes"), default=20.0, help="refuse to write more than this many GB (20)")
+    add("--quiet", action="store_true", help="print errors only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build, with the plan first and a bar while it goes on."""
+    from vitime_cache.store.build import build
+
+    store = _store(args)
+    signals = signals_of(args)
+    options = {name: getattr(args, name) for name in ("tokens", "batch_size", "workers", "device", "dtype")}
+    options["max_size"] = args.max_size * 1e9
+    if args.quiet:
+        build(signals, store, args.weights, **options)
+        return 0
+    with console.progress_bar("signals") as progress:
+        report = build(signals, store, args.weights, **options, announce=console.show_plan, progress=progress)
+    console.show_report(report)
+    return 0
+
+
+def _store(args: argparse.Namespace) -> str:
+    """The store named by --store or as the first argument, which is taken out of the files."""
+    if args.files and args.files[0].rstrip("/").endswith(".zarr"):
+        first = args.files.pop(0)
+        if args.store not in (None, first):
+            raise UsageError(f"two stores were named, {first} and {args.store}; name one")
+        return str(first)
+    return str(args.store or default_store_of(args.weights))
+
+
+def _workers(text: str) -> int | str:
+    if "://" in text:
+        return text
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a number of processes nor an address such as tcp://host:8786"
+        )
+    return int(text)

@@ -1,0 +1,93 @@
+"""`export`: pictures and numbers of heads as files."""
+
+from __future__ import annotations
+
+import argparse
+
+from vitime_cache.cli import console
+from vitime_cache.cli.arguments import add_store, store_of
+
+PURPOSE = "write pictures and numbers of heads to files"
+EXAMPLE = "store/vitime-mini.zarr --layer decoder.1 --head 3 --format png csv"
+AFTER_INTERRUPT = "Files that were complete stay."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `export`."""
+    from vitime_cache.study.defaults import CONTRAST, DPI, HEAD
+    from vitime_cache.study.pictures import FORMATS
+
+    add_store(parser)
+    add = parser.add_argument
+    add("--signal", nargs="+", metavar="NAME", help="signals (default: all)")
+    add("--layer", nargs="+", metavar="NAME", help="layers such as decoder.5, or all (default: the last)")
+    add("--head", nargs="+", type=_head, metavar="N",
+        help=f"heads, or all (default: {HEAD}, the reference study's; the last one where there are fewer)")  # fmt: skip
+    add("--format", nargs="+", choices=FORMATS, default=FORMATS, help="pictures and numbers (default: all of these)")
+    add("--out", default="exports", metavar="DIR", help="folder of the files (default: exports)")
+    add("--overwrite", action="store_true", help="replace files that are already there")
+    add("--quiet", action="store_true", help="print errors only")
+    add = parser.add_argument_group("contrast and size of the pictures").add_argument
+    add("--gamma", type=float, default=CONTRAST.gamma, help="power law: below 1 lifts faint values (%(default)s)")
+    add("--percentiles", nargs=2, type=float, default=CONTRAST.robust_percentiles, metavar=("LOW", "HIGH"),
+        help="percentiles of the values that become the darkest and the lightest shade (5 99)")  # fmt: skip
+    add("--log", action=argparse.BooleanOptionalAction, default=CONTRAST.show_log, help="logarithmic shades (on)")
+    add("--outline", type=_percentile, default=CONTRAST.top_overlay_percent, metavar="PERCENT",
+        help="outline the cells from this percentile on, or none (%(default)s)")  # fmt: skip
+    add("--no-contrast", action="store_true", help="leave out the heatmap with contrast")
+    add("--dpi", type=float, default=DPI, help="dots per inch of PNG files (%(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, with a bar while it goes on."""
+    from rich.progress import Progress
+
+    from vitime_cache.charts.contrast import Contrast
+    from vitime_cache.study.export import export
+
+    contrast = Contrast(
+        robust_percentiles=tuple(args.percentiles),
+        gamma=args.gamma,
+        show_log=args.log,
+        top_overlay_percent=args.outline,
+    )
+    bar = Progress(console=console.errors, disable=args.quiet)
+    task = bar.add_task("files")
+
+    def advance(done: int, total: int) -> None:
+        bar.start()  # not before: an export that is refused shows no bar
+        bar.update(task, completed=done, total=total)
+
+    try:
+        files = export(
+            store_of(args),
+            args.signal,
+            args.layer,
+            args.head,
+            args.out,
+            args.format,
+            None if args.no_contrast else contrast,
+            dpi=args.dpi,
+            overwrite=args.overwrite,
+            progress=advance,
+        )
+    finally:
+        bar.stop()
+    if not args.quiet:
+        print(f"{len(files)} files in {args.out}")
+    return 0
+
+
+def _head(text: str) -> int | str:
+    if text != "all" and not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither the number of a head nor all")
+    return text if text == "all" else int(text)
+
+
+def _percentile(text: str) -> float | None:
+    if text == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a percentile nor none") from None
