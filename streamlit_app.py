@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from vitime_cache.ui.choice import choose_store
+from vitime_cache.ui.address import choose_store
 from vitime_cache.ui.routing import STORE, navigation
 
 page = navigation()

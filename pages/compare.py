@@ -5,8 +5,8 @@ from functools import partial
 import streamlit as st
 
 from vitime_cache import charts
-from vitime_cache.ui.choice import choose_head, choose_other, choose_signal
-from vitime_cache.ui.figures import LIBRARY_ERRORS, changes_table, compared, figure, side_map, statement
+from vitime_cache.ui.address import choose_head, choose_other, choose_signal
+from vitime_cache.ui.chart import LIBRARY_ERRORS, changes_table, compared, figure, side_map, statement
 from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.words import title, weights_note

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from vitime_cache import charts
-from vitime_cache.ui.choice import choose_signal, open_head
-from vitime_cache.ui.figures import figure, measured, ranked_heads, statement
+from vitime_cache.ui.address import choose_signal, open_head
+from vitime_cache.ui.chart import figure, measured, ranked_heads, statement
 from vitime_cache.ui.options import choose_contrast, choose_measure, choose_period, clicked
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.words import title, weights_note

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from vitime_cache import charts
-from vitime_cache.ui.choice import choose_head, choose_signal
-from vitime_cache.ui.figures import figure, statement
+from vitime_cache.ui.address import choose_head, choose_signal
+from vitime_cache.ui.chart import figure, statement
 from vitime_cache.ui.options import choose_contrast, choose_queries, choose_query, query_from_click
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.words import title, weights_note

@@ -3,12 +3,11 @@
 import streamlit as st
 
 from vitime_cache import charts
-from vitime_cache.ui.choice import choose_head, choose_signal
-from vitime_cache.ui.figures import figure, peaks_table, statement
-from vitime_cache.ui.nulls import dependence_statement
+from vitime_cache.ui.address import choose_head, choose_signal
+from vitime_cache.ui.chart import figure, peaks_table, statement
+from vitime_cache.ui.claims import dependence_statement, tracking_statement
 from vitime_cache.ui.options import choose_heads, choose_lags, choose_period
 from vitime_cache.ui.routing import chosen_store
-from vitime_cache.ui.sweep import tracking_statement
 from vitime_cache.ui.words import title, weights_note
 
 title("Lags", "How far back one or several heads look, against the period of the series.")

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from vitime_cache.ui import live
+from vitime_cache.ui import runs
 from vitime_cache.ui.compose import choose_series, preview
+from vitime_cache.ui.live_view import run_button, save_form, show_run
 from vitime_cache.ui.routing import require_entry_point
-from vitime_cache.ui.running import run_button, save_form, show_run
 from vitime_cache.ui.words import title, weights_note
 
 require_entry_point()
@@ -18,7 +18,7 @@ signal = choose_series()
 if signal is not None:
     preview(signal)
     run_button(signal)
-for name, run in reversed(live.runs().items()):
+for name, run in reversed(runs.runs().items()):
     with st.container(border=True):
         st.subheader(run.signal.name, anchor=False)
         weights_note(run.dataset)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from vitime_cache.ui.choice import address, stored_signals
+from vitime_cache.ui.address import address, stored_signals
 from vitime_cache.ui.contents import build_default, model_facts, signals_table
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.words import title, weights_note

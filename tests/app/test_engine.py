@@ -17,9 +17,10 @@ from streamlit.testing.v1 import AppTest
 
 from vitime_cache.attention.capture import capture
 from vitime_cache.model.checkpoint import CheckpointError, load_model, peek
+from vitime_cache.places import HOME
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.sources import Signal
-from vitime_cache.ui.engine import ROOT, Progress, engine
+from vitime_cache.ui.processes.engine import Progress, engine
 
 FULL = next(signal for signal in catalogue() if signal.name == "full")
 
@@ -116,12 +117,12 @@ def test_a_process_that_dies_during_a_run_is_said_on_the_page_and_replaced(
 
 def test_the_process_ends_with_its_server(weights: Path) -> None:
     server = (
-        "import os, sys, pathlib; from vitime_cache.ui.engine import engine\n"
+        "import os, sys, pathlib; from vitime_cache.ui.processes.engine import engine\n"
         f"print(engine().prepare(pathlib.Path({str(weights)!r})).pid, flush=True)\n"
         "os.kill(os.getpid(), 9)"
     )
     command = [sys.executable, "-c", server]
-    started = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    started = subprocess.run(command, cwd=HOME, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     for _ in range(300):
         if not Path(f"/proc/{int(started.stdout)}").exists():
             return

@@ -12,7 +12,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from vitime_cache import charts
 from vitime_cache.series.examples import FAST, HORIZON, MIDDLE, N_HISTORY, SLOW
 from vitime_cache.series.sources import Fill, Harmonic, Signal, SignalError, compose, parse_values, read_signals
-from vitime_cache.ui.figures import figure
+from vitime_cache.ui.chart import figure
 
 WAYS = {"compose": "Compose harmonics", "paste": "Paste numbers", "upload": "Upload a file"}
 KEPT: Literal["session"] = "session"  # input outlives a visit to another page

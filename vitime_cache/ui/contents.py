@@ -7,8 +7,9 @@ import xarray as xr
 
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.series.sources import catalogue
-from vitime_cache.ui import jobs, live
-from vitime_cache.ui.choice import address, config_of
+from vitime_cache.ui import runs
+from vitime_cache.ui.address import address, config_of
+from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, reading, stores
 
 COLUMNS = {
@@ -70,11 +71,11 @@ def model_facts(ds: xr.Dataset) -> None:
 def build_default() -> None:
     """Offer to build the default store, and show how far that is; nothing where it stands complete."""
     try:
-        weights, config, info = live.default_weights()
+        weights, config, info = runs.default_weights()
     except CheckpointError as error:
         st.warning(str(error), icon=":material/info:")
         return
-    name = live.default_store(info)
+    name = runs.default_store(info)
     path = folder() / name
     job = jobs.job(path)
     if job is None and name in stores() and stores()[name].stamp is not None:

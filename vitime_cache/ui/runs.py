@@ -14,7 +14,7 @@ import xarray as xr
 from vitime_cache.model.checkpoint import find_weights, peek
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import Signal
-from vitime_cache.ui.engine import Progress, engine
+from vitime_cache.ui.processes.engine import Progress, engine
 from vitime_cache.ui.stores import KEY, folder
 
 PREFIX = "live:"

@@ -21,9 +21,8 @@ import xarray as xr
 from vitime_cache.attention.lags import Array, Region
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.surrogates import Null
+from vitime_cache.places import HOME
 from vitime_cache.series.sources import Signal
-
-ROOT = Path(__file__).parents[2]
 
 Progress = Callable[[float, str], object]
 
@@ -43,9 +42,9 @@ class Engine:
         """Start the process if there is none; it imports torch and loads the weights while this returns at once."""
         with self._starting:
             if self._process is None or self._process.poll() is not None:
-                command = [sys.executable, "-m", "vitime_cache.ui.model_process", str(weights)]
+                command = [sys.executable, "-m", "vitime_cache.ui.processes.model_process", str(weights)]
                 pipe = subprocess.PIPE
-                self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe)
+                self._process = subprocess.Popen(command, cwd=HOME, stdin=pipe, stdout=pipe)
             return self._process
 
     def capture(self, signal: Signal, weights: Path, tokens: str, progress: Progress) -> xr.Dataset:

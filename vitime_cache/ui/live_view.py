@@ -10,10 +10,10 @@ from vitime_cache.model.config import ConfigError
 from vitime_cache.model.encoding import EncodingError
 from vitime_cache.series.sources import Signal, SignalError
 from vitime_cache.store.objects import StoreError
-from vitime_cache.ui import live
-from vitime_cache.ui.choice import address, default_head
-from vitime_cache.ui.engine import EngineError, engine
-from vitime_cache.ui.figures import figure
+from vitime_cache.ui import runs
+from vitime_cache.ui.address import address, default_head
+from vitime_cache.ui.chart import figure
+from vitime_cache.ui.processes.engine import EngineError, engine
 from vitime_cache.ui.stores import folder, stores
 
 RUN_ERRORS = (CheckpointError, ConfigError, EngineError, EncodingError, SignalError, MemoryError)
@@ -24,7 +24,7 @@ PAGES = {"heatmap": "Heatmap", "lags": "Lags", "heads": "Heads", "compare": "Com
 def run_button(signal: Signal) -> None:
     """Run the model on the series with progress by layer."""
     try:
-        path, _, weights = live.default_weights()
+        path, _, weights = runs.default_weights()
     except CheckpointError as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -33,13 +33,13 @@ def run_button(signal: Signal) -> None:
         return
     bar = st.progress(0.0, f"{weights.name}: starting")
     try:
-        live.run(signal, lambda share, step: bar.progress(share, f"{weights.name}: {step}"))
+        runs.run(signal, lambda share, step: bar.progress(share, f"{weights.name}: {step}"))
     except RUN_ERRORS as error:
         st.error(str(error), icon=":material/error:")
     bar.empty()
 
 
-def show_run(name: str, run: live.Run) -> None:
+def show_run(name: str, run: runs.Run) -> None:
     """A run at a glance, and the way to every other view of it."""
     ds = run.dataset
     series, map_, curve = st.tabs(["Series and forecast", "Heatmap", "Lags"], key=f"tabs_{name}", on_change="rerun")
@@ -64,7 +64,7 @@ def show_run(name: str, run: live.Run) -> None:
             )
 
 
-def save_form(name: str, run: live.Run) -> None:
+def save_form(name: str, run: runs.Run) -> None:
     """Save a run to a store of the app's folder, and say where it is found again."""
     default = f"{run.dataset.attrs['weights']}.zarr"
     options = list(dict.fromkeys([default, *stores()]))
@@ -75,7 +75,7 @@ def save_form(name: str, run: live.Run) -> None:
     if not pressed or store not in options:
         return
     try:
-        live.save(run, saved_as.strip(), store)
+        runs.save(run, saved_as.strip(), store)
     except SAVE_ERRORS as error:
         st.error(str(error), icon=":material/error:")
         return

@@ -1,4 +1,4 @@
-"""Does a head look there more than on null inputs? Asked on the page, answered by the model."""
+"""What the pages claim of a head: more than on null inputs? does its peak move with the period?"""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ import numpy as np
 import streamlit as st
 import xarray as xr
 
+from vitime_cache.attention import schema
 from vitime_cache.attention.lags import Region
 from vitime_cache.evidence.null_test import NULLS_OF_A_KIND, Dependence, against_nulls, lags_to_test
 from vitime_cache.evidence.surrogates import NullError
+from vitime_cache.evidence.tracking import Tracking, track_periods
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.model.encoding import EncodingError
-from vitime_cache.ui import live
-from vitime_cache.ui.choice import head_index
-from vitime_cache.ui.engine import EngineError, engine
-from vitime_cache.ui.figures import statement
-from vitime_cache.ui.stores import KEY
+from vitime_cache.ui import runs
+from vitime_cache.ui.address import head_index
+from vitime_cache.ui.chart import statement
+from vitime_cache.ui.processes.engine import EngineError, engine
+from vitime_cache.ui.stores import KEY, Store
 
 WORDS = {"shuffled": "shuffled", "ar1": "AR(1)", "notched": "without that period"}
 ERRORS = (CheckpointError, EncodingError, EngineError, NullError, MemoryError)
+
+SWEEP = "sweep_"  # how the catalogue names the signals of its sweep
+UNRELATED = ("ar1", "white_noise", "constant")
+FEWEST = 3  # periods that a slope can be taken over
 
 
 def dependence_statement(ds: xr.Dataset, layer: str, head: int, region: Region, period: float | None) -> None:
@@ -53,7 +59,7 @@ def dependence_statement(ds: xr.Dataset, layer: str, head: int, region: Region, 
 def _asked(ds: xr.Dataset, region: Region, period: float | None, question: object) -> Dependence | None:
     """The button, and the answer once it was pressed; what is in the way becomes its message."""
     try:
-        path, _, weights = live.default_weights()
+        path, _, weights = runs.default_weights()
     except CheckpointError:
         return None  # the Live page says where weights belong
     if weights.sha256 != ds.attrs["weights_sha256"]:
@@ -84,3 +90,44 @@ def _asked(ds: xr.Dataset, region: Region, period: float | None, question: objec
 
 def _samples(lags: np.ndarray) -> str:
     return ", ".join(f"{lag:g}" for lag in lags[:6]) + (" … samples" if len(lags) > 6 else " samples")
+
+
+def tracking_statement(store: Store | None, ds: xr.Dataset, layer: str, head: int) -> None:
+    """Whether the first lag peak of a head moves with the period, over the sweep that the same weights were run on."""
+    if store is None or store.stamp is None or store.dataset.attrs["weights_sha256"] != ds.attrs["weights_sha256"]:
+        return
+    found = _tracked(store)
+    if found is None:
+        st.caption("Whether the peak moves with the period cannot be said: the store holds no sweep of periods.")
+        return
+    at = head_index(ds, layer, head)
+    periods = f"{len(found.periods)} sines of {found.periods.min():.0f}–{found.periods.max():.0f} samples"
+    moved = (
+        f"Over {periods}, less what position alone gives, its first peak moves by {found.slope[at]:.2f} samples "
+        f"per sample of period (R² {found.r_squared[at]:.2f}, a peak at {found.found[at]:.0%} of the periods)"
+    )
+    if found.tracks[at]:
+        statement("tracking", f"{moved}: **it tracks the period**, if it was not chosen on this sweep.")
+    else:
+        statement("descriptive", f"{moved}: **it is not shown to track the period**, which takes a slope near 1.")
+
+
+def _tracked(store: Store) -> Tracking | None:
+    return _track(str(store.path), str(store.stamp), store)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _track(path: str, stamp: str, _store: Store) -> Tracking | None:  # noqa: ARG001 - path and stamp are the cache's key
+    ds = _store.dataset
+    names = [name for name in _store.signals if name.startswith(SWEEP)]
+    unrelated = [name for name in UNRELATED if name in _store.signals]
+    if len(names) < FEWEST or not unrelated:
+        return None
+    sweep = ds.sel({schema.SIGNAL: names})
+    return track_periods(
+        ds[schema.LAG].values,
+        sweep["lag_attention"].values,
+        np.nanmax(sweep["component_period"].values, axis=1),
+        float(sweep["samples_per_patch"].values[0]),
+        ds["lag_attention"].sel({schema.SIGNAL: unrelated}).values,
+    )

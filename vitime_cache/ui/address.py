@@ -15,7 +15,7 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.ui import live
+from vitime_cache.ui import runs
 from vitime_cache.ui.stores import Store, reading, stores
 
 T = TypeVar("T", str, int)
@@ -71,7 +71,7 @@ def choose_store() -> Store | None:
 
 def choose_signal(store: Store | None, label: str = "Signal", key: str = "signal", default: str = "") -> xr.Dataset:
     """The signal picker over the store and this session's live runs; ends the page where there is neither."""
-    options = [*(stored_signals(store) if store else []), *live.runs()]
+    options = [*(stored_signals(store) if store else []), *runs.runs()]
     if not options:
         st.info(
             "There is no signal to show yet: no store holds a complete one. Build a store on the **Overview** page, "
@@ -79,9 +79,9 @@ def choose_signal(store: Store | None, label: str = "Signal", key: str = "signal
             icon=":material/hourglass_empty:",
         )
         st.stop()
-    name = pick(label, options, key, default=default if default in options else None, format_func=live.label)
-    if name in live.runs():
-        return live.runs()[name].dataset
+    name = pick(label, options, key, default=default if default in options else None, format_func=runs.label)
+    if name in runs.runs():
+        return runs.runs()[name].dataset
     assert store is not None
     with reading(store):
         return store.signal(name)

@@ -1,4 +1,4 @@
-"""The process that runs the model for the app's pages: python -m vitime_cache.ui.model_process WEIGHTS.
+"""The process that runs the model for the app's pages: python -m vitime_cache.ui.processes.model_process WEIGHTS.
 
 It imports torch and loads the weights at once, so that the first request finds both there, and then answers requests
 until its input ends. Requests and replies are pickles on standard input and output, which only `engine` holds.

@@ -12,7 +12,7 @@ from typing import IO
 
 import streamlit as st
 
-ROOT = Path(__file__).parents[2]
+from vitime_cache.places import HOME
 
 
 @dataclass
@@ -54,7 +54,7 @@ def start(store: Path, weights: Path, tokens: str) -> None:
         if store in jobs and jobs[store].running:
             return
         output = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the job is known
-        process = subprocess.Popen(command(store, weights, tokens), cwd=ROOT, stdout=output, stderr=output)
+        process = subprocess.Popen(command(store, weights, tokens), cwd=HOME, stdout=output, stderr=output)
         jobs[store] = Job(process, output)
 
 

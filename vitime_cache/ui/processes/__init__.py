@@ -1,0 +1,1 @@
+"""What runs beside the pages' process: the model, and builds."""
