@@ -22,6 +22,7 @@ from statistics import median, quantiles
 
 from benchmarks.app_session import Run, Server, Session, served
 from vitime_cache.attention import schema
+from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.model import checkpoint
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import catalogue
@@ -35,7 +36,7 @@ def large_store(path: Path) -> None:
     """A store of made-up attention with the published model's 18 layers × 16 heads, without token maps."""
     made_up = WeightsInfo("full-size", "0" * 64, "made-up attention")
     signal = next(signal for signal in catalogue() if signal.name == "full")
-    ds = schema.mock_dataset(ViTimeConfig(), ("full",), tokens=False).isel(signal=0)
+    ds = mock_dataset(ViTimeConfig(), ("full",), tokens=False).isel(signal=0)
     ds = ds.assign_attrs(schema.attributes(ViTimeConfig(), made_up, "float32"))
     add_dataset(path, ds, replace(signal, harmonics=signal.harmonics[:2]))
 

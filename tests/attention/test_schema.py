@@ -8,7 +8,8 @@ import xarray as xr
 
 from tests.conftest import small_config
 from vitime_cache.attention import schema
-from vitime_cache.attention.schema import SchemaError, mock_dataset, validate
+from vitime_cache.attention.mock import mock_dataset
+from vitime_cache.attention.schema import SchemaError, validate
 
 
 def test_a_mock_dataset_follows_the_schema_with_and_without_a_signal_dimension() -> None:

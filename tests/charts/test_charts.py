@@ -13,7 +13,8 @@ from altair.utils.schemapi import validate_jsonschema
 from PIL import Image
 
 from vitime_cache import charts
-from vitime_cache.attention import lags, pooling, schema
+from vitime_cache.attention import lags, pooling
+from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts import style
 from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
 from vitime_cache.charts.raster import mosaic, palette, png_url, shrink
@@ -26,19 +27,19 @@ KILOBYTE = 1000
 
 @pytest.fixture(scope="module")
 def full():
-    return schema.mock_dataset().isel(signal=0)
+    return mock_dataset().isel(signal=0)
 
 
 @pytest.fixture(scope="module")
 def reduced():
-    return schema.mock_dataset().isel(signal=1)
+    return mock_dataset().isel(signal=1)
 
 
 @pytest.fixture(scope="module")
 def full_size():
     """18 layers of 16 heads, 77 patches: the published model's 288 maps."""
     config = ViTimeConfig(encoder_width=64, encoder_depth=12, decoder_width=64, decoder_depth=6, heads=16)
-    return schema.mock_dataset(config, ("full",), tokens=False).isel(signal=0)
+    return mock_dataset(config, ("full",), tokens=False).isel(signal=0)
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +229,7 @@ def test_the_difference_is_orange_where_the_first_attends_more_and_purple_where_
 
 
 def test_signals_of_different_lengths_cannot_be_subtracted(full):
-    longer = schema.mock_dataset(n_history=1024, horizon=720).isel(signal=0)
+    longer = mock_dataset(n_history=1024, horizon=720).isel(signal=0)
     with pytest.raises(charts.ChartError, match="samples_per_patch"):
         charts.difference(charts.HeadView(full, LAYER, 0), charts.HeadView(longer, LAYER, 0))
 
@@ -312,7 +313,7 @@ def test_tables_of_maps_are_in_samples(full, reduced):
 
 
 def test_the_series_table_ends_with_the_signal():
-    joined = schema.mock_dataset(n_history=512, horizon=100).isel(signal=0)
+    joined = mock_dataset(n_history=512, horizon=100).isel(signal=0)
     padded = joined.reindex(time=np.arange(2000))
     table = charts.series_table(padded)
     assert len(table) == 612

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from vitime_cache.attention import schema
+from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.evidence import measures
 
 
 @pytest.fixture(scope="module")
 def ds():
-    return schema.mock_dataset(tokens=False).isel(signal=0)
+    return mock_dataset(tokens=False).isel(signal=0)
 
 
 def with_attention(ds, attention):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitime_cache.attention import schema
 from vitime_cache.attention.capture import capture
 from vitime_cache.attention.lags import lag_means
+from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.evidence.null_test import against_nulls, null_curves
 from vitime_cache.evidence.surrogates import NullError, null_series
 from vitime_cache.model.config import ViTimeConfig
@@ -29,7 +29,7 @@ def model():
 @pytest.fixture
 def signal():
     """Made-up attention of 3 layers × 4 heads, the same at every lag."""
-    ds = schema.mock_dataset(CONFIG, ("full",), tokens=False).isel(signal=0)
+    ds = mock_dataset(CONFIG, ("full",), tokens=False).isel(signal=0)
     return ds.assign(time_attention=ds.time_attention.copy(data=np.full(ds.time_attention.shape, 0.01, "float32")))
 
 

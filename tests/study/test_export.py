@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from vitime_cache.attention import schema
+from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.attention.schema import SchemaError
 from vitime_cache.charts.contrast import Contrast, ContrastError
 from vitime_cache.cli.export import add_arguments, run
@@ -32,7 +32,7 @@ def config(heads: int = 8) -> ViTimeConfig:
 
 
 def mock(names: tuple[str, ...] = ("full", "reduced_harmonic"), heads: int = 8) -> xr.Dataset:
-    return schema.mock_dataset(config(heads), names, n_history=128, horizon=128, tokens=False)
+    return mock_dataset(config(heads), names, n_history=128, horizon=128, tokens=False)
 
 
 def names(files: list[Path]) -> list[str]:

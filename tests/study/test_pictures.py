@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vitime_cache import charts
-from vitime_cache.attention import schema
+from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
 from vitime_cache.model.config import ViTimeConfig
@@ -38,7 +38,7 @@ WIDE = ViTimeConfig(
 @pytest.fixture(scope="module")
 def ds() -> xr.Dataset:
     """300 + 180 samples over 40 patches: 12 samples a patch, a period of 60."""
-    return schema.mock_dataset(WIDE, n_history=300, horizon=180, period=60.0, tokens=False).sel(signal="full")
+    return mock_dataset(WIDE, n_history=300, horizon=180, period=60.0, tokens=False).sel(signal="full")
 
 
 def view(ds: xr.Dataset, head: int = 0) -> HeadView:
@@ -128,7 +128,7 @@ def test_the_lag_picture_keeps_history_and_forecast_apart_on_an_axis_in_samples(
 
 
 def test_a_region_without_enough_pairs_and_a_period_that_cannot_be_resolved_are_left_out() -> None:
-    short = schema.mock_dataset(WIDE, n_history=440, horizon=40, period=20.0, tokens=False).sel(signal="full")
+    short = mock_dataset(WIDE, n_history=440, horizon=40, period=20.0, tokens=False).sel(signal="full")
     picture = lag_rows([HeadView(short, "decoder.0", 0)])
     assert rows_of(picture) == ["Region all", "Region history→history"]
     assert picture["title"]["subtitle"] == "One patch of lag is 12 samples"

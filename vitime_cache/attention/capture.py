@@ -84,7 +84,7 @@ def capture(
 
     (arrays,) = capture_batch(model, [signal], kept, keep)
     if token_maps is not None:
-        arrays["token_attention"] = token_maps
+        arrays[schema.TOKEN_ATTENTION] = token_maps
     coordinates = signal_coordinates(signal, config)
     return schema.dataset(
         config, arrays, coordinates, schema.attributes(config, model.weights, str(model.dtype).removeprefix("torch."))
@@ -133,14 +133,14 @@ def signal_coordinates(signal: Signal, config: ViTimeConfig) -> dict[str, Any]:
     encoding = SeriesEncoding.fit(signal.values, signal.horizon, config)
     return {
         schema.SIGNAL: signal.name,
-        "n_history": len(signal.values),
-        "horizon": signal.horizon,
-        "samples_per_patch": encoding.samples_per_patch,
-        "history_patches": encoding.history_patches,
-        "reduced_of": signal.reduced_of,
-        "description": signal.description,
-        "filled": signal.filled,
-        "complete": True,
+        schema.N_HISTORY: len(signal.values),
+        schema.HORIZON: signal.horizon,
+        schema.SAMPLES_PER_PATCH: encoding.samples_per_patch,
+        schema.HISTORY_PATCHES: encoding.history_patches,
+        schema.REDUCED_OF: signal.reduced_of,
+        schema.DESCRIPTION: signal.description,
+        schema.FILLED: signal.filled,
+        schema.COMPLETE: True,
     }
 
 
@@ -156,16 +156,16 @@ def _arrays(
     history = np.full(length, np.nan)
     history[:n_history] = signal.values
     return {
-        "time_attention": time_attention,
-        "lag_attention": lag_means(time_attention)[1].astype(np.float32),
-        "cls_attention": cls_attention,
-        "history": history.astype(np.float32),
-        "forecast": np.where(is_history, np.nan, encoding.series(probability, "max")).astype(np.float32),
-        "forecast_quantile": np.where(is_history, np.nan, encoding.quantiles(probability, schema.QUANTILES)).astype(
-            np.float32
-        ),
-        "component_period": np.array([h.period for h in signal.harmonics], np.float32),
-        "component_amplitude": np.array([h.amplitude for h in signal.harmonics], np.float32),
+        schema.TIME_ATTENTION: time_attention,
+        schema.LAG_ATTENTION: lag_means(time_attention)[1].astype(np.float32),
+        schema.CLS_ATTENTION: cls_attention,
+        schema.HISTORY: history.astype(np.float32),
+        schema.FORECAST: np.where(is_history, np.nan, encoding.series(probability, "max")).astype(np.float32),
+        schema.FORECAST_QUANTILE: np.where(
+            is_history, np.nan, encoding.quantiles(probability, schema.QUANTILES)
+        ).astype(np.float32),
+        schema.COMPONENT_PERIOD: np.array([h.period for h in signal.harmonics], np.float32),
+        schema.COMPONENT_AMPLITUDE: np.array([h.amplitude for h in signal.harmonics], np.float32),
     }
 
 

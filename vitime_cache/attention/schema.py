@@ -1,4 +1,4 @@
-"""The attention Dataset: names, shapes, meaning, and a builder of mock data for tests and previews.
+"""The attention Dataset: names, shapes, meaning.
 
 A stored signal and a live signal are the same Dataset; a store adds the dimension `signal` in front.
 This is the only place where dimension, coordinate and variable names are spelled.
@@ -7,7 +7,7 @@ This is the only place where dimension, coordinate and variable names are spelle
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -31,6 +31,25 @@ LAG = "lag"
 TIME = "time"
 QUANTILE = "quantile"
 COMPONENT = "component"
+
+TIME_ATTENTION = "time_attention"
+LAG_ATTENTION = "lag_attention"
+CLS_ATTENTION = "cls_attention"
+TOKEN_ATTENTION = "token_attention"
+HISTORY = "history"
+FORECAST = "forecast"
+FORECAST_QUANTILE = "forecast_quantile"
+COMPONENT_PERIOD = "component_period"
+COMPONENT_AMPLITUDE = "component_amplitude"
+
+N_HISTORY = "n_history"
+HORIZON = "horizon"
+SAMPLES_PER_PATCH = "samples_per_patch"
+HISTORY_PATCHES = "history_patches"
+REDUCED_OF = "reduced_of"
+DESCRIPTION = "description"
+FILLED = "filled"
+COMPLETE = "complete"
 
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 
@@ -56,52 +75,52 @@ class Variable:
 
 
 VARIABLES: Mapping[str, Variable] = {
-    "time_attention": Variable(
+    TIME_ATTENTION: Variable(
         (LAYER, HEAD, QUERY_PATCH, KEY_PATCH),
         "float32",
         "attention between patch columns",
         normalisation="mean of token attention over both value axes, CLS dropped; rows sum to (1 - CLS) / token rows",
     ),
-    "lag_attention": Variable(
+    LAG_ATTENTION: Variable(
         (LAYER, HEAD, LAG),
         "float32",
         "mean time attention at a lag",
         normalisation="mean of the diagonal of time_attention; lag > 0: the key lies in the past of the query",
     ),
-    "cls_attention": Variable(
+    CLS_ATTENTION: Variable(
         (LAYER, HEAD, QUERY_TOKEN),
         "float32",
         "attention of each token to CLS",
         normalisation="one softmax weight; the mass that is missing from the token's row",
     ),
-    "token_attention": Variable(
+    TOKEN_ATTENTION: Variable(
         (LAYER, HEAD, QUERY_TOKEN, KEY_TOKEN),
         "float16",
         "attention between tokens",
         normalisation="softmax weight over tokens and CLS, CLS dropped; NaN where the layer was not asked for",
     ),
-    "history": Variable((TIME,), "float32", "the series given to the model", "units of the signal"),
-    "forecast": Variable((TIME,), "float32", "forecast: the most probable value at each time", "units of the signal"),
-    "forecast_quantile": Variable(
+    HISTORY: Variable((TIME,), "float32", "the series given to the model", "units of the signal"),
+    FORECAST: Variable((TIME,), "float32", "forecast: the most probable value at each time", "units of the signal"),
+    FORECAST_QUANTILE: Variable(
         (QUANTILE, TIME), "float32", "quantiles of the model's own forecast distribution", "units of the signal"
     ),
-    "component_period": Variable((COMPONENT,), "float32", "true period of a harmonic, NaN where unknown", "samples"),
-    "component_amplitude": Variable((COMPONENT,), "float32", "true amplitude of a harmonic", "units of the signal"),
+    COMPONENT_PERIOD: Variable((COMPONENT,), "float32", "true period of a harmonic, NaN where unknown", "samples"),
+    COMPONENT_AMPLITUDE: Variable((COMPONENT,), "float32", "true amplitude of a harmonic", "units of the signal"),
 }
 
 # Per-signal coordinates: name -> (dtype, meaning). "string" is variable-length text.
 SIGNAL_COORDINATES: Mapping[str, tuple[str, str]] = {
-    "n_history": ("int64", "samples of history"),
-    "horizon": ("int64", "samples of forecast"),
-    "samples_per_patch": (
+    N_HISTORY: ("int64", "samples of history"),
+    HORIZON: ("int64", "samples of forecast"),
+    SAMPLES_PER_PATCH: (
         "float64",
         "samples per patch of lag: patch_width * (n_history + horizon) / columns",
     ),
-    "history_patches": ("int64", "patch columns that show history; the rest show the forecast"),
-    "reduced_of": ("string", "name of the fuller signal that this one is a reduction of, or empty"),
-    "description": ("string", "what the signal is"),
-    "filled": ("int64", "missing values that were interpolated on request"),
-    "complete": ("bool", "whether every array of this signal has been written and committed"),
+    HISTORY_PATCHES: ("int64", "patch columns that show history; the rest show the forecast"),
+    REDUCED_OF: ("string", "name of the fuller signal that this one is a reduction of, or empty"),
+    DESCRIPTION: ("string", "what the signal is"),
+    FILLED: ("int64", "missing values that were interpolated on request"),
+    COMPLETE: ("bool", "whether every array of this signal has been written and committed"),
 }
 
 
@@ -179,7 +198,7 @@ def dataset(
     attributes
         Global attributes: weights, config, versions.
     """
-    labels = coordinates(config, arrays["history"].shape[0], arrays["component_period"].shape[0])
+    labels = coordinates(config, arrays[HISTORY].shape[0], arrays[COMPONENT_PERIOD].shape[0])
     result = xr.Dataset(
         {name: (VARIABLES[name].dims, values, VARIABLES[name].attributes) for name, values in arrays.items()},
         attrs=dict(attributes),
@@ -201,7 +220,7 @@ def validate(ds: xr.Dataset) -> xr.Dataset:
     lead = (SIGNAL,) if SIGNAL in ds.dims else ()
     for name, variable in VARIABLES.items():
         if name not in ds:
-            if name == "token_attention":
+            if name == TOKEN_ATTENTION:
                 continue
             raise SchemaError(f"the dataset lacks the variable {name!r}")
         if ds[name].dims != lead + variable.dims:
@@ -217,74 +236,3 @@ def validate(ds: xr.Dataset) -> xr.Dataset:
     if ds.sizes[LAG] != 2 * columns - 1:
         raise SchemaError(f"lag has {ds.sizes[LAG]} entries, expected {2 * columns - 1} for {columns} patches")
     return ds
-
-
-def mock_dataset(
-    config: ViTimeConfig | None = None,
-    signals: Sequence[str] = ("full", "reduced_harmonic"),
-    *,
-    n_history: int = 512,
-    horizon: int = 720,
-    period: float = 63.0,
-    tokens: bool = True,
-    seed: int = 0,
-) -> xr.Dataset:
-    """A small Dataset with made-up attention that follows the schema, so tests and previews need no weights.
-
-    Head 0 of every layer looks one `period` back, the last head is uniform, the rest are in between.
-    Names of signals that hold "reduced" are a reduction of the first signal and have no periodic head.
-    """
-    config = config or ViTimeConfig(
-        image_height=32, context_columns=512, horizon_columns=720, patch_height=16, patch_width=16,
-        encoder_width=32, encoder_depth=2, decoder_width=16, decoder_depth=1, heads=4,
-    )  # fmt: skip
-    rng = np.random.default_rng(seed)
-    rows, columns = config.grid
-    samples_per_patch = config.patch_width * (n_history + horizon) / config.columns
-    lag = np.subtract.outer(np.arange(columns), np.arange(columns))  # query - key
-    time = np.arange(n_history + horizon)
-    parts = []
-    for name in signals:
-        reduced = "reduced" in name
-        arrays: dict[str, Any] = {}
-        sharpness = np.linspace(6.0, 0.0, config.heads) * (0.0 if reduced else 1.0)
-        bump = np.exp(-0.5 * (np.abs(lag) * samples_per_patch / period - 1) ** 2 / 0.05)
-        logits = sharpness[:, None, None] * bump + 0.1 * rng.standard_normal(
-            (len(config.layers), config.heads, columns, columns)
-        )
-        weights = np.exp(logits)
-        cls_share = rng.uniform(0.005, 0.02, (len(config.layers), config.heads, config.tokens))
-        row_mass = (1 - cls_share.reshape(*cls_share.shape[:2], rows, columns).mean(axis=2)) / rows
-        arrays["time_attention"] = (weights / weights.sum(-1, keepdims=True) * row_mass[..., None]).astype("float32")
-        arrays["lag_attention"] = np.stack(
-            [arrays["time_attention"].diagonal(-k, 2, 3).mean(-1) for k in range(-(columns - 1), columns)], axis=-1
-        ).astype("float32")
-        arrays["cls_attention"] = cls_share.astype("float32")
-        if tokens:
-            token = np.broadcast_to(
-                arrays["time_attention"][:, :, None, :, None, :],
-                (len(config.layers), config.heads, rows, columns, rows, columns),
-            )
-            arrays["token_attention"] = token.reshape(*cls_share.shape, config.tokens).astype("float16")
-        slow = 0.0 if reduced else 1.0
-        series = slow * np.sin(2 * np.pi * time / period) + np.sin(4 * np.pi * time / period)
-        is_history = time < n_history
-        arrays["history"] = np.where(is_history, series, np.nan).astype("float32")
-        arrays["forecast"] = np.where(is_history, np.nan, series).astype("float32")
-        spread = np.array(QUANTILES)[:, None] - 0.5
-        arrays["forecast_quantile"] = (arrays["forecast"] + spread).astype("float32")
-        arrays["component_period"] = np.array([np.nan if reduced else period, period / 2], "float32")
-        arrays["component_amplitude"] = np.array([np.nan if reduced else 1.0, 1.0], "float32")
-        scalars = {
-            SIGNAL: name, "n_history": n_history, "horizon": horizon, "samples_per_patch": samples_per_patch,
-            "history_patches": round(n_history / samples_per_patch), "reduced_of": signals[0] if reduced else "",
-            "description": f"mock signal {name}", "filled": 0, "complete": True,
-        }  # fmt: skip
-        parts.append(
-            dataset(
-                config, arrays, scalars, attributes(config, WeightsInfo("mock", note="made-up attention"), "float32")
-            )
-        )
-    per_signal = [SIGNAL, *SIGNAL_COORDINATES]
-    joined = xr.concat(parts, SIGNAL, "all", per_signal, compat="override", join="exact", combine_attrs="override")
-    return validate(joined)

@@ -66,7 +66,11 @@ def series(ds: xr.Dataset, *, width: int = 860, height: int = 240) -> Spec:
             for part, colour in (("history", HISTORY), ("forecast", FORECAST))
         ),
         layer(
-            [{"time": int(ds["n_history"])}], "rule", encoding={"x": quantity("time")}, color=NEUTRAL, strokeDash=[4, 3]
+            [{"time": int(ds[schema.N_HISTORY])}],
+            "rule",
+            encoding={"x": quantity("time")},
+            color=NEUTRAL,
+            strokeDash=[4, 3],
         ),
         layer(hover, "rule", encoding={"x": quantity("time"), "tooltip": tooltip}, opacity=0, strokeWidth=3),
     ]
@@ -174,7 +178,7 @@ def autocorrelation(
         tip("pairs", "pairs", "d"),
     ]
     layers = [
-        *_unresolved(float(ds["samples_per_patch"])),
+        *_unresolved(float(ds[schema.SAMPLES_PER_PATCH])),
         *_multiples(period, end),
         layer([{"y": 0}], "rule", encoding={"y": quantity("y")}, color=NEUTRAL, strokeWidth=0.6),
         layer(table, "line", encoding={"x": x, "y": y}, color=HISTORY, strokeWidth=1.4),
@@ -185,7 +189,7 @@ def autocorrelation(
 
 
 def _longest(ds: xr.Dataset, min_pairs: int) -> float:
-    return (ds.sizes[schema.QUERY_PATCH] - min_pairs) * float(ds["samples_per_patch"])
+    return (ds.sizes[schema.QUERY_PATCH] - min_pairs) * float(ds[schema.SAMPLES_PER_PATCH])
 
 
 def _unresolved(samples_per_patch: float) -> list[Spec]:

@@ -81,7 +81,7 @@ def small_multiples(
     shared
         One colour scale for all heads; otherwise each head has its own, which shows faint heads too.
     """
-    maps = shrink(ds["time_attention"].transpose(schema.LAYER, schema.HEAD, ...).values, MOST_PIXELS)
+    maps = shrink(ds[schema.TIME_ATTENTION].transpose(schema.LAYER, schema.HEAD, ...).values, MOST_PIXELS)
     how = contrast or Contrast()
     if shared:
         shades = Shading.fit(maps, how).shade(maps)

@@ -17,10 +17,10 @@ from vitime_cache.charts.view import HeadView
 
 def series_table(ds: xr.Dataset) -> pd.DataFrame:
     """time, history, forecast and one column per quantile ("q05" …), up to the end of this signal."""
-    end = int(ds["n_history"]) + int(ds["horizon"])
+    end = int(ds[schema.N_HISTORY]) + int(ds[schema.HORIZON])
     columns = {"time": ds[schema.TIME].values[:end]}
     columns |= {name: ds[name].values[:end] for name in ("history", "forecast")}
-    quantiles = ds["forecast_quantile"].values[:, :end]
+    quantiles = ds[schema.FORECAST_QUANTILE].values[:, :end]
     columns |= {f"q{round(100 * q):02d}": row for q, row in zip(ds[schema.QUANTILE].values, quantiles, strict=True)}
     return pd.DataFrame(columns)
 
@@ -110,9 +110,11 @@ def autocorrelation_table(ds: xr.Dataset, max_lag: float | None = None) -> pd.Da
 
     Beyond that less than a period of a slow component overlaps, and any smooth series correlates with itself.
     """
-    n = int(ds["n_history"])
+    n = int(ds[schema.N_HISTORY])
     last = max(3 * n // 4, 1)
-    correlation = lags.autocorrelation(ds["history"].values[:n], last if max_lag is None else min(last, int(max_lag)))
+    correlation = lags.autocorrelation(
+        ds[schema.HISTORY].values[:n], last if max_lag is None else min(last, int(max_lag))
+    )
     lag = np.arange(len(correlation))
     return pd.DataFrame({"lag": lag, "autocorrelation": correlation, "pairs": n - lag})
 

@@ -63,17 +63,17 @@ class HeadView:
     @property
     def samples_per_patch(self) -> float:
         """Samples per patch of lag."""
-        return float(self.ds["samples_per_patch"])
+        return float(self.ds[schema.SAMPLES_PER_PATCH])
 
     @property
     def history_patches(self) -> int:
         """Patch columns that show history."""
-        return int(self.ds["history_patches"])
+        return int(self.ds[schema.HISTORY_PATCHES])
 
     @property
     def n_history(self) -> int:
         """Samples of history."""
-        return int(self.ds["n_history"])
+        return int(self.ds[schema.N_HISTORY])
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -86,18 +86,18 @@ class HeadView:
         """(columns, columns), query by key."""
         if self.queries == "ink":
             return pooling.pool_queries_by_ink(self.token_rows(slice(None)), self.ink, self.grid)
-        return np.asarray(self._selected("time_attention").values)
+        return np.asarray(self._selected(schema.TIME_ATTENTION).values)
 
     @cached_property
     def encoding(self) -> SeriesEncoding:
         """How the history lies on the image of the model that wrote the Dataset."""
         config = ViTimeConfig.from_dict(json.loads(self.ds.attrs["config"]))
-        return SeriesEncoding.fit(self.history, int(self.ds["horizon"]), config)
+        return SeriesEncoding.fit(self.history, int(self.ds[schema.HORIZON]), config)
 
     @cached_property
     def history(self) -> np.ndarray:
         """(T,) samples of history."""
-        return np.asarray(self.ds["history"].values[: self.n_history], dtype=np.float64)
+        return np.asarray(self.ds[schema.HISTORY].values[: self.n_history], dtype=np.float64)
 
     @cached_property
     def ink(self) -> pooling.Array:
@@ -106,16 +106,16 @@ class HeadView:
 
     def token_rows(self, tokens: slice) -> np.ndarray:
         """Token attention of some queries, (queries, tokens)."""
-        if "token_attention" not in self.ds:
+        if schema.TOKEN_ATTENTION not in self.ds:
             raise ChartError("token attention was not stored; build the store with --tokens all")
-        rows: np.ndarray = self._selected("token_attention").isel({schema.QUERY_TOKEN: tokens}).values
+        rows: np.ndarray = self._selected(schema.TOKEN_ATTENTION).isel({schema.QUERY_TOKEN: tokens}).values
         if np.isnan(rows[0, 0]):
             raise ChartError(f"token attention of {self.layer} was not stored; build with --tokens all or {self.layer}")
         return rows
 
     def cls_share(self, tokens: slice) -> float:
         """Mean attention of some tokens to CLS."""
-        return float(self._selected("cls_attention").isel({schema.QUERY_TOKEN: tokens}).values.mean())
+        return float(self._selected(schema.CLS_ATTENTION).isel({schema.QUERY_TOKEN: tokens}).values.mean())
 
     def _selected(self, variable: str) -> xr.DataArray:
         return self.ds[variable].sel({schema.LAYER: self.layer, schema.HEAD: self.head})

@@ -39,10 +39,10 @@ def head_measures(ds: xr.Dataset, period: float | None = None) -> xr.Dataset:
     `cls_share`; `history_share` is NaN where no patch column shows the forecast; prominences ignore lags with fewer
     than `lags.MIN_PAIRS` pairs.
     """
-    time = ds["time_attention"].transpose(..., schema.QUERY_PATCH, schema.KEY_PATCH)
+    time = ds[schema.TIME_ATTENTION].transpose(..., schema.QUERY_PATCH, schema.KEY_PATCH)
     attention = np.asarray(time.values, dtype=np.float32)
     n = attention.shape[-1]
-    samples_per_patch, history = float(ds["samples_per_patch"]), int(ds["history_patches"])
+    samples_per_patch, history = float(ds[schema.SAMPLES_PER_PATCH]), int(ds[schema.HISTORY_PATCHES])
     lag, curve = lag_means(attention)
     pairs = n - np.abs(lag)
     share = curve * pairs.astype(np.float32)  # (..., L): mass per lag
@@ -53,7 +53,7 @@ def head_measures(ds: xr.Dataset, period: float | None = None) -> xr.Dataset:
     values = {
         "past_share": share[..., lag > 0].sum(axis=-1),
         "history_share": forecast[..., :history].sum(axis=-1) / (forecast.sum(axis=-1) if history < n else np.nan),
-        "cls_share": ds["cls_attention"].transpose(..., schema.QUERY_TOKEN).values.mean(axis=-1, dtype=np.float64),
+        "cls_share": ds[schema.CLS_ATTENTION].transpose(..., schema.QUERY_TOKEN).values.mean(axis=-1, dtype=np.float64),
         "entropy": surprise.sum(axis=-1).mean(axis=-1) / np.log(n),
         "locality": share @ np.abs(lag).astype(np.float32) * samples_per_patch,
     }

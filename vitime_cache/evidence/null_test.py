@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from vitime_cache.attention import schema
 from vitime_cache.attention.lags import MIN_PAIRS, Array, Region, lag_curve, pair_counts
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.attention.schema import QUERY_PATCH
@@ -78,7 +79,7 @@ def null_curves(
     for kind in kinds:
         for number, values in enumerate(null_series(kind, history, n, seed, period=period)):
             ds = capture(model, Signal(f"{kind} {number}", values, horizon))
-            curve = lag_curve(ds["time_attention"].values, int(ds["history_patches"]), region)
+            curve = lag_curve(ds[schema.TIME_ATTENTION].values, int(ds[schema.HISTORY_PATCHES]), region)
             curves[kind].append(curve.mean)
             progress(sum(map(len, curves.values())) / (n * len(kinds)))
     return {kind: np.stack(each) for kind, each in curves.items()}
@@ -108,19 +109,19 @@ def against_nulls(
         For a period that the lag axis cannot resolve, and for too few nulls.
     """
     known = lags_to_test(ds, period=period, region=region)
-    observed = lag_curve(ds["time_attention"].values, int(ds["history_patches"]), region)
+    observed = lag_curve(ds[schema.TIME_ATTENTION].values, int(ds[schema.HISTORY_PATCHES]), region)
     curves = observed.mean[..., known]
     bands = {kind: max_statistic_band(curves, np.asarray(each)[..., known], level) for kind, each in nulls.items()}
     exceeded = np.logical_and.reduce([band.exceeded(curves) for band in bands.values()])
-    lags = observed.lag[known] * float(ds["samples_per_patch"])
+    lags = observed.lag[known] * float(ds[schema.SAMPLES_PER_PATCH])
     return Dependence(lags, exceeded, {kind: band.p_value for kind, band in bands.items()})
 
 
 def lags_to_test(ds: xr.Dataset, *, period: float | None = None, region: Region = "all") -> NDArray[np.bool_]:
     """Which of the signed lags `against_nulls` tests, (L,); raises NullError if there are none."""
-    patches, spp = ds.sizes[QUERY_PATCH], float(ds["samples_per_patch"])
+    patches, spp = ds.sizes[QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH])
     lag = np.arange(-(patches - 1), patches)
-    known = (pair_counts(patches, int(ds["history_patches"]), region) >= MIN_PAIRS) & (lag >= SHORTEST_PERIOD)
+    known = (pair_counts(patches, int(ds[schema.HISTORY_PATCHES]), region) >= MIN_PAIRS) & (lag >= SHORTEST_PERIOD)
     if period is not None:
         known &= np.abs(lag * spp - period) <= spp / 2
     if not known.any():

@@ -17,6 +17,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitime_cache.attention import schema
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import Signal, check_signals
 from vitime_cache.store.manifest import (
@@ -202,7 +203,7 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> None:
 
 def _token_layers(ds: xr.Dataset) -> tuple[str, ...]:
     """Layers whose token maps were captured: the others are NaN."""
-    if "token_attention" not in ds:
+    if schema.TOKEN_ATTENTION not in ds:
         return ()
     first = ds.token_attention.isel(head=0, query_token=0, key_token=0)
     return tuple(str(layer) for layer in ds.layer.values[first.notnull().values])

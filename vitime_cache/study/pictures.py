@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from vitime_cache import charts
-from vitime_cache.attention import lags
+from vitime_cache.attention import lags, schema
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
@@ -166,7 +166,7 @@ def lag_table(view: HeadView) -> pd.DataFrame:
 
 def _slowest_period(view: HeadView) -> float | None:
     """Period of the signal's slowest known harmonic in samples, if it spans the patches it takes to resolve it."""
-    known = view.ds["component_period"].values
+    known = view.ds[schema.COMPONENT_PERIOD].values
     slowest = float(np.nanmax(known, initial=0))
     return slowest if slowest >= SHORTEST_PERIOD * view.samples_per_patch else None
 

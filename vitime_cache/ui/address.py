@@ -94,11 +94,11 @@ def choose_other(store: Store | None, first: xr.Dataset) -> xr.Dataset:
 
 def _partner(store: Store | None, first: xr.Dataset) -> str:
     """The signal that belongs to `first`: its fuller signal, its reduction, or just another one."""
-    name, fuller = str(first[schema.SIGNAL].item()), str(first["reduced_of"].item())
+    name, fuller = str(first[schema.SIGNAL].item()), str(first[schema.REDUCED_OF].item())
     if store is None or fuller:
         return fuller
     with reading(store):
-        reduced_of = dict(zip(store.signals, store.dataset["reduced_of"].values.tolist(), strict=True))
+        reduced_of = dict(zip(store.signals, store.dataset[schema.REDUCED_OF].values.tolist(), strict=True))
     reductions = [other for other, of in reduced_of.items() if of == name]
     return next(iter(reductions or [other for other in reduced_of if other != name]), "")
 

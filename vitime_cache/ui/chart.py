@@ -12,6 +12,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache import charts
+from vitime_cache.attention import schema
 from vitime_cache.attention.lags import LagError, Region, lag_curve
 from vitime_cache.attention.peaks import Side
 from vitime_cache.attention.pooling import PoolingError
@@ -129,7 +130,7 @@ def changes_table(found: Comparison) -> None:
 def compared(a: HeadView, b: HeadView, region: Region, removed: float | None) -> Comparison:
     """What became of the peaks of one head's curve from signal `a` to signal `b`."""
     curves = [lag_curve(view.time_attention, view.history_patches, region) for view in (a, b)]
-    others = [float(period) for period in b.ds["component_period"].values if period > 0]
+    others = [float(period) for period in b.ds[schema.COMPONENT_PERIOD].values if period > 0]
     return compare_curves(
         curves[0].lag, curves[0].mean, curves[1].mean, a.samples_per_patch, removed, others=others
     )  # fmt: skip

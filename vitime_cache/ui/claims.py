@@ -74,11 +74,11 @@ def _asked(ds: xr.Dataset, region: Region, period: float | None, question: objec
     if st.session_state.pop("null_question", None) != question:
         return None
     bar = st.progress(0.0, f"{weights.name}: starting")
-    history = ds["history"].values[np.isfinite(ds["history"].values)]
+    history = ds[schema.HISTORY].values[np.isfinite(ds[schema.HISTORY].values)]
     try:
         lags_to_test(ds, period=period, region=region)  # or a message at once
         curves = engine().null_curves(
-            history, int(ds["horizon"]), path, period, region, lambda share, step: bar.progress(share, step)
+            history, int(ds[schema.HORIZON]), path, period, region, lambda share, step: bar.progress(share, step)
         )
         return against_nulls(ds, curves, period=period, region=region)
     except ERRORS as error:
@@ -126,8 +126,8 @@ def _track(path: str, stamp: str, _store: Store) -> Tracking | None:  # noqa: AR
     sweep = ds.sel({schema.SIGNAL: names})
     return track_periods(
         ds[schema.LAG].values,
-        sweep["lag_attention"].values,
-        np.nanmax(sweep["component_period"].values, axis=1),
-        float(sweep["samples_per_patch"].values[0]),
-        ds["lag_attention"].sel({schema.SIGNAL: unrelated}).values,
+        sweep[schema.LAG_ATTENTION].values,
+        np.nanmax(sweep[schema.COMPONENT_PERIOD].values, axis=1),
+        float(sweep[schema.SAMPLES_PER_PATCH].values[0]),
+        ds[schema.LAG_ATTENTION].sel({schema.SIGNAL: unrelated}).values,
     )

@@ -43,7 +43,7 @@ def choose_period(ds: xr.Dataset) -> float | None:
 
 def known_periods(ds: xr.Dataset) -> list[float]:
     """True periods of the signal in samples, longest first."""
-    periods = ds["component_period"].values
+    periods = ds[schema.COMPONENT_PERIOD].values
     return sorted((float(period) for period in periods[np.isfinite(periods)]), reverse=True)
 
 
@@ -72,9 +72,9 @@ def choose_contrast() -> Contrast:
 
 def choose_query(ds: xr.Dataset) -> int:
     """Patch column of the query, chosen by its first sample or by a click on the map."""
-    columns, step = ds.sizes[schema.QUERY_PATCH], float(ds["samples_per_patch"])
+    columns, step = ds.sizes[schema.QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH])
     return st.select_slider(
-        "Query, first sample", range(columns), value=min(int(ds["history_patches"]), columns - 1),
+        "Query, first sample", range(columns), value=min(int(ds[schema.HISTORY_PATCHES]), columns - 1),
         format_func=lambda patch: f"{patch * step:.0f}", key="query", bind="query-params", width=320,
         help="The moment that looks. A click on the map chooses it too.",
     )  # fmt: skip
@@ -128,7 +128,7 @@ class LagOptions:
 
 def choose_lags(ds: xr.Dataset) -> LagOptions:
     """Region, side, scale and length of a lag curve."""
-    columns, step = ds.sizes[schema.QUERY_PATCH], float(ds["samples_per_patch"])
+    columns, step = ds.sizes[schema.QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH])
     region = st.selectbox("Region (query→key)", REGIONS, key="region", bind="query-params", width=220)
     side = st.segmented_control(
         "Keys in the", get_args(Side), default="past", required=True, key="side", bind="query-params"

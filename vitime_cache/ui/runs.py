@@ -11,6 +11,7 @@ from uuid import uuid4
 import streamlit as st
 import xarray as xr
 
+from vitime_cache.attention import schema
 from vitime_cache.model.checkpoint import find_weights, peek
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import Signal
@@ -87,7 +88,7 @@ def save(run: Run, name: str, store: str) -> None:
     signal = replace(run.signal, name=name)
     objects = open_objects(path)
     journal = read_journal(objects, objects.sizes())
-    if "token_attention" in run.dataset or not (journal and journal.manifest.identity.tokens):
+    if schema.TOKEN_ATTENTION in run.dataset or not (journal and journal.manifest.identity.tokens):
         add_dataset(path, run.dataset, signal)
     else:
         weights, _, _ = default_weights()

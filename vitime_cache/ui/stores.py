@@ -116,9 +116,9 @@ def _open(path: str, stamp: Stamp) -> xr.Dataset:  # noqa: ARG001 - the stamp is
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _load(path: str, stamp: Stamp, name: str) -> xr.Dataset:
     lazy = _open(path, stamp).sel({schema.SIGNAL: name})
-    end = int(lazy["n_history"]) + int(lazy["horizon"])
+    end = int(lazy[schema.N_HISTORY]) + int(lazy[schema.HORIZON])
     lazy = lazy.isel({schema.TIME: slice(0, end)})
-    loaded = lazy.drop_vars("token_attention", errors="ignore").load()
-    if "token_attention" in lazy:
-        loaded["token_attention"] = lazy["token_attention"]
+    loaded = lazy.drop_vars(schema.TOKEN_ATTENTION, errors="ignore").load()
+    if schema.TOKEN_ATTENTION in lazy:
+        loaded[schema.TOKEN_ATTENTION] = lazy[schema.TOKEN_ATTENTION]
     return loaded.assign_attrs({KEY: f"{path}@{stamp}:{name}"})
