@@ -17,7 +17,6 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitime_cache.attention import schema
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import Signal, check_signals
 from vitime_cache.store.manifest import (
@@ -171,7 +170,7 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> None:
     StoreError
         If the store was built by other weights or keeps token maps that `ds` lacks.
     """
-    from vitime_cache.attention.schema import VARIABLES
+    from vitime_cache.attention.schema import TOKEN_ATTENTION, VARIABLES
     from vitime_cache.store.commit import Puts, SignalWriter, open_writer
 
     if not ds.attrs["weights_sha256"]:
@@ -192,7 +191,7 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> None:
             f"capture it with tokens={list(identity.tokens)}"
         )
     entry = _entry(signal, identity.config)
-    arrays = {name: ds[name].values for name in VARIABLES if name != "token_attention"}
+    arrays = {name: ds[name].values for name in VARIABLES if name != TOKEN_ATTENTION}
     with open_writer(objects, identity, [entry]) as writer, Puts(objects) as puts:
         for place in list(writer.pending):  # none, if the signal is there already
             signal_writer = SignalWriter(puts, writer.manifest, place)
@@ -203,7 +202,9 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> None:
 
 def _token_layers(ds: xr.Dataset) -> tuple[str, ...]:
     """Layers whose token maps were captured: the others are NaN."""
-    if schema.TOKEN_ATTENTION not in ds:
+    from vitime_cache.attention.schema import TOKEN_ATTENTION
+
+    if TOKEN_ATTENTION not in ds:
         return ()
     first = ds.token_attention.isel(head=0, query_token=0, key_token=0)
     return tuple(str(layer) for layer in ds.layer.values[first.notnull().values])
