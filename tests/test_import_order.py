@@ -9,43 +9,55 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "vitime_cache"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "vitime_cache"
 
-# From the bottom up: a module imports only modules that stand above it in this list.
-ORDER = [
-    *("_version", "errors", "places"),
-    *("model", "series"),
-    "attention",
-    *("training", "evidence"),
-    "store",
-    "charts",
-    "study",
-    *("ui", "cli"),
-    "__main__",
+# From the ground up: a room imports itself and the rooms of the floors below its own, never one beside it.
+FLOORS = [
+    {"_version", "errors", "places"},
+    {"series", "model"},
+    {"attention"},
+    {"training", "evidence"},
+    {"store", "charts"},
+    {"study"},
+    {"ui", "cli"},
+    {"pages", "streamlit_app", "__main__"},
 ]
 
+# Library → the only files and rooms that may import it.
 HEAVY = {
-    "torch": {"model", "attention", "training", "study"},
-    "timm": {"model", "training"},
+    "torch": {
+        "model/network", "model/checkpoint", "attention/streaming", "attention/capture", "evidence/interventions",
+        "evidence/knockout", "training", "study/prediction", "study/rollout",
+    },
+    "timm": {"model/network", "training"},
     "zarr": {"store"},
+    "distributed": {"store/workers"},
     "altair": {"charts"},
-    "streamlit": {"ui"},
-    "distributed": {"store"},
-}
+    "vl_convert": {"charts"},
+    "streamlit": {"ui", "pages", "streamlit_app"},
+}  # fmt: skip
 
 
-def modules() -> dict[str, list[Path]]:
-    """Module name → its files; a package counts as one module."""
-    found: dict[str, list[Path]] = {}
-    for path in PACKAGE.rglob("*.py"):
-        name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if name != "__init__":
-            found.setdefault(name, []).append(path)
-    return found
+def sources() -> dict[str, Path]:
+    """Every file of the package and the app, as "room/module" or, outside a room, "module"."""
+    paths = {p.relative_to(PACKAGE).with_suffix("").as_posix(): p for p in PACKAGE.rglob("*.py")}
+    face = paths.pop("__init__")
+    assert face.exists()
+    pages = {f"pages/{p.stem}": p for p in (ROOT / "pages").glob("*.py")}
+    return paths | pages | {"streamlit_app": ROOT / "streamlit_app.py"}
 
 
-def imports(path: Path) -> list[tuple[str, bool]]:
-    """(imported module, whether at import time) for every import statement that runs; type checking does not."""
+def room(name: str) -> str:
+    return name.split("/")[0]
+
+
+def floor(name: str) -> int:
+    return next(level for level, rooms in enumerate(FLOORS) if room(name) in rooms)
+
+
+def imports(path: Path) -> set[str]:
+    """Modules that a file imports when it runs, dotted; what only type checking imports does not count."""
     tree = ast.parse(path.read_text())
     checking = {
         node
@@ -53,43 +65,42 @@ def imports(path: Path) -> list[tuple[str, bool]]:
         if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
         for node in ast.walk(block)
     }
-    top = set(tree.body)
-    found = []
+    found = set()
     for node in ast.walk(tree):
         if node in checking:
             continue
         if isinstance(node, ast.Import):
-            found += [(alias.name, node in top) for alias in node.names]
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "vitime_cache":
-                found += [(f"vitime_cache.{alias.name}", node in top) for alias in node.names]
-            found.append((node.module, node in top))
+            assert node.level == 0, f"{path.name} imports relatively"
+            from_face = node.module == "vitime_cache"
+            found |= {f"vitime_cache.{alias.name}" for alias in node.names} if from_face else {node.module}
     return found
 
 
-def test_every_module_has_a_place_in_the_order() -> None:
-    assert modules().keys() <= set(ORDER), sorted(modules().keys() - set(ORDER))
+def test_every_room_stands_on_one_floor() -> None:
+    rooms = {room(name) for name in sources()}
+    assert rooms <= set().union(*FLOORS), sorted(rooms - set().union(*FLOORS))
+    assert sum(map(len, FLOORS)) == len(set().union(*FLOORS))
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_a_module_imports_only_what_stands_before_it(name: str) -> None:
-    for path in modules()[name]:
-        for imported, _ in imports(path):
-            parts = imported.split(".")
-            if parts[0] == "vitime_cache" and len(parts) > 1 and parts[1] in modules() and parts[1] != name:
-                assert ORDER.index(parts[1]) < ORDER.index(name), f"{path.name} imports {imported} from above itself"
+@pytest.mark.parametrize("name", sorted(sources()))
+def test_a_module_imports_only_its_own_room_and_those_below(name: str) -> None:
+    rooms = set().union(*FLOORS)
+    for imported in imports(sources()[name]):
+        top, _, rest = imported.partition(".")
+        if top != "vitime_cache":
+            continue
+        target = rest.split(".")[0]
+        assert target in rooms, f"{name} imports {imported}: a name of the package's face, which stands above it"
+        assert target == room(name) or floor(target) < floor(name), f"{name} imports {imported}, which is not below it"
 
 
-@pytest.mark.parametrize("heavy", HEAVY)
-def test_a_heavy_library_is_imported_only_where_it_is_needed(heavy: str) -> None:
-    users = {
-        name
-        for name, paths in modules().items()
-        for path in paths
-        for imported, _ in imports(path)
-        if imported.split(".")[0] == heavy
-    }
-    assert users <= HEAVY[heavy], sorted(users - HEAVY[heavy])
+@pytest.mark.parametrize("library", HEAVY)
+def test_a_heavy_library_is_imported_only_where_it_is_needed(library: str) -> None:
+    users = {name for name, path in sources().items() if library in {i.split(".")[0] for i in imports(path)}}
+    strangers = {name for name in users if name not in HEAVY[library] and room(name) not in HEAVY[library]}
+    assert not strangers
 
 
 @pytest.mark.parametrize("statement", ["import vitime_cache", "from vitime_cache import open_store, catalogue"])
