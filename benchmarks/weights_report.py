@@ -74,7 +74,7 @@ def unrelated(seed: int = 11) -> list[Signal]:
 def period_tracking(model: ViTime) -> tuple[tuple[int, ...], list[Tracking]]:
     """The head that tracks best on one sweep, and the regressions of all heads on five others."""
     lag = np.arange(-(model.config.grid[1] - 1), model.config.grid[1])
-    samples_per_patch = model.config.patch_width * (HISTORY + HORIZON) / model.config.columns
+    samples_per_patch = model.config.samples_per_patch(HISTORY + HORIZON)
     baseline = lag_curves(model, unrelated())
 
     def tracking(periods: Floats, seed: int) -> Tracking:

@@ -33,7 +33,7 @@ def mock_dataset(
     )  # fmt: skip
     rng = np.random.default_rng(seed)
     rows, columns = config.grid
-    samples_per_patch = config.patch_width * (n_history + horizon) / config.columns
+    samples_per_patch = config.samples_per_patch(n_history + horizon)
     lag = np.subtract.outer(np.arange(columns), np.arange(columns))  # query - key
     time = np.arange(n_history + horizon)
     parts = []

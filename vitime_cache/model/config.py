@@ -102,6 +102,13 @@ class ViTimeConfig:
         rows, columns = self.grid
         return rows * columns
 
+    def samples_per_patch(self, samples: int) -> float:
+        """Samples that one patch of lag stands for when history and horizon together have `samples`.
+
+        16 in the reference study's 512 + 720, whose code fixes that number whatever the lengths.
+        """
+        return self.patch_width * samples / self.columns
+
     @property
     def row_step(self) -> float:
         """Height of one image row in standard deviations (`res` in the published code)."""
@@ -115,7 +122,7 @@ class ViTimeConfig:
 
     @classmethod
     def published(cls, model_size: float, **changes: Any) -> Self:
-        """The config of a published model of size s: D = 1024 s, depth 12 s, heads 16 s (VITIME.md section 1)."""
+        """The config of a published model of size s: D = 1024 s, depth 12 s, heads 16 s."""
         width, depth = int(1024 * model_size), int(12 * model_size)
         sizes = {
             "encoder_width": width,

@@ -89,7 +89,7 @@ class SeriesEncoding:
     @property
     def samples_per_patch(self) -> float:
         """Samples that one patch of lag stands for: 16 in the reference study's 512 + 720."""
-        return self.config.patch_width * (self.n_history + self.horizon) / self.config.columns
+        return self.config.samples_per_patch(self.n_history + self.horizon)
 
     @property
     def history_patches(self) -> int:

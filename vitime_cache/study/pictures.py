@@ -67,7 +67,7 @@ def experiment_files(
     }
     if contrast is None:
         del pictures["temporal_dependencies_heads_contrast"]
-    tables = {"time_attention": charts.heatmap_table, "lag_attention": lag_table}
+    tables = {"time_attention": charts.heatmap_table, "lag_attention": region_table}
     files: dict[Path, Callable[[], bytes]] = {}
     for suffix in formats:
         for what in pictures if suffix in ("png", "svg") else tables:
@@ -157,7 +157,7 @@ def lag_rows(views: Sequence[HeadView]) -> Spec:
     return charts.beside(rows, columns=1) | {"title": title}
 
 
-def lag_table(view: HeadView) -> pd.DataFrame:
+def region_table(view: HeadView) -> pd.DataFrame:
     """One row per region and lag: region, then the columns of `charts.lag_table`."""
     parts = [charts.lag_table([view], region).assign(region=region) for region in lags.REGIONS]
     table = pd.concat(parts, ignore_index=True)

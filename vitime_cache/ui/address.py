@@ -15,11 +15,11 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.study.defaults import study_head
 from vitime_cache.ui import runs
 from vitime_cache.ui.stores import Store, reading, stores
 
 T = TypeVar("T", str, int)
-STUDY_HEAD = 7  # the head that the reference study looks at, in the last layer
 
 
 def pick(
@@ -119,7 +119,7 @@ def choose_head(ds: xr.Dataset) -> tuple[str, int]:
 
 def default_head(ds: xr.Dataset) -> tuple[str, int]:
     """The head that the reference study looks at: head 7 of the last layer, or the last head where there are fewer."""
-    return str(ds[schema.LAYER].values[-1]), min(STUDY_HEAD, ds.sizes[schema.HEAD] - 1)
+    return study_head([str(layer) for layer in ds[schema.LAYER].values], ds.sizes[schema.HEAD])
 
 
 def open_head(chosen: dict[str, Any] | None) -> None:

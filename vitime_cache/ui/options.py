@@ -14,10 +14,10 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.lags import REGIONS, Region
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts.contrast import Contrast
+from vitime_cache.study.defaults import MOST_LAGS
 
 Queries = Literal["even", "ink"]
 QUERIES: tuple[Queries, ...] = get_args(Queries)
-STUDY_LAGS = 40  # patches: where the reference study's curves end
 MOST_HEADS = 6  # as many as there are colours that a colour-blind reader tells apart
 # The study's own gamma of 0.1 and its logarithm drive most cells to the brightest shade.
 CONTRAST = Contrast(gamma=0.5, show_log=False)
@@ -135,7 +135,7 @@ def choose_lags(ds: xr.Dataset) -> LagOptions:
     )
     log = st.toggle("Logarithmic", key="log_lags", bind="query-params")
     patches = st.select_slider(
-        "Longest lag, samples", range(4, columns), value=min(STUDY_LAGS, columns - 1),
+        "Longest lag, samples", range(4, columns), value=min(MOST_LAGS, columns - 1),
         format_func=lambda patch: f"{patch * step:.0f}", key="longest", bind="query-params", width=200,
     )  # fmt: skip
     return LagOptions(region, side, log, patches * step)
