@@ -16,31 +16,40 @@ from typing import TYPE_CHECKING, Any
 from vitime_cache._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from vitime_cache import charts as charts
     from vitime_cache.attention.capture import capture as capture
+    from vitime_cache.errors import VitimeError as VitimeError
+    from vitime_cache.evidence.null_test import against_nulls as against_nulls
+    from vitime_cache.evidence.null_test import null_curves as null_curves
     from vitime_cache.model.checkpoint import CheckpointError as CheckpointError
     from vitime_cache.model.checkpoint import load_model as load_model
     from vitime_cache.model.config import ViTimeConfig as ViTimeConfig
-    from vitime_cache.series.sources import Harmonic as Harmonic
-    from vitime_cache.series.sources import Signal as Signal
-    from vitime_cache.series.sources import catalogue as catalogue
+    from vitime_cache.series.examples import catalogue as catalogue
+    from vitime_cache.series.signal import Harmonic as Harmonic
+    from vitime_cache.series.signal import Signal as Signal
     from vitime_cache.series.sources import read_signals as read_signals
     from vitime_cache.store.build import build as build
     from vitime_cache.store.format import open_store as open_store
+    from vitime_cache.study.prediction import ViTimePrediction as ViTimePrediction
     from vitime_cache.study.rollout import AttentionRollout as AttentionRollout
-    from vitime_cache.study.rollout import ViTimePrediction as ViTimePrediction
 
+# Name → the module that has it; a name that is its own module's is a room.
 _HOME = {
+    "charts": "charts",
+    "VitimeError": "errors",
     "ViTimeConfig": "model.config",
-    "Harmonic": "series.sources",
-    "Signal": "series.sources",
-    "catalogue": "series.sources",
-    "read_signals": "series.sources",
     "CheckpointError": "model.checkpoint",
     "load_model": "model.checkpoint",
+    "Harmonic": "series.signal",
+    "Signal": "series.signal",
+    "catalogue": "series.examples",
+    "read_signals": "series.sources",
     "capture": "attention.capture",
+    "null_curves": "evidence.null_test",
+    "against_nulls": "evidence.null_test",
     "build": "store.build",
     "open_store": "store.format",
-    "ViTimePrediction": "study.rollout",
+    "ViTimePrediction": "study.prediction",
     "AttentionRollout": "study.rollout",
 }
 __all__ = ["__version__", *_HOME]
@@ -49,8 +58,8 @@ __all__ = ["__version__", *_HOME]
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # No submodule may share a name with one of these functions: importing it would put the module in its place.
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    module = import_module(f"{__name__}.{_HOME[name]}")
+    value = module if name == _HOME[name] else getattr(module, name)
     globals()[name] = value
     return value
 
