@@ -254,6 +254,6 @@ def test_a_device_out_of_memory_is_told_with_what_to_do(folder, capsys, monkeypa
 
 def test_a_defect_of_ours_shows_its_traceback(folder, monkeypatch):  # noqa: ARG001
     monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
-    monkeypatch.setattr(standin, "signal_coordinates", lambda *_: {}["no"])
+    monkeypatch.setattr(standin, "capture_batch", lambda *_: {}["no"])
     with pytest.raises(KeyError):
         run(BUILD)

@@ -87,21 +87,6 @@ def capture_batch(
     return results
 
 
-def signal_coordinates(signal: Signal, config: ViTimeConfig) -> dict[str, Any]:
-    length = len(signal.values) + signal.horizon
-    return {
-        "signal": signal.name,
-        "n_history": len(signal.values),
-        "horizon": signal.horizon,
-        "samples_per_patch": config.patch_width * length / config.columns,
-        "history_patches": round(len(signal.values) / length * config.grid[1]),
-        "reduced_of": signal.reduced_of,
-        "description": signal.description,
-        "filled": signal.filled,
-        "complete": True,
-    }
-
-
 def expected(config: ViTimeConfig, signal: Signal, tokens: Sequence[str] | None = None) -> dict[str, np.ndarray]:
     """Every array that a store should hold of a signal."""
     tokens = config.layers if tokens is None else tuple(tokens)
@@ -129,7 +114,7 @@ def assert_holds(ds: xr.Dataset, signals, config=CONFIG, tokens=None) -> None:
             own = tuple(slice(0, length) for length in values.shape)
             np.testing.assert_array_equal(stored[own], values, err_msg=f"{name} of {signal.name}")
             assert np.isnan(stored).sum() == np.isnan(values).sum() + stored.size - values.size
-        for name, value in signal_coordinates(signal, config).items():
+        for name, value in schema.signal_coordinates(signal, config).items():
             assert one[name].values.item() == value
 
 

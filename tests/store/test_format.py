@@ -74,7 +74,7 @@ def manifest_of(config: ViTimeConfig, count: int) -> Manifest:
     names = [make_signal(f"s{i}") for i in range(count)]
     entries = []
     for signal in names:
-        values = standin.signal_coordinates(signal, config)
+        values = schema.signal_coordinates(signal, config)
         entries.append(Entry(values.pop("signal"), signal.fingerprint, values, 0))
     return Manifest(identity, standin.attributes(config, standin.WEIGHTS, "float32")).with_entries(entries)
 

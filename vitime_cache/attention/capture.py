@@ -24,7 +24,6 @@ from torch import Tensor
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import lag_means
 from vitime_cache.errors import VitimeError
-from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
@@ -85,7 +84,7 @@ def capture(
     (arrays,) = capture_batch(model, [signal], kept, keep)
     if token_maps is not None:
         arrays[schema.TOKEN_ATTENTION] = token_maps
-    coordinates = signal_coordinates(signal, config)
+    coordinates = schema.signal_coordinates(signal, config)
     return schema.dataset(
         config, arrays, coordinates, schema.attributes(config, model.weights, str(model.dtype).removeprefix("torch."))
     )
@@ -126,22 +125,6 @@ def capture_batch(
         _arrays(signal, encoding, probability[i], time[:, i], cls[:, i])
         for i, (signal, encoding) in enumerate(zip(signals, encodings, strict=True))
     ]
-
-
-def signal_coordinates(signal: Signal, config: ViTimeConfig) -> dict[str, Any]:
-    """The per-signal coordinates of the schema for one signal."""
-    encoding = SeriesEncoding.fit(signal.values, signal.horizon, config)
-    return {
-        schema.SIGNAL: signal.name,
-        schema.N_HISTORY: len(signal.values),
-        schema.HORIZON: signal.horizon,
-        schema.SAMPLES_PER_PATCH: encoding.samples_per_patch,
-        schema.HISTORY_PATCHES: encoding.history_patches,
-        schema.REDUCED_OF: signal.reduced_of,
-        schema.DESCRIPTION: signal.description,
-        schema.FILLED: signal.filled,
-        schema.COMPLETE: True,
-    }
 
 
 def _arrays(

@@ -7,6 +7,7 @@ This is the only place where dimension, coordinate and variable names are spelle
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ import xarray as xr
 from vitime_cache._version import __version__
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
+from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.series.signal import Signal
 
 SIGNAL = "signal"
 LAYER = "layer"
@@ -124,6 +127,33 @@ SIGNAL_COORDINATES: Mapping[str, tuple[str, str]] = {
 }
 
 
+def config_of(ds: xr.Dataset) -> ViTimeConfig:
+    """The shapes of the model that wrote a Dataset."""
+    return ViTimeConfig.from_dict(json.loads(ds.attrs["config"]))
+
+
+def signal_coordinates(signal: Signal, config: ViTimeConfig) -> dict[str, Any]:
+    """`signal` and `SIGNAL_COORDINATES` of one signal.
+
+    Raises
+    ------
+    EncodingError
+        If the signal does not fit the model's image.
+    """
+    encoding = SeriesEncoding.fit(signal.values, signal.horizon, config)
+    return {
+        SIGNAL: signal.name,
+        N_HISTORY: len(signal.values),
+        HORIZON: signal.horizon,
+        SAMPLES_PER_PATCH: encoding.samples_per_patch,
+        HISTORY_PATCHES: encoding.history_patches,
+        REDUCED_OF: signal.reduced_of,
+        DESCRIPTION: signal.description,
+        FILLED: signal.filled,
+        COMPLETE: True,
+    }
+
+
 def coordinates(config: ViTimeConfig, n_time: int, n_components: int) -> dict[str, tuple[str, np.ndarray]]:
     """Index and token coordinates shared by all signals of a model, as name -> (dimension, values).
 
@@ -166,7 +196,12 @@ def sizes(config: ViTimeConfig, n_time: int, n_components: int) -> dict[str, int
 
 
 def attributes(config: ViTimeConfig, weights: WeightsInfo, dtype: str) -> dict[str, str]:
-    """Global attributes: where the numbers come from. `config` is JSON, for `ViTimeConfig.from_dict`."""
+    """Global attributes: where the numbers come from. `config_of` reads the config back.
+
+    Two runs give the same attributes but for the time; SOURCE_DATE_EPOCH (seconds, reproducible-builds.org) fixes it.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    created = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
     libraries = ("torch", "timm", "numpy", "xarray", "zarr")
     return {
         "title": "attention of a ViTime model, every layer and head",
@@ -175,7 +210,7 @@ def attributes(config: ViTimeConfig, weights: WeightsInfo, dtype: str) -> dict[s
         "weights_note": weights.note,
         "config": json.dumps(config.to_dict()),
         "dtype": dtype,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": created.isoformat(timespec="seconds"),
         "vitime_cache_version": __version__,
         "library_versions": json.dumps({name: version(name) for name in libraries}),
     }

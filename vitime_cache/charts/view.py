@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -12,7 +11,6 @@ import xarray as xr
 
 from vitime_cache.attention import lags, pooling, schema
 from vitime_cache.charts.style import ChartError
-from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 
 
@@ -91,8 +89,7 @@ class HeadView:
     @cached_property
     def encoding(self) -> SeriesEncoding:
         """How the history lies on the image of the model that wrote the Dataset."""
-        config = ViTimeConfig.from_dict(json.loads(self.ds.attrs["config"]))
-        return SeriesEncoding.fit(self.history, int(self.ds[schema.HORIZON]), config)
+        return SeriesEncoding.fit(self.history, int(self.ds[schema.HORIZON]), schema.config_of(self.ds))
 
     @cached_property
     def history(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitime_cache import places
+from vitime_cache.atomic import replacing
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
 
@@ -114,15 +115,14 @@ def peek(weights: str | Path | None = None) -> tuple[ViTimeConfig, WeightsInfo]:
 def save_safetensors(model: ViTime, path: str | Path, *, note: str = "", dtype: str = "float16") -> None:
     """Write the network's weights in `dtype`, its config and `note` (what a person must know about them) to `path`."""
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {
         name: value.detach().cpu().to(getattr(torch, dtype)).contiguous() for name, value in model.state_dict().items()
     }
     metadata = {"format": "vitime-cache", "config": json.dumps(model.config.to_dict()), "note": note}
-    partial = Path(path).with_suffix(".partial")
-    save_file(tensors, partial, metadata=metadata)
-    partial.replace(path)
+    with replacing(Path(path)) as file:
+        file.write(save(tensors, metadata=metadata))
 
 
 def sha256(path: Path) -> str:

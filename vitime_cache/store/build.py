@@ -7,7 +7,6 @@ the journal and returns.
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -170,7 +169,7 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> None:
     StoreError
         If the store was built by other weights or keeps token maps that `ds` lacks.
     """
-    from vitime_cache.attention.schema import TOKEN_ATTENTION, VARIABLES
+    from vitime_cache.attention.schema import TOKEN_ATTENTION, VARIABLES, config_of
     from vitime_cache.store.commit import Puts, SignalWriter, open_writer
 
     if not ds.attrs["weights_sha256"]:
@@ -181,7 +180,7 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> None:
     journal = read_journal(objects, objects.sizes())
     identity = Identity(
         WeightsInfo(ds.attrs["weights"], ds.attrs["weights_sha256"], ds.attrs["weights_note"]),
-        ViTimeConfig.from_dict(json.loads(ds.attrs["config"])),
+        config_of(ds),
         ds.attrs["dtype"],
         journal.manifest.identity.tokens if journal else _token_layers(ds),
     )
@@ -228,7 +227,7 @@ def _identity(model: ViTime | str | Path | None, tokens: str | Sequence[str], dt
 
 
 def _entry(signal: Signal, config: ViTimeConfig) -> Entry:
-    from vitime_cache.attention.capture import signal_coordinates
+    from vitime_cache.attention.schema import signal_coordinates
 
     known = {"signal", "complete"}  # the manifest has the name, the markers say what is complete
     values = {name: value for name, value in signal_coordinates(signal, config).items() if name not in known}

@@ -42,6 +42,7 @@ from vitime_cache.attention.schema import (
     SIGNAL_COORDINATES,
     TIME,
     VARIABLES,
+    config_of,
     coordinates,
     sizes,
     validate,
@@ -103,7 +104,7 @@ def open_store(path: str | Path) -> xr.Dataset:
 
 def _with_indexes(ds: xr.Dataset) -> xr.Dataset:
     """Index the dimensions by what the schema says of them: to read all those coordinates would take as long again."""
-    config = ViTimeConfig.from_dict(json.loads(ds.attrs["config"]))
+    config = config_of(ds)
     known = coordinates(config, ds.sizes[TIME], ds.sizes[COMPONENT])
     labels = {name: values for name, (dimension, values) in known.items() if name == dimension and name in ds.coords}
     return ds.assign_coords(xr.Coordinates({SIGNAL: ds.variables[SIGNAL].load()} | labels))

@@ -7,7 +7,6 @@ survives a crash of the machine once `flush` returns. The commit protocol in `wr
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +15,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import xxhash
+from filelock import FileLock, Timeout
 
+from vitime_cache.atomic import replacing
 from vitime_cache.errors import VitimeError
 
 GETS_AT_ONCE = 16
-PARTIAL = ".partial"  # ends the name of a file that is still being written
 Stamp = tuple[int, str]  # size in bytes and XXH3 of an object
 
 
@@ -116,17 +116,8 @@ class LocalObjects:
     def put(self, key: str, parts: Sequence[bytes]) -> Stamp:
         path = self.root / key
         self._make_folder(path.parent)
-        # A writer that was given up for dead may still run: its leftovers must not meet ours under one name.
-        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
-        try:
-            with partial.open("wb") as file:
-                file.writelines(parts)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        with replacing(path) as file:
+            file.writelines(parts)
         self._renamed_in.add(path.parent)
         return stamp(parts)
 
@@ -172,19 +163,20 @@ class LocalObjects:
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
-        # The kernel drops the lock when the process ends, however it ends. The file stays: two processes that each
+        # The system drops the lock when the process ends, however it ends. The file stays: two processes that each
         # made their own could both hold a lock.
-        import fcntl
-
         self._make_folder((self.root / key).parent)
-        with (self.root / key).open("ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise StoreError(
-                    f"another process is building {self.url}; wait until it ends, or choose another store"
-                ) from error
+        lock = FileLock(self.root / key, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise StoreError(
+                f"another process is building {self.url}; wait until it ends, or choose another store"
+            ) from error
+        try:
             yield
+        finally:
+            lock.release()
 
 
 class RemoteObjects:

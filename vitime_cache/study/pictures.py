@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from vitime_cache import charts
+from vitime_cache.atomic import replacing
 from vitime_cache.attention import lags, schema
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.charts import HeadView
@@ -107,12 +108,9 @@ def write_files(
         )
     for number, (path, content) in enumerate(files.items(), start=1):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial_path = path.with_name(path.name + ".partial")
-        try:
-            partial_path.write_bytes(content())
-            partial_path.replace(path)
-        finally:
-            partial_path.unlink(missing_ok=True)
+        made = content()
+        with replacing(path) as file:
+            file.write(made)
         if progress:
             progress(number, len(files))
     return list(files)

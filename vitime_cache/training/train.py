@@ -20,6 +20,7 @@ from timm.optim.muon import zeropower_via_newtonschulz
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from vitime_cache.atomic import replacing
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.model.config import ConfigError, ViTimeConfig
@@ -293,17 +294,14 @@ def train(
 def _save(
     state_file: Path, out: Path, config: TrainConfig, model: ViTime, optimisers_: list[torch.optim.Optimizer], step: int
 ) -> None:
-    partial = state_file.with_suffix(".partial")
-    torch.save(
-        {
-            "config": json.dumps(asdict(config)),
-            "step": step,
-            "model": model.state_dict(),
-            "optimisers": [o.state_dict() for o in optimisers_],
-        },
-        partial,
-    )
-    partial.replace(state_file)
+    state = {
+        "config": json.dumps(asdict(config)),
+        "step": step,
+        "model": model.state_dict(),
+        "optimisers": [o.state_dict() for o in optimisers_],
+    }
+    with replacing(state_file) as file:
+        torch.save(state, file)
     note = f"trained on synthetic series for {step} steps of {config.batch_size}; not the published ViTime model"
     save_safetensors(model, out, note=note)
 

@@ -6,7 +6,6 @@ Options of a single page use Streamlit's own `bind="query-params"`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -14,7 +13,6 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
-from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.study.defaults import study_head
 from vitime_cache.ui import runs
 from vitime_cache.ui.stores import Store, reading, stores
@@ -126,11 +124,6 @@ def open_head(chosen: dict[str, Any] | None) -> None:
     """Go to the heatmap of the head that was clicked."""
     if chosen is not None:
         st.switch_page("pages/heatmap.py", query_params=address(layer=chosen["layer"], head=chosen["head"]))
-
-
-def config_of(ds: xr.Dataset) -> ViTimeConfig:
-    """The shapes of the model that wrote a Dataset."""
-    return ViTimeConfig.from_dict(json.loads(ds.attrs["config"]))
 
 
 def _first_with_signals(found: dict[str, Store]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 import xarray as xr
 
+from vitime_cache.attention import schema
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.series.sources import catalogue
 from vitime_cache.ui import runs
-from vitime_cache.ui.address import address, config_of
+from vitime_cache.ui.address import address
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, reading, stores
 
@@ -51,7 +52,7 @@ def signals_table(store: Store) -> None:
 
 def model_facts(ds: xr.Dataset) -> None:
     """Size of the network behind a store, and where its numbers come from."""
-    config = config_of(ds)
+    config = schema.config_of(ds)
     rows, columns = config.grid
     facts = {
         "Layers": f"{config.encoder_depth} + {config.decoder_depth}",

@@ -1,0 +1,43 @@
+"""A file that is being written shows under its name whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vitime_cache.atomic import PARTIAL, replacing
+
+
+def test_a_file_has_its_old_content_until_all_of_the_new_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with replacing(path) as file:
+        file.write(b"ne")
+        file.flush()
+        assert path.read_bytes() == b"old"
+        file.write(b"w")
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("a", b"new")]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_what_fails_on_the_way_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def fail() -> None:
+        with replacing(path) as file:
+            file.write(b"ne")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("a", b"old")]
+
+
+def test_two_writers_of_one_file_do_not_meet_under_a_partial_name(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a") as one, replacing(tmp_path / "a") as other:
+        one.write(b"1")
+        other.write(b"22")
+        assert len([path for path in tmp_path.iterdir() if path.name.endswith(PARTIAL)]) == 2
+    assert (tmp_path / "a").read_bytes() in (b"1", b"22")
