@@ -1,0 +1,212 @@
+"""The verdict Dataset: which heads look one period back, and does the forecast use it? Names, meaning, checks.
+
+One Dataset answers one question about one signal: four rungs for every head over (layer, head), each with the figure
+that it rests on, and the arrays behind it. Plain arrays and JSON attributes, so that a store can keep it and any
+process can hold it. A partial verdict is the same Dataset with what is not known yet missing (NaN, "not tested").
+This is the only place where its dimension, variable and attribute names are spelled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from vitime_cache.attention.schema import HEAD, LAYER, Variable
+from vitime_cache.errors import VitimeError
+
+RUNG, NULL, PAST_LAG, SWEEP, OUTCOME, CONTROL = "rung", "null", "past_lag", "sweep_period", "outcome", "control"
+STAND_IN, WINDOW, SAMPLE = "stand_in", "window", "sample"
+
+RUNGS = ("descriptive", "signal-dependent", "tracking", "causal")
+OUTCOMES = ("distance", "error", "seasonal_power", "log_score")
+STAND_INS = ("notched", "aperiodic")
+
+SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_TESTED = 1, 0, -1, -2
+WORDS: Mapping[int, str] = {
+    SUPPORTED: "supported", NOT_SUPPORTED: "not supported", INCONCLUSIVE: "inconclusive", NOT_TESTED: "not tested",
+}  # fmt: skip
+
+_HEADS = (LAYER, HEAD)
+_STDS = "standard deviations of the history"
+_EFFECTS = f"distance, error and log score in {_STDS} (log score: nats); seasonal power as a share"
+
+VARIABLES: Mapping[str, Variable] = {
+    "verdict": Variable((RUNG, *_HEADS), "int8", "verdict on a rung, corrected over the heads asked about", "flag"),
+    "figure": Variable(
+        (RUNG, *_HEADS), "float32",
+        "what the verdict rests on: prominence at the period; excess over the mean null curve; slope; effect",
+        f"of the curve's mean; of the curve's mean; samples per sample; {_STDS}",
+    ),
+    "p_value": Variable((RUNG, *_HEADS), "float32", "p-value corrected over the heads asked about; NaN: no test"),
+    "asked": Variable(_HEADS, "bool", "whether the head was asked about"),
+    # descriptive
+    "lag_curve": Variable((*_HEADS, PAST_LAG), "float32", "mean attention to a lag in the past, mean over windows"),
+    "peak_lag": Variable(_HEADS, "float32", "lag of the strongest peak that the axis resolves, NaN: none", "samples"),
+    "peak_prominence": Variable(_HEADS, "float32", "prominence of the strongest peak", "of the curve's mean"),
+    "prominence": Variable((WINDOW, *_HEADS), "float32", "prominence of the peak at the period", "of the curve's mean"),
+    "flank_excess": Variable(_HEADS, "float32", "attention at the period less that beside it", "of the curve's mean"),
+    "flank_error": Variable(_HEADS, "float32", "standard error of flank_excess over queries", "of the curve's mean"),
+    # signal-dependent
+    "null_mean": Variable((NULL, *_HEADS, PAST_LAG), "float32", "mean lag curve of null inputs"),
+    "null_upper": Variable(
+        (NULL, *_HEADS, PAST_LAG), "float32",
+        "upper end of the one-sided null band, which holds over all heads asked about at the lags tested",
+    ),
+    "null_p": Variable((NULL, *_HEADS), "float32", "share of null inputs whose most extreme head strays as far"),
+    # tracking
+    "sweep_peak": Variable((SWEEP, *_HEADS), "float32", "first prominent peak at a period, NaN: none", "samples"),
+    "slope": Variable(_HEADS, "float32", "lag of the first peak per period, on the periods measured on"),
+    "slope_low": Variable(_HEADS, "float32", "lower end of the slope's 95 % interval"),
+    "slope_high": Variable(_HEADS, "float32", "upper end of the slope's 95 % interval"),
+    "intercept": Variable(_HEADS, "float32", "lag of the first peak at period 0 on the fitted line", "samples"),
+    "r_squared": Variable(_HEADS, "float32", "share of the peaks' variance on the line"),
+    "found": Variable(_HEADS, "float32", "share of the periods measured on that have a first peak"),
+    "chosen": Variable(_HEADS, "bool", "whether the head tracks on the periods it was chosen on"),
+    # causal
+    "attribution": Variable(_HEADS, "float32", "first-order estimate of the knockout: screening only, no result"),
+    "knockout": Variable((OUTCOME, WINDOW, *_HEADS), "float32", "effect of replacing a head by its mean", _EFFECTS),
+    "knockout_low": Variable((OUTCOME, *_HEADS), "float32", "lower end of its 95 % interval over windows", _EFFECTS),
+    "knockout_high": Variable((OUTCOME, *_HEADS), "float32", "upper end of its 95 % interval over windows", _EFFECTS),
+    "knockout_stand_in": Variable(
+        (STAND_IN, OUTCOME, *_HEADS), "float32", "the same knockout on the series without that period, and on noise",
+        _EFFECTS,
+    ),
+    "knockout_rank": Variable(_HEADS, "float32", "rank of the knockout's distance among heads tested, 1 the largest"),
+    "knockout_p": Variable(_HEADS, "float32", "p-value of that distance as an outlier among all heads, corrected"),
+    "mask": Variable((OUTCOME, WINDOW, *_HEADS), "float32", "effect of masking the lags of the period", _EFFECTS),
+    "mask_kept": Variable(
+        (OUTCOME, WINDOW, *_HEADS), "float32", "the same without sharing the removed attention out again", _EFFECTS
+    ),
+    "mask_low": Variable((OUTCOME, *_HEADS), "float32", "lower end of its 95 % interval over windows", _EFFECTS),
+    "mask_high": Variable((OUTCOME, *_HEADS), "float32", "upper end of its 95 % interval over windows", _EFFECTS),
+    "mask_mass": Variable(_HEADS, "float32", "attention on the lags masked, mean over queries", "share"),
+    "mask_control": Variable(
+        (CONTROL, OUTCOME, *_HEADS), "float32", "effect of masking other lags, matched in removed attention", _EFFECTS
+    ),
+    "mask_p": Variable((OUTCOME, *_HEADS), "float32", "p-value against the controls, corrected over heads"),
+    "windows_p": Variable(_HEADS, "float32", "sign-flip p-value over windows, corrected; NaN with fewer than five"),
+    "joint": Variable((OUTCOME,), "float32", "joint knockout of the heads named in counts.joint", _EFFECTS),
+    "joint_sum": Variable((OUTCOME,), "float32", "sum of their single knockouts", _EFFECTS),
+    # what was given to the model
+    "history": Variable((WINDOW, SAMPLE), "float32", "the window's history, NaN after it", "units of the signal"),
+    "forecast": Variable((WINDOW, SAMPLE), "float32", "intact forecast, NaN before it", "units of the signal"),
+    "future": Variable((WINDOW, SAMPLE), "float32", "what really came, NaN where unknown", "units of the signal"),
+}  # fmt: skip
+COORDINATES: Mapping[str, tuple[str, str]] = {
+    "window_start": (WINDOW, "first sample of the window in the series"),
+    "measured_on": (SWEEP, "whether slopes are measured on this period; heads are chosen on the others"),
+}
+# JSON objects, but for the plain texts `config` (a JSON object as in the attention schema) and `created`.
+ATTRIBUTES = ("question", "window_facts", "counts", "screening", "sentences", "stages", "config", "created")
+STAGES = RUNGS  # as they are completed; a verdict is complete when all are
+
+
+class VerdictError(VitimeError):
+    """A Dataset that is no verdict, or a question that cannot be asked."""
+
+
+def blank(
+    layers: Sequence[str], heads: int, *, patches: int, windows: Sequence[int], samples: int, nulls: Sequence[str],
+    sweep: ArrayLike, measured_on: ArrayLike, controls: int, attributes: Mapping[str, Any],
+) -> xr.Dataset:  # fmt: skip
+    """A verdict in which nothing is known yet.
+
+    Parameters
+    ----------
+    patches
+        Patch columns; lags into the past are 0 … patches - 1.
+    windows
+        First sample of each window.
+    samples
+        History and horizon of a window together.
+    sweep, measured_on
+        Periods of the sweep in samples, and which of them slopes are measured on.
+    attributes
+        Values of `ATTRIBUTES`; all but `config` and `created` are encoded as JSON here.
+    """
+    labels: dict[str, Any] = {
+        RUNG: np.array(RUNGS, dtype=object), LAYER: np.array(layers, dtype=object), HEAD: np.arange(heads),
+        NULL: np.array(nulls, dtype=object), PAST_LAG: np.arange(patches), SWEEP: np.array(sweep, dtype=np.float64),
+        OUTCOME: np.array(OUTCOMES, dtype=object), CONTROL: np.arange(controls),
+        STAND_IN: np.array(STAND_INS, dtype=object), WINDOW: np.arange(len(windows)), SAMPLE: np.arange(samples),
+    }  # fmt: skip
+    empty: Mapping[str, Any] = {"float32": np.nan, "int8": NOT_TESTED, "bool": False}
+    ds = xr.Dataset(
+        {
+            name: (v.dims, np.full([len(labels[d]) for d in v.dims], empty[v.dtype], v.dtype), v.attributes)
+            for name, v in VARIABLES.items()
+        },
+        coords=labels,
+    ).assign_coords(window_start=(WINDOW, np.array(windows)), measured_on=(SWEEP, np.array(measured_on, dtype=bool)))
+    for name, (_, meaning) in COORDINATES.items():
+        ds[name].attrs["long_name"] = meaning
+    ds["verdict"].attrs |= {
+        "flag_values": list(WORDS), "flag_meanings": " ".join(word.replace(" ", "_") for word in WORDS.values()),
+    }  # fmt: skip
+    ds.attrs = {"title": "verdict on what the heads of a ViTime model do with one period of one signal"}
+    ds.attrs |= {name: _encoded(name, attributes[name]) for name in ATTRIBUTES}
+    return ds
+
+
+def validate(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` if it is a verdict, complete or partial.
+
+    Raises
+    ------
+    VerdictError
+        Naming the variable, coordinate or attribute, what it is and what it should be.
+    """
+    for name, variable in VARIABLES.items():
+        if name not in ds:
+            raise VerdictError(f"the verdict lacks the variable {name!r}")
+        if ds[name].dims != variable.dims:
+            raise VerdictError(f"{name} has dimensions {ds[name].dims}, expected {variable.dims}")
+        if ds[name].dtype != np.dtype(variable.dtype):
+            raise VerdictError(f"{name} has dtype {ds[name].dtype}, expected {variable.dtype}")
+    for name, (dimension, _) in COORDINATES.items():
+        if name not in ds.coords or ds[name].dims != (dimension,):
+            raise VerdictError(f"the verdict lacks the coordinate {name!r} over {dimension}")
+    for name in ATTRIBUTES:
+        if name not in ds.attrs:
+            raise VerdictError(f"the verdict lacks the attribute {name!r}")
+        try:
+            facts(ds, name)
+        except (TypeError, ValueError) as error:
+            raise VerdictError(f"the verdict's attribute {name!r} is not JSON: {error}") from error
+    if list(ds[RUNG].values) != list(RUNGS):
+        raise VerdictError(f"the rungs are {', '.join(map(str, ds[RUNG].values))}, expected {', '.join(RUNGS)}")
+    if strange := sorted(set(np.unique(ds["verdict"].values).tolist()) - set(WORDS)):
+        raise VerdictError(f"verdicts are {', '.join(map(str, WORDS))}, got {', '.join(map(str, strange))}")
+    return ds
+
+
+def facts(ds: xr.Dataset, name: str) -> Any:
+    """A JSON attribute of a verdict, decoded: "question", "window_facts", "counts", "screening", "sentences" …"""
+    return ds.attrs[name] if name == "created" else json.loads(ds.attrs[name])
+
+
+def with_facts(ds: xr.Dataset, **changes: Any) -> xr.Dataset:
+    """The verdict with some attributes replaced."""
+    return ds.assign_attrs({name: _encoded(name, value) for name, value in changes.items()})
+
+
+def complete(ds: xr.Dataset) -> bool:
+    """Whether every rung has been worked on: False for a partial verdict."""
+    return set(STAGES) <= set(facts(ds, "stages"))
+
+
+def question_key(ds: xr.Dataset) -> str:
+    """A short name of the question, safe in a path: equal questions of equal weights have equal names."""
+    question = facts(ds, "question")
+    digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
+    return f"period-{question['period']:g}-{digest}".replace(".", "_").replace("+", "")
+
+
+def _encoded(name: str, value: Any) -> str:
+    return str(value) if name in ("config", "created") else json.dumps(value)
