@@ -5,6 +5,7 @@ from functools import partial
 import streamlit as st
 
 from vitime_cache import charts
+from vitime_cache.evidence.reduction_words import reading
 from vitime_cache.ui.address import choose_head, choose_other, choose_signal
 from vitime_cache.ui.chart import LIBRARY_ERRORS, changes_table, compared, figure, side_map, statement
 from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period
@@ -44,13 +45,14 @@ def comparison() -> None:
         max_lag=options.longest, key="curves", width="stretch",
         table=lambda: charts.lag_table(views, options.region, side=options.side),
     )  # fmt: skip
-    st.subheader("What became of the peaks", anchor=False)
-    found = compared(a, b, options.region, period)
+    st.subheader("The peaks of both", anchor=False)
+    found = compared(a, b, options.region, period, options.side)
+    said = reading(found)
     changes_table(found)
-    statement("descriptive", found.conclusion)
+    statement("descriptive", said.conclusion)
     supported, open_ = st.columns(2)
-    supported.markdown("**This supports**\n" + "".join(f"\n- {text}" for text in found.supports))
-    open_.markdown("**It does not support**\n" + "".join(f"\n- {text}" for text in found.does_not_support))
+    supported.markdown("**This supports**\n" + "".join(f"\n- {text}" for text in said.supports))
+    open_.markdown("**It does not support**\n" + "".join(f"\n- {text}" for text in said.does_not_support))
 
 
 comparison()

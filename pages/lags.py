@@ -34,7 +34,7 @@ def curves() -> None:
         width="stretch", table=lambda: charts.autocorrelation_table(ds),
     )  # fmt: skip
     st.subheader("Peaks", anchor=False)
-    peaks_table(views, region, period=period, side=side)
+    peaks_table(views, region, period=period, side=side, longest=options.longest)
     dependence_statement(ds, layer, head, region, period)
 
 

@@ -132,7 +132,7 @@ def test_the_reference_experiment_from_the_heatmap_to_a_saved_run(site: str, pag
 
     go(page, "Compare")
     chart(page, "Where full and reduced_harmonic differ")
-    expect(page.get_by_text("What became of the peaks")).to_be_visible()
+    expect(page.get_by_text("The peaks of both")).to_be_visible()
     expect(page.get_by_text("It does not support")).to_be_visible()
 
     go(page, "Live")

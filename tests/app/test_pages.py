@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from tests.app.conftest import ENTRY, NOTE, signals
 from vitime_cache.evidence.tracking import track_periods
 from vitime_cache.series.examples import catalogue
+from vitime_cache.series.signal import Harmonic, compose
 from vitime_cache.store.build import build
 from vitime_cache.store.format import open_store
 from vitime_cache.ui.routing import PAGES
@@ -154,6 +156,9 @@ def test_signals_of_unequal_length_are_not_laid_over_one_another(
     at = open_page("compare", signal="full", other="nile")
     assert not at.exception
     assert "full and nile differ" in at.warning[0].value
+    assert "samples a patch" in texts(at), "peaks are compared in samples, where both axes show them"
+    assert "Without that part" not in texts(at)
+    assert all(lag < 1.3 * 77 for lag in at.dataframe[0].value["lag"]) if at.dataframe else True
 
 
 @pytest.mark.parametrize(
@@ -189,6 +194,76 @@ def test_the_choice_goes_along_to_the_next_page(open_page: OpenPage) -> None:
     at.switch_page("pages/lags.py").run()
     assert "white_noise" in charts(at)[0]
     assert "head 1" in charts(at)[0]
+
+
+@pytest.mark.parametrize(("first", "second"), [("full", "white_noise"), ("full", "full"), ("harmonic_63", "full")])
+@pytest.mark.usefixtures("store")
+def test_no_pair_but_a_signal_and_its_reduction_is_spoken_of_as_one(
+    first: str, second: str, open_page: OpenPage
+) -> None:
+    at = open_page("compare", signal=first, other=second)
+    assert not at.exception
+    assert "neither" in texts(at)
+    assert "gone with that harmonic" not in texts(at)
+    assert "while the signal is whole" not in texts(at)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_reduction_chosen_first_is_still_the_reduction(open_page: OpenPage) -> None:
+    at = open_page("compare", signal="reduced_harmonic", other="full")
+    assert "From full to reduced_harmonic" in texts(at)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_live_signal_that_bears_the_name_of_a_stored_one_is_not_its_whole(open_page: OpenPage) -> None:
+    at = open_page("live")
+    at.text_input(key="name_composed").input("full")
+    at.button(key="run").click().run()
+    at.query_params["signal"], at.query_params["other"] = "live:full", "reduced_harmonic"
+    at.switch_page("pages/compare.py").run()
+    assert not at.exception
+    assert "neither" in texts(at)
+
+
+@pytest.mark.usefixtures("store")
+def test_keys_in_the_future_change_the_curve_the_table_and_the_conclusion_alike(open_page: OpenPage) -> None:
+    at = open_page("compare", signal="full", other="harmonic_63", layer="encoder.0", head="0")
+    past, said = at.dataframe[0].value, texts(at)
+    at.button_group(key="side").set_value("future").run()
+    assert not at.exception
+    assert "lag to the future" in charts(at)[-1]
+    assert not at.dataframe[0].value.equals(past)
+    assert texts(at) != said
+
+
+def test_a_period_below_the_resolution_cannot_be_seen_and_is_no_zero(
+    folder: Path, weights: Path, open_page: OpenPage
+) -> None:
+    hourly = compose("hourly", [Harmonic(24.0)], n=2000, horizon=720)
+    build([hourly], folder / "hourly.zarr", weights)
+    at = open_page("heads", signal="hourly")
+    assert not at.exception
+    matrix = json.loads(charts(at)[0])
+    assert "cannot be seen at 35.3 samples a patch; it needs 12 or fewer" in json.dumps(matrix["title"])
+    assert matrix["layer"][0]["data"]["values"].splitlines()[1].split(",")[2] == "nan"
+    at = open_page("heads", signal="hourly", view="Ranked")
+    assert at.dataframe[0].value["period_prominence"].isna().all()
+    assert "cannot be seen" in at.warning[0].value
+    at = open_page("lags", signal="hourly")
+    assert "cannot be seen" in json.dumps(json.loads(charts(at)[0])["title"])
+    assert "cannot be seen" in at.warning[0].value
+    assert not at.dataframe or "multiple" not in at.dataframe[0].value
+
+
+@pytest.mark.usefixtures("store")
+def test_no_peak_beyond_the_end_of_the_axis_is_listed(open_page: OpenPage) -> None:
+    at = open_page("lags", signal="full", layer="encoder.0", head="1")
+    at.select_slider(key="longest").set_value(76).run()
+    everything = at.dataframe[0].value["lag"]
+    last = int(everything.max() // 16)
+    at.select_slider(key="longest").set_value(last - 1).run()
+    listed = at.dataframe[0].value["lag"] if at.dataframe else []
+    assert list(listed) == list(everything[everything <= 16 * (last - 1)])
 
 
 @pytest.mark.usefixtures("store")
@@ -248,10 +323,13 @@ def test_a_head_is_held_against_null_inputs_and_the_answer_stays(open_page: Open
     assert not at.exception
     assert not at.warning
     assert "null inputs" in texts(at)
-    assert "19 AR(1) (p = " in texts(at)
+    assert "; 0.05 is the least that 19 inputs of a kind can give" in texts(at)
+    assert "p, of whichever head strays most and of no one head" in texts(at)
+    assert "Heads that pass: " in texts(at)
+    assert "tracking asks whether the peak moves" in texts(at)
     at.selectbox(key="pick_head").select_index(1).run()
     assert not at.exception
-    assert "19 AR(1) (p = " in texts(at), "the test was of all heads"
+    assert "against AR(1)" in texts(at), "the test was of all heads"
     at.selectbox(key="region").select("forecast→history").run()
     assert at.button(key="null_inputs"), "another region is another question"
 
@@ -262,7 +340,7 @@ def test_a_period_that_cannot_be_tested_gets_its_message(open_page: OpenPage) ->
     at.number_input(key="period_full").set_value(6.28).run()
     at.button(key="null_inputs").click().run()
     assert not at.exception
-    assert "no lag can be tested" in at.warning[0].value
+    assert "no lag can be tested" in texts(at)
 
 
 def test_null_inputs_are_not_offered_for_a_signal_of_other_weights(

@@ -43,7 +43,7 @@ def test_without_a_period_a_peak_is_no_multiple():
 def test_no_peak_matches_a_period_that_the_axis_cannot_resolve():
     (peak,) = peaks.lag_peaks(LAG, bumps(4), SPP, period=6.4)
     assert (peak.multiple, peak.error, peak.matches) == (10, 0, False)
-    assert peaks.period_prominence(LAG, bumps(4), SPP, 6.4, (10,)) == 0
+    assert np.isnan(peaks.period_prominence(LAG, bumps(4), SPP, 6.4, (10,)))
     assert peaks.resolvable(32.0, SPP)
     assert not peaks.resolvable(31.4, SPP)
     assert not peaks.resolvable(None, SPP)
@@ -80,9 +80,9 @@ def test_a_flat_curve_has_no_peak():
 
 
 @given(arrays(np.float64, (2, 12), elements=st.floats(0, 1), unique=True))
-def test_prominences_are_those_of_scipy_at_every_interior_maximum_and_zero_elsewhere(curves):
+def test_prominences_are_those_of_scipy_two_steps_from_either_end_and_zero_elsewhere(curves):
     for curve, strength in zip(curves, peaks.prominences(curves), strict=True):
-        top = [i for i in range(1, 11) if curve[i] > max(curve[i - 1], curve[i + 1])]
+        top = [i for i in range(2, 10) if curve[i] > max(curve[i - 1], curve[i + 1])]
         np.testing.assert_array_equal(np.flatnonzero(strength), top)
         np.testing.assert_allclose(strength[top], peak_prominences(curve, top)[0])
 
@@ -94,6 +94,29 @@ def test_prominence_at_the_period_is_measured_in_means_of_the_curve():
     assert values[0] == pytest.approx(1 / bumps(4)[LAG >= 2].mean(), rel=1e-3)
     both = peaks.period_prominence(LAG, curves, SPP, 63.0, (1, 2))
     assert (both > 0).tolist() == [True, False, True]
+
+
+def test_a_period_beyond_the_axis_has_no_prominence_not_none():
+    assert np.isnan(peaks.period_prominence(LAG, bumps(4), SPP, 1e5))
+    cut = np.where(np.abs(LAG) <= 12, bumps(4), np.nan)
+    assert np.isnan(peaks.period_prominence(LAG, cut, SPP, 20 * SPP))
+
+
+def test_the_prominence_of_future_keys_is_read_on_their_own_side():
+    curve = bumps(5, -9)
+    assert peaks.period_prominence(LAG, curve, SPP, 5 * SPP) > 1
+    assert peaks.period_prominence(LAG, curve, SPP, 5 * SPP, side="future") == 0
+    assert peaks.period_prominence(LAG, curve, SPP, 9 * SPP, side="future") > 1
+
+
+@pytest.mark.parametrize("start", [7, 8])
+def test_the_edge_where_a_region_ends_is_no_peak(start):
+    falling = np.where(start <= LAG, np.exp(-LAG / 10), np.nan)
+    falling[start == LAG] = falling[start + 1 == LAG] - 0.05  # one point below the next: a peak by the letter
+    assert peaks.lag_peaks(LAG, falling, SPP) == []
+    rising = np.where((LAG >= 2) & (LAG <= 20), np.exp(LAG / 10), np.nan)
+    rising[LAG == 20] = rising[LAG == 19] - 0.5
+    assert peaks.lag_peaks(LAG, rising, SPP) == []
 
 
 def test_a_period_half_way_between_two_bins_counts_both():

@@ -377,6 +377,44 @@ def test_inline_tables_survive_names_with_commas_and_quotes_and_missing_numbers(
     pd.testing.assert_frame_equal(read, frame, rtol=1e-4)
 
 
+def test_values_far_from_zero_are_written_as_finely_as_their_span_needs():
+    for values in ([101325.4, 101330.9], [1e9 + 0.25, 1e9 + 0.5], [-40000.01, -40000.02]):
+        read = pd.read_csv(io.StringIO(style.inline(pd.DataFrame({"v": values}))["values"]))["v"]
+        np.testing.assert_allclose(np.diff(read), np.diff(values), rtol=1e-3)
+
+
+def test_a_pressure_of_101325_is_drawn_as_it_is_and_its_tokens_can_be_clicked(full):
+    pressure = full.assign(history=full.history * 3 + 101328, forecast=full.forecast * 3 + 101328)
+    drawn = charts.series(pressure)["layer"][2]["data"]["values"]
+    values = pd.read_csv(io.StringIO(drawn))["value"]
+    assert values.nunique() > 50, "a sine of 63 samples takes as many values"
+    tokens = charts.token_look(charts.HeadView(pressure, LAYER, 0), 40)["layer"][-1]["data"]["values"]
+    cells = pd.read_csv(io.StringIO(tokens))
+    assert (cells["y2"] > cells["y"]).all()
+    np.testing.assert_allclose(np.diff(np.unique(cells["y"]))[0], (cells["y2"] - cells["y"])[0], rtol=1e-3)
+
+
+def test_the_band_of_a_curve_is_never_below_zero_and_is_drawn_for_one_curve(full):
+    views = [charts.HeadView(full, LAYER, head) for head in range(3)]
+    assert (charts.lag_table(views)["low"] >= 0).all()
+    (band,) = (layer for layer in charts.lag_curves(views)["layer"] if layer["mark"]["type"] == "area")
+    assert pd.read_csv(io.StringIO(band["data"]["values"]))["curve"].unique().tolist() == ["head 0"]
+
+
+def test_a_head_s_curve_is_computed_once(full):
+    view = charts.HeadView(full, LAYER, 0)
+    assert view.lag_curve("history→history") is view.lag_curve("history→history")
+    assert view.lag_curve() is not view.lag_curve("history→history")
+
+
+def test_what_peaks_have_to_do_with_an_unresolved_period_is_missing(full):
+    table = charts.peak_table([charts.HeadView(full, LAYER, 0)], period=6.28)
+    assert table[["multiple", "error", "matches"]].isna().all(axis=None)
+    chart = charts.lag_curves([charts.HeadView(full, LAYER, 0)], period=6.28)
+    assert not any("text" in layer["mark"]["type"] for layer in chart["layer"]), "no multiples are marked"
+    assert "cannot be seen" in json.dumps(chart["title"])
+
+
 def test_thinning_keeps_the_extremes_of_a_fast_series():
     time = np.arange(100_000)
     value = np.sin(time * 2.1)

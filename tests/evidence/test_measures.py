@@ -40,6 +40,21 @@ def test_the_head_that_looks_one_period_back_is_the_most_prominent(ds):
     assert (prominence.sel(head=0) > 10 * prominence.sel(head=3).clip(0.1)).all()
 
 
+@pytest.mark.parametrize(("period", "reason"), [(24.0, "16 samples a patch; it needs 12 or fewer"), (1e4, "ends at")])
+def test_a_period_that_the_axis_cannot_show_is_missing_and_says_why(ds, period, reason):
+    result = measures.head_measures(ds, period)
+    assert result.period_prominence.isnull().all()
+    assert result.multiples_prominence.isnull().all()
+    assert reason in result.attrs["unseen"]
+    assert result.entropy.notnull().all()
+
+
+def test_what_an_unseen_period_needs_makes_it_seen(ds):
+    assert "at most 924 samples" in measures.unseen(ds, 24.0)
+    assert measures.unseen(ds.assign_coords(samples_per_patch=924 / 77), 24.0) == ""
+    assert "unseen" not in measures.head_measures(ds, 63.0).attrs
+
+
 def test_an_even_map_has_full_entropy_and_half_its_off_diagonal_mass_in_the_past(ds):
     n, history = ds.sizes["key_patch"], int(ds.history_patches)
     result = measures.head_measures(with_attention(ds, np.full((n, n), 0.01))).isel(layer=0, head=0)

@@ -20,6 +20,7 @@ Side = Literal["past", "future"]
 
 SHORTEST_PERIOD = 2  # patches that a period must span to be resolved
 FIRST_SHARE = 0.25  # of the strongest peak's prominence: what a first peak must have
+EDGE = 2  # steps from either end of a curve from which on a maximum is a peak
 MIN_PROMINENCE = 0.1  # of the curve's mean: smaller bumps are not listed as peaks
 
 
@@ -89,7 +90,10 @@ def lag_peaks(
 
 
 def prominences(curves: ArrayLike) -> Array:
-    """Prominence of the local maxima of (..., L) and 0 elsewhere; NaN ends, alike in all curves, are ignored."""
+    """Prominence of the local maxima of (..., L) and 0 elsewhere; NaN ends, alike in all curves, are ignored.
+
+    A maximum one step from an end is none: on that side a single point falls away, as a slope cut off there would.
+    """
     values = np.asarray(curves, dtype=np.float64)
     flat = values.reshape(-1, values.shape[-1])
     found = np.zeros_like(flat)
@@ -99,7 +103,7 @@ def prominences(curves: ArrayLike) -> Array:
     start, stop = finite[0], finite[-1] + 1
     for row, curve in zip(found, flat, strict=True):
         at, about = find_peaks(curve[start:stop], prominence=0)
-        row[start + at] = about["prominences"]
+        row[start + at] = np.where((at >= EDGE) & (at < stop - start - EDGE), about["prominences"], 0)
     return found.reshape(values.shape)
 
 
@@ -122,21 +126,27 @@ def first_peaks(lag: ArrayLike, curves: ArrayLike, samples_per_patch: float, sid
 
 
 def period_prominence(
-    lag: ArrayLike, curves: ArrayLike, samples_per_patch: float, period: float, multiples: Sequence[int] = (1,)
+    lag: ArrayLike,
+    curves: ArrayLike,
+    samples_per_patch: float,
+    period: float,
+    multiples: Sequence[int] = (1,),
+    *,
+    side: Side = "past",
 ) -> Array:
-    """Largest relative prominence of a past peak within half a patch of a multiple of the period, (...,).
+    """Largest relative prominence of a peak within half a patch of a multiple of the period, (...,).
 
-    0 where there is no such peak: 1 means that the peak stands as high above its surroundings as the whole curve's
-    mean. Multiples beyond the axis count as absent, and so do all of a period that the axis cannot resolve.
+    1 means that the peak stands as high above its surroundings as the whole curve's mean, 0 that there is none. NaN
+    where nothing can be seen: for a period that the axis cannot resolve, and where no multiple of it lies on the axis.
     """
-    distance, values, _ = _one_side(lag, curves, "past")
+    distance, values, _ = _one_side(lag, curves, side)
     targets = np.asarray(multiples) * (period / samples_per_patch)
     near = (np.abs(distance[:, None] - targets) <= 0.5 + 1e-9).any(axis=1) & (distance >= SHORTEST_PERIOD)
-    near &= resolvable(period, samples_per_patch)
-    strength = np.where(near, prominences(values), 0).max(axis=-1)
+    seen = near & np.isfinite(values) & resolvable(period, samples_per_patch)
+    strength = np.where(seen, prominences(values), 0).max(axis=-1)
     level = _level(distance, values)
     relative: Array = np.where(level > 0, strength / np.where(level > 0, level, 1), 0)
-    return relative
+    return np.where(seen.any(axis=-1), relative, np.nan)
 
 
 def _one_side(lag: ArrayLike, curves: ArrayLike, side: Side) -> tuple[NDArray[np.intp], Array, NDArray[np.intp]]:

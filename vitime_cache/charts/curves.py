@@ -23,12 +23,13 @@ from vitime_cache.charts.style import (
     category,
     layer,
     quantity,
+    readable,
     thin,
     tip,
 )
 from vitime_cache.charts.view import HeadView
+from vitime_cache.evidence import measures
 
-MOST_BANDS = 3  # intervals of more curves than this would cover one another
 MOST_MULTIPLES = 20
 ALIGNED = {"minExtent": 48, "maxExtent": 48}  # pixels of the value axis, so that stacked charts share the lag axis
 
@@ -49,7 +50,7 @@ def series(ds: xr.Dataset, *, width: int = 860, height: int = 240) -> Spec:
     ranges = forecast.iloc[:: max(len(forecast) // 600, 1)].drop(columns=["history", "forecast"])
     lines = {part: tables.part_table(ds, part) for part in ("history", "forecast")}
     hover = pd.concat([tables.part_table(ds, part, 300).assign(part=part) for part in lines])
-    tooltip = [tip("part", "part"), tip("time", "sample", "d"), tip("value", "value", ".4~g")]
+    tooltip = [tip("part", "part"), tip("time", "sample", "d"), tip("value", "value", readable(hover["value"]))]
     layers = [
         *(
             layer(
@@ -84,7 +85,7 @@ def history(name: str, values: np.ndarray, *, width: int = 860, height: int = 18
     line = thin(np.arange(len(values)), values, 1200)
     x = quantity("time", "sample", scale={"domain": [0, len(values)], "nice": False})
     y = quantity("value", "value", scale={"zero": False})
-    tooltip = [tip("time", "sample", "d"), tip("value", "value", ".4~g")]
+    tooltip = [tip("time", "sample", "d"), tip("value", "value", readable(line["value"]))]
     layers = [
         layer(line, "line", encoding={"x": x, "y": y}, color=HISTORY, strokeWidth=1.4),
         layer(line, "rule", encoding={"x": x, "tooltip": tooltip}, opacity=0, strokeWidth=3),
@@ -132,7 +133,8 @@ def lag_curves(
     end = max_lag or max(_longest(view.ds, min_pairs) for view in views)
     table = table[table["lag"] <= end]
     found = tables.peak_table(views, region, period=period, side=side, min_pairs=min_pairs)
-    names, with_band = tables.curve_labels(views), len(views) <= MOST_BANDS and not log
+    names = tables.curve_labels(views)
+    blind = next((reason for view in views if period and (reason := measures.unseen(view.ds, period))), "")
     legend = {"title": None, "orient": "top", "labelLimit": 400, "symbolOpacity": 1} if len(names) > 1 else None
     colour = category("curve", scale={"domain": names, "range": list(CATEGORICAL)}, legend=legend)
     x = quantity("lag", f"lag to the {side}, samples", scale={"domain": [0, end], "nice": False})
@@ -147,17 +149,20 @@ def lag_curves(
         tip("high", "95 % interval to", ".3e"),
         tip("pairs", "pairs", "d"),
     ]
-    band = layer(table, "area", encoding=channels | {"y": quantity("low"), "y2": {"field": "high"}}, opacity=0.2)
+    interval = channels | {"y": quantity("low"), "y2": {"field": "high"}}
+    band = layer(table[table["curve"] == names[0]], "area", encoding=interval, opacity=0.12)
     layers = [
         *_unresolved(max(view.samples_per_patch for view in views)),
-        *_multiples(period, end),
-        *([band] if with_band else []),
+        *([] if blind else _multiples(period, end)),
+        *([] if log else [band]),
         layer(table, "line", encoding=channels, strokeWidth=1.6),
         layer(table, "circle", encoding=channels | {"tooltip": tooltip}, size=26, opacity=1),
         *_peaks(found[found["lag"] <= end], channels),
     ]
     label = views[0].label if len(views) == 1 else f"{'; '.join(names)}{tables.shared_label(views)}"
-    subtitle = f"Region {region}: {REGION_WORDS[region]}. ▼ peak" + ("; band: 95 % interval" if with_band else "")
+    whose = f" of {names[0]}" if len(names) > 1 else ""
+    subtitle = [f"Region {region}: {REGION_WORDS[region]}. ▼ peak" + ("" if log else f"; band: 95 % interval{whose}")]
+    subtitle += [blind] if blind else []
     return assemble(layers, f"How far it looks: {label}", subtitle, width=width, height=height, autosize=STRETCH)
 
 
@@ -179,7 +184,7 @@ def autocorrelation(
     ]
     layers = [
         *_unresolved(float(ds[schema.SAMPLES_PER_PATCH])),
-        *_multiples(period, end),
+        *([] if period and measures.unseen(ds, period) else _multiples(period, end)),
         layer([{"y": 0}], "rule", encoding={"y": quantity("y")}, color=NEUTRAL, strokeWidth=0.6),
         layer(table, "line", encoding={"x": x, "y": y}, color=HISTORY, strokeWidth=1.4),
         layer(table, "rule", encoding={"x": x, "tooltip": tooltip}, opacity=0, strokeWidth=3),

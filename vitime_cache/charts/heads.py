@@ -56,7 +56,7 @@ def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | 
             *_framed(selected),
         ],
         f"Every head: {measures[name].attrs['long_name']}",
-        f"{measures[schema.SIGNAL].values}. Click a head to open it",
+        [f"{measures[schema.SIGNAL].values}. Click a head to open it", *_unseen(measures, name)],
         width=min(WIDTH, 56 * len(heads) + MARGIN),
         height=26 * len(layers) + MARGIN,
         autosize=SHRINK,
@@ -110,6 +110,11 @@ def small_multiples(
         height=high * len(layers) + MARGIN,
         autosize=SHRINK,
     )
+
+
+def _unseen(measures: xr.Dataset, name: str) -> list[str]:
+    """Why a measure is missing throughout, where that is known."""
+    return [measures.attrs["unseen"]] if "unseen" in measures.attrs and measures[name].isnull().all() else []
 
 
 def _names(ds: xr.Dataset) -> tuple[list[str], list[int]]:

@@ -28,6 +28,7 @@ from vitime_cache.charts.style import (
     clicked,
     layer,
     quantity,
+    readable,
     ticks,
     tip,
 )
@@ -254,8 +255,8 @@ def _token_cells(view: HeadView, image: np.ndarray, edges: np.ndarray) -> Spec:
     tooltip = [
         tip("attention", "attention", ".3e"),
         tip("x", "key from sample", ".6~g"),
-        tip("y", "value from", ".3~g"),
-        tip("y2", "value to", ".3~g"),
+        tip("y", "value from", readable(edges)),
+        tip("y2", "value to", readable(edges)),
     ]
     rectangles = layer(cells, "rect", encoding=BOX | {"tooltip": tooltip}, opacity=0, aria=False)
     return rectangles | clicked("token", ["token_row", "token_column"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from vitime_cache.errors import VitimeError
 
@@ -47,13 +48,26 @@ TOP_LEVEL = ("$schema", "background", "autosize", "usermeta")  # what only the o
 
 
 def assemble(
-    layers: Sequence[Spec], title: str, subtitle: str = "", *, width: float, height: float, autosize: Spec
+    layers: Sequence[Spec],
+    title: str,
+    subtitle: str | Sequence[str] = "",
+    *,
+    width: float,
+    height: float,
+    autosize: Spec,
 ) -> Spec:
     """Layers as one chart with a title that says what is seen, on a transparent background."""
-    heading = {"text": title, "subtitle": subtitle, "subtitleColor": NEUTRAL, "anchor": "start", "offset": 8}
+    lines = [subtitle] if isinstance(subtitle, str) else list(subtitle)
+    heading = {
+        "text": title,
+        "subtitle": lines if len(lines) > 1 else lines[0],
+        "subtitleColor": NEUTRAL,
+        "anchor": "start",
+        "offset": 8,
+    }
     chart = {
         "$schema": SCHEMA,
-        "description": f"{title}. {subtitle}",
+        "description": f"{title}. {' '.join(lines)}",
         "title": heading,
         "width": width,
         "height": height,
@@ -82,13 +96,35 @@ def layer(data: pd.DataFrame | Iterable[Spec], mark: str, *, encoding: Spec, **p
 def inline(frame: pd.DataFrame) -> Spec:
     """A table as CSV text inside the chart: a fifth of the size of JSON records.
 
-    Five digits are more than a screen shows. `DataFrame.to_csv` would take most of the time of building a chart.
+    A column is written to a hundred-thousandth of its span, which is more than a screen shows of it.
+    `DataFrame.to_csv` would take most of the time of building a chart.
     """
     numbers = {str(name): "number" for name in frame.select_dtypes("number").columns}
-    written: dict[str, Callable[..., str]] = {"i": str, "u": str, "f": "{:.5g}".format}
-    columns = [map(written.get(frame[name].dtype.kind, _quoted), frame[name].tolist()) for name in frame.columns]
+    columns = [map(_writer(frame[name]), frame[name].tolist()) for name in frame.columns]
     lines = [",".join(frame.columns), *map(",".join, zip(*columns, strict=True))]
     return {"values": "\n".join(lines), "format": {"type": "csv", "parse": numbers}}
+
+
+def significant(values: ArrayLike, least: int = 5) -> int:
+    """Digits that tell values apart to 10^-`least` of their span: more than `least` where they lie far from zero."""
+    known = np.asarray(values, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    span = float(np.ptp(known)) if known.size else 0.0
+    if span == 0:
+        return 9  # nothing in the column to tell apart, but float32 tells it from others
+    return min(least + max(int(np.ceil(np.log10(np.abs(known).max() / span))), 0), 17)
+
+
+def readable(values: ArrayLike) -> str:
+    """A d3 format for a tooltip that tells the values of a column apart."""
+    return f".{significant(values, 4)}~g"
+
+
+def _writer(column: pd.Series) -> Callable[[Any], str]:
+    """How the values of a column become text."""
+    if column.dtype.kind in "iu":
+        return str
+    return f"{{:.{significant(column)}g}}".format if column.dtype.kind == "f" else _quoted
 
 
 def _quoted(text: str) -> str:

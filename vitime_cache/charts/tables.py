@@ -14,6 +14,8 @@ from vitime_cache.attention.peaks import Peak, Side
 from vitime_cache.charts.style import ChartError, thin
 from vitime_cache.charts.view import HeadView
 
+UNKNOWN = {"multiple": np.nan, "nearest": np.nan, "error": np.nan, "matches": None}
+
 
 def series_table(ds: xr.Dataset) -> pd.DataFrame:
     """time, history, forecast and one column per quantile ("q05" …), up to the end of this signal."""
@@ -66,7 +68,7 @@ def lag_table(
     labels = curve_labels(views)
     tables = []
     for label, view in zip(labels, views, strict=True):
-        curve = lags.lag_curve(view.time_attention, view.history_patches, region, min_pairs=min_pairs)
+        curve = view.lag_curve(region, min_pairs)
         distance = curve.lag if side == "past" else -curve.lag
         shown = (distance >= 1) & np.isfinite(curve.mean)
         table = pd.DataFrame(
@@ -75,7 +77,7 @@ def lag_table(
                 "patches": distance[shown],
                 "lag": distance[shown] * view.samples_per_patch,
                 "attention": curve.mean[shown],
-                "low": curve.low[shown],
+                "low": np.maximum(curve.low[shown], 0),  # attention is never negative
                 "high": curve.high[shown],
                 "pairs": curve.pairs[shown],
             }
@@ -93,15 +95,19 @@ def peak_table(
     min_pairs: int = lags.MIN_PAIRS,
     min_prominence: float = peaks.MIN_PROMINENCE,
 ) -> pd.DataFrame:
-    """One row per peak of each curve, the columns of `peaks.Peak` after the curve's label; lags in samples."""
-    rows = []
+    """One row per peak of each curve, the columns of `peaks.Peak` after the curve's label; lags in samples.
+
+    What a peak has to do with a period that the axis cannot resolve is missing: every lag lies near a multiple of it.
+    """
+    rows: list[dict[str, object]] = []
     for label, view in zip(curve_labels(views), views, strict=True):
-        curve = lags.lag_curve(view.time_attention, view.history_patches, region, min_pairs=min_pairs)
+        curve = view.lag_curve(region, min_pairs)
         found = peaks.lag_peaks(
             curve.lag, curve.mean, view.samples_per_patch,
             period=period, pairs=curve.pairs, side=side, min_prominence=min_prominence,
         )  # fmt: skip
-        rows += [{"curve": label} | asdict(peak) for peak in found]
+        known = period is None or peaks.resolvable(period, view.samples_per_patch)
+        rows += [{"curve": label} | asdict(peak) | ({} if known else UNKNOWN) for peak in found]
     return pd.DataFrame(rows, columns=["curve", *(field.name for field in fields(Peak))])
 
 
@@ -120,9 +126,10 @@ def autocorrelation_table(ds: xr.Dataset, max_lag: float | None = None) -> pd.Da
 
 
 def measures_table(measures: xr.Dataset) -> pd.DataFrame:
-    """One row per head: layer, head and every measure."""
+    """One row per head: layer, head, every measure, and a note where the period asked about cannot be seen."""
     frame = measures[list(measures.data_vars)].to_dataframe().reset_index()
-    return frame[[schema.LAYER, schema.HEAD, *measures.data_vars]]
+    table = frame[[schema.LAYER, schema.HEAD, *measures.data_vars]]
+    return table.assign(note=measures.attrs["unseen"]) if "unseen" in measures.attrs else table
 
 
 def part_table(ds: xr.Dataset, part: str, limit: int = 1200) -> pd.DataFrame:

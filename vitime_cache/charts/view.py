@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -38,6 +38,7 @@ class HeadView:
     layer: str
     head: int
     queries: Literal["even", "ink"] = "even"
+    _curves: dict[tuple[lags.Region, int], lags.LagCurve] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if schema.SIGNAL in self.ds.dims:
@@ -85,6 +86,15 @@ class HeadView:
         if self.queries == "ink":
             return pooling.pool_queries_by_ink(self.token_rows(slice(None)), self.ink, self.grid)
         return np.asarray(self._selected(schema.TIME_ATTENTION).values)
+
+    def lag_curve(self, region: lags.Region = "all", min_pairs: int = lags.MIN_PAIRS) -> lags.LagCurve:
+        """Mean attention against lag within a region, computed once."""
+        question = region, min_pairs
+        if question not in self._curves:
+            self._curves[question] = lags.lag_curve(
+                self.time_attention, self.history_patches, region, min_pairs=min_pairs
+            )
+        return self._curves[question]
 
     @cached_property
     def encoding(self) -> SeriesEncoding:

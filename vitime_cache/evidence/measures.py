@@ -9,7 +9,7 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import MIN_PAIRS, lag_means
-from vitime_cache.attention.peaks import period_prominence
+from vitime_cache.attention.peaks import SHORTEST_PERIOD, period_prominence, resolvable
 
 # Name -> (what it says, units); the two prominences need a period.
 MEASURES: Mapping[str, tuple[str, str]] = {
@@ -37,7 +37,8 @@ def head_measures(ds: xr.Dataset, period: float | None = None) -> xr.Dataset:
     -------
     The variables of `MEASURES`, with `long_name` and `units`. Shares are of the mass that reaches patches, but for
     `cls_share`; `history_share` is NaN where no patch column shows the forecast; prominences ignore lags with fewer
-    than `lags.MIN_PAIRS` pairs.
+    than `lags.MIN_PAIRS` pairs, and are NaN for a period that the lag axis cannot show, of which the attribute `unseen`
+    then says why.
     """
     time = ds[schema.TIME_ATTENTION].transpose(..., schema.QUERY_PATCH, schema.KEY_PATCH)
     attention = np.asarray(time.values, dtype=np.float32)
@@ -64,7 +65,27 @@ def head_measures(ds: xr.Dataset, period: float | None = None) -> xr.Dataset:
         values["multiples_prominence"] = period_prominence(lag, supported, samples_per_patch, period, multiples)
     dims = time.dims[:-2]
     labels = {name: {"long_name": label, "units": units} for name, (label, units) in MEASURES.items()}
+    reason = "" if period is None else unseen(ds, period)
     return xr.Dataset(
         {name: (dims, values[name].astype(np.float64), labels[name]) for name in MEASURES if name in values},
         coords={name: ds[name] for name in dims},
+        attrs={"unseen": reason} if reason else {},
     )
+
+
+def unseen(ds: xr.Dataset, period: float) -> str:
+    """Why the lag axis of a signal cannot show a period in samples, and what would; empty where it can."""
+    samples_per_patch, columns = float(ds[schema.SAMPLES_PER_PATCH]), ds.sizes[schema.QUERY_PATCH]
+    if not resolvable(period, samples_per_patch):
+        most = period / SHORTEST_PERIOD
+        return (
+            f"A period of {period:.4g} samples cannot be seen at {samples_per_patch:.3g} samples a patch; it needs "
+            f"{most:.3g} or fewer: history and horizon of at most {int(columns * most)} samples together."
+        )
+    longest = (columns - MIN_PAIRS) * samples_per_patch
+    if period > longest:
+        return (
+            f"A period of {period:.6g} samples cannot be seen on a lag axis that ends at {longest:.4g} samples; it "
+            "needs a longer history or horizon."
+        )
+    return ""

@@ -1,4 +1,7 @@
-"""One head on a signal and on its reduction: which lag peaks stay, and what that does and does not support."""
+"""One head on two signals: which lag peaks they share, and the ratio at a period that one of them lacks.
+
+What may be said of it in words is in `reduction_words`.
+"""
 
 from __future__ import annotations
 
@@ -7,160 +10,180 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
-from vitime_cache.attention.peaks import MIN_PROMINENCE, SHORTEST_PERIOD, Peak, lag_peaks, period_prominence, resolvable
+from vitime_cache.attention.lags import Array
+from vitime_cache.attention.peaks import SHORTEST_PERIOD, Peak, Side, lag_peaks, period_prominence
 from vitime_cache.evidence.tracking import EvidenceError
+
+RATIO_FLOOR = 0.02  # of the curve's mean: a lesser prominence counts as this, so that no ratio is taken with noise
+SAME_PERIOD = 1e-3  # relative: true periods are stored as float32
+
+Status = Literal["kept", "vanished", "new", "in both", "first only", "second only"]
+Statuses = tuple[Status, Status, Status]  # of a peak of both signals, of the first, and of the second
+
+
+@dataclass(frozen=True, eq=False)
+class SignalCurve:
+    """The lag curve of one head on one signal.
+
+    Attributes
+    ----------
+    lag, mean
+        Signed lags in patches and mean attention, (L,); NaN where too few pairs stand behind a lag.
+    samples_per_patch
+        Samples per patch of lag.
+    periods
+        True periods of the signal in samples, where they are known.
+    reduced_of
+        Name of the fuller signal that this one is a reduction of, or "".
+    """
+
+    signal: str
+    lag: NDArray[np.intp]
+    mean: Array
+    samples_per_patch: float
+    periods: tuple[float, ...] = ()
+    reduced_of: str = ""
+
+    def __post_init__(self) -> None:
+        if np.shape(self.lag) != np.shape(self.mean) or np.ndim(self.lag) != 1:
+            raise EvidenceError(
+                f"a lag curve needs a value for each lag, got shapes {np.shape(self.lag)}, {np.shape(self.mean)}"
+            )
 
 
 @dataclass(frozen=True)
 class PeakChange:
-    """A lag peak of the full signal, the reduced one or both; lag in samples, prominences in means of the curve."""
+    """A lag peak of either signal or both; lag in samples, prominences in means of the curve.
 
-    status: Literal["kept", "vanished", "new"]
+    `multiple` is the multiple of the period asked about that the peak lies at, 0 for none.
+    """
+
+    status: Status
     lag: float
     multiple: int
-    full: float
-    reduced: float
+    first: float
+    second: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
-    """A head on a signal and on its reduction.
+    """A head on two signals.
 
     Attributes
     ----------
+    first, second
+        What was compared.
+    whole, reduced
+        The same two, whichever came first, where one is recorded as a reduction of the other; else None.
+    removed
+        Periods in samples that the whole has and its reduction lacks, as far as they are known.
     changes
-        Peaks by lag.
+        Peaks by lag, within the lags that both axes show.
     ratios
-        Multiple of the removed period -> prominence there, full over reduced; empty for a period that cannot be
-        resolved. Prominences below `peaks.MIN_PROMINENCE` count as that, so that no ratio is taken with noise.
-    conclusion, supports, does_not_support
-        In words, and no more than the comparison permits.
+        Lag in samples -> prominence there, whole over reduced, at one and two of each removed period that can be seen.
     """
 
+    first: SignalCurve
+    second: SignalCurve
+    whole: SignalCurve | None
+    reduced: SignalCurve | None
+    removed: tuple[float, ...]
     changes: tuple[PeakChange, ...]
-    ratios: dict[int, float]
-    conclusion: str
-    supports: tuple[str, ...]
-    does_not_support: tuple[str, ...]
+    ratios: dict[float, float]
+
+    @property
+    def reach(self) -> float:
+        """How near two lags in samples must be to count as one: each peak is known to half a patch."""
+        return (self.first.samples_per_patch + self.second.samples_per_patch) / 2
+
+    @property
+    def coarser(self) -> float:
+        """Samples per patch of the coarser lag axis."""
+        return max(self.first.samples_per_patch, self.second.samples_per_patch)
 
 
-def compare_curves(
-    lag: ArrayLike,
-    full: ArrayLike,
-    reduced: ArrayLike,
-    samples_per_patch: float,
-    removed: float | None = None,
-    *,
-    others: Sequence[float] = (),
-) -> Comparison:
-    """Peaks kept, vanished and new when a signal is reduced.
+def compare(first: SignalCurve, second: SignalCurve, *, period: float | None = None, side: Side = "past") -> Comparison:
+    """Which lag peaks two signals share, in samples.
 
     Parameters
     ----------
-    lag
-        Signed lags in patches, (L,).
-    full, reduced
-        Lag curve of one head on either signal, (L,); only keys in the past are compared.
-    removed
-        Period in samples that the reduced signal lacks.
-    others
-        Periods that both have: a multiple of theirs may lie on one of `removed`.
+    period
+        Period in samples whose multiples the peaks are named by. What was removed is taken from the signals alone.
+    side
+        Keys in the past or in the future of the query.
     """
-    curves = [np.asarray(curve, dtype=np.float64) for curve in (full, reduced)]
-    if curves[0].shape != curves[1].shape or curves[0].ndim != 1:
-        raise EvidenceError(f"two curves on the same lags are needed, got shapes {curves[0].shape}, {curves[1].shape}")
-    first, second = (lag_peaks(lag, curve, samples_per_patch, period=removed) for curve in curves)
-    changes = _match(first, second)
-    ratios = {}
-    for multiple in (1, 2) if removed and resolvable(removed, samples_per_patch) else ():
-        at = period_prominence(lag, np.stack(curves), samples_per_patch, removed or np.nan, (multiple,))
-        whole, rest = (max(float(value), MIN_PROMINENCE) for value in at)
-        ratios[multiple] = whole / rest
-    vanished = [c for c in changes if c.status == "vanished"]
-    kept = [c for c in changes if c.status == "kept"]
-    new = [c for c in changes if c.status == "new"]
-    supports = []
-    if vanished:
-        supports.append(f"On these two signals this head's lag {_peaks(vanished)} only while the signal is whole.")
-    if kept:
-        supports.append(f"Its lag {_peaks(kept)} with and without the part removed, and so does not need it.")
-    if new:
-        supports.append(f"Without that part the lag {_peaks(new)} instead.")
-    return Comparison(
-        tuple(changes),
-        ratios,
-        _conclusion(vanished, kept, new, removed),
-        tuple(supports) or ("That neither signal gives this head a lag peak that the axis can resolve.",),
-        tuple(_limits(vanished, samples_per_patch, removed, others)),
-    )
+    peaks = _peaks(first, second, period, side), _peaks(second, first, period, side)
+    reach = (first.samples_per_patch + second.samples_per_patch) / 2
+    pair = _reduction(first, second)
+    if pair is None:
+        changes = _match(*peaks, reach, ("in both", "first only", "second only"))
+        return Comparison(first, second, None, None, (), changes, {})
+    whole, reduced = pair
+    words: Statuses = ("kept", "vanished", "new") if whole is first else ("kept", "new", "vanished")
+    removed = tuple(p for p in whole.periods if not any(_same(p, other) for other in reduced.periods))
+    ratios = {k * p: prominence_ratio(whole, reduced, p, (k,), side=side) for p in removed for k in (1, 2)}
+    seen = {at: ratio for at, ratio in ratios.items() if np.isfinite(ratio)}
+    return Comparison(first, second, whole, reduced, removed, _match(*peaks, reach, words), seen)
 
 
-def _match(full: list[Peak], reduced: list[Peak]) -> list[PeakChange]:
-    """Pair peaks at most one patch apart, nearest first: each is known to half a patch."""
-    pairs = sorted((abs(a.patches - b.patches), i, j) for i, a in enumerate(full) for j, b in enumerate(reduced))
+def prominence_ratio(
+    whole: SignalCurve, reduced: SignalCurve, period: float, multiples: Sequence[int] = (1, 2), *, side: Side = "past"
+) -> float:
+    """The least ratio of prominence, whole over reduced, at these multiples of a period; NaN where it is not seen."""
+    ratios = []
+    for multiple in multiples:
+        full, less = (
+            float(period_prominence(c.lag, c.mean, c.samples_per_patch, period, (multiple,), side=side))
+            for c in (whole, reduced)
+        )
+        known = np.isfinite(full) and np.isfinite(less)
+        ratios.append(max(full, RATIO_FLOOR) / max(less, RATIO_FLOOR) if known else np.nan)
+    return float(np.min(ratios))
+
+
+def _reduction(first: SignalCurve, second: SignalCurve) -> tuple[SignalCurve, SignalCurve] | None:
+    """The whole signal and its reduction, or None where neither names the other."""
+    if second.reduced_of and second.reduced_of == first.signal:
+        return first, second
+    if first.reduced_of and first.reduced_of == second.signal:
+        return second, first
+    return None
+
+
+def _same(period: float, other: float) -> bool:
+    return abs(period - other) <= SAME_PERIOD * period
+
+
+def _peaks(curve: SignalCurve, other: SignalCurve, period: float | None, side: Side) -> list[Peak]:
+    """The peaks of a curve that the other's axis could show as well."""
+    signed = np.asarray(other.lag) * (1 if side == "past" else -1)
+    longest = float(np.max(signed[np.isfinite(other.mean)], initial=0)) * other.samples_per_patch
+    peaks = lag_peaks(curve.lag, curve.mean, curve.samples_per_patch, period=period, side=side)
+    return [peak for peak in peaks if SHORTEST_PERIOD * other.samples_per_patch <= peak.lag <= longest]
+
+
+def _match(first: list[Peak], second: list[Peak], reach: float, statuses: Statuses) -> tuple[PeakChange, ...]:
+    """Pair peaks no further apart than `reach` samples, nearest first."""
+    pairs = sorted((abs(a.lag - b.lag), i, j) for i, a in enumerate(first) for j, b in enumerate(second))
     partner: dict[int, int] = {}
     for distance, i, j in pairs:
-        if distance <= 1 and i not in partner and j not in partner.values():
+        if distance <= reach + 1e-9 and i not in partner and j not in partner.values():
             partner[i] = j
+    shared, only_first, only_second = statuses
     changes = []
-    for i, a in enumerate(full):
-        b = reduced[partner[i]].relative_prominence if i in partner else 0.0
-        status: Literal["kept", "vanished"] = "kept" if i in partner else "vanished"
-        changes.append(PeakChange(status, a.lag, a.multiple if a.matches else 0, a.relative_prominence, b))
-    for j, peak in enumerate(reduced):
-        if j not in partner.values():
-            multiple = peak.multiple if peak.matches else 0
-            changes.append(PeakChange("new", peak.lag, multiple, 0.0, peak.relative_prominence))
-    return sorted(changes, key=lambda change: change.lag)
-
-
-def _peaks(changes: Sequence[PeakChange]) -> str:
-    """ "curve peaks at 64 (1 × the removed period), 192 samples"."""
-    named = [f"{c.lag:g}" + (f" ({c.multiple} × the removed period)" if c.multiple else "") for c in changes]
-    return f"curve peaks at {', '.join(named)} samples"
-
-
-def _conclusion(
-    vanished: Sequence[PeakChange], kept: Sequence[PeakChange], new: Sequence[PeakChange], removed: float | None
-) -> str:
-    if not (vanished or kept or new):
-        return "No resolvable lag peak in either signal: there is nothing to compare."
-    counts = f"Lag peaks: {len(kept)} kept, {len(vanished)} vanished, {len(new)} new."
-    if removed is None:
-        return counts
-    lost, stayed = (", ".join(f"{c.lag:g}" for c in group if c.multiple) for group in (vanished, kept))
-    said = []
-    if lost:
-        said.append(f"Those at {lost} samples, at multiples of {removed:g}, are gone with that harmonic.")
-    if stayed:
-        said.append(f"Those at {stayed} samples, at multiples of {removed:g} too, stay without that harmonic.")
-    return " ".join(
-        [counts, *said] if said else [counts, f"None at a multiple of {removed:g} samples was there to lose."]
-    )
-
-
-def _limits(
-    vanished: Sequence[PeakChange], samples_per_patch: float, removed: float | None, others: Sequence[float]
-) -> list[str]:
-    limits = []
-    shortest = SHORTEST_PERIOD * samples_per_patch
-    if removed and not resolvable(removed, samples_per_patch):
-        limits.append(
-            f"Anything about {removed:.4g} samples: the lag axis resolves no period below {shortest:g} samples."
-        )
-    for other in others:
-        near = [c.lag for c in vanished if abs(c.lag - max(round(c.lag / other), 1) * other) <= samples_per_patch / 2]
-        if near and other != removed:
-            where = ", ".join(f"{lag:g}" for lag in near)
-            limits.append(
-                f"That {where} samples belong to the removed period alone: {other:.4g} has a multiple there too."
-            )
-    return [
-        *limits,
-        "That the difference exceeds chance: that takes null inputs.",
-        "That the head tracks periods: that takes a sweep, measured on other signals than the head was chosen on.",
-        "That the forecast depends on this head or these lags: that takes knocking them out.",
-        "That only this part differs: the image is scaled by the signal's own deviation, so the rest is drawn larger.",
+    for i, peak in enumerate(first):
+        other = second[partner[i]].relative_prominence if i in partner else 0.0
+        status = shared if i in partner else only_first
+        changes.append(PeakChange(status, peak.lag, _named(peak), peak.relative_prominence, other))
+    changes += [
+        PeakChange(only_second, peak.lag, _named(peak), 0.0, peak.relative_prominence)
+        for j, peak in enumerate(second)
+        if j not in partner.values()
     ]
+    return tuple(sorted(changes, key=lambda change: change.lag))
+
+
+def _named(peak: Peak) -> int:
+    return peak.multiple if peak.matches else 0

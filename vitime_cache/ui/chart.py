@@ -13,15 +13,16 @@ import xarray as xr
 
 from vitime_cache import charts
 from vitime_cache.attention import schema
-from vitime_cache.attention.lags import LagError, Region, lag_curve
+from vitime_cache.attention.lags import LagError, Region
 from vitime_cache.attention.peaks import Side
 from vitime_cache.attention.pooling import PoolingError
 from vitime_cache.charts import ChartError, HeadView, figure_bytes
 from vitime_cache.charts.contrast import ContrastError, Shading
-from vitime_cache.evidence.measures import head_measures
-from vitime_cache.evidence.reduction import Comparison, compare_curves
+from vitime_cache.evidence.measures import head_measures, unseen
+from vitime_cache.evidence.reduction import Comparison, SignalCurve, compare
 from vitime_cache.evidence.tracking import RUNGS, EvidenceError
 from vitime_cache.model.encoding import EncodingError
+from vitime_cache.ui.runs import PREFIX
 from vitime_cache.ui.stores import KEY
 
 LIBRARY_ERRORS = (ChartError, ContrastError, EncodingError, EvidenceError, LagError, PoolingError, OSError)
@@ -41,8 +42,8 @@ CHANGE_COLUMNS = {
     "status": st.column_config.TextColumn("Peak"),
     "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
     "multiple": st.column_config.NumberColumn("Multiple of P", help="0: at none, within half a patch"),
-    "full": st.column_config.NumberColumn("Prominence / mean, first", format="%.2f"),
-    "reduced": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f"),
+    "first": st.column_config.NumberColumn("Prominence / mean, first", format="%.2f"),
+    "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f"),
 }
 
 COLOURS = {"descriptive": "gray", "signal-dependent": "blue", "tracking": "violet", "causal": "green"}
@@ -109,31 +110,45 @@ def drawn(draw: Draw, *args: Any, **options: Any) -> Spec:
     return _drawn(draw, args, options)
 
 
-def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | None, side: Side) -> None:
-    """The peaks of the curves in words a person reads: lags in samples, the nearest multiple and its error."""
+def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | None, side: Side, longest: float) -> None:
+    """The peaks of the curves up to the end of the axis: lags in samples, the nearest multiple and its error."""
     table = charts.peak_table(views, region, period=period, side=side)
+    table = table[table["lag"] <= longest]
+    for reason in dict.fromkeys(unseen(view.ds, period) for view in views if period):
+        if reason:
+            st.warning(reason, icon=":material/visibility_off:")
     if table.empty:
         st.caption("No peak stands out by a tenth of its curve's mean at a lag of two patches or more.")
         return
-    if period is None:
+    if period is None or table["multiple"].isna().all():
         table = table.drop(columns=["multiple", "nearest", "error", "matches"])
     st.dataframe(table, column_config=PEAK_COLUMNS, column_order=list(PEAK_COLUMNS), hide_index=True, key="peaks")
 
 
 def changes_table(found: Comparison) -> None:
-    """The peaks of two signals as kept, vanished or new."""
+    """The peaks of two signals: which both have, or what became of them from a signal to its reduction."""
     if found.changes:
         table = pd.DataFrame([asdict(change) for change in found.changes])
         st.dataframe(table, column_config=CHANGE_COLUMNS, hide_index=True, key="changes")
 
 
-def compared(a: HeadView, b: HeadView, region: Region, removed: float | None) -> Comparison:
-    """What became of the peaks of one head's curve from signal `a` to signal `b`."""
-    curves = [lag_curve(view.time_attention, view.history_patches, region) for view in (a, b)]
-    others = [float(period) for period in b.ds[schema.COMPONENT_PERIOD].values if period > 0]
-    return compare_curves(
-        curves[0].lag, curves[0].mean, curves[1].mean, a.samples_per_patch, removed, others=others
-    )  # fmt: skip
+def compared(a: HeadView, b: HeadView, region: Region, period: float | None, side: Side) -> Comparison:
+    """Which peaks of one head's curve two signals share; a name in `reduced_of` speaks of signals of one store only."""
+    together = _origin(a.ds) == _origin(b.ds)
+    return compare(*(_curve(view, region, together) for view in (a, b)), period=period, side=side)
+
+
+def _curve(view: HeadView, region: Region, together: bool) -> SignalCurve:
+    curve = view.lag_curve(region)
+    periods = tuple(float(period) for period in view.ds[schema.COMPONENT_PERIOD].values if period > 0)
+    fuller = str(view.ds[schema.REDUCED_OF].item()) if together else ""
+    return SignalCurve(view.signal, curve.lag, curve.mean, view.samples_per_patch, periods, fuller)
+
+
+def _origin(ds: xr.Dataset) -> str:
+    """The store a Dataset is from, or the live runs of this session."""
+    key = str(ds.attrs.get(KEY, ""))
+    return PREFIX if key.startswith(PREFIX) else key.partition("@")[0]
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs={xr.Dataset: lambda ds: _dataset_key(ds)})
@@ -146,6 +161,8 @@ def measured(ds: xr.Dataset, period: float | None) -> xr.Dataset:
 def ranked_heads(measures: xr.Dataset, measure: str) -> dict[str, Any] | None:
     """The heads in the order of a measure, sortable by every other; the head of the row selected."""
     table = charts.measures_table(measures).sort_values(measure, ascending=False, ignore_index=True)
+    if "unseen" in measures.attrs and measures[measure].isnull().all():
+        st.warning(measures.attrs["unseen"], icon=":material/visibility_off:")
     columns = {
         str(name): st.column_config.NumberColumn(str(values.attrs["long_name"]).capitalize(), format="%.3g")
         for name, values in measures.data_vars.items()

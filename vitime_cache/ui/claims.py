@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import Region
@@ -39,21 +40,28 @@ def dependence_statement(ds: xr.Dataset, layer: str, head: int, region: Region, 
     found = tests[question]
     at = head_index(ds, layer, head)
     exceeded = found.lags[found.exceeded[at]]
-    nulls = ", ".join(f"{NULLS_OF_A_KIND} {WORDS[kind]} (p = {p:.2f})" for kind, p in found.p_value.items())
     many = found.exceeded[..., 0].size
+    nulls = ", ".join(f"{NULLS_OF_A_KIND} {WORDS[kind]}" for kind in found.p_value)
+    p_values = ", ".join(f"{p:.2f} against {WORDS[kind]}" for kind, p in found.p_value.items())
     where = "two patches or more back" if period is None else f"one period back, {_samples(found.lags)}"
+    band = f"the one-sided 5 % band, over all {many} heads together, of each of {nulls} inputs"
     if len(exceeded):
         statement(
             "signal-dependent",
-            f"**It looks {_samples(exceeded)} back more than on null inputs**: above the one-sided 5 % band, over all "
-            f"{many} heads together, of each of {nulls}.",
+            f"**{layer}, head {head} looks {_samples(exceeded)} back more than on null inputs**: above {band}.",
         )
     else:
         statement(
             "descriptive",
-            f"It is **not shown to look there more than on null inputs**: {where}, it stays within a one-sided 5 % "
-            f"band over all {many} heads together. The most that any head strays, against {nulls}.",
+            f"{layer}, head {head} is **not shown to look there more than on null inputs**: {where}, it does not stay "
+            f"above {band}.",
         )
+    st.caption(
+        f"Heads that pass: {_heads(ds, found.exceeded.any(axis=-1))}. p, of whichever head strays most and of no one "
+        f"head: {p_values}; {1 / (NULLS_OF_A_KIND + 1):.2f} is the least that {NULLS_OF_A_KIND} inputs of a kind can "
+        "give. This asks about one lag on this one signal; tracking asks whether the peak moves with the period over "
+        "other signals. Either may hold without the other."
+    )
 
 
 def _asked(ds: xr.Dataset, region: Region, period: float | None, question: object) -> Dependence | None:
@@ -88,6 +96,17 @@ def _asked(ds: xr.Dataset, region: Region, period: float | None, question: objec
         bar.empty()
 
 
+def _heads(ds: xr.Dataset, passing: ArrayLike) -> str:
+    """ "encoder.0: 1, 4; decoder.1: 6", or "none"."""
+    layers = [str(layer) for layer in ds[schema.LAYER].values]
+    named = [
+        f"{layer}: {', '.join(map(str, np.flatnonzero(row)))}"
+        for layer, row in zip(layers, np.asarray(passing), strict=True)
+        if row.any()
+    ]
+    return "; ".join(named) or "none"
+
+
 def _samples(lags: np.ndarray) -> str:
     return ", ".join(f"{lag:g}" for lag in lags[:6]) + (" … samples" if len(lags) > 6 else " samples")
 
@@ -103,13 +122,16 @@ def tracking_statement(store: Store | None, ds: xr.Dataset, layer: str, head: in
     at = head_index(ds, layer, head)
     periods = f"{len(found.periods)} sines of {found.periods.min():.0f}–{found.periods.max():.0f} samples"
     moved = (
-        f"Over {periods}, less what position alone gives, its first peak moves by {found.slope[at]:.2f} samples "
+        f"over {periods}, less what position alone gives, its first peak moves by {found.slope[at]:.2f} samples "
         f"per sample of period (R² {found.r_squared[at]:.2f}, a peak at {found.found[at]:.0%} of the periods)"
     )
     if found.tracks[at]:
-        statement("tracking", f"{moved}: **it tracks the period**, if it was not chosen on this sweep.")
+        statement("tracking", f"{layer}, head {head}: {moved}. **It tracks the period**, if it was not chosen on this "
+                  "sweep.")  # fmt: skip
     else:
-        statement("descriptive", f"{moved}: **it is not shown to track the period**, which takes a slope near 1.")
+        statement("descriptive", f"{layer}, head {head}: {moved}. **It is not shown to track the period**, which takes "
+                  "a slope near 1.")  # fmt: skip
+    st.caption(f"Heads that pass: {_heads(ds, found.tracks)}.")
 
 
 def _tracked(store: Store) -> Tracking | None:
