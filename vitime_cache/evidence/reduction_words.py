@@ -47,7 +47,9 @@ def _described(found: Comparison) -> Reading:
         "in many ways."
     )
     return Reading(
-        counts if found.changes else _nothing(), tuple(supports) or (NO_PEAK,), (unknown, *_axes(found), *BEYOND)
+        counts if found.changes else _nothing().capitalize(),
+        tuple(supports) or (NO_PEAK,),
+        (unknown, *_axes(found), *BEYOND),
     )
 
 
@@ -91,7 +93,7 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
                 f"That {_list(near)} samples belong to the removed period alone: {other:.4g} has a multiple there too."
             )
     return Reading(
-        " ".join(said) if found.changes else _nothing(),
+        " ".join(said) if found.changes else f"From {whole.signal} to {reduced.signal}: {_nothing()}",
         tuple(supports) or (NO_PEAK,),
         (*limits, *_axes(found), *BEYOND, RESCALED),
     )
@@ -109,7 +111,7 @@ def _axes(found: Comparison) -> tuple[str, ...]:
 
 
 def _nothing() -> str:
-    return "No lag peak that both axes could show, in either signal: there is nothing to compare."
+    return "no lag peak that both axes could show, in either signal: there is nothing to compare."
 
 
 def _with(found: Comparison, status: str) -> list[PeakChange]:
