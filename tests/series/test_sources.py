@@ -194,6 +194,7 @@ def test_a_signal_keeps_a_copy_that_nobody_can_change():
         ({"horizon": "720"}, r"got '720'"),
         ({"horizon": 1_000_001}, r"got 1000001"),
         ({"filled": 4}, r"filled must be a whole number from 0 to 3, got 4"),
+        ({"sample_seconds": -1}, r"sample_seconds must not be negative, got -1"),
         ({"future": [1.0]}, r"future has 1 samples, its horizon 720"),
         ({"future": [np.nan] * 720}, r"the future of signal 'a', sample 0: nan"),
         ({"reduced_of": "a"}, r"reduction of itself"),
@@ -227,6 +228,7 @@ def test_the_fingerprint_changes_with_everything_that_reaches_a_store_and_with_n
         replace(base, harmonics=(Harmonic(9, phase=1),)),
         replace(base, reduced_of="x"),
         replace(base, filled=1),
+        replace(base, sample_seconds=3600),
         replace(base, values=[1.0, 1.0, 1.0]),
         replace(base, values=[1.2, 1.2, 1.2]),
     ]

@@ -71,7 +71,8 @@ def mock_dataset(
         scalars = {
             SIGNAL: name, "n_history": n_history, "horizon": horizon, "samples_per_patch": samples_per_patch,
             "history_patches": round(n_history / samples_per_patch), "reduced_of": signals[0] if reduced else "",
-            "description": f"mock signal {name}", "filled": 0, "complete": True,
+            "description": f"mock signal {name}", "filled": 0, "sample_seconds": 0.0,
+            "complete": True,
         }  # fmt: skip
         parts.append(
             dataset(

@@ -52,6 +52,7 @@ HISTORY_PATCHES = "history_patches"
 REDUCED_OF = "reduced_of"
 DESCRIPTION = "description"
 FILLED = "filled"
+SAMPLE_SECONDS = "sample_seconds"
 COMPLETE = "complete"
 
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -123,6 +124,7 @@ SIGNAL_COORDINATES: Mapping[str, tuple[str, str]] = {
     REDUCED_OF: ("string", "name of the fuller signal that this one is a reduction of, or empty"),
     DESCRIPTION: ("string", "what the signal is"),
     FILLED: ("int64", "missing values that were interpolated on request"),
+    SAMPLE_SECONDS: ("float64", "seconds from one sample to the next, 0 where that is not known"),
     COMPLETE: ("bool", "whether every array of this signal has been written and committed"),
 }
 
@@ -150,6 +152,7 @@ def signal_coordinates(signal: Signal, config: ViTimeConfig) -> dict[str, Any]:
         REDUCED_OF: signal.reduced_of,
         DESCRIPTION: signal.description,
         FILLED: signal.filled,
+        SAMPLE_SECONDS: signal.sample_seconds,
         COMPLETE: True,
     }
 

@@ -1,4 +1,4 @@
-"""What a cell of a file may hold: a number, a gap, a time. Anything else is a SignalError that says where it stands."""
+"""What a cell of a file may hold: a number or a gap. Anything else is a SignalError that says where it stands."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import math
 import re
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-# Limits, so that no file can fill the memory.
 from vitime_cache.errors import VitimeError
 
+# Limits, so that no file can fill the memory.
 MAX_BYTES = 50_000_000  # of a file
 MAX_SERIES = 10_000  # in a file
 MAX_SAMPLES = 1_000_000  # of a series
 MAX_VALUES = 50_000_000  # in a file, which may be compressed
 
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
-_DATES = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y")
-TIME_FORMATS = ("ISO8601", "%b %Y", "%B %Y", "%YM%m", *(d + t for d in _DATES for t in ("", " %H:%M", " %H:%M:%S")))
 
 Fill = Literal["none", "interpolate"]
 
@@ -44,12 +42,15 @@ class Column:
         (T,) the row of each value, for messages.
     filled
         How many of the values were missing and are interpolated.
+    sample_seconds
+        Seconds from one sample to the next, 0 where that is not known.
     """
 
     name: str
     values: np.ndarray
     rows: Sequence[int]
     filled: int = 0
+    sample_seconds: float = 0.0
 
 
 def fill_missing(column: Column, fill: Fill, where: str) -> Column:
@@ -86,7 +87,7 @@ def fill_missing(column: Column, fill: Fill, where: str) -> Column:
         raise SignalError(f"{where}: all {len(values)} values are missing")
     samples = np.arange(len(values))
     filled = np.where(missing, np.interp(samples, samples[~missing], values[~missing]), values)
-    return Column(column.name, filled, column.rows, int(missing.sum()))
+    return replace(column, values=filled, filled=int(missing.sum()))
 
 
 def number(cell: str) -> float:
@@ -150,41 +151,3 @@ def check_length(where: str, length: int) -> None:
     """Refuse more samples than a series may have."""
     if length > MAX_SAMPLES:
         raise SignalError(f"{where} has more than {MAX_SAMPLES} samples; shorten it or average over samples")
-
-
-def is_time(cell: str) -> bool:
-    """Whether the cell is a date or time in one of `TIME_FORMATS`."""
-    return not is_number(cell) and _first_fault([cell]) == 1
-
-
-def check_times(where: str, cells: list[str], rows: Sequence[int]) -> None:
-    """Refuse a time index that cannot be read, repeats itself or steps back: its rows are then not a series."""
-    fault = _first_fault(cells)
-    if fault == len(cells):
-        return
-    if fault == 0:
-        raise SignalError(f"{where}, row {rows[0]}: {cells[0][:60]!r} is neither a number nor a time like 2012-01-31")
-    raise SignalError(
-        f"{where}, row {rows[fault]}: {cells[fault][:60]!r} is not a time after {cells[fault - 1][:60]!r}; "
-        "the first column is the time index: give each time once, in order, in one format"
-    )
-
-
-def _first_fault(cells: list[str]) -> int:
-    """Position of the first cell that is no later time than the one before, in the format that gets furthest."""
-    import pandas as pd
-
-    if all(map(is_number, cells)):
-        return _first_step_back(np.array([number(cell) for cell in cells]))
-
-    def read(texts: list[str], form: str) -> np.ndarray:
-        return pd.to_datetime(texts, format=form, errors="coerce", utc=True).tz_convert(None).to_numpy()
-
-    fitting = [form for form in TIME_FORMATS if not np.isnat(read(cells[:1], form)[0])]
-    return max((_first_step_back(read(cells, form)) for form in fitting), default=0)
-
-
-def _first_step_back(times: np.ndarray) -> int:
-    known = times == times  # NaN and NaT are not equal to themselves
-    later = np.r_[known[:1], times[1:] > times[:-1]]
-    return len(later) if later.all() else int(later.argmin())

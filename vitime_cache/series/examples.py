@@ -129,4 +129,4 @@ def _read(real: RealSeries) -> Signal:
     """The signal of a real series; its last `horizon` samples are held out."""
     [column] = read_columns(*read_bytes(DATA / f"{real.name}.csv"))
     window = column.values[-(real.history + real.horizon) :]
-    return hold_out(real.name, window, real.horizon, description=real.description)
+    return hold_out(real.name, window, real.horizon, description=real.description, sample_seconds=column.sample_seconds)

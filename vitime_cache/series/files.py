@@ -26,19 +26,15 @@ from vitime_cache.series.cells import (
     Fill,
     SignalError,
     check_length,
-    check_times,
     decode,
     fill_missing,
     is_number,
-    is_time,
     number,
 )
+from vitime_cache.series.times import TIME_NAMES, check_times, is_time
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-TIME_NAMES = {"", "unnamed: 0", "index", "sample", "date", "datetime", "timestamp", "time", "ds"}
-TIME_NAMES |= {"year", "month", "week", "day", "hour"}
 
 
 def read_bytes(source: str | Path | BinaryIO, name: str | None = None) -> tuple[str, bytes]:
@@ -134,9 +130,13 @@ def _read_csv(file: str, data: bytes) -> list[Column]:
             except ValueError as error:
                 raise SignalError(f"{file}, column {name!r}, row {row}: {error}") from None
         check_length(file, len(rows))
+    spacing = 0.0
     if has_index:
-        check_times(f"{file}, column {head[0] if has_header else 1!r}", times, rows)
-    return [Column(name, np.array(column), rows) for name, column in zip(names, values, strict=True)]
+        title = head[0] if has_header else ""
+        spacing = check_times(f"{file}, column {title if has_header else 1!r}", title, times, rows)
+    return [
+        Column(name, np.array(column), rows, sample_seconds=spacing) for name, column in zip(names, values, strict=True)
+    ]
 
 
 def _csv_rows(file: str, data: bytes) -> Iterator[tuple[int, list[str]]]:
@@ -188,9 +188,11 @@ def _read_parquet(file: str, data: bytes) -> list[Column]:
         times = [] if index is None else table.column(index).cast(pa.string()).fill_null("").to_pylist()
         values = [table.column(position).cast(pa.float64(), safe=False).to_numpy() for position in series]
     rows = range(1, length + 1)
-    if index is not None:
-        check_times(f"{file}, column {names[index]!r}", times, rows)
-    return [Column(names[position], column, rows) for position, column in zip(series, values, strict=True)]
+    spacing = 0.0 if index is None else check_times(f"{file}, column {names[index]!r}", names[index], times, rows)
+    return [
+        Column(names[position], column, rows, sample_seconds=spacing)
+        for position, column in zip(series, values, strict=True)
+    ]
 
 
 def _parquet_index(schema: pa.Schema) -> int | None:

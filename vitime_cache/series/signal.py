@@ -72,6 +72,8 @@ class Signal:
         Name of the fuller signal that this one is a reduction of, or "".
     filled
         How many of the values were missing and are interpolated.
+    sample_seconds
+        Seconds from one sample to the next, 0 where that is not known.
     future
         (horizon,) what really came, where it is known. Never shown to a model.
 
@@ -88,6 +90,7 @@ class Signal:
     harmonics: tuple[Harmonic, ...] = ()
     reduced_of: str = ""
     filled: int = 0
+    sample_seconds: float = 0.0
     future: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +112,9 @@ class Signal:
         if len(self.values) < 2:
             raise SignalError(f"{who} has {len(self.values)} sample(s); at least 2 are needed")
         object.__setattr__(self, "filled", _whole(self.filled, f"{who}: filled", 0, len(self.values)))
+        object.__setattr__(self, "sample_seconds", _finite(self.sample_seconds, f"{who}: sample_seconds"))
+        if self.sample_seconds < 0:
+            raise SignalError(f"{who}: sample_seconds must not be negative, got {self.sample_seconds}")
         if self.future is not None:
             object.__setattr__(self, "future", _series(self.future, f"the future of {who}"))
             if len(self.future) != self.horizon:
@@ -119,6 +125,8 @@ class Signal:
         """SHA-256 of everything that reaches a store (the future does not), as 64 hex digits."""
         harmonics = [(harmonic.period, harmonic.amplitude, harmonic.phase) for harmonic in self.harmonics]
         facts = [self.name, self.horizon, harmonics, self.reduced_of, self.description, self.filled, len(self.values)]
+        if self.sample_seconds:  # 12 digits: two ways to a month differ in the last bit
+            facts.append(f"{self.sample_seconds:.12g}")
         values = self.values
         if spread := float(np.ptp(values)):
             # The last bit of sin differs between processors: 8 digits of the spread forgive it and outdo an image row.

@@ -104,7 +104,7 @@ def check_signals(signals: Sequence[Signal], known: Collection[str] = ()) -> Non
 
 def _from_column(where: str, column: Column, horizon: int) -> Signal:
     try:
-        return Signal(column.name, column.values, horizon=horizon, filled=column.filled)
+        return Signal(column.name, column.values, horizon, filled=column.filled, sample_seconds=column.sample_seconds)
     except SignalError as error:
         raise SignalError(f"{where}: {error}") from error
 
