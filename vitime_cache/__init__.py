@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vitime_cache.series.signal import Signal as Signal
     from vitime_cache.series.sources import read_signals as read_signals
     from vitime_cache.store.build import build as build
-    from vitime_cache.store.format import open_store as open_store
+    from vitime_cache.store.reader import open_store as open_store
     from vitime_cache.study.prediction import ViTimePrediction as ViTimePrediction
     from vitime_cache.study.rollout import AttentionRollout as AttentionRollout
 
@@ -48,7 +48,7 @@ _HOME = {
     "null_curves": "evidence.null_test",
     "against_nulls": "evidence.null_test",
     "build": "store.build",
-    "open_store": "store.format",
+    "open_store": "store.reader",
     "ViTimePrediction": "study.prediction",
     "AttentionRollout": "study.rollout",
 }

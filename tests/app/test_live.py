@@ -15,7 +15,7 @@ from vitime_cache.attention.capture import capture
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.series.examples import FAST, MIDDLE, SLOW
 from vitime_cache.series.sources import compose
-from vitime_cache.store.format import open_store
+from vitime_cache.store.reader import open_store
 
 OpenPage = Callable[..., AppTest]
 

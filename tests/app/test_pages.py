@@ -17,7 +17,7 @@ from vitime_cache.evidence.tracking import track_periods
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Harmonic, compose
 from vitime_cache.store.build import build
-from vitime_cache.store.format import open_store
+from vitime_cache.store.reader import open_store
 from vitime_cache.ui.routing import PAGES
 
 OpenPage = Callable[..., AppTest]

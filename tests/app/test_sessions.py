@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.app_session import ROOT, Server, Session, served
-from vitime_cache.store.format import open_store
+from vitime_cache.store.reader import open_store
 
 SIGNALS = ("full", "reduced_harmonic", "harmonic_63", "white_noise")
 

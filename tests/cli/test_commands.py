@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,13 +11,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import random_model, small_config
-from tests.store import standin
 from tests.store.standin import files
 from vitime_cache.cli import console
 from vitime_cache.cli.main import main
 from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.series.sources import catalogue
-from vitime_cache.store.format import open_store
+from vitime_cache.store.reader import open_store
 
 INPUT = "one,two\n" + "\n".join(f"{np.sin(i / 3):.5f},{np.cos(i / 5):.5f}" for i in range(24)) + "\n"
 
@@ -246,14 +244,14 @@ def test_names_are_shown_as_they_are_and_never_read_as_markup(folder, capsys):
 def test_a_device_out_of_memory_is_told_with_what_to_do(folder, capsys, monkeypatch):  # noqa: ARG001
     import torch
 
-    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
-    monkeypatch.setattr(standin, "capture_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA")))
+    monkeypatch.setattr(
+        "vitime_cache.attention.capture.capture_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA"))
+    )
     assert run(f"{BUILD} --quiet") == 1
     assert "error: the device is out of memory; use a smaller --batch-size" in capsys.readouterr().err
 
 
 def test_a_defect_of_ours_shows_its_traceback(folder, monkeypatch):  # noqa: ARG001
-    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
-    monkeypatch.setattr(standin, "capture_batch", lambda *_: {}["no"])
+    monkeypatch.setattr("vitime_cache.attention.capture.capture_batch", lambda *_: {}["no"])
     with pytest.raises(KeyError):
         run(BUILD)

@@ -1,13 +1,11 @@
 """A stand-in for the model in tests of the store: arrays drawn from a signal's fingerprint, without torch.
 
-`install` puts it in the place of `vitime_cache.attention.capture` and `vitime_cache.model.checkpoint`, so that all
-else of a build is the real thing. The attention it makes is consistent: rows sum to what CLS leaves.
+`capture_batch` is given to a build as what runs the model, so that all else is the real thing. The attention it makes
+is consistent: rows sum to what CLS leaves.
 """
 
 from __future__ import annotations
 
-import sys
-import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,9 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.lags import lag_means
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import Harmonic, Signal
-from vitime_cache.store import commit as writing  # noqa: F401  (imported here so that forked children need not)
-from vitime_cache.store.verify import verify  # noqa: F401
+from vitime_cache.store import build as building
+from vitime_cache.store import commit  # noqa: F401  (imported here so that forked children need not)
+from vitime_cache.store import verify as verifying
 
 CONFIG = ViTimeConfig(
     image_height=16, context_columns=20, horizon_columns=28, patch_height=8, patch_width=8,
@@ -87,6 +86,16 @@ def capture_batch(
     return results
 
 
+def build(signals: Sequence[Signal], store: str | Path, model: Any = None, **options: Any) -> building.BuildReport:
+    """A build by this stand-in, or by what `capture` names."""
+    return building.build(signals, store, model or Model(), **({"capture": capture_batch} | options))
+
+
+def verify(path: str | Path, model: Any = None, *args: Any, **options: Any) -> verifying.Verification:
+    """A verification by this stand-in, or by what `capture` names."""
+    return verifying.verify(path, model, *args, **({"capture": capture_batch} | options))
+
+
 def expected(config: ViTimeConfig, signal: Signal, tokens: Sequence[str] | None = None) -> dict[str, np.ndarray]:
     """Every array that a store should hold of a signal."""
     tokens = config.layers if tokens is None else tuple(tokens)
@@ -119,29 +128,6 @@ def assert_holds(ds: xr.Dataset, signals, config=CONFIG, tokens=None) -> None:
 
 
 _expected: dict[tuple, dict[str, np.ndarray]] = {}
-
-
-def attributes(config: ViTimeConfig, weights: WeightsInfo, dtype: str) -> dict[str, str]:
-    """As in the schema, but always of the same second."""
-    return REAL_ATTRIBUTES(config, weights, dtype) | {"created": "2000-01-01T00:00:00+00:00"}
-
-
-REAL_ATTRIBUTES = schema.attributes
-
-
-def checkpoint() -> types.ModuleType:
-    """A stand-in for `vitime_cache.model.checkpoint`."""
-    module = types.ModuleType("vitime_cache.model.checkpoint")
-    module.peek = lambda weights=None: (CONFIG, WEIGHTS)  # type: ignore[attr-defined]  # noqa: ARG005
-    module.load_model = lambda *_: Model()  # type: ignore[attr-defined]
-    return module
-
-
-def install() -> None:
-    """Replace the model, for the rest of this process."""
-    sys.modules["vitime_cache.attention.capture"] = sys.modules[__name__]
-    sys.modules["vitime_cache.model.checkpoint"] = checkpoint()
-    schema.attributes = attributes
 
 
 def files(root: Path) -> dict[str, bytes]:

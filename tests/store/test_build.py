@@ -15,21 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.store import standin
-from tests.store.standin import CONFIG, Model, assert_holds, files, make_signal, make_signals
+from tests.store.standin import CONFIG, Model, assert_holds, build, files, make_signal, make_signals
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import SignalError
 from vitime_cache.store import build as building
-from vitime_cache.store.build import add_dataset, build
-from vitime_cache.store.format import open_store
+from vitime_cache.store.build import add_dataset
 from vitime_cache.store.manifest import Identity, Journal, Manifest, Marker, assign_places, seal, unseal
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.plan import Plan
+from vitime_cache.store.reader import open_store
 
 
 @pytest.fixture(autouse=True)
-def _standin_model(monkeypatch):
-    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
-    monkeypatch.setattr(standin.schema, "attributes", standin.attributes)
+def _same_second(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
@@ -43,16 +42,17 @@ def test_building_again_does_nothing_and_touches_nothing(tmp_path):
     assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == stamps
 
 
-def test_signals_are_added_to_a_store_and_the_old_ones_are_not_captured_again(tmp_path, monkeypatch):
+def test_signals_are_added_to_a_store_and_the_old_ones_are_not_captured_again(tmp_path):
     path = tmp_path / "a.zarr"
     build(make_signals(2), path, Model())
     captured = []
-    real = standin.capture_batch
-    monkeypatch.setattr(
-        standin, "capture_batch", lambda model, signals, *rest: captured.extend(signals) or real(model, signals, *rest)
-    )
+
+    def noted(model, signals, *rest):
+        captured.extend(signals)
+        return standin.capture_batch(model, signals, *rest)
+
     signals = [make_signal("new"), *make_signals(3)]
-    report = build(signals, path, Model())
+    report = build(signals, path, Model(), capture=noted)
     assert [signal.name for signal in captured] == ["new", "s2"]
     assert (report.written, report.complete) == (("new", "s2"), 2)
     assert_holds(open_store(path), [*make_signals(2), make_signal("new"), make_signal("s2")])
@@ -151,34 +151,31 @@ def test_a_build_that_is_refused_writes_nothing(tmp_path, signals, options, erro
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_signal_that_the_model_cannot_take_is_refused_before_any_writing(tmp_path, golden_model, monkeypatch):
-    monkeypatch.delitem(sys.modules, "vitime_cache.attention.capture")
+def test_a_signal_that_the_model_cannot_take_is_refused_before_any_writing(tmp_path, golden_model):
     short = make_signal("short", n=2, horizon=5000)
     with pytest.raises(ValueError, match="2 samples of history"):
-        build([make_signal("fine"), short], tmp_path / "a.zarr", golden_model)
+        build([make_signal("fine"), short], tmp_path / "a.zarr", golden_model, capture=None)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("broken", ["time_attention", "cls_attention", "lag_attention"])
-def test_attention_that_is_not_finite_is_never_committed(tmp_path, monkeypatch, broken):
-    real = standin.capture_batch
-
+def test_attention_that_is_not_finite_is_never_committed(tmp_path, broken):
     def overflow(*args):
-        results = real(*args)
+        results = standin.capture_batch(*args)
         results[0][broken].flat[3] = np.nan
         return results
 
-    monkeypatch.setattr(standin, "capture_batch", overflow)
     with pytest.raises(StoreError, match=f"{broken} of signal 's0' is not finite"):
-        build(make_signals(1), tmp_path / "a.zarr", Model())
+        build(make_signals(1), tmp_path / "a.zarr", capture=overflow)
     assert open_store(tmp_path / "a.zarr").sizes["signal"] == 0
 
 
-def test_a_token_map_that_was_not_handed_out_is_never_committed(tmp_path, monkeypatch):
-    real = standin.capture_batch
-    monkeypatch.setattr(standin, "capture_batch", lambda *args: real(*args[:2], ["encoder.0"], args[3]))
+def test_a_token_map_that_was_not_handed_out_is_never_committed(tmp_path):
+    def half(model, signals, _, on_tokens):
+        return standin.capture_batch(model, signals, ["encoder.0"], on_tokens)
+
     with pytest.raises(StoreError, match=r"2 token maps were not captured, the first token_attention/c.0.1.0.0.0"):
-        build(make_signals(1), tmp_path / "a.zarr", Model())
+        build(make_signals(1), tmp_path / "a.zarr", capture=half)
 
 
 def test_a_disk_that_fills_up_ends_the_build_and_loses_no_complete_signal(tmp_path, monkeypatch):
@@ -240,12 +237,11 @@ def test_progress_tells_every_commit_after_it_is_visible(tmp_path):
     assert told == [("", 0, 3), ("s0", 1, 3), ("s1", 2, 3), ("s2", 3, 3)]
 
 
-def test_a_live_run_is_saved_as_a_build_would_have_written_it(tmp_path, golden_model, monkeypatch):
-    monkeypatch.delitem(sys.modules, "vitime_cache.attention.capture")
+def test_a_live_run_is_saved_as_a_build_would_have_written_it(tmp_path, golden_model):
     from vitime_cache import capture
 
     signals = [make_signal("a", n=200, horizon=300, harmonics=2), make_signal("b", n=300, horizon=200)]
-    build(signals, tmp_path / "built.zarr", golden_model)
+    build(signals, tmp_path / "built.zarr", golden_model, capture=None)
     for signal in signals:
         add_dataset(tmp_path / "saved.zarr", capture(golden_model, signal, tokens="all"), signal)
     xr_built, xr_saved = open_store(tmp_path / "built.zarr"), open_store(tmp_path / "saved.zarr")
@@ -281,7 +277,6 @@ def test_building_a_finished_store_again_imports_neither_torch_nor_xarray(tmp_pa
     (tmp_path / "data.csv").write_text("x,y\n" + "\n".join(f"{i % 7},{i % 5}" for i in range(20)))
     from vitime_cache.series.sources import read_signals
 
-    del sys.modules["vitime_cache.attention.capture"]
     build(read_signals(tmp_path / "data.csv", horizon=28), path, load_model(weights, "cpu"))
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], cwd=tmp_path, capture_output=True, text=True, check=True,

@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -23,13 +22,10 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from tests.store import standin
-from tests.store.standin import Model, assert_holds, files, make_signals
-from vitime_cache.store.build import build
-from vitime_cache.store.format import open_store
+from tests.store.standin import Model, assert_holds, build, files, make_signals, verify
 from vitime_cache.store.manifest import ROOT
 from vitime_cache.store.objects import StoreError
-from vitime_cache.store.verify import verify
+from vitime_cache.store.reader import open_store
 
 KILLS = int(os.environ.get("VITIME_CRASH_KILLS", "16"))
 SIGNALS = make_signals(4, harmonics=1)
@@ -39,9 +35,8 @@ pytestmark = pytest.mark.usefixtures("fork_server")
 
 
 @pytest.fixture(autouse=True)
-def _standin_model(monkeypatch):
-    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
-    monkeypatch.setattr(standin.schema, "attributes", standin.attributes)
+def _same_second(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     monkeypatch.setattr(os, "fsync", lambda _: None)  # a killed process loses nothing that it gave to the kernel
 
 
@@ -57,7 +52,7 @@ class Run:
 
 def child(path: Path, kill_at: int | None, pipe: Connection) -> None:
     """Build, report each commit, and die by SIGKILL right before the `kill_at`-th change of the disk."""
-    standin.install()
+    os.environ["SOURCE_DATE_EPOCH"] = "0"  # the fork server is older than the test
     one_at_a_time = threading.Lock()
     changes = 0
 

@@ -19,20 +19,15 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
 from tests.store import standin
-from tests.store.standin import CONFIG, Model, assert_holds, make_signal, make_signals
+from tests.store.standin import CONFIG, Model, assert_holds, build, make_signal, make_signals
 from vitime_cache.attention import schema
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store import format as store
-from vitime_cache.store.build import build
 from vitime_cache.store.commit import Puts, SignalWriter, open_writer
-from vitime_cache.store.format import encode_map, open_store, query_rows
+from vitime_cache.store.format import encode_map, query_rows
 from vitime_cache.store.manifest import Entry, Identity, Manifest
 from vitime_cache.store.objects import StoreError, open_objects
-
-
-@pytest.fixture(autouse=True)
-def _standin_model(monkeypatch):
-    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
+from vitime_cache.store.reader import open_store
 
 
 def test_a_plain_xarray_open_shows_every_signal_without_a_warning(tmp_path):
@@ -76,17 +71,16 @@ def manifest_of(config: ViTimeConfig, count: int) -> Manifest:
     for signal in names:
         values = schema.signal_coordinates(signal, config)
         entries.append(Entry(values.pop("signal"), signal.fingerprint, values, 0))
-    return Manifest(identity, standin.attributes(config, standin.WEIGHTS, "float32")).with_entries(entries)
+    return Manifest(identity, schema.attributes(config, standin.WEIGHTS, "float32")).with_entries(entries)
 
 
-def test_a_stored_signal_is_the_live_dataset(tmp_path, golden_model, monkeypatch):
-    monkeypatch.delitem(sys.modules, "vitime_cache.attention.capture")
+def test_a_stored_signal_is_the_live_dataset(tmp_path, golden_model):
     from vitime_cache import capture
     from vitime_cache.series.sources import Harmonic, compose
 
     signals = [compose("one", [Harmonic(50.0), Harmonic(20.0)], n=200, horizon=300, description="two tones"),
                compose("two", [Harmonic(31.0)], n=300, horizon=200, reduced_of="one")]  # fmt: skip
-    build(signals, tmp_path / "a.zarr", golden_model)
+    build(signals, tmp_path / "a.zarr", golden_model, capture=None)
     stored = open_store(tmp_path / "a.zarr")
     for signal in signals:
         live = capture(golden_model, signal, tokens="all")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import warnings
 from multiprocessing import get_context
@@ -13,21 +12,17 @@ import fsspec
 import pytest
 import xarray as xr
 
-from tests.store import standin
-from tests.store.standin import Model, assert_holds, files, make_signals
-from vitime_cache.store.build import build
-from vitime_cache.store.format import open_store
+from tests.store.standin import Model, assert_holds, build, files, make_signals, verify
 from vitime_cache.store.info import info
 from vitime_cache.store.objects import StoreError, open_objects
-from vitime_cache.store.verify import verify
+from vitime_cache.store.reader import open_store
 
 SIGNALS = make_signals(3, harmonics=1)
 
 
 @pytest.fixture(autouse=True)
-def _standin_model(monkeypatch):
-    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
-    monkeypatch.setattr(standin.schema, "attributes", standin.attributes)
+def _same_second(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +100,6 @@ def test_a_url_with_nothing_behind_it_is_no_store(url):
 def child(environment: dict[str, str], url: str, kill_at: int) -> None:
     """Build, and die by SIGKILL right before the `kill_at`-th PUT."""
     os.environ.update(environment)  # the fork server is older than the S3 server
-    standin.install()
     from vitime_cache.store.objects import RemoteObjects
 
     counting, real, puts = threading.Lock(), RemoteObjects.put, 0

@@ -9,39 +9,33 @@ import itertools
 import os
 import random
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.store import standin
-from tests.store.standin import CONFIG, Model, files, make_signals
+from tests.store.standin import CONFIG, Model, build, files, make_signals, verify
 from vitime_cache.store import format as store
-from vitime_cache.store.build import build
 from vitime_cache.store.commit import forget
-from vitime_cache.store.format import open_store
 from vitime_cache.store.info import info
 from vitime_cache.store.manifest import LOCK, MANIFEST, marker_key
 from vitime_cache.store.objects import StoreError, open_objects
-from vitime_cache.store.verify import verify
+from vitime_cache.store.reader import open_store
 
 FLIPS = int(os.environ.get("VITIME_BIT_FLIPS", "20"))
 SIGNALS = make_signals(3, harmonics=1)
 
 
 @pytest.fixture(autouse=True)
-def _standin_model(monkeypatch):
-    monkeypatch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
+def _same_second(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("pristine") / "a.zarr"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "vitime_cache.attention.capture", standin)
-        build(SIGNALS, path, Model())
+    build(SIGNALS, path)
     return path
 
 
@@ -117,7 +111,7 @@ def test_a_missing_object_and_a_missing_marker_are_found(path):
      ("lag_attention", "not the mean of time_attention's diagonals"),
      ("cls_attention", "do not sum to what cls_attention leaves")],
 )  # fmt: skip
-def test_numbers_that_contradict_each_other_are_found_and_located(tmp_path, monkeypatch, name, message):
+def test_numbers_that_contradict_each_other_are_found_and_located(tmp_path, name, message):
     real = standin.capture_batch
 
     def wrong(*args):
@@ -126,8 +120,7 @@ def test_numbers_that_contradict_each_other_are_found_and_located(tmp_path, monk
         results[0][name][1, 0] += 0.01
         return results
 
-    monkeypatch.setattr(standin, "capture_batch", wrong)
-    build(SIGNALS[:1], tmp_path / "a.zarr", Model())
+    build(SIGNALS[:1], tmp_path / "a.zarr", capture=wrong)
     found = problems(tmp_path / "a.zarr")
     assert any(message in what for what in found)
     assert all(what.startswith("signal 's0', layer decoder.0, head 0: ") for what in found)
@@ -210,11 +203,10 @@ def test_what_is_no_store_cannot_be_looked_at(tmp_path, look):
     assert files(tmp_path) == {}
 
 
-def test_recomputing_finds_a_real_capture_equal(tmp_path, golden_model, monkeypatch):
-    monkeypatch.delitem(sys.modules, "vitime_cache.attention.capture")
+def test_recomputing_finds_a_real_capture_equal(tmp_path, golden_model):
     signals = [standin.make_signal("a", n=200, horizon=300)]
-    build(signals, tmp_path / "a.zarr", golden_model)
-    found = verify(tmp_path / "a.zarr", golden_model, signals)
+    build(signals, tmp_path / "a.zarr", golden_model, capture=None)
+    found = verify(tmp_path / "a.zarr", golden_model, signals, capture=None)
     assert found.recomputed == ("a",)
     assert found.problems == ()
     assert np.isfinite(open_store(tmp_path / "a.zarr").token_attention).all()

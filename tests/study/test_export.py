@@ -204,7 +204,7 @@ def test_a_contrast_out_of_range_is_refused_before_the_store_is_opened(tmp_path:
 def test_the_command_counts_its_files_and_shows_progress_only_where_wanted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vitime_cache.store.format.open_store", lambda _: mock())
+    monkeypatch.setattr("vitime_cache.store.reader.open_store", lambda _: mock())
     assert run(parse("s.zarr", "--format", "csv", "--out", str(tmp_path))) == 0
     shown = capsys.readouterr()
     assert shown.out == f"4 files in {tmp_path}\n"

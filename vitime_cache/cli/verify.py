@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Check a store and say what is wrong with it; 1 where something is."""
     from vitime_cache.store.commit import forget
     from vitime_cache.store.objects import open_objects
+    from vitime_cache.store.verdicts import remove_verdicts
     from vitime_cache.store.verify import verify
 
     store = store_of(args)
@@ -41,9 +42,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.repair:
         forget(open_objects(store), {problem.place for problem in found.problems if problem.place is not None})
-        console.console.print("damaged signals are taken out; build again to write them")
+        remove_verdicts(store, {problem.verdict for problem in found.problems if problem.verdict is not None})
+        console.console.print("what is damaged is taken out; build again to write it, ask again for verdicts")
     else:
-        console.errors.print("verify --repair takes damaged signals out, and the next build writes them again")
+        console.errors.print("verify --repair takes what is damaged out; the next build, or ask, makes it again")
     return 1
 
 

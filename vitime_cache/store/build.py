@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vitime_cache.model.network import ViTime
-    from vitime_cache.store.commit import SignalWriter
+    from vitime_cache.store.commit import Capture, SignalWriter
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ def build(
     max_size: float = MAX_SIZE,
     device: str = "auto",
     dtype: str = "float32",
+    capture: Capture | None = None,
     announce: Callable[[Plan], None] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> BuildReport:
@@ -108,6 +109,8 @@ def build(
         Refuse to write more than this many bytes.
     device, dtype
         As for `load_model`, where `model` is a file.
+    capture
+        What runs the model, in place of `attention.capture.capture_batch`.
     announce
         Called with the plan before any work.
     progress
@@ -141,13 +144,13 @@ def build(
     from vitime_cache.store.commit import open_writer
 
     with (
-        _capturing(model, device, dtype, batch_size, workers) as capture,
+        _writing(model, device, dtype, batch_size, workers, capture) as write,
         open_writer(objects, identity, entries) as writer,
     ):
         pending = {place: todo[entry.name] for place, entry in writer.pending.items()}
         tell = progress or (lambda _: None)
         tell(Progress("", 0, len(pending), time.monotonic() - start))
-        for marker in capture(objects, writer.manifest, pending):
+        for marker in write(objects, writer.manifest, pending):
             writer.commit(marker)
             report = replace(report, written=(*report.written, marker.name), bytes=report.bytes + marker.size)
             tell(Progress(marker.name, len(report.written), len(pending), time.monotonic() - start))
@@ -235,28 +238,42 @@ def _entry(signal: Signal, config: ViTimeConfig) -> Entry:
 
 
 @contextmanager
-def _capturing(
-    model: ViTime | str | Path | None, device: str, dtype: str, batch_size: int, workers: int | str | None
+def _writing(
+    model: ViTime | str | Path | None,
+    device: str,
+    dtype: str,
+    batch_size: int,
+    workers: int | str | None,
+    capture: Capture | None,
 ) -> Iterator[Callable[[Objects, Manifest, Mapping[int, Signal]], Iterator[Marker]]]:
     """What writes the signals of a manifest one by one, here or on workers, ready before anything is written."""
     from vitime_cache.model.checkpoint import load_model
-    from vitime_cache.store.workers import capture_on_workers, connected
+    from vitime_cache.store.workers import connected, write_on_workers
+
+    if capture is None:
+        from vitime_cache.attention.capture import capture_batch
+
+        capture = capture_batch
 
     if workers is None:
         loaded = load_model(model, device, dtype) if isinstance(model, str | Path | None) else model
-        yield partial(_capture, loaded, batch_size)
+        yield partial(_write_here, loaded, batch_size, capture)
     elif isinstance(model, str | Path | None):
         with connected(workers) as client:
-            yield partial(capture_on_workers, client, model, device, dtype)
+            yield partial(write_on_workers, client, capture, model, device, dtype)
     else:
         raise StoreError("workers load the model themselves: give build the weights file, not a loaded model")
 
 
-def _capture(
-    model: ViTime, batch_size: int, objects: Objects, manifest: Manifest, pending: Mapping[int, Signal]
+def _write_here(
+    model: ViTime,
+    batch_size: int,
+    capture: Capture,
+    objects: Objects,
+    manifest: Manifest,
+    pending: Mapping[int, Signal],
 ) -> Iterator[Marker]:
     """Write the pending signals with a model in this process, `batch_size` at a time."""
-    from vitime_cache.attention.capture import capture_batch
     from vitime_cache.store.commit import Puts, SignalWriter
 
     places = list(pending)
@@ -264,7 +281,7 @@ def _capture(
         for start in range(0, len(places), batch_size):
             batch = places[start : start + batch_size]
             writers = [SignalWriter(puts, manifest, place) for place in batch]
-            captured = capture_batch(
+            captured = capture(
                 model, [pending[place] for place in batch], manifest.identity.tokens, partial(_write_map, writers)
             )
             for writer, arrays in zip(writers, captured, strict=True):

@@ -11,7 +11,7 @@ build does again whatever has no marker.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import BoundedSemaphore
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from vitime_cache.attention import schema
 from vitime_cache.store import format as store
 from vitime_cache.store.manifest import (
+    EVIDENCE,
     FOLDER,
     LOCK,
     MANIFEST,
@@ -40,6 +41,9 @@ from vitime_cache.store.manifest import (
     visible,
 )
 from vitime_cache.store.objects import Objects, Stamp, StoreError, stamp
+
+# What runs the model: (model, signals, token layers, sink of token maps) → arrays of each signal, as `capture_batch`.
+Capture = Callable[..., list[dict[str, NDArray[Any]]]]
 
 PUTS_AT_ONCE = 4  # they mostly wait for the disk or the network
 PUTS_WAITING = 4  # together with the former the bound on memory: a token map is 4-10 MB at full size
@@ -111,7 +115,11 @@ class StoreWriter:
         known = {MANIFEST, TEMPLATE, LOCK, ROOT, *self._template, *store.render_complete([False] * self.count)}
         for place, marker in self._markers.items():
             known |= {marker_key(place), *marker.objects}
-        stale = [key for key in self._sizes if key not in known and _is_ours(key, self._template)]
+        stale = [
+            key
+            for key in self._sizes
+            if key not in known and _is_ours(key, self._template) and not key.startswith(f"{FOLDER}{EVIDENCE}")
+        ]
         for keys in (
             [key for key in stale if key.startswith(FOLDER)],  # a marker goes before what it speaks for
             [key for key in stale if not key.startswith(FOLDER)],

@@ -27,6 +27,7 @@ FOLDER = "journal/"
 MANIFEST = f"{FOLDER}manifest.json"
 TEMPLATE = f"{FOLDER}template.json"
 LOCK = f"{FOLDER}lock"
+EVIDENCE = "evidence/"  # groups of verdicts, and the folder of their markers in the journal
 ROOT = "zarr.json"  # the object that readers start from
 
 

@@ -63,6 +63,12 @@ class Objects(Protocol):
     def sizes(self) -> dict[str, int]:
         """Key -> size in bytes of everything that is there, also of what no store has written."""
 
+    def names(self, prefix: str = "") -> list[str]:
+        """What lies directly below a prefix that ends in "/": names of objects and of folders."""
+
+    def delete_below(self, prefix: str) -> None:
+        """Remove every object whose key begins with a prefix that ends in "/"."""
+
     def free_bytes(self) -> int | None:
         """Bytes that can still be written; None where there is no such limit."""
 
@@ -141,6 +147,17 @@ class LocalObjects:
             path.unlink(missing_ok=True)
             self._renamed_in.add(path.parent)
 
+    def names(self, prefix: str = "") -> list[str]:
+        try:
+            return [path.name for path in (self.root / prefix).iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def delete_below(self, prefix: str) -> None:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self.root / prefix)
+        self._renamed_in = {folder for folder in self._renamed_in if folder.exists()} | {(self.root / prefix).parent}
+
     def sizes(self) -> dict[str, int]:
         found: dict[str, int] = {}
         folders = [("", self.root)]
@@ -214,6 +231,16 @@ class RemoteObjects:
 
     def delete(self, keys: Iterable[str]) -> None:
         if paths := [self._path(key) for key in keys]:
+            self._files.rm(paths)
+
+    def names(self, prefix: str = "") -> list[str]:
+        try:
+            return [path.rstrip("/").rpartition("/")[2] for path in self._files.ls(self._path(prefix), detail=False)]
+        except FileNotFoundError:
+            return []
+
+    def delete_below(self, prefix: str) -> None:
+        if paths := self._files.find(self._path(prefix)):
             self._files.rm(paths)
 
     def sizes(self) -> dict[str, int]:

@@ -31,10 +31,13 @@ from vitime_cache.store.manifest import (
     visible,
 )
 from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp
+from vitime_cache.store.reader import open_store
+from vitime_cache.store.verdicts import damaged_verdicts
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
     from vitime_cache.series.sources import Signal
+    from vitime_cache.store.commit import Capture
 
 READ_AT_ONCE = 16  # objects, of up to 10 MB each
 # A sum of N float16 weights: each is off by 2^-11 of itself at most, and what is below 2^-25 is lost.
@@ -45,10 +48,14 @@ RECOMPUTED = {"float32": 1e-3, "bfloat16": 5e-2}  # of the largest value: anothe
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: a sentence, and the place of the signal it is about, None where it is about all."""
+    """One thing that is wrong: a sentence, and the place of the signal or the group of the verdict it is about.
+
+    Where it is about neither, it is about the whole store.
+    """
 
     place: int | None
     what: str
+    verdict: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,12 @@ class Verification:
 
 
 def verify(
-    path: str | Path, model: ViTime | None = None, signals: Sequence[Signal] = (), sample: int = 1
+    path: str | Path,
+    model: ViTime | None = None,
+    signals: Sequence[Signal] = (),
+    sample: int = 1,
+    *,
+    capture: Capture | None = None,
 ) -> Verification:
     """Check every object of a store, the numbers in it, and a sample of them against the model.
 
@@ -85,6 +97,8 @@ def verify(
         The inputs, to find those of the sample among.
     sample
         How many signals to recompute, spread over the store.
+    capture
+        What runs the model, in place of `attention.capture.capture_batch`.
 
     Raises
     ------
@@ -107,14 +121,15 @@ def verify(
         problems += _check_published(objects, manifest, template, markers)
     chosen: dict[int, Signal] = {}
     if all(problem.place is not None for problem in problems):  # else zarr cannot open it
-        ds = store.open_store(path)
+        ds = open_store(path)
         sound = sorted(set(range(ds.sizes[SIGNAL])) - {problem.place for problem in problems})
         for place in sound:
             problems += _check_numbers(ds.isel(signal=place), manifest, place)
         if model is not None:
             chosen = _choose(sound, manifest, signals, sample)
             for place, signal in chosen.items():
-                problems += _recompute(ds.isel(signal=place), manifest, place, model, signal)
+                problems += _recompute(ds.isel(signal=place), manifest, place, model, signal, capture)
+    problems += (Problem(None, what, group) for group, what in damaged_verdicts(objects))
     total = sum(size for _, (size, _) in stamps.values()) + sum(map(len, template.values()))
     recomputed = tuple(signal.name for signal in chosen.values())
     return Verification(tuple(problems), len(markers), len(stamps) + len(template), total, recomputed)
@@ -237,10 +252,14 @@ def _choose(sound: Sequence[int], manifest: Manifest, signals: Sequence[Signal],
     return {place: inputs[manifest.entries[place].fingerprint] for place in spread}
 
 
-def _recompute(ds: xr.Dataset, manifest: Manifest, place: int, model: ViTime, signal: Signal) -> Iterator[Problem]:
+def _recompute(
+    ds: xr.Dataset, manifest: Manifest, place: int, model: ViTime, signal: Signal, capture: Capture | None
+) -> Iterator[Problem]:
     """The attention of one signal against a new capture."""
-    from vitime_cache.attention.capture import capture_batch
+    if capture is None:
+        from vitime_cache.attention.capture import capture_batch
 
+        capture = capture_batch
     tolerance = RECOMPUTED[manifest.identity.dtype]
     worst: list[Problem] = []
 
@@ -251,7 +270,7 @@ def _recompute(ds: xr.Dataset, manifest: Manifest, place: int, model: ViTime, si
             who = f"signal {signal.name!r}, layer {layer}, head {head}"
             worst.append(Problem(place, f"{who}: {name} is off by {off:.2g} of its maximum from a new capture"))
 
-    (arrays,) = capture_batch(
+    (arrays,) = capture(
         model, [signal], manifest.identity.tokens, lambda _, layer, head, m: compare("token_attention", layer, head, m)
     )
     for number, layer in enumerate(manifest.identity.config.layers):

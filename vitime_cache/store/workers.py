@@ -15,6 +15,7 @@ from vitime_cache.store.objects import Objects, StoreError, open_objects
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
+    from vitime_cache.store.commit import Capture
 
 
 @contextmanager
@@ -42,8 +43,9 @@ def connected(workers: int | str) -> Iterator[Any]:
         yield client
 
 
-def capture_on_workers(
+def write_on_workers(
     client: Any,
+    capture: Capture,
     weights: str | Path | None,
     device: str,
     dtype: str,
@@ -66,7 +68,9 @@ def capture_on_workers(
     distributed: Any = import_module("distributed")
     shared = client.scatter(manifest, broadcast=True)
     tasks = {
-        client.submit(write_signal, objects.url, shared, place, signal, weights, device, dtype, pure=False): signal
+        client.submit(
+            write_signal, capture, objects.url, shared, place, signal, weights, device, dtype, pure=False
+        ): signal
         for place, signal in pending.items()
     }
     for task in distributed.as_completed(list(tasks)):
@@ -79,10 +83,16 @@ def capture_on_workers(
 
 
 def write_signal(
-    url: str, manifest: Manifest, place: int, signal: Signal, weights: str | Path | None, device: str, dtype: str
+    capture: Capture,
+    url: str,
+    manifest: Manifest,
+    place: int,
+    signal: Signal,
+    weights: str | Path | None,
+    device: str,
+    dtype: str,
 ) -> Marker:
     """One task: capture a signal and write its objects, which stay invisible until the marker is committed."""
-    from vitime_cache.attention.capture import capture_batch
     from vitime_cache.store.commit import Puts, SignalWriter
 
     model = _model(weights, device, dtype)
@@ -90,7 +100,7 @@ def write_signal(
         raise StoreError(f"a worker has other weights than this process under {weights or 'the default name'}")
     with Puts(open_objects(url)) as puts:
         writer = SignalWriter(puts, manifest, place)
-        (arrays,) = capture_batch(
+        (arrays,) = capture(
             model, [signal], manifest.identity.tokens, lambda _, layer, head, maps: writer.write_map(layer, head, maps)
         )
         return writer.finish(arrays)

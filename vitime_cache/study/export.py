@@ -95,7 +95,7 @@ def export(
 def _opened(source: xr.Dataset | str | Path) -> xr.Dataset:
     """A Dataset with the dimension `signal`."""
     if not isinstance(source, xr.Dataset):
-        from vitime_cache.store.format import open_store
+        from vitime_cache.store.reader import open_store
 
         return open_store(source)
     ds = schema.validate(source)

@@ -13,8 +13,8 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.places import store_folder
-from vitime_cache.store.format import open_store
 from vitime_cache.store.objects import StoreError
+from vitime_cache.store.reader import open_store
 
 Stamp = tuple[int, int, int]
 KEY = "app_key"  # attribute that names a Dataset in the app's caches

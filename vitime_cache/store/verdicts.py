@@ -1,0 +1,258 @@
+"""Verdicts kept in a store: one zarr group for each question, beside the attention it was asked of.
+
+`xr.open_zarr(f"{path}/evidence/<name>")` reads one, as does `xr.open_zarr(path, group="evidence/<name>",
+consolidated=False)`; readers of the store's root see no change, down to its consolidated metadata. A verdict goes in by
+the protocol of signals (see `commit`): its objects, then a marker that lists them with their stamps, then the group's
+`zarr.json`, which makes it visible. What a question is found to answer may grow, rung by rung: each time the Dataset
+goes into a group of its own, and once that is visible the one before is taken out. A process killed between any two
+steps leaves the verdict that was kept before, or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from zarr.core.buffer import Buffer
+from zarr.storage import MemoryStore
+
+from vitime_cache.evidence import verdict as schema
+from vitime_cache.store.format import CODECS
+from vitime_cache.store.manifest import EVIDENCE, FOLDER, MANIFEST, ROOT, Manifest, seal, unseal
+from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp
+
+MARKERS = f"{FOLDER}{EVIDENCE}"
+LOCK = f"{MARKERS}lock"  # not the builds': a verdict is kept while signals are written
+GROUP = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}).encode()
+
+
+@dataclass(frozen=True)
+class KeptVerdict:
+    """A verdict in a store, as far as its metadata tells.
+
+    Attributes
+    ----------
+    group
+        Where it lies below the store: `xr.open_zarr(f"{path}/{group}")`.
+    question, stages
+        As `evidence.verdict` describes them; all stages make a complete verdict.
+    """
+
+    group: str
+    question: Mapping[str, Any]
+    stages: tuple[str, ...]
+    created: str
+
+    @property
+    def signal(self) -> str:
+        """Name of the signal that was asked about."""
+        return str(self.question["signal"])
+
+    @property
+    def complete(self) -> bool:
+        """Whether every rung has been worked on."""
+        return set(schema.STAGES) <= set(self.stages)
+
+
+def keep_verdict(store: str | Path, verdict: xr.Dataset) -> str:
+    """Keep a verdict in a store, in the place of what was kept of the same question before.
+
+    Keeping the same verdict again writes nothing.
+
+    Parameters
+    ----------
+    verdict
+        As `evidence.verdict` describes it, complete or partial.
+
+    Returns
+    -------
+    str
+        The group it lies in.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, it is of other weights, or another process is keeping a verdict there.
+    VerdictError
+        If the Dataset is no verdict.
+    """
+    schema.validate(verdict)
+    objects = open_objects(store)
+    question = schema.facts(verdict, "question")
+    _check_weights(objects, question)
+    name = _name(question)
+    with objects.lock(LOCK):
+        kept = [group for group in _groups(objects) if group.rpartition("-")[0] == EVIDENCE + name]
+        numbers = [int(group.rpartition("-")[2]) for group in kept]
+        shown = [group for group in kept if objects.get(f"{group}/{ROOT}") is not None]
+        latest = max(shown, key=lambda group: int(group.rpartition("-")[2]), default=None)
+        wanted = _render(verdict)
+        if latest is not None and _is_there(objects, latest, wanted):
+            _take_out(objects, [group for group in kept if group != latest])
+            return latest
+        group = f"{EVIDENCE}{name}-{max(numbers, default=0) + 1}"
+        _commit(objects, group, wanted)
+        _take_out(objects, kept)
+    return group
+
+
+def stored_verdicts(store: str | Path) -> list[KeptVerdict]:
+    """The verdicts of a store, from their metadata alone; of each question the one kept last.
+
+    Raises
+    ------
+    StoreError
+        If the metadata of one is damaged.
+    """
+    objects = open_objects(store)
+    groups = _groups(objects)
+    latest: dict[str, tuple[int, KeptVerdict]] = {}
+    for group, root in zip(groups, objects.get_many([f"{group}/{ROOT}" for group in groups]), strict=True):
+        if root is not None:  # else it is being kept, or was when a process ended
+            question, _, number = group.rpartition("-")
+            if int(number) > latest.get(question, (0, None))[0]:
+                latest[question] = int(number), _described(objects, group, root)
+    return [verdict for _, verdict in latest.values()]
+
+
+def find_verdict(store: str | Path, question: Mapping[str, Any]) -> xr.Dataset | None:
+    """What a store knows of a question already, in memory; None where it was never asked there."""
+    found = (kept for kept in stored_verdicts(store) if kept.question == question)
+    return next((open_verdict(store, kept.group) for kept in found), None)
+
+
+def open_verdict(store: str | Path, group: str) -> xr.Dataset:
+    """One verdict, in memory and checked.
+
+    Parameters
+    ----------
+    group
+        As `stored_verdicts` names it.
+
+    Raises
+    ------
+    StoreError
+        If there is none of that name, or it is damaged.
+    """
+    objects = open_objects(store)
+    try:
+        ds = xr.open_zarr(f"{objects.url}/{group}", chunks=None, consolidated=True).load()
+        return schema.validate(ds)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise StoreError(f"{objects.url} holds no verdict {group}, or a damaged one: {error}") from error
+
+
+def damaged_verdicts(objects: Objects) -> Iterator[tuple[str, str]]:
+    """Each verdict of which an object is missing or not what was written, with a sentence that names it."""
+    for group in _groups(objects):
+        root = objects.get(f"{group}/{ROOT}")
+        if root is None:
+            continue
+        written = _marker(objects, group)
+        if written is None:
+            yield group, f"verdict {group}: its marker is missing or damaged"
+            continue
+        there = objects.get_many(list(written))
+        for (key, expected), data in zip(written.items(), there, strict=True):
+            if data is None or stamp([data]) != expected:
+                yield group, f"verdict {group}: {key} {'is missing' if data is None else 'is not what was written'}"
+
+
+def remove_verdicts(store: str | Path, groups: Iterable[str]) -> None:
+    """Take verdicts out of a store; the next `ask` works the question out again."""
+    objects = open_objects(store)
+    with objects.lock(LOCK):
+        _take_out(objects, groups)
+
+
+def _commit(objects: Objects, group: str, wanted: Mapping[str, bytes]) -> None:
+    root = f"{group}/{ROOT}"
+    if objects.get(f"{EVIDENCE}{ROOT}") is None:
+        objects.put(f"{EVIDENCE}{ROOT}", [GROUP])  # so that listing the store's root finds no stranger
+    keys = {f"{group}/{key}": data for key, data in wanted.items()}
+    for key, data in keys.items():
+        if key != root:
+            objects.put(key, [data])
+    objects.flush()
+    stamps = {key: stamp([data]) for key, data in keys.items()}
+    objects.put(_marker_key(group), [seal({"group": group, "objects": stamps})])
+    objects.flush()
+    objects.put(root, [keys[root]])
+    objects.flush()
+
+
+def _take_out(objects: Objects, groups: Iterable[str]) -> None:
+    """Remove groups, or what an interrupted process has left of them: invisible first, the marker last."""
+    for group in groups:
+        objects.delete(key for key in [f"{group}/{ROOT}"] if objects.get(key) is not None)
+        objects.flush()
+        objects.delete_below(f"{group}/")
+        objects.flush()
+        objects.delete(key for key in [_marker_key(group)] if objects.get(key) is not None)
+    objects.flush()
+
+
+def _render(verdict: xr.Dataset) -> dict[str, bytes]:
+    """The objects of a verdict's group; its root carries consolidated metadata, as the store's own does."""
+    staged: dict[str, Buffer] = {}
+    texts = {name: label.astype(object) for name, label in verdict.coords.items() if label.dtype.kind == "U"}
+    plain = verdict.assign_coords(texts).drop_encoding()  # text of a fixed width has no stable format in zarr
+    encoding = {name: {"compressors": CODECS} for name in plain.variables if plain[name].dtype != object}
+    plain.to_zarr(MemoryStore(staged), zarr_format=3, consolidated=False, encoding=encoding)
+    files = {key: value.to_bytes() for key, value in staged.items()}
+    root = json.loads(files[ROOT])
+    arrays = {name: json.loads(files[f"{name}/{ROOT}"]) for name in sorted(map(str, plain.variables))}
+    root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
+    return files | {ROOT: json.dumps(root, ensure_ascii=False).encode()}
+
+
+def _groups(objects: Objects) -> list[str]:
+    """Every group of a verdict that is there, also what is not visible yet."""
+    return sorted(f"{EVIDENCE}{name}" for name in objects.names(EVIDENCE) if re.fullmatch(r".+-[0-9]+", name))
+
+
+def _name(question: Mapping[str, Any]) -> str:
+    """What a question is called in a path: readable, and different for different questions."""
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{question['signal']}-{question['period']:g}")[:60].strip(".")
+    digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
+    return f"{readable}-{digest}"
+
+
+def _described(objects: Objects, group: str, root: bytes) -> KeptVerdict:
+    try:
+        attributes = json.loads(root)["attributes"]
+        question, stages = json.loads(attributes["question"]), json.loads(attributes["stages"])
+        return KeptVerdict(group, question, tuple(stages), str(attributes["created"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{objects.url}/{group}/{ROOT} is damaged; verify --repair takes it out") from error
+
+
+def _marker_key(group: str) -> str:
+    return f"{MARKERS}{group.removeprefix(EVIDENCE)}.json"
+
+
+def _marker(objects: Objects, group: str) -> dict[str, Stamp] | None:
+    record = unseal(objects.get(_marker_key(group)))
+    return None if record is None else {key: (size, checksum) for key, (size, checksum) in record["objects"].items()}
+
+
+def _is_there(objects: Objects, group: str, wanted: Mapping[str, bytes]) -> bool:
+    return _marker(objects, group) == {f"{group}/{key}": stamp([data]) for key, data in wanted.items()}
+
+
+def _check_weights(objects: Objects, question: Mapping[str, Any]) -> None:
+    data = objects.get(MANIFEST)
+    if data is None:
+        raise StoreError(f"no store at {objects.url}; build one with: python -m vitime_cache build")
+    weights = Manifest.from_bytes(data, objects.url).identity.weights
+    if question["weights_sha256"] != weights.sha256:
+        raise StoreError(
+            f"{objects.url} is of the weights {weights.name}, the verdict of {question['weights']}: "
+            "choose another store"
+        )
