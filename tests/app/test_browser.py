@@ -164,4 +164,4 @@ def test_a_store_is_built_from_the_overview_and_seen_growing(empty_site: str, pa
     page.goto(empty_site)
     page.get_by_role("button", name="Build it now").click()
     expect(page.get_by_text("signals are complete").first).to_be_visible()
-    expect(page.get_by_text("28 signals in vitime-mini.zarr")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("29 signals in vitime-mini.zarr")).to_be_visible(timeout=120_000)

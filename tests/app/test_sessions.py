@@ -63,7 +63,7 @@ def test_ten_sessions_see_their_own_choice_while_one_runs_live_and_a_store_is_bu
         wrong = [text for future in (live, *others) for text in future.result()]
     assert build.wait(timeout=120) == 0
     assert not wrong
-    assert open_store(tmp_path / "vitime-mini.zarr").sizes["signal"] == 28
+    assert open_store(tmp_path / "vitime-mini.zarr").sizes["signal"] == 29
 
 
 @pytest.mark.parametrize("page", ["overview", "heatmap", "lags", "compare", "heads", "live"])

@@ -128,7 +128,13 @@ def test_a_real_series_is_the_end_of_its_file_with_the_future_held_out(named):
 
 @pytest.mark.parametrize(
     ("name", "period"),
-    [("sunspots", 11), ("co2_mauna_loa", 365.25 / 7), ("seattle_temperature", 365.25), ("el_nino", 12)],
+    [
+        ("sunspots", 11),
+        ("co2_mauna_loa", 365.25 / 7),
+        ("seattle_temperature", 365.25),
+        ("el_nino", 12),
+        ("greensboro_temperature", 24),
+    ],
 )
 def test_the_main_period_of_a_real_series_is_as_described_and_spans_two_patches_or_more(named, name, period):
     series = whole(named[name])
@@ -150,7 +156,7 @@ def test_catalogue_names_are_short_fit_into_a_url_and_do_not_change():
         ["full", "reduced_harmonic", "harmonic_63", "harmonic_31", "harmonic_6"]
         + [f"sweep_{period:03}" for period in (32, 39, 47, 56, 68, 82, 99, 120, 145, 175, 212, 256)]
         + ["chirp", "square", "trend_season", "ar1", "white_noise", "constant"]
-        + ["sunspots", "co2_mauna_loa", "seattle_temperature", "el_nino", "nile"]
+        + ["sunspots", "co2_mauna_loa", "seattle_temperature", "el_nino", "greensboro_temperature", "nile"]
     )
     assert all(signal.description and signal.future is not None for signal in catalogue())
 

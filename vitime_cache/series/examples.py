@@ -121,6 +121,10 @@ REAL_SERIES = (
         "el_nino", 180, 60,
         "Sea surface temperature off Peru (Nino 1+2) in degrees C, monthly, 1991-2010: a period of 12 samples",
     ),
+    RealSeries(
+        "greensboro_temperature", 308, 154,
+        "Air temperature in Greensboro, North Carolina, in degrees C, hourly, August 2001: a period of 24 samples",
+    ),
     RealSeries("nile", 80, 20, "Flow of the Nile at Aswan in 10^8 m^3, yearly, 1871-1970: no period, a drop near 1898"),
 )  # fmt: skip
 

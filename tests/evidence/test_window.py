@@ -1,0 +1,93 @@
+"""The window that shows a period, and the periods of a series."""
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+from vitime_cache.evidence.verdict import VerdictError
+from vitime_cache.evidence.window import FEWEST_PERIODS, GOOD_PATCHES, choose_window, propose_periods
+from vitime_cache.series.examples import catalogue
+
+GRID = {"columns": 1232, "patch_width": 16}
+
+
+def series(name: str) -> np.ndarray:
+    signal = next(each for each in catalogue() if each.name == name)
+    return np.concatenate((signal.values, signal.future))
+
+
+@pytest.mark.parametrize("period", [6.28, 24, 52.18, 101])
+@pytest.mark.parametrize("length", [1000, 2000, 20_000])
+def test_the_window_shows_a_period_on_four_patches_or_more_and_lies_at_the_end_of_the_series(period, length):
+    window = choose_window(length, period, **GRID)
+    assert window.patches_per_period >= GOOD_PATCHES
+    assert window.samples_per_patch == pytest.approx((window.history + window.horizon) / 77)
+    assert window.history >= FEWEST_PERIODS * period
+    assert window.starts[-1] + window.history + window.horizon == length
+    assert set(np.diff(window.starts)) <= {window.history + window.horizon}
+    assert window.left_out == window.starts[0] >= 0
+
+
+def test_a_long_series_gives_several_windows_and_a_short_one_says_it_gives_one():
+    assert len(choose_window(744, 24, **GRID).starts) == 2
+    assert "2 windows" in choose_window(744, 24, **GRID).words
+    one = choose_window(462, 24, **GRID)
+    assert "One window" in one.words
+    assert "the first 93 of 462 samples are left out" in one.words
+
+
+def test_a_coarse_grid_gives_up_patches_before_it_gives_up_repeats():
+    window = choose_window(2000, 64, columns=320, patch_width=16)
+    assert window.patches_per_period >= GOOD_PATCHES
+    assert window.history > 2 * 64
+
+
+def test_a_person_may_override_the_window_and_is_told_what_it_cannot_show():
+    own = choose_window(2000, 64, history=512, horizon=720, **GRID)
+    assert (own.history, own.horizon, own.samples_per_patch, own.chosen) == (512, 720, 16, False)
+    assert choose_window(2000, 40, history=512, horizon=720, **GRID).words.count("fewer than the 4") == 1
+    with pytest.raises(VerdictError, match=r"24 samples cannot be seen at 16 samples a patch; .* 924 .* 462 would"):
+        choose_window(2000, 24, history=512, horizon=720, **GRID)
+    for history, horizon in ((512, None), (3, 10), (512, 0), (1900, 200)):
+        with pytest.raises(VerdictError, match="history"):
+            choose_window(2000, 24, history=history, horizon=horizon, **GRID)
+
+
+@pytest.mark.parametrize("period", [0, -3, np.nan, np.inf, 400, 1.0e9])
+def test_a_period_that_no_window_of_the_series_can_hold_is_refused(period):
+    with pytest.raises(VerdictError, match="period"):
+        choose_window(1000, period, **GRID)
+
+
+@pytest.mark.parametrize(
+    ("name", "periods"),
+    [("full", [62.83, 31.42, 6.283]), ("co2_mauna_loa", [52.18]), ("greensboro_temperature", [24.0]),
+     ("sunspots", [10.6]), ("el_nino", [12.0]), ("trend_season", [96.0])],
+)  # fmt: skip
+def test_the_periods_proposed_are_those_the_series_has_strongest_first(name, periods):
+    found = [proposal.period for proposal in propose_periods(series(name))]
+    assert found[: len(periods)] == pytest.approx(periods, rel=0.005)
+
+
+@pytest.mark.parametrize("name", ["white_noise", "constant", "nile"])
+def test_a_series_without_a_period_is_offered_none(name):
+    assert propose_periods(series(name)) == []
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.6, 0.95])
+def test_red_noise_is_rarely_given_a_period(memory):
+    rng = np.random.default_rng(5)
+    noise = lfilter([1], [1, -memory], rng.standard_normal((100, 900)), axis=1)[:, 400:]
+    assert sum(bool(propose_periods(x)) for x in noise) <= 5
+
+
+def test_a_weak_sine_in_red_noise_is_found_where_it_is():
+    rng = np.random.default_rng(6)
+    noise = lfilter([1], [1, -0.8], rng.standard_normal(1200))
+    found = propose_periods(noise + 1.3 * np.sin(2 * np.pi * np.arange(1200) / 37.3))
+    assert found[0].period == pytest.approx(37.3, rel=0.01)
+
+
+@pytest.mark.parametrize("x", [[1.0] * 50, [1.0, 2.0], np.full(40, 1e20), np.r_[np.zeros(99), 1]])
+def test_degenerate_series_have_no_period_and_raise_no_error(x):
+    assert propose_periods(x) == []
