@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +12,8 @@ import torch
 
 from benchmarks.reference import hook_and_copy, pool_to_time
 from tests.conftest import random_model, small_config
-from vitime_cache.attention import capture as capturing
 from vitime_cache.attention import schema
-from vitime_cache.attention.capture import CaptureError, attend, capture, capture_batch
+from vitime_cache.attention.capture import CaptureError, capture, capture_batch
 from vitime_cache.model.config import ConfigError, ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
@@ -83,20 +84,6 @@ def test_bfloat16_agrees_with_hooks_on_the_same_network_to_its_precision() -> No
         np.testing.assert_allclose(arrays["time_attention"][layer], time, atol=0.02 * float(time.max()))
 
 
-@pytest.mark.parametrize("rows", [1, 2, 3, 5, 8])
-def test_attention_by_blocks_of_any_height_is_softmax_attention(rows: int) -> None:
-    gh, gw, d = 5, 4, 6
-    q, k, v = torch.randn(3, 2, 3, 1 + gh * gw, d, generator=torch.manual_seed(0))
-    out, time, cls = torch.empty_like(q), torch.empty(2, 3, gw, gw), torch.empty(2, 3, gh * gw)
-    tokens = torch.empty(2, 3, gh * gw, gh * gw, dtype=torch.float16)
-    attend(q, k, v, out, (gh, gw), time, cls, tokens, rows)
-    weights = torch.einsum("...qd,...kd->...qk", q, k).softmax(-1)
-    torch.testing.assert_close(out, weights @ v)
-    torch.testing.assert_close(cls, weights[..., 1:, 0])
-    torch.testing.assert_close(time, pool_to_time(weights, (gh, gw)))
-    torch.testing.assert_close(tokens, weights[..., 1:, 1:].half())
-
-
 def test_row_mass_of_time_attention_is_what_cls_leaves_over() -> None:
     model = random_model(small_config())
     (arrays,) = capture_batch(model, [walk()])
@@ -141,7 +128,6 @@ def test_the_model_comes_back_unchanged_and_a_second_capture_gives_the_same() ->
     for name in schema.VARIABLES:
         np.testing.assert_array_equal(first[name], second[name])
     torch.testing.assert_close(model(image), plain, rtol=0, atol=0)
-    assert all("forward" not in vars(block.attn) for block in model.blocks_by_layer().values())
     assert torch.get_num_threads() == threads
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
@@ -155,15 +141,19 @@ def test_the_model_comes_back_unchanged_when_the_sink_fails() -> None:
     threads = torch.get_num_threads()
     with pytest.raises(OSError, match="disk full"):
         capture_batch(model, [walk()], "all", failing)
-    assert all("forward" not in vars(block.attn) for block in model.blocks_by_layer().values())
     assert torch.get_num_threads() == threads
     capture(model, walk())
 
 
-def test_a_block_whose_attention_is_not_seen_is_an_error_that_names_it() -> None:
+@pytest.mark.parametrize("tamper", [
+    lambda block: setattr(block, "forward", lambda x: x),
+    lambda block: block.attn.register_forward_hook(lambda *_: None),
+    lambda block: block.attn.attn_drop.register_forward_pre_hook(lambda *_: None),
+], ids=["another forward", "a hook on the attention", "a hook on its dropout"])  # fmt: skip
+def test_a_block_that_reading_would_pass_by_is_an_error_that_names_it(tamper: Callable[[Any], object]) -> None:
     model = random_model(small_config())
-    model.blocks[1].forward = lambda x: x
-    with pytest.raises(CaptureError, match=r"no attention was captured in encoder\.1"):
+    tamper(model.blocks[1])
+    with pytest.raises(CaptureError, match=r"encoder\.1 carries a hook or another forward"):
         capture(model, walk())
 
 
@@ -193,30 +183,16 @@ def test_the_dataset_follows_the_schema_and_says_where_it_comes_from() -> None:
     assert (levels.diff("quantile") >= 0).all()
 
 
+def test_progress_names_each_layer_once_in_the_order_of_execution() -> None:
+    model, steps = random_model(small_config()), []
+    capture(model, walk(), progress=lambda *step: steps.append(step))
+    assert steps == [(1 / 3, "encoder.0"), (2 / 3, "encoder.1"), (1.0, "decoder.0")]
+
+
 def test_plain_samples_are_a_signal_and_the_horizon_can_be_changed() -> None:
     model = random_model(small_config())
     ds = capture(model, np.arange(100.0), horizon=50)
     assert (ds.n_history.item(), ds.horizon.item()) == (100, 50)
-
-
-def test_the_path_of_a_device_hands_out_what_the_path_of_the_cores_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All heads at once in bounded blocks, token maps one layer late: run here on the CPU, where its copy is none."""
-    model, signals = random_model(small_config()), [walk("a"), walk("b", seed=1)]
-
-    def run() -> tuple[list[dict[str, np.ndarray]], dict[tuple[int, str, int], np.ndarray]]:
-        maps = {}
-        arrays = capture_batch(model, signals, "all", lambda s, layer, h, m: maps.__setitem__((s, layer, h), m.copy()))
-        return arrays, maps
-
-    arrays, maps = run()
-    monkeypatch.setattr(capturing._Streaming, "_stream_on_cores", capturing._Streaming._stream_on_device)
-    monkeypatch.setattr(capturing, "DEVICE_BLOCK_BYTES", 1)
-    device_arrays, device_maps = run()
-    assert maps.keys() == device_maps.keys()
-    for key, token_map in maps.items():
-        np.testing.assert_allclose(device_maps[key], token_map, rtol=2e-3, atol=1e-6)
-    for mine, other in zip(arrays, device_arrays, strict=True):
-        np.testing.assert_allclose(mine["time_attention"], other["time_attention"], atol=1e-6)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

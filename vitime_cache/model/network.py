@@ -83,20 +83,41 @@ class ViTime(nn.Module):
         Tensor
             (B, W, h)
         """
-        x = self.patch_embed(images) + self.pos_embed[:, 1:]  # (B, N, D)
-        cls = (self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1)
-        x = torch.cat((cls, x), dim=1)  # (B, 1 + N, D)
+        x = self.embed(images)
         for block in self.blocks:
             x = block(x)
-        x = self.decoder_embed(self.norm(x)) + self.decoder_pos_embed  # (B, 1 + N, D_dec)
+        x = self.enter_decoder(x)
         for block in self.decoder_blocks:
             x = block(x)
+        return self.read_out(x)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Images (B, 1, h, W) → what the first encoder block takes, (B, 1 + N, D), CLS first."""
+        x = self.patch_embed(images) + self.pos_embed[:, 1:]  # (B, N, D)
+        cls = (self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1)
+        return torch.cat((cls, x), dim=1)
+
+    def enter_decoder(self, x: Tensor) -> Tensor:
+        """What the last encoder block gives → what the first decoder block takes, (B, 1 + N, D_dec)."""
+        entered: Tensor = self.decoder_embed(self.norm(x)) + self.decoder_pos_embed
+        return entered
+
+    def read_out(self, x: Tensor) -> Tensor:
+        """What the last decoder block gives → row scores of every image column, (B, W, h)."""
         patches = self.decoder_pred(self.decoder_norm(x))[:, 1:]  # (B, N, ph * pw)
         rows, columns = self.config.grid
         scores: Tensor = rearrange(
             patches, "b (row col) (ph pw) -> b (col pw) (row ph)", row=rows, col=columns, ph=self.config.patch_height
         )
         return scores
+
+    def probability(self, scores: Tensor, temperature: float = 1.0) -> Tensor:
+        """Row scores → probability of each row in every image column, (B, W, h) float32."""
+        scores = scores.float() / temperature
+        if self.config.output == "sigmoid":
+            ink = scores.sigmoid()
+            return ink / ink.sum(dim=-1, keepdim=True)
+        return scores.softmax(dim=-1)
 
     def forward(self, images: Tensor, temperature: float = 1.0) -> Tensor:
         """Probability of each row in every image column, (B, 1, h, W) → (B, W, h), float32, summing to 1 over h.
@@ -116,11 +137,7 @@ class ViTime(nn.Module):
         expected = (1, self.config.image_height, self.config.columns)
         if images.ndim != 4 or images.shape[1:] != expected:
             raise ValueError(f"this model takes images of shape (batch, {expected}), got {tuple(images.shape)}")
-        scores = self.logits(images).float() / temperature
-        if self.config.output == "sigmoid":
-            ink = scores.sigmoid()
-            return ink / ink.sum(dim=-1, keepdim=True)
-        return scores.softmax(dim=-1)
+        return self.probability(self.logits(images), temperature)
 
 
 def sincos_positions(rows: int, columns: int, width: int) -> Tensor:

@@ -57,18 +57,7 @@ def main(weights: str) -> None:
 
 
 def _capture(tell: Tell, weights: str, signal_: Signal, tokens: str) -> xr.Dataset:
-    model = _loaded(weights)
-    blocks = model.blocks_by_layer()
-    steps = [((done + 1) / len(blocks), layer) for done, layer in enumerate(blocks)]
-    handles = [
-        block.register_forward_hook(lambda *_, step=step: tell("step", step))
-        for step, block in zip(steps, blocks.values(), strict=True)
-    ]
-    try:
-        return capture(model, signal_, tokens=tokens)
-    finally:
-        for handle in handles:
-            handle.remove()
+    return capture(_loaded(weights), signal_, tokens=tokens, progress=lambda *step: tell("step", step))
 
 
 def _build(tell: Tell, weights: str, signal_: Signal, store: str, tokens: Sequence[str]) -> None:  # noqa: ARG001

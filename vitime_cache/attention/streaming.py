@@ -1,0 +1,301 @@
+"""The forward pass with every head's attention pooled on the way.
+
+Attention is computed for a block of query rows at a time. While its softmax is still in cache it is applied to the
+values, pooled to time, and, where asked for, cast into the head's token map; it never exists as a whole, let alone for
+all layers. The network's answer is that of its plain forward pass.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vitime_cache.attention.forward import Edit, Mask, Replace, run_layers, sort_edits, split_heads
+from vitime_cache.model.network import ViTime
+
+TokenSink = Callable[[int, str, int, NDArray[np.float16]], None]
+Progress = Callable[[float, str], object]
+
+# Scores of one block of query rows on a device; on the CPU a block is one grid row, which fits a core's L2 cache.
+DEVICE_BLOCK_BYTES = 2**29
+
+
+class Streaming:
+    """One pass of a model that leaves the pooled maps of every head here.
+
+    Parameters
+    ----------
+    tokens
+        Layers whose token maps are handed out to `on_tokens`.
+    on_tokens
+        Called as (index in the batch, layer, head, map (N, N) float16) while the model runs, from several threads at
+        once; the map is only valid during the call.
+    edits
+        What is done to heads; the maps are those of the changed network.
+    progress
+        Called as (share of the layers done, layer) when the attention of a layer has been read.
+    block_bytes
+        Bounds the scores of one block of query rows; None takes one head at a time on the CPU's cores, in blocks of
+        one grid row, and all heads at once in blocks of `DEVICE_BLOCK_BYTES` on another device.
+
+    Attributes
+    ----------
+    time
+        (layers, B, heads, gw, gw) float32, mean over both value axes.
+    cls
+        (layers, B, heads, N) float32, what each token gives to CLS.
+    """
+
+    def __init__(
+        self,
+        model: ViTime,
+        batch: int,
+        tokens: Sequence[str] = (),
+        on_tokens: TokenSink | None = None,
+        edits: Sequence[Edit] = (),
+        progress: Progress | None = None,
+        block_bytes: int | None = None,
+    ) -> None:
+        config = model.config
+        self.progress = progress
+        self.model, self.batch, self.on_tokens = model, batch, on_tokens
+        self.tokens = tokens if on_tokens else ()
+        self.edits = sort_edits(model, edits, batch)
+        if block_bytes is None and model.device.type != "cpu":
+            block_bytes = DEVICE_BLOCK_BYTES
+        self.block_bytes = block_bytes
+        columns, layers = config.grid[1], len(config.layers)
+        self.time = torch.zeros(layers, batch, config.heads, columns, columns, device=model.device)
+        self.cls = torch.zeros(layers, batch, config.heads, config.tokens, device=model.device)
+        self.buffers = threading.local()
+        self.copying: _HostCopy | None = None
+
+    @torch.inference_mode()
+    def run(self, images: Tensor) -> Tensor:
+        """Probability images (B, W, h) of images (B, 1, h, W)."""
+        scores = run_layers(self.model, self.model.embed(images), self._outputs)
+        self._hand_out_copied()
+        return self.model.probability(scores)
+
+    def _outputs(self, layer: str, attention: Any, x: Tensor) -> Tensor:
+        q, k, v = (part.contiguous() for part in split_heads(attention, x))
+        q *= attention.scale
+        out = torch.empty_like(q)  # (B, heads, 1 + N, d)
+        shares = self._shares(layer)
+        if self.block_bytes is None:
+            self._stream_on_cores(layer, q, k, v, out, shares)
+        else:
+            self._stream_at_once(layer, q, k, v, out, shares, self.block_bytes)
+        for edit in self.edits.get(layer, ()):
+            if isinstance(edit, Replace):
+                out[:, edit.head] = edit.output
+        if self.progress is not None:
+            layers = self.model.config.layers
+            self.progress((layers.index(layer) + 1) / len(layers), layer)
+        return out
+
+    def _stream_on_cores(self, layer: str, q: Tensor, k: Tensor, v: Tensor, out: Tensor, shares: _Shares) -> None:
+        """One head per thread: its scores stay in that core's cache, and no thread waits for another."""
+        time, cls = self._maps_of(layer)
+
+        def one_head(head: tuple[int, int]) -> None:
+            with torch.inference_mode():  # a setting of each thread
+                token_map = self._token_buffer() if layer in self.tokens else None
+                before, after = (share if share is None else share[head] for share in shares)
+                attend(
+                    q[head], k[head], v[head], out[head], self.model.config.grid, time[head], cls[head], token_map,
+                    before=before, after=after,
+                )  # fmt: skip
+                if token_map is not None and self.on_tokens is not None:
+                    self.on_tokens(head[0], layer, head[1], token_map.numpy())
+
+        _on_cores(one_head, product(range(q.shape[0]), range(q.shape[1])))
+
+    def _stream_at_once(
+        self, layer: str, q: Tensor, k: Tensor, v: Tensor, out: Tensor, shares: _Shares, block_bytes: int
+    ) -> None:
+        """All heads at once, in blocks of bounded size; token maps travel to the host while the next layer runs."""
+        config = self.model.config
+        row_bytes = 4 * q.shape[0] * q.shape[1] * config.grid[1] * (config.tokens + 1)
+        token_maps = None
+        if layer in self.tokens:
+            token_maps = torch.empty(*q.shape[:2], config.tokens, config.tokens, dtype=torch.float16, device=q.device)
+        rows = max(1, block_bytes // row_bytes)
+        before, after = shares
+        attend(q, k, v, out, config.grid, *self._maps_of(layer), token_maps, rows, before=before, after=after)
+        if token_maps is not None:
+            self._hand_out_copied()
+            self.copying = _HostCopy(layer, token_maps)
+
+    def _hand_out_copied(self) -> None:
+        """Wait for the token maps under way and pass them on."""
+        if self.copying is None or self.on_tokens is None:
+            return
+        layer, maps, sink = self.copying.layer, self.copying.wait(), self.on_tokens
+        self.copying = None
+        _on_cores(
+            lambda head: sink(head[0], layer, head[1], maps[head]), product(range(maps.shape[0]), range(maps.shape[1]))
+        )
+
+    def _shares(self, layer: str) -> _Shares:
+        """What the masks of a layer add to its scores and multiply its weights with, each (B, heads, N, gw) or None."""
+        before = after = None
+        config = self.model.config
+        shape = (self.batch, config.heads, config.tokens, config.grid[1])
+        for edit in self.edits.get(layer, ()):
+            if not isinstance(edit, Mask):
+                continue
+            if edit.renormalise:
+                before = torch.zeros(shape, device=self.model.device) if before is None else before
+                before[:, edit.head] = edit.keep.to(before).log()
+            else:
+                after = torch.ones(shape, device=self.model.device) if after is None else after
+                after[:, edit.head] = edit.keep.to(after)
+        return before, after
+
+    def _maps_of(self, layer: str) -> tuple[Tensor, Tensor]:
+        index = self.model.config.layers.index(layer)
+        return self.time[index], self.cls[index]
+
+    def _token_buffer(self) -> Tensor:
+        """One (N, N) float16 map for each thread, used again for its next head."""
+        if not hasattr(self.buffers, "token_map"):
+            n = self.model.config.tokens
+            self.buffers.token_map = torch.empty(n, n, dtype=torch.float16)
+        token_map: Tensor = self.buffers.token_map
+        return token_map
+
+
+_Shares = tuple[Tensor | None, Tensor | None]
+
+
+@lru_cache
+def _cores(threads: int) -> ThreadPoolExecutor:
+    """Threads of which each runs torch on itself alone, started once for the life of the process.
+
+    torch keeps the number of threads per thread, and a process-wide number that new threads start with. Setting the
+    first sets the second, so all workers are started here and the process-wide number is put back as it was found.
+    """
+    found = torch.get_num_threads()
+    started = threading.Barrier(threads + 1)
+
+    def start() -> None:
+        try:
+            torch.set_num_threads(1)
+        finally:
+            started.wait()
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="attention", initializer=start)
+    try:
+        for _ in range(threads):
+            pool.submit(int)
+        started.wait()
+    finally:
+        torch.set_num_threads(found)
+    return pool
+
+
+_starting = threading.Lock()  # while workers start, a thread that asks torch for its number of threads is told 1
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_cores.cache_clear)  # threads do not survive a fork
+
+
+def _on_cores(task: Callable[[tuple[int, int]], None], items: Iterable[tuple[int, int]]) -> None:
+    """Run `task` on every item; when this returns or raises, none is under way any more."""
+    with _starting:
+        pool = _cores(torch.get_num_threads())
+    futures = [pool.submit(task, item) for item in items]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+    finally:
+        for future in futures:
+            future.cancel()
+        wait(futures)
+    for future in futures:
+        if not future.cancelled():
+            future.result()
+
+
+class _HostCopy:
+    """Token maps of one layer on their way from a CUDA device to pinned memory, on a stream of their own."""
+
+    def __init__(self, layer: str, maps: Tensor) -> None:
+        self.layer, self.host, self.done = layer, maps, None
+        if not maps.is_cuda:
+            return
+        self.host = torch.empty(maps.shape, dtype=maps.dtype, pin_memory=True)
+        stream = torch.cuda.Stream(maps.device)
+        stream.wait_stream(torch.cuda.current_stream(maps.device))
+        with torch.cuda.stream(stream):
+            self.host.copy_(maps, non_blocking=True)
+            self.done = stream.record_event()
+        maps.record_stream(stream)  # the allocator must not reuse the memory before the copy has read it
+
+    def wait(self) -> NDArray[np.float16]:
+        if self.done is not None:
+            self.done.synchronize()
+        return self.host.numpy()
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, out: Tensor, grid: tuple[int, int], time: Tensor, cls: Tensor,
+    token_map: Tensor | None = None, rows: int = 1, before: Tensor | None = None, after: Tensor | None = None,
+) -> None:  # fmt: skip
+    """Softmax attention by blocks of query rows, pooled to time on the way (reference study; arXiv 2407.07311).
+
+    Parameters
+    ----------
+    q, k, v
+        (..., 1 + N, d), CLS first; q already scaled.
+    out
+        (..., 1 + N, d): receives softmax(q kᵀ) v.
+    grid
+        Token rows gh and columns gw, N = gh * gw.
+    time
+        (..., gw, gw): receives the mean over both value axes, CLS dropped.
+    cls
+        (..., N): receives the weight each token gives to CLS.
+    token_map
+        (..., N, N) float16: receives the weights themselves, CLS dropped.
+    rows
+        Grid rows of queries in one block.
+    before, after
+        (..., N, gw) by query token and key column: added to the scores, and multiplied with the weights. Attention
+        to CLS and of CLS is left alone.
+    """
+    gh, gw = grid
+    keys = k.transpose(-2, -1)  # (..., d, 1 + N)
+    time.zero_()
+    out[..., :1, :] = (q[..., :1, :] @ keys).softmax(dim=-1) @ v  # CLS looks too, but stands at no time
+    # Buffers outlive the loop: fresh ones would be returned to the system and faulted in again for every block.
+    shape = (*q.shape[:-2], min(rows, gh) * gw, k.shape[-2])
+    scores_buffer = q.new_empty(shape)
+    p_buffer = scores_buffer if q.dtype == torch.float32 else q.new_empty(shape, dtype=torch.float32)
+    for first in range(0, gh, rows):
+        block = slice(first * gw, min(first + rows, gh) * gw)  # tokens without CLS
+        queries = slice(block.start + 1, block.stop + 1)
+        n = block.stop - block.start
+        scores, p = scores_buffer[..., :n, :], p_buffer[..., :n, :]  # (..., n, 1 + N)
+        torch.matmul(q[..., queries, :], keys, out=scores)
+        if before is not None:
+            scores[..., 1:].unflatten(-1, (gh, gw)).add_(before[..., block, None, :])
+        torch.softmax(scores, dim=-1, dtype=torch.float32, out=p)
+        if after is not None:
+            p[..., 1:].unflatten(-1, (gh, gw)).mul_(after[..., block, None, :])
+        out[..., queries, :] = p.to(v.dtype) @ v
+        cls[..., block] = p[..., 0]
+        by_patch = p[..., 1:].unflatten(-1, (gh, gw)).unflatten(-3, (-1, gw))  # (..., rows, gw, gh, gw)
+        time += by_patch.sum(dim=(-4, -2))
+        if token_map is not None:
+            token_map[..., block, :] = p[..., 1:]
+    time /= gh * gh
