@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 .PHONY: app test lint store bench clean
 
 app: store
-	$(BIN)/streamlit run streamlit_app.py
+	$(BIN)/vitime-cache app
 
 store: $(VENV)/.installed
-	$(BIN)/python -m vitime_cache build
+	$(BIN)/vitime-cache build
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
@@ -30,8 +30,8 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+$(VENV)/.installed: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed

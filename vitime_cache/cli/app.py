@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted; the server's exit status."""
     options = [f"--server.port={args.port}", f"--server.headless={str(args.headless).lower()}"]
+    options += ["--server.showEmailPrompt=false"]  # which would wait for an answer on a machine new to Streamlit
     command = [sys.executable, "-m", "streamlit", "run", str(APP), *options]
     # In its own folder, where the server finds its settings; stores stay where the person is.
     stores = {"VITIME_STORE_FOLDER": str(store_folder().resolve())}

@@ -1,0 +1,103 @@
+"""The installed package is whole: what a clone has beside the code comes along, and is found from anywhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+
+CLONE = Path(__file__).parent.parent
+BESIDE = ["streamlit_app.py", ".streamlit/config.toml", "weights/vitime-mini.safetensors", "weights/vitime-mini.toml"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """What `pip install .` would unpack; made by the build backend itself."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=CLONE, check=True, capture_output=True)
+    [path] = folder.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the package, and no clone around it."""
+    folder = tmp_path_factory.mktemp("site")
+    wheel.extractall(folder)
+    return folder
+
+
+def python(installed: Path, cwd: Path, *arguments: str) -> str:
+    """The output of Python with that package, run from `cwd`."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("VITIME")}
+    environment |= {"PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_file_of_the_package_and_everything_beside_it_comes_along(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    package = {
+        str(path.relative_to(CLONE))
+        for path in (CLONE / "vitime_cache").rglob("*")
+        if path.is_file() and path.suffix in (".py", ".csv", ".png", ".md")
+    }
+    beside = [*BESIDE, *(f"pages/{path.name}" for path in (CLONE / "pages").glob("*.py"))]
+    assert package <= names
+    assert {f"vitime_cache/home/{name}" for name in beside} <= names
+    for name in beside:
+        assert wheel.read(f"vitime_cache/home/{name}") == (CLONE / name).read_bytes()
+
+
+def test_nothing_else_comes_along(wheel: zipfile.ZipFile) -> None:
+    strangers = [
+        name for name in wheel.namelist() if name.split("/")[0] not in ("vitime_cache",) and "info" not in name
+    ]
+    assert strangers == []
+    assert not [name for name in wheel.namelist() if "__pycache__" in name or "store/zarr" in name]
+
+
+def test_it_needs_what_requirements_txt_says_and_gives_the_command(wheel: zipfile.ZipFile) -> None:
+    [info] = [name for name in wheel.namelist() if name.endswith("METADATA")]
+    metadata = message_from_bytes(wheel.read(info))
+    lines = [line.split("#")[0].strip() for line in (CLONE / "requirements.txt").read_text().splitlines()]
+
+    def plain(text: str) -> tuple[str, tuple[str, ...]]:
+        name = text.translate(str.maketrans("<>=!~[;", " " * 7)).split()[0]
+        return name.lower(), tuple(sorted(text[len(name) :].replace(" ", "").split(",")))
+
+    assert sorted(map(plain, metadata.get_all("Requires-Dist") or [])) == sorted(plain(line) for line in lines if line)
+    scripts = wheel.read(info.replace("METADATA", "entry_points.txt")).decode()
+    assert "vitime-cache = vitime_cache.cli.main:main" in scripts
+
+
+def test_the_command_works_from_anywhere(installed: Path, tmp_path: Path) -> None:
+    assert "vitime-mini" in python(
+        installed, tmp_path, "-c", "from vitime_cache.model.checkpoint import find_weights; print(find_weights())"
+    )
+    listed = python(installed, tmp_path, "-c", "import sys; from vitime_cache.cli.main import main; main(['signals'])")
+    assert "nile" in listed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_app_shows_its_pages_from_anywhere(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "from streamlit.testing.v1 import AppTest; from vitime_cache import places\n"
+        "app = AppTest.from_file(str(places.APP), default_timeout=60).run()\n"
+        "assert not app.exception, app.exception\n"
+        "app.switch_page('pages/live.py').run()\n"
+        "assert not app.exception, app.exception\n"
+        "print(places.HOME, app.title[0].value)"
+    )
+    home, title = python(installed, tmp_path, "-c", code).split()
+    assert Path(home) == installed / "vitime_cache" / "home"
+    assert title == "Live"
