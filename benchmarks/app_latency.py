@@ -27,8 +27,9 @@ from vitime_cache.model import checkpoint
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import catalogue
 from vitime_cache.store.build import add_dataset, build
+from vitime_cache.ui.routing import PAGES
 
-PAGES = ("", "heatmap", "lags", "compare", "heads", "live")
+VISITED = ("", *(name for name in PAGES if name != "overview"))
 LARGE = "full-size.zarr"
 
 
@@ -59,10 +60,10 @@ def measure(server: Server, small: str, repeats: int) -> dict[str, list[Run]]:
         times.setdefault(what, []).append(run)
 
     with Session(server) as session:
-        for page in PAGES:  # warm
+        for page in VISITED:  # warm
             session.open(page, f"store={small}")
         for turn in range(repeats):
-            for page in PAGES:
+            for page in VISITED:
                 note("page switch", session.open(page, session.query))
             session.open("heatmap")
             choices: dict[str, list[str | bool]] = {

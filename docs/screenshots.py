@@ -11,15 +11,10 @@ from pathlib import Path
 from benchmarks.app_session import served
 from benchmarks.browser import chromium
 from vitime_cache.model.checkpoint import find_weights
+from vitime_cache.ui.routing import PAGES
 
-VIEWS = {
-    "overview": "",
-    "heatmap": "heatmap?signal=full",
-    "lags": "lags?signal=full",
-    "compare": "compare?signal=full",
-    "heads": "heads?signal=full&view=Maps",
-    "live": "live",
-}
+QUERIES = {"overview": "", "heads": "?signal=full&view=Maps", "live": ""}
+VIEWS = {page: ("" if page == "overview" else page) + QUERIES.get(page, "?signal=full") for page in PAGES}
 CHART = "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg, [data-testid=stDataFrame]"
 HEIGHT = "document.querySelector('[data-testid=stMain]').scrollHeight"
 

@@ -5,12 +5,13 @@ from functools import partial
 import streamlit as st
 
 from vitime_cache import charts
+from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.reduction_words import reading
 from vitime_cache.ui.address import choose_head, choose_other, choose_signal
-from vitime_cache.ui.chart import LIBRARY_ERRORS, changes_table, compared, figure, side_map, statement
+from vitime_cache.ui.chart import changes_table, compared, figure, side_map, statement
 from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period
 from vitime_cache.ui.routing import chosen_store
-from vitime_cache.ui.words import title, weights_note
+from vitime_cache.ui.words import complain, plain, title, weights_note
 
 title("Compare", "One head on two signals. A signal and its reduction are paired by default.")
 store = chosen_store()
@@ -29,8 +30,8 @@ def comparison() -> None:
         contrast = choose_contrast()
     try:
         views = [charts.HeadView(ds, layer, head) for ds in (first, second)]
-    except LIBRARY_ERRORS as error:
-        st.error(str(error), icon=":material/error:")
+    except VitimeError as error:
+        complain(error)
         return
     a, b = views
     shading = charts.shared_shading(views, contrast)
@@ -49,10 +50,10 @@ def comparison() -> None:
     found = compared(a, b, options.region, period, options.side)
     said = reading(found)
     changes_table(found)
-    statement("descriptive", said.conclusion)
+    statement("descriptive", plain(said.conclusion))
     supported, open_ = st.columns(2)
-    supported.markdown("**This supports**\n" + "".join(f"\n- {text}" for text in said.supports))
-    open_.markdown("**It does not support**\n" + "".join(f"\n- {text}" for text in said.does_not_support))
+    supported.markdown("**This supports**\n" + "".join(f"\n- {plain(text)}" for text in said.supports))
+    open_.markdown("**It does not support**\n" + "".join(f"\n- {plain(text)}" for text in said.does_not_support))
 
 
 comparison()

@@ -6,7 +6,7 @@ from vitime_cache.ui import runs
 from vitime_cache.ui.compose import choose_series, preview
 from vitime_cache.ui.live_view import run_button, save_form, show_run
 from vitime_cache.ui.routing import require_entry_point
-from vitime_cache.ui.words import title, weights_note
+from vitime_cache.ui.words import plain, title, weights_note
 
 require_entry_point()
 title(
@@ -20,7 +20,7 @@ if signal is not None:
     run_button(signal)
 for name, run in reversed(runs.runs().items()):
     with st.container(border=True):
-        st.subheader(run.signal.name, anchor=False)
+        st.subheader(plain(run.signal.name), anchor=False)
         weights_note(run.dataset)
         show_run(name, run)
         st.caption(f"Run in {run.seconds:.2f} s.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+import torch
 from streamlit.testing.v1 import AppTest
 
 from vitime_cache import places
@@ -34,8 +35,13 @@ def signals(*names: str) -> list[Signal]:
 
 
 def write_weights(config: ViTimeConfig, path: Path) -> Path:
+    """A network with the same random weights every time, scaled up so that its heads differ from uniform attention."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.save_safetensors(ViTime(config), path, note=NOTE)
+    torch.manual_seed(0)
+    model = ViTime(config).requires_grad_(False)
+    for block in model.blocks_by_layer().values():
+        block.attn.qkv.weight.mul_(4)
+    checkpoint.save_safetensors(model, path, note=NOTE)
     return path
 
 

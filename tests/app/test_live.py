@@ -105,6 +105,31 @@ def test_a_run_is_not_saved_into_a_store_of_other_weights(
     assert "weights" in at.error[0].value
 
 
+def test_another_series_under_the_name_of_a_run_does_not_replace_it(open_page: OpenPage) -> None:
+    at = run_model(open_page("live"), "mine")
+    run_model(at, "mine")
+    assert list(at.session_state["live_runs"]) == ["live:mine"], "the same series again is the same run"
+    at.number_input(key="noise").set_value(1.0).run()
+    run_model(at, "mine")
+    assert list(at.session_state["live_runs"]) == ["live:mine", "live:mine (2)"]
+    assert "mine (2)" in at.info[0].value
+
+
+def test_a_run_is_not_saved_under_the_name_of_a_live_one(open_page: OpenPage) -> None:
+    at = run_model(open_page("live"), "mine")
+    assert "not saved" in save(at, "mine", "live:mine").error[0].value
+
+
+def test_a_run_whose_token_maps_were_too_large_makes_a_store_that_keeps_them(
+    folder: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vitime_cache.ui.runs.MOST_TOKEN_BYTES", 0)
+    at = run_model(open_page("live"), "mine")
+    assert "token_attention" not in at.session_state["live_runs"]["live:mine"].dataset
+    save(at, "mine", "kept")
+    assert open_store(folder / "vitime-mini.zarr").token_attention.notnull().all(), "as the default build would"
+
+
 def test_harmonics_are_added_and_removed(open_page: OpenPage) -> None:
     at = open_page("live")
     at.button(key="remove_2").click().run()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,17 +19,24 @@ from vitime_cache.evidence.tracking import track_periods
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Harmonic, compose
 from vitime_cache.store.build import build
+from vitime_cache.store.manifest import MANIFEST, Entry, Manifest
 from vitime_cache.store.reader import open_store
 from vitime_cache.ui.routing import PAGES
 
 OpenPage = Callable[..., AppTest]
+MANY = len(catalogue())
 READING = ["heatmap", "lags", "compare", "heads"]  # pages that need a signal
 
 
 def texts(at: AppTest) -> str:
     """All words of a page."""
     kinds = (at.title, at.markdown, at.caption, at.info, at.warning, at.error, at.success, at.subheader)
-    return "\n".join(str(element.value) for kind in kinds for element in kind)
+    return "\n".join(read(element.value) for kind in kinds for element in kind)
+
+
+def read(markdown: object) -> str:
+    """What a person reads of words that were kept from Markdown."""
+    return re.sub(r"\\([\\`*\[\]$~<>|#_])", r"\1", str(markdown)).replace("\N{WORD JOINER}", "")
 
 
 def charts(at: AppTest) -> list[str]:
@@ -118,6 +127,56 @@ def test_a_folder_that_is_no_store_gets_a_message(page: str, folder: Path, open_
     assert page == "live" or "junk.zarr" in at.error[0].value
 
 
+def test_a_store_that_was_left_early_says_how_much_stands_and_goes_on(store: Path, open_page: OpenPage) -> None:
+    left_early(store)
+    at = open_page()
+    assert not at.exception
+    assert f"4 of {MANY} signals of vitime-mini.zarr are complete" in texts(at)
+    at.button(key="build_vitime-mini.zarr").click().run()
+    for _ in range(120):
+        if len(open_store(store).signal) == MANY:
+            break
+        time.sleep(0.5)
+    assert len(open_store(store).signal) == MANY
+
+
+def left_early(store: Path) -> None:
+    """Make a store say that it was begun for the whole catalogue."""
+    known = Manifest.from_bytes((store / MANIFEST).read_bytes(), str(store))
+    stored = {entry.name for entry in known.entries}
+    rest = [
+        Entry(signal.name, signal.fingerprint, known.entries[0].coordinates, len(signal.harmonics))
+        for signal in catalogue()
+        if signal.name not in stored
+    ]
+    (store / MANIFEST).write_bytes(known.with_entries([*known.entries, *rest]).to_bytes())
+
+
+def test_a_store_that_was_left_before_its_first_signal_can_be_gone_on_with(
+    folder: Path, weights: Path, open_page: OpenPage
+) -> None:
+    killed = "import os, sys; from vitime_cache.store.build import build; from vitime_cache import catalogue\n"
+    killed += "build(catalogue(), sys.argv[1], sys.argv[2], announce=lambda plan: None, progress=lambda p: os._exit(1))"
+    command = [sys.executable, "-c", killed, str(folder / "other-name.zarr"), str(weights)]
+    subprocess.run(command, cwd=ENTRY.parent, check=False)
+    shutil.rmtree(folder / "other-name.zarr" / "zarr.json", ignore_errors=True)
+    (folder / "other-name.zarr" / "zarr.json").unlink(missing_ok=True)
+    at = open_page()
+    assert not at.exception
+    assert re.search(rf"[01] of {MANY} signals of other-name.zarr", texts(at))
+    assert at.button(key="build_other-name.zarr").label == "Go on with it"
+
+
+def test_a_store_begun_with_other_weights_says_what_it_takes_to_go_on(
+    folder: Path, built_by_another: Path, open_page: OpenPage
+) -> None:
+    left_early(Path(shutil.copytree(built_by_another, folder / "other.zarr")))
+    at = open_page(store="other.zarr")
+    assert not at.exception
+    assert f"2 of {MANY} signals of other.zarr are complete" in texts(at)
+    assert "weights other, which are not at hand" in texts(at)
+
+
 def test_a_store_that_grows_shows_its_new_signals_on_reload(store: Path, weights: Path, open_page: OpenPage) -> None:
     at = open_page("heatmap")
     before = at.selectbox(key="pick_signal").options
@@ -169,8 +228,48 @@ def test_signals_of_unequal_length_are_not_laid_over_one_another(
 def test_an_address_that_names_nothing_gets_a_message_and_a_page(key: str, value: str, open_page: OpenPage) -> None:
     at = open_page("heatmap", **{key: value})
     assert not at.exception
-    assert value[:80] in at.warning[0].value
+    assert value[:80] in read(at.warning[0].value)
     assert len(charts(at)) == 2
+
+
+@pytest.mark.parametrize(
+    ("page", "key", "value"),
+    [("lags", "region", "elsewhere"), ("lags", "period_full", "soon"), ("lags", "period_full", "-4"),
+     ("heatmap", "query", "99999"), ("lags", "side", "above"), ("heads", "measure", "beauty")],
+)  # fmt: skip
+@pytest.mark.usefixtures("store")
+def test_an_option_that_the_address_asks_for_in_vain_is_said(
+    page: str, key: str, value: str, open_page: OpenPage
+) -> None:
+    at = open_page(page, signal="full", **{key: value})
+    assert not at.exception
+    assert value in read(at.warning[0].value)
+    assert charts(at)
+
+
+HOSTILE = "**b** [x](http://e.x) $y$ :red[z] <i>i</i> _u_ `c` :material/home:"
+
+
+def test_a_name_is_never_read_as_markdown(folder: Path, weights: Path, open_page: OpenPage) -> None:
+    build([compose(HOSTILE, [Harmonic(64.0)]), compose("# other", [Harmonic(64.0)])], folder / "a*b*.zarr", weights)
+    for page in PAGES:
+        at = open_page(page, signal=HOSTILE, other="# other", layer=HOSTILE)
+        assert not at.exception
+        for kind in (at.title, at.markdown, at.caption, at.info, at.warning, at.error, at.success, at.subheader):
+            for element in kind:
+                said = str(element.value)
+                for mark in ("**b**", "[x](", "$y$", "red[z]", "<i>", "`c`", "a*b*", ":material/home"):
+                    assert mark not in said.replace("\\" + mark[0], "?"), (page, said)
+
+
+@pytest.mark.parametrize("period", [3e6, 1e30])
+def test_a_period_beyond_a_million_samples_can_be_looked_at(
+    period: float, folder: Path, weights: Path, open_page: OpenPage
+) -> None:
+    build([compose("slow", [Harmonic(period, amplitude=9.0), Harmonic(64.0)])], folder / "slow.zarr", weights)
+    for page in READING:
+        at = open_page(page, signal="slow")
+        assert not at.exception, page
 
 
 @pytest.mark.usefixtures("store")
@@ -303,13 +402,16 @@ def test_the_overview_finds_signals_by_part_of_their_name(open_page: OpenPage) -
 
 
 @pytest.mark.usefixtures("store")
-def test_no_page_imports_torch_not_even_for_a_live_run() -> None:
+def test_no_page_imports_torch_not_even_to_run_and_save(weights: Path) -> None:
     script = (
-        "import sys; from streamlit.testing.v1 import AppTest\n"
+        "import sys; from pathlib import Path; from streamlit.testing.v1 import AppTest\n"
+        f"from vitime_cache import places; places.WEIGHTS = Path({str(weights.parent)!r})\n"
         f"at = AppTest.from_file({str(ENTRY)!r}, default_timeout=60).run()\n"
         f"for page in {list(PAGES)}: assert not at.switch_page(f'pages/{{page}}.py').run().exception, page\n"
         "at.switch_page('pages/live.py').run().button(key='run').click().run()\n"
         "assert at.session_state['live_runs'] and not at.exception\n"
+        "at.button(key='save_button_live:composed').click().run()\n"
+        "assert 'Saved' in at.success[0].value and not at.exception\n"
         "sys.exit('torch' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", script], cwd=ENTRY.parent, check=False, capture_output=True)

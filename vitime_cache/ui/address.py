@@ -16,6 +16,7 @@ from vitime_cache.attention import schema
 from vitime_cache.study.defaults import study_head
 from vitime_cache.ui import runs
 from vitime_cache.ui.stores import Store, reading, stores
+from vitime_cache.ui.words import plain
 
 T = TypeVar("T", str, int)
 
@@ -36,7 +37,8 @@ def pick(
     value = by_text.get(wanted or "", options[0] if default is None else default)
     if asked is not None and asked not in by_text:
         st.warning(
-            f"The address asks for {label.lower()} {asked[:80]!r}, which is not here; this shows {format_func(value)}.",
+            f"The address asks for {label.lower()} {plain(repr(asked[:80]))}, which is not here; this shows "
+            f"{plain(format_func(value))}.",
             icon=":material/link_off:",
         )
     widget = f"pick_{key}"
@@ -69,7 +71,8 @@ def choose_store() -> Store | None:
 
 def choose_signal(store: Store | None, label: str = "Signal", key: str = "signal", default: str = "") -> xr.Dataset:
     """The signal picker over the store and this session's live runs; ends the page where there is neither."""
-    options = [*(stored_signals(store) if store else []), *runs.runs()]
+    stored = stored_signals(store) if store else []
+    options = list(dict.fromkeys([*stored, *runs.runs()]))
     if not options:
         st.info(
             "There is no signal to show yet: no store holds a complete one. Build a store on the **Overview** page, "
@@ -78,7 +81,7 @@ def choose_signal(store: Store | None, label: str = "Signal", key: str = "signal
         )
         st.stop()
     name = pick(label, options, key, default=default if default in options else None, format_func=runs.label)
-    if name in runs.runs():
+    if name not in stored:
         return runs.runs()[name].dataset
     assert store is not None
     with reading(store):

@@ -13,19 +13,17 @@ import xarray as xr
 
 from vitime_cache import charts
 from vitime_cache.attention import schema
-from vitime_cache.attention.lags import LagError, Region
+from vitime_cache.attention.lags import Region
 from vitime_cache.attention.peaks import Side
-from vitime_cache.attention.pooling import PoolingError
-from vitime_cache.charts import ChartError, HeadView, figure_bytes
-from vitime_cache.charts.contrast import ContrastError, Shading
+from vitime_cache.charts import HeadView, figure_bytes
+from vitime_cache.charts.contrast import Shading
+from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.measures import head_measures, unseen
 from vitime_cache.evidence.reduction import Comparison, SignalCurve, compare
-from vitime_cache.evidence.tracking import RUNGS, EvidenceError
-from vitime_cache.model.encoding import EncodingError
+from vitime_cache.evidence.tracking import RUNGS
 from vitime_cache.ui.runs import PREFIX
 from vitime_cache.ui.stores import KEY
-
-LIBRARY_ERRORS = (ChartError, ContrastError, EncodingError, EvidenceError, LagError, PoolingError, OSError)
+from vitime_cache.ui.words import notice
 
 PEAK_COLUMNS = {
     "curve": st.column_config.TextColumn("Curve"),
@@ -76,8 +74,8 @@ def figure(
     """
     try:
         chart = drawn(draw, *args, **options)
-    except LIBRARY_ERRORS as error:
-        st.warning(str(error), icon=":material/info:")
+    except (VitimeError, OSError) as error:
+        notice(error)
         return
     st.vega_lite_chart(chart, key=key, width=width, on_select=on_select or "ignore")
     files = st.popover(

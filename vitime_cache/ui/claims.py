@@ -9,19 +9,18 @@ from numpy.typing import ArrayLike
 
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import Region
+from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.null_test import NULLS_OF_A_KIND, Dependence, against_nulls, lags_to_test
-from vitime_cache.evidence.surrogates import NullError
 from vitime_cache.evidence.tracking import Tracking, track_periods
 from vitime_cache.model.checkpoint import CheckpointError
-from vitime_cache.model.encoding import EncodingError
 from vitime_cache.ui import runs
 from vitime_cache.ui.address import head_index
 from vitime_cache.ui.chart import statement
-from vitime_cache.ui.processes.engine import EngineError, engine
+from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.stores import KEY, Store
+from vitime_cache.ui.words import notice, plain
 
 WORDS = {"shuffled": "shuffled", "ar1": "AR(1)", "notched": "without that period"}
-ERRORS = (CheckpointError, EncodingError, EngineError, NullError, MemoryError)
 
 SWEEP = "sweep_"  # how the catalogue names the signals of its sweep
 UNRELATED = ("ar1", "white_noise", "constant")
@@ -71,7 +70,8 @@ def _asked(ds: xr.Dataset, region: Region, period: float | None, question: objec
     except CheckpointError:
         return None  # the Live page says where weights belong
     if weights.sha256 != ds.attrs["weights_sha256"]:
-        st.caption(f"Null inputs cannot be run: the weights at hand, {weights.name}, are not those of this signal.")
+        at_hand = plain(weights.name)
+        st.caption(f"Null inputs cannot be run: the weights at hand, {at_hand}, are not those of this signal.")
         return None
     st.button(
         "Compare with null inputs", icon=":material/casino:", key="null_inputs",
@@ -81,7 +81,7 @@ def _asked(ds: xr.Dataset, region: Region, period: float | None, question: objec
     )  # fmt: skip
     if st.session_state.pop("null_question", None) != question:
         return None
-    bar = st.progress(0.0, f"{weights.name}: starting")
+    bar = st.progress(0.0, f"{plain(weights.name)}: starting")
     history = ds[schema.HISTORY].values[np.isfinite(ds[schema.HISTORY].values)]
     try:
         lags_to_test(ds, period=period, region=region)  # or a message at once
@@ -89,8 +89,8 @@ def _asked(ds: xr.Dataset, region: Region, period: float | None, question: objec
             history, int(ds[schema.HORIZON]), path, period, region, lambda share, step: bar.progress(share, step)
         )
         return against_nulls(ds, curves, period=period, region=region)
-    except ERRORS as error:
-        st.warning(str(error), icon=":material/info:")
+    except (VitimeError, MemoryError) as error:
+        notice(error)
         return None
     finally:
         bar.empty()

@@ -13,6 +13,7 @@ from vitime_cache import charts
 from vitime_cache.series.examples import FAST, HORIZON, MIDDLE, N_HISTORY, SLOW
 from vitime_cache.series.sources import Fill, Harmonic, Signal, SignalError, compose, parse_values, read_signals
 from vitime_cache.ui.chart import figure
+from vitime_cache.ui.words import complain, plain
 
 WAYS = {"compose": "Compose harmonics", "paste": "Paste numbers", "upload": "Upload a file"}
 KEPT: Literal["session"] = "session"  # input outlives a visit to another page
@@ -44,13 +45,13 @@ def choose_series() -> Signal | None:
             return _composed(n, horizon)
         return _pasted(horizon, fill) if way == "paste" else _uploaded(horizon, fill)
     except SignalError as error:
-        st.error(str(error), icon=":material/error:")
+        complain(error)
         return None
 
 
 def preview(signal: Signal) -> None:
     """The history, before the model has seen it."""
-    st.markdown(f"**{signal.name}**: {len(signal.values)} samples, {signal.horizon} to forecast")
+    st.markdown(f"**{plain(signal.name)}**: {len(signal.values)} samples, {signal.horizon} to forecast")
     values = signal.values
     figure(
         charts.history, signal.name, values, key="preview", width="stretch",

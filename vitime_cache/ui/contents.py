@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
 import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.model.checkpoint import CheckpointError
+from vitime_cache.model.config import WeightsInfo
 from vitime_cache.series.sources import catalogue
 from vitime_cache.ui import runs
-from vitime_cache.ui.address import address
+from vitime_cache.ui.address import address, stored_signals
 from vitime_cache.ui.processes import jobs
-from vitime_cache.ui.stores import ROWS, Store, contents, folder, reading, stores
+from vitime_cache.ui.stores import ROWS, Store, contents, folder, planned, reading, stores
+from vitime_cache.ui.words import notice, plain
 
 COLUMNS = {
     "signal": st.column_config.TextColumn("Signal", pinned=True),
@@ -33,7 +39,7 @@ def signals_table(store: Store) -> None:
     found = [name for name in names if sought.lower() in name.lower()]
     shown = found[:ROWS]
     st.caption(
-        f"{len(names)} signals in {store.name}"
+        f"{len(names)} signals in {plain(store.name)}"
         + (f", {len(found)} found" if sought else "")
         + (f"; the first {ROWS} are shown" if len(found) > ROWS else "")
         + ". Select a row to open its heatmap."
@@ -69,37 +75,91 @@ def model_facts(ds: xr.Dataset) -> None:
     )
 
 
+def unfinished(store: Store) -> None:
+    """How much of a store stands, and the way to go on with it, where signals that were planned are missing."""
+    if jobs.job(store.path) is not None:  # its progress, or what it ended with
+        offer_build(store.name, store.path, go_on=True)
+        return
+    plan = planned(store)
+    complete = set(stored_signals(store))
+    missing = {entry.name: entry.fingerprint for entry in plan.entries if entry.name not in complete} if plan else {}
+    if plan is None or not missing:
+        return
+    said = f"{len(complete)} of {len(plan.entries)} signals of {plain(store.name)} are complete."
+    st.warning(said, icon=":material/hourglass:")
+    path, weights = _weights_at_hand()
+    known = {signal.name: signal.fingerprint for signal in catalogue()}
+    if weights is None or weights.sha256 != plan.identity.weights.sha256:
+        st.caption(
+            f"It was begun with the weights {plain(plan.identity.weights.name)}, which are not at hand: put them into "
+            "weights/ to go on with it here."
+        )
+    elif not missing.items() <= known.items():
+        st.caption("It was begun with series of your own: run the command that began it again, and it goes on.")
+    else:
+        assert path is not None
+        offer_build(store.name, store.path, go_on=True, weights=path, tokens=",".join(plan.identity.tokens) or "none")
+
+
 def build_default() -> None:
-    """Offer to build the default store, and show how far that is; nothing where it stands complete."""
+    """Offer to build the default store where there is none; its progress where it is being built."""
     try:
         weights, config, info = runs.default_weights()
     except CheckpointError as error:
-        st.warning(str(error), icon=":material/info:")
+        notice(error)
         return
     name = runs.default_store(info)
     path = folder() / name
-    job = jobs.job(path)
-    if job is None and name in stores() and stores()[name].stamp is not None:
-        return
+    if name in stores() and (jobs.job(path) is None or stores()[name].stamp is not None):
+        return  # `unfinished` has the word, where it is chosen
     st.subheader("Build the default store", anchor=False)
+    offer_build(name, path, weights=weights, layers=config.layers)
+
+
+def offer_build(
+    name: str,
+    path: Path,
+    *,
+    go_on: bool = False,
+    weights: Path | None = None,
+    tokens: str = "",
+    layers: Sequence[str] = (),
+) -> None:
+    """The progress of a build, what the last one ended with, or the button that starts one."""
+    job = jobs.job(path)
     if job is not None and job.running:
         _progress(name, job)
         return
     if job is not None and job.failure:
-        st.error(f"The build stopped: {job.failure}", icon=":material/error:")
+        st.error(f"The build stopped: {plain(job.failure)}", icon=":material/error:")
     elif job is not None:
-        st.success(f"{name} is complete.", icon=":material/check:")
+        st.success(f"{plain(name)} is complete.", icon=":material/check:")
+        return
+    if weights is None:
         return
     st.markdown("Run this command, or press the button, which runs the same in the background:")
-    st.code("python -m vitime_cache build", language="bash")
-    tokens = st.segmented_control(
-        "Token maps to keep", list(TOKENS), default="all", required=True, format_func=TOKENS.__getitem__,
-        help="Token maps show where a query looks on the image of the series. They take most of the space.",
-    )  # fmt: skip
-    layers = config.layers[-1] if tokens == "last" else str(tokens)
+    if not go_on:
+        st.code("python -m vitime_cache build", language="bash")
+        kept = st.segmented_control(
+            "Token maps to keep", list(TOKENS), default="all", required=True, format_func=TOKENS.__getitem__,
+            help="Token maps show where a query looks on the image of the series. They take most of the space.",
+        )  # fmt: skip
+        tokens = layers[-1] if kept == "last" else str(kept)
+    else:
+        place = shlex.quote(f"store/{name}")
+        st.code(f"python -m vitime_cache build --store {place} --tokens {tokens}", language="bash")
     st.button(
-        "Build it now", icon=":material/play_arrow:", type="primary", on_click=jobs.start, args=(path, weights, layers)
-    )
+        "Go on with it" if go_on else "Build it now", icon=":material/play_arrow:", type="primary",
+        on_click=jobs.start, args=(path, weights, tokens), key=f"build_{name}",
+    )  # fmt: skip
+
+
+def _weights_at_hand() -> tuple[Path | None, WeightsInfo | None]:
+    try:
+        path, _, weights = runs.default_weights()
+    except CheckpointError:
+        return None, None
+    return path, weights
 
 
 @st.fragment(run_every=1.0)
@@ -108,6 +168,7 @@ def _progress(name: str, job: jobs.Job) -> None:
     if not job.running:
         st.rerun()
     store = stores().get(name)
-    done, total = len(store.signals) if store else 0, len(catalogue())
-    st.progress(min(done / total, 1.0), f"Building {name}: {done} of {total} signals are complete")
+    plan = planned(store) if store else None
+    done, total = len(store.signals) if store else 0, len(plan.entries) if plan else len(catalogue())
+    st.progress(min(done / max(total, 1), 1.0), f"Building {plain(name)}: {done} of {total} signals are complete")
     st.caption("Signals can be looked at as soon as they are complete: all pages stay usable.")

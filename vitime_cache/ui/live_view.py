@@ -5,20 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from vitime_cache import charts
+from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import CheckpointError
-from vitime_cache.model.config import ConfigError
-from vitime_cache.model.encoding import EncodingError
-from vitime_cache.series.sources import Signal, SignalError
-from vitime_cache.store.objects import StoreError
+from vitime_cache.series.sources import Signal
 from vitime_cache.ui import runs
 from vitime_cache.ui.address import address, default_head
 from vitime_cache.ui.chart import figure
-from vitime_cache.ui.processes.engine import EngineError, engine
+from vitime_cache.ui.processes.engine import engine
+from vitime_cache.ui.routing import OF_ONE_SIGNAL, PAGES
 from vitime_cache.ui.stores import folder, stores
-
-RUN_ERRORS = (CheckpointError, ConfigError, EngineError, EncodingError, SignalError, MemoryError)
-SAVE_ERRORS = (*RUN_ERRORS, StoreError, OSError)
-PAGES = {"heatmap": "Heatmap", "lags": "Lags", "heads": "Heads", "compare": "Compare with a stored signal"}
+from vitime_cache.ui.words import complain, plain
 
 
 def run_button(signal: Signal) -> None:
@@ -26,16 +22,20 @@ def run_button(signal: Signal) -> None:
     try:
         path, _, weights = runs.default_weights()
     except CheckpointError as error:
-        st.error(str(error), icon=":material/error:")
+        complain(error)
         return
     engine().prepare(path)
     if not st.button("Run the model", icon=":material/play_arrow:", type="primary", key="run"):
         return
-    bar = st.progress(0.0, f"{weights.name}: starting")
+    bar = st.progress(0.0, f"{plain(weights.name)}: starting")
+    named = plain(weights.name)
     try:
-        runs.run(signal, lambda share, step: bar.progress(share, f"{weights.name}: {step}"))
-    except RUN_ERRORS as error:
-        st.error(str(error), icon=":material/error:")
+        name = runs.run(signal, lambda share, step: bar.progress(share, f"{named}: {step}"))
+        if name != runs.PREFIX + signal.name:
+            called = plain(name.removeprefix(runs.PREFIX))
+            st.info(f"Another run is named {plain(signal.name)}: this one is called {called}.", icon=":material/badge:")
+    except (VitimeError, MemoryError) as error:
+        complain(error)
     bar.empty()
 
 
@@ -58,10 +58,9 @@ def show_run(name: str, run: runs.Run) -> None:
                 charts.lag_curves, [view], key=f"lags_{name}", width="stretch", table=lambda: charts.lag_table([view])
             )  # fmt: skip
     with st.container(horizontal=True):
-        for page, text in PAGES.items():
-            st.page_link(
-                f"pages/{page}.py", label=text, query_params=address(signal=name), icon=":material/open_in_new:"
-            )
+        for page in OF_ONE_SIGNAL:
+            link = address(signal=name)
+            st.page_link(f"pages/{page}.py", label=PAGES[page].title, query_params=link, icon=PAGES[page].icon)
 
 
 def save_form(name: str, run: runs.Run) -> None:
@@ -76,9 +75,9 @@ def save_form(name: str, run: runs.Run) -> None:
         return
     try:
         runs.save(run, saved_as.strip(), store)
-    except SAVE_ERRORS as error:
-        st.error(str(error), icon=":material/error:")
+    except (VitimeError, MemoryError, OSError) as error:
+        complain(error)
         return
-    st.success(f"Saved as {saved_as.strip()} in {folder().name}/{store}.", icon=":material/check:")
+    st.success(f"Saved as {plain(saved_as)} in {plain(folder().name)}/{plain(store)}.", icon=":material/check:")
     link = address(store=store, signal=saved_as.strip())
     st.page_link("pages/heatmap.py", label="Open it", query_params=link, icon=":material/open_in_new:")

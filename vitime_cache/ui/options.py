@@ -15,6 +15,7 @@ from vitime_cache.attention.lags import REGIONS, Region
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts.contrast import Contrast
 from vitime_cache.study.defaults import MOST_LAGS
+from vitime_cache.ui.words import say_if_unknown
 
 Queries = Literal["even", "ink"]
 QUERIES: tuple[Queries, ...] = get_args(Queries)
@@ -25,20 +26,28 @@ CONTRAST = Contrast(gamma=0.5, show_log=False)
 
 def choose_period(ds: xr.Dataset) -> float | None:
     """Period in samples, at first the longest that the signal is known to have; None where it is left empty."""
-    known = known_periods(ds)
+    known, key = known_periods(ds), f"period_{ds[schema.SIGNAL].item()}"
     text = ", ".join(f"{period:.4g}" for period in known)
+    if not _is_period(asked := st.query_params.get(key, "2")):
+        say_if_unknown(key, f"period {asked[:20]}", ())
     return st.number_input(
         "Period P, samples",
         min_value=2.0,
-        max_value=1e6,
         value=known[0] if known else None,
         step=1.0,
         format="%.2f",
         placeholder="unknown",
         help=f"Multiples of P are marked. {'True periods: ' + text if known else 'No true period is known: give one.'}",
-        key=f"period_{ds[schema.SIGNAL].item()}",
+        key=key,
         bind="query-params",
     )
+
+
+def _is_period(text: str) -> bool:
+    try:
+        return 2 <= float(text) < float("inf")
+    except ValueError:
+        return False
 
 
 def known_periods(ds: xr.Dataset) -> list[float]:
@@ -73,6 +82,7 @@ def choose_contrast() -> Contrast:
 def choose_query(ds: xr.Dataset) -> int:
     """Patch column of the query, chosen by its first sample or by a click on the map."""
     columns, step = ds.sizes[schema.QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH])
+    say_if_unknown("query", "query", {f"{patch * step:.0f}" for patch in range(columns)})
     return st.select_slider(
         "Query, first sample", range(columns), value=min(int(ds[schema.HISTORY_PATCHES]), columns - 1),
         format_func=lambda patch: f"{patch * step:.0f}", key="query", bind="query-params", width=320,
@@ -129,6 +139,9 @@ class LagOptions:
 def choose_lags(ds: xr.Dataset) -> LagOptions:
     """Region, side, scale and length of a lag curve."""
     columns, step = ds.sizes[schema.QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH])
+    say_if_unknown("region", "region", REGIONS)
+    say_if_unknown("side", "keys in the", get_args(Side))
+    say_if_unknown("longest", "longest lag", {f"{patch * step:.0f}" for patch in range(4, columns)})
     region = st.selectbox("Region (query→key)", REGIONS, key="region", bind="query-params", width=220)
     side = st.segmented_control(
         "Keys in the", get_args(Side), default="past", required=True, key="side", bind="query-params"
@@ -144,10 +157,15 @@ def choose_lags(ds: xr.Dataset) -> LagOptions:
 def choose_measure(measures: xr.Dataset) -> str:
     """The measure that colours and ranks the heads."""
     names = [str(name) for name in measures.data_vars]
+    say_if_unknown("measure", "measure", {_measure_name(measures, name) for name in names})
     return st.selectbox(
-        "Measure", names, format_func=lambda name: str(measures[name].attrs["long_name"]).capitalize(),
+        "Measure", names, format_func=lambda name: _measure_name(measures, name),
         key="measure", bind="query-params", width=420,
     )  # fmt: skip
+
+
+def _measure_name(measures: xr.Dataset, name: str) -> str:
+    return str(measures[name].attrs["long_name"]).capitalize()
 
 
 def _all_heads(ds: xr.Dataset) -> list[tuple[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
@@ -10,14 +11,25 @@ from streamlit.navigation.page import Page
 
 from vitime_cache.ui.stores import Store
 
+
+@dataclass(frozen=True)
+class PageFacts:
+    """What the navigation and the links to a page show of it."""
+
+    title: str
+    icon: str
+    shows: str
+
+
 PAGES = {
-    "overview": ("Overview", ":material/home:"),
-    "heatmap": ("Heatmap", ":material/grid_on:"),
-    "lags": ("Lags", ":material/timeline:"),
-    "compare": ("Compare", ":material/compare:"),
-    "heads": ("Heads", ":material/apps:"),
-    "live": ("Live", ":material/play_circle:"),
+    "overview": PageFacts("Overview", ":material/home:", "what there is, and where to go"),
+    "heatmap": PageFacts("Heatmap", ":material/grid_on:", "which past each moment looks at, in one head"),
+    "lags": PageFacts("Lags", ":material/timeline:", "how far back it looks, against the period of the series"),
+    "compare": PageFacts("Compare", ":material/compare:", "one head on two signals, such as one less a harmonic"),
+    "heads": PageFacts("Heads", ":material/apps:", "all layers and heads at a glance, ranked"),
+    "live": PageFacts("Live", ":material/play_circle:", "your own series, without a store"),
 }
+OF_ONE_SIGNAL = ("heatmap", "lags", "heads", "compare")  # what a run can be looked at on
 STORE, ROUTED = "chosen_store", "routed"
 ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
 
@@ -28,8 +40,8 @@ def navigation() -> Page:
     st.session_state[ROUTED] = True
     return st.navigation(
         [
-            st.Page(f"pages/{name}.py", title=title, icon=icon, default=name == "overview")
-            for name, (title, icon) in PAGES.items()
+            st.Page(f"pages/{name}.py", title=page.title, icon=page.icon, default=name == "overview")
+            for name, page in PAGES.items()
         ]
     )
 

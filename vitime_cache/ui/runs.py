@@ -14,7 +14,7 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.model.checkpoint import find_weights, peek
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
-from vitime_cache.series.sources import Signal
+from vitime_cache.series.sources import Signal, SignalError
 from vitime_cache.ui.processes.engine import Progress, engine
 from vitime_cache.ui.stores import KEY, folder
 
@@ -57,10 +57,14 @@ def default_weights() -> tuple[Path, ViTimeConfig, WeightsInfo]:
 
 
 def run(signal: Signal, progress: Progress) -> str:
-    """Run the model on a signal and keep the Dataset in this session; the name it is found under."""
+    """Run the model on a signal and keep the Dataset in this session; the name it is found under.
+
+    A run of the same series takes the place of the one before; another series of that name gets a number.
+    """
     start = time.perf_counter()
     path, config, _ = default_weights()
     tokens = "all" if _token_bytes(config) <= MOST_TOKEN_BYTES else "none"
+    signal = _distinct(signal)
     ds = engine().capture(signal, path, tokens, progress)
     name = PREFIX + signal.name
     kept = {key: value for key, value in runs().items() if key != name}
@@ -80,6 +84,8 @@ def save(run: Run, name: str, store: str) -> None:
     SignalError, StoreError
         For a name that cannot be used or is taken, a store of other weights, or one that is being built.
     """
+    if name.startswith(PREFIX):
+        raise SignalError(f"{name!r} would pass for a run that is not saved: take a name without {PREFIX!r}")
     from vitime_cache.store.build import add_dataset
     from vitime_cache.store.manifest import read_journal
     from vitime_cache.store.objects import open_objects
@@ -88,11 +94,21 @@ def save(run: Run, name: str, store: str) -> None:
     signal = replace(run.signal, name=name)
     objects = open_objects(path)
     journal = read_journal(objects, objects.sizes())
-    if schema.TOKEN_ATTENTION in run.dataset or not (journal and journal.manifest.identity.tokens):
+    kept = journal.manifest.identity.tokens if journal else "all"  # a new store keeps what `build` would
+    if schema.TOKEN_ATTENTION in run.dataset or not kept:
         add_dataset(path, run.dataset, signal)
     else:
         weights, _, _ = default_weights()
-        engine().build(signal, path, weights, journal.manifest.identity.tokens)
+        engine().build(signal, path, weights, kept)
+
+
+def _distinct(signal: Signal) -> Signal:
+    """The signal under a name that no run of another series has."""
+    name, number = signal.name, 1
+    while (run := runs().get(PREFIX + name)) and run.signal.fingerprint != replace(signal, name=name).fingerprint:
+        number += 1
+        name = f"{signal.name} ({number})"
+    return replace(signal, name=name)
 
 
 def default_store(info: WeightsInfo) -> str:
@@ -102,7 +118,9 @@ def default_store(info: WeightsInfo) -> str:
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _peek(path: str, modified: int) -> tuple[ViTimeConfig, WeightsInfo]:  # noqa: ARG001 - part of the cache's key
-    return peek(path)
+    if path.endswith(".safetensors"):
+        return peek(path)
+    return engine().peek(Path(path))  # the published file is a pickle, which takes torch to read
 
 
 def _token_bytes(config: ViTimeConfig) -> int:

@@ -12,9 +12,12 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
+from vitime_cache.errors import VitimeError
 from vitime_cache.places import store_folder
+from vitime_cache.store.manifest import MANIFEST, Manifest
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
+from vitime_cache.ui.words import plain
 
 Stamp = tuple[int, int, int]
 KEY = "app_key"  # attribute that names a Dataset in the app's caches
@@ -72,13 +75,23 @@ def stores() -> dict[str, Store]:
     return {path.name: Store(path.name, path, _stamp(path)) for path in found}
 
 
+def planned(store: Store) -> Manifest | None:
+    """What a store was begun for, or None where nothing says so."""
+    try:
+        stamp = (store.path / MANIFEST).stat()
+    except OSError:
+        return None
+    with reading(store):
+        return _manifest(str(store.path), (stamp.st_mtime_ns, stamp.st_size, stamp.st_ino))
+
+
 @contextmanager
 def reading(store: Store) -> Iterator[None]:
     """Turn what a vanished or damaged store raises into a message in place, and end the page there."""
     try:
         yield
-    except (StoreError, schema.SchemaError, OSError, KeyError) as error:
-        st.error(f"{store.name} cannot be read: {error}", icon=":material/error:")
+    except (VitimeError, OSError, KeyError) as error:
+        st.error(f"{plain(store.name)} cannot be read: {plain(error)}", icon=":material/error:")
         st.stop()
 
 
@@ -105,6 +118,11 @@ def _stamp(path: Path) -> Stamp | None:
     except OSError:
         return None
     return root.st_mtime_ns, root.st_size, root.st_ino
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _manifest(path: str, stamp: Stamp) -> Manifest:  # noqa: ARG001 - the stamp is what the cache goes by
+    return Manifest.from_bytes((Path(path) / MANIFEST).read_bytes(), path)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

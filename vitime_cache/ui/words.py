@@ -2,8 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+
 import streamlit as st
 import xarray as xr
+
+MARKS = re.compile(r"[\\`*\[\]$~<>|#]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word marks nothing
+WOVEN = re.compile(r"(?<=[:@])(?=\S)|(?<=\bwww)(?=\.)|^(?=[-+=>]|\d+[.)])", re.IGNORECASE)
+JOINER = "\N{WORD JOINER}"  # no width; keeps apart what Streamlit reads as an icon, a colour or a link
+
+
+def plain(text: object) -> str:
+    """Words from outside (names, values of an address, messages that quote them) so that Markdown leaves them alone."""
+    one_line = " ".join(str(text).split())
+    return MARKS.sub(r"\\\g<0>", WOVEN.sub(JOINER, one_line))
+
+
+def complain(error: Exception) -> None:
+    """What went wrong, in place."""
+    st.error(plain(error), icon=":material/error:")
+
+
+def notice(error: Exception | str) -> None:
+    """What cannot be shown, and why, in place."""
+    st.warning(plain(error), icon=":material/info:")
+
+
+def say_if_unknown(key: str, label: str, known: Collection[str]) -> None:
+    """A word where the address asks a control for a value it does not have; the control then shows its default."""
+    asked = st.query_params.get(key)
+    if asked is not None and asked not in known:
+        st.warning(
+            f"The address asks for {label.lower()} {plain(repr(asked[:80]))}, which is not here; the default is shown.",
+            icon=":material/link_off:",
+        )
 
 
 def title(name: str, lead: str) -> None:
@@ -17,6 +50,6 @@ def weights_note(*datasets: xr.Dataset) -> None:
     seen = {(ds.attrs["weights"], ds.attrs["weights_note"]): None for ds in datasets}
     for weights, note in seen:
         if note:
-            st.caption(f":material/info: Weights **{weights}**: {note}.")
+            st.caption(f":material/info: Weights **{plain(weights)}**: {plain(note)}.")
         else:
-            st.caption(f"Weights **{weights}**.")
+            st.caption(f"Weights **{plain(weights)}**.")
