@@ -13,7 +13,7 @@ import torch
 from benchmarks.reference import hook_and_copy, pool_to_time
 from tests.conftest import random_model, small_config
 from vitime_cache.attention import schema
-from vitime_cache.attention.capture import CaptureError, capture, capture_batch
+from vitime_cache.attention.capture import CaptureError, capture, capture_batch, time_attention
 from vitime_cache.model.config import ConfigError, ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
@@ -202,3 +202,10 @@ def test_a_cuda_device_gives_what_the_cpu_gives() -> None:
     on_gpu = capture(model.cuda(), walk(), tokens="all")
     for name in ("time_attention", "cls_attention", "token_attention"):
         np.testing.assert_allclose(on_gpu[name], on_cpu[name], atol=1e-3)
+
+
+def test_time_attention_in_batches_is_that_of_a_capture_of_each_signal(golden_model):
+    rng = np.random.default_rng(0)
+    signals = [Signal(f"s{i}", rng.standard_normal(40 + 8 * i), horizon=24) for i in range(3)]
+    for signal, found in zip(signals, time_attention(golden_model, signals, batch_size=2), strict=True):
+        np.testing.assert_allclose(found, capture(golden_model, signal).time_attention.values, atol=1e-6)

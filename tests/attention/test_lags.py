@@ -181,3 +181,10 @@ def test_autocorrelation_of_a_constant_is_undefined_and_of_nothing_an_error():
     assert np.isnan(lags.autocorrelation([0.0, 1.0, 3.0])[2])
     with pytest.raises(lags.LagError, match="finite"):
         lags.autocorrelation([1.0, np.nan])
+
+
+@pytest.mark.parametrize("region", lags.REGIONS)
+def test_means_without_an_interval_are_those_of_the_curve(region):
+    attention = np.random.default_rng(3).random((2, 3, 20, 20))
+    means = lags.diagonal_means(attention, 9, region, 3)
+    np.testing.assert_allclose(means, lags.lag_curve(attention, 9, region, min_pairs=3).mean)

@@ -8,7 +8,7 @@ import pytest
 from vitime_cache.attention.capture import capture
 from vitime_cache.attention.lags import lag_means
 from vitime_cache.attention.mock import mock_dataset
-from vitime_cache.evidence.null_test import against_nulls, null_curves
+from vitime_cache.evidence.null_test import against_nulls, check_network, null_curves
 from vitime_cache.evidence.surrogates import NullError, null_series
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
@@ -102,3 +102,10 @@ def test_a_flat_head_on_nulls_of_its_own_kind_is_found_about_as_often_as_the_lev
             ds = with_peak(ds, layer, head, 4, curve[layer, head])
         hits += against_nulls(ds, null, period=PERIOD).exceeded.any()
     assert hits / 200 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
+def test_a_dataset_of_other_weights_or_of_another_precision_is_not_held_against_these_nulls(signal):
+    check_network(signal, signal.attrs["weights_sha256"], "float32")
+    for weights, dtype in (("0" * 64, "float32"), (signal.attrs["weights_sha256"], "bfloat16")):
+        with pytest.raises(NullError, match="capture the signal again"):
+            check_network(signal, weights, dtype)

@@ -1,4 +1,4 @@
-"""Rungs of evidence and period tracking."""
+"""Period tracking."""
 
 import numpy as np
 import pytest
@@ -18,11 +18,6 @@ def bump(lag_in_samples: float, height: float = 1.0) -> np.ndarray:
 def sweep(*heads) -> np.ndarray:
     """Curves (period, head, L) of heads whose peak lies at head(period) samples."""
     return np.stack([[bump(head(p)) for head in heads] for p in PERIODS])
-
-
-def test_the_rungs_climb_from_descriptive_to_causal_and_each_says_what_it_leaves_open():
-    assert [rung.name for rung in evidence.RUNGS] == ["descriptive", "signal-dependent", "tracking", "causal"]
-    assert all(rung.shown_by and rung.leaves_open for rung in evidence.RUNGS)
 
 
 def test_a_head_that_follows_the_period_has_slope_one_and_a_positional_head_slope_zero():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,10 @@ from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
 
-__all__ = ["CaptureError", "capture", "capture_batch", "images_of"]
+__all__ = ["CaptureError", "capture", "capture_batch", "images_of", "time_attention"]
+
+MAPS_BYTES = 2**28  # of the maps of one batch
+BLOCK_BYTES = 2**22  # of scores, within a core's cache
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -120,6 +123,30 @@ def capture_batch(
         _arrays(signal, encoding, probability[i], time[:, i], cls[:, i])
         for i, (signal, encoding) in enumerate(zip(signals, encodings, strict=True))
     ]
+
+
+def time_attention(
+    model: ViTime, signals: Sequence[Signal], *, batch_size: int = 16, progress: Progress | None = None
+) -> Iterator[NDArray[np.float32]]:
+    """Time attention of one signal after another, (layer, head, gw, gw), and nothing else: what a null run needs.
+
+    Parameters
+    ----------
+    batch_size
+        Signals in one pass; fewer where their maps would outgrow `MAPS_BYTES`.
+    progress
+        As for `capture`, for each pass.
+    """
+    config = model.config
+    map_bytes = 4 * len(config.layers) * config.heads * config.grid[1] ** 2
+    step = max(1, min(batch_size, MAPS_BYTES // map_bytes))
+    for first in range(0, len(signals), step):
+        some = signals[first : first + step]
+        # Heads of a small network are quicker together than one by one on the cores.
+        small = BLOCK_BYTES if 4 * config.tokens**2 <= BLOCK_BYTES and model.device.type == "cpu" else None
+        stream = Streaming(model, len(some), progress=progress, block_bytes=small)
+        stream.run(images_of(some, [SeriesEncoding.fit(s.values, s.horizon, config) for s in some], model))
+        yield from stream.time.transpose(0, 1).cpu().numpy()
 
 
 def images_of(signals: Sequence[Signal], encodings: Sequence[SeriesEncoding], model: ViTime) -> Tensor:

@@ -116,6 +116,20 @@ def lag_curve(
     return LagCurve(np.arange(-(n - 1), n), mean, mean - half, mean + half, pairs)
 
 
+def diagonal_means(
+    time_attention: ArrayLike, history_patches: int | None = None, region: Region = "all", min_pairs: int = MIN_PAIRS
+) -> Array:
+    """The mean of `lag_curve` without its interval, (..., L): what a run on null inputs needs of each."""
+    attention = _square(time_attention)
+    n = attention.shape[-1]
+    query, key = _region(n, history_patches, region)
+    inside = np.zeros_like(attention)
+    inside[..., query, key] = attention[..., query, key]
+    pairs = pair_counts(n, history_patches, region)
+    means: Array = _skew(inside).sum(axis=-2) / np.maximum(pairs, 1)
+    return np.where(pairs >= max(min_pairs, 1), means, np.nan)
+
+
 def over_baseline(curve: ArrayLike, unrelated: ArrayLike) -> Array:
     """A curve (..., L) divided by its mean over unrelated signals (signal, ..., L): 1 where only position matters.
 

@@ -14,11 +14,13 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.attention import schema
-from vitime_cache.attention.lags import MIN_PAIRS, Array, Region, lag_curve, pair_counts
+from vitime_cache.attention.lags import MIN_PAIRS, Array, Region, diagonal_means, lag_curve, pair_counts
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.attention.schema import QUERY_PATCH
-from vitime_cache.evidence.surrogates import Null, NullError, max_statistic_band, null_series
-from vitime_cache.series.sources import Signal
+from vitime_cache.evidence.band import max_statistic_band
+from vitime_cache.evidence.surrogates import Null, NullError, null_kinds, null_series
+from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.series.signal import Signal
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
@@ -72,17 +74,34 @@ def null_curves(
     NullError, EncodingError
         For a history that no null can be made of, or that does not fit the model.
     """
-    from vitime_cache.attention.capture import capture
+    from vitime_cache.attention.capture import time_attention
 
-    kinds: tuple[Null, ...] = ("shuffled", "ar1") if period is None else ("shuffled", "ar1", "notched")
+    kinds = null_kinds(period)
     curves: dict[Null, list[Array]] = {kind: [] for kind in kinds}
     for kind in kinds:
-        for number, values in enumerate(null_series(kind, history, n, seed, period=period)):
-            ds = capture(model, Signal(f"{kind} {number}", values, horizon))
-            curve = lag_curve(ds[schema.TIME_ATTENTION].values, int(ds[schema.HISTORY_PATCHES]), region)
-            curves[kind].append(curve.mean)
+        values = null_series(kind, history, n, seed, period=period)
+        signals = [Signal(f"{kind} {number}", each, horizon) for number, each in enumerate(values)]
+        patches = SeriesEncoding.fit(signals[0].values, horizon, model.config).history_patches
+        for attention in time_attention(model, signals):
+            curves[kind].append(diagonal_means(attention, patches, region))
             progress(sum(map(len, curves.values())) / (n * len(kinds)))
     return {kind: np.stack(each) for kind, each in curves.items()}
+
+
+def check_network(ds: xr.Dataset, weights_sha256: str, dtype: str) -> None:
+    """Refuse to hold a Dataset against runs of other weights, or of the same weights in another precision.
+
+    Raises
+    ------
+    NullError
+        Naming both.
+    """
+    for name, given in (("weights_sha256", weights_sha256), ("dtype", dtype)):
+        if ds.attrs[name] != given:
+            raise NullError(
+                f"the Dataset was computed with {name} {ds.attrs[name]}, the null inputs with {given}: capture the "
+                "signal again, or load the model as the Dataset was made"
+            )
 
 
 def against_nulls(

@@ -7,8 +7,9 @@ its harmonics notched out. Plain arrays in, plain arrays out; every function is 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,30 +18,50 @@ from scipy.signal import lfilter
 from vitime_cache.errors import VitimeError
 
 Array = NDArray[np.floating[Any]]
-Null = Literal["shuffled", "ar1", "notched", "phase_randomised"]
-NULLS: tuple[Null, ...] = get_args(Null)
 
 
 class NullError(VitimeError):
     """A series, period or number of surrogates that no null can be made of."""
 
 
+@dataclass(frozen=True)
+class Kind:
+    """One kind of null input.
+
+    Attributes
+    ----------
+    words
+        What a person reads.
+    make
+        (series, n, seed, period) → (n, T); the period is NaN where none is asked about.
+    of_period
+        Whether it lacks a period, and so needs one.
+    keeps_period
+        Whether it has the period that the series has, and so says nothing about a period.
+    """
+
+    words: str
+    make: Callable[[Array, int, int, float], Array]
+    of_period: bool = False
+    keeps_period: bool = False
+
+
+def null_kinds(period: float | None = None) -> tuple[Null, ...]:
+    """The kinds that claims about a period, or about any lag, are held against."""
+    usable = {name: kind for name, kind in NULLS.items() if not kind.keeps_period}
+    return tuple(name for name, kind in usable.items() if period is not None or not kind.of_period)
+
+
 def null_series(kind: Null, series: ArrayLike, n: int, seed: int = 0, *, period: float | None = None) -> Array:
-    """`n` null inputs of one kind, (n, T); "notched" needs the period in samples and randomises the phases that remain.
+    """`n` null inputs of one kind of `NULLS`, (n, T); some need the period in samples.
 
     19 or more of a kind give a one-sided 5 % band.
     """
-    if kind == "shuffled":
-        return shuffled(series, n, seed)
-    if kind == "ar1":
-        return ar1(series, n, seed)
-    if kind == "phase_randomised":
-        return phase_randomised(series, n, seed)
-    if kind != "notched":
+    if kind not in NULLS:
         raise NullError(f"no null {kind!r}; there are {', '.join(NULLS)}")
-    if period is None:
-        raise NullError("the notched null needs the period to take out")
-    return phase_randomised(notched(series, period), n, seed)
+    if period is None and NULLS[kind].of_period:
+        raise NullError(f"the {kind} null needs the period to take out")
+    return NULLS[kind].make(_checked(series, n), n, seed, np.nan if period is None else period)
 
 
 def shuffled(series: ArrayLike, n: int, seed: int = 0) -> Array:
@@ -94,59 +115,6 @@ def notched(series: ArrayLike, period: float, harmonics: int = 5) -> Array:
     return without
 
 
-@dataclass(frozen=True, eq=False)
-class Band:
-    """One-sided band of null curves: `upper` (..., L), the level's critical score, and the p-value of the observed."""
-
-    upper: Array
-    score: float
-    p_value: float
-
-    def exceeded(self, curves: ArrayLike) -> NDArray[np.bool_]:
-        """Where curves (..., L) stand above the band."""
-        above: NDArray[np.bool_] = np.asarray(curves) > self.upper
-        return above
-
-
-def max_statistic_band(observed: ArrayLike, null: ArrayLike, level: float = 0.05) -> Band:
-    """Band that null curves leave anywhere, in any head and at any lag, with probability `level` at most.
-
-    Parameters
-    ----------
-    observed
-        Curves (..., L) of the signal; axes before L, such as heads, are tested together.
-    null
-        The same of each null input, (n, ..., L).
-    level
-        Family-wise error; n must be at least 1 / level - 1 (19 for 5 %).
-
-    Notes
-    -----
-    A curve's score is its largest excess over the null mean in null standard deviations, over all heads and lags
-    (maximum statistic: Nichols and Holmes, Human Brain Mapping 2002). Each null is scored against the others, so that
-    it is as much a stranger to its mean and deviation as the observed curves are. NaN is ignored.
-    """
-    curves, nulls = np.asarray(observed, dtype=np.float64), np.asarray(null, dtype=np.float64)
-    n = len(nulls)
-    if nulls.shape[1:] != curves.shape:
-        raise NullError(f"null curves of shape {nulls.shape[1:]} do not fit observed curves of shape {curves.shape}")
-    if not 0 < level < 1 or n + 1 < 1 / level - 1e-9:
-        raise NullError(f"a level of {level:g} needs {round(1 / level) - 1 if level > 0 else 'more'} nulls, got {n}")
-    mean, deviation = nulls.mean(axis=0), nulls.std(axis=0, ddof=1)
-    others_mean = (n * mean - nulls) / (n - 1)
-    squares = (nulls**2).sum(axis=0) - nulls**2
-    others = np.sqrt(np.maximum(squares - (n - 1) * others_mean**2, 0) / (n - 2))
-    scores = np.sort([_score(curve, m, s) for curve, m, s in zip(nulls, others_mean, others, strict=True)])
-    critical = float(scores[int(np.ceil((n + 1) * (1 - level) - 1e-9)) - 1])
-    reached = int((scores >= _score(curves, mean, deviation)).sum())
-    return Band(mean + critical * deviation, critical, (1 + reached) / (n + 1))
-
-
-def _score(curves: Array, mean: Array, deviation: Array) -> float:
-    varies = deviation > 0  # False for NaN too
-    return float(((curves[varies] - mean[varies]) / deviation[varies]).max(initial=-np.inf))
-
-
 def _checked(series: ArrayLike, n: int) -> Array:
     x = np.asarray(series, dtype=np.float64)
     if x.ndim != 1 or len(x) < 4 or not np.isfinite(x).all():
@@ -154,3 +122,15 @@ def _checked(series: ArrayLike, n: int) -> Array:
     if n < 1:
         raise NullError(f"the number of nulls must be at least 1, got {n}")
     return x
+
+
+Null = str  # a key of NULLS
+# What adds a null is an entry here: the null test, `ask` and the pages read this table.
+NULLS: Mapping[Null, Kind] = {
+    "shuffled": Kind("shuffled", lambda x, n, seed, _: shuffled(x, n, seed)),
+    "ar1": Kind("AR(1)", lambda x, n, seed, _: ar1(x, n, seed)),
+    "notched": Kind(
+        "without that period", lambda x, n, seed, period: phase_randomised(notched(x, period), n, seed), of_period=True
+    ),
+    "phase_randomised": Kind("phase-randomised", lambda x, n, seed, _: phase_randomised(x, n, seed), keeps_period=True),
+}

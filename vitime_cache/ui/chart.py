@@ -20,7 +20,7 @@ from vitime_cache.charts.contrast import Shading
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.measures import head_measures, unseen
 from vitime_cache.evidence.reduction import Comparison, SignalCurve, compare
-from vitime_cache.evidence.tracking import RUNGS
+from vitime_cache.evidence.rungs import RUNGS
 from vitime_cache.ui.runs import PREFIX
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.words import notice
