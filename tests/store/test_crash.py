@@ -9,11 +9,9 @@ import os
 import random
 import shutil
 import signal
-import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -22,6 +20,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
+from tests.store.killing import die_at
 from tests.store.standin import Model, assert_holds, build, files, make_signals, verify
 from vitime_cache.store.manifest import ROOT
 from vitime_cache.store.objects import StoreError
@@ -53,33 +52,10 @@ class Run:
 def child(path: Path, kill_at: int | None, pipe: Connection) -> None:
     """Build, report each commit, and die by SIGKILL right before the `kill_at`-th change of the disk."""
     os.environ["SOURCE_DATE_EPOCH"] = "0"  # the fork server is older than the test
-    one_at_a_time = threading.Lock()
-    changes = 0
-
-    def counted(function: Callable, *, changes_something: Callable[..., bool] = lambda *_: True) -> Callable:
-        def change(*args, **kwargs):
-            nonlocal changes
-            with one_at_a_time:
-                if changes_something(*args):
-                    changes += 1
-                    if changes == kill_at:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                return function(*args, **kwargs)
-
-        return change
-
-    # Threads race for the folders they share and all but one find them made: only that one counts, so that the
-    # number of changes is the same in every build.
-    def makes_a_folder(folder: Path, *_: object) -> bool:
-        return not folder.exists() and folder.parent.exists()
-
-    os.fsync = counted(lambda _: None)  # called when a file has its content but not yet its name
-    os.mkdir = counted(os.mkdir, changes_something=lambda folder, *_: makes_a_folder(Path(folder)))
-    Path.replace = counted(Path.replace)
-    Path.unlink = counted(Path.unlink)
+    changes = die_at(kill_at)
     start = time.monotonic()
     build(SIGNALS, path, Model(), progress=lambda progress: pipe.send(("committed", progress.done)))
-    pipe.send(("changes", changes))
+    pipe.send(("changes", changes()))
     pipe.send(("seconds", time.monotonic() - start))
 
 

@@ -9,13 +9,18 @@ import itertools
 import os
 import random
 import shutil
+import signal
+from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.store import standin
-from tests.store.standin import CONFIG, Model, build, files, make_signals, verify
+from tests.store.killing import die_at
+from tests.store.standin import CONFIG, Model, assert_holds, build, files, make_signal, make_signals, verify
 from vitime_cache.store import format as store
 from vitime_cache.store.commit import forget
 from vitime_cache.store.info import info
@@ -25,10 +30,12 @@ from vitime_cache.store.reader import open_store
 
 FLIPS = int(os.environ.get("VITIME_BIT_FLIPS", "20"))
 SIGNALS = make_signals(3, harmonics=1)
+CHILDREN = get_context("forkserver")
 
 
 @pytest.fixture(autouse=True)
 def _same_second(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
@@ -182,6 +189,89 @@ def test_repairing_and_building_again_restores_every_byte(path):
     build(SIGNALS, path, Model())
     assert files(path) == before
     assert verify(path).problems == ()
+
+
+def child(pipe: Connection, kill_at: int | None, change: Callable[..., object], *args: object) -> None:
+    """Change a store, and die by SIGKILL right before the `kill_at`-th change of the disk."""
+    os.environ["SOURCE_DATE_EPOCH"] = "0"  # the fork server is older than the test
+    changes = die_at(kill_at)
+    change(*args)
+    pipe.send(changes())
+
+
+def repair(path: Path) -> None:
+    forget(open_objects(path), {1, 3})
+
+
+def run(kill_at: int | None, change: Callable[..., object], *args: object) -> int:
+    """Number of changes of the disk that a process made which was not killed."""
+    receiver, sender = CHILDREN.Pipe(duplex=False)
+    process = CHILDREN.Process(target=child, args=(sender, kill_at, change, *args))
+    process.start()
+    sender.close()
+    process.join()
+    assert process.exitcode == (0 if kill_at is None else -signal.SIGKILL)
+    return receiver.recv() if kill_at is None else kill_at - 1
+
+
+@pytest.fixture
+def damaged(tmp_path) -> tuple[Path, dict[str, bytes]]:
+    """Four signals, one in the middle and the last of them damaged, and the files as they were written."""
+    path = tmp_path / "damaged.zarr"
+    build(make_signals(4), path, tokens="none")
+    before = files(path)
+    for place in (1, 3):
+        for name in ("history", "cls_attention"):
+            flip(next(path.glob(f"{name}/c.{place}.*")), 50)
+    return path, before
+
+
+@pytest.mark.usefixtures("fork_server")
+def test_a_repair_killed_before_any_change_of_the_disk_shows_no_damage_that_it_has_begun_to_remove(tmp_path, damaged):
+    pristine, before = damaged
+    path = tmp_path / "killed.zarr"
+    changes = run(None, repair, Path(shutil.copytree(pristine, path)))
+    found = problems(pristine)
+    for kill_at in (*range(1, 10), *range(10, changes, 8), changes):
+        shutil.rmtree(path)
+        shutil.copytree(pristine, path)
+        run(kill_at, repair, path)
+        ds = open_store(path)
+        if kill_at <= 2:  # the root has its new content, but not yet its name
+            assert ds.sizes["signal"] == 4
+        else:
+            assert_holds(ds, make_signals(1), tokens=())
+        assert [what for what in problems(path) if "complete/c.0" not in what] == [
+            what for what in found if not what.startswith(_forgotten(path))
+        ]
+        repair(path)
+        build(make_signals(4), path, tokens="none")
+        assert files(path) == before
+
+
+def _forgotten(path: Path) -> tuple[str, ...]:
+    """How lines about signals without a marker begin."""
+    return tuple(f"signal 's{place}'" for place in range(4) if not (path / marker_key(place)).exists())
+
+
+@pytest.mark.usefixtures("fork_server")
+def test_a_build_over_a_lost_marker_hides_what_it_replaces_before_it_changes_anything(tmp_path, damaged):
+    pristine, _ = damaged
+    (pristine / marker_key(1)).unlink()
+    others = [make_signal("another", n=60, horizon=80)]
+    path = tmp_path / "killed.zarr"
+    changes = run(None, _build, others, Path(shutil.copytree(pristine, path)))
+    for kill_at in (*range(3, 13, 2), *range(13, changes, 12)):
+        shutil.rmtree(path)
+        shutil.copytree(pristine, path)
+        run(kill_at, _build, others, path)
+        ds = open_store(path)
+        assert_holds(ds, [*make_signals(1), *others][: ds.sizes["signal"]], tokens=())
+    build(others, path, tokens="none")
+
+
+def _build(signals: list, path: Path) -> None:
+    build(signals, path, tokens="none")
 
 
 def test_info_tells_what_is_in_a_store(path):

@@ -63,12 +63,30 @@ def open_writer(objects: Objects, identity: Identity, wanted: Sequence[Entry]) -
 
 
 def forget(objects: Objects, places: Iterable[int]) -> None:
-    """Take signals back out of a store, so that the next build writes them again; rewrite metadata that is damaged."""
+    """Take signals back out of a store, so that the next build writes them again; rewrite metadata that is damaged.
+
+    Readers stop seeing them, and every signal after them, before anything of them goes. They stay planned: nothing that
+    a reader has open gets another meaning.
+    """
     with objects.lock(LOCK):
-        objects.delete([key for key in map(marker_key, places) if objects.get(key) is not None])
-        objects.flush()
         if journal := read_journal(objects, objects.sizes()):
-            StoreWriter(objects, journal.manifest.identity, ())
+            entries = journal.manifest.entries
+            kept = journal.markers.keys() - set(places)
+            _hide(objects, visible(kept))
+            for key, data in store.render_complete([place in kept for place in range(len(entries))]).items():
+                objects.put(key, [data])
+            objects.flush()
+            objects.delete([key for key in map(marker_key, places) if objects.get(key) is not None])
+            objects.flush()
+            missing = [entry for place, entry in enumerate(entries) if place not in kept]
+            StoreWriter(objects, journal.manifest.identity, missing)
+
+
+def _hide(objects: Objects, first: int) -> None:
+    """Let readers see no signal after the `first` ones: the step before anything else about the others changes."""
+    if root := store.shorten_root(objects.get(ROOT), first):
+        objects.put(ROOT, [root])
+        objects.flush()
 
 
 class StoreWriter:
@@ -101,6 +119,7 @@ class StoreWriter:
         self._begin()
 
     def _begin(self) -> None:
+        _hide(self._objects, visible(self._markers))  # where a signal that readers see has lost its marker or an object
         manifest = self.manifest.to_bytes()
         self._put_changed({MANIFEST: manifest})
         self._put_changed(self._template)

@@ -44,7 +44,7 @@ from vitime_cache.attention.schema import (
     sizes,
 )
 from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.store.manifest import FOLDER, ROOT, Identity, Manifest
+from vitime_cache.store.manifest import FOLDER, ROOT, Identity, Manifest, published
 
 TOKEN_ATTENTION = "token_attention"
 COMPLETE = "complete"
@@ -122,6 +122,20 @@ def render_root(manifest: Manifest, template: Mapping[str, bytes], complete: int
         "consolidated_metadata": consolidated,
     }
     return json.dumps(root, ensure_ascii=False).encode()
+
+
+def shorten_root(root: bytes | None, complete: int) -> bytes | None:
+    """The same root, whatever it describes, with only its first signals; None if it has no more, or is damaged."""
+    if (published(root) or 0) <= complete:
+        return None
+    try:
+        record = json.loads(root or b"")
+        for array in record["consolidated_metadata"]["metadata"].values():
+            if array["dimension_names"][0] == SIGNAL:
+                array["shape"][0] = complete
+    except (KeyError, TypeError, IndexError, AttributeError):
+        return None
+    return json.dumps(record, ensure_ascii=False).encode()
 
 
 def render_arrays(manifest: Manifest, index: int, arrays: Mapping[str, np.ndarray]) -> dict[str, bytes]:
