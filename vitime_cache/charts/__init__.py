@@ -12,6 +12,9 @@ from vitime_cache.charts.curves import lag_curves as lag_curves
 from vitime_cache.charts.curves import series as series
 from vitime_cache.charts.heads import head_matrix as head_matrix
 from vitime_cache.charts.heads import small_multiples as small_multiples
+from vitime_cache.charts.ladder import looking_chart as looking_chart
+from vitime_cache.charts.ladder import rung_matrix as rung_matrix
+from vitime_cache.charts.ladder import verdict_table as verdict_table
 from vitime_cache.charts.maps import difference as difference
 from vitime_cache.charts.maps import heatmap as heatmap
 from vitime_cache.charts.maps import shared_shading as shared_shading
@@ -28,4 +31,12 @@ from vitime_cache.charts.tables import measures_table as measures_table
 from vitime_cache.charts.tables import peak_table as peak_table
 from vitime_cache.charts.tables import series_table as series_table
 from vitime_cache.charts.tables import token_table as token_table
+from vitime_cache.charts.verdicts import asked_window as asked_window
+from vitime_cache.charts.verdicts import verdict_curve as verdict_curve
+from vitime_cache.charts.verdicts import verdict_curve_table as verdict_curve_table
+from vitime_cache.charts.verdicts import verdict_effect as verdict_effect
+from vitime_cache.charts.verdicts import verdict_effect_table as verdict_effect_table
+from vitime_cache.charts.verdicts import verdict_sweep as verdict_sweep
+from vitime_cache.charts.verdicts import verdict_sweep_table as verdict_sweep_table
 from vitime_cache.charts.view import HeadView as HeadView
+from vitime_cache.charts.windows import window_picture as window_picture

@@ -1,0 +1,91 @@
+"""Pictures of a verdict: what they show of it, for every head, complete or not."""
+
+import io
+
+import altair
+import numpy as np
+import pandas as pd
+import pytest
+import vl_convert
+from altair.utils.schemapi import validate_jsonschema
+
+from vitime_cache import charts
+from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.agreement import looking_and_mattering
+from vitime_cache.evidence.mock_verdict import mock_verdict
+
+
+@pytest.fixture(scope="module")
+def verdict():
+    return mock_verdict(windows=2)
+
+
+def cells(chart, at=0) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(chart["layer"][at]["data"]["values"]))
+
+
+def test_every_picture_of_a_verdict_follows_the_schema_and_renders(verdict):
+    drawn = [
+        charts.rung_matrix(verdict, selected=("decoder.0", 1)),
+        charts.looking_chart(looking_and_mattering(verdict), "full"),
+        charts.asked_window(verdict),
+        charts.verdict_curve(verdict, "decoder.0", 0),
+        charts.verdict_sweep(verdict, "decoder.0", 0),
+        charts.verdict_effect(verdict, "decoder.0", 0),
+        charts.window_picture("a", np.arange(500.0), [100, 300], 150, 50, "words"),
+    ]
+    for chart in drawn:
+        validate_jsonschema(chart, altair.Chart._rootschema)
+        assert vl_convert.vegalite_to_svg(chart).startswith("<svg")
+
+
+def test_the_matrix_says_of_every_head_and_rung_what_the_verdict_says(verdict):
+    shown = cells(charts.rung_matrix(verdict)).set_index(["layer", "head", "rung"])
+    assert len(shown) == verdict["verdict"].size
+    for (layer, head, rung), row in shown.iterrows():
+        at = {"layer": layer, "head": head, "rung": rung}
+        assert row["verdict"] == v.WORDS[int(verdict["verdict"].sel(at))]
+        assert row["figure"] == pytest.approx(float(verdict["figure"].sel(at)), rel=1e-3, abs=1e-4)
+
+
+def test_the_best_heads_come_first_and_heads_not_asked_about_do_not_come(verdict):
+    table = charts.verdict_table(verdict)
+    assert table["head"].iloc[:12].eq(0).all(), "head 0 of each layer passes every rung"
+    assert table["rung"].iloc[:4].tolist() == list(v.RUNGS)
+    asked = verdict["asked"].copy()
+    asked[{"head": 0}] = False
+    assert 0 not in charts.verdict_table(verdict.assign(asked=asked))["head"].to_numpy()
+
+
+def test_a_partial_verdict_shows_what_is_not_tested_and_what_cannot_be_drawn_says_so():
+    partial = mock_verdict(stages=("descriptive",))
+    table = charts.verdict_table(partial)
+    assert table.loc[table["rung"] == "causal", "verdict"].eq("not tested").all()
+    assert charts.rung_matrix(partial)["layer"]
+    assert charts.verdict_curve(partial, "decoder.0", 0)["layer"]
+    with pytest.raises(charts.ChartError, match="sweep"):
+        charts.verdict_sweep(partial, "decoder.0", 0)
+    with pytest.raises(charts.ChartError, match="not been knocked out"):
+        charts.verdict_effect(partial, "decoder.0", 0)
+    with pytest.raises(charts.ChartError, match="lag curve"):
+        charts.verdict_curve(mock_verdict(stages=()), "decoder.0", 0)
+
+
+def test_the_tables_behind_the_pictures_are_the_verdict_s_arrays(verdict):
+    one = verdict.sel(layer="encoder.1", head=2)
+    curve = charts.verdict_curve_table(verdict, "encoder.1", 2)
+    np.testing.assert_allclose(curve["attention"], one["lag_curve"].values[1:])
+    np.testing.assert_allclose(curve["ar1_upper"], one["null_upper"].sel(null="ar1").values[1:])
+    np.testing.assert_allclose(curve["lag"].iloc[0], v.facts(verdict, "window_facts")["samples_per_patch"])
+    sweep = charts.verdict_sweep_table(verdict, "encoder.1", 2)
+    np.testing.assert_allclose(sweep["lag"], one["sweep_peak"])
+    effects = charts.verdict_effect_table(verdict, "encoder.1", 2, "error")
+    assert (effects["what"] == "other lags of equal attention").sum() == 99
+    own = effects.set_index("what")["effect"]
+    assert own["this head"] == pytest.approx(float(one["knockout"].sel(outcome="error").mean()))
+    assert own["the lags of the period"] == pytest.approx(float(one["mask"].sel(outcome="error").mean()))
+
+
+def test_a_head_that_is_not_in_the_verdict_is_an_error(verdict):
+    with pytest.raises(charts.ChartError, match="no head 9"):
+        charts.verdict_curve(verdict, "decoder.0", 9)

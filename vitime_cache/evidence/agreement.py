@@ -1,0 +1,83 @@
+"""Looking against mattering: do the heads that look one period back have more effect on the forecast?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.stats import spearmanr
+
+from vitime_cache.attention.schema import HEAD, LAYER
+from vitime_cache.evidence import verdict as v
+
+RESAMPLES = 2000
+FEWEST = 5  # heads from which a rank correlation says anything
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """Every tested head's prominence at the period and its effect on the forecast, and how well their ranks agree.
+
+    Attributes
+    ----------
+    heads
+        layer, head, prominence (of the curve's mean), effect (distance of the forecast without the head from the
+        intact one, standard deviations of the history) and verdict (of the causal rung, in words), a row per head.
+    rho, low, high
+        Spearman's rank correlation and its 95 % bootstrap interval over heads; NaN with fewer than `FEWEST` heads.
+    """
+
+    heads: pd.DataFrame
+    rho: float
+    low: float
+    high: float
+
+    @property
+    def words(self) -> str:
+        """The correlation in a sentence."""
+        if not np.isfinite(self.rho):
+            return f"Fewer than {FEWEST} heads were knocked out: no rank correlation can be given."
+        sign = "agree" if self.low > 0 else "are opposed" if self.high < 0 else "are not shown to agree"
+        return (
+            f"Rank correlation of looking with mattering over {len(self.heads)} heads: {self.rho:.2f} "
+            f"(95 % interval {self.low:.2f} … {self.high:.2f}): they {sign}."
+        )
+
+
+def looking_and_mattering(verdict: xr.Dataset, *, seed: int = 0) -> Agreement:
+    """Hold every head's prominence at the period against the effect of its knockout, both means over windows.
+
+    Parameters
+    ----------
+    verdict
+        As `evidence.verdict` describes it; heads without a knockout are left out.
+    """
+    prominence = verdict["prominence"].mean(v.WINDOW).transpose(LAYER, HEAD).values.ravel()
+    effect = verdict["knockout"].sel({v.OUTCOME: "distance"}).mean(v.WINDOW).transpose(LAYER, HEAD).values.ravel()
+    causal = verdict["verdict"].sel({v.RUNG: "causal"}).transpose(LAYER, HEAD).values.ravel()
+    layers, heads = np.meshgrid(verdict[LAYER].values, verdict[HEAD].values, indexing="ij")
+    table = pd.DataFrame(
+        {
+            "layer": layers.ravel().astype(str),
+            "head": heads.ravel(),
+            "prominence": prominence.astype(np.float64),
+            "effect": effect.astype(np.float64),
+            "verdict": [v.WORDS[int(code)] for code in causal],
+        }
+    )
+    known = table[np.isfinite(table["prominence"]) & np.isfinite(table["effect"])].reset_index(drop=True)
+    return Agreement(known, *_spearman(known["prominence"].to_numpy(), known["effect"].to_numpy(), seed))
+
+
+def _spearman(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float, float]:
+    """Rank correlation and its percentile bootstrap interval; NaN where either does not vary."""
+    if len(x) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return np.nan, np.nan, np.nan
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, len(x), (RESAMPLES, len(x)))
+    rows = [(x[at], y[at]) for at in drawn if np.ptp(x[at]) > 0 and np.ptp(y[at]) > 0]
+    resampled = [float(spearmanr(a, b).statistic) for a, b in rows]
+    low, high = np.percentile(resampled, (2.5, 97.5))
+    return float(spearmanr(x, y).statistic), float(low), float(high)
