@@ -64,6 +64,7 @@ def test_a_fault_is_still_a_fault():
 def test_the_real_series_know_their_spacing():
     known = {signal.name: signal.sample_seconds / DAY for signal in catalogue() if signal.sample_seconds}
     expected = {"sunspots": 365.25, "co2_mauna_loa": 7, "seattle_temperature": 1, "el_nino": 30.44, "nile": 365.25}
+    expected["greensboro_temperature"] = 1 / 24
     assert known == pytest.approx(expected, rel=1e-3)
 
 
