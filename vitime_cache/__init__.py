@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from vitime_cache import charts as charts
     from vitime_cache.attention.capture import capture as capture
     from vitime_cache.errors import VitimeError as VitimeError
+    from vitime_cache.evidence.interventions import ablate_heads as ablate_heads
+    from vitime_cache.evidence.interventions import mask_lags as mask_lags
     from vitime_cache.evidence.null_test import against_nulls as against_nulls
     from vitime_cache.evidence.null_test import null_curves as null_curves
     from vitime_cache.model.checkpoint import CheckpointError as CheckpointError
@@ -45,6 +47,8 @@ _HOME = {
     "catalogue": "series.examples",
     "read_signals": "series.sources",
     "capture": "attention.capture",
+    "ablate_heads": "evidence.interventions",
+    "mask_lags": "evidence.interventions",
     "null_curves": "evidence.null_test",
     "against_nulls": "evidence.null_test",
     "build": "store.build",

@@ -1,0 +1,141 @@
+"""Which lags a mask takes: the comb of a period, and control combs that lie off the period and its multiples.
+
+Lags are whole patches into the past, 1 … gw - 1. Plain arrays in and out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitime_cache.attention.peaks import SHORTEST_PERIOD
+from vitime_cache.errors import VitimeError
+
+Array = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+
+
+class CombError(VitimeError):
+    """A period whose lags cannot be masked on this network's axis."""
+
+
+def period_lags(period: float, samples_per_patch: float, patches: int, harmonics: bool = True) -> Mask:
+    """The lags within half a patch of the period and, with `harmonics`, of its multiples: (patches,), index = lag.
+
+    Raises
+    ------
+    CombError
+        If the period spans less than two patches, or lies beyond the axis.
+    """
+    teeth = period / samples_per_patch
+    if not np.isfinite(period) or teeth < SHORTEST_PERIOD * (1 - 1e-9):
+        raise CombError(
+            f"a period of {period:.4g} samples spans {teeth:.2g} patches of {samples_per_patch:.4g} samples and cannot "
+            f"be told from others on this axis; give history and horizon of at most "
+            f"{int(patches * period / SHORTEST_PERIOD) if np.isfinite(period) else 0} samples together"
+        )
+    if teeth > patches - 1:
+        raise CombError(
+            f"a period of {period:.4g} samples spans {teeth:.4g} patches, beyond the longest lag of {patches - 1}; "
+            "give a longer history and horizon"
+        )
+    return _comb(teeth, patches, count=None if harmonics else 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Controls:
+    """Control combs (n, patches) bool, index = lag; and `spare`, all lags off the period and its multiples."""
+
+    lags: Mask
+    spare: Mask
+
+    @property
+    def smallest_p(self) -> float:
+        """The smallest p-value that this many controls permit."""
+        return 1 / (len(self.lags) + 1)
+
+
+def control_combs(
+    period: float, samples_per_patch: float, patches: int, harmonics: bool = True, n: int = 99, seed: int = 0
+) -> Controls:
+    """The period's comb moved as one by whole patches off the period and its multiples: `n` at most, or all there are.
+
+    In a periodic series the keys that a comb takes from a query are all of one phase, and so must be those that a
+    control takes. Combs of which each tooth, or each stretch of queries, moves by itself would be plentiful, but they
+    average over phases, and any comb that does not would beat them. So a comb has no more controls than there are
+    whole patches in its period, while a single tooth (`harmonics` False) has one for every lag off its multiples;
+    where there are more than `n`, `seed` chooses.
+    """
+    teeth = period / samples_per_patch
+    allowed = ~_comb(teeth, patches)
+    allowed[0] = False
+    steps = _around(int(np.ceil(teeth - 1e-9)) - 1 if harmonics else 2 * patches)
+    found: dict[bytes, Mask] = {}
+    for step in steps:
+        comb = _comb(teeth, patches, step, None if harmonics else 1) & allowed
+        if comb.any():
+            found.setdefault(comb.tobytes(), comb)
+    lags = np.array(list(found.values()), dtype=bool).reshape(-1, patches)
+    if len(lags) > n:
+        lags = lags[np.sort(np.random.default_rng(seed).choice(len(lags), n, replace=False))]
+    return Controls(lags, allowed)
+
+
+def pairs_at(lags: Mask) -> Mask:
+    """Lags (..., patches), index = lag, as pairs (..., query column, key column)."""
+    patches = lags.shape[-1]
+    lag = np.subtract.outer(np.arange(patches), np.arange(patches))  # query - key
+    pairs: Mask = np.where(lag > 0, lags[..., np.maximum(lag, 0)], False)
+    return pairs
+
+
+def token_pairs(pairs: Mask, rows: int) -> Mask:
+    """Pairs of columns (..., gw, gw) for every query token, (..., N, gw): token = row * gw + column."""
+    return np.tile(pairs, (*[1] * (pairs.ndim - 2), rows, 1))
+
+
+def matched_keep(mass: Array, removed: Array, comb: Mask, spare: Mask) -> Array:
+    """Shares of attention to keep so that each query loses as much on a control comb as it would on the period's.
+
+    Parameters
+    ----------
+    mass
+        (N, gw) attention of each query token to each key column.
+    removed
+        (N,) what the period's comb removes from each query.
+    comb, spare
+        (N, gw) bool: the control's key columns, and those that make up for what the control lacks, evenly.
+
+    Returns
+    -------
+    (N, gw), 0 … 1. A query that has less attention off the period than on it loses all that it has there.
+    """
+    own = np.where(comb, mass, 0)
+    on_comb = own.sum(axis=-1)
+    share = _ratio(removed, on_comb)
+    on_spare = np.where(spare & ~comb, mass, 0).sum(axis=-1)
+    rest = _ratio(removed - share * on_comb, on_spare)
+    keep: Array = 1 - np.where(comb, share[..., None], np.where(spare, rest[..., None], 0))
+    return keep.astype(np.float32)
+
+
+def _ratio(wanted: Array, there: Array) -> Array:
+    share: Array = np.clip(np.where(there > 0, wanted / np.where(there > 0, there, 1), 0), 0, 1)
+    return share
+
+
+def _comb(teeth: float, patches: int, step: int = 0, count: int | None = None) -> Mask:
+    """Lags within half a patch of k · teeth + step for k = 1 …, (patches,)."""
+    most = int((patches - 1 + 0.5 - step) / teeth) if count is None else count
+    centres = np.arange(1, max(most, 0) + 1) * teeth + step
+    lag = np.arange(patches)
+    comb: Mask = (np.abs(np.subtract.outer(lag, centres)) <= 0.5 + 1e-9).any(axis=-1) & (lag > 0)
+    return comb
+
+
+def _around(moves: int) -> list[int]:
+    """The `moves` steps nearest to 0, one for each phase: -1, 1, -2, 2, … of which none is 0."""
+    return sorted((step for step in range(-(moves // 2), moves - moves // 2 + 1) if step), key=abs)
