@@ -1,15 +1,16 @@
-"""Read and write ViTime weights: the published `.pth` and our `.safetensors`, never unpickling code.
+"""Read and write ViTime weights: the published `.pth` and our `.safetensors`. No file's code is ever run.
 
-A `.pth` file is read with torch's weights-only unpickler and one extra allowed class, `argparse.Namespace`, in which
-the published file keeps its settings. A `.safetensors` file carries the config in its metadata.
+A file is first described, without torch: its config, and where in it which tensor lies. Only where the two agree are
+numbers read. A `.safetensors` file carries the config in its metadata, a `.pth` in its settings (`published`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-from argparse import Namespace
+import mmap
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ from vitime_cache import places
 from vitime_cache.atomic import replacing
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
+from vitime_cache.model.pickled import CodeError
+from vitime_cache.model.published import FLOATS, MAX_DIMENSIONS, FormatError, StoredTensor, read_published
+from vitime_cache.model.shapes import check_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +32,8 @@ SHIPPED_NAME = "vitime-mini.safetensors"
 PUBLISHED_SOURCE = "https://github.com/IkeYang/ViTime"
 
 MAX_FILE_BYTES = 8 * 2**30
-MAX_HEADER_BYTES = 16 * 2**20
+MAX_HEADER_BYTES = 4_000_000
+_SAFETENSORS_FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 class CheckpointError(VitimeError):
@@ -79,37 +84,27 @@ def load_model(weights: str | Path | None = None, device: str = "auto", dtype: s
     target = _device(device)
     if dtype not in ("float32", "bfloat16"):
         raise CheckpointError(f"dtype must be 'float32' or 'bfloat16', got {dtype!r}")
-    if path.suffix == ".safetensors":
-        config, note = _read_header(path)
-        state = _read_safetensors(path)
-    else:
-        content = _read_pth(path)
-        config, state = _published_config(path, content)
-        note = ""
+    description = _describe(path)
     with torch.device("meta"):
-        model = ViTime(config)
-    _check_state(path, model, state)
-    model.load_state_dict(state, strict=True, assign=True)
+        model = ViTime(description.config)
+    model.load_state_dict(_read_tensors(path, description.tensors), strict=True, assign=True)
     model.requires_grad_(False)
-    model.weights = WeightsInfo(weights_name(path), sha256(path), note)
+    model.weights = description.info
     return model.to(device=target, dtype=getattr(torch, dtype)).eval()
 
 
 def peek(weights: str | Path | None = None) -> tuple[ViTimeConfig, WeightsInfo]:
-    """Config and identity of a weights file without building the network; torch-free for `.safetensors`.
+    """Config and identity of a weights file, without torch and without its numbers.
+
+    A file is read once in a process, and again when it has changed.
 
     Raises
     ------
     CheckpointError
-        As `load_model`, as far as the file's header shows it.
+        As `load_model`, but for what only the numbers show.
     """
-    path = _existing_file(weights)
-    if path.suffix == ".safetensors":
-        config, note = _read_header(path)
-    else:
-        config, _ = _published_config(path, _read_pth(path))
-        note = ""
-    return config, WeightsInfo(weights_name(path), sha256(path), note)
+    description = _describe(_existing_file(weights))
+    return description.config, description.info
 
 
 def save_safetensors(model: ViTime, path: str | Path, *, note: str = "", dtype: str = "float16") -> None:
@@ -133,7 +128,8 @@ def sha256(path: Path) -> str:
 
 def _how_to_get_weights() -> str:
     return (
-        f"The published model is linked from {PUBLISHED_SOURCE}; put it at {places.WEIGHTS / PUBLISHED_NAME}. "
+        f"The published model is linked from {PUBLISHED_SOURCE}; put it at {places.WEIGHTS / PUBLISHED_NAME} "
+        "or name it with --weights. "
         f"The small model of this project is {SHIPPED_NAME} in the same folder of its repository."
     )
 
@@ -166,129 +162,120 @@ def _device(name: str) -> torch.device:
     return device
 
 
-# --- safetensors -----------------------------------------------------------------------------------------------------
+# --- what a file says of itself --------------------------------------------------------------------------------------
 
 
-def _read_header(path: Path) -> tuple[ViTimeConfig, str]:
-    """Config and note from the metadata, read by hand so that it costs neither torch nor the tensors."""
+@dataclass(frozen=True)
+class _Description:
+    """A weights file whose tensors are those of its config."""
+
+    config: ViTimeConfig
+    tensors: dict[str, StoredTensor]
+    info: WeightsInfo
+
+
+def _describe(path: Path) -> _Description:
+    """The description of a file, kept until the file changes."""
+    found = path.stat()
+    return _describe_once(path, (found.st_mtime_ns, found.st_size, found.st_ino))
+
+
+@lru_cache(maxsize=8)
+def _describe_once(path: Path, stamp: tuple[int, int, int]) -> _Description:  # noqa: ARG001 - part of the cache's key
     try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            if not 2 <= size <= min(MAX_HEADER_BYTES, path.stat().st_size):
-                raise CheckpointError(f"{path} is no safetensors file or is truncated: a header of {size:,} bytes")
-            metadata = json.loads(file.read(size)).get("__metadata__", {})
-        config = json.loads(metadata["config"])
-    except KeyError as error:
+        if path.suffix == ".safetensors":
+            config, note, tensors = _read_header(path)
+        else:
+            (config, tensors), note = read_published(path), ""
+        check_shapes(config, {name: tensor.shape for name, tensor in tensors.items()})
+    except CodeError as error:
         raise CheckpointError(
-            f"{path} carries no ViTime config in its metadata; it was not written by `python -m vitime_cache train`"
+            f"{path} holds more than tensors, numbers, texts and one settings object, so loading it could run code "
+            f"from the file; it is refused. Save it again with plain containers. ({error})"
         ) from error
-    except (ValueError, AttributeError, RecursionError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{path} has a damaged safetensors header ({error}); fetch the file again") from error
-    try:
-        return ViTimeConfig.from_dict(config), str(metadata.get("note", ""))
-    except (ConfigError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{path} describes no possible network: {error}") from error
+    except FormatError as error:
+        raise CheckpointError(f"{path} is truncated or damaged: {error}; fetch the file again") from error
+    except ConfigError as error:
+        raise CheckpointError(f"{path} cannot be used: {error}") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype not in FLOATS:
+            raise CheckpointError(f"{path}: weight {name!r} holds {tensor.dtype}; save dense float tensors")
+    return _Description(config, tensors, WeightsInfo(weights_name(path), sha256(path), note))
 
 
-def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def _read_header(path: Path) -> tuple[ViTimeConfig, str, dict[str, StoredTensor]]:
+    """Config, note and tensors from the JSON at the head of a safetensors file.
 
-    try:
-        return {name: tensor.float() for name, tensor in load_file(path).items()}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is truncated or damaged ({error}); fetch the file again") from error
-
-
-# --- the published .pth ----------------------------------------------------------------------------------------------
-
-
-def _read_pth(path: Path) -> dict[str, Any]:
-    import pickle
-
-    import torch
-
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(
-            f"{path} is no torch checkpoint or is truncated (not a zip archive); fetch the file again"
+    (https://github.com/safetensors/safetensors: eight bytes of length, a JSON object of tensors, their numbers)
+    """
+    length = path.stat().st_size
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if not 2 <= size <= min(MAX_HEADER_BYTES, length - 8):
+            raise FormatError(f"a header of {size:,} bytes")
+        header = _json_object(file.read(size), "its header")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise FormatError("its metadata are no texts")
+    if "config" not in metadata:
+        raise ConfigError(
+            "it carries no ViTime config in its metadata; it was not written by `python -m vitime_cache train`"
         )
+    config = ViTimeConfig.from_dict(_json_object(metadata["config"], "its config"))
+    start = 8 + size
+    tensors = {name: _header_tensor(name, entry, start, length) for name, entry in header.items()}
+    if start + sum(tensor.size for tensor in tensors.values()) > length:
+        raise FormatError("its tensors are together larger than the file")
+    return config, metadata.get("note", ""), tensors
+
+
+def _json_object(text: bytes | str, what: str) -> dict[str, Any]:
     try:
-        with torch.serialization.safe_globals([Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds more than tensors, numbers, strings and one settings object, so loading it could run code "
-            f"from the file; it is refused. Re-save it with plain containers. ({str(error).splitlines()[0]})"
-        ) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{path} is truncated or damaged ({_first_line(error)}); fetch the file again") from error
-    if not isinstance(content, dict) or not {"model", "args"} <= content.keys():
-        raise CheckpointError(f"{path} is no ViTime checkpoint: expected the keys 'model' and 'args' at its top level")
-    if not isinstance(content["model"], dict) or not isinstance(content["args"], Namespace):
-        raise CheckpointError(f"{path} is no ViTime checkpoint: 'model' must be a state dict and 'args' a Namespace")
-    return content
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{what} is no JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise FormatError(f"{what} is no JSON object")
+    return value
 
 
-def _published_config(path: Path, content: dict[str, Any]) -> tuple[ViTimeConfig, dict[str, torch.Tensor]]:
-    """Config and state of a published checkpoint; the shapes in the state are the truth, `args` must agree."""
+def _header_tensor(name: str, entry: Any, start: int, length: int) -> StoredTensor:
+    """One tensor of a safetensors header."""
+    try:
+        dtype, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        whole = [*shape, first, last]
+    except (TypeError, KeyError, ValueError) as error:
+        raise FormatError(f"its header does not say where {name[:100]!r} lies") from error
+    if not all(type(number) is int and 0 <= number <= length for number in whole) or len(shape) > MAX_DIMENSIONS:
+        raise FormatError(f"{name[:100]!r} has no possible shape or place")
+    if not isinstance(dtype, str) or dtype not in _SAFETENSORS_FLOATS:
+        raise ConfigError(f"weight {name[:100]!r} holds {str(dtype)[:20]}; save dense float tensors")
+    tensor = StoredTensor(_SAFETENSORS_FLOATS[dtype], tuple(shape), start + first)
+    if first + tensor.size != last or start + last > length:
+        raise FormatError(f"{name[:100]!r} does not lie where its header says")
+    return tensor
+
+
+# --- its numbers -----------------------------------------------------------------------------------------------------
+
+
+def _read_tensors(path: Path, tensors: dict[str, StoredTensor]) -> dict[str, torch.Tensor]:
+    """The tensors as float32; those that are float32 in the file share its pages until someone writes to them."""
     import torch
 
+    with path.open("rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     state = {}
-    for key, value in content["model"].items():
-        name = key.removeprefix("module.")
-        if not name.startswith("model."):
-            raise CheckpointError(f"{path} has an unexpected weight {key!r}: every name starts with 'model.' here")
-        if not isinstance(value, torch.Tensor):
-            raise CheckpointError(f"{path} holds {type(value).__name__} under {key!r} where a tensor was expected")
-        state[name.removeprefix("model.")] = value.float()
-    args = vars(content["args"])
-
-    def setting(name: str) -> Any:
-        if name not in args:
-            raise CheckpointError(f"{path} lacks the setting {name!r} among its args: {', '.join(sorted(args))}")
-        return args[name]
-
-    try:
-        expand = args.get("expandData") or 1
-        context, _, horizon = setting("size")
-        patch_height, patch_width = setting("patch_size")
-        config = ViTimeConfig.published(
-            float(setting("modelSize")),
-            image_height=int(setting("h")),
-            context_columns=int(context * expand),
-            horizon_columns=int(horizon * expand),
-            patch_height=int(patch_height),
-            patch_width=int(patch_width),
-            value_range=float(setting("maxScal")),
-            mu_norm=None if args.get("muNorm") is None else float(args["muNorm"]),
-            output="sigmoid" if setting("lossType") == "MSE" else "softmax",
-        )
-    except CheckpointError:
-        raise
-    except (ConfigError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{path} has args that describe no possible network: {error}") from error
-    return config, state
-
-
-def _check_state(path: Path, model: ViTime, state: dict[str, torch.Tensor]) -> None:
-    """One message for the first disagreement between the file's tensors and the network its config describes."""
-    import torch
-
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    if missing := sorted(expected.keys() - state.keys()):
-        raise CheckpointError(f"{path} lacks {len(missing)} weights of its config, the first {missing[0]!r}")
-    if extra := sorted(state.keys() - expected.keys()):
-        raise CheckpointError(f"{path} holds {len(extra)} weights beyond its config, the first {extra[0]!r}")
-    for name, shape in expected.items():
-        if tuple(state[name].shape) != shape:
-            raise CheckpointError(
-                f"{path}: weight {name!r} has shape {tuple(state[name].shape)}, but the file's own config says {shape}"
-            )
+    for name, tensor in tensors.items():
+        dtype: torch.dtype = getattr(torch, tensor.dtype)
+        if tensor.start + tensor.size > len(pages):
+            raise CheckpointError(f"{path} was truncated while it was read; fetch the file again")
+        if tensor.start % dtype.itemsize:  # a safetensors header may have any length
+            flat = torch.frombuffer(bytearray(pages[tensor.start : tensor.start + tensor.size]), dtype=dtype)
+        else:
+            count = tensor.size // dtype.itemsize
+            flat = torch.frombuffer(pages, dtype=dtype, count=count, offset=tensor.start)
+        state[name] = flat.view(tensor.shape).float()
         if not torch.isfinite(state[name]).all():
             raise CheckpointError(f"{path}: weight {name!r} holds NaN or infinite values; fetch the file again")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return state

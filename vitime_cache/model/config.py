@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
@@ -62,7 +62,7 @@ class ViTimeConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type == "int" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ConfigError(f"{field.name} must be a whole number of at least 1, got {value!r}")
+                raise ConfigError(f"{field.name} must be a whole number of at least 1, got {value!r:.60}")
         if self.image_height < 16:
             raise ConfigError(
                 f"image_height must be at least 16 for the 31-pixel blur to reflect, got {self.image_height}"
@@ -79,12 +79,14 @@ class ViTimeConfig:
                 raise ConfigError(
                     f"{width} {getattr(self, width)} is not a multiple of 4, as 2-D sin-cos positions need"
                 )
-        if not (math.isfinite(self.value_range) and self.value_range > 0):
-            raise ConfigError(f"value_range must be a positive number of standard deviations, got {self.value_range!r}")
-        if self.mu_norm is not None and not (math.isfinite(self.mu_norm) and self.mu_norm > 0):
-            raise ConfigError(f"mu_norm must be a positive power or None, got {self.mu_norm!r}")
+        if not _is_positive(self.value_range):
+            raise ConfigError(
+                f"value_range must be a positive number of standard deviations, got {self.value_range!r:.60}"
+            )
+        if self.mu_norm is not None and not _is_positive(self.mu_norm):
+            raise ConfigError(f"mu_norm must be a positive power or None, got {self.mu_norm!r:.60}")
         if self.output not in ("softmax", "sigmoid"):
-            raise ConfigError(f"output must be 'softmax' or 'sigmoid', got {self.output!r}")
+            raise ConfigError(f"output must be 'softmax' or 'sigmoid', got {self.output!r:.60}")
 
     @property
     def columns(self) -> int:
@@ -142,7 +144,9 @@ class ViTimeConfig:
         """The inverse of `to_dict`; an unknown or missing field is a ConfigError naming it."""
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise ConfigError(f"unknown config field {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+            raise ConfigError(
+                f"unknown config field {', '.join(map(repr, unknown)):.200}; known are {', '.join(sorted(known))}"
+            )
         if missing := sorted(known - set(values)):
             raise ConfigError(f"config lacks {', '.join(missing)}")
         try:
@@ -172,6 +176,12 @@ class ViTimeConfig:
             if name not in self.layers:
                 raise ConfigError(f"no layer {name!r}; this model has {', '.join(self.layers)}")
         return tuple(layer for layer in self.layers if layer in names)
+
+
+def _is_positive(value: Any) -> bool:
+    """Whether it is a number above 0 that a float can hold."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 < value <= sys.float_info.max
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,308 @@
+"""The published `.pth`: what it says of itself, and where in the file its tensors lie, without torch.
+
+`torch.save` writes a zip archive: `<name>/data.pkl` describes the content, `<name>/data/<key>` are the numbers. A file
+can lie in many ways, so that everything it says is bounded by its own size before anything is allocated: entries are
+stored uncompressed, tensors are dense, and together no larger than the file.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitime_cache.model.config import ConfigError, ViTimeConfig
+from vitime_cache.model.pickled import MAX_BYTES as MAX_PICKLE_BYTES
+from vitime_cache.model.pickled import CodeError, Name, PickleError, read_pickle
+
+MAX_DIRECTORY_BYTES = 4_000_000  # of the zip archive; one of 700 entries has some 60 kB
+MAX_DIMENSIONS = 8
+MAX_ARGUMENTS = 10  # of a call; one that is made a hundred thousand times must cost little
+MAX_KEY = 100  # characters of a storage's key
+
+# torch's storages by the type of their numbers.
+_STORAGES = {
+    "torch.DoubleStorage": "float64", "torch.FloatStorage": "float32", "torch.HalfStorage": "float16",
+    "torch.BFloat16Storage": "bfloat16", "torch.LongStorage": "int64", "torch.IntStorage": "int32",
+    "torch.ShortStorage": "int16", "torch.CharStorage": "int8", "torch.ByteStorage": "uint8",
+    "torch.BoolStorage": "bool",
+}  # fmt: skip
+_BYTES = {
+    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2,
+    "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1,
+}  # fmt: skip
+FLOATS = frozenset({"float64", "float32", "float16", "bfloat16"})
+_PLAIN = {"torch.device", *(f"torch.{name}" for name in _BYTES)}
+_OTHER_TENSORS = ("torch._utils._rebuild_", "torch._tensor.", "torch.nested.", "torch.sparse")
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+
+
+class FormatError(ValueError):
+    """A file that is no torch checkpoint, or a damaged one."""
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Where the numbers of a tensor lie: contiguous, `start` bytes into the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return math.prod(self.shape) * _BYTES[self.dtype]
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """The numbers of one or more tensors: an entry of the archive."""
+
+    dtype: str
+    start: int
+    size: int
+
+
+class _Settings(dict[str, Any]):
+    """Stands for an argparse.Namespace."""
+
+
+def read_published(path: Path) -> tuple[ViTimeConfig, dict[str, StoredTensor]]:
+    """Config and weights of a published checkpoint; `args` give the config, whether the weights agree is not checked.
+
+    Raises
+    ------
+    CodeError
+        If the file holds objects of other classes than a published checkpoint has.
+    FormatError
+        If the file is damaged.
+    ConfigError
+        If it is a checkpoint of something else, or describes no possible network.
+    """
+    try:
+        with _Bounded(path) as file:
+            content = _content(file)
+    except CodeError:
+        raise
+    except (zipfile.BadZipFile, PickleError, NotImplementedError, OSError, EOFError, ValueError) as error:
+        raise FormatError(str(error) or type(error).__name__) from error
+    except (struct.error, RuntimeError, OverflowError, KeyError, IndexError) as error:
+        raise FormatError(f"its archive is damaged: {error}") from error
+    if not isinstance(content, dict) or not {"model", "args"} <= content.keys():
+        raise ConfigError("it is no ViTime checkpoint: expected the keys 'model' and 'args' at its top level")
+    model, args = content["model"], content["args"]
+    if type(model) is not dict or not isinstance(args, _Settings):
+        raise ConfigError("it is no ViTime checkpoint: 'model' must be a state dict and 'args' a Namespace")
+    return _config(args), _state(model)
+
+
+def _state(model: dict[Any, Any]) -> dict[str, StoredTensor]:
+    """The tensors by the names they have in our network."""
+    state = {}
+    for key, value in model.items():
+        if not isinstance(key, str) or not key.removeprefix("module.").startswith("model."):
+            raise ConfigError(f"it has an unexpected weight {_short(key)}: every name starts with 'model.' there")
+        if not isinstance(value, StoredTensor):
+            raise ConfigError(f"it holds {type(value).__name__} under {_short(key)} where a tensor was expected")
+        state[key.removeprefix("module.").removeprefix("model.")] = value
+    return state
+
+
+def _config(args: _Settings) -> ViTimeConfig:
+    def setting(name: str) -> Any:
+        if name not in args:
+            raise ConfigError(f"it lacks the setting {name!r} among its args: {', '.join(sorted(args))[:500]}")
+        return args[name]
+
+    def number(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"a {type(value).__name__} where a number was expected")
+        return value
+
+    try:
+        expand = number(args.get("expandData") or 1)
+        context, _, horizon = setting("size")
+        patch_height, patch_width = setting("patch_size")
+        return ViTimeConfig.published(
+            number(setting("modelSize")),
+            image_height=int(number(setting("h"))),
+            context_columns=int(number(context) * expand),
+            horizon_columns=int(number(horizon) * expand),
+            patch_height=int(number(patch_height)),
+            patch_width=int(number(patch_width)),
+            value_range=float(number(setting("maxScal"))),
+            mu_norm=None if args.get("muNorm") is None else float(number(args["muNorm"])),
+            output="sigmoid" if type(setting("lossType")) is str and setting("lossType") == "MSE" else "softmax",
+        )
+    except (ConfigError, TypeError, ValueError, OverflowError) as error:
+        raise ConfigError(f"its args describe no possible network: {str(error)[:500]}") from error
+
+
+def _short(key: object) -> str:
+    return repr(key)[:100] if isinstance(key, str | int | float | None) else f"of type {type(key).__name__}"
+
+
+# --- the archive -----------------------------------------------------------------------------------------------------
+
+
+class _Bounded(io.BufferedReader):
+    """A file of which no single read is large, whatever sizes it declares of itself."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0 or size > MAX_DIRECTORY_BYTES:
+            size = MAX_DIRECTORY_BYTES
+        return super().read(size)
+
+
+def _content(file: _Bounded) -> Any:
+    """What data.pkl describes, with every tensor as the place of its numbers."""
+    length = file.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        entries = {entry.filename: entry for entry in archive.infolist()}
+    pickles = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise FormatError(f"it is no torch checkpoint: {len(pickles)} entries named data.pkl")
+    prefix = pickles[0].removesuffix("data.pkl")
+
+    def place(name: str) -> tuple[int, int]:
+        """Start and size of an entry's content."""
+        entry = entries.get(prefix + name)
+        if entry is None:
+            raise FormatError(f"its entry {name[:60]!r} is missing")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 or entry.compress_size != entry.file_size:
+            raise FormatError(f"its entry {name[:60]!r} is compressed or encrypted, which torch.save does not do")
+        file.seek(entry.header_offset)
+        magic, name_size, extra_size = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+        start = entry.header_offset + _LOCAL_HEADER.size + name_size + extra_size
+        if magic != b"PK\3\4" or start + entry.file_size > length:
+            raise FormatError(f"its entry {name[:60]!r} is truncated")
+        return start, entry.file_size
+
+    def whole(name: str, most: int) -> bytes:
+        start, size = place(name)
+        if size > most:
+            raise FormatError(f"its entry {name!r} has {size:,} bytes, more than {most:,}")
+        file.seek(start)
+        return file.read(size)
+
+    if f"{prefix}byteorder" in entries and whole("byteorder", 10) != b"little":
+        raise FormatError("it was saved on a big-endian machine; save it on another")
+    return read_pickle(whole("data.pkl", MAX_PICKLE_BYTES), _Checkpoint(place, length))
+
+
+class _Checkpoint:
+    """What the names and calls in a torch checkpoint stand for (`pickled.Reading`)."""
+
+    def __init__(self, place: Any, length: int) -> None:
+        self.place = place
+        self.left = length  # bytes: tensors larger than the file overlap, and would unfold to more than it holds
+
+    def named(self, name: str) -> Name:
+        """A class or function by its name."""
+        if name.startswith(_OTHER_TENSORS) and name not in self.calls:
+            raise PickleError(f"a tensor that is not a dense one ({name[:60]}); save dense float tensors")
+        if name not in self.calls and name not in _STORAGES and name not in _PLAIN:
+            raise CodeError(f"it names {name[:100]!r}")
+        return Name(name)
+
+    def called(self, name: Name, arguments: tuple[Any, ...]) -> Any:
+        """The call of a name."""
+        if name.text not in self.calls or len(arguments) > MAX_ARGUMENTS:
+            raise PickleError(f"a call of {name.text[:60]}")
+        return self.calls[name.text](self, *arguments)
+
+    def stored(self, description: Any) -> _Storage:
+        """("storage", its type, its key, where it was, its numbers) → the entry with the numbers."""
+        if not isinstance(description, tuple) or len(description) != 5 or description[0] != "storage":
+            raise PickleError("an unknown object beside the pickle")
+        _, kind, key, _, count = description
+        if not isinstance(kind, Name) or kind.text not in _STORAGES or not _is_key(key):
+            raise PickleError("a storage of unknown type; save dense float tensors")
+        dtype = _STORAGES[kind.text]
+        start, size = self.place(f"data/{key}")
+        if not _is_count(count) or count * _BYTES[dtype] > size:
+            raise PickleError(f"a storage that says more numbers than its entry {key[:60]!r} of {size:,} bytes has")
+        return _Storage(dtype, start, size)
+
+    def updated(self, value: Any, state: Any) -> None:
+        """The attributes of a Namespace; those of a state dict, its version, say nothing we need."""
+        if isinstance(value, _Settings) and not value and type(state) is dict:
+            value.update({str(key): each for key, each in state.items()})
+        elif type(value) is not dict:
+            raise PickleError(f"a state of {type(value).__name__}")
+
+    def _tensor(self, storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> StoredTensor:
+        """torch._utils._rebuild_tensor_v2."""
+        if not isinstance(storage, _Storage) or not _is_count(offset):
+            raise PickleError("a tensor without numbers (meta)")
+        if not isinstance(shape, tuple) or len(shape) > MAX_DIMENSIONS or not all(map(_is_count, shape)):
+            raise PickleError("a tensor of no possible shape")
+        width = _BYTES[storage.dtype]
+        tensor = StoredTensor(storage.dtype, shape, storage.start + offset * width)
+        if tensor.size and not _contiguous(shape, stride):
+            raise PickleError(f"a tensor of shape {shape} that is not contiguous (expanded or transposed); save it so")
+        if offset * width + tensor.size > storage.size:
+            raise PickleError(f"a tensor of shape {shape} that is larger than its storage")
+        self.left -= tensor.size
+        if self.left < 0:
+            raise PickleError("tensors that are together larger than the file: they share their numbers")
+        if tensor.start % width:
+            raise PickleError("a tensor between the bytes of its numbers")
+        return tensor
+
+    def _parameter(self, tensor: Any, *_: Any) -> Any:
+        return tensor
+
+    def _ordered_dict(self, *items: Any) -> dict[Any, Any]:
+        if items:
+            raise PickleError("an OrderedDict made of another object")
+        return {}
+
+    def _namespace(self, *arguments: Any) -> _Settings:
+        if arguments:
+            raise PickleError("a Namespace made of arguments")
+        return _Settings()
+
+    def _size(self, *arguments: Any) -> Any:
+        return arguments[0] if arguments and isinstance(arguments[0], tuple) else ()
+
+    def _device(self, *arguments: Any) -> str:
+        return str(arguments[0])[:60] if arguments and isinstance(arguments[0], str) else "device"
+
+    calls: Mapping[str, Any] = {
+        "torch._utils._rebuild_tensor_v2": _tensor,
+        "torch._utils._rebuild_parameter": _parameter,
+        "collections.OrderedDict": _ordered_dict,
+        "argparse.Namespace": _namespace,
+        "torch.Size": _size,
+        "torch.device": _device,
+    }
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_KEY
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _contiguous(shape: tuple[int, ...], stride: Any) -> bool:
+    """Whether these strides are those of an array in C order; an axis of length 1 may have any."""
+    if not isinstance(stride, tuple) or len(stride) != len(shape):
+        return False
+    step = 1
+    for length, each in zip(reversed(shape), reversed(stride), strict=True):
+        if length != 1 and each != step:
+            return False
+        step *= length
+    return True

@@ -1,0 +1,68 @@
+"""The weights a config asks for, by name and shape, without building the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from vitime_cache.model.config import ConfigError, ViTimeConfig
+
+Shape = tuple[int, ...]
+
+
+def weight_shapes(config: ViTimeConfig) -> Iterator[tuple[str, Shape]]:
+    """Name and shape of every weight of `network.ViTime(config)`, in no order that matters (VITIME.md section 1).
+
+    One by one: a config from a file may ask for a billion blocks.
+    """
+    wide, narrow = config.encoder_width, config.decoder_width
+    pixels = config.patch_height * config.patch_width
+    yield "cls_token", (1, 1, wide)
+    yield "pos_embed", (1, 1 + config.tokens, wide)
+    yield "mask_token", (1, 1, narrow)
+    yield "decoder_pos_embed", (1, 1 + config.tokens, narrow)
+    yield "patch_embed.proj.weight", (wide, 1, config.patch_height, config.patch_width)
+    yield "patch_embed.proj.bias", (wide,)
+    yield from _norm("norm", wide)
+    yield from _linear("decoder_embed", wide, narrow)
+    yield from _norm("decoder_norm", narrow)
+    yield from _linear("decoder_pred", narrow, pixels)
+    for part, width, depth in (
+        ("blocks", wide, config.encoder_depth),
+        ("decoder_blocks", narrow, config.decoder_depth),
+    ):
+        for i in range(depth):
+            yield from _norm(f"{part}.{i}.norm1", width)
+            yield from _linear(f"{part}.{i}.attn.qkv", width, 3 * width)
+            yield from _linear(f"{part}.{i}.attn.proj", width, width)
+            yield from _norm(f"{part}.{i}.norm2", width)
+            yield from _linear(f"{part}.{i}.mlp.fc1", width, 4 * width)
+            yield from _linear(f"{part}.{i}.mlp.fc2", 4 * width, width)
+
+
+def check_shapes(config: ViTimeConfig, found: Mapping[str, Shape]) -> None:
+    """Refuse weights that are not those of the config, at the cost of the weights there are.
+
+    Raises
+    ------
+    ConfigError
+        Naming the first weight that is missing, of another shape, or more than the config asks for.
+    """
+    expected = set()
+    for name, shape in weight_shapes(config):
+        if name not in found:
+            raise ConfigError(f"it lacks the weight {name!r} of its config")
+        if found[name] != shape:
+            raise ConfigError(f"weight {name!r} has shape {found[name]}, but the file's own config says {shape}")
+        expected.add(name)
+    if extra := sorted(found.keys() - expected):
+        raise ConfigError(f"it holds {len(extra)} weights beyond its config, the first {extra[0][:100]!r}")
+
+
+def _norm(name: str, width: int) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", (width,)
+    yield f"{name}.bias", (width,)
+
+
+def _linear(name: str, width: int, out: int) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", (out, width)
+    yield f"{name}.bias", (out,)
