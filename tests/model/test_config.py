@@ -49,7 +49,7 @@ def test_an_impossible_config_is_refused_naming_the_field(changes: dict[str, obj
 
 def test_an_unknown_or_missing_field_is_named() -> None:
     values = small_config().to_dict()
-    with pytest.raises(ConfigError, match="unknown config field colour"):
+    with pytest.raises(ConfigError, match="unknown config field 'colour'"):
         ViTimeConfig.from_dict({**values, "colour": 1})
     del values["heads"]
     with pytest.raises(ConfigError, match="lacks heads"):
