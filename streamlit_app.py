@@ -2,9 +2,14 @@
 
 import streamlit as st
 
-from vitime_cache.ui.address import choose_store
-from vitime_cache.ui.routing import STORE, navigation
+from vitime_cache.ui.address import choose_store, settle_address
+from vitime_cache.ui.routing import STORE, navigation, page_links
 
 page = navigation()
+links = st.sidebar.container(key="pages", gap=None)
 st.session_state[STORE] = choose_store()
-page.run()
+try:
+    page.run()
+finally:  # a page may stop early; the links name what it left chosen
+    page_links(links)
+settle_address()

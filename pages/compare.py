@@ -17,7 +17,7 @@ title("Compare", "One head on two signals. A signal and its reduction are paired
 store = chosen_store()
 first = choose_signal(store)
 second = choose_other(store, first)
-layer, head = choose_head(first)
+layer, head = choose_head(store, first)
 weights_note(first, second)
 
 
@@ -34,6 +34,9 @@ def comparison() -> None:
         complain(error)
         return
     a, b = views
+    found = compared(a, b, options.region, period, options.side)
+    said = reading(found)
+    statement("descriptive", plain(said.conclusion))
     shading = charts.shared_shading(views, contrast)
     with st.container(horizontal=True):
         for name, view in zip(("first", "second"), views, strict=True):
@@ -47,10 +50,7 @@ def comparison() -> None:
         table=lambda: charts.lag_table(views, options.region, side=options.side),
     )  # fmt: skip
     st.subheader("The peaks of both", anchor=False)
-    found = compared(a, b, options.region, period, options.side)
-    said = reading(found)
     changes_table(found)
-    statement("descriptive", plain(said.conclusion))
     supported, open_ = st.columns(2)
     supported.markdown("**This supports**\n" + "".join(f"\n- {plain(text)}" for text in said.supports))
     open_.markdown("**It does not support**\n" + "".join(f"\n- {plain(text)}" for text in said.does_not_support))

@@ -12,6 +12,8 @@ from vitime_cache.ui.words import title, weights_note
 title("Heads", "Every layer and head at a glance. **Click one to open its heatmap.**")
 ds = choose_signal(chosen_store())
 weights_note(ds)
+statement("descriptive", "Measures describe this one signal. A head that leads here on one signal may lead on any: "
+          "look at a null such as white noise, and at **Compare**.")  # fmt: skip
 with st.container(horizontal=True, vertical_alignment="bottom"):
     period = choose_period(ds)
     measures = measured(ds, period)
@@ -23,7 +25,7 @@ matrix, maps, ranking = st.tabs(["By a measure", "Maps", "Ranked"], key="view", 
 if matrix.open:
     with matrix:
         figure(
-            charts.head_matrix, measures, measure, key="matrix", on_select="rerun",
+            charts.head_matrix, measures, measure, key="matrix", on_select="rerun", width="stretch",
             table=lambda: charts.measures_table(measures),
         )  # fmt: skip
         open_head(clicked("matrix", "head"))
@@ -38,5 +40,3 @@ if maps.open:
 if ranking.open:
     with ranking:
         open_head(ranked_heads(measures, measure))
-statement("descriptive", "Measures describe this one signal. A head that leads here on one signal may lead on any: "
-          "look at a null such as white noise, and at **Compare**.")  # fmt: skip

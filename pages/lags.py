@@ -13,8 +13,11 @@ from vitime_cache.ui.words import title, weights_note
 title("Lags", "How far back one or several heads look, against the period of the series.")
 store = chosen_store()
 ds = choose_signal(store)
-layer, head = choose_head(ds)
+layer, head = choose_head(store, ds)
 weights_note(ds)
+statement("descriptive", "A peak at a multiple of P says where the head looks on this signal. It is no proof that the "
+          "head tracks the period: position alone gives curves some structure.")  # fmt: skip
+tracking_statement(store, ds, layer, head)
 
 
 @st.fragment
@@ -39,6 +42,3 @@ def curves() -> None:
 
 
 curves()
-tracking_statement(store, ds, layer, head)
-statement("descriptive", "A peak at a multiple of P says where the head looks on this signal. It is no proof that the "
-          "head tracks the period: position alone gives curves some structure.")  # fmt: skip

@@ -5,10 +5,10 @@ import streamlit as st
 from vitime_cache.ui import runs
 from vitime_cache.ui.compose import choose_series, preview
 from vitime_cache.ui.live_view import run_button, save_form, show_run
-from vitime_cache.ui.routing import require_entry_point
+from vitime_cache.ui.routing import store_if_any
 from vitime_cache.ui.words import plain, title, weights_note
 
-require_entry_point()
+store = store_if_any()
 title(
     "Live",
     "Your own series, without a store: compose it, paste it, or upload a file. A run stays in this session, is found "
@@ -22,6 +22,6 @@ for name, run in reversed(runs.runs().items()):
     with st.container(border=True):
         st.subheader(plain(run.signal.name), anchor=False)
         weights_note(run.dataset)
-        show_run(name, run)
+        show_run(store, name, run)
         st.caption(f"Run in {run.seconds:.2f} s.")
         save_form(name, run)

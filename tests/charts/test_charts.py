@@ -330,7 +330,7 @@ def test_the_autocorrelation_table_stops_before_the_overlap_gets_short(full):
 
 def test_the_head_matrix_names_every_measure_in_its_tooltip(full):
     numbers = measures.head_measures(full, 63.0)
-    cells = charts.head_matrix(numbers, "locality")["layer"][0]
+    cells = charts.head_matrix(numbers, "locality")["layer"][-1]
     assert {line["field"] for line in cells["encoding"]["tooltip"]} == {"layer", "head", *numbers.data_vars}
     table = charts.measures_table(numbers)
     assert len(table) == full.sizes["layer"] * full.sizes["head"]

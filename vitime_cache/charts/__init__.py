@@ -22,6 +22,7 @@ from vitime_cache.charts.maps import token_look as token_look
 from vitime_cache.charts.render import altair_chart as altair_chart
 from vitime_cache.charts.render import figure_bytes as figure_bytes
 from vitime_cache.charts.style import ChartError as ChartError
+from vitime_cache.charts.style import Spec as Spec
 from vitime_cache.charts.style import beside as beside
 from vitime_cache.charts.tables import autocorrelation_table as autocorrelation_table
 from vitime_cache.charts.tables import difference_table as difference_table
@@ -40,3 +41,4 @@ from vitime_cache.charts.verdicts import verdict_sweep as verdict_sweep
 from vitime_cache.charts.verdicts import verdict_sweep_table as verdict_sweep_table
 from vitime_cache.charts.view import HeadView as HeadView
 from vitime_cache.charts.windows import window_picture as window_picture
+from vitime_cache.charts.windows import window_table as window_table

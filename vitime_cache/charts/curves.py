@@ -41,14 +41,21 @@ REGION_WORDS = {
 }
 
 
-def series(ds: xr.Dataset, *, width: int = 860, height: int = 240) -> Spec:
-    """History, forecast with the 50 % and 90 % ranges of the model's own distribution, and the border."""
+def series(ds: xr.Dataset, *, most_probable: bool = False, width: int = 860, height: int = 240) -> Spec:
+    """History, forecast with the 50 % and 90 % ranges of the model's own distribution, and the border.
+
+    Parameters
+    ----------
+    most_probable
+        Draw the most probable row at each time in place of the median.
+    """
+    drawn = "most probable" if most_probable else "forecast"
     table = tables.series_table(ds)
     forecast = table[table["forecast"].notna()]
     x = quantity("time", "sample", scale={"domain": [0, len(table)], "nice": False})
     y = quantity("value", "value", scale={"zero": False})
     ranges = forecast.iloc[:: max(len(forecast) // 600, 1)].drop(columns=["history", "forecast"])
-    lines = {part: tables.part_table(ds, part) for part in ("history", "forecast")}
+    lines = {part: tables.part_table(ds, part) for part in ("history", drawn)}
     hover = pd.concat([tables.part_table(ds, part, 300).assign(part=part) for part in lines])
     tooltip = [tip("part", "part"), tip("time", "sample", "d"), tip("value", "value", readable(hover["value"]))]
     layers = [
@@ -64,7 +71,7 @@ def series(ds: xr.Dataset, *, width: int = 860, height: int = 240) -> Spec:
         ),
         *(
             layer(lines[part], "line", encoding={"x": x, "y": y}, color=colour, strokeWidth=1.4)
-            for part, colour in (("history", HISTORY), ("forecast", FORECAST))
+            for part, colour in (("history", HISTORY), (drawn, FORECAST))
         ),
         layer(
             [{"time": int(ds[schema.N_HISTORY])}],
@@ -76,7 +83,8 @@ def series(ds: xr.Dataset, *, width: int = 860, height: int = 240) -> Spec:
         layer(hover, "rule", encoding={"x": quantity("time"), "tooltip": tooltip}, opacity=0, strokeWidth=3),
     ]
     title = f"The series and its forecast: {ds['signal'].values}"
-    subtitle = "Blue: history given to the model; orange: its forecast, with the ranges it gives 50 % and 90 %"
+    line = "most probable row" if most_probable else "median"
+    subtitle = f"Blue: history given to the model; orange: {line} of its forecast, and the ranges it gives 50 and 90 %"
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
 
 

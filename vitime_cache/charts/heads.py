@@ -14,6 +14,7 @@ from vitime_cache.charts.style import (
     FORECAST,
     SEQUENTIAL,
     SHRINK,
+    STRETCH,
     ChartError,
     Spec,
     assemble,
@@ -27,6 +28,7 @@ from vitime_cache.charts.tables import measures_table
 from vitime_cache.evidence import measures as head_measures
 
 WIDTH, HEIGHT = 1120, 860  # most that a screen shows
+ROW = 30  # pixels of a layer in the matrix
 CLICKED = clicked("head", [schema.LAYER, schema.HEAD])
 MARGIN = 90  # for the names of layers and heads and the title
 MOST_PIXELS = 600_000  # of a picture of many heads: beyond it a page gets slow and a screen shows no more
@@ -47,19 +49,30 @@ def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | 
     if name not in measures:
         raise ChartError(f"no measure {name!r}; there are {', '.join(map(str, measures.data_vars))}")
     layers, heads = _names(measures)
-    legend = {"title": measures[name].attrs["units"], "format": ".3~g", "gradientLength": 160}
-    colour = quantity(name, scale={"range": list(SEQUENTIAL), "zero": False}, legend=legend)
-    encoding = _axes(layers, heads) | {"color": colour, "tooltip": _tooltip(measures)}
+    table = measures_table(measures)
+    known = table[name].dropna()
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    legend = {
+        "title": measures[name].attrs["units"], "format": ".3~g", "orient": "bottom", "direction": "horizontal",
+        "gradientLength": 240, "values": [low, (low + high) / 2, high],
+    }  # fmt: skip
+    scale = {"range": list(SEQUENTIAL), "domain": [low, high], "zero": False, "nice": False}
+    axes = _axes(layers, heads)
+    light = {"test": f"datum[{name!r}] > {low + 0.6 * (high - low):.6g}", "value": "#000000"}
+    numbers = axes | {"text": quantity(name, format=".2~g"), "color": {"condition": light, "value": "#ffffff"}}
     return assemble(
         [
-            layer(measures_table(measures), "rect", encoding=encoding) | clicked("head", [schema.LAYER, schema.HEAD]),
+            layer(table, "rect", encoding=axes | {"color": quantity(name, scale=scale, legend=legend)}),
+            *([layer(table.dropna(subset=[name]), "text", encoding=numbers, fontSize=11)] if len(known) else []),
             *_framed(selected),
+            layer(table, "rect", encoding=axes | {"tooltip": _tooltip(measures)}, opacity=0)
+            | clicked("head", [schema.LAYER, schema.HEAD]),  # above the numbers, which would take the click
         ],
         f"Every head: {measures[name].attrs['long_name']}",
         [f"{measures[schema.SIGNAL].values}. Click a head to open it", *_unseen(measures, name)],
-        width=min(WIDTH, 56 * len(heads) + MARGIN),
-        height=26 * len(layers) + MARGIN,
-        autosize=SHRINK,
+        width=WIDTH,
+        height=ROW * len(layers),
+        autosize=STRETCH,
     )
 
 

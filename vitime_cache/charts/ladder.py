@@ -13,7 +13,6 @@ from vitime_cache.attention import schema
 from vitime_cache.charts.style import (
     FORECAST,
     NEUTRAL,
-    SHRINK,
     STRETCH,
     Spec,
     assemble,
@@ -84,17 +83,23 @@ def rung_matrix(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
         tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip(v.RUNG, "rung"), tip("verdict", "verdict"),
         tip("figure", "figure", ".3~g"), tip("p_value", "p, corrected", ".2~g"),
     ]  # fmt: skip
-    cells = layer(table, "rect", encoding=encoding | {"color": colour, "tooltip": tooltip}, stroke="#80808040")
+    cells = layer(table, "rect", encoding=encoding | {"color": colour}, stroke="#80808040")
     words = layer(table, "text", encoding=encoding | {"text": category("text")}, color="#ffffff", fontSize=12)
+    mouse = layer(table, "rect", encoding=encoding | {"tooltip": tooltip}, opacity=0)
     left = f" The best {len(shown)} of {len(names)} heads are shown." if len(names) > len(shown) else ""
     question = v.facts(verdict, "question")
     return assemble(
-        [cells | clicked("head", [schema.LAYER, schema.HEAD]), words, *_framed(selected, list(v.RUNGS), shown)],
+        [
+            cells,
+            words,
+            *_framed(selected, list(v.RUNGS), shown),
+            mouse | clicked("head", [schema.LAYER, schema.HEAD]),  # above the words, which would take the click
+        ],
         f"What is supported: {question['signal']}, a period of {question['period']:.4g} samples",
         [f"Click a head for the pictures behind it.{left}", "Figures: " + "; ".join(FIGURES.values())],
         width=width,
-        height=24 * len(shown) + 130,
-        autosize=SHRINK,
+        height=22 * len(shown),
+        autosize=STRETCH,
     )
 
 

@@ -14,6 +14,7 @@ from vitime_cache.attention.peaks import Peak, Side
 from vitime_cache.charts.style import ChartError, thin
 from vitime_cache.charts.view import HeadView
 
+FORECAST_ROWS = {"most probable": schema.FORECAST}
 UNKNOWN = {"multiple": np.nan, "nearest": np.nan, "error": np.nan, "matches": None}
 
 
@@ -133,9 +134,20 @@ def measures_table(measures: xr.Dataset) -> pd.DataFrame:
 
 
 def part_table(ds: xr.Dataset, part: str, limit: int = 1200) -> pd.DataFrame:
-    """time and value of the history or the forecast, thinned to about `limit` points that keep its envelope."""
-    known = np.flatnonzero(np.isfinite(ds[part].values))
-    return thin(known, ds[part].values[known], limit)
+    """time and value of the history or the forecast, thinned to about `limit` points that keep its envelope.
+
+    The forecast is the median of the model's own distribution. "most probable" is the row that the store keeps as
+    `forecast`: it jumps between rows where the distribution is broad.
+    """
+    values = median_forecast(ds) if part == "forecast" else ds[FORECAST_ROWS.get(part, part)].values
+    known = np.flatnonzero(np.isfinite(values))
+    return thin(known, values[known], limit)
+
+
+def median_forecast(ds: xr.Dataset) -> np.ndarray:
+    """The median of the model's forecast at each time, (time,)."""
+    median: np.ndarray = ds[schema.FORECAST_QUANTILE].sel({schema.QUANTILE: 0.5}, method="nearest").values
+    return median
 
 
 def curve_labels(views: Sequence[HeadView]) -> list[str]:

@@ -71,13 +71,14 @@ def verdict_curve_table(verdict: xr.Dataset, head_layer: str, head: int) -> pd.D
         kind = one.sel({v.NULL: null})
         columns |= {f"{null}_mean": kind["null_mean"].values, f"{null}_upper": kind["null_upper"].values}
     table = pd.DataFrame(columns)
-    return table[(table["lag"] > 0) & np.isfinite(table["attention"])].reset_index(drop=True)
+    shown: pd.DataFrame = table[(table["lag"] > 0) & np.isfinite(table["attention"])].reset_index(drop=True)
+    return shown
 
 
 def verdict_curve(verdict: xr.Dataset, head_layer: str, head: int, *, width: int = 620, height: int = 240) -> Spec:
-    """The head's lag curve against the one-sided band of null inputs: the rungs descriptive and signal-dependent.
+    """The head's lag curve against that of null inputs: the rungs descriptive and signal-dependent.
 
-    The band drawn is the highest of all kinds at each lag; the verdict takes a curve above each of them.
+    What is drawn is the highest of all kinds at each lag; the verdict takes a curve above each of them.
     """
     table = verdict_curve_table(verdict, head_layer, head)
     if table.empty:
@@ -106,7 +107,7 @@ def verdict_curve(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
         layer(table, "line", encoding=curve, color=HISTORY, strokeWidth=1.6),
         layer(table, "circle", encoding=curve, color=HISTORY, size=24, opacity=1),
     ]
-    said = "Grey: where null inputs stay, over all heads asked about; dashed: their mean" if len(band) else ""
+    said = "Grey: what one null curve in 20 exceeds, lag by lag; dashed: their mean" if len(band) else ""
     return assemble(
         layers, f"Looks: {head_layer}, head {head}", f"{said}. Dotted: multiples of {period:.4g} samples".lstrip(". "),
         width=width, height=height, autosize=STRETCH,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from vitime_cache.charts.style import (
     FORECAST,
@@ -69,3 +70,12 @@ def window_picture(
         height=height,
         autosize=STRETCH,
     )
+
+
+def window_table(values: np.ndarray, starts: Sequence[int], history: int, horizon: int) -> pd.DataFrame:
+    """sample, value, and the part it plays: history, horizon, or left out."""
+    part = np.full(len(values), "left out", dtype=object)
+    for start in starts:
+        part[start : start + history] = "history"
+        part[start + history : start + history + horizon] = "horizon"
+    return pd.DataFrame({"sample": np.arange(len(values)), "value": values, "part": part})

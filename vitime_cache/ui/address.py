@@ -13,12 +13,13 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
-from vitime_cache.study.defaults import study_head
 from vitime_cache.ui import runs
 from vitime_cache.ui.stores import Store, reading, stores
+from vitime_cache.ui.sweep import first_head
 from vitime_cache.ui.words import plain
 
 T = TypeVar("T", str, int)
+UNWRITTEN = "unwritten_address"
 
 
 def pick(
@@ -45,15 +46,16 @@ def pick(
     st.session_state[widget] = value
     place = st.sidebar if where is None else where
     place.selectbox(label, options, key=widget, format_func=format_func, on_change=_write, args=(key, widget))
-    remember(key, value)
+    _remembered()[key] = str(value)
+    if asked != str(value) and (asked is not None or value != (options[0] if default is None else default)):
+        st.session_state.setdefault(UNWRITTEN, {})[key] = str(value)
     return value
 
 
-def remember(key: str, value: object) -> None:
-    """Write a choice to the address, and keep it for the pages visited next."""
-    _remembered()[key] = str(value)
-    if st.query_params.get(key) != str(value):
-        st.query_params[key] = str(value)
+def settle_address() -> None:
+    """Write what the address lacks of the choice, all at once: each writing is an entry in the browser's history."""
+    if unwritten := st.session_state.pop(UNWRITTEN, None):
+        st.query_params.update(unwritten)
 
 
 def address(**changes: object) -> dict[str, str]:
@@ -110,17 +112,14 @@ def stored_signals(store: Store) -> list[str]:
         return store.signals
 
 
-def choose_head(ds: xr.Dataset) -> tuple[str, int]:
-    """Pickers of layer and head; at first the head of the reference study."""
+def choose_head(store: Store | None, ds: xr.Dataset) -> tuple[str, int]:
+    """Pickers of layer and head, and why a page opens on the one it does."""
     layers = [str(layer) for layer in ds[schema.LAYER].values]
     heads = [int(head) for head in ds[schema.HEAD].values]
-    layer, head = default_head(ds)
-    return pick("Layer", layers, "layer", default=layer), pick("Head", heads, "head", default=head)
-
-
-def default_head(ds: xr.Dataset) -> tuple[str, int]:
-    """The head that the reference study looks at: head 7 of the last layer, or the last head where there are fewer."""
-    return study_head([str(layer) for layer in ds[schema.LAYER].values], ds.sizes[schema.HEAD])
+    layer, head, reason = first_head(store, ds)
+    chosen = pick("Layer", layers, "layer", default=layer), pick("Head", heads, "head", default=head)
+    st.sidebar.caption(f"First shown is {plain(layer)}, head {head}: {reason}.")
+    return chosen
 
 
 def open_head(chosen: dict[str, Any] | None) -> None:

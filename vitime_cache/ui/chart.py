@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import FunctionType
@@ -17,7 +18,9 @@ from vitime_cache.attention.lags import Region
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import HeadView, figure_bytes
 from vitime_cache.charts.contrast import Shading
+from vitime_cache.charts.style import for_dark
 from vitime_cache.errors import VitimeError
+from vitime_cache.evidence import verdict as verdict_schema
 from vitime_cache.evidence.measures import head_measures, unseen
 from vitime_cache.evidence.reduction import Comparison, SignalCurve, compare
 from vitime_cache.evidence.rungs import RUNGS
@@ -25,23 +28,29 @@ from vitime_cache.ui.runs import PREFIX
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.words import notice
 
+PROMINENCE = (
+    "How far the peak stands above the higher of the two valleys beside it, in means of the curve: 1 is as much as the "
+    "head's mean attention at a lag."
+)
+PAIRS = "Query–key pairs of patch columns that the mean at this lag is over."
+MATCHES = "Whether half a patch, as near as a peak can be told, covers the distance from the multiple of P."
 PEAK_COLUMNS = {
     "curve": st.column_config.TextColumn("Curve"),
     "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
     "vertex": st.column_config.NumberColumn("Interpolated", format="%.1f"),
-    "relative_prominence": st.column_config.NumberColumn("Prominence / mean", format="%.2f"),
-    "pairs": st.column_config.NumberColumn("Pairs"),
+    "relative_prominence": st.column_config.NumberColumn("Prominence / mean", format="%.2f", help=PROMINENCE),
+    "pairs": st.column_config.NumberColumn("Pairs", help=PAIRS),
     "multiple": st.column_config.NumberColumn("Multiple of P"),
     "error": st.column_config.NumberColumn("Off by, samples", format="%+.1f"),
-    "matches": st.column_config.CheckboxColumn("± ½ patch"),
+    "matches": st.column_config.CheckboxColumn("± ½ patch", help=MATCHES),
 }
 
 CHANGE_COLUMNS = {
     "status": st.column_config.TextColumn("Peak"),
     "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
     "multiple": st.column_config.NumberColumn("Multiple of P", help="0: at none, within half a patch"),
-    "first": st.column_config.NumberColumn("Prominence / mean, first", format="%.2f"),
-    "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f"),
+    "first": st.column_config.NumberColumn("Prominence / mean, first", format="%.2f", help=PROMINENCE),
+    "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f", help=PROMINENCE),
 }
 
 COLOURS = {"descriptive": "gray", "signal-dependent": "blue", "tracking": "violet", "causal": "green"}
@@ -66,9 +75,9 @@ def figure(
     Parameters
     ----------
     key
-        Names the chart in the page and its files.
+        Names the chart in the page. Its files are named after what is drawn of which signal, layer and head.
     table
-        The numbers behind the chart, for the CSV.
+        The numbers behind the chart, for the CSV, which names signal, layer and head as well.
     on_select
         Called after a click on the chart; "rerun" only reruns.
     """
@@ -77,15 +86,25 @@ def figure(
     except (VitimeError, OSError) as error:
         notice(error)
         return
-    st.vega_lite_chart(chart, key=key, width=width, on_select=on_select or "ignore")
-    files = st.popover(
-        "Download", icon=":material/download:", type="tertiary", key=f"{key}_files", on_change="rerun"
-    )  # fmt: skip
+    shown = for_dark(chart) if st.context.theme.type == "dark" else chart
+    with st.container(gap=None, key=f"{key}_figure"):
+        st.vega_lite_chart(shown, key=key, width=width, on_select=on_select or "ignore")
+        files = st.popover(
+            "Download", icon=":material/download:", type="tertiary", key=f"{key}_files", on_change="rerun"
+        )  # fmt: skip
     if files.open:  # its buttons cost as much as the chart
+        subject = _subject(args)
+        name = file_name(draw.__name__, *subject.values())
+
+        def numbers() -> bytes:
+            rows = table()
+            told = {column: value for column, value in subject.items() if column not in rows}
+            return pd.concat([pd.DataFrame(told, index=rows.index), rows], axis=1).to_csv(index=False).encode()
+
         with files:
-            _download("PNG, 200 dpi", key, "png", "image/png", lambda: figure_bytes(chart, "png"))
-            _download("SVG", key, "svg", "image/svg+xml", lambda: figure_bytes(chart, "svg"))
-            _download("CSV, the numbers", key, "csv", "text/csv", lambda: table().to_csv(index=False).encode())
+            _download("PNG, 200 dpi", key, f"{name}.png", "image/png", lambda: figure_bytes(chart, "png"))
+            _download("SVG", key, f"{name}.svg", "image/svg+xml", lambda: figure_bytes(chart, "svg"))
+            _download("CSV, the numbers", key, f"{name}.csv", "text/csv", numbers)
 
 
 def side_map(view: HeadView, shading: Shading, size: int) -> Spec:
@@ -168,15 +187,40 @@ def ranked_heads(measures: xr.Dataset, measure: str) -> dict[str, Any] | None:
     order = ["layer", "head", measure, *(name for name in columns if name != measure)]
     event = st.dataframe(
         table, column_order=order, column_config=columns, hide_index=True, height=560,
-        key="ranking", on_select="rerun", selection_mode="single-row",
+        key="ranking", on_select="rerun", selection_mode="single-cell",
     )  # fmt: skip
-    rows = event.selection.rows
+    rows = [row for row, _ in event.selection.cells if row < len(table)]
     return dict(table.iloc[rows[0]][["layer", "head"]]) if rows else None
 
 
-def _download(label: str, key: str, ending: str, mime: str, make: Callable[[], bytes]) -> None:
+def file_name(*parts: object) -> str:
+    """A name that any system takes, of what is in the file."""
+    return "-".join(re.sub(r"[^\w.]+", "_", str(part)).strip("_")[:60] for part in parts)
+
+
+def _subject(args: Sequence[Any]) -> dict[str, str]:
+    """Signal, layer and head of what is drawn; several joined by "and"."""
+    flat = [each for arg in args for each in (arg if isinstance(arg, list | tuple) else [arg])]
+    views = [each for each in flat if isinstance(each, HeadView)]
+    if views:
+        told = {
+            "signal": [view.signal for view in views],
+            "layer": [view.layer for view in views],
+            "head": [str(view.head) for view in views],
+        }
+        return {name: " and ".join(dict.fromkeys(values)) for name, values in told.items()}
+    found = [each for each in flat if isinstance(each, xr.Dataset)]
+    if not found:
+        return {}
+    if schema.SIGNAL in found[0].coords:
+        return {"signal": str(found[0][schema.SIGNAL].item())}
+    signal = str(verdict_schema.facts(found[0], "question")["signal"])
+    return {"signal": signal} | dict(zip(("layer", "head"), map(str, flat[1:3]), strict=False))
+
+
+def _download(label: str, key: str, name: str, mime: str, make: Callable[[], bytes]) -> None:
     st.download_button(
-        label, make, f"{key}.{ending}", mime, key=f"{key}_{ending}", on_click="ignore", width="stretch"
+        label, make, name, mime, key=f"{key}_{name.rpartition('.')[2]}", on_click="ignore", width="stretch"
     )  # fmt: skip
 
 

@@ -11,20 +11,16 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.lags import Region
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.null_test import NULLS_OF_A_KIND, Dependence, against_nulls, lags_to_test
-from vitime_cache.evidence.tracking import Tracking, track_periods
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.ui import runs
 from vitime_cache.ui.address import head_index
 from vitime_cache.ui.chart import statement
 from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.stores import KEY, Store
+from vitime_cache.ui.sweep import tracked
 from vitime_cache.ui.words import notice, plain
 
 WORDS = {"shuffled": "shuffled", "ar1": "AR(1)", "notched": "without that period"}
-
-SWEEP = "sweep_"  # how the catalogue names the signals of its sweep
-UNRELATED = ("ar1", "white_noise", "constant")
-FEWEST = 3  # periods that a slope can be taken over
 
 
 def dependence_statement(ds: xr.Dataset, layer: str, head: int, region: Region, period: float | None) -> None:
@@ -113,9 +109,7 @@ def _samples(lags: np.ndarray) -> str:
 
 def tracking_statement(store: Store | None, ds: xr.Dataset, layer: str, head: int) -> None:
     """Whether the first lag peak of a head moves with the period, over the sweep that the same weights were run on."""
-    if store is None or store.stamp is None or store.dataset.attrs["weights_sha256"] != ds.attrs["weights_sha256"]:
-        return
-    found = _tracked(store)
+    found = tracked(store, ds)
     if found is None:
         st.caption("Whether the peak moves with the period cannot be said: the store holds no sweep of periods.")
         return
@@ -132,24 +126,3 @@ def tracking_statement(store: Store | None, ds: xr.Dataset, layer: str, head: in
         statement("descriptive", f"{layer}, head {head}: {moved}. **It is not shown to track the period**, which takes "
                   "a slope near 1.")  # fmt: skip
     st.caption(f"Heads that pass: {_heads(ds, found.tracks)}.")
-
-
-def _tracked(store: Store) -> Tracking | None:
-    return _track(str(store.path), str(store.stamp), store)
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _track(path: str, stamp: str, _store: Store) -> Tracking | None:  # noqa: ARG001 - path and stamp are the cache's key
-    ds = _store.dataset
-    names = [name for name in _store.signals if name.startswith(SWEEP)]
-    unrelated = [name for name in UNRELATED if name in _store.signals]
-    if len(names) < FEWEST or not unrelated:
-        return None
-    sweep = ds.sel({schema.SIGNAL: names})
-    return track_periods(
-        ds[schema.LAG].values,
-        sweep[schema.LAG_ATTENTION].values,
-        np.nanmax(sweep[schema.COMPONENT_PERIOD].values, axis=1),
-        float(sweep[schema.SAMPLES_PER_PATCH].values[0]),
-        ds[schema.LAG_ATTENTION].sel({schema.SIGNAL: unrelated}).values,
-    )

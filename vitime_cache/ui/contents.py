@@ -10,6 +10,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
+from vitime_cache.charts.style import FORECAST, HISTORY
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.model.config import WeightsInfo
 from vitime_cache.series.sources import catalogue
@@ -19,14 +20,22 @@ from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, planned, reading, stores
 from vitime_cache.ui.words import notice, plain
 
+PATCH = "A patch is a column of the image cut into tokens: the unit of lag, and the finest that a lag can be told to."
 COLUMNS = {
     "signal": st.column_config.TextColumn("Signal", pinned=True),
-    "history": st.column_config.LineChartColumn("History", width="medium", color="#0072b2"),
-    "forecast": st.column_config.LineChartColumn("Forecast", width="medium", color="#d55e00"),
+    "history": st.column_config.LineChartColumn("History", width="medium", color=HISTORY, y_min=0, y_max=1),
+    "forecast": st.column_config.LineChartColumn(
+        "Forecast, median",
+        width="medium",
+        color=FORECAST,
+        y_min=0,
+        y_max=1,
+        help="On one scale with the history: heights between the least and the greatest value of both.",
+    ),
     "description": st.column_config.TextColumn("What it is", width="large"),
     "n_history": st.column_config.NumberColumn("History, samples"),
     "horizon": st.column_config.NumberColumn("Horizon, samples"),
-    "samples_per_patch": st.column_config.NumberColumn("Samples per patch", format="%.4g"),
+    "samples_per_patch": st.column_config.NumberColumn("Samples per patch", format="%.4g", help=PATCH),
     "reduced_of": st.column_config.TextColumn("Reduction of"),
 }
 TOKENS = {"all": "all layers", "last": "the last layer only", "none": "none"}
@@ -42,7 +51,7 @@ def signals_table(store: Store) -> None:
         f"{len(names)} signals in {plain(store.name)}"
         + (f", {len(found)} found" if sought else "")
         + (f"; the first {ROWS} are shown" if len(found) > ROWS else "")
-        + ". Select a row to open its heatmap."
+        + ". Click a row to open its heatmap."
     )
     if not shown or store.stamp is None:
         return
@@ -50,9 +59,9 @@ def signals_table(store: Store) -> None:
         table = contents(str(store.path), store.stamp, tuple(shown))
     event = st.dataframe(
         table, column_config=COLUMNS, column_order=list(COLUMNS), hide_index=True, row_height=44,
-        key="signals", on_select="rerun", selection_mode="single-row",
+        key="signals", on_select="rerun", selection_mode="single-cell",
     )  # fmt: skip
-    if rows := [row for row in event.selection.rows if row < len(shown)]:
+    if rows := [row for row, _ in event.selection.cells if row < len(shown)]:
         st.switch_page("pages/heatmap.py", query_params=address(signal=shown[rows[0]]))
 
 

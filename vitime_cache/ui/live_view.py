@@ -9,11 +9,12 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.series.sources import Signal
 from vitime_cache.ui import runs
-from vitime_cache.ui.address import address, default_head
+from vitime_cache.ui.address import address
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.routing import OF_ONE_SIGNAL, PAGES
-from vitime_cache.ui.stores import folder, stores
+from vitime_cache.ui.stores import Store, folder, stores
+from vitime_cache.ui.sweep import first_head
 from vitime_cache.ui.words import complain, plain
 
 
@@ -39,19 +40,27 @@ def run_button(signal: Signal) -> None:
     bar.empty()
 
 
-def show_run(name: str, run: runs.Run) -> None:
+def show_run(store: Store | None, name: str, run: runs.Run) -> None:
     """A run at a glance, and the way to every other view of it."""
     ds = run.dataset
     series, map_, curve = st.tabs(["Series and forecast", "Heatmap", "Lags"], key=f"tabs_{name}", on_change="rerun")
-    view = charts.HeadView(ds, *default_head(ds))
+    layer, head, reason = first_head(store, ds)
+    view = charts.HeadView(ds, layer, head)
     if series.open:
         with series:
+            rows = st.toggle(
+                "Most probable row", key=f"rows_{name}",
+                help="In place of the median: the row that is most probable at each time. It jumps between rows where "
+                "the forecast is broad.",
+            )  # fmt: skip
             figure(
-                charts.series, ds, key=f"series_{name}", width="stretch", table=lambda: charts.series_table(ds)
+                charts.series, ds, key=f"series_{name}", width="stretch", most_probable=rows,
+                table=lambda: charts.series_table(ds),
             )  # fmt: skip
     if map_.open:
         with map_:
             figure(charts.heatmap, view, key=f"heatmap_{name}", table=lambda: charts.heatmap_table(view))
+            st.caption(f"{plain(layer)}, head {head}: {reason}.")
     if curve.open:
         with curve:
             figure(

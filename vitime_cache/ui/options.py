@@ -112,7 +112,8 @@ def choose_queries() -> Queries:
     return st.segmented_control(
         "Queries count", QUERIES, default=QUERIES[0], required=True, format_func=lambda each: words[each],
         key="queries", bind="query-params",
-        help="Most of a patch column is blank paper. By ink, its queries count by the part of the series they show.",
+        help="A patch column is cut into tokens, most of them blank paper. By ink, queries count by how much of the "
+        "series they show.",
     )  # fmt: skip
 
 
@@ -142,7 +143,11 @@ def choose_lags(ds: xr.Dataset) -> LagOptions:
     say_if_unknown("region", "region", REGIONS)
     say_if_unknown("side", "keys in the", get_args(Side))
     say_if_unknown("longest", "longest lag", {f"{patch * step:.0f}" for patch in range(4, columns)})
-    region = st.selectbox("Region (query→key)", REGIONS, key="region", bind="query-params", width=220)
+    region = st.selectbox(
+        "Region (query→key)", REGIONS, key="region", bind="query-params", width=200,
+        help="Which queries look at which keys: forecast→history is what feeds the forecast. A mean at "
+        "a lag is over pairs of patch columns in that region.",
+    )  # fmt: skip
     side = st.segmented_control(
         "Keys in the", get_args(Side), default="past", required=True, key="side", bind="query-params"
     )

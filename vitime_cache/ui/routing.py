@@ -5,10 +5,12 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from vitime_cache.ui.address import address
 from vitime_cache.ui.stores import Store
 
 
@@ -42,8 +44,15 @@ def navigation() -> Page:
         [
             st.Page(f"pages/{name}.py", title=page.title, icon=page.icon, default=name == "overview")
             for name, page in PAGES.items()
-        ]
+        ],
+        position="hidden",
     )
+
+
+def page_links(place: Any) -> None:
+    """Links to all pages that take the choice along: one click, one entry in the browser's history."""
+    for name, page in PAGES.items():
+        place.page_link(f"pages/{name}.py", label=page.title, icon=page.icon, query_params=address())
 
 
 def chosen_store() -> Store | None:
@@ -54,10 +63,12 @@ def chosen_store() -> Store | None:
     return store
 
 
-def require_entry_point() -> None:
-    """For a page that needs no store: go back to the entry point if this session has not been through it."""
+def store_if_any() -> Store | None:
+    """The same for a page that does without a store, whose buttons another run of the script would let go."""
     if ROUTED not in st.session_state:
         _start_over()
+    store: Store | None = st.session_state.pop(STORE, None)
+    return store
 
 
 def _start_over() -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 import xarray as xr
@@ -102,14 +103,21 @@ def contents(path: str, stamp: Stamp, names: tuple[str, ...]) -> pd.DataFrame:
     table = pd.DataFrame({"signal": names})
     for name in ("description", "n_history", "horizon", "samples_per_patch", "reduced_of"):
         table[name] = ds[name].values
-    for name in ("history", "forecast"):
-        table[name] = [_thinned(row) for row in ds[name].values]
+    medians = ds[schema.FORECAST_QUANTILE].sel({schema.QUANTILE: 0.5}, method="nearest").values
+    pairs = [_on_one_scale(*rows) for rows in zip(ds[schema.HISTORY].values, medians, strict=True)]
+    table[schema.HISTORY], table[schema.FORECAST] = (list(rows) for rows in zip(*pairs, strict=True))
     return table
 
 
-def _thinned(row: object) -> list[float]:
-    values = pd.Series(row).dropna().to_numpy()
-    return [float(value) for value in values[:: max(len(values) // PLOT_POINTS, 1)]]
+def _on_one_scale(*rows: np.ndarray) -> tuple[list[float], ...]:
+    """Known values, thinned, as heights 0 … 1 between the least and the greatest of all rows."""
+    known = [row[np.isfinite(row)].astype(np.float64) for row in rows]
+    everything = np.concatenate([*known, [np.nan]])
+    low, span = np.nanmin(everything, initial=np.inf), float(np.ptp(everything[:-1])) if len(everything) > 1 else 0.0
+    return tuple(
+        [float((value - low) / span) if span else 0.5 for value in row[:: max(len(row) // PLOT_POINTS, 1)]]
+        for row in known
+    )
 
 
 def _stamp(path: Path) -> Stamp | None:
