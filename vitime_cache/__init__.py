@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vitime_cache import charts as charts
     from vitime_cache.attention.capture import capture as capture
     from vitime_cache.errors import VitimeError as VitimeError
+    from vitime_cache.evidence.ask import ask as ask
     from vitime_cache.evidence.interventions import ablate_heads as ablate_heads
     from vitime_cache.evidence.interventions import mask_lags as mask_lags
     from vitime_cache.evidence.null_test import against_nulls as against_nulls
@@ -51,6 +52,7 @@ _HOME = {
     "mask_lags": "evidence.interventions",
     "null_curves": "evidence.null_test",
     "against_nulls": "evidence.null_test",
+    "ask": "evidence.ask",
     "build": "store.build",
     "open_store": "store.reader",
     "ViTimePrediction": "study.prediction",

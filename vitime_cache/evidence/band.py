@@ -57,7 +57,7 @@ def max_statistic_band(observed: ArrayLike, null: ArrayLike, level: float = 0.05
     return Band(mean + critical * deviation, critical, (1 + reached) / (n + 1))
 
 
-def max_statistic_p(observed: ArrayLike, null: ArrayLike) -> Array:
+def max_statistic_p(observed: ArrayLike, null: ArrayLike, least_deviation: float = 0.0) -> Array:
     """How often the most extreme of all null values strays as far as each observed one, (...,).
 
     Parameters
@@ -66,6 +66,8 @@ def max_statistic_p(observed: ArrayLike, null: ArrayLike) -> Array:
         One number for each head, (...,); NaN takes no part.
     null
         The same of each null input or control, (n, ...), n of 3 or more.
+    least_deviation
+        Deviations among the nulls below this count as this, where nulls that all do nothing say little.
 
     Notes
     -----
@@ -76,19 +78,20 @@ def max_statistic_p(observed: ArrayLike, null: ArrayLike) -> Array:
     if nulls.shape[1:] != values.shape or len(nulls) < 3:
         raise NullError(f"three or more nulls of shape {values.shape} are needed, got shape {nulls.shape}")
     mean, deviation = nulls.mean(axis=0), nulls.std(axis=0, ddof=1)
+    deviation = np.maximum(deviation, least_deviation)
     varies = deviation > ROUNDING * np.abs(mean)
     score = np.where(varies, (values - mean) / np.where(varies, deviation, 1), -np.inf)
-    reached = (_scores_of_nulls(nulls).reshape(-1, *[1] * values.ndim) >= score).sum(axis=0)
+    reached = (_scores_of_nulls(nulls, least_deviation).reshape(-1, *[1] * values.ndim) >= score).sum(axis=0)
     p_value: Array = np.where(np.isfinite(values), (1 + reached) / (len(nulls) + 1), np.nan)
     return p_value
 
 
-def _scores_of_nulls(nulls: Array) -> Array:
+def _scores_of_nulls(nulls: Array, least_deviation: float = 0.0) -> Array:
     """The largest score of each null, (n,), held against the others."""
     n, mean = len(nulls), nulls.mean(axis=0)
     others_mean = (n * mean - nulls) / (n - 1)
     squares = (nulls**2).sum(axis=0) - nulls**2
-    others = np.sqrt(np.maximum(squares - (n - 1) * others_mean**2, 0) / (n - 2))
+    others = np.maximum(np.sqrt(np.maximum(squares - (n - 1) * others_mean**2, 0) / (n - 2)), least_deviation)
     return np.array([_score(curve, m, s) for curve, m, s in zip(nulls, others_mean, others, strict=True)])
 
 

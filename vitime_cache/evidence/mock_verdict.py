@@ -100,7 +100,7 @@ def mock_verdict(
     if "causal" in stages:
         scale = np.array([1.0, 0.5, -0.1, -0.4])
         size = effect * layers
-        for name, share in (("knockout", 1.0), ("mask", 0.8), ("mask_kept", 0.9)):
+        for name, share in (("knockout", 1.0), ("mask", 0.8), ("comb", 0.8), ("comb_kept", 0.9)):
             values[name][:] = share * (scale[:, None, None, None] * size)
         for name in ("knockout", "mask"):
             values[f"{name}_low"][:], values[f"{name}_high"][:] = (values[name].mean(axis=1) + d for d in (-0.05, 0.05))
@@ -109,6 +109,7 @@ def mock_verdict(
         values["knockout_p"][:] = np.where(effect > 0.1, 0.001, 0.9)
         values["mask_mass"][:] = 0.3 * strength * layers
         values["mask_control"][:] = 0.1 * scale[:, None, None] * size * rng.gamma(2, 0.5, (99, 4, *heads_shape))
+        values["comb_rank"][:] = np.where(effect > 0.1, 1, 4)
         values["mask_p"][:] = np.where(effect > 0.1, 0.01, 0.7)
         values["joint"][:], values["joint_sum"][:] = scale, 0.8 * scale
         values["figure"][3] = 0.8 * size

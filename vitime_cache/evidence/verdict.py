@@ -56,9 +56,9 @@ VARIABLES: Mapping[str, Variable] = {
     "null_mean": Variable((NULL, *_HEADS, PAST_LAG), "float32", "mean lag curve of null inputs"),
     "null_upper": Variable(
         (NULL, *_HEADS, PAST_LAG), "float32",
-        "upper end of the one-sided null band, which holds over all heads asked about at the lags tested",
+        "the largest of 20 null curves at a lag, on average: their 95 % quantile, lag by lag",
     ),
-    "null_p": Variable((NULL, *_HEADS), "float32", "share of null inputs whose most extreme head strays as far"),
+    "null_p": Variable((NULL, *_HEADS), "float32", "p-value of flank_excess against null inputs, corrected over heads"),
     # tracking
     "sweep_peak": Variable((SWEEP, *_HEADS), "float32", "first prominent peak at a period, NaN: none", "samples"),
     "slope": Variable(_HEADS, "float32", "lag of the first peak per period, on the periods measured on"),
@@ -79,17 +79,28 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "knockout_rank": Variable(_HEADS, "float32", "rank of the knockout's distance among heads tested, 1 the largest"),
     "knockout_p": Variable(_HEADS, "float32", "p-value of that distance as an outlier among all heads, corrected"),
-    "mask": Variable((OUTCOME, WINDOW, *_HEADS), "float32", "effect of masking the lags of the period", _EFFECTS),
-    "mask_kept": Variable(
-        (OUTCOME, WINDOW, *_HEADS), "float32", "the same without sharing the removed attention out again", _EFFECTS
+    "mask": Variable(
+        (OUTCOME, WINDOW, *_HEADS), "float32", "effect of taking away the attention one period back, and no other",
+        _EFFECTS,
     ),
     "mask_low": Variable((OUTCOME, *_HEADS), "float32", "lower end of its 95 % interval over windows", _EFFECTS),
     "mask_high": Variable((OUTCOME, *_HEADS), "float32", "upper end of its 95 % interval over windows", _EFFECTS),
-    "mask_mass": Variable(_HEADS, "float32", "attention on the lags masked, mean over queries", "share"),
+    "mask_mass": Variable(_HEADS, "float32", "attention one period back, mean over queries", "share"),
     "mask_control": Variable(
         (CONTROL, OUTCOME, *_HEADS), "float32", "effect of masking other lags, matched in removed attention", _EFFECTS
     ),
     "mask_p": Variable((OUTCOME, *_HEADS), "float32", "p-value against the controls, corrected over heads"),
+    "comb": Variable(
+        (OUTCOME, WINDOW, *_HEADS), "float32",
+        "effect of masking the lags of the period and of all its multiples, the attention shared out among the rest",
+        _EFFECTS,
+    ),
+    "comb_kept": Variable(
+        (OUTCOME, WINDOW, *_HEADS), "float32", "the same without sharing the attention out again", _EFFECTS
+    ),
+    "comb_rank": Variable(
+        _HEADS, "float32", "rank of the comb's distance among combs of the same spacing at other phases, 1 the largest"
+    ),
     "windows_p": Variable(_HEADS, "float32", "sign-flip p-value over windows, corrected; NaN with fewer than five"),
     "joint": Variable((OUTCOME,), "float32", "joint knockout of the heads named in counts.joint", _EFFECTS),
     "joint_sum": Variable((OUTCOME,), "float32", "sum of their single knockouts", _EFFECTS),

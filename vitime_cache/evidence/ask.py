@@ -1,0 +1,265 @@
+"""Which heads look one period back, and does the forecast use it? Every rung, for every head, as one verdict.
+
+    verdict = vc.ask(model, signal, period=24)
+
+The cheap parts come first: what the heads show, null inputs, a sweep of periods, then interventions. Whoever waits is
+handed the verdict as far as it goes after each of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from vitime_cache.attention import schema
+from vitime_cache.attention.lags import Array, diagonal_means
+from vitime_cache.attention.peaks import MIN_PROMINENCE, lag_peaks, period_prominence
+from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.band import max_statistic_p
+from vitime_cache.evidence.causal import NEGLIGIBLE
+from vitime_cache.evidence.contrast import Lags, looks_back
+from vitime_cache.evidence.corrections import three_values
+from vitime_cache.evidence.effort import fit_budget
+from vitime_cache.evidence.question import (
+    CAPTURED,
+    CONTROLS,
+    LEVEL,
+    NULL_RUN,
+    NULLS,
+    SWEPT,
+    Heads,
+    Question,
+    prepare,
+    unanswered,
+)  # fmt: skip
+from vitime_cache.evidence.report import sentences
+from vitime_cache.evidence.surrogates import NULLS as NULL_TABLE
+from vitime_cache.evidence.surrogates import null_kinds, null_series
+from vitime_cache.evidence.sweep import judge_sweep, sweep_signals
+from vitime_cache.series.signal import Signal
+
+if TYPE_CHECKING:
+    from vitime_cache.model.network import ViTime
+
+Progress = Callable[[float, str], object]
+
+ONE_SIDED = 1.645
+
+
+def ask(
+    model: ViTime,
+    signal: Signal,
+    period: float | None = None,
+    *,
+    heads: Heads = "all",
+    nulls: int = NULLS,
+    controls: int = CONTROLS,
+    window: tuple[int, int] | None = None,
+    level: float = LEVEL,
+    negligible: float = NEGLIGIBLE,
+    budget: float | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    partial: Callable[[xr.Dataset], object] | None = None,
+) -> xr.Dataset:
+    """Ask which heads look one period back, and whether the forecast uses it.
+
+    Parameters
+    ----------
+    signal
+        Its history and, where it is known, its future are one series, on which windows are chosen.
+    period
+        In samples; None asks about the strongest period that the series has.
+    heads
+        "all", or pairs (layer, head): what corrections are over.
+    nulls
+        Null inputs of each kind; 19 or more. Where there are several windows, each gets a share.
+    controls
+        Control combs for each lag mask, where the grid has as many.
+    window
+        History and horizon in samples, in place of those that the tool chooses.
+    level
+        Family-wise error of each rung over the heads asked about.
+    negligible
+        Change of the forecast in standard deviations of the history that counts as none.
+    budget
+        Minutes. Where all of it takes longer, windows, nulls and controls are fewer, and only heads that screening
+        proposes are masked; the verdict says which were not tested.
+    seed
+        Equal questions with equal seeds have equal answers.
+    progress
+        Called as (share done, what is being done); an exception that it raises ends the question.
+    partial
+        Called with the verdict as far as it goes, after each rung.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `verdict` describes.
+
+    Raises
+    ------
+    VerdictError, EncodingError, InterventionError
+        For a period that cannot be seen or is not there, too few nulls, heads that do not exist; saying what to do.
+    """
+    question = prepare(
+        model, signal, period, heads=heads, nulls=nulls, controls=controls, window=window, level=level,
+        negligible=negligible, seed=seed,
+    )  # fmt: skip
+    for ds in answers(model, question, budget, progress or (lambda *_: None)):
+        if partial is not None:
+            partial(ds)
+    return ds
+
+
+def answers(
+    model: ViTime, question: Question, budget: float | None = None, progress: Progress = lambda *_: None
+) -> Iterator[xr.Dataset]:
+    """The verdict as far as it goes, after each rung; `budget` in minutes."""
+    from vitime_cache.evidence.intervene import causal
+
+    run = Run(model, question, progress, budget)
+    unrelated: list[Array] = []
+    for stage, work in zip(v.STAGES, (_descriptive, _signal_dependent, _tracking), strict=False):
+        work(run, unrelated)
+        yield run.stage(stage)
+    causal(run)
+    yield run.stage(v.STAGES[-1])
+
+
+class Run:
+    """A question being answered: the arrays of its verdict, filled rung by rung."""
+
+    def __init__(self, model: ViTime, question: Question, progress: Progress, budget: float | None) -> None:
+        self.model, self.progress, self.budget = model, progress, budget
+        self.captured: list[xr.Dataset] = []
+        self.began = time.monotonic()
+        self._set(question)
+
+    def _set(self, question: Question) -> None:
+        self.q, self.windows = question, question.windows
+        self.blank = unanswered(self.model, question)
+        self.values: dict[str, NDArray[Any]] = {name: each.values for name, each in self.blank.data_vars.items()}  # type: ignore[misc]
+        self.values["asked"][:] = question.asked
+        self.facts: dict[str, Any] = {name: v.facts(self.blank, name) for name in ("counts", "screening", "stages")}
+
+    def capture(self) -> None:
+        """Capture every window; the first run says what a budget affords."""
+        from vitime_cache.attention.capture import capture
+
+        started = time.monotonic()
+        last = capture(self.model, self.windows[-1])
+        if self.budget is not None:
+            # A run that pools attention costs about what a plain forward pass does (benchmarks/capture.py).
+            seconds = time.monotonic() - started
+            effort = fit_budget(self.q.effort, seconds, seconds, 60 * self.budget)
+            if effort != self.q.effort:
+                self._set(self.q.with_effort(effort))
+        for i, window in enumerate(self.windows[:-1]):
+            self.progress(CAPTURED * i / len(self.windows), f"window {i + 1} of {len(self.windows)}")
+            self.captured.append(capture(self.model, window))
+        self.captured.append(last)
+
+    def settle(
+        self, rung: int, figure: Array, p_value: Array, supported: NDArray[np.bool_], refuted: NDArray[np.bool_]
+    ) -> None:
+        """Write down a rung's verdicts, the figures that they rest on and the corrected p-values."""
+        asked = self.q.asked
+        self.values["figure"][rung] = np.where(asked, figure, np.nan)
+        self.values["p_value"][rung] = np.where(asked, p_value, np.nan)
+        self.values["verdict"][rung] = three_values(supported, refuted, asked)
+
+    def stage(self, name: str) -> xr.Dataset:
+        """The verdict as it stands once a rung is done, independent of what follows."""
+        self.facts["stages"] = [*self.facts["stages"], name]
+        ds = self.blank.copy(data={name: array.copy() for name, array in self.values.items()})
+        ds = v.with_facts(ds, **self.facts)
+        return v.validate(v.with_facts(ds, sentences=sentences(ds)))
+
+
+def past(attention: Array) -> Array:
+    """Lag curves (..., n) over lags 0 … n - 1 into the past, of time attention (..., n, n)."""
+    return diagonal_means(attention)[..., attention.shape[-1] - 1 :]
+
+
+def _descriptive(run: Run, _: list[Array]) -> None:
+    run.capture()
+    q, values = run.q, run.values
+    attention = np.stack([each[schema.TIME_ATTENTION].values for each in run.captured])
+    curves = past(attention)  # (window, layer, head, n)
+    mean = curves.mean(axis=0)
+    looks = looks_back(attention, mean, q.window.patches_per_period, q.asked)
+    values["lag_curve"][:] = mean
+    values["flank_excess"][:], values["flank_error"][:] = looks.contrast, looks.error
+    lag = np.arange(mean.shape[-1])
+    values["prominence"][:] = period_prominence(lag, curves, 1.0, q.window.patches_per_period)
+    for at in np.ndindex(mean.shape[:-1]):
+        peaks = lag_peaks(lag, mean[at], q.window.samples_per_patch)
+        if peaks:
+            strongest = max(peaks, key=lambda peak: peak.prominence)
+            values["peak_lag"][at] = strongest.lag
+            values["peak_prominence"][at] = strongest.relative_prominence
+    for w, (ds, window) in enumerate(zip(run.captured, run.windows, strict=True)):
+        values["history"][w] = ds[schema.HISTORY].values
+        values["forecast"][w] = ds[schema.FORECAST_QUANTILE].sel({schema.QUANTILE: 0.5}).values
+        values["future"][w, -window.horizon :] = window.future
+    run.settle(0, looks.prominence, looks.p_value, looks.supported(q.level), looks.refuted(q.level))
+
+
+def _signal_dependent(run: Run, unrelated: list[Array]) -> None:
+    """Hold the contrast at the period against that of null inputs; leaves the curves of those without any period."""
+    from vitime_cache.attention.capture import time_attention
+
+    q, values = run.q, run.values
+    e, kinds = q.effort, null_kinds(q.period)
+    mean = values["lag_curve"].astype(np.float64)
+    lags = Lags.of(q.window.patches_per_period, mean.shape[-1])
+    observed = np.where(q.asked, lags.contrast(mean), np.nan)
+    excess, upper, total = [], [], e.nulls * e.windows * len(kinds)
+    done = 0
+    for k, kind in enumerate(kinds):
+        curves = np.zeros((e.nulls, *mean.shape))  # mean over windows
+        for w, window in enumerate(run.windows):
+            series = null_series(kind, window.values, e.nulls, _seed(q.seed, k, w), period=q.period)
+            inputs = [Signal(f"{kind} {i}", each, window.horizon) for i, each in enumerate(series)]
+            for i, attention in enumerate(time_attention(run.model, inputs)):
+                curves[i] += past(attention) / e.windows
+                done += 1
+                run.progress(CAPTURED + (NULL_RUN - CAPTURED) * done / total, f"null input {done} of {total}")
+        contrast = np.where(q.asked, lags.contrast(curves), np.nan)
+        values["null_mean"][k], values["null_upper"][k] = curves.mean(axis=0), np.quantile(curves, 0.95, axis=0)
+        values["null_p"][k] = max_statistic_p(observed, contrast)
+        excess.append(observed - contrast.mean(axis=0))
+        upper.append(excess[-1] + ONE_SIDED * contrast.std(axis=0, ddof=1) * np.sqrt(1 + 1 / e.nulls))
+        if not NULL_TABLE[kind].of_period:
+            unrelated.append(curves)
+    worst = values["null_p"].max(axis=0)
+    run.settle(1, np.min(excess, axis=0), worst, worst <= q.level, np.min(upper, axis=0) < MIN_PROMINENCE)
+
+
+def _tracking(run: Run, unrelated: list[Array]) -> None:
+    from vitime_cache.attention.capture import time_attention
+
+    q, values, periods = run.q, run.values, run.blank[v.SWEEP].values
+    last = run.windows[-1]
+    signals = sweep_signals(last.values, q.period, periods, len(last.values), last.horizon, q.seed)
+    swept = []
+    for i, attention in enumerate(time_attention(run.model, signals)):
+        swept.append(past(attention))
+        run.progress(NULL_RUN + (SWEPT - NULL_RUN) * i / len(signals), f"period {i + 1} of {len(signals)} of the sweep")
+    judged = judge_sweep(swept, periods, q.window.samples_per_patch, np.concatenate(unrelated), q.asked, q.seed)
+    values["sweep_peak"][:], values["chosen"][:] = judged.all_periods.lags, judged.chosen
+    for name in ("slope", "intercept", "r_squared", "found"):
+        values[name][:] = getattr(judged.measured, name)
+    values["slope_low"][:], values["slope_high"][:] = judged.low, judged.high
+    slope = judged.measured.slope
+    run.settle(2, slope, judged.p_value, judged.supported(q.level), judged.refuted(q.level))
+
+
+def _seed(seed: int, *parts: int) -> int:
+    return int(np.random.SeedSequence([seed, *parts]).generate_state(1)[0])

@@ -1,0 +1,159 @@
+"""Does the forecast use it? From the effects of interventions, and of their controls, to a verdict; plain arrays.
+
+Two interventions can carry the rung; each gets half of the level. Taking away the attention one period back, against
+taking away as much at other lags: the forecast uses what this head reads there. What is taken is not shared out again,
+as it would go to two and three periods back, which hold the same. A series of period P has keys of as many phases as P
+has patches, and lags of one phase act alike; so masking the whole comb P, 2P, 3P … must also do more than the same comb
+at every other phase. Knocking the whole head out, against the other heads: the forecast uses this head, whatever it
+reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+from scipy.stats import t as student
+
+from vitime_cache.attention.lags import Array
+from vitime_cache.evidence.band import max_statistic_p
+from vitime_cache.evidence.corrections import FEWEST_WINDOWS, holm, interval_over_windows, sign_flip_p
+
+NEGLIGIBLE = 0.02  # standard deviations of the history: a smaller change of the forecast counts as none
+FEWEST_CONTROLS = 3
+LEAST_SPREAD = 0.25  # of log effects: heads that all do nothing must not make a little look like much
+
+
+@dataclass(frozen=True, eq=False)
+class Causal:
+    """What the interventions say of every head, (layer, head).
+
+    Attributes
+    ----------
+    mask, comb, knockout
+        Effect on the forecast (distance), mean over windows.
+    comb_rank
+        Of the comb among those at the other phases, by distance; 1 the largest.
+    mask_low, mask_high, knockout_low, knockout_high
+        95 % bootstrap intervals over windows, of every outcome, (outcome, layer, head).
+    mask_p
+        Of every outcome, against the controls, corrected over heads, (outcome, layer, head).
+    windows_p
+        Sign-flip over windows, of the mask's distance less that of its controls.
+    knockout_p, rank
+        Of the head's distance as an outlier among all heads tested, corrected; and its rank.
+    p_value
+        Twice the smaller of the mask's and the knockout's.
+    """
+
+    mask: Array
+    comb: Array
+    comb_rank: Array
+    knockout: Array
+    mask_low: Array
+    mask_high: Array
+    knockout_low: Array
+    knockout_high: Array
+    mask_p: Array
+    windows_p: Array
+    knockout_p: Array
+    rank: Array
+    p_value: Array
+
+    def supported(self, level: float, negligible: float = NEGLIGIBLE) -> NDArray[np.bool_]:
+        """Either intervention changes the forecast more than its controls do, and by more than nothing."""
+        return self.by_lags(level, negligible) | self.by_head(level, negligible)
+
+    def by_lags(self, level: float, negligible: float = NEGLIGIBLE) -> NDArray[np.bool_]:
+        """The forecast uses what the head reads at the period."""
+        generalises = ~(self.windows_p > level)  # True where there are too few windows to ask
+        enough = np.fmax(self.mask, self.comb) >= negligible
+        seen: NDArray[np.bool_] = (2 * self.mask_p[0] <= level) & (self.comb_rank == 1) & enough & generalises
+        return seen
+
+    def by_head(self, level: float, negligible: float = NEGLIGIBLE) -> NDArray[np.bool_]:
+        """The forecast uses the head more than the others."""
+        seen: NDArray[np.bool_] = (2 * self.knockout_p <= level) & (self.knockout >= negligible)
+        return seen
+
+    def refuted(self, negligible: float = NEGLIGIBLE) -> NDArray[np.bool_]:
+        """Neither intervention does anything worth the name, up to the upper end of its interval."""
+        tops = [
+            np.where(np.isfinite(high[0]), high[0], value)
+            for high, value in ((self.mask_high, self.mask), (self.knockout_high, self.knockout))
+        ]
+        nothing: NDArray[np.bool_] = np.logical_and.reduce([top < negligible for top in (*tops, self.comb)])
+        return nothing
+
+
+def judge_interventions(
+    mask: ArrayLike, controls: ArrayLike, comb: ArrayLike, other_phases: ArrayLike, knockout: ArrayLike,
+    seed: int = 0, tails: tuple[int, ...] = (1, 1, -1, -1),
+) -> Causal:  # fmt: skip
+    """Hold every head's effects against those of its controls.
+
+    Parameters
+    ----------
+    mask, comb, knockout
+        (window, outcome, layer, head); the first outcome is the distance. NaN for heads not tested.
+    controls, other_phases
+        Of the mask and of the comb, (window, control, outcome, layer, head).
+    tails
+        Sign of each outcome in which the forecast suffers.
+    """
+    masked, others, knocked = (np.asarray(x, dtype=np.float64) for x in (mask, controls, knockout))
+    combed = np.asarray(comb, dtype=np.float64)[:, 0].mean(axis=0)
+    phases = np.asarray(other_phases, dtype=np.float64)[:, :, 0].mean(axis=0)
+    comb_rank = np.where(np.isfinite(combed), 1 + (phases >= combed).sum(axis=0), np.nan)
+    mean, control = masked.mean(axis=0), others.mean(axis=0)
+    mask_p = np.full(mean.shape, np.nan)
+    if len(control) >= FEWEST_CONTROLS:
+        for i, tail in enumerate(tails):
+            if np.isfinite(mean[i]).any():
+                # On a log scale a distance of twice the controls' is as far out in a weak head as in a strong one.
+                if i == 0:
+                    mask_p[i] = max_statistic_p(_log(mean[i]), _log(control[:, i]), LEAST_SPREAD)
+                else:
+                    mask_p[i] = max_statistic_p(tail * mean[i], tail * control[:, i])
+    windows_p = np.full(mean.shape[1:], np.nan)
+    if len(masked) >= FEWEST_WINDOWS and len(control):
+        windows_p = sign_flip_p(masked[:, 0] - others[:, :, 0].mean(axis=1), seed)
+    distance = knocked[:, 0].mean(axis=0)
+    knockout_p = outlier_p(distance)
+    known = np.isfinite(distance)
+    rank = np.full(distance.shape, np.nan)
+    rank[known] = rankdata(-distance[known], method="min")
+    least = np.fmin(mask_p[0], knockout_p)
+    mask_ends, knockout_ends = interval_over_windows(masked, seed), interval_over_windows(knocked, seed)
+    p_value = np.minimum(2 * least, 1)
+    return Causal(
+        mean[0], combed, comb_rank, distance, *mask_ends, *knockout_ends, mask_p, windows_p, knockout_p, rank, p_value
+    )
+
+
+def outlier_p(effect: ArrayLike) -> Array:
+    """Whether a head's effect stands out of those of all the others, corrected over heads (Holm); NaN stays NaN.
+
+    The log effect is held against the mean and deviation of the other heads' (an externally studentised residual, as in
+    Grubbs' test, Technometrics 1969).
+    """
+    values = np.asarray(effect, dtype=np.float64)
+    known = np.isfinite(values)
+    logs = _log(values[known])
+    n = len(logs)
+    p_value = np.full(values.shape, np.nan)
+    if n < FEWEST_CONTROLS + 1:
+        return p_value
+    others = (logs.sum() - logs) / (n - 1)
+    squares = ((logs**2).sum() - logs**2) / (n - 1) - others**2
+    spread = np.maximum(np.sqrt(np.maximum(squares, 0) * (n - 1) / (n - 2)), LEAST_SPREAD)
+    p_value[known] = student.sf((logs - others) / (spread * np.sqrt(1 + 1 / (n - 1))), n - 2)
+    return holm(p_value)
+
+
+def _log(effect: Array) -> Array:
+    """Log of an effect, a quarter of what is negligible or less counted as that."""
+    logs: Array = np.log(np.maximum(effect, NEGLIGIBLE / 4))
+    return logs

@@ -1,0 +1,146 @@
+"""Does a head look one period back more than beside it? The contrast of a lag curve at a period; plain arrays.
+
+The contrast is the mean attention at the period's lag less that at the lags half a period to either side, in means of
+the curve: a peak there raises it, a level or a slope does not. The peak's prominence describes, the contrast is tested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
+
+from vitime_cache.attention.lags import Array
+from vitime_cache.attention.peaks import MIN_PROMINENCE, SHORTEST_PERIOD, period_prominence
+from vitime_cache.errors import VitimeError
+from vitime_cache.evidence.corrections import holm
+
+MIN_QUERIES = 12  # that see the period and both of its flanks
+
+
+class ContrastError(VitimeError):
+    """A period whose contrast cannot be taken on this lag axis."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lags:
+    """Lags in patches at a period and beside it: `at` within half a patch of it, `beside` a quarter period or more off.
+
+    With a period of two patches or more neither is ever empty.
+    """
+
+    at: NDArray[np.intp]
+    beside: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, patches_per_period: float, patches: int) -> Lags:
+        """For a period in patches, on an axis of `patches` columns."""
+        if not patches_per_period >= SHORTEST_PERIOD * (1 - 1e-9):
+            raise ContrastError(f"a period of {patches_per_period:.3g} patches cannot be seen; it needs two or more")
+        lag = np.arange(1, patches)
+        off = np.abs(lag - patches_per_period)
+        near = off <= 0.5 + 1e-9
+        beside = (off >= max(patches_per_period / 4, 0.5 + 1e-6)) & (off <= patches_per_period / 2 + 0.5) & ~near
+        found = cls(lag[near], lag[beside])
+        if not near.any() or patches - patches_per_period * 1.5 < MIN_QUERIES:
+            raise ContrastError(
+                f"a period of {patches_per_period:.3g} patches is too long for an axis of {patches}: fewer than "
+                f"{MIN_QUERIES} queries look that far back; ask about a shorter period or on a longer window"
+            )
+        return found
+
+    def contrast(self, curves: ArrayLike) -> Array:
+        """Contrast of curves (..., patches) over lags 0 … patches - 1, in means of each curve, (...)."""
+        values = np.asarray(curves, dtype=np.float64)
+        level = np.nanmean(values[..., SHORTEST_PERIOD:], axis=-1)
+        # Of two lags within half a patch of the period a head may use either.
+        difference = values[..., self.at].max(axis=-1) - values[..., self.beside].mean(axis=-1)
+        relative: Array = difference / np.where(level > 0, level, np.nan)
+        return relative
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What a head's maps show at a period, for every head, (layer, head).
+
+    Attributes
+    ----------
+    contrast, error, degrees
+        Mean over queries and windows, its standard error, and the degrees of freedom of its t statistic.
+    prominence
+        Of the mean curve's peak at the period, in means of the curve.
+    p_value
+        That the contrast is not above zero, corrected over the heads asked about (Holm).
+    """
+
+    contrast: Array
+    error: Array
+    degrees: int
+    prominence: Array
+    p_value: Array
+
+    def supported(self, level: float) -> NDArray[np.bool_]:
+        """A peak at the period, and more attention there than beside it."""
+        seen: NDArray[np.bool_] = (self.prominence >= MIN_PROMINENCE) & (self.p_value <= level)
+        return seen
+
+    def refuted(self, level: float) -> NDArray[np.bool_]:
+        """The contrast's upper confidence limit lies below what counts as a peak."""
+        upper = self.contrast + student.ppf(1 - level, self.degrees) * self.error
+        below: NDArray[np.bool_] = (upper < MIN_PROMINENCE) & (self.prominence < MIN_PROMINENCE)
+        return below
+
+
+def looks_back(
+    time_attention: ArrayLike, curves: ArrayLike, patches_per_period: float, asked: NDArray[np.bool_]
+) -> Looks:
+    """Hold every head's attention one period back against that beside it.
+
+    Parameters
+    ----------
+    time_attention
+        (window, layer, head, n, n), query by key.
+    curves
+        Their mean over windows as lag curves, (layer, head, n), lags 0 … n - 1.
+    asked
+        (layer, head): the heads that the correction is over.
+
+    Notes
+    -----
+    Queries are neighbours in time, so the standard error takes the long-run variance by equal-weighted cosines, with
+    floor(0.4 n^(2/3)) of them, and t with as many degrees of freedom (Lazarus, Lewis, Stock and Watson, JBES 2018). A
+    short period allows more: what alternates within half a period or less averages out over the window.
+    """
+    attention, mean = np.asarray(time_attention, dtype=np.float64), np.asarray(curves, dtype=np.float64)
+    n = attention.shape[-1]
+    lags = Lags.of(patches_per_period, n)
+    query = np.arange(lags.beside.max(), n)
+    level = np.nanmean(mean[..., SHORTEST_PERIOD:], axis=-1)
+    beside = attention[..., query[:, None], query[:, None] - lags.beside].mean(axis=-1)
+    each = np.stack([attention[..., query, query - k] for k in lags.at]) - beside  # (at, window, layer, head, query)
+    best = np.take_along_axis(each, each.mean(axis=(1, -1)).argmax(axis=0)[None, None, ..., None], axis=0)[0]
+    relative = best / np.where(level > 0, level, np.nan)[..., None]  # (window, layer, head, query)
+    cosines = max(int(0.4 * len(query) ** (2 / 3)), int(len(query) / patches_per_period), 2)
+    variance = _long_run_variance(relative, cosines) / len(query)  # (window, layer, head)
+    windows = len(relative)
+    error = np.sqrt(variance.mean(axis=0) / windows)
+    contrast, degrees = relative.mean(axis=(0, -1)), cosines * windows
+    statistic = np.where(error > 0, contrast / np.where(error > 0, error, 1), np.where(contrast > 0, np.inf, 0.0))
+    p_value = student.sf(statistic, degrees) * len(lags.at)  # the better of two lags was taken
+    return Looks(contrast, error, degrees, _prominence(mean, patches_per_period), holm(np.minimum(p_value, 1), asked))
+
+
+def _long_run_variance(series: Array, cosines: int) -> Array:
+    """Long-run variance of (..., n) along its last axis."""
+    n = series.shape[-1]
+    angle = np.pi * np.outer(np.arange(n) + 0.5, np.arange(1, cosines + 1)) / n
+    variance: Array = ((series @ (np.sqrt(2 / n) * np.cos(angle))) ** 2).mean(axis=-1)
+    return variance
+
+
+def _prominence(curves: Array, patches_per_period: float) -> Array:
+    lag: NDArray[Any] = np.arange(curves.shape[-1])
+    return period_prominence(lag, curves, 1.0, patches_per_period)

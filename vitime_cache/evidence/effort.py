@@ -1,0 +1,69 @@
+"""How much of a question fits into a time: runs of the model counted, and what gives way first when they are too many.
+
+Pure arithmetic: what one run costs is measured by the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+LEAST_NULLS, LEAST_CONTROLS = 19, 39  # the fewest that reach 5 %, the latter at half of the level
+ABOVE = 0.55  # of a forward pass: what lies above a layer, mean over layers
+RESERVE = 0.85  # of a budget that is planned with
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Runs that a question takes.
+
+    Attributes
+    ----------
+    heads
+        Asked about.
+    candidates
+        Of these, how many are masked; below `heads` they are chosen by screening.
+    windows, nulls, kinds, sweep, controls
+        Windows, null inputs of a kind and window, kinds, periods of the sweep, control combs.
+    references
+        Signals whose mean replaces a head.
+    """
+
+    heads: int
+    candidates: int
+    windows: int
+    nulls: int
+    kinds: int
+    sweep: int
+    controls: int
+    references: int = 26
+
+    def seconds(self, run: float, forward: float) -> float:
+        """Time for all of it, from the time of a run that pools attention and of a plain forward pass."""
+        pooled = self.windows * (1 + self.nulls * self.kinds) + self.sweep
+        knocked = ABOVE * self.heads * 3 + 3 * (1 + self.references)  # the window, and its two stand-ins
+        masked = ABOVE * self.candidates * (10 + self.controls) * self.windows
+        return run * pooled + forward * (knocked * self.windows + masked)
+
+
+def fit_budget(wanted: Effort, run: float, forward: float, budget: float) -> Effort:
+    """The most that `budget` seconds allow: windows give way first, then nulls and controls, then candidates.
+
+    What is left when nothing more can give way is returned even if it takes longer.
+    """
+    least = {"nulls": min(wanted.nulls, LEAST_NULLS), "controls": min(wanted.controls, LEAST_CONTROLS)}
+    steps = [
+        wanted,
+        replace(wanted, windows=1),
+        replace(wanted, windows=1, nulls=min(wanted.nulls, 2 * LEAST_NULLS)),
+        replace(wanted, windows=1, **least),
+        replace(wanted, windows=1, **least, sweep=min(wanted.sweep, 16)),
+    ]
+    room = budget * RESERVE
+    for effort in steps:
+        if effort.seconds(run, forward) <= room:
+            return effort
+    smallest = steps[-1]
+    candidates = wanted.candidates
+    while candidates > 1 and replace(smallest, candidates=candidates).seconds(run, forward) > room:
+        candidates = max(1, int(candidates * 0.8))
+    return replace(smallest, candidates=candidates)

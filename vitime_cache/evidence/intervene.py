@@ -1,0 +1,147 @@
+"""The causal part of a question: knock out every head, mask the period's lags beside controls, judge both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from vitime_cache.attention.lags import Array
+from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.causal import judge_interventions
+from vitime_cache.evidence.interventions import unrelated_signals
+from vitime_cache.evidence.knockout import knock_out_all, knock_out_sets, mask_lags_all, screen_heads
+from vitime_cache.evidence.question import SWEPT
+from vitime_cache.evidence.surrogates import ar1, notched
+from vitime_cache.series.signal import Signal
+
+if TYPE_CHECKING:
+    from vitime_cache.evidence.ask import Run
+
+JOINT = 4  # heads knocked out together: enough to show redundancy
+MOST_PHASES = 40  # controls of the whole comb
+KNOCKED_OUT = 0.4  # where knockouts end, as a share of the whole question
+
+Head = tuple[str, int]
+
+
+def causal(run: Run) -> None:
+    """Fill the causal rung of a question's verdict."""
+    q, values = run.q, run.values
+    layers = run.model.config.layers
+    asked = [(layer, head) for i, layer in enumerate(layers) for head in np.flatnonzero(q.asked[i]).tolist()]
+    references = unrelated_signals(run.windows[-1])
+    _knock_out(run, asked, references)
+    candidates = _candidates(run, asked, references)
+    controls, phases = _mask(run, candidates)
+    _joint(run, asked, references)
+
+    mask, comb, knockout = (values[name].swapaxes(0, 1) for name in ("mask", "comb", "knockout"))
+    judged = judge_interventions(mask, controls, comb, phases, knockout, q.seed)
+    n = controls.shape[1]
+    run.facts["counts"] |= {"controls": n, "smallest_p": 1 / (n + 1), "phases": 1 + phases.shape[1]}
+    values["comb_rank"][:] = judged.comb_rank
+    values["mask_control"][: controls.shape[1]] = controls.mean(axis=0)
+    values["mask_p"][:], values["windows_p"][:] = judged.mask_p, judged.windows_p
+    values["knockout_p"][:], values["knockout_rank"][:] = judged.knockout_p, judged.rank
+    for name in ("mask_low", "mask_high", "knockout_low", "knockout_high"):
+        values[name][:] = getattr(judged, name)
+    supported = judged.supported(q.level, q.negligible)
+    run.settle(3, judged.mask, judged.p_value, supported, judged.refuted(q.negligible))
+    masked = np.isfinite(judged.mask)
+    values["verdict"][3][q.asked & ~masked & ~supported] = v.NOT_TESTED
+
+
+def _knock_out(run: Run, heads: list[Head], references: list[Signal]) -> None:
+    """Every head singly, on each window and on two stand-ins for the last one that lack the period."""
+    q, values, last = run.q, run.values, run.windows[-1]
+    start = SWEPT
+    stand_ins = [
+        Signal("notched", notched(last.values, q.period), last.horizon),
+        Signal("aperiodic", ar1(last.values, 1, q.seed)[0], last.horizon),
+    ]
+    for i, signal in enumerate([*run.windows, *stand_ins]):
+        share = (KNOCKED_OUT - start) / (len(run.windows) + len(stand_ins))
+
+        def progress(done: int, total: int, what: str, i: int = i, share: float = share) -> None:
+            run.progress(start + share * (i + done / total), what)
+
+        effect = knock_out_all(
+            run.model, signal, references, heads=heads, period=q.period, progress=progress
+        )["effect"].values[0]  # fmt: skip
+        if i < len(run.windows):
+            values["knockout"][:, i] = effect
+        else:
+            values["knockout_stand_in"][i - len(run.windows)] = effect
+
+
+def _candidates(run: Run, heads: list[Head], references: list[Signal]) -> list[Head]:
+    """The heads that are masked: all that were asked about, or those that attribution and knockout put first."""
+    q, values = run.q, run.values
+    if q.effort.candidates >= len(heads):
+        return heads
+    layers = run.model.config.layers
+    found = screen_heads(run.model, run.windows[-1], references, period=q.period)["attribution"].values[0]
+    values["attribution"][:] = found
+    # What a head may matter by, and what it may matter through: either may bring it forward.
+    ranks = [
+        np.argsort(np.argsort([-abs(float(scores[layers.index(layer), head])) for layer, head in heads]))
+        for scores in (found, values["knockout"][0, -1], np.maximum(values["flank_excess"], 0))
+    ]
+    order = np.argsort(np.min(ranks, axis=0), kind="stable")
+    chosen = sorted(order[: q.effort.candidates].tolist())
+    left = [list(heads[i]) for i in range(len(heads)) if i not in chosen]
+    run.facts["screening"] = {
+        "method": "attribution patching, knockout and attention at the period: screening only, no result",
+        "tested": len(chosen), "not_tested": left,
+    }  # fmt: skip
+    return [heads[i] for i in chosen]
+
+
+def _mask(run: Run, heads: list[Head]) -> tuple[Array, Array]:
+    """Mask one period back, and the period's whole comb, in each head and window.
+
+    Returns the controls' effects of either, (window, control, outcome, layer, head).
+    """
+    values, controls = run.values, run.q.effort.controls
+    taken: list[Array] = []
+    phases: list[Array] = []
+    masses: list[Array] = []
+    share = (1 - KNOCKED_OUT) / len(run.windows)
+    for w, window in enumerate(run.windows):
+        start = KNOCKED_OUT + share * w
+        ends = start + share * np.array([0.0, 0.08, 0.1, 1.0])
+        comb = _masked(run, window, heads, ends[:2], MOST_PHASES, harmonics=True, renormalise=True)
+        kept = _masked(run, window, heads, ends[1:3], 1, harmonics=True, renormalise=False)
+        tooth = _masked(run, window, heads, ends[2:], controls, harmonics=False, renormalise=False)
+        for name, found in (("comb", comb), ("comb_kept", kept), ("mask", tooth)):
+            values[name][:, w] = found["effect"].values[0]
+        phases.append(comb["control_effect"].values[0])
+        taken.append(tooth["control_effect"].values[0])
+        masses.append(tooth["removed_mass"].values[0])
+    values["mask_mass"][:] = np.mean(masses, axis=0)
+    return np.stack(taken), np.stack(phases)
+
+
+def _masked(run: Run, window: Signal, heads: list[Head], span: Array, controls: int, **how: bool) -> xr.Dataset:
+    """`mask_lags_all` of one window, whose progress runs over a `span` (from, to) of the whole question."""
+
+    def progress(done: int, total: int, what: str) -> None:
+        run.progress(float(span[0] + (span[1] - span[0]) * done / total), what)
+
+    q = run.q
+    return mask_lags_all(
+        run.model, window, q.period, heads=heads, controls=controls, seed=q.seed, progress=progress, **how
+    )
+
+
+def _joint(run: Run, heads: list[Head], references: list[Signal]) -> None:
+    """The heads that look most at the period knocked out together, beside the sum of their single knockouts."""
+    values, layers = run.values, run.model.config.layers
+    looking = sorted(heads, key=lambda head: -float(values["prominence"][:, layers.index(head[0]), head[1]].mean()))
+    together = looking[: min(JOINT, len(looking))]
+    found = knock_out_sets(run.model, run.windows[-1], [together], references, period=run.q.period)
+    values["joint"][:] = found["effect"].values[0, :, 0]
+    values["joint_sum"][:] = sum(values["knockout"][:, -1, layers.index(layer), head] for layer, head in together)
+    run.facts["counts"]["joint"] = [list(head) for head in together]

@@ -1,0 +1,165 @@
+"""A question about the heads of a model and one period of one series, checked before anything is run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from vitime_cache._version import __version__
+from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.causal import NEGLIGIBLE
+from vitime_cache.evidence.contrast import Lags
+from vitime_cache.evidence.effort import Effort
+from vitime_cache.evidence.surrogates import null_kinds
+from vitime_cache.evidence.sweep import PERIODS, sweep_periods
+from vitime_cache.evidence.window import Proposal, Window, choose_window, propose_periods
+from vitime_cache.series.signal import Signal, hold_out
+
+if TYPE_CHECKING:
+    from vitime_cache.model.network import ViTime
+
+Heads = str | Sequence[tuple[str, int]]
+Floats = NDArray[np.float64]
+
+LEVEL = 0.05
+NULLS, CONTROLS = 99, 99
+# Where the first three rungs end, as a share of the whole.
+CAPTURED, NULL_RUN, SWEPT = 0.02, 0.22, 0.25
+NULLS_OF_A_WINDOW = 39  # the fewest where there are several windows
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked, on which windows, and how much of the model's time it takes.
+
+    Attributes
+    ----------
+    series
+        History and known future of the signal, one after the other.
+    proposed
+        Periods that the series has, strongest first; `period_from` says whether the period is one of these.
+    asked
+        (layer, head): the heads that corrections are over.
+    """
+
+    signal: Signal
+    series: Floats
+    period: float
+    proposed: tuple[Proposal, ...]
+    period_from: str
+    window: Window
+    heads: Heads
+    asked: NDArray[np.bool_]
+    effort: Effort
+    level: float
+    negligible: float
+    seed: int
+
+    @property
+    def windows(self) -> list[Signal]:
+        """The windows asked on, as signals with a known future."""
+        span = self.window.history + self.window.horizon
+        return [
+            hold_out(
+                self.signal.name, self.series[start : start + span], self.window.horizon,
+                harmonics=self.signal.harmonics, reduced_of=self.signal.reduced_of,
+            )
+            for start in self.window.starts
+        ]  # fmt: skip
+
+    def with_effort(self, effort: Effort) -> Question:
+        """The same question with as many windows as the effort says, the last ones."""
+        window = replace(self.window, starts=self.window.starts[-effort.windows :])
+        return replace(self, window=window, effort=effort)
+
+    @property
+    def words(self) -> str:
+        """What will be done, in two lines."""
+        e, heads = self.effort, int(self.asked.sum())
+        source = "the strongest of the series" if self.period_from == "proposed" else "as asked"
+        first = f"{self.signal.name}: period {self.period:.4g} samples ({source}). {self.window.words}"
+        second = (
+            f"{heads} heads; {e.windows * e.nulls * e.kinds} null inputs, a sweep of {e.sweep} periods, every head "
+            f"knocked out, the period's lags masked in {e.candidates} heads beside up to {e.controls} controls each"
+        )
+        return f"{first}\n{second}"
+
+
+def prepare(
+    model: ViTime, signal: Signal, period: float | None = None, *, heads: Heads = "all", nulls: int = NULLS,
+    controls: int = CONTROLS, window: tuple[int, int] | None = None, level: float = LEVEL,
+    negligible: float = NEGLIGIBLE, seed: int = 0,
+) -> Question:  # fmt: skip
+    """Check a question and choose its period and window; nothing is run. Parameters and errors as for `ask`."""
+    from vitime_cache.evidence.interventions import check_heads
+
+    config = model.config
+    if not 0 < level < 1 or nulls + 1 < 1 / level - 1e-9:
+        raise v.VerdictError(f"a level of {level:g} needs {round(1 / max(level, 1e-9)) - 1} nulls or more, got {nulls}")
+    if controls < 1:
+        raise v.VerdictError(f"there must be at least one control, got {controls}")
+    series = signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
+    if np.ptp(series) == 0:
+        raise v.VerdictError(f"{signal.name!r} is constant: there is nothing to look back at")
+    proposed, period_from = tuple(propose_periods(series)), "asked"
+    if period is None:
+        if not proposed:
+            raise v.VerdictError(
+                f"no period of {signal.name!r} stands out of red noise; name the one to ask about (--period)"
+            )
+        period, period_from = proposed[0].period, "proposed"
+    history, horizon = window or (None, None)
+    chosen = choose_window(
+        len(series), period, columns=config.columns, patch_width=config.patch_width, history=history, horizon=horizon
+    )
+    Lags.of(chosen.patches_per_period, config.grid[1])
+    asked = np.zeros((len(config.layers), config.heads), dtype=bool)
+    for layer, head in check_heads(model, heads):
+        asked[config.layers.index(layer), head] = True
+    count = len(chosen.starts)
+    effort = Effort(
+        heads=int(asked.sum()), candidates=int(asked.sum()), windows=count, kinds=len(null_kinds(period)),
+        nulls=nulls if count == 1 else min(nulls, max(NULLS_OF_A_WINDOW, -(-nulls // count))),
+        sweep=PERIODS, controls=controls,
+    )  # fmt: skip
+    return Question(
+        signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, level, negligible, seed
+    )
+
+
+def unanswered(model: ViTime, q: Question) -> xr.Dataset:
+    """The verdict on a question before anything is known."""
+    config, e = model.config, q.effort
+    heads = q.heads if isinstance(q.heads, str) else [[layer, int(head)] for layer, head in q.heads]
+    question = {
+        "signal": q.signal.name, "period": q.period, "period_from": q.period_from, "heads": heads,
+        "nulls": e.nulls, "controls": e.controls, "windows": e.windows, "candidates": e.candidates, "sweep": e.sweep,
+        "history": q.window.history, "horizon": q.window.horizon,
+        "seed": q.seed, "level": q.level, "negligible": q.negligible, "weights": model.weights.name,
+        "weights_sha256": model.weights.sha256, "dtype": str(model.dtype).removeprefix("torch."),
+        "series_sha256": hashlib.sha256(q.series.astype("<f8").tobytes()).hexdigest(), "version": __version__,
+    }  # fmt: skip
+    counts: dict[str, Any] = {
+        "windows": e.windows, "heads": e.heads, "nulls": e.nulls, "null_kinds": e.kinds, "sweep": e.sweep,
+        "controls": 0, "smallest_p": 1.0, "smallest_p_nulls": 1 / (e.nulls + 1), "joint": [],
+    }  # fmt: skip
+    periods = sweep_periods(q.window.history, q.window.samples_per_patch, e.sweep)
+    return v.blank(
+        config.layers, config.heads, patches=config.grid[1], windows=q.window.starts,
+        samples=q.window.history + q.window.horizon, nulls=null_kinds(q.period), sweep=periods,
+        measured_on=np.arange(e.sweep) % 2 == 1, controls=e.controls,
+        attributes={
+            "question": question, "window_facts": q.window.facts(q.proposed), "counts": counts,
+            "screening": {"method": "", "tested": e.candidates, "not_tested": []},
+            "sentences": {"supported": "", "not_supported": ""}, "stages": [],
+            "config": json.dumps(config.to_dict()), "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    )  # fmt: skip

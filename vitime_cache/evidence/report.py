@@ -1,0 +1,147 @@
+"""A verdict for a reader: heads in order, a table, two sentences, JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from vitime_cache.attention.schema import HEAD, LAYER
+from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.agreement import looking_and_mattering
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CLAIMS = {
+    "descriptive": "look one period back",
+    "signal-dependent": "do so more than on null inputs",
+    "tracking": "move with the period",
+    "causal": "are used by the forecast",
+}
+MOST_NAMED = 4
+
+
+def verdict_table(ds: xr.Dataset) -> pd.DataFrame:
+    """One row for each head asked about, best first: verdicts in words, and the figures that they rest on."""
+    import pandas as pd
+
+    rows = []
+    for i, h in head_order(ds):
+        row: dict[str, Any] = {LAYER: str(ds[LAYER].values[i]), HEAD: int(ds[HEAD].values[h])}
+        for r, rung in enumerate(v.RUNGS):
+            row[rung] = v.WORDS[int(ds["verdict"].values[r, i, h])]
+            row[f"{rung}_p"] = float(ds["p_value"].values[r, i, h])
+        row |= {
+            "prominence": float(ds["prominence"].values[:, i, h].mean()),
+            **{
+                name: float(ds[name].values[i, h])
+                for name in ("peak_lag", "flank_excess", "slope", "r_squared", "found")
+            },
+            "excess_over_nulls": float(ds["figure"].values[1, i, h]),
+            "mask_distance": float(ds["mask"].values[0, :, i, h].mean()),
+            "comb_distance": float(ds["comb"].values[0, :, i, h].mean()),
+            "comb_rank": float(ds["comb_rank"].values[i, h]),
+            "knockout_distance": float(ds["knockout"].values[0, :, i, h].mean()),
+            "knockout_rank": float(ds["knockout_rank"].values[i, h]),
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def head_order(ds: xr.Dataset) -> list[tuple[int, int]]:
+    """Indices (layer, head) of the heads asked about, best first.
+
+    By rungs supported, then by the effect of masking, then by prominence.
+    """
+    verdicts = ds["verdict"].values
+    supported = (verdicts == v.SUPPORTED).sum(axis=0)
+    effect = np.nan_to_num(ds["mask"].values[0].mean(axis=0), nan=-1.0)
+    prominence = np.nan_to_num(ds["prominence"].values.mean(axis=0), nan=-1.0)
+    found = [(int(i), int(h)) for i, h in np.argwhere(ds["asked"].values)]
+    return sorted(found, key=lambda at: (-supported[at], -effect[at], -prominence[at], at))
+
+
+def sentences(ds: xr.Dataset) -> dict[str, str]:
+    """What the verdict supports, and what it does not."""
+    question, window, counts = (v.facts(ds, name) for name in ("question", "window_facts", "counts"))
+    stages = v.facts(ds, "stages")
+    asked, verdicts = int(ds["asked"].values.sum()), ds["verdict"].values
+    scope = "On this one window" if counts["windows"] == 1 else f"On {counts['windows']} windows"
+    period = f"{question['period']:.4g} samples"
+    parts, missing = [], []
+    for r, rung in enumerate(v.RUNGS):
+        if rung not in stages:
+            continue
+        found = np.argwhere(verdicts[r] == v.SUPPORTED)
+        if len(found):
+            parts.append(f"{len(found)} of {asked} heads {CLAIMS[rung]}{_named(ds, found)}")
+        else:
+            missing.append(f"that any of {asked} heads {CLAIMS[rung].replace('are used', 'is used')}")
+    text = "; ".join(parts)
+    supported = f"{scope} of {question['signal']!r}, at a period of {period}: {text}." if parts else (
+        f"{scope} of {question['signal']!r}, at a period of {period}: nothing is shown of any head so far."
+    )  # fmt: skip
+    unsettled = {
+        rung: (int((verdicts[r] == v.INCONCLUSIVE).sum()), int((verdicts[r] == v.NOT_TESTED)[ds["asked"].values].sum()))
+        for r, rung in enumerate(v.RUNGS) if rung in stages
+    }  # fmt: skip
+    limits = []
+    if missing:
+        limits.append("not shown: " + "; ".join(missing))
+    open_ = [f"{rung} for {n}" for rung, (n, _) in unsettled.items() if n]
+    if open_:
+        limits.append("inconclusive, which is not a no: " + ", ".join(open_) + " heads")
+    untested = [f"{rung} for {n}" for rung, (_, n) in unsettled.items() if n]
+    if untested:
+        limits.append("not tested: " + ", ".join(untested) + " heads")
+    if counts["windows"] == 1:
+        limits.append("other windows, other series")
+    else:
+        limits.append("other series")
+    if window["patches_per_period"] < 4:
+        limits.append("anything finer than half a patch")
+    return {"supported": supported, "not_supported": f"This does not say: {'; '.join(limits)}."}
+
+
+def to_json(ds: xr.Dataset) -> str:
+    """The whole verdict as JSON: attributes, coordinates, every number; what is missing is null."""
+    agreement = looking_and_mattering(ds)
+    document = {
+        "attributes": {
+            name: v.facts(ds, name) if name in v.ATTRIBUTES else str(value) for name, value in ds.attrs.items()
+        },
+        "looking_and_mattering": {"rho": agreement.rho, "low": agreement.low, "high": agreement.high},
+        "heads": verdict_table(ds).to_dict("records"),
+        "coordinates": {str(name): _plain(each.values) for name, each in ds.coords.items()},
+        "variables": {
+            str(name): {"dims": list(each.dims), **each.attrs, "values": _plain(each.values)}
+            for name, each in ds.data_vars.items()
+        },
+    }
+    return json.dumps(_without_nan(document), allow_nan=False)
+
+
+def _named(ds: xr.Dataset, found: np.ndarray) -> str:
+    order = {at: place for place, at in enumerate(head_order(ds))}
+    at = sorted(((int(i), int(h)) for i, h in found), key=lambda head: order.get(head, len(order)))
+    names = [f"{ds[LAYER].values[i]} head {h}" for i, h in at[:MOST_NAMED]]
+    more = f" and {len(at) - MOST_NAMED} more" if len(at) > MOST_NAMED else ""
+    return f" ({', '.join(names)}{more})"
+
+
+def _plain(values: np.ndarray) -> Any:
+    if values.dtype.kind == "f":
+        return [_plain(row) for row in values] if values.ndim else float(f"{values:.7g}")
+    return values.tolist()
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
