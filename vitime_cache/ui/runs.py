@@ -52,7 +52,7 @@ def default_weights() -> tuple[Path, ViTimeConfig, WeightsInfo]:
         Saying where weights belong, if there are none.
     """
     path = find_weights()
-    config, info = _peek(str(path), path.stat().st_mtime_ns)
+    config, info = peek(path)
     return path, config, info
 
 
@@ -114,13 +114,6 @@ def _distinct(signal: Signal) -> Signal:
 def default_store(info: WeightsInfo) -> str:
     """Name of the store that `build` makes for these weights."""
     return f"{info.name}.zarr"
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _peek(path: str, modified: int) -> tuple[ViTimeConfig, WeightsInfo]:  # noqa: ARG001 - part of the cache's key
-    if path.endswith(".safetensors"):
-        return peek(path)
-    return engine().peek(Path(path))  # the published file is a pickle, which takes torch to read
 
 
 def _token_bytes(config: ViTimeConfig) -> int:

@@ -21,7 +21,6 @@ import xarray as xr
 from vitime_cache.attention.lags import Array, Region
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.surrogates import Null
-from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.places import HOME
 from vitime_cache.series.sources import Signal
 
@@ -72,11 +71,6 @@ class Engine:
         """`vitime_cache.evidence.null_test.null_curves` of a series; raises what that raises, and EngineError."""
         curves: dict[Null, Array] = self._ask(progress, weights, "null_curves", history, horizon, period, region)
         return curves
-
-    def peek(self, weights: Path) -> tuple[ViTimeConfig, WeightsInfo]:
-        """`vitime_cache.model.checkpoint.peek`; raises what that raises, and EngineError."""
-        found: tuple[ViTimeConfig, WeightsInfo] = self._ask(lambda *_: None, weights, "peek")
-        return found
 
     def build(self, signal: Signal, store: Path, weights: Path, tokens: str | Sequence[str]) -> None:
         """`vitime_cache.build` of one signal into a store; raises what that raises, and EngineError."""

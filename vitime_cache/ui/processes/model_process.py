@@ -23,8 +23,7 @@ from vitime_cache.attention.capture import capture
 from vitime_cache.attention.lags import Array, Region
 from vitime_cache.evidence.null_test import null_curves
 from vitime_cache.evidence.surrogates import Null
-from vitime_cache.model.checkpoint import CheckpointError, load_model, peek
-from vitime_cache.model.config import ViTimeConfig, WeightsInfo
+from vitime_cache.model.checkpoint import CheckpointError, load_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
 from vitime_cache.store.build import build
@@ -61,10 +60,6 @@ def _capture(tell: Tell, weights: str, signal_: Signal, tokens: str) -> xr.Datas
     return capture(_loaded(weights), signal_, tokens=tokens, progress=lambda *step: tell("step", step))
 
 
-def _peek(tell: Tell, weights: str) -> tuple[ViTimeConfig, WeightsInfo]:  # noqa: ARG001
-    return peek(weights)
-
-
 def _build(tell: Tell, weights: str, signal_: Signal, store: str, tokens: Sequence[str]) -> None:  # noqa: ARG001
     build([signal_], store, _loaded(weights), tokens=tokens)
 
@@ -79,7 +74,7 @@ def _null_curves(
 
 
 REQUESTS: dict[str, Callable[..., Any]] = {
-    "peek": _peek, "capture": _capture, "build": _build, "null_curves": _null_curves,
+    "capture": _capture, "build": _build, "null_curves": _null_curves,
 }  # fmt: skip
 
 
