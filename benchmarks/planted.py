@@ -5,6 +5,7 @@
     even_head()          attends evenly to all of its row; the forecast is made of it: matters, and does not look back
     redundant_copiers()  two copiers: each alone seems to matter little, both together are all there is
     comb_copier()        one head over one, two and three periods: mask one tooth, and the others supply the same
+    matcher()            ink looks for ink in its row: follows any period, and nothing is made of it
     sharpened(seed)      random weights with sharpened scores: attention that depends on content and means nothing
 
 The 2-D sin-cos positions make a head that looks at chosen lags constructible: a score Σ a cos f Δ + b sin f Δ over
@@ -23,6 +24,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
+from vitime_cache.attention.forward import open_blocks
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Harmonic, Signal, compose
@@ -47,6 +49,7 @@ COPIED = [2 * QUARTER + i for i in range(23, 23 + FEATURES)]  # where heads put 
 ZERO = 3 * QUARTER - 1  # nearly 0 everywhere: taken from every channel read, it undoes the mean that LayerNorm takes
 COLUMN_PAIRS, ROW_PAIRS = 12, 4
 INK = 0.1  # of a token's ink in its channels: small, so that LayerNorm scales all tokens alike
+FULL = 2.0 * INK  # what fully inked pixels put into a channel, about
 CONTRAST = 12.0  # nats between a wanted lag and the best other one
 SHARPNESS = 100.0
 
@@ -98,11 +101,20 @@ def comb_copier(lag: int = LAG) -> Planted:
     return Planted("comb copier", model, ((LAYER, 1),), looks=True, matters=True)
 
 
+def matcher() -> Planted:
+    """A head by which ink looks for ink in its own row: in a periodic series it lies one period back, whatever the
+    period. The forecast's tokens have no ink yet, attend evenly, and copy nothing: looks and tracks, does not matter.
+    """
+    model = _silent("matcher")
+    _plant(model, 1, [], strength=0.0, contrast=6.0, ink=2.0)
+    return Planted("matcher", model, ((LAYER, 1),), looks=True, matters=False)
+
+
 def sharpened(seed: int = 0, factor: float = 4.0) -> Planted:
     """Random weights with queries and keys scaled up: whatever is claimed of a head is false."""
     torch.manual_seed(seed)
     model = ViTime(CONFIG).eval().requires_grad_(False)
-    for block in model.blocks_by_layer().values():
+    for block in open_blocks(model).values():
         block.attn.qkv.weight[: 2 * block.attn.attn_dim] *= factor
     model.weights = WeightsInfo("planted", note=f"sharpened random weights, seed {seed}")
     return Planted(f"sharpened random {seed}", model, (), looks=False, matters=False)
@@ -135,7 +147,7 @@ def lag_score(wanted: Sequence[int], frequencies: np.ndarray, reach: int) -> tup
     cost[-1] = -1  # the margin
     bounds = [(-4.0, 4.0)] * basis.shape[1] + [(None, None)]
     solved = linprog(cost, others, np.ones(len(others)), exact, np.ones(len(wanted)), bounds)
-    if not solved.success or solved.x[-1] < 0.02:
+    if solved.x is None or solved.x[-1] < 0.02:
         raise ValueError(f"no score lifts the lags {list(wanted)} above all others")
     return solved.x[:-1].reshape(2, -1).T, float(solved.x[-1])
 
@@ -146,7 +158,7 @@ def _silent(name: str) -> ViTime:
     model = ViTime(CONFIG).eval().requires_grad_(False)
     model.weights = WeightsInfo("planted", note=f"planted: {name}")
     model.cls_token.zero_()
-    for block in model.blocks_by_layer().values():
+    for block in open_blocks(model).values():
         for part in (block.attn.proj, block.mlp.fc2):
             part.weight.zero_()
             part.bias.zero_()
@@ -172,9 +184,19 @@ def _silent(name: str) -> ViTime:
     return model
 
 
-def _plant(model: ViTime, head: int, lags: Sequence[int], strength: float = 1.0, contrast: float = CONTRAST) -> None:
-    """Make a head of `LAYER` attend to its own row `lags` patches back (evenly without any) and copy the ink there."""
-    attention = model.blocks_by_layer()[LAYER].attn
+def _plant(
+    model: ViTime,
+    head: int,
+    lags: Sequence[int],
+    strength: float = 1.0,
+    contrast: float = CONTRAST,
+    ink: float = 0.0,
+) -> None:
+    """Make a head of `LAYER` attend to its own row `lags` patches back (evenly without any) and copy the ink there.
+
+    With `ink`, full ink on both sides adds that many nats to a score, each quarter of a token's height by itself.
+    """
+    attention = open_blocks(model)[LAYER].attn
     width, size = attention.attn_dim, attention.head_dim
     scale = _layer_norm_scale(model.decoder_pos_embed)
     frequency = 10000.0 ** -(np.arange(QUARTER) / QUARTER)
@@ -185,7 +207,7 @@ def _plant(model: ViTime, head: int, lags: Sequence[int], strength: float = 1.0,
     for part in range(3):
         attention.qkv.bias[part * width : (part + 1) * width][rows] = 0
     gh, gw = CONFIG.grid
-    parts = [(2 * QUARTER, ROW_PAIRS, [0], gh - 1, 0)]
+    parts: list[tuple[int, int, Sequence[int], int, int]] = [(2 * QUARTER, ROW_PAIRS, [0], gh - 1, 0)]
     if lags:
         parts.append((0, COLUMN_PAIRS, lags, gw - 1, ROW_PAIRS))
     for offset, pairs, wanted, reach, start in parts:
@@ -200,6 +222,11 @@ def _plant(model: ViTime, head: int, lags: Sequence[int], strength: float = 1.0,
             _read(q, place, cosine, -gain * b)
             _read(q, place + 1, cosine, gain * a)
             _read(q, place + 1, sine, gain * b)
+    for i, source in enumerate(SOURCE):
+        place = 2 * (ROW_PAIRS + COLUMN_PAIRS) - FEATURES + i  # the last column pairs: free where no lag is wanted
+        if ink:
+            _read(k, place, source, scale / FULL)
+            _read(q, place, source, scale / FULL * ink * size**0.5)
     for i, (source, copied) in enumerate(zip(SOURCE, COPIED, strict=True)):
         _read(v, i, source, scale)
         attention.proj.weight[copied, head * size + i] = strength

@@ -7,10 +7,11 @@ import pytest
 import xarray as xr
 
 from benchmarks import planted
-from benchmarks.planted import LAG, LAYER, PERIOD, Planted, question
-from vitime_cache.attention.capture import capture
+from benchmarks.planted import LAG, LAYER, PERIOD, SAMPLES_PER_PATCH, Planted, question
+from vitime_cache.attention.capture import capture, capture_batch
 from vitime_cache.evidence.interventions import ablate_heads, mask_lags
 from vitime_cache.evidence.knockout import knock_out_all, knock_out_sets, mask_lags_all
+from vitime_cache.evidence.tracking import track_periods
 
 QUESTIONS = [question(seed) for seed in range(3)]
 
@@ -98,6 +99,21 @@ def test_what_one_tooth_loses_the_others_supply_unless_it_is_not_shared_out_agai
     assert (comb > 0.5).all()
     assert (kept > 0.5).all()
     assert (tooth < 0.3 * comb).all()
+
+
+def test_a_matcher_follows_the_period_and_a_copier_does_not_and_nothing_is_made_of_the_match() -> None:
+    periods = np.arange(16, 48, 4)
+    sweep = [question(seed, period=period, harmonics=1) for seed, period in enumerate(periods)]
+    slopes = {}
+    for network in (planted.matcher(), planted.copier()):
+        captured = capture_batch(network.model, sweep)
+        head = np.stack([arrays["lag_attention"][1, 1] for arrays in captured])
+        lag = np.arange(head.shape[-1]) - head.shape[-1] // 2
+        slopes[network.name] = track_periods(lag, head, periods, SAMPLES_PER_PATCH)
+    assert slopes["matcher"].slope == pytest.approx(1, abs=0.05)
+    assert slopes["matcher"].tracks
+    assert slopes["copier"].slope == pytest.approx(0, abs=0.05)
+    assert (distance(knock_out_all(planted.matcher().model, QUESTIONS)) == 0).all()
 
 
 def test_sharpened_random_heads_attend_by_content(networks: dict[str, Planted]) -> None:
