@@ -69,11 +69,12 @@ def test_build_info_verify_and_build_again(folder, capsys):
     verify = "verify store/small.zarr --weights small.safetensors --inputs data.csv --horizon 28"
     assert run(verify) == 0
     assert re.search("sound .*captured again: one", capsys.readouterr().out)
-    damaged = folder / "store/small.zarr/token_attention/c.1.2.1.0.0"
-    damaged.write_bytes(b"\0" + damaged.read_bytes()[1:])
+    damaged = folder / "store/small.zarr/token_attention/c.1.0.0.0.0"
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1400] + b"\0\1" + content[-1398:])
     assert run(verify) == 1
     told = capsys.readouterr()
-    assert told.err.startswith("signal 'two', layer decoder.0, head 1: token_attention/c.1.2.1.0.0 is not what")
+    assert told.err.startswith("signal 'two', layer decoder.0, head 1: token_attention/c.1.0.0.0.0 is not what")
     assert "verify --repair" in told.err
     assert run(f"{verify} --repair") == 1
     assert run(f"{BUILD} --quiet") == 0
@@ -179,7 +180,7 @@ def test_ctrl_c_leaves_a_store_to_go_on_from_and_says_so(folder, capsys, monkeyp
         yield advance
 
     monkeypatch.setattr(console, "progress_bar", interrupted_bar)
-    assert run(BUILD) == 130
+    assert run(f"{BUILD} --batch-size 1") == 130
     assert "interrupted. Run the same command again to go on" in capsys.readouterr().err
     assert open_store("store/small.zarr").signal.values.tolist() == ["one"]
     monkeypatch.setattr(console, "progress_bar", real)

@@ -87,8 +87,8 @@ def capture_batch(
 
 
 def build(signals: Sequence[Signal], store: str | Path, model: Any = None, **options: Any) -> building.BuildReport:
-    """A build by this stand-in, or by what `capture` names."""
-    return building.build(signals, store, model or Model(), **({"capture": capture_batch} | options))
+    """A build by this stand-in, signal by signal, unless the options say otherwise."""
+    return building.build(signals, store, model or Model(), **({"capture": capture_batch, "batch_size": 1} | options))
 
 
 def verify(path: str | Path, model: Any = None, *args: Any, **options: Any) -> verifying.Verification:

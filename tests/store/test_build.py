@@ -114,8 +114,7 @@ def test_an_interrupted_build_can_be_followed_by_one_of_other_signals(tmp_path):
     ("change", "named"),
     [({"model": Model(weights=WeightsInfo("other", "6" * 64))}, "weights sha256 is '555.*' there and '666.*' here"),
      ({"model": Model(replace(CONFIG, value_range=4.0))}, "config.value_range is 3.5 there and 4.0 here"),
-     ({"model": Model(dtype="bfloat16")}, "dtype is 'float32' there and 'bfloat16' here"),
-     ({"tokens": "none"}, "tokens is 'encoder.0,decoder.0' there and 'none' here")],
+     ({"model": Model(dtype="bfloat16")}, "dtype is 'float32' there and 'bfloat16' here")],
 )  # fmt: skip
 def test_a_store_that_was_built_otherwise_is_refused_naming_the_field_and_both_values(tmp_path, change, named):
     path = tmp_path / "a.zarr"
@@ -174,7 +173,7 @@ def test_a_token_map_that_was_not_handed_out_is_never_committed(tmp_path):
     def half(model, signals, _, on_tokens):
         return standin.capture_batch(model, signals, ["encoder.0"], on_tokens)
 
-    with pytest.raises(StoreError, match=r"2 token maps were not captured, the first token_attention/c.0.1.0.0.0"):
+    with pytest.raises(StoreError, match=r"2 token maps were not captured, the first of decoder\.0, head 0"):
         build(make_signals(1), tmp_path / "a.zarr", capture=half)
 
 
@@ -192,8 +191,8 @@ def test_a_disk_that_fills_up_ends_the_build_and_loses_no_complete_signal(tmp_pa
 def plan(total: float, tokens=("encoder.0", "encoder.1", "decoder.0"), free: float | None = None) -> Plan:
     """A plan of `total` GB, 90 % of it token maps of `tokens`."""
     sizes = {"token_attention": int(0.9e9 * total), "time_attention": int(0.1e9 * total)}
-    identity = Identity(standin.WEIGHTS, CONFIG, "float32", tokens)
-    return Plan("a.zarr", identity, ("a", "b"), 0, sizes, None if free is None else int(free * 1e9))
+    identity = Identity(standin.WEIGHTS, CONFIG, "float32")
+    return Plan("a.zarr", identity, ("a", "b"), tuple(tokens), 0, sizes, None if free is None else int(free * 1e9))
 
 
 @pytest.mark.parametrize(
@@ -248,14 +247,31 @@ def test_a_live_run_is_saved_as_a_build_would_have_written_it(tmp_path, golden_m
     assert xr_saved.identical(xr_built)
     add_dataset(tmp_path / "saved.zarr", capture(golden_model, signals[0], tokens="all"), signals[0])
     assert open_store(tmp_path / "saved.zarr").identical(xr_built)
-    with pytest.raises(StoreError, match=r"keeps token maps of layers that this run lacks, such as decoder\.0"):
-        add_dataset(tmp_path / "saved.zarr", capture(golden_model, signals[0], tokens=["encoder.0"]), signals[0])
+
+
+def test_live_runs_with_and_without_token_maps_share_a_store_that_a_build_then_grows(tmp_path, golden_model):
+    """Saving one without maps once kept the default build, which has them all, out of the store."""
+    from vitime_cache import capture
+
+    path, signals = tmp_path / "a.zarr", [make_signal(name, n=200, horizon=300) for name in "abc"]
+    assert add_dataset(path, capture(golden_model, signals[0]), signals[0])
+    assert "token_attention" not in open_store(path)
+    assert add_dataset(path, capture(golden_model, signals[1], tokens=["encoder.0"]), signals[1])
+    report = build(signals, path, golden_model, capture=None)
+    assert (report.written, report.complete, report.without_maps) == (("c",), 2, ("a", "b"))
+    ds = open_store(path)
+    there = np.isfinite(ds.token_attention).all(["head", "query_token", "key_token"])
+    kept = ((), ("encoder.0",), tuple(ds.layer.values))
+    assert there.values.tolist() == [[layer in layers for layer in ds.layer.values] for layers in kept]
+    assert not add_dataset(path, capture(golden_model, signals[2]), signals[2])
+    with pytest.raises(StoreError, match="already holds another signal named 'c'"):
+        add_dataset(path, capture(golden_model, signals[0]), replace(signals[0], name="c"))
 
 
 def test_random_weights_are_told_apart_by_their_values():
     from tests.conftest import random_model, small_config
 
-    one, same, other = (building._identity(random_model(small_config(), seed), "all", "float32") for seed in (0, 0, 1))
+    one, same, other = (building._identity(random_model(small_config(), seed), "float32") for seed in (0, 0, 1))
     assert one == same
     assert one.weights.sha256 != other.weights.sha256
 
@@ -291,7 +307,7 @@ def test_building_a_finished_store_again_imports_neither_torch_nor_xarray(tmp_pa
 )  # fmt: skip
 def test_places_are_kept_filled_from_the_first_on_and_never_shared(committed, wanted):
     markers = {place: Marker(place, f"s{place}", make_signal(f"s{place}").fingerprint, {}) for place in committed}
-    journal = Journal(Manifest(Identity(standin.WEIGHTS, ViTimeConfig(), "float32", ()), {}), markers, True)
+    journal = Journal(Manifest(Identity(standin.WEIGHTS, ViTimeConfig(), "float32"), {}), markers)
     places = assign_places(journal, [make_signal(f"s{i}") for i in wanted], "a.zarr")
     assert [signal.name for signal in places.values()] == [f"s{i}" for i in wanted if i not in committed]
     assert list(places) == sorted(places)

@@ -23,11 +23,13 @@ from tests.store.standin import CONFIG, Model, assert_holds, build, make_signal,
 from vitime_cache.attention import schema
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store import format as store
-from vitime_cache.store.commit import Puts, SignalWriter, open_writer
+from vitime_cache.store.chunks import ShardIndex, damaged_chunks, encode_chunk
+from vitime_cache.store.commit import open_writer
 from vitime_cache.store.format import encode_map, query_rows
 from vitime_cache.store.manifest import Entry, Identity, Manifest
 from vitime_cache.store.objects import StoreError, open_objects
 from vitime_cache.store.reader import open_store
+from vitime_cache.store.writing import Puts, write_batch
 
 
 def test_a_plain_xarray_open_shows_every_signal_without_a_warning(tmp_path):
@@ -55,7 +57,9 @@ def test_a_full_size_store_opens_with_dask_chunks_without_a_warning(tmp_path):
     config = ViTimeConfig()
     manifest = manifest_of(config, 40)
     template = store.render_template(manifest)
-    for key, data in (template | {"zarr.json": store.render_root(manifest, template, 40)}).items():
+    for key, data in (
+        template | {"zarr.json": store.render_root(manifest, store.array_metadata(template), 40)}
+    ).items():
         (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / key).write_bytes(data)
     with warnings.catch_warnings():
@@ -65,12 +69,13 @@ def test_a_full_size_store_opens_with_dask_chunks_without_a_warning(tmp_path):
 
 
 def manifest_of(config: ViTimeConfig, count: int) -> Manifest:
-    identity = Identity(standin.WEIGHTS, config, "float32", config.layers)
+    identity = Identity(standin.WEIGHTS, config, "float32")
     names = [make_signal(f"s{i}") for i in range(count)]
     entries = []
     for signal in names:
         values = schema.signal_coordinates(signal, config)
-        entries.append(Entry(values.pop("signal"), signal.fingerprint, values, 0))
+        values.pop("complete")
+        entries.append(Entry(values.pop("signal"), signal.fingerprint, values, 0, config.layers))
     return Manifest(identity, schema.attributes(config, standin.WEIGHTS, "float32")).with_entries(entries)
 
 
@@ -147,13 +152,9 @@ def test_signals_committed_out_of_order_show_once_all_before_them_are_there(tmp_
     shown = []
     with open_writer(objects, manifest.identity, manifest.entries) as writer, Puts(objects) as puts:
         for place in (2, 0, 1):
-            signal_writer = SignalWriter(puts, writer.manifest, place)
-
-            def write_map(_, *args, one=signal_writer):
-                one.write_map(*args)
-
-            (arrays,) = standin.capture_batch(Model(), [signals[place]], CONFIG.layers, write_map)
-            writer.commit(signal_writer.finish(arrays))
+            batch = {place: signals[place]}
+            with write_batch(puts, writer.manifest, Model(), standin.capture_batch, batch) as finish:
+                writer.commit(finish())
             shown.append(open_store(path).signal.values.tolist())
     assert shown == [[], ["s0"], ["s0", "s1", "s2"]]
     assert_holds(open_store(path), signals)
@@ -168,29 +169,71 @@ def test_an_empty_store_opens(tmp_path):
     assert open_store(tmp_path / "a.zarr").sizes["signal"] == 0
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    rows=st.integers(1, 6), columns=st.integers(2, 13), peaky=st.booleans(), seed=st.integers(0, 2**32)
-)  # fmt: skip
-def test_a_token_map_is_encoded_to_the_bytes_that_zarr_writes(rows, columns, peaky, seed):
-    config = replace(CONFIG, image_height=16 * rows, patch_height=16, context_columns=8, horizon_columns=8 * columns)
-    n = config.tokens
-    weights = np.random.default_rng(seed).exponential(size=(n, n)).astype(np.float16)
-    if peaky:
-        weights[weights < 1] = 0
+def zarr_bytes(values: np.ndarray, chunk: tuple[int, ...]) -> dict[str, bytes]:
+    """What zarr itself writes of an array."""
     written: dict = {}
     array = zarr.create_array(
         MemoryStore(written),
-        shape=(n, n),
-        shards=(n, n),
-        chunks=(query_rows(config), n),
-        dtype="float16",
+        shape=values.shape,
+        chunks=chunk,
+        dtype=values.dtype,
         compressors=(BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()),
         fill_value=np.nan,
         config={"write_empty_chunks": True},
     )
-    array[:] = weights
-    assert b"".join(encode_map(weights, query_rows(config))) == written["c/0/0"].to_bytes()
+    array[:] = values
+    return {key: data.to_bytes() for key, data in written.items() if not key.endswith("zarr.json")}
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.integers(1, 6), columns=st.integers(2, 13), peaky=st.booleans(), seed=st.integers(0, 2**32)
+)  # fmt: skip
+def test_a_token_map_is_encoded_to_the_chunks_that_zarr_writes(rows, columns, peaky, seed):
+    config = replace(CONFIG, image_height=16 * rows, patch_height=16, context_columns=8, horizon_columns=8 * columns)
+    n, block = config.tokens, query_rows(config)
+    weights = np.random.default_rng(seed).exponential(size=(n, n)).astype(np.float16)
+    if peaky:
+        weights[weights < 1] = 0
+    chunks = encode_map(weights, block)
+    assert {f"c/{number}/0": chunk for number, chunk in enumerate(chunks)} == zarr_bytes(weights, (block, n))
+
+
+@settings(max_examples=30, deadline=None)
+@given(samples=st.integers(1, 9000), components=st.integers(1, 40), seed=st.integers(0, 2**32))
+def test_series_of_any_length_are_encoded_to_the_chunks_that_zarr_writes(samples, components, seed):
+    rng = np.random.default_rng(seed)
+    longest = replace(manifest_of(CONFIG, 2), n_time=9000, n_components=40)
+    for name, shape, chunk in (("history", (samples,), (4096,)), ("forecast_quantile", (7, samples), (7, 4096)),
+                               ("component_period", (components,), (16,))):  # fmt: skip
+        values = rng.standard_normal(shape, np.float32)
+        ours = {key: b"".join(parts) for key, parts in store.encode_arrays(longest, 1, {name: values})}
+        whole = np.full([-(-length // size) * size for length, size in zip(shape, chunk, strict=True)], np.nan, "f4")
+        whole[tuple(map(slice, shape))] = values
+        theirs = zarr_bytes(whole, chunk)
+        assert ours == {f"{name}/c.1.{'.'.join(key.split('/')[1:])}": data for key, data in theirs.items()}
+
+
+@settings(max_examples=30, deadline=None)
+@given(damage=st.sets(st.integers(0, 11)), missing=st.sets(st.integers(0, 11)), data=st.data())
+def test_a_shard_tells_which_of_its_chunks_are_damaged(damage, missing, data):
+    there = {number: encode_chunk(np.full(20, number, "f4")) for number in range(12) if number not in missing}
+    index = ShardIndex(12)
+    for number, chunk in there.items():
+        index.append(number, [chunk])
+    whole = bytearray(b"".join(there.values()) + index.to_bytes())
+
+    def found() -> list[int] | None:
+        return damaged_chunks(lambda start, stop: bytes(whole[start:stop]), len(whole), 12)
+
+    assert found() == []
+    starts = dict(zip(there, np.cumsum([0, *map(len, there.values())]).tolist(), strict=False))
+    for number in damage & there.keys():
+        bit = data.draw(st.integers(0, 8 * len(there[number]) - 1))
+        whole[starts[number] + bit // 8] ^= 1 << bit % 8
+    assert found() == sorted(damage & there.keys())
+    whole[-data.draw(st.integers(1, len(index.to_bytes())))] ^= 1
+    assert found() is None
 
 
 @pytest.mark.parametrize(
@@ -224,6 +267,7 @@ def test_files_that_a_person_puts_into_a_store_stay(tmp_path):
     build(make_signals(1), path, Model())
     (path / "README.txt").write_text("mine")
     (path / "history" / "c.7.0.0123abcd.partial").write_text("of a killed build")
+    (path / "journal" / "building").touch()
     build(make_signals(2), path, Model())
     assert (path / "README.txt").read_text() == "mine"
     assert not list(path.rglob("*.partial"))

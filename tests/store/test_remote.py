@@ -84,9 +84,9 @@ def test_an_interrupted_build_behind_a_url_shows_what_is_committed_and_goes_on(u
 def test_verify_finds_a_flipped_bit_behind_a_url(url):
     build(SIGNALS, url, Model())
     assert verify(url, Model(), SIGNALS).problems == ()
-    objects, key = open_objects(url), "token_attention/c.2.1.0.0.0"
+    objects, key = open_objects(url), "token_attention/c.2.0.0.0.0"
     damaged = bytearray(objects.get(key))
-    damaged[100] ^= 4
+    damaged[1200] ^= 4
     objects.put(key, [bytes(damaged)])
     (problem,) = verify(url).problems
     assert problem.what == f"signal 's2', layer decoder.0, head 0: {key} is not what was written"

@@ -24,7 +24,7 @@ from tests.store.standin import CONFIG, Model, assert_holds, build, files, make_
 from vitime_cache.store import format as store
 from vitime_cache.store.commit import forget
 from vitime_cache.store.info import info
-from vitime_cache.store.manifest import LOCK, MANIFEST, marker_key
+from vitime_cache.store.manifest import LOCK, MANIFEST, page_key
 from vitime_cache.store.objects import StoreError, open_objects
 from vitime_cache.store.reader import open_store
 
@@ -70,7 +70,7 @@ def test_an_untouched_store_is_sound(path):
     found = verify(path)
     assert found.problems == ()
     assert found.signals == 3
-    assert found.objects == len(files(path)) - len([MANIFEST, LOCK, "template", "root", "complete", *SIGNALS])
+    assert found.objects == len(files(path)) - len([MANIFEST, LOCK, "template", "root", "complete", "markers"])
 
 
 def test_a_single_flipped_bit_in_any_object_is_found_and_the_object_named(path):
@@ -88,13 +88,13 @@ def test_a_single_flipped_bit_in_any_object_is_found_and_the_object_named(path):
 
 
 def test_a_damaged_head_is_named_by_signal_layer_and_head(path):
-    flip(path / "token_attention" / "c.1.0.1.0.0", 1234)
-    flip(path / "time_attention" / "c.2.1.0.0.0", 7)
+    flip(path / "token_attention" / "c.1.0.0.0.0", 8 * 600)
+    flip(path / "time_attention" / "c.2.0.0.0.0", 8 * 400)
     flip(path / "history" / "c.0.0", 99)
     assert sorted(problems(path)) == [
         "signal 's0': history/c.0.0 is not what was written",
-        "signal 's1', layer encoder.0, head 1: token_attention/c.1.0.1.0.0 is not what was written",
-        "signal 's2', layer decoder.0: time_attention/c.2.1.0.0.0 is not what was written",
+        "signal 's1', layer encoder.0, head 1: token_attention/c.1.0.0.0.0 is not what was written",
+        "signal 's2', layer decoder.0: time_attention/c.2.0.0.0.0 is not what was written",
     ]
 
 
@@ -106,7 +106,7 @@ def test_an_object_of_another_signal_in_the_place_of_one_is_found(path):
 
 def test_a_missing_object_and_a_missing_marker_are_found(path):
     (path / "forecast" / "c.1.0").unlink()
-    (path / marker_key(2)).unlink()
+    _lose_marker(path, 2)
     found = problems(path)
     assert "signal 's1': forecast/c.1.0 is missing" in found
     assert any("shows 3 signals, but signal 's2' has no marker" in what for what in found)
@@ -150,7 +150,7 @@ def test_a_chunk_that_was_written_with_a_wrong_checksum_is_found_and_located(tmp
 
     def encode_map(*args):
         parts = real(*args)
-        return parts if next(heads) < 3 else [parts[0], b"????", *parts[2:]]
+        return parts if next(heads) < 3 else [parts[0][:-4] + b"????", *parts[1:]]
 
     monkeypatch.setattr(store, "encode_map", encode_map)
     build(SIGNALS[:1], tmp_path / "a.zarr", Model())
@@ -181,7 +181,7 @@ def test_other_weights_cannot_verify(path):
 
 def test_repairing_and_building_again_restores_every_byte(path):
     before = files(path)
-    for key in ("token_attention/c.0.1.1.0.0", "lag_attention/zarr.json", "signal/c.0", "complete/c.0", "zarr.json"):
+    for key in ("token_attention/c.0.0.0.0.0", "lag_attention/zarr.json", "signal/c.0", "complete/c.0", "zarr.json"):
         flip(path / key, 50)
     (path / "history" / "c.2.0").unlink()
     forget(open_objects(path), {problem.place for problem in verify(path).problems if problem.place is not None})
@@ -251,13 +251,20 @@ def test_a_repair_killed_before_any_change_of_the_disk_shows_no_damage_that_it_h
 
 def _forgotten(path: Path) -> tuple[str, ...]:
     """How lines about signals without a marker begin."""
-    return tuple(f"signal 's{place}'" for place in range(4) if not (path / marker_key(place)).exists())
+    kept = (path / page_key(0)).read_text()
+    return tuple(f"signal 's{place}'" for place in range(4) if f'"s{place}"' not in kept)
+
+
+def _lose_marker(path: Path, place: int) -> None:
+    page = path / page_key(0)
+    lines = page.read_bytes().splitlines(keepends=True)
+    page.write_bytes(b"".join(line for number, line in enumerate(lines) if number != place))
 
 
 @pytest.mark.usefixtures("fork_server")
 def test_a_build_over_a_lost_marker_hides_what_it_replaces_before_it_changes_anything(tmp_path, damaged):
     pristine, _ = damaged
-    (pristine / marker_key(1)).unlink()
+    _lose_marker(pristine, 1)
     others = [make_signal("another", n=60, horizon=80)]
     path = tmp_path / "killed.zarr"
     changes = run(None, _build, others, Path(shutil.copytree(pristine, path)))

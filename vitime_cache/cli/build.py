@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tokens", type=layers, default="all", help="layers whose token maps are kept: all, none or names")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:0")
     add("--dtype", choices=("float32", "bfloat16"), default="float32")
-    add("--batch-size", type=at_least(1), default=1, help="signals per pass; more than 1 pays on a GPU")
+    add("--batch-size", type=at_least(1), help="signals per pass (default: as many as the model's size suggests)")
     add("--workers", type=_workers, help="processes, or a dask scheduler's address (tcp://…)")
     add("--max-size", type=positive("gigabytes"), default=20.0, help="refuse to write more than this many GB (20)")
     add("--quiet", action="store_true", help="print errors only")

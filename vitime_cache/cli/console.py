@@ -14,7 +14,7 @@ from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from vitime_cache.series.sources import Signal
-    from vitime_cache.store.build import BuildReport, Progress
+    from vitime_cache.store.build import BuildProgress, BuildReport
     from vitime_cache.store.plan import Plan
     from vitime_cache.store.verify import Verification
 
@@ -31,7 +31,7 @@ def show_plan(plan: Plan) -> None:
     head.add_row("weights", plan.identity.weights.name)
     head.add_row("signals", f"{len(plan.names)} to write, {plan.complete} there already")
     head.add_row("layers × heads", f"{len(config.layers)} × {config.heads}, {config.tokens} tokens")
-    head.add_row("token maps of", ", ".join(plan.identity.tokens) or "no layer")
+    head.add_row("token maps of", ", ".join(plan.tokens) or "no layer")
     console.print(head)
     sizes = Table("variable", Column("uncompressed", justify="right"))
     for name, size in plan.bytes.items():
@@ -48,7 +48,7 @@ def progress_bar(unit: str) -> Iterator[Any]:
     bar = Bar(BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(), what, console=errors)
     task = bar.add_task("", total=None, rate="")
 
-    def advance(progress: Progress) -> None:
+    def advance(progress: BuildProgress) -> None:
         bar.start()  # not before: a build that is refused, or has nothing to do, shows no bar
         elapsed = bar.tasks[task].elapsed
         rate = f"{progress.done / elapsed:.2f} {unit}/s" if progress.done and elapsed else ""

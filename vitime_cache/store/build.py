@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -22,7 +23,7 @@ from vitime_cache.store.manifest import (
     ROOT,
     Entry,
     Identity,
-    Manifest,
+    Journal,
     Marker,
     assign_places,
     check_identity,
@@ -34,16 +35,18 @@ from vitime_cache.store.objects import Objects, StoreError, open_objects
 from vitime_cache.store.plan import MAX_SIZE, Plan
 
 if TYPE_CHECKING:
-    import numpy as np
     import xarray as xr
-    from numpy.typing import NDArray
 
     from vitime_cache.model.network import ViTime
-    from vitime_cache.store.commit import Capture, SignalWriter
+    from vitime_cache.store.commit import StoreWriter
+    from vitime_cache.store.writing import Capture
+
+TOKENS_AT_ONCE = 2464  # of the published model
+MOST_AT_ONCE = 16  # signals in one pass
 
 
 @dataclass(frozen=True)
-class Progress:
+class BuildProgress:
     """How far a build is."""
 
     name: str  # the signal just committed, "" at the start
@@ -64,6 +67,8 @@ class BuildReport:
         How many of the signals asked for the store held before.
     bytes
         What it wrote, compressed.
+    without_maps
+        Names of the signals that the store holds with fewer token maps than asked for.
     """
 
     store: str
@@ -71,6 +76,7 @@ class BuildReport:
     complete: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    without_maps: tuple[str, ...] = ()
 
 
 def build(
@@ -79,14 +85,14 @@ def build(
     model: ViTime | str | Path | None = None,
     *,
     tokens: str | Sequence[str] = "all",
-    batch_size: int = 1,
+    batch_size: int | None = None,
     workers: int | str | None = None,
     max_size: float = MAX_SIZE,
     device: str = "auto",
     dtype: str = "float32",
     capture: Capture | None = None,
     announce: Callable[[Plan], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[BuildProgress], None] | None = None,
 ) -> BuildReport:
     """Write the attention of every signal that is not yet in the store. After an interruption, call it again.
 
@@ -99,12 +105,14 @@ def build(
     model
         A loaded model, a weights file, or None for the default weights; a file is loaded only if there is work.
     tokens
-        Layers whose token maps are kept: "all", "none" or names such as "decoder.5". Fixed for a store.
+        Layers whose token maps are kept of the signals that this build writes: "all", "none" or names such as
+        "decoder.5". Signals that are in the store already stay as they are.
     batch_size
-        Signals in one pass of the model. More than one pays on a GPU.
+        Signals in one pass of the model, committed together; None takes as many as together have about as many
+        tokens as one signal of the published model.
     workers
-        A number of processes, or the address of a dask scheduler ("tcp://…") whose workers reach `store`
-        and the weights file under the same names.
+        A number of processes on this machine, or the address of a dask scheduler ("tcp://…") whose workers reach
+        `store` and the weights file under the same names.
     max_size
         Refuse to write more than this many bytes.
     device, dtype
@@ -122,84 +130,89 @@ def build(
         Before anything is written, where the input or the store does not allow the build.
     """
     start = time.monotonic()
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise StoreError(f"batch_size must be at least 1, got {batch_size}")
-    identity = _identity(model, tokens, dtype)
+    identity = _identity(model, dtype)
+    layers = identity.config.select_layers(tokens)
     objects = open_objects(store)
-    journal = read_journal(objects, objects.sizes())
+    journal = read_journal(objects, [signal.name for signal in signals])
     if journal:
         check_identity(journal.manifest, identity, objects.url)
     check_signals(signals, known=[marker.name for marker in journal.markers.values()] if journal else ())
     places = assign_places(journal, signals, objects.url)
-    report = BuildReport(objects.url, complete=len(signals) - len(places))
-    if journal and journal.laid_out and not places and published(objects.get(ROOT)) == visible(journal.markers):
+    pending = {signal.name: signal for signal in places.values()}
+    without = _without_maps(journal, [signal.name for signal in signals if signal.name not in pending], layers)
+    report = BuildReport(objects.url, complete=len(signals) - len(places), without_maps=without)
+    if journal and not places and journal.laid_out and journal.clean and _is_published(objects, journal):
         return replace(report, seconds=time.monotonic() - start)
 
-    todo = {signal.name: signal for signal in places.values()}
-    entries = [_entry(signal, identity.config) for signal in todo.values()]
+    entries = [_entry(signal, identity.config, layers) for signal in pending.values()]
     plan = Plan.of(objects, identity, entries, report.complete)
     if announce:
         announce(plan)
     plan.check(max_size)
     from vitime_cache.store.commit import open_writer
 
+    written, size = [], 0
     with (
         _writing(model, device, dtype, batch_size, workers, capture) as write,
         open_writer(objects, identity, entries) as writer,
     ):
-        pending = {place: todo[entry.name] for place, entry in writer.pending.items()}
+        todo = {place: pending[entry.name] for place, entry in writer.pending.items()}
         tell = progress or (lambda _: None)
-        tell(Progress("", 0, len(pending), time.monotonic() - start))
-        for marker in write(objects, writer.manifest, pending):
-            writer.commit(marker)
-            report = replace(report, written=(*report.written, marker.name), bytes=report.bytes + marker.size)
-            tell(Progress(marker.name, len(report.written), len(pending), time.monotonic() - start))
-    return replace(report, seconds=time.monotonic() - start)
+        tell(BuildProgress("", 0, len(todo), time.monotonic() - start))
+        for markers in write(objects, writer, todo):
+            writer.commit(markers)
+            for marker in markers:
+                written.append(marker.name)
+                size += marker.size
+                tell(BuildProgress(marker.name, len(written), len(todo), time.monotonic() - start))
+    return replace(report, written=tuple(written), bytes=size, seconds=time.monotonic() - start)
 
 
-def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> None:
+def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> bool:
     """Save one live run to a store, by the same protocol as a build; a run that is already there stays as it is.
 
     Parameters
     ----------
     store
-        A folder or URL. A new store keeps the token layers that `ds` holds.
+        A folder or URL. The token maps that `ds` holds are kept with it, and no others.
     ds
         What `capture` returned for `signal`.
+
+    Returns
+    -------
+    bool
+        Whether it was written: False where the store holds this very signal already.
 
     Raises
     ------
     StoreError
-        If the store was built by other weights or keeps token maps that `ds` lacks.
+        If the store was built by other weights, or holds another signal of that name.
     """
     from vitime_cache.attention.schema import TOKEN_ATTENTION, VARIABLES, config_of
-    from vitime_cache.store.commit import Puts, SignalWriter, open_writer
+    from vitime_cache.store.commit import open_writer
+    from vitime_cache.store.writing import Puts, SignalWriter
 
     if not ds.attrs["weights_sha256"]:
         raise StoreError(
             f"the weights {ds.attrs['weights']!r} come from no file: a store could not tell them from others"
         )
     objects = open_objects(store)
-    journal = read_journal(objects, objects.sizes())
-    identity = Identity(
-        WeightsInfo(ds.attrs["weights"], ds.attrs["weights_sha256"], ds.attrs["weights_note"]),
-        config_of(ds),
-        ds.attrs["dtype"],
-        journal.manifest.identity.tokens if journal else _token_layers(ds),
-    )
-    if lacking := set(identity.tokens) - set(_token_layers(ds)):
-        raise StoreError(
-            f"{store} keeps token maps of layers that this run lacks, such as {min(lacking)}: "
-            f"capture it with tokens={list(identity.tokens)}"
-        )
-    entry = _entry(signal, identity.config)
+    weights = WeightsInfo(ds.attrs["weights"], ds.attrs["weights_sha256"], ds.attrs["weights_note"])
+    identity = Identity(weights, config_of(ds), ds.attrs["dtype"])
+    entry = _entry(signal, identity.config, _token_layers(ds))
     arrays = {name: ds[name].values for name in VARIABLES if name != TOKEN_ATTENTION}
     with open_writer(objects, identity, [entry]) as writer, Puts(objects) as puts:
-        for place in list(writer.pending):  # none, if the signal is there already
-            signal_writer = SignalWriter(puts, writer.manifest, place)
-            for layer, head in product(identity.tokens, range(identity.config.heads)):
-                signal_writer.write_map(layer, head, ds.token_attention.sel(layer=layer, head=head).values)
-            writer.commit(signal_writer.finish(arrays))
+        places = list(writer.pending)  # none, if the signal is there already
+        for place in places:
+            with SignalWriter(puts, writer.manifest, place) as signal_writer:
+                for layer, head in product(entry.tokens, range(identity.config.heads)):
+                    signal_writer.write_map(layer, head, ds[TOKEN_ATTENTION].sel(layer=layer, head=head).values)
+                marker = signal_writer.finish(arrays)
+            objects.flush()
+            writer.commit([marker])
+    return bool(places)
 
 
 def _token_layers(ds: xr.Dataset) -> tuple[str, ...]:
@@ -212,7 +225,17 @@ def _token_layers(ds: xr.Dataset) -> tuple[str, ...]:
     return tuple(str(layer) for layer in ds.layer.values[first.notnull().values])
 
 
-def _identity(model: ViTime | str | Path | None, tokens: str | Sequence[str], dtype: str) -> Identity:
+def _is_published(objects: Objects, journal: Journal) -> bool:
+    return published(objects.get(ROOT)) == visible(journal.markers)
+
+
+def _without_maps(journal: Journal | None, names: Sequence[str], layers: Sequence[str]) -> tuple[str, ...]:
+    """Those of the committed signals whose entries lack some of the layers."""
+    kept = {entry.name: set(entry.tokens) for entry in journal.manifest.entries} if journal else {}
+    return tuple(name for name in names if not kept[name].issuperset(layers))
+
+
+def _identity(model: ViTime | str | Path | None, dtype: str) -> Identity:
     """Whose attention this is, without building the network where a file can tell."""
     if isinstance(model, str | Path | None):
         from vitime_cache.model.checkpoint import peek
@@ -226,15 +249,18 @@ def _identity(model: ViTime | str | Path | None, tokens: str | Sequence[str], dt
             for tensor in model.state_dict().values():
                 digest.update(tensor.detach().float().cpu().contiguous().numpy())
             weights = replace(weights, sha256=digest.hexdigest())
-    return Identity(weights, config, dtype, config.select_layers(tokens))
+    return Identity(weights, config, dtype)
 
 
-def _entry(signal: Signal, config: ViTimeConfig) -> Entry:
-    from vitime_cache.attention.schema import signal_coordinates
+def _entry(signal: Signal, config: ViTimeConfig, tokens: tuple[str, ...]) -> Entry:
+    from vitime_cache.attention.schema import COMPLETE, SIGNAL, signal_coordinates
 
-    known = {"signal", "complete"}  # the manifest has the name, the markers say what is complete
+    known = {SIGNAL, COMPLETE}  # the manifest has the name, the markers say what is complete
     values = {name: value for name, value in signal_coordinates(signal, config).items() if name not in known}
-    return Entry(signal.name, signal.fingerprint, values, len(signal.harmonics))
+    return Entry(signal.name, signal.fingerprint, values, len(signal.harmonics), tokens)
+
+
+Write = Callable[["Objects", "StoreWriter", Mapping[int, Signal]], Iterator[list[Marker]]]
 
 
 @contextmanager
@@ -242,51 +268,75 @@ def _writing(
     model: ViTime | str | Path | None,
     device: str,
     dtype: str,
-    batch_size: int,
+    batch_size: int | None,
     workers: int | str | None,
     capture: Capture | None,
-) -> Iterator[Callable[[Objects, Manifest, Mapping[int, Signal]], Iterator[Marker]]]:
-    """What writes the signals of a manifest one by one, here or on workers, ready before anything is written."""
+) -> Iterator[Write]:
+    """What writes the pending signals of a store, here or in other processes, ready before anything is written."""
     from vitime_cache.model.checkpoint import load_model
-    from vitime_cache.store.workers import connected, write_on_workers
 
     if capture is None:
         from vitime_cache.attention.capture import capture_batch
 
         capture = capture_batch
-
     if workers is None:
         loaded = load_model(model, device, dtype) if isinstance(model, str | Path | None) else model
-        yield partial(_write_here, loaded, batch_size, capture)
-    elif isinstance(model, str | Path | None):
-        with connected(workers) as client:
-            yield partial(write_on_workers, client, capture, model, device, dtype)
-    else:
+        yield partial(_write_here, loaded, capture, batch_size)
+        return
+    if not isinstance(model, str | Path | None):
         raise StoreError("workers load the model themselves: give build the weights file, not a loaded model")
+    from vitime_cache.store.processes import write_in_processes
+    from vitime_cache.store.workers import Job, scheduler, write_on_scheduler
+
+    def write(objects: Objects, writer: StoreWriter, pending: Mapping[int, Signal]) -> Iterator[list[Marker]]:
+        job = Job(capture, objects.url, writer.manifest, model, device, dtype)
+        return elsewhere(job, _batches(pending, batch_size, writer.manifest.identity.config), writer.unclean)
+
+    if isinstance(workers, int):
+        elsewhere = partial(write_in_processes, workers)
+        yield write
+    else:
+        with scheduler(workers) as client:
+            elsewhere = partial(write_on_scheduler, client)
+            yield write
+
+
+def _batches(pending: Mapping[int, Signal], batch_size: int | None, config: ViTimeConfig) -> list[dict[int, Signal]]:
+    """Signals that go through the model together."""
+    size = batch_size or min(max(TOKENS_AT_ONCE // config.tokens, 1), MOST_AT_ONCE)
+    places = list(pending)
+    return [{place: pending[place] for place in places[start : start + size]} for start in range(0, len(places), size)]
 
 
 def _write_here(
     model: ViTime,
-    batch_size: int,
     capture: Capture,
+    batch_size: int | None,
     objects: Objects,
-    manifest: Manifest,
+    writer: StoreWriter,
     pending: Mapping[int, Signal],
-) -> Iterator[Marker]:
-    """Write the pending signals with a model in this process, `batch_size` at a time."""
-    from vitime_cache.store.commit import Puts, SignalWriter
+) -> Iterator[list[Marker]]:
+    """Write the pending signals with a model in this process.
 
-    places = list(pending)
-    with Puts(objects) as puts:
-        for start in range(0, len(places), batch_size):
-            batch = places[start : start + batch_size]
-            writers = [SignalWriter(puts, manifest, place) for place in batch]
-            captured = capture(
-                model, [pending[place] for place in batch], manifest.identity.tokens, partial(_write_map, writers)
-            )
-            for writer, arrays in zip(writers, captured, strict=True):
-                yield writer.finish(arrays)
+    While it runs on a batch of several signals, the batch before is encoded and put: with many small signals that takes
+    as long as the model. A single large one is committed at once, so that little is lost when the build is killed.
+    """
+    from vitime_cache.store.writing import Puts, write_batch
 
-
-def _write_map(writers: Sequence[SignalWriter], i: int, layer: str, head: int, weights: NDArray[np.float16]) -> None:
-    writers[i].write_map(layer, head, weights)
+    batches = _batches(pending, batch_size, writer.manifest.identity.config)
+    with Puts(objects) as puts, ExitStack() as before, ThreadPoolExecutor(1) as finisher:
+        finishing: Future[list[Marker]] | None = None
+        for batch in batches:
+            with ExitStack() as stack:
+                finish = stack.enter_context(write_batch(puts, writer.manifest, model, capture, batch))
+                if finishing:
+                    yield finishing.result()
+                    before.close()
+                    finishing = None
+                if len(batch) == 1:
+                    yield finish()
+                else:
+                    finishing = finisher.submit(finish)
+                    before.push(stack.pop_all())
+        if finishing:
+            yield finishing.result()

@@ -10,55 +10,55 @@ object                      content
 ==========================  ============================================================================
 `<array>/zarr.json`         metadata of one array
 `<coordinate>/c.<n>`        coordinates of all signals, known before any of them is captured
-`<variable>/c.<signal>.…`   data of one signal; `token_attention` has one shard per head map
-`journal/…`                 manifest, markers and lock (see `journal`)
+`<variable>/c.<signal>.…`   data of one signal: one object for each variable (a longer series has several)
+`journal/…`                 manifest, markers and lock (see `manifest`)
+`evidence/<verdict>/…`      groups of their own (see `verdicts`)
 `zarr.json`                 what readers see; written last
 ==========================  ============================================================================
 
-This is the only module that knows zarr.
+All token maps of a signal are one shard, cut into an inner chunk for each block of query rows of each head, and all its
+time maps another, cut by layer: ten objects a signal instead of one for each head.
+
+Here and in `reader` and `verdicts` is all that knows zarr.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import zarr
-from numcodecs.blosc import Blosc  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
 from vitime_cache.attention.schema import (
+    COMPLETE,
     COMPONENT,
-    HEAD,
-    LAYER,
     SIGNAL,
     SIGNAL_COORDINATES,
     TIME,
+    TIME_ATTENTION,
+    TOKEN_ATTENTION,
     VARIABLES,
     coordinates,
     sizes,
 )
 from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.store.manifest import FOLDER, ROOT, Identity, Manifest, published
-
-TOKEN_ATTENTION = "token_attention"
-COMPLETE = "complete"
-CHUNKED_BY_LAYER = ("time_attention", TOKEN_ATTENTION)
+from vitime_cache.store.chunks import ShardIndex, checksum, encode_chunk
+from vitime_cache.store.manifest import FOLDER, ROOT, Manifest, published
 
 # Axes that grow have chunks of fixed length, so that growing rewrites one small object and moves none.
 CHUNK = {SIGNAL: 1, TIME: 4096, COMPONENT: 16}
 SIGNALS_PER_CHUNK = 1024  # of a coordinate
 SHARD_PARTS = 8  # blocks of query rows in a token map: a row costs an eighth of a map
 
-# Diffuse maps hardly compress and peaky ones do; zstd saves 5 % more for three times the time. Without a CRC in every
-# chunk a flipped bit reads as another number.
-CODECS = (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec())
-SHARD_CODEC = Blosc(cname="lz4", clevel=5, shuffle=Blosc.BITSHUFFLE)
+CODECS = (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec())  # as `chunks` encodes them
 
 
 def variables(tokens: Sequence[str]) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def render_template(manifest: Manifest) -> dict[str, bytes]:
     staged: dict[str, Buffer] = {}
     group = zarr.create_group(MemoryStore(staged))
     config, count = manifest.identity.config, len(manifest.entries)
-    kept = variables(manifest.identity.tokens)
+    kept = variables(manifest.tokens)
     for name in kept:
         _create_variable(group, name, manifest)
     used = {dimension for name in kept for dimension in VARIABLES[name].dims}
@@ -95,23 +95,26 @@ def render_template(manifest: Manifest) -> dict[str, bytes]:
     }
 
 
-def render_complete(complete: Sequence[bool]) -> dict[str, bytes]:
-    """The chunks of the coordinate `complete`."""
-    staged: dict[str, Buffer] = {}
-    group = zarr.create_group(MemoryStore(staged))
-    _create_coordinate(group, COMPLETE, SIGNAL, np.array(complete, bool), SIGNALS_PER_CHUNK)
-    return {key: value.to_bytes() for key, value in staged.items() if key.startswith(f"{COMPLETE}/c")}
+def render_complete(complete: NDArray[np.bool_], chunk: int) -> tuple[str, bytes]:
+    """One chunk of the coordinate `complete`, and its key."""
+    values = np.zeros(SIGNALS_PER_CHUNK, bool)
+    some = complete[chunk * SIGNALS_PER_CHUNK : (chunk + 1) * SIGNALS_PER_CHUNK]
+    values[: len(some)] = some
+    return f"{COMPLETE}/c.{chunk}", values.tobytes() + checksum(values.tobytes())
 
 
-def render_root(manifest: Manifest, template: Mapping[str, bytes], complete: int) -> bytes:
+def array_metadata(template: Mapping[str, bytes]) -> dict[str, Any]:
+    """Array -> its metadata, of the objects that `render_template` gives."""
+    keys = [key for key in template if key.endswith(f"/{ROOT}") and not key.startswith(FOLDER)]
+    return {key.removesuffix(f"/{ROOT}"): json.loads(template[key]) for key in keys}
+
+
+def render_root(manifest: Manifest, metadata: Mapping[str, Any], complete: int) -> bytes:
     """The root's `zarr.json`: attributes, and consolidated metadata in which `complete` signals exist."""
-    arrays: dict[str, Any] = {}
-    for key, data in template.items():
-        name, _, kind = key.rpartition("/")
-        if kind == ROOT and key != f"{FOLDER}{ROOT}":
-            arrays[name] = json.loads(data)
-            if arrays[name]["dimension_names"][0] == SIGNAL:
-                arrays[name]["shape"][0] = complete
+    arrays = {}
+    for name, array in metadata.items():
+        per_signal = array["dimension_names"][0] == SIGNAL
+        arrays[name] = array | {"shape": [complete, *array["shape"][1:]]} if per_signal else array
     # xarray tells coordinates from variables by this attribute, and takes it away.
     labels = " ".join(name for name in arrays if name not in VARIABLES and name not in arrays[name]["dimension_names"])
     consolidated = {"kind": "inline", "must_understand": False, "metadata": arrays}
@@ -138,81 +141,96 @@ def shorten_root(root: bytes | None, complete: int) -> bytes | None:
     return json.dumps(record, ensure_ascii=False).encode()
 
 
-def render_arrays(manifest: Manifest, index: int, arrays: Mapping[str, np.ndarray]) -> dict[str, bytes]:
+def encode_arrays(
+    manifest: Manifest, place: int, arrays: Mapping[str, NDArray[Any]]
+) -> Iterator[tuple[str, list[bytes]]]:
     """The objects of one signal's variables but `token_attention`, whose maps `encode_map` takes one at a time.
 
     Parameters
     ----------
-    index
+    place
         The signal's place.
     arrays
         Variable -> values without the signal dimension; the axes time and component as long as the signal has them.
+
+    Yields
+    ------
+    tuple
+        Key and consecutive parts of an object.
     """
-    staged: dict[str, Buffer] = {}
-    group = zarr.create_group(MemoryStore(staged))
     for name, values in arrays.items():
-        region: tuple[Any, ...] = (index, *(slice(0, length) for length in values.shape))
-        _create_variable(group, name, manifest)[region] = values
-    return {key: value.to_bytes() for key, value in staged.items() if not key.endswith(ROOT)}
+        if name == TIME_ATTENTION:
+            chunks = [encode_chunk(layer) for layer in np.ascontiguousarray(values)]
+            index = ShardIndex(len(chunks))
+            index.append(0, chunks)
+            yield _key(name, place, (0,) * values.ndim), [*chunks, index.to_bytes()]
+            continue
+        block = _block(name, manifest)[1:]
+        counts = (math.ceil(length / size) for length, size in zip(values.shape, block, strict=True))
+        for numbers in itertools.product(*map(range, counts)):
+            where = tuple(slice(n * size, (n + 1) * size) for n, size in zip(numbers, block, strict=True))
+            yield _key(name, place, numbers), [encode_chunk(_padded(values[where], block))]
 
 
-def map_key(config: ViTimeConfig, index: int, layer: str, head: int) -> str:
-    """Key of one head's token map."""
-    return f"{TOKEN_ATTENTION}/c.{index}.{config.layers.index(layer)}.{head}.0.0"
+def token_key(place: int) -> str:
+    """Key of the shard with all token maps of a signal."""
+    return _key(TOKEN_ATTENTION, place, (0,) * 4)
 
 
-def map_keys(identity: Identity, index: int) -> set[str]:
-    """Keys of all token maps of the signal in that place."""
-    heads = range(identity.config.heads)
-    return {map_key(identity.config, index, layer, head) for layer in identity.tokens for head in heads}
+def blocks_per_map(config: ViTimeConfig) -> int:
+    """Inner chunks of one token map."""
+    return config.tokens // query_rows(config)
 
 
-def encode_map(weights: np.ndarray, rows: int) -> list[bytes]:
-    """One token map as a zarr shard, in consecutive parts.
-
-    The bytes are those zarr's sharding codec writes (zarr v3 specification, `sharding_indexed`), for a fifth of the
-    time: nothing is copied, padded or compared with the fill value on the way.
-
-    Parameters
-    ----------
-    weights
-        (N, N) float16, C-contiguous.
-    rows
-        Query rows per inner chunk; divides N.
-    """
-    parts: list[bytes] = []
-    index = np.empty((len(weights) // rows, 2), "<u8")  # (inner chunk, offset and length)
-    offset = 0
-    for number, start in enumerate(range(0, len(weights), rows)):
-        chunk = SHARD_CODEC.encode(weights[start : start + rows])
-        parts += chunk, _checksum(chunk)
-        index[number] = offset, len(chunk) + 4
-        offset += len(chunk) + 4
-    return [*parts, index.tobytes(), _checksum(index.tobytes())]
+def token_index(config: ViTimeConfig) -> ShardIndex:
+    """The index of a shard of token maps, of which nothing is written yet."""
+    return ShardIndex(len(config.layers) * config.heads * blocks_per_map(config))
 
 
-def _checksum(data: bytes) -> bytes:
-    return int(google_crc32c.value(data)).to_bytes(4, "little")
+def encode_map(weights: NDArray[np.float16], rows: int) -> list[bytes]:
+    """One token map (N, N) as consecutive inner chunks of a shard, `rows` query rows each."""
+    return [encode_chunk(weights[start : start + rows]) for start in range(0, len(weights), rows)]
+
+
+def inner_chunks(name: str, config: ViTimeConfig) -> tuple[int, ...]:
+    """How many inner chunks the shards of a variable have along (layer, head, block of rows); empty if it has none."""
+    if name == TOKEN_ATTENTION:
+        return len(config.layers), config.heads, blocks_per_map(config)
+    return (len(config.layers),) if name == TIME_ATTENTION else ()
+
+
+def _key(name: str, place: int, numbers: Sequence[int]) -> str:
+    return f"{name}/c.{'.'.join(map(str, (place, *numbers)))}"
+
+
+def _padded(values: NDArray[Any], block: Sequence[int]) -> NDArray[Any]:
+    if values.shape == tuple(block):
+        return np.ascontiguousarray(values)
+    whole = np.full(block, np.nan, values.dtype)
+    whole[tuple(slice(0, length) for length in values.shape)] = values
+    return whole
+
+
+def _block(name: str, manifest: Manifest) -> tuple[int, ...]:
+    """Shape of one object of a variable, the signal dimension included."""
+    length = sizes(manifest.identity.config, manifest.n_time, manifest.n_components) | CHUNK
+    return tuple(length[dimension] for dimension in (SIGNAL, *VARIABLES[name].dims))
 
 
 def _create_variable(group: zarr.Group, name: str, manifest: Manifest) -> zarr.Array[Any]:
-    variable = VARIABLES[name]
-    config = manifest.identity.config
+    variable, config, block = VARIABLES[name], manifest.identity.config, _block(name, manifest)
     length = {SIGNAL: len(manifest.entries)} | sizes(config, manifest.n_time, manifest.n_components)
     dims = (SIGNAL, *variable.dims)
-    chunk = length | CHUNK
-    if name in CHUNKED_BY_LAYER:
-        chunk[LAYER] = 1
-    if name == TOKEN_ATTENTION:
-        chunk[HEAD] = 1
-    block = tuple(chunk[dimension] for dimension in dims)
-    inner = (1, 1, 1, query_rows(config), config.tokens)
+    inner = {
+        TIME_ATTENTION: (1, 1, *block[2:]),
+        TOKEN_ATTENTION: (1, 1, 1, query_rows(config), config.tokens),
+    }.get(name)
     return group.create_array(
         name,
         shape=tuple(length[dimension] for dimension in dims),
         dtype=variable.dtype,
-        chunks=inner if name == TOKEN_ATTENTION else block,
-        shards=block if name == TOKEN_ATTENTION else None,
+        chunks=inner or block,
+        shards=block if inner else None,
         compressors=CODECS,
         **_common(dims, variable.attributes),
         fill_value=np.nan,

@@ -26,7 +26,7 @@ def info(path: str | Path) -> dict[str, Any]:
         If there is no store, or its manifest is damaged.
     """
     objects = open_objects(path)
-    journal = read_journal(objects, objects.sizes())
+    journal = read_journal(objects)
     if journal is None:
         raise StoreError(
             f"no store at {objects.url}; build one with: python -m vitime_cache build --store {objects.url}"
@@ -43,7 +43,7 @@ def info(path: str | Path) -> dict[str, Any]:
         "weights": {"name": weights.name, "sha256": weights.sha256, "note": weights.note},
         "config": manifest.identity.config.to_dict(),
         "dtype": manifest.identity.dtype,
-        "tokens": list(manifest.identity.tokens),
+        "tokens": list(manifest.tokens),
         "created": attributes["created"],
         "versions": {"vitime_cache": attributes["vitime_cache_version"], "libraries": attributes["library_versions"]},
         "visible": published(objects.get(ROOT)) or 0,
@@ -51,6 +51,7 @@ def info(path: str | Path) -> dict[str, Any]:
             {
                 "name": entry.name,
                 **entry.coordinates,
+                "tokens": list(entry.tokens),
                 "fingerprint": entry.fingerprint,
                 "complete": place in markers,
                 "bytes": markers[place].size if place in markers else 0,

@@ -2,9 +2,13 @@
 
 Everything here is plain JSON in the folder `journal/` of a store, each record sealed with a hash of itself:
 
-- `manifest.json` says what the store is for (weights, config, dtype, token layers) and which signal has which place.
-- `000007.json`, a marker, says that all objects of the signal in place 7 are written, and lists their stamps.
+- `manifest.json` says what the store is for (weights, config, dtype) and which signal has which place.
+- `markers-00003.jsonl` has one line for each written signal in the places from 3 * 64 on: a marker, which says that all
+  its objects are written and lists their stamps. 64 to a page keep both small: what a commit writes again, and the
+  number of objects that a build has to read.
 - `template.json` lists the stamps of what follows from the manifest alone: array metadata and coordinates.
+- `building` is there while a build is under way, and after one that did not come to its end: only then is it worth the
+  time to list what else is there and to clean it up.
 
 A stamp is size and hash of an object; a record is written after everything it speaks for.
 
@@ -22,13 +26,15 @@ from typing import Any, Protocol, Self, TypeVar
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.store.objects import Objects, Stamp, StoreError, stamp
 
-FORMAT = 1
+FORMAT = 2
 FOLDER = "journal/"
 MANIFEST = f"{FOLDER}manifest.json"
 TEMPLATE = f"{FOLDER}template.json"
+BUILDING = f"{FOLDER}building"
 LOCK = f"{FOLDER}lock"
 EVIDENCE = "evidence/"  # groups of verdicts, and the folder of their markers in the journal
 ROOT = "zarr.json"  # the object that readers start from
+MARKERS_PER_PAGE = 64
 
 
 class Named(Protocol):
@@ -43,25 +49,34 @@ class Named(Protocol):
 AnySignal = TypeVar("AnySignal", bound=Named)
 
 
-def marker_key(index: int) -> str:
-    """Key of the marker of the signal in place `index`."""
-    return f"{FOLDER}{index:06d}.json"
+def page_of(place: int) -> int:
+    """The page that has the marker of the signal in that place."""
+    return place // MARKERS_PER_PAGE
+
+
+def page_key(page: int) -> str:
+    """Key of a page of markers."""
+    return f"{FOLDER}markers-{page:05d}.jsonl"
 
 
 def seal(record: Mapping[str, Any]) -> bytes:
     """JSON of a record, with the hash of that JSON in front."""
     body = json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
-    return json.dumps({"xxh3": stamp([body])[1], **record}, ensure_ascii=False).encode()
+    return _head(body) + body[1:]
 
 
 def unseal(data: bytes | None) -> dict[str, Any] | None:
     """The record that `seal` made these bytes of; None if there are none or if any bit differs."""
-    try:
-        record: dict[str, Any] = json.loads(data or b"")
-        del record["xxh3"]
-        return record if seal(record) == data else None
-    except (ValueError, KeyError, TypeError):
+    data = data or b""
+    body = b"{" + data[len(_head(b"")) :]
+    if data != _head(body) + body[1:]:
         return None
+    record: dict[str, Any] = json.loads(body)
+    return record
+
+
+def _head(body: bytes) -> bytes:
+    return b'{"xxh3": "%s", ' % stamp([body])[1].encode()
 
 
 @dataclass(frozen=True)
@@ -71,7 +86,6 @@ class Identity:
     weights: WeightsInfo
     config: ViTimeConfig
     dtype: str
-    tokens: tuple[str, ...]
 
     def differences(self, other: Identity) -> list[str]:
         """One phrase per field in which `other` differs: its name and both values."""
@@ -85,8 +99,7 @@ class Identity:
 
 def _flat(identity: Identity) -> dict[str, Any]:
     config = {f"config.{field}": value for field, value in identity.config.to_dict().items()}
-    tokens = ",".join(identity.tokens) or "none"
-    return {"weights sha256": identity.weights.sha256, **config, "dtype": identity.dtype, "tokens": tokens}
+    return {"weights sha256": identity.weights.sha256, **config, "dtype": identity.dtype}
 
 
 @dataclass(frozen=True)
@@ -99,12 +112,15 @@ class Entry:
         Its values of `schema.SIGNAL_COORDINATES`, without `complete`.
     components
         The number of its known harmonics.
+    tokens
+        Layers whose token maps are kept.
     """
 
     name: str
     fingerprint: str
     coordinates: Mapping[str, Any]
     components: int
+    tokens: tuple[str, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -129,6 +145,12 @@ class Manifest:
     entries: tuple[Entry, ...] = ()
     n_time: int = 0
     n_components: int = 0
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Layers whose token maps are kept of some signal, in the order of execution."""
+        kept = {layer for entry in self.entries for layer in entry.tokens}
+        return tuple(layer for layer in self.identity.config.layers if layer in kept)
 
     def with_entries(self, entries: Iterable[Entry]) -> Self:
         """The same store with these signals. Its time axis never shrinks, so that open readers stay right."""
@@ -156,7 +178,10 @@ class Manifest:
         if record is None:
             raise StoreError(f"{url}/{MANIFEST} is damaged; restore it from a copy, or build into another store")
         if record["format"] != FORMAT:
-            raise StoreError(f"{url} has store format {record['format']}, this version reads {FORMAT}: build it again")
+            raise StoreError(
+                f"{url} has store format {record['format']}, this version writes {FORMAT}: it can still be read; to "
+                f"add to it, remove it and build it anew: python -m vitime_cache build --store {url}"
+            )
         del record["format"]
         identity = record.pop("identity")
         return cls(
@@ -164,9 +189,8 @@ class Manifest:
                 WeightsInfo(**identity["weights"]),
                 ViTimeConfig.from_dict(identity["config"]),
                 identity["dtype"],
-                tuple(identity["tokens"]),
             ),
-            entries=tuple(Entry(**entry) for entry in record.pop("entries")),
+            entries=tuple(Entry(**entry | {"tokens": tuple(entry["tokens"])}) for entry in record.pop("entries")),
             **record,
         )
 
@@ -197,11 +221,9 @@ class Marker:
         stamps = {key: (size, checksum) for key, (size, checksum) in record.pop("objects").items()}
         return cls(**record, objects=stamps)
 
-    def proves(self, index: int, entry: Entry, sizes: Mapping[str, int]) -> bool:
-        """Whether this is the marker of `entry` in that place, and all its objects are there in full size."""
-        return (self.index, self.name, self.fingerprint) == (index, entry.name, entry.fingerprint) and all(
-            sizes.get(key) == size for key, (size, _) in self.objects.items()
-        )
+    def speaks_for(self, entry: Entry) -> bool:
+        """Whether this is the marker of that signal."""
+        return (self.name, self.fingerprint) == (entry.name, entry.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -212,20 +234,30 @@ class Journal:
     ----------
     laid_out
         Whether array metadata and coordinates are those of this manifest; not while a build lays the store out.
+    clean
+        Whether nothing is there but what manifest and markers speak for; not while a build is under way.
     """
 
     manifest: Manifest
     markers: Mapping[int, Marker]
-    laid_out: bool
+    laid_out: bool = True
+    clean: bool = True
+
+    def without(self, places: Container[int]) -> Journal:
+        """The same with some signals no longer counted."""
+        kept = {place: marker for place, marker in self.markers.items() if place not in places}
+        return self if len(kept) == len(self.markers) else replace(self, markers=kept, clean=False)
 
 
-def read_journal(objects: Objects, sizes: Mapping[str, int]) -> Journal | None:
+def read_journal(objects: Objects, asked: Iterable[str] = ()) -> Journal | None:
     """What the store at `objects` knows of itself; None where there is no store yet.
+
+    The time it takes grows with the number of signals and of those asked for, not with the number of objects.
 
     Parameters
     ----------
-    sizes
-        `objects.sizes()`: a marker counts only if what it lists is there.
+    asked
+        Names of signals whose objects are looked at: their markers count only if all they list is there, in full size.
 
     Raises
     ------
@@ -234,26 +266,57 @@ def read_journal(objects: Objects, sizes: Mapping[str, int]) -> Journal | None:
     """
     data = objects.get(MANIFEST)
     if data is None:
-        if foreign := sorted(key for key in sizes if not key.startswith(FOLDER)):
+        if foreign := sorted(name for name in objects.names() if name != FOLDER.rstrip("/")):
             raise StoreError(
                 f"{objects.url} is no attention store and not empty (it holds {foreign[0]}): choose another"
             )
         return None
     manifest = Manifest.from_bytes(data, objects.url)
-    places = [index for index in range(len(manifest.entries)) if marker_key(index) in sizes]
-    found = map(Marker.from_bytes, objects.get_many([marker_key(index) for index in places]))
-    markers = {
-        index: marker
-        for index, marker in zip(places, found, strict=True)
-        if marker is not None and marker.proves(index, manifest.entries[index], sizes)
-    }
+    markers, _ = read_markers(objects, manifest)
     layout = unseal(objects.get(TEMPLATE))
-    return Journal(manifest, markers, layout is not None and tuple(layout["manifest"]) == stamp([data]))
+    laid_out = layout is not None and tuple(layout["manifest"]) == stamp([data])
+    note = BUILDING.removeprefix(FOLDER)  # also half-written
+    clean = not any(name.startswith(note) for name in objects.names(FOLDER))
+    journal = Journal(manifest, markers, laid_out, clean)
+    wanted = set(asked)
+    return journal.without(_incomplete(objects, {p: m for p, m in markers.items() if m.name in wanted}))
 
 
-def visible(committed: Container[int]) -> int:
+def read_markers(objects: Objects, manifest: Manifest) -> tuple[dict[int, Marker], list[int]]:
+    """The markers of a store that speak for its signals, and the pages of which a line is damaged."""
+    pages = range(page_of(len(manifest.entries) - 1) + 1)
+    markers, damaged = {}, []
+    for page, data in zip(pages, objects.get_many([page_key(page) for page in pages]), strict=True):
+        *lines, rest = (data or b"").split(b"\n")
+        found = list(map(Marker.from_bytes, lines))
+        if rest or None in found:
+            damaged.append(page)
+        for marker in found:
+            if marker is not None and page_of(marker.index) == page and marker.index < len(manifest.entries):
+                markers[marker.index] = marker
+    speaking = {place: marker for place, marker in markers.items() if marker.speaks_for(manifest.entries[place])}
+    return dict(sorted(speaking.items())), damaged
+
+
+def render_page(markers: Mapping[int, Marker], page: int) -> bytes:
+    """A page of markers: one line each, in the order of their places."""
+    places = range(page * MARKERS_PER_PAGE, (page + 1) * MARKERS_PER_PAGE)
+    return b"".join(markers[place].to_bytes() + b"\n" for place in places if place in markers)
+
+
+def _incomplete(objects: Objects, markers: Mapping[int, Marker]) -> set[int]:
+    """Places of the markers that list an object which is not there, or has another size."""
+    sizes = objects.sizes_of([key for marker in markers.values() for key in marker.objects])
+    return {
+        place
+        for place, marker in markers.items()
+        if any(sizes.get(key) != size for key, (size, _) in marker.objects.items())
+    }
+
+
+def visible(committed: Container[int], from_place: int = 0) -> int:
     """How many signals readers may see: the committed ones from the first place on, without a gap."""
-    return next(place for place in itertools.count() if place not in committed)
+    return next(place for place in itertools.count(from_place) if place not in committed)
 
 
 def published(root: bytes | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ class Plan:
     ----------
     names
         Signals to be written.
+    tokens
+        Layers whose token maps are kept of them.
     complete
         How many of the signals asked for are in the store already.
     bytes
@@ -31,6 +34,7 @@ class Plan:
     store: str
     identity: Identity
     names: tuple[str, ...]
+    tokens: tuple[str, ...]
     complete: int
     bytes: Mapping[str, int]
     free: int | None
@@ -40,20 +44,22 @@ class Plan:
         """The plan of writing `entries` beside `complete` others."""
         from vitime_cache.attention.schema import (  # xarray: not before there is something to write
             LAYER,
+            TOKEN_ATTENTION,
             VARIABLES,
             sizes,
         )
 
         size = dict.fromkeys(VARIABLES, 0)
-        for entry in entries:
-            lengths = sizes(identity.config, entry.samples, entry.components)
+        alike = Counter((entry.samples, entry.components, len(entry.tokens)) for entry in entries)
+        for (samples, components, layers), count in alike.items():
+            lengths = sizes(identity.config, samples, components)
             for name, variable in VARIABLES.items():
-                count = math.prod(lengths[dimension] for dimension in variable.dims)
-                if name == "token_attention":
-                    count = count // lengths[LAYER] * len(identity.tokens)
-                size[name] += count * int(variable.dtype.removeprefix("float")) // 8
+                shape = lengths | ({LAYER: layers} if name == TOKEN_ATTENTION else {})
+                numbers = count * math.prod(shape[dimension] for dimension in variable.dims)
+                size[name] += numbers * int(variable.dtype.removeprefix("float")) // 8
         names = tuple(entry.name for entry in entries)
-        return cls(objects.url, identity, names, complete, size, objects.free_bytes())
+        tokens = entries[0].tokens if entries else ()
+        return cls(objects.url, identity, names, tokens, complete, size, objects.free_bytes())
 
     @property
     def total(self) -> int:
@@ -68,7 +74,7 @@ class Plan:
         limit, reason = min(limits)
         if self.total <= limit:
             return
-        tokens = self.identity.tokens
+        tokens = self.tokens
         maps = self.bytes.get("token_attention", 0)
         per_layer, rest = maps / max(len(tokens), 1), self.total - maps
         advice = []

@@ -7,8 +7,10 @@ the model that made them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +19,21 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from vitime_cache.attention.lags import lag_means
-from vitime_cache.attention.schema import LAYER, SIGNAL, VARIABLES
+from vitime_cache.attention.schema import LAYER, SIGNAL, TOKEN_ATTENTION
 from vitime_cache.store import format as store
+from vitime_cache.store.chunks import CHECKSUM_BYTES, checksum, damaged_chunks
 from vitime_cache.store.manifest import (
+    BUILDING,
     MANIFEST,
+    MARKERS_PER_PAGE,
     ROOT,
     TEMPLATE,
     Manifest,
     Marker,
-    marker_key,
+    page_key,
+    page_of,
     published,
+    read_markers,
     unseal,
     visible,
 )
@@ -37,9 +44,10 @@ from vitime_cache.store.verdicts import damaged_verdicts
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
     from vitime_cache.series.sources import Signal
-    from vitime_cache.store.commit import Capture
+    from vitime_cache.store.writing import Capture
 
-READ_AT_ONCE = 16  # objects, of up to 10 MB each
+READ_AT_ONCE = 16  # objects, of up to
+READ_BYTES = 8 * 2**20
 # A sum of N float16 weights: each is off by 2^-11 of itself at most, and what is below 2^-25 is lost.
 HALF_PRECISION = 2e-3
 SINGLE_PRECISION = 1e-5
@@ -112,7 +120,7 @@ def verify(
     manifest = Manifest.from_bytes(data, objects.url)
     if model is not None and model.weights.sha256 != manifest.identity.weights.sha256:
         raise StoreError(f"{objects.url} was built by {manifest.identity.weights}, which {model.weights} is not")
-    markers, problems = _read_markers(objects, manifest)
+    markers, problems = _check_markers(objects, manifest)
     template, damaged = _read_template(objects, stamp([data]))
     problems += damaged
     stamps = {key: (place, written) for place, marker in markers.items() for key, written in marker.objects.items()}
@@ -135,30 +143,25 @@ def verify(
     return Verification(tuple(problems), len(markers), len(stamps) + len(template), total, recomputed)
 
 
-def locate(manifest: Manifest, key: str) -> str:
-    """Name signal, layer and head of an object as far as it belongs to one, and the object itself."""
-    name, _, chunk = key.partition("/c.")
-    if name not in VARIABLES or not chunk:
-        return key
-    place, *inner = (int(number) for number in chunk.split("."))
+def locate(manifest: Manifest, place: int, key: str, inner: Sequence[int] = ()) -> str:
+    """Name signal, layer and head of an object, or of an inner chunk of it, and the object itself."""
     words = [f"signal {manifest.entries[place].name!r}"]
-    if name in store.CHUNKED_BY_LAYER:
-        words.append(f"layer {manifest.identity.config.layers[inner[0]]}")
-    if name == store.TOKEN_ATTENTION:
-        words.append(f"head {inner[1]}")
+    words += [f"layer {manifest.identity.config.layers[number]}" for number in inner[:1]]
+    words += [f"head {number}" for number in inner[1:2]]
     return f"{', '.join(words)}: {key}"
 
 
-def _read_markers(objects: Objects, manifest: Manifest) -> tuple[dict[int, Marker], list[Problem]]:
-    """The markers that can be read, and those that are there but cannot."""
-    markers, problems = {}, []
-    for place, data in enumerate(objects.get_many([marker_key(place) for place in range(len(manifest.entries))])):
-        entry, marker = manifest.entries[place], Marker.from_bytes(data)
-        if marker and (marker.index, marker.fingerprint) == (place, entry.fingerprint):
-            markers[place] = marker
-        elif data is not None:
-            problems.append(Problem(place, f"signal {entry.name!r}: its marker {marker_key(place)} is damaged"))
-    return markers, problems
+def _check_markers(objects: Objects, manifest: Manifest) -> tuple[dict[int, Marker], list[Problem]]:
+    """The markers that can be read, and the signals whose marker may be in a line that cannot."""
+    markers, damaged = read_markers(objects, manifest)
+    problems = [
+        Problem(place, f"signal {manifest.entries[place].name!r}: its marker in {page_key(page)} is damaged")
+        for page in damaged
+        for place in range(page * MARKERS_PER_PAGE, min((page + 1) * MARKERS_PER_PAGE, len(manifest.entries)))
+        if place not in markers
+    ]
+    whole = [page for page in damaged if not any(page_of(problem.place or 0) == page for problem in problems)]
+    return markers, problems + [Problem(None, f"{page_key(page)} is not what was written") for page in whole]
 
 
 def _read_template(objects: Objects, manifest: Stamp) -> tuple[dict[str, bytes], list[Problem]]:
@@ -181,32 +184,58 @@ def _read_template(objects: Objects, manifest: Stamp) -> tuple[dict[str, bytes],
 
 def _check_objects(objects: Objects, manifest: Manifest, stamps: Mapping[str, tuple[int, Stamp]]) -> Iterator[Problem]:
     """Every object of every committed signal against the hash in its marker."""
-    keys = list(stamps)
-    for start in range(0, len(keys), READ_AT_ONCE):
-        some = keys[start : start + READ_AT_ONCE]
+    small = [key for key, (_, (size, _)) in stamps.items() if size <= READ_BYTES]
+    for start in range(0, len(small), READ_AT_ONCE):
+        some = small[start : start + READ_AT_ONCE]
         for key, data in zip(some, objects.get_many(some), strict=True):
-            place, expected = stamps[key]
-            if data is None or stamp([data]) != expected:
-                what = "is missing" if data is None else "is not what was written"
-                yield Problem(place, f"{locate(manifest, key)} {what}")
+            if data is None or stamp([data]) != stamps[key][1]:
+                yield from _locate_damage(objects, manifest, key, *stamps[key])
+    for key in stamps.keys() - set(small):
+        place, expected = stamps[key]
+        size = expected[0]
+        blocks = (objects.read(key, at, at + READ_BYTES) for at in range(0, size + 1, READ_BYTES))  # one byte too far
+        if stamp(blocks) != expected:
+            yield from _locate_damage(objects, manifest, key, place, expected)
+
+
+def _locate_damage(objects: Objects, manifest: Manifest, key: str, place: int, expected: Stamp) -> Iterator[Problem]:
+    """The heads of an object that is not what was written, or the whole of it where it cannot be told."""
+    if objects.sizes_of([key]).get(key) is None:
+        yield Problem(place, f"{locate(manifest, place, key)} is missing")
+        return
+    shape = store.inner_chunks(key.partition("/")[0], manifest.identity.config)
+    damaged = damaged_chunks(partial(objects.read, key), expected[0], math.prod(shape)) if shape else None
+    places = [tuple(map(int, np.unravel_index(number, shape)))[:2] for number in damaged or ()]
+    for inner in dict.fromkeys(places) or [()]:
+        yield Problem(place, f"{locate(manifest, place, key, inner)} is not what was written")
 
 
 def _check_published(
     objects: Objects, manifest: Manifest, template: Mapping[str, bytes], markers: Mapping[int, Marker]
 ) -> Iterator[Problem]:
     """The root and the coordinate `complete` against the markers; a build that was killed may have left them behind."""
-    places = range(len(manifest.entries))
     gap = visible(markers)
     root = objects.get(ROOT)
     shown = published(root)
-    if shown is None or root != store.render_root(manifest, template, shown):
+    if shown is None or root != store.render_root(manifest, store.array_metadata(template), shown):
         yield Problem(None, f"{ROOT} is missing or not what was written")
     elif shown > gap:
         yield Problem(gap, f"{ROOT} shows {shown} signals, but signal {manifest.entries[gap].name!r} has no marker")
-    there = {key: objects.get(key) for key in store.render_complete([False] * len(places))}
-    late: list[set[int]] = [set(), *({place} for place in sorted(markers, reverse=True))]
-    if all(there != store.render_complete([p in markers and p not in one for p in places]) for one in late):
-        yield Problem(None, f"{' or '.join(there)} is missing or not what was written")
+    complete = np.isin(np.arange(len(manifest.entries)), list(markers))
+    clean = objects.get(BUILDING) is None
+    for chunk in range(math.ceil(len(complete) / store.SIGNALS_PER_CHUNK)):
+        key, wanted = store.render_complete(complete, chunk)
+        data = objects.get(key)
+        if data != wanted and (clean or not _may_be(data, wanted)):
+            yield Problem(None, f"{key} is missing or not what was written")
+
+
+def _may_be(data: bytes | None, wanted: bytes) -> bool:
+    """Whether this is a chunk of `complete` of before or after the commits that a killed process has not published."""
+    if data is None or len(data) != len(wanted):
+        return False
+    values, crc = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
+    return checksum(values) == crc and set(values) <= {0, 1}
 
 
 def _check_numbers(ds: xr.Dataset, manifest: Manifest, place: int) -> Iterator[Problem]:
@@ -230,7 +259,7 @@ def _check_numbers(ds: xr.Dataset, manifest: Manifest, place: int) -> Iterator[P
                 )
             if not np.allclose(lags[head], stored_lags[head], rtol=1e-4, atol=1e-9):
                 yield Problem(place, f"{who}, head {head}: lag_attention is not the mean of time_attention's diagonals")
-            if layer in manifest.identity.tokens:
+            if layer in manifest.entries[place].tokens:
                 yield from _check_map(one.token_attention.isel(head=head), cls[head], place, f"{who}, head {head}")
 
 
@@ -270,8 +299,9 @@ def _recompute(
             who = f"signal {signal.name!r}, layer {layer}, head {head}"
             worst.append(Problem(place, f"{who}: {name} is off by {off:.2g} of its maximum from a new capture"))
 
+    tokens = manifest.entries[place].tokens
     (arrays,) = capture(
-        model, [signal], manifest.identity.tokens, lambda _, layer, head, m: compare("token_attention", layer, head, m)
+        model, [signal], tokens, lambda _, layer, head, fresh: compare(TOKEN_ATTENTION, layer, head, fresh)
     )
     for number, layer in enumerate(manifest.identity.config.layers):
         for head in range(manifest.identity.config.heads):

@@ -1,9 +1,11 @@
-"""The tasks of a build on dask.distributed: a worker writes a signal, the process that builds commits it."""
+"""The tasks of a build in other processes: they write signals, the process that builds commits them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -11,16 +13,48 @@ from typing import TYPE_CHECKING, Any
 
 from vitime_cache.series.sources import Signal
 from vitime_cache.store.manifest import Manifest, Marker
-from vitime_cache.store.objects import Objects, StoreError, open_objects
+from vitime_cache.store.objects import StoreError, open_objects
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
-    from vitime_cache.store.commit import Capture
+    from vitime_cache.store.writing import Capture
+
+Batch = Mapping[int, Signal]  # by place
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to know to write signals of a store, all of it good for another process."""
+
+    capture: Capture
+    url: str
+    manifest: Manifest
+    weights: str | Path | None
+    device: str
+    dtype: str
+
+    def write(self, batch: Batch) -> list[Marker]:
+        """Capture signals and write their objects, which stay invisible until the markers are committed."""
+        from vitime_cache.store.writing import Puts, write_batch
+
+        model = _model(self.weights, self.device, self.dtype)
+        if model.weights.sha256 != self.manifest.identity.weights.sha256:
+            raise StoreError(f"a worker has other weights than this process under {self.weights or 'the default name'}")
+        with Puts(open_objects(self.url)) as puts, write_batch(puts, self.manifest, model, self.capture, batch) as end:
+            return end()
+
+
+@lru_cache(maxsize=1)
+def _model(weights: str | Path | None, device: str, dtype: str) -> ViTime:
+    """Each worker process loads the model once."""
+    from vitime_cache.model.checkpoint import load_model
+
+    return load_model(weights, device, dtype)
 
 
 @contextmanager
-def connected(workers: int | str) -> Iterator[Any]:
-    """A dask client: of a number of processes started here, or of the scheduler at an address.
+def scheduler(address: str) -> Iterator[Any]:
+    """A client of the dask scheduler at an address.
 
     Raises
     ------
@@ -30,85 +64,43 @@ def connected(workers: int | str) -> Iterator[Any]:
     try:
         distributed: Any = import_module("distributed")
     except ImportError as error:
-        raise StoreError("--workers needs dask's scheduler: pip install distributed") from error
-    with ExitStack() as stack:
-        address = workers
-        if isinstance(workers, int):
-            local = distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-            address = stack.enter_context(local).scheduler_address
-        try:
-            client = stack.enter_context(distributed.Client(address))
-        except (OSError, ValueError) as error:
-            raise StoreError(f"no dask scheduler answers at {address}: {error}") from error
+        raise StoreError("--workers with an address needs dask's scheduler: pip install distributed") from error
+    try:
+        client = distributed.Client(address)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"no dask scheduler answers at {address}: {error}") from error
+    with client:
         yield client
 
 
-def write_on_workers(
-    client: Any,
-    capture: Capture,
-    weights: str | Path | None,
-    device: str,
-    dtype: str,
-    objects: Objects,
-    manifest: Manifest,
-    pending: Mapping[int, Signal],
-) -> Iterator[Marker]:
-    """Yield the marker of each signal as its worker finishes; a signal whose worker dies goes to another worker.
+def write_on_scheduler(
+    client: Any, job: Job, batches: Sequence[Batch], lost: Callable[[], object]
+) -> Iterator[list[Marker]]:
+    """Yield the markers of each batch as its worker finishes; a batch whose worker dies goes to another worker.
 
     Parameters
     ----------
     client
         Its workers reach the store and the weights file under the same names as this process.
+    lost
+        Called because a worker may have died, which only the scheduler knows.
 
     Raises
     ------
     StoreError
-        If a signal has brought down several workers.
+        If a batch has brought down several workers, or the scheduler is gone.
     """
     distributed: Any = import_module("distributed")
-    shared = client.scatter(manifest, broadcast=True)
-    tasks = {
-        client.submit(
-            write_signal, capture, objects.url, shared, place, signal, weights, device, dtype, pure=False
-        ): signal
-        for place, signal in pending.items()
-    }
+    lost()
+    shared = client.scatter(job, broadcast=True)
+    tasks = {client.submit(Job.write, shared, batch, pure=False): batch for batch in batches}
     for task in distributed.as_completed(list(tasks)):
         try:
             yield task.result()
         except distributed.KilledWorker as error:
+            names = ", ".join(repr(signal.name) for signal in tasks[task].values())
+            raise StoreError(f"several workers died over {names}; give them more memory, or fewer of them") from error
+        except (CancelledError, OSError) as error:
             raise StoreError(
-                f"several workers died over signal {tasks[task].name!r}; give them more memory, or fewer --workers"
+                "the dask scheduler or all its workers are gone; what is complete is kept, build again to go on"
             ) from error
-
-
-def write_signal(
-    capture: Capture,
-    url: str,
-    manifest: Manifest,
-    place: int,
-    signal: Signal,
-    weights: str | Path | None,
-    device: str,
-    dtype: str,
-) -> Marker:
-    """One task: capture a signal and write its objects, which stay invisible until the marker is committed."""
-    from vitime_cache.store.commit import Puts, SignalWriter
-
-    model = _model(weights, device, dtype)
-    if model.weights.sha256 != manifest.identity.weights.sha256:
-        raise StoreError(f"a worker has other weights than this process under {weights or 'the default name'}")
-    with Puts(open_objects(url)) as puts:
-        writer = SignalWriter(puts, manifest, place)
-        (arrays,) = capture(
-            model, [signal], manifest.identity.tokens, lambda _, layer, head, maps: writer.write_map(layer, head, maps)
-        )
-        return writer.finish(arrays)
-
-
-@lru_cache(maxsize=1)
-def _model(weights: str | Path | None, device: str, dtype: str) -> ViTime:
-    """Each worker process loads the model once."""
-    from vitime_cache.model.checkpoint import load_model
-
-    return load_model(weights, device, dtype)

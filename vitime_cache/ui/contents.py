@@ -107,7 +107,7 @@ def unfinished(store: Store) -> None:
         st.caption("It was begun with series of your own: run the command that began it again, and it goes on.")
     else:
         assert path is not None
-        offer_build(store.name, store.path, go_on=True, weights=path, tokens=",".join(plan.identity.tokens) or "none")
+        offer_build(store.name, store.path, go_on=True, weights=path, tokens=",".join(plan.tokens) or "none")
 
 
 def build_default() -> None:

@@ -93,8 +93,8 @@ def save(run: Run, name: str, store: str) -> None:
     path = folder() / Path(store).name
     signal = replace(run.signal, name=name)
     objects = open_objects(path)
-    journal = read_journal(objects, objects.sizes())
-    kept = journal.manifest.identity.tokens if journal else "all"  # a new store keeps what `build` would
+    journal = read_journal(objects)
+    kept = journal.manifest.tokens if journal else "all"  # a new store keeps what `build` would
     if schema.TOKEN_ATTENTION in run.dataset or not kept:
         add_dataset(path, run.dataset, signal)
     else:

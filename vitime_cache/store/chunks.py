@@ -1,0 +1,79 @@
+"""Numbers to the bytes of zarr chunks and shards, and back to which of them are damaged.
+
+The bytes are those that zarr's own codecs write (zarr v3 specification, `sharding_indexed`), for a fifth of the time:
+nothing is copied, padded or compared with the fill value on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import google_crc32c
+import numpy as np
+from numcodecs.blosc import Blosc  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+# Diffuse maps hardly compress and peaky ones do; zstd saves 5 % more for three times the time. Without a CRC in every
+# chunk a flipped bit reads as another number.
+CODEC = Blosc(cname="lz4", clevel=5, shuffle=Blosc.BITSHUFFLE)
+CHECKSUM_BYTES = 4
+MISSING = 2**64 - 1  # offset and length of an inner chunk that a shard does not have
+
+
+def encode_chunk(values: NDArray[Any]) -> bytes:
+    """One chunk, compressed and with its checksum. `values` is C-contiguous."""
+    data: bytes = CODEC.encode(values)
+    return data + checksum(data)
+
+
+def checksum(data: bytes) -> bytes:
+    """CRC-32C as zarr appends it."""
+    return int(google_crc32c.value(data)).to_bytes(CHECKSUM_BYTES, "little")
+
+
+class ShardIndex:
+    """Where each inner chunk of a shard lies: filled while they are written one after the other, and written last.
+
+    Parameters
+    ----------
+    chunks
+        Number of inner chunks, those that are never written included.
+    """
+
+    def __init__(self, chunks: int) -> None:
+        self._entries = np.full((chunks, 2), MISSING, "<u8")
+        self._end = 0
+
+    def append(self, first: int, chunks: list[bytes]) -> None:
+        """Note that these chunks come next in the file; `first` is the number of the first of them."""
+        for number, chunk in enumerate(chunks, start=first):
+            self._entries[number] = self._end, len(chunk)
+            self._end += len(chunk)
+
+    def to_bytes(self) -> bytes:
+        data = self._entries.tobytes()
+        return data + checksum(data)
+
+
+def damaged_chunks(read: Callable[[int, int], bytes], size: int, chunks: int) -> list[int] | None:
+    """Numbers of the inner chunks of a shard that are not what was written; None where its index is damaged itself.
+
+    Parameters
+    ----------
+    read
+        Bytes from one place to another of the shard, which should be `size` bytes long.
+    """
+    length = 16 * chunks + CHECKSUM_BYTES
+    index = read(size - length, size)
+    if len(index) != length or checksum(index[:-CHECKSUM_BYTES]) != index[-CHECKSUM_BYTES:]:
+        return None
+    entries = np.frombuffer(index[:-CHECKSUM_BYTES], "<u8").reshape(chunks, 2)
+    damaged = []
+    for number, (offset, count) in enumerate(entries.tolist()):
+        if offset == MISSING:
+            continue
+        chunk = read(offset, offset + count)
+        if len(chunk) != count or checksum(chunk[:-CHECKSUM_BYTES]) != chunk[-CHECKSUM_BYTES:]:
+            damaged.append(number)
+    return damaged

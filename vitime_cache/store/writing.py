@@ -1,0 +1,209 @@
+"""Writing the objects of signals, visible to nobody: token maps while the model runs, the rest after it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from threading import BoundedSemaphore
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitime_cache.attention import schema
+from vitime_cache.store import format as store
+from vitime_cache.store.manifest import Entry, Manifest, Marker
+from vitime_cache.store.objects import Objects, Stamp, StoreError, Stream
+
+if TYPE_CHECKING:
+    from vitime_cache.model.network import ViTime
+    from vitime_cache.series.sources import Signal
+
+# What runs the model: (model, signals, token layers, sink of token maps) → arrays of each signal, as `capture_batch`.
+Capture = Callable[..., list[dict[str, NDArray[Any]]]]
+
+PUTS_AT_ONCE = 4  # they mostly wait for the disk or the network
+PUTS_WAITING = 4  # together with the former the bound on memory: a token map is 4-10 MB at full size
+
+
+class Puts:
+    """What is on its way to the store, in background threads; used as a context.
+
+    Encoding is the caller's: it is work for a core, while a put mostly waits for the disk or the network.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+        self._pool = ThreadPoolExecutor(PUTS_AT_ONCE, thread_name_prefix="put")
+        self._room = BoundedSemaphore(PUTS_AT_ONCE + PUTS_WAITING)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
+
+    def put(self, key: str, parts: list[bytes]) -> Future[Stamp]:
+        """Begin to put an object; wait first while too many are under way."""
+        return self.submit(self.objects.put, key, parts)
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Begin something; wait first while too much is under way."""
+        self._room.acquire()
+        future = self._pool.submit(work, *arguments)
+        future.add_done_callback(lambda _: self._room.release())
+        return future
+
+
+class TokenShard:
+    """All token maps of a signal on their way into one object.
+
+    They come head by head from several threads, and are written in the order of layers and heads, so that the same
+    attention always makes the same bytes.
+    """
+
+    def __init__(self, puts: Puts, stream: Stream, manifest: Manifest, entry: Entry) -> None:
+        config = manifest.identity.config
+        self._puts, self._stream = puts, stream
+        self._heads, self._blocks, self._rows = config.heads, store.blocks_per_map(config), store.query_rows(config)
+        self._places = {layer: number for number, layer in enumerate(config.layers)}
+        self._order = deque((layer, head) for layer in entry.tokens for head in range(config.heads))
+        self._index = store.token_index(config)
+        self._early: dict[tuple[str, int], list[bytes]] = {}  # encoded before its turn: fewer than there are threads
+        self._next: deque[list[bytes]] = deque()
+        self._coming, self._appending = threading.Lock(), threading.Lock()
+        self._appended: list[Future[Any]] = []
+
+    def write_map(self, layer: str, head: int, weights: NDArray[np.float16]) -> None:
+        """Encode one token map (N, N) now and append it in the background; safe to call from several threads."""
+        encoded = store.encode_map(weights, self._rows)
+        with self._coming:
+            self._early[layer, head] = encoded
+            ready = 0
+            while self._order and self._order[0] in self._early:
+                turn = self._order.popleft()
+                chunks = self._early.pop(turn)
+                self._index.append((self._places[turn[0]] * self._heads + turn[1]) * self._blocks, chunks)
+                self._next.append(chunks)
+                ready += 1
+        for _ in range(ready):
+            self._appended.append(self._puts.submit(self._append))
+
+    def _append(self) -> None:
+        with self._appending:
+            for chunk in self._next.popleft():
+                self._stream.write(chunk)
+
+    def finish(self, who: str) -> None:
+        """Wait until every map is written, and write the index.
+
+        Raises
+        ------
+        StoreError
+            If a map was never handed out.
+        """
+        for future in self._appended:
+            future.result()
+        if self._order:
+            layer, head = self._order[0]
+            raise StoreError(
+                f"{who}: {len(self._order)} token maps were not captured, the first of {layer}, head {head}"
+            )
+        self._stream.write(self._index.to_bytes())
+
+
+class SignalWriter:
+    """Writes the objects of one signal: token maps one by one while the model runs, then `finish` with the rest.
+
+    Used as a context: what is not finished leaves nothing that has a name.
+    """
+
+    def __init__(self, puts: Puts, manifest: Manifest, place: int) -> None:
+        self._puts, self._manifest, self._place = puts, manifest, place
+        self.entry = manifest.entries[place]
+        self._stack = ExitStack()
+        self._stream: Stream | None = None
+        self._shard: TokenShard | None = None
+
+    def __enter__(self) -> Self:
+        if self.entry.tokens:
+            self._stream = self._stack.enter_context(self._puts.objects.stream(store.token_key(self._place)))
+            self._shard = TokenShard(self._puts, self._stream, self._manifest, self.entry)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        given_up = error or StoreError("given up")
+        self._stack.__exit__(type(given_up), given_up, trace)
+
+    def write_map(self, layer: str, head: int, weights: NDArray[np.float16]) -> None:
+        """Take one token map (N, N) of a layer whose maps are kept; safe to call from several threads."""
+        assert self._shard is not None
+        self._shard.write_map(layer, head, weights)
+
+    def finish(self, arrays: Mapping[str, NDArray[Any]]) -> Marker:
+        """Write every other variable, wait until all of it is written, and say what was; `Objects.flush` is to follow.
+
+        Parameters
+        ----------
+        arrays
+            Variable -> values without the signal dimension, as `attention.capture.capture_batch` returns them.
+
+        Raises
+        ------
+        StoreError
+            If an array has the wrong shape or attention that is not finite, or a token map was never written.
+        """
+        check_arrays(arrays, self._manifest, self.entry)
+        puts = {
+            key: self._puts.put(key, parts) for key, parts in store.encode_arrays(self._manifest, self._place, arrays)
+        }
+        written: dict[str, Stamp] = {}
+        if self._shard is not None and self._stream is not None:
+            self._shard.finish(f"signal {self.entry.name!r}")
+            self._stack.close()
+            written[store.token_key(self._place)] = self._stream.stamp
+        written |= {key: put.result() for key, put in puts.items()}
+        return Marker(self._place, self.entry.name, self.entry.fingerprint, dict(sorted(written.items())))
+
+
+@contextmanager
+def write_batch(
+    puts: Puts, manifest: Manifest, model: ViTime, capture: Capture, batch: Mapping[int, Signal]
+) -> Iterator[Callable[[], list[Marker]]]:
+    """Run the model on some signals and write their token maps meanwhile.
+
+    Yields what writes the rest, waits until all of it is on disk and gives the markers; it may be called from another
+    thread, while the model runs on the next signals.
+    """
+    with ExitStack() as stack:
+        writers = [stack.enter_context(SignalWriter(puts, manifest, place)) for place in batch]
+        tokens = writers[0].entry.tokens  # those of one build are all the same
+
+        def keep(number: int, layer: str, head: int, weights: NDArray[np.float16]) -> None:
+            writers[number].write_map(layer, head, weights)
+
+        captured = capture(model, list(batch.values()), tokens, keep)
+
+        def finish() -> list[Marker]:
+            markers = [writer.finish(arrays) for writer, arrays in zip(writers, captured, strict=True)]
+            puts.objects.flush()
+            return markers
+
+        yield finish
+
+
+def check_arrays(arrays: Mapping[str, NDArray[Any]], manifest: Manifest, entry: Entry) -> None:
+    """Raise StoreError unless these are the arrays of that signal: the last look before they are kept."""
+    lengths = schema.sizes(manifest.identity.config, entry.samples, entry.components)
+    expected = {name: v for name, v in schema.VARIABLES.items() if name != schema.TOKEN_ATTENTION}
+    if arrays.keys() != expected.keys():
+        raise StoreError(f"signal {entry.name!r} comes with {sorted(arrays)}, expected {sorted(expected)}")
+    for name, variable in expected.items():
+        shape = tuple(lengths[dimension] for dimension in variable.dims)
+        if arrays[name].shape != shape:
+            raise StoreError(f"{name} of signal {entry.name!r} has shape {arrays[name].shape}, expected {shape}")
+        if name.endswith("attention") and not np.isfinite(arrays[name]).all():
+            raise StoreError(f"{name} of signal {entry.name!r} is not finite: the model overflows; use --dtype float32")
