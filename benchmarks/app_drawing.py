@@ -34,7 +34,7 @@ TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnima
 
 def seconds_to(page: Page, name: str) -> float:
     """From the click on a page's name until its charts are drawn."""
-    link = page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True)
+    link = page.locator(".st-key-pages").get_by_role("link", name=name, exact=True)
     start = time.perf_counter()
     link.click()
     page.wait_for_url(f"**/{name.lower()}?**")

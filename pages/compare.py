@@ -11,6 +11,7 @@ from vitime_cache.ui.address import choose_head, choose_other, choose_signal
 from vitime_cache.ui.chart import changes_table, compared, figure, side_map, statement
 from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period
 from vitime_cache.ui.routing import chosen_store
+from vitime_cache.ui.verdicts import head_badges
 from vitime_cache.ui.words import complain, plain, title, weights_note
 
 title("Compare", "One head on two signals. A signal and its reduction are paired by default.")
@@ -37,6 +38,7 @@ def comparison() -> None:
     found = compared(a, b, options.region, period, options.side)
     said = reading(found)
     statement("descriptive", plain(said.conclusion))
+    head_badges(store, first, layer, head, period)
     shading = charts.shared_shading(views, contrast)
     with st.container(horizontal=True):
         for name, view in zip(("first", "second"), views, strict=True):

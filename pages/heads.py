@@ -7,20 +7,24 @@ from vitime_cache.ui.address import choose_signal, open_head
 from vitime_cache.ui.chart import figure, measured, ranked_heads, statement
 from vitime_cache.ui.options import choose_contrast, choose_measure, choose_period, clicked
 from vitime_cache.ui.routing import chosen_store
+from vitime_cache.ui.verdicts import best_badges, verdict_at, with_rungs
 from vitime_cache.ui.words import title, weights_note
 
 title("Heads", "Every layer and head at a glance. **Click one to open its heatmap.**")
-ds = choose_signal(chosen_store())
+store = chosen_store()
+ds = choose_signal(store)
 weights_note(ds)
 statement("descriptive", "Measures describe this one signal. A head that leads here on one signal may lead on any: "
           "look at a null such as white noise, and at **Compare**.")  # fmt: skip
 with st.container(horizontal=True, vertical_alignment="bottom"):
     period = choose_period(ds)
-    measures = measured(ds, period)
+    verdict = verdict_at(store, ds, period)
+    measures = with_rungs(measured(ds, period), verdict)
     measure = choose_measure(measures)
     shared = st.toggle("One colour scale for all maps", key="shared", bind="query-params")
     contrast = choose_contrast()
 
+best_badges(store, ds, period)
 matrix, maps, ranking = st.tabs(["By a measure", "Maps", "Ranked"], key="view", on_change="rerun", bind="query-params")
 if matrix.open:
     with matrix:

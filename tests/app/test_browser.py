@@ -77,7 +77,7 @@ def settled(page: Page) -> None:
 
 
 def go(page: Page, name: str) -> None:
-    page.get_by_test_id("stSidebarNav").get_by_text(name, exact=True).click()
+    page.locator(".st-key-pages").get_by_text(name, exact=True).click()
     expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=PATIENCE)
     settled(page)
 

@@ -15,7 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import ENTRY, NOTE, signals
-from vitime_cache.evidence.tracking import track_periods
+from vitime_cache.evidence.tracking import choose_head, track_periods
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Harmonic, compose
 from vitime_cache.store.build import build
@@ -371,23 +371,27 @@ def test_a_signal_and_its_reduction_are_paired(open_page: OpenPage) -> None:
     assert open_page("compare", signal="reduced_harmonic").selectbox(key="pick_other").value == "full"
 
 
-def test_what_the_sweep_in_a_store_says_stands_on_the_lags_page(
+def test_pages_open_on_the_head_that_tracks_best_on_the_store_s_sweep_and_say_so(
     store: Path, weights: Path, open_page: OpenPage
 ) -> None:
-    assert "the store holds no sweep" in texts(open_page("lags"))
+    at = open_page("lags")
+    assert "there is no sweep of periods to choose by" in texts(at)
+    assert at.selectbox(key="pick_head").value == 0
     sweep = [signal for signal in catalogue() if signal.name.startswith("sweep_")][::3]
     build([*signals("full", "reduced_harmonic", "harmonic_63", "white_noise"), *sweep], store, weights)
-    at = open_page("lags", head="1")
+    at = open_page("lags")
     ds = open_store(store)
-    names = [signal.name for signal in sweep]
     found = track_periods(
         ds.lag,
-        ds.lag_attention.sel(signal=names),
+        ds.lag_attention.sel(signal=[signal.name for signal in sweep]),
         [32, 56, 99, 175],
         16.0,
         ds.lag_attention.sel(signal=["white_noise"]),
     )
-    assert f"moves by {found.slope[-1, 1]:.2f} samples" in texts(at)
+    layer, head = choose_head(found)
+    assert at.selectbox(key="pick_layer").value == str(ds.layer.values[layer])
+    assert at.selectbox(key="pick_head").value == head
+    assert "tracks the period best over this store's sweep" in texts(at)
 
 
 @pytest.mark.usefixtures("store")
@@ -416,40 +420,3 @@ def test_no_page_imports_torch_not_even_to_run_and_save(weights: Path) -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], cwd=ENTRY.parent, check=False, capture_output=True)
     assert result.returncode == 0, result.stderr.decode()
-
-
-@pytest.mark.usefixtures("store")
-def test_a_head_is_held_against_null_inputs_and_the_answer_stays(open_page: OpenPage) -> None:
-    at = open_page("lags", signal="full")
-    at.button(key="null_inputs").click().run()
-    assert not at.exception
-    assert not at.warning
-    assert "null inputs" in texts(at)
-    assert "; 0.05 is the least that 19 inputs of a kind can give" in texts(at)
-    assert "p, of whichever head strays most and of no one head" in texts(at)
-    assert "Heads that pass: " in texts(at)
-    assert "tracking asks whether the peak moves" in texts(at)
-    at.selectbox(key="pick_head").select_index(1).run()
-    assert not at.exception
-    assert "against AR(1)" in texts(at), "the test was of all heads"
-    at.selectbox(key="region").select("forecast→history").run()
-    assert at.button(key="null_inputs"), "another region is another question"
-
-
-@pytest.mark.usefixtures("store")
-def test_a_period_that_cannot_be_tested_gets_its_message(open_page: OpenPage) -> None:
-    at = open_page("lags", signal="full")
-    at.number_input(key="period_full").set_value(6.28).run()
-    at.button(key="null_inputs").click().run()
-    assert not at.exception
-    assert "no lag can be tested" in texts(at)
-
-
-def test_null_inputs_are_not_offered_for_a_signal_of_other_weights(
-    folder: Path, built_by_another: Path, open_page: OpenPage
-) -> None:
-    shutil.copytree(built_by_another, folder / "other.zarr")
-    at = open_page("lags")
-    assert not at.exception
-    assert "are not those of this signal" in texts(at)
-    assert all(button.key != "null_inputs" for button in at.button)

@@ -57,10 +57,11 @@ def looking_and_mattering(verdict: xr.Dataset, *, seed: int = 0) -> Agreement:
     prominence = verdict["prominence"].mean(v.WINDOW).transpose(LAYER, HEAD).values.ravel()
     effect = verdict["knockout"].sel({v.OUTCOME: "distance"}).mean(v.WINDOW).transpose(LAYER, HEAD).values.ravel()
     causal = verdict["verdict"].sel({v.RUNG: "causal"}).transpose(LAYER, HEAD).values.ravel()
-    layers, heads = np.meshgrid(verdict[LAYER].values, verdict[HEAD].values, indexing="ij")
+    names = np.array([str(layer) for layer in verdict[LAYER].values], dtype=object)  # a store's text is no numpy str
+    layers, heads = np.meshgrid(names, verdict[HEAD].values, indexing="ij")
     table = pd.DataFrame(
         {
-            "layer": layers.ravel().astype(str),
+            "layer": layers.ravel(),
             "head": heads.ravel(),
             "prominence": prominence.astype(np.float64),
             "effect": effect.astype(np.float64),

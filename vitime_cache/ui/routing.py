@@ -25,6 +25,9 @@ class PageFacts:
 
 PAGES = {
     "overview": PageFacts("Overview", ":material/home:", "what there is, and where to go"),
+    "evidence": PageFacts(
+        "Evidence", ":material/gavel:", "which heads look one period back, and whether the forecast uses it"
+    ),
     "heatmap": PageFacts("Heatmap", ":material/grid_on:", "which past each moment looks at, in one head"),
     "lags": PageFacts("Lags", ":material/timeline:", "how far back it looks, against the period of the series"),
     "compare": PageFacts("Compare", ":material/compare:", "one head on two signals, such as one less a harmonic"),

@@ -10,7 +10,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -18,9 +18,7 @@ from typing import Any
 
 import xarray as xr
 
-from vitime_cache.attention.lags import Array, Region
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.surrogates import Null
 from vitime_cache.places import HOME
 from vitime_cache.series.sources import Signal
 
@@ -65,12 +63,12 @@ class Engine:
         ds: xr.Dataset = self._ask(progress, weights, "capture", signal, tokens)
         return ds
 
-    def null_curves(
-        self, history: Array, horizon: int, weights: Path, period: float | None, region: Region, progress: Progress
-    ) -> dict[Null, Array]:
-        """`vitime_cache.evidence.null_test.null_curves` of a series; raises what that raises, and EngineError."""
-        curves: dict[Null, Array] = self._ask(progress, weights, "null_curves", history, horizon, period, region)
-        return curves
+    def ask(
+        self, signal: Signal, period: float, weights: Path, settings: Mapping[str, Any], progress: Progress
+    ) -> xr.Dataset:
+        """`vitime_cache.ask` of a series; raises what that raises, and EngineError."""
+        verdict: xr.Dataset = self._ask(progress, weights, "ask", signal, period, dict(settings))
+        return verdict
 
     def build(self, signal: Signal, store: Path, weights: Path, tokens: str | Sequence[str]) -> None:
         """`vitime_cache.build` of one signal into a store; raises what that raises, and EngineError."""

@@ -11,7 +11,7 @@ import pickle
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -20,9 +20,7 @@ from typing import Any
 import xarray as xr
 
 from vitime_cache.attention.capture import capture
-from vitime_cache.attention.lags import Array, Region
-from vitime_cache.evidence.null_test import null_curves
-from vitime_cache.evidence.surrogates import Null
+from vitime_cache.evidence.ask import ask
 from vitime_cache.model.checkpoint import CheckpointError, load_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
@@ -60,22 +58,15 @@ def _capture(tell: Tell, weights: str, signal_: Signal, tokens: str) -> xr.Datas
     return capture(_loaded(weights), signal_, tokens=tokens, progress=lambda *step: tell("step", step))
 
 
+def _answer(tell: Tell, weights: str, signal_: Signal, period: float, settings: Mapping[str, Any]) -> xr.Dataset:
+    return ask(_loaded(weights), signal_, period, progress=lambda *step: tell("step", step), **settings)
+
+
 def _build(tell: Tell, weights: str, signal_: Signal, store: str, tokens: Sequence[str]) -> None:  # noqa: ARG001
     build([signal_], store, _loaded(weights), tokens=tokens)
 
 
-def _null_curves(
-    tell: Tell, weights: str, history: Array, horizon: int, period: float | None, region: Region
-) -> dict[Null, Array]:
-    def progress(share: float) -> None:
-        tell("step", (share, "running the model on null inputs"))
-
-    return null_curves(_loaded(weights), history, horizon, period=period, region=region, progress=progress)
-
-
-REQUESTS: dict[str, Callable[..., Any]] = {
-    "capture": _capture, "build": _build, "null_curves": _null_curves,
-}  # fmt: skip
+REQUESTS: dict[str, Callable[..., Any]] = {"capture": _capture, "build": _build, "ask": _answer}
 
 
 def _loaded(weights: str) -> ViTime:

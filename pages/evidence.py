@@ -1,0 +1,36 @@
+"""Ask which heads look one period back and whether the forecast uses it; read the answer, rung by rung."""
+
+import streamlit as st
+
+from vitime_cache.ui.address import choose_signal
+from vitime_cache.ui.evidence_view import asked_before, show_verdict
+from vitime_cache.ui.question_form import ask_button, choose_own, choose_question, stored_subject
+from vitime_cache.ui.questions import any_under_way
+from vitime_cache.ui.routing import chosen_store
+from vitime_cache.ui.verdicts import known_verdicts
+from vitime_cache.ui.words import title, weights_note
+
+title(
+    "Evidence",
+    "Which heads look one period back, more than they would on noise, and does the forecast use it? Each claim stands "
+    "on a rung of its own, with controls, for every head.",
+)
+store = chosen_store()
+own = st.toggle(
+    "A series of my own", key="own", help="Compose it, paste it or upload a file; or take a signal at the left."
+)
+if own:
+    subject = choose_own()
+else:
+    ds = choose_signal(store)
+    weights_note(ds)
+    subject = stored_subject(store, ds)
+if subject is not None:
+    verdicts = known_verdicts(subject)
+    if verdicts:
+        show_verdict(asked_before(verdicts), subject.signal.name)
+    busy = any_under_way(subject.key)
+    with st.expander("Ask" if not verdicts else "Ask another question", expanded=busy or not verdicts):
+        question = choose_question(subject)
+        if question is not None:
+            ask_button(subject, *question)

@@ -1,0 +1,144 @@
+"""The Evidence page: asking a question, its way to an answer, what is shown of a verdict, and badges elsewhere."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from tests.app.conftest import SMALL
+from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.mock_verdict import mock_verdict
+from vitime_cache.model.checkpoint import peek
+from vitime_cache.store.verdicts import keep_verdict, stored_verdicts
+from vitime_cache.ui import questions
+
+OpenPage = Callable[..., AppTest]
+
+
+def texts(at: AppTest) -> str:
+    """All words of a page."""
+    kinds = (at.markdown, at.caption, at.info, at.warning, at.error, at.success)
+    return "\n".join(str(element.value) for kind in kinds for element in kind).replace("\N{WORD JOINER}", "")
+
+
+def charts(at: AppTest) -> list[str]:
+    return [element.proto.spec for element in at.get("vega_lite_chart")]
+
+
+@pytest.fixture
+def verdict_kept(store: Path, weights: Path) -> Path:
+    """A store that holds a made-up verdict on `full` and its 62.8 samples."""
+    config, info = peek(weights)
+    assert config == SMALL
+    verdict = mock_verdict(SMALL, "full", 62.8)
+    question = v.facts(verdict, "question") | {"weights": info.name, "weights_sha256": info.sha256}
+    keep_verdict(store, v.with_facts(verdict, question=question))
+    return store
+
+
+def answered(at: AppTest, patience: float = 240) -> AppTest:
+    """Wait until no question is under way, and show the page again."""
+    end = time.monotonic() + patience
+    while questions.any_under_way("") and time.monotonic() < end:
+        time.sleep(0.5)
+    return at.run()
+
+
+@pytest.mark.usefixtures("verdict_kept")
+def test_a_verdict_is_shown_with_its_sentences_its_heads_and_the_picture_behind_each_rung(open_page: OpenPage) -> None:
+    at = open_page("evidence", signal="full")
+    assert not at.exception
+    assert "Made up: one head in each layer passes every rung" in at.success[0].value
+    drawn = charts(at)
+    assert "What is supported: full, a period of 62.8 samples" in drawn[0]
+    assert "Rank correlation of looking with mattering over 12 heads" in drawn[1]
+    for words in ("Looks: encoder.0, head 0", "Tracks: encoder.0, head 0", "Matters: encoder.0, head 0"):
+        assert any(words in chart for chart in drawn), words
+    assert [button.label for button in at.get("download_button")]
+
+
+@pytest.mark.usefixtures("store")
+def test_a_question_proposes_periods_and_shows_the_stretch_it_would_be_asked_on(open_page: OpenPage) -> None:
+    at = open_page("evidence", signal="full")
+    assert not at.exception
+    period = next(number for number in at.number_input if number.label == "Period P, samples")
+    assert any(abs(period.value - each) < 1 for each in (62.8, 31.4, 6.28))
+    assert "The stretch asked about: full" in charts(at)[0]
+    assert re.search(r"Ask which heads look [\d.]+ samples back", at.button(key="ask").label)
+    period.set_value(5000.0).run()
+    assert not at.exception
+    assert "5000 samples" in texts(at)
+    assert all(button.key != "ask" for button in at.button), "a period that cannot be seen cannot be asked about"
+
+
+def test_a_question_is_answered_kept_in_the_store_and_found_again(store: Path, open_page: OpenPage) -> None:
+    st.cache_resource.clear()
+    at = open_page("evidence", signal="harmonic_63")
+    at.button(key="ask").click().run()
+    assert not at.exception
+    other = open_page("lags", signal="harmonic_63")  # the page is left
+    assert not other.exception
+    at = answered(open_page("evidence", signal="harmonic_63"))
+    assert not at.exception
+    assert not at.error, at.error[0].value
+    assert "What is supported: harmonic_63" in charts(at)[0]
+    (kept,) = stored_verdicts(store)
+    assert kept.complete
+    assert "-badge[" in texts(open_page("lags", signal="harmonic_63", layer="encoder.0", head="0"))
+
+
+@pytest.mark.usefixtures("store")
+def test_a_question_can_be_stopped(open_page: OpenPage) -> None:
+    at = open_page("evidence", signal="harmonic_63")
+    at.button(key="ask").click().run()
+    if any(button.key == "stop_asking" for button in at.button):
+        at.button(key="stop_asking").click().run()
+        at = answered(open_page("evidence", signal="harmonic_63"))
+        assert "Stopped before it was answered" in texts(at)
+        assert at.button(key="ask")
+
+
+@pytest.mark.usefixtures("verdict_kept")
+def test_other_pages_show_the_verdict_on_a_head_as_badges(open_page: OpenPage) -> None:
+    for page in ("lags", "compare"):
+        said = texts(open_page(page, signal="full", layer="decoder.0", head="2"))
+        assert re.search(r":green-badge\[✓ causal [\d.]+\]", said), page
+        assert ":orange-badge[? tracking" in said, page
+    said = texts(open_page("heads", signal="full"))
+    assert ":green-badge[6 descriptive]" in said
+    assert "a period of 62.8 samples" in said
+
+
+@pytest.mark.usefixtures("verdict_kept")
+def test_heads_can_be_ranked_by_the_figure_of_any_rung(open_page: OpenPage) -> None:
+    at = open_page("heads", signal="full", view="Ranked")
+    options = at.selectbox(key="measure").options
+    assert sum("rung of evidence" in option for option in options) == len(v.RUNGS)
+    at.selectbox(key="measure").select("causal_figure").run()
+    assert not at.exception
+    assert at.dataframe[0].value.iloc[0]["head"] == 0
+
+
+@pytest.mark.usefixtures("verdict_kept")
+def test_a_verdict_on_another_period_or_signal_is_no_badge(open_page: OpenPage) -> None:
+    at = open_page("lags", signal="full", layer="decoder.0", head="0")
+    at.number_input(key="period_full").set_value(120.0).run()
+    assert "causal" not in texts(at)
+    assert "causal" not in texts(open_page("lags", signal="harmonic_63", layer="decoder.0", head="0"))
+
+
+def test_a_damaged_verdict_is_said_and_the_page_goes_on(verdict_kept: Path, open_page: OpenPage) -> None:
+    (kept,) = stored_verdicts(verdict_kept)
+    for chunk in (verdict_kept / kept.group / "figure").rglob("*"):
+        if chunk.is_file() and chunk.name != "zarr.json":
+            chunk.write_bytes(b"broken")
+    at = open_page("evidence", signal="full")
+    assert not at.exception
+    assert "damaged" in texts(at)
+    assert at.button(key="ask")

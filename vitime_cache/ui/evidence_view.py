@@ -1,0 +1,128 @@
+"""A verdict on the page: the answer in sentences, every head on every rung, and what each claim rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import streamlit as st
+import xarray as xr
+
+from vitime_cache import charts
+from vitime_cache.attention import schema
+from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.agreement import looking_and_mattering
+from vitime_cache.evidence.report import to_json
+from vitime_cache.evidence.rungs import RUNGS
+from vitime_cache.ui.chart import figure, file_name
+from vitime_cache.ui.options import clicked
+from vitime_cache.ui.verdicts import badge
+from vitime_cache.ui.words import plain
+
+PICTURES = {
+    "descriptive": (charts.verdict_curve, charts.verdict_curve_table),
+    "tracking": (charts.verdict_sweep, charts.verdict_sweep_table),
+    "causal": (charts.verdict_effect, charts.verdict_effect_table),
+}
+
+
+def asked_before(verdicts: Mapping[float, xr.Dataset]) -> xr.Dataset:
+    """The verdict to show, of those known; at first the latest."""
+    if len(verdicts) == 1:
+        return next(iter(verdicts.values()))
+    period = st.segmented_control(
+        "Period asked about, samples", list(verdicts), default=next(iter(verdicts)), required=True,
+        format_func=lambda each: f"{each:.4g}", key="period_asked",
+    )  # fmt: skip
+    return verdicts[period]
+
+
+def show_verdict(verdict: xr.Dataset, name: str) -> None:
+    """The answer in two sentences, every head on every rung, the chosen head's pictures, and the files."""
+    sentences, counts = v.facts(verdict, "sentences"), v.facts(verdict, "counts")
+    supported, not_supported = st.columns(2)
+    supported.success(plain(sentences["supported"]), icon=":material/check:")
+    not_supported.info(plain(sentences["not_supported"]), icon=":material/do_not_disturb_on:")
+    if not v.complete(verdict):
+        left = ", ".join(rung for rung in v.RUNGS if rung not in v.facts(verdict, "stages"))
+        st.warning(f"This verdict is partial: {left} still to come.", icon=":material/hourglass:")
+    chosen = _chosen_head(verdict)
+    left_side, right_side = st.columns([6, 5])
+    with left_side:
+        figure(
+            charts.rung_matrix, verdict, selected=chosen, key="rungs", on_select="rerun",
+            width="stretch", table=lambda: charts.verdict_table(verdict),
+        )  # fmt: skip
+        figure(
+            looking, verdict, key="looking", width="stretch",
+            on_select="rerun", table=lambda: looking_and_mattering(verdict).heads,
+        )  # fmt: skip
+    with right_side:
+        head_card(verdict, *chosen)
+    st.caption(_counted(counts, v.facts(verdict, "screening")))
+    _files(verdict, name)
+
+
+def looking(verdict: xr.Dataset) -> charts.Spec:
+    """Every head's prominence against its effect."""
+    return charts.looking_chart(looking_and_mattering(verdict), str(v.facts(verdict, "question")["signal"]))
+
+
+def head_card(verdict: xr.Dataset, layer: str, head: int) -> None:
+    """One head: its badges, and the picture behind each rung."""
+    badges = " ".join(badge(verdict, rung.name, layer, head) for rung in RUNGS)
+    st.markdown(f"**{plain(layer)}, head {head}** {badges}")
+    for rung, (draw, table) in PICTURES.items():
+        figure(
+            draw, verdict, layer, head, key=f"{rung}_picture",
+            width="stretch", table=partial(table, verdict, layer, head),
+        )  # fmt: skip
+
+
+def _chosen_head(verdict: xr.Dataset) -> tuple[str, int]:
+    """The head clicked last, in either chart; at first the best."""
+    best = charts.verdict_table(verdict).iloc[0]
+    place = f"evidence_head_{verdict.attrs['created']}"
+    seen: dict[str, Any] = st.session_state.setdefault(place, {})
+    for chart in ("rungs", "looking"):
+        point = clicked(chart, "head") if chart in st.session_state else None
+        if point != seen.get(chart):
+            seen[chart] = point
+            if point is not None:
+                seen["head"] = (str(point[schema.LAYER]), int(point[schema.HEAD]))
+    head: tuple[str, int] = seen.get("head", (str(best[schema.LAYER]), int(best[schema.HEAD])))
+    return head
+
+
+def _counted(counts: Mapping[str, Any], screening: Mapping[str, Any]) -> str:
+    """The numbers that the verdict rests on."""
+    said = (
+        f"{counts['heads']} heads, {counts['windows']} window{'s' if counts['windows'] > 1 else ''}, "
+        f"{counts['nulls']} null inputs of a kind, {counts['sweep']} periods in the sweep, {counts['controls']} "
+        f"control masks a head; the smallest p-value that these can give is {counts['smallest_p']:.2g}."
+    )
+    if not_tested := screening.get("not_tested"):
+        said += f" {len(not_tested)} heads were screened out and not tested."
+    return said
+
+
+def _files(verdict: xr.Dataset, name: str) -> None:
+    """Everything to take along: every array, and the table."""
+    of = file_name(name, "verdict")
+    files = (
+        ("Every number, JSON", lambda: to_json(verdict).encode(), f"{of}.json", "application/json"),
+        (
+            "The verdict, CSV",
+            lambda: charts.verdict_table(verdict).to_csv(index=False).encode(),
+            f"{of}.csv",
+            "text/csv",
+        ),
+    )
+    with st.container(horizontal=True):
+        for label, make, file, mime in files:
+            st.download_button(label, make, file, mime, on_click="ignore", icon=":material/download:")
+
+
+def _csv(verdict: xr.Dataset) -> bytes:
+    return charts.verdict_table(verdict).to_csv(index=False).encode()

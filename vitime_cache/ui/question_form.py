@@ -1,0 +1,184 @@
+"""The question: about which series, which period, on which stretch; asking it, and how far it is."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import numpy as np
+import streamlit as st
+import xarray as xr
+
+from vitime_cache import charts
+from vitime_cache.attention import schema
+from vitime_cache.errors import VitimeError
+from vitime_cache.evidence.window import Window, choose_window, propose_periods
+from vitime_cache.model.checkpoint import CheckpointError
+from vitime_cache.series.examples import catalogue
+from vitime_cache.series.signal import Signal
+from vitime_cache.ui import questions, runs
+from vitime_cache.ui.chart import figure
+from vitime_cache.ui.compose import choose_series
+from vitime_cache.ui.processes.engine import engine
+from vitime_cache.ui.stores import KEY, Store, planned
+from vitime_cache.ui.verdicts import Subject, remember_verdict
+from vitime_cache.ui.words import complain, notice, plain
+
+
+def stored_subject(store: Store | None, ds: xr.Dataset) -> Subject:
+    """A signal of the store or a live run, to be asked about."""
+    return Subject.of(store, ds, whole_series(store, ds), schema.config_of(ds))
+
+
+def choose_own() -> Subject | None:
+    """A series that a person brings to this page; what is found of it stays in the session."""
+    signal = choose_series()
+    if signal is None:
+        return None
+    try:
+        _, config, weights = runs.default_weights()
+    except CheckpointError as error:
+        complain(error)
+        return None
+    session = st.session_state.setdefault("session_id", uuid4().hex)
+    return Subject(signal, config, weights.sha256, weights.name, f"own:{session}:{signal.fingerprint}", None)
+
+
+def whole_series(store: Store | None, ds: xr.Dataset) -> Signal:
+    """The series behind a Dataset, with what came after its history where that is known.
+
+    A store keeps the history alone; a signal of the catalogue, told by its fingerprint, knows more.
+    """
+    name, key = str(ds[schema.SIGNAL].item()), str(ds.attrs.get(KEY, ""))
+    live = key.rpartition(":")[0]
+    if key.startswith(runs.PREFIX) and live in runs.runs():
+        return runs.runs()[live].signal
+    plan = planned(store) if store else None
+    fingerprint = next((entry.fingerprint for entry in plan.entries if entry.name == name), "") if plan else ""
+    known = _catalogue().get(name)
+    if known is not None and known.fingerprint == fingerprint:
+        return known
+    history = ds[schema.HISTORY].values
+    return Signal(name, history[np.isfinite(history)].astype(np.float64), horizon=int(ds[schema.HORIZON]))
+
+
+def choose_question(subject: Subject) -> tuple[float, Window] | None:
+    """The period asked about and the stretch of the series it is asked on; None with the reason in place."""
+    values = everything(subject.signal)
+    key = f"asked_{subject.signal.fingerprint[:12]}"
+    proposals = _proposals(subject.signal.fingerprint, values)
+    periods = [period for period, _ in proposals]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        period = st.number_input(
+            "Period P, samples", 2.0, None, periods[0] if periods else None, 1.0, "%.2f", key=key, width=200,
+            placeholder="none found: give one", help="Which heads look one period back? A day of hourly data is 24.",
+        )  # fmt: skip
+        if proposals:
+            st.pills(
+                "Periods this series has, strongest first", range(len(proposals)), key=f"{key}_proposals",
+                format_func=lambda i: f"{periods[i]:.4g} samples, {proposals[i][1]:.0%} of the variance",
+                on_change=_take_proposal, args=(key, periods),
+                help="Peaks of the periodogram that stand out of red noise of the same memory at the 5 % level.",
+            )  # fmt: skip
+        own = st.toggle("Choose the stretch", key=f"{key}_own", help="Otherwise it is chosen so that P shows well.")
+    if period is None:
+        st.info("No period stands out of red noise in this series: give the one to ask about.", icon=":material/help:")
+        return None
+    window = _window(subject, values, float(period), key, own)
+    if window is None:
+        return None
+    figure(
+        charts.window_picture, subject.signal.name, values, window.starts, window.history, window.horizon, window.words,
+        key="window", width="stretch",
+        table=lambda: charts.window_table(values, window.starts, window.history, window.horizon),
+    )  # fmt: skip
+    return float(period), window
+
+
+def everything(signal: Signal) -> np.ndarray:
+    """All that is known of a series: its history, and what came after it."""
+    return signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
+
+
+def ask_button(subject: Subject, period: float, window: Window) -> None:
+    """Ask the question, or show how far it is; it goes on in the model's process when this page is left."""
+    try:
+        path, _, weights = runs.default_weights()
+    except CheckpointError as error:
+        complain(error)
+        return
+    if weights.sha256 != subject.weights_sha256:
+        st.warning(
+            f"This attention is of the weights {plain(subject.weights)}; those at hand are {plain(weights.name)}. "
+            "Put its weights into weights/ to ask.",
+            icon=":material/key_off:",
+        )
+        return
+    key = f"{subject.key}|{period:.9g}|{window.history}|{window.horizon}"
+    asked = questions.inquiry(key)
+    if asked is not None and not asked.ended:
+        _progress(key)
+        return
+    if asked is not None and asked.error:
+        st.error(plain(asked.error), icon=":material/error:")
+    if asked is not None and asked.verdict is not None:
+        questions.forget(key)
+        if subject.store is None or asked.error:
+            remember_verdict(subject, asked.verdict)
+            st.rerun()
+    engine().prepare(path)
+    settings = {} if window.chosen else {"window": (window.history, window.horizon)}
+    st.button(
+        f"Ask which heads look {period:.4g} samples back", icon=":material/gavel:", type="primary", key="ask",
+        on_click=questions.ask, args=(key, subject.signal, period, path, settings, subject.store),
+        help="Runs the model on the stretch, on null inputs, on a sweep of periods, and with each head and each lag "
+        "taken out. It goes on when this page is left, and what it finds of a stored signal is kept in the store.",
+    )  # fmt: skip
+
+
+@st.fragment(run_every=1.0)
+def _progress(key: str) -> None:
+    """How far a question is, once a second; the whole page again when it is answered."""
+    asked = questions.inquiry(key)
+    if asked is None or asked.ended:
+        st.rerun()
+    assert asked is not None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(min(asked.share, 1.0), plain(asked.step), width="stretch")
+        st.button("Stop", icon=":material/stop:", key="stop_asking", on_click=asked.leave)
+    st.caption("It goes on when this page is left: come back to see it.")
+
+
+def _window(subject: Subject, values: np.ndarray, period: float, key: str, own: bool) -> Window | None:
+    """The stretch that the tool chooses, or a person's; None with the reason in place."""
+    columns, patch_width = subject.config.columns, subject.config.patch_width
+    try:
+        if not own:
+            return choose_window(len(values), period, columns=columns, patch_width=patch_width)
+        with st.container(horizontal=True):
+            most, horizon = len(values), subject.signal.horizon
+            history = int(
+                st.number_input("History, samples", 4, most, len(subject.signal.values), key=f"{key}_history")
+            )
+            ahead = int(st.number_input("Horizon, samples", 1, most, min(horizon, most), key=f"{key}_horizon"))
+        return choose_window(
+            len(values), period, columns=columns, patch_width=patch_width, history=history, horizon=ahead
+        )
+    except VitimeError as error:
+        notice(error)
+        return None
+
+
+def _take_proposal(key: str, periods: list[float]) -> None:
+    number = st.session_state[f"{key}_proposals"]
+    if number is not None:
+        st.session_state[key] = periods[number]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _proposals(fingerprint: str, _values: np.ndarray) -> list[tuple[float, float]]:  # noqa: ARG001 - the cache's key
+    return [(proposal.period, proposal.power) for proposal in propose_periods(_values)]
+
+
+@st.cache_resource(show_spinner=False)
+def _catalogue() -> dict[str, Signal]:
+    return {signal.name: signal for signal in catalogue()}
