@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich import filesize
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from vitime_cache.series.sources import Signal
     from vitime_cache.store.build import BuildProgress, BuildReport
     from vitime_cache.store.plan import Plan
@@ -120,3 +122,62 @@ def show_verification(store: str, found: Verification) -> None:
     console.print(
         f"{store}: {verdict} ({found.signals} signals, {found.objects} objects, {filesize.decimal(found.bytes)}{again})"
     )
+
+
+@contextmanager
+def share_bar() -> Iterator[Any]:
+    """A bar for a run that tells its share and what it is doing; yields what is called with both."""
+    with Bar(BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
+             console=errors) as bar:  # fmt: skip
+        task = bar.add_task("", total=1.0)
+        yield lambda share, what: bar.update(task, completed=share, description=what)
+
+
+MARKS = {"supported": "✓", "not supported": "✗", "inconclusive": "?", "not tested": "–"}
+
+
+def show_rung(verdict: xr.Dataset) -> None:
+    """One line once a rung is done: how many heads it holds for, and the best of them."""
+    from vitime_cache.evidence import verdict as v
+    from vitime_cache.evidence.report import verdict_table
+
+    rung, table = v.facts(verdict, "stages")[-1], verdict_table(verdict)
+    counts = ", ".join(f"{(table[rung] == word).sum()} {word}" for word in MARKS if (table[rung] == word).any())
+    best = table.sort_values("prominence", ascending=False, kind="stable").iloc[0]
+    shown = ""
+    if rung == v.RUNGS[0]:
+        peak = (
+            "no peak" if best["peak_lag"] != best["peak_lag"] else f"strongest peak {best['peak_lag']:.4g} samples back"
+        )
+        shown = f"; most: {best['layer']} head {best['head']}, prominence {best['prominence']:.2f}, {peak}"
+    console.print(f"{rung}: {counts}{shown}")
+
+
+def show_verdict(verdict: xr.Dataset, rows: int = 12, *, quiet: bool = False) -> None:
+    """The heads of a verdict, best first, and what it supports and what not."""
+    from vitime_cache.evidence import verdict as v
+    from vitime_cache.evidence.agreement import looking_and_mattering
+    from vitime_cache.evidence.report import verdict_table
+
+    said = v.facts(verdict, "sentences")
+    if not quiet:
+        table = verdict_table(verdict)
+        shown = Table("head", *(Column(rung, justify="right") for rung in v.RUNGS), Column("knockout", justify="right"))
+        figures = dict(zip(v.RUNGS, ("prominence", "excess_over_nulls", "slope", "mask_distance"), strict=True))
+        for row in table.head(rows).to_dict("records"):
+            cells = [f"{_number(row[figures[rung]])} {MARKS[row[rung]]}" for rung in v.RUNGS]
+            shown.add_row(f"{row['layer']} {row['head']}", *cells, _number(row["knockout_distance"]))
+        console.print(shown)
+        console.print(
+            f"{len(table)} heads asked about, {min(rows, len(table))} shown. "
+            + ", ".join(f"{mark} {word}" for word, mark in MARKS.items())
+            + ". Prominence at the period and excess over null inputs in means of the curve; slope of the peak against "
+            "the period; change of the forecast in standard deviations of the history."
+        )
+        console.print(looking_and_mattering(verdict).words)
+    console.print(said["supported"])
+    console.print(said["not_supported"])
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if value == value else ""

@@ -1,4 +1,4 @@
-"""python -m vitime_cache build | info | verify | export | train | signals | app."""
+"""python -m vitime_cache build | ask | info | verify | export | train | signals | app."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from vitime_cache._version import __version__
-from vitime_cache.cli import app, build, console, export, info, signals, train, verify
+from vitime_cache.cli import app, ask, build, console, export, info, signals, train, verify
 from vitime_cache.errors import VitimeError
 
 PROGRAM = "python -m vitime_cache"
 COMMANDS: dict[str, ModuleType] = {
-    "build": build, "info": info, "verify": verify, "export": export, "signals": signals, "train": train, "app": app,
+    "build": build, "ask": ask, "info": info, "verify": verify, "export": export, "signals": signals, "train": train,
+    "app": app,
 }  # fmt: skip
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 Progress = Callable[[float, str], object]
 
 ONE_SIDED = 1.645
+SMALL = 1000  # tokens of a network whose passes take milliseconds
 
 
 def ask(
@@ -138,7 +139,6 @@ class Run:
     def __init__(self, model: ViTime, question: Question, progress: Progress, budget: float | None) -> None:
         self.model, self.progress, self.budget = model, progress, budget
         self.captured: list[xr.Dataset] = []
-        self.began = time.monotonic()
         self._set(question)
 
     def _set(self, question: Question) -> None:
@@ -152,12 +152,9 @@ class Run:
         """Capture every window; the first run says what a budget affords."""
         from vitime_cache.attention.capture import capture
 
-        started = time.monotonic()
         last = capture(self.model, self.windows[-1])
         if self.budget is not None:
-            # A run that pools attention costs about what a plain forward pass does (benchmarks/capture.py).
-            seconds = time.monotonic() - started
-            effort = fit_budget(self.q.effort, seconds, seconds, 60 * self.budget)
+            effort = fit_budget(self.q.effort, *pace(self.model, self.windows[-1]), 60 * self.budget)
             if effort != self.q.effort:
                 self._set(self.q.with_effort(effort))
         for i, window in enumerate(self.windows[:-1]):
@@ -180,6 +177,18 @@ class Run:
         ds = self.blank.copy(data={name: array.copy() for name, array in self.values.items()})
         ds = v.with_facts(ds, **self.facts)
         return v.validate(v.with_facts(ds, sentences=sentences(ds)))
+
+
+def pace(model: ViTime, window: Signal) -> tuple[float, float]:
+    """Seconds that a run takes which pools attention, and a plain forward pass among many, on this machine."""
+    from vitime_cache.attention.capture import time_attention
+
+    few = 4 if model.config.tokens <= SMALL else 1
+    started = time.perf_counter()
+    list(time_attention(model, [window] * few))
+    run = (time.perf_counter() - started) / few
+    # Pooling costs a small network as much as the pass itself, a large one a tenth (benchmarks/capture.py).
+    return run, run * (0.5 if model.config.tokens <= SMALL else 0.9)
 
 
 def past(attention: Array) -> Array:

@@ -1,0 +1,169 @@
+"""The command `ask`: on a file, on a store, on the catalogue; what it prints, writes and keeps."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import random_model
+from vitime_cache.charts.card import verdict_card
+from vitime_cache.cli.main import main
+from vitime_cache.evidence.mock_verdict import mock_verdict
+from vitime_cache.model.checkpoint import save_safetensors
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.store.verdicts import stored_verdicts
+
+HOSTILE = "<script>alert(1)</script>&\"'[bold]"
+OPTIONS = "--weights small.safetensors --nulls 19 --controls 20"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    config = ViTimeConfig(
+        image_height=16, context_columns=160, horizon_columns=80, patch_height=8, patch_width=8,
+        encoder_width=16, encoder_depth=1, decoder_width=8, decoder_depth=1, heads=2,
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_safetensors(random_model(config), path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, weights) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    (tmp_path / "small.safetensors").symlink_to(weights)
+    time = np.arange(260)
+    noise = np.random.default_rng(0).standard_normal((2, 260))
+    day = np.sin(2 * np.pi * time / 24) + 0.2 * noise[0]
+    rows = "\n".join(f"{a:.4f},{b:.4f}" for a, b in zip(day, noise[1], strict=True))
+    (tmp_path / "data.csv").write_text(f"daily,noise\n{rows}\n")
+    return tmp_path
+
+
+def run(command: str) -> int:
+    return main(command.split())
+
+
+def test_a_file_is_answered_with_a_plan_a_table_two_sentences_a_card_and_every_number(folder, capsys):
+    assert run(f"ask data.csv --signal daily {OPTIONS} --card day.html --json day.json") == 0
+    told = capsys.readouterr().out
+    assert re.search(r"daily: period 2[34]\.?\d* samples \(the strongest of the series\)", told)
+    assert "patches" in told
+    assert "It takes about" in told
+    assert [rung for rung in ("descriptive:", "signal-dependent:", "tracking:", "causal:") if rung in told] == [
+        "descriptive:", "signal-dependent:", "tracking:", "causal:",
+    ]  # fmt: skip
+    assert "encoder.0 1" in told
+    assert "On this one window of 'daily'" in told
+    assert "This does not say:" in told
+    document = json.loads((folder / "day.json").read_text())
+    assert document["attributes"]["question"]["signal"] == "daily"
+    assert (folder / "day.html").read_text().count("<svg") >= 3
+    assert sorted(path.name for path in folder.iterdir()) == ["data.csv", "day.html", "day.json", "small.safetensors"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_stores_verdict_is_kept_and_asking_again_costs_nothing(capsys):
+    assert run("build data.csv --weights small.safetensors --horizon 60 --store s.zarr --quiet") == 0
+    command = f"ask s.zarr --signal daily --period 24 {OPTIONS}"
+    assert run(command) == 0
+    assert [kept.signal for kept in stored_verdicts("s.zarr")] == ["daily"]
+    first = capsys.readouterr().out
+    assert run(command) == 0
+    again = capsys.readouterr().out
+    assert "answered before" in again
+    assert again.splitlines()[-1] == first.splitlines()[-1]
+    assert run(f"ask data.csv --store s.zarr --signal noise --period 24 {OPTIONS} --quiet") == 0
+    assert {kept.signal for kept in stored_verdicts("s.zarr")} == {"daily", "noise"}
+    assert run("verify s.zarr --weights small.safetensors") == 0
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_signal_of_the_catalogue_is_asked_about_by_name_and_quiet_prints_the_two_sentences(capsys):
+    command = f"ask --signal greensboro_temperature --period 24 --heads encoder.0:1 --window 120+60 {OPTIONS} --quiet"
+    assert run(command) == 0
+    told = capsys.readouterr().out
+    assert "1 heads" in told or "any of 1" in told
+    assert told.strip().count("This does not say") == 1
+    assert "┃" not in told
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("ask", "name a file, a store, or a signal of the catalogue|which signal"),
+        ("ask data.csv", "which signal? Give --signal; there are daily, noise"),
+        ("ask data.csv --signal nope", "no signal 'nope'"),
+        ("ask data.csv --signal noise", "stands out of red noise; name the one to ask about"),
+        ("ask data.csv --signal daily --period 2.5 --window 160+80", "cannot be seen"),
+        ("ask data.csv --signal daily --heads decoder.7:0", "decoder.7"),
+        ("ask nothing.csv", "no file"),
+        ("ask a.zarr --store b.zarr --signal day", "two stores"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line_that_says_what_to_do(capsys, command, message):
+    assert run(f"{command} --weights small.safetensors") == 1
+    errors = " ".join(capsys.readouterr().err.split())
+    assert any(each in errors for each in message.split("|")), errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("flag", ["--heads decoder", "--window 512", "--nulls 18", "--period -1", "--budget 0"])
+def test_a_flag_that_makes_no_sense_names_the_usage(capsys, flag):
+    with pytest.raises(SystemExit):
+        run(f"ask data.csv {flag}")
+    assert "usage: python -m vitime_cache ask" in capsys.readouterr().err
+
+
+class Page(HTMLParser):
+    """Tags, attributes that run code or fetch, and the text of JSON blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.risky: list[str] = []
+        self.json = ""
+        self.inside = ""
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.inside = tag
+        kind = dict(attributes).get("type")
+        self.risky += (
+            [tag]
+            if tag in ("iframe", "object", "link", "img") or (tag == "script" and kind != "application/json")
+            else []
+        )
+        self.risky += [name for name, _ in attributes if name.startswith("on") or name in ("src", "href", "xlink:href")]
+
+    def handle_endtag(self, _):
+        self.inside = ""
+
+    def handle_data(self, data):
+        self.json += data if self.inside == "script" else ""
+
+
+def test_a_card_stands_alone_and_a_hostile_name_is_text_in_it():
+    page = Page()
+    html = verdict_card(mock_verdict(signal=HOSTILE))
+    page.feed(html)
+    assert not page.risky
+    assert page.tags.count("script") == 1
+    assert page.tags.count("svg") == 6
+    assert "&lt;script&gt;alert" in html
+    assert json.loads(page.json)["attributes"]["question"]["signal"] == HOSTILE
+    assert 'http-equiv="Content-Security-Policy" content="default-src \'none\'' in html
+
+
+def test_a_card_of_an_unfinished_verdict_says_so_and_shows_what_there_is():
+    html = verdict_card(mock_verdict(stages=("descriptive",)))
+    assert "Not finished" in html
+    assert "No picture" in html
