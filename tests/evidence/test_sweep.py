@@ -24,8 +24,8 @@ def judged(*heads):
     return judge_sweep(curves(*heads), PERIODS, SPP, noise, np.ones((1, len(heads)), dtype=bool))
 
 
-def test_periods_run_from_two_patches_to_a_third_of_the_history():
-    assert PERIODS[0] > 2 * SPP
+def test_periods_run_from_four_patches_to_a_third_of_the_history():
+    assert PERIODS[0] == pytest.approx(4 * SPP)
     assert PERIODS[-1] == pytest.approx(400 / 3)
 
 

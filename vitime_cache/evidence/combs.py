@@ -123,7 +123,8 @@ def matched_keep(mass: Array, removed: Array, comb: Mask, spare: Mask) -> Array:
 
 
 def _ratio(wanted: Array, there: Array) -> Array:
-    share: Array = np.clip(np.where(there > 0, wanted / np.where(there > 0, there, 1), 0), 0, 1)
+    known = there > 1e-30  # less would overflow, and is nothing
+    share: Array = np.clip(np.where(known, wanted / np.where(known, there, 1), 0), 0, 1)
     return share
 
 

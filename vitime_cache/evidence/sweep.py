@@ -14,20 +14,23 @@ from scipy.stats import binom
 from scipy.stats import t as student
 
 from vitime_cache.attention.lags import Array
-from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.evidence.corrections import holm
 from vitime_cache.evidence.tracking import TRACKING_SLOPE, Tracking, track_periods
 from vitime_cache.series.signal import Signal
 
 PERIODS = 24
+SHORTEST_SWEPT = 4  # patches
 FOUND = 0.8  # share of the periods at which a head that tracks has a peak
 PERMUTATIONS = 4999
 HARMONICS = 5
 
 
 def sweep_periods(history: int, samples_per_patch: float, n: int = PERIODS) -> Array:
-    """`n` periods in equal ratios from just above two patches to a third of the history."""
-    shortest = 1.1 * SHORTEST_PERIOD * samples_per_patch
+    """`n` periods in equal ratios from four patches to a third of the history.
+
+    Two patches are resolved, but only four show a period well: below, a wave's second harmonic aliases, in any head.
+    """
+    shortest = SHORTEST_SWEPT * samples_per_patch
     periods: Array = np.geomspace(shortest, max(history / 3, 1.5 * shortest), n)
     return periods
 

@@ -1,0 +1,59 @@
+"""`ask` of networks whose answers are known; `benchmarks.evidence` asks them a hundred times."""
+
+import numpy as np
+import pytest
+
+from benchmarks import planted
+from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.ask import ask
+
+
+def asked(network: planted.Planted, seed: int = 1):
+    window = (planted.N_HISTORY, planted.HORIZON)
+    return ask(network.model, planted.question(seed), planted.PERIOD, window=window, nulls=19, controls=39, seed=seed)
+
+
+def supported(ds, network: planted.Planted) -> set[str]:
+    """The rungs supported for every planted head; none may be for any other."""
+    layers = list(ds.layer.values)
+    claims = ds["verdict"].values == v.SUPPORTED
+    mine = np.zeros(claims.shape[1:], dtype=bool)
+    for layer, head in network.heads:
+        mine[layers.index(layer), head] = True
+    assert not claims[:, ~mine].any()
+    return {rung for rung, row in zip(v.RUNGS, claims, strict=True) if row[mine].all() and mine.any()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("copier", {"descriptive", "causal"}),
+        ("inert_copier", {"descriptive"}),
+        ("even_head", {"causal"}),
+        ("matcher", {"signal-dependent", "tracking"}),
+    ],
+)
+def test_looking_following_and_mattering_are_told_apart(kind, expected):
+    network = getattr(planted, kind)()
+    assert supported(asked(network), network) == expected
+
+
+def test_two_redundant_copiers_understate_each_other_and_the_joint_knockout_does_not():
+    network = planted.redundant_copiers()
+    ds = asked(network)
+    assert "descriptive" in supported(ds, network)
+    assert v.facts(ds, "counts")["joint"][0] in [list(head) for head in network.heads]
+    assert float(ds.joint[0]) > 2 * float(ds.joint_sum[0])
+
+
+def test_a_copier_over_three_periods_is_not_missed_where_the_other_teeth_supply_what_one_lacks():
+    network = planted.comb_copier()
+    ds = asked(network)
+    assert "causal" in supported(ds, network)
+    head = ds.sel(layer=planted.LAYER, head=1, outcome="distance")
+    assert float(head.comb_kept[0]) > 10 * float(head["mask"][0])
+
+
+def test_nothing_is_claimed_of_sharpened_random_weights():
+    network = planted.sharpened(3)
+    assert supported(asked(network, 3), network) == set()
