@@ -21,8 +21,6 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     verdict = verdict_at(store, ds, period)
     measures = with_rungs(measured(ds, period), verdict)
     measure = choose_measure(measures)
-    shared = st.toggle("One colour scale for all maps", key="shared", bind="query-params")
-    contrast = choose_contrast()
 
 best_badges(store, ds, period)
 matrix, maps, ranking = st.tabs(["By a measure", "Maps", "Ranked"], key="view", on_change="rerun", bind="query-params")
@@ -35,6 +33,9 @@ if matrix.open:
         open_head(clicked("matrix", "head"))
 if maps.open:
     with maps:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            shared = st.toggle("One colour scale for all maps", key="shared", bind="query-params")
+            contrast = choose_contrast()
         figure(
             charts.small_multiples, ds, measures, contrast, shared=shared, key="multiples", on_select="rerun",
             width="stretch",

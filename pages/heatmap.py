@@ -42,7 +42,7 @@ def maps() -> None:
             )  # fmt: skip
 
 
-BESIDE = 760  # pixels of the query's image
+BESIDE = 680  # pixels of the query's image
 maps()
 with st.expander("How to read this"):
     st.markdown(

@@ -48,6 +48,16 @@ def test_the_matrix_says_of_every_head_and_rung_what_the_verdict_says(verdict):
         assert row["figure"] == pytest.approx(float(verdict["figure"].sel(at)), rel=1e-3, abs=1e-4)
 
 
+def test_rungs_stand_in_their_order_and_heads_best_first(verdict):
+    chart = charts.rung_matrix(verdict, selected=("decoder.0", 1))
+    across, down = ([layer["encoding"][axis].get("scale") for layer in chart["layer"]] for axis in ("x", "y"))
+    assert {"domain": list(v.RUNGS)} in across
+    assert next(scale for scale in down if scale)["domain"][:3] == ["encoder.0 · 0", "encoder.1 · 0", "decoder.0 · 0"]
+    svg = vl_convert.vegalite_to_svg(chart)
+    at = [svg.index(f">{rung}<") for rung in v.RUNGS]
+    assert at == sorted(at)
+
+
 def test_the_best_heads_come_first_and_heads_not_asked_about_do_not_come(verdict):
     table = charts.verdict_table(verdict)
     assert table["head"].iloc[:12].eq(0).all(), "head 0 of each layer passes every rung"

@@ -135,7 +135,7 @@ def _names(ds: xr.Dataset) -> tuple[list[str], list[int]]:
 
 
 def _axes(layers: list[str], heads: list[int]) -> Spec:
-    bare = {"domain": False, "ticks": False}
+    bare = {"domain": False, "ticks": False, "labelFlush": False}
     across = {"orient": "top", "labelAngle": 0, **bare}
     return {
         "x": {**_ordinal(schema.HEAD, heads, across), "title": "head"},

@@ -30,10 +30,10 @@ MOST_ROWS = 40  # heads in one matrix; beyond that the best are shown
 COLOURS = {"supported": "#007a5a", "not supported": "#6b6b6b", "inconclusive": "#a35f00", "not tested": "#00000000"}
 MARKS = {"supported": "✓", "not supported": "✗", "inconclusive": "?", "not tested": ""}
 FIGURES = {
-    "descriptive": "prominence at the period, of the curve's mean",
-    "signal-dependent": "excess over null inputs, of the curve's mean",
+    "descriptive": "prominence at the period, in means of the curve",
+    "signal-dependent": "excess over null inputs, in the same",
     "tracking": "slope of the peak's lag against the period",
-    "causal": "effect on the forecast, in standard deviations of the history",
+    "causal": "change of the forecast, std of the history",
 }
 
 
@@ -69,10 +69,13 @@ def rung_matrix(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
         MARKS[word] + (f" {figure:.2g}" if np.isfinite(figure) and word != "not tested" else "")
         for word, figure in zip(table["verdict"], table["figure"], strict=True)
     ]
-    bare = {"domain": False, "ticks": False}
+    bare = {"domain": False, "ticks": False, "labelFlush": False}
     encoding = {
-        "x": category(v.RUNG, sort=list(v.RUNGS), axis=bare | {"orient": "top", "labelAngle": 0, "title": None}),
-        "y": category("name", sort=shown, axis=bare | {"title": "head, best first", "labelLimit": 200}),
+        # A domain, as layers that differ in `sort` lose it.
+        "x": category(
+            v.RUNG, scale={"domain": list(v.RUNGS)}, axis=bare | {"orient": "top", "labelAngle": 0, "title": None}
+        ),
+        "y": category("name", scale={"domain": shown}, axis=bare | {"title": "head, best first", "labelLimit": 200}),
     }
     colour = category(
         "verdict",
@@ -96,7 +99,7 @@ def rung_matrix(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
             mouse | clicked("head", [schema.LAYER, schema.HEAD]),  # above the words, which would take the click
         ],
         f"What is supported: {question['signal']}, a period of {question['period']:.4g} samples",
-        [f"Click a head for the pictures behind it.{left}", "Figures: " + "; ".join(FIGURES.values())],
+        [f"Click a head for the pictures behind it.{left}", *_below(FIGURES)],
         width=width,
         height=22 * len(shown),
         autosize=STRETCH,
@@ -115,11 +118,11 @@ def looking_chart(found: Agreement, signal: str, *, width: int = 620, height: in
     }
     encoding = {
         "x": quantity("prominence", "looks: prominence at the period, of the curve's mean"),
-        "y": quantity("effect", "matters: distance of the forecast, std"),
+        "y": quantity("effect", "matters: change of the forecast, std"),
         "color": category(
             "verdict",
             scale={"domain": list(visible), "range": list(visible.values())},
-            legend={"title": "causal rung", "orient": "top"},
+            legend={"title": None, "orient": "top", "columns": 2},
         ),
         "tooltip": tooltip,
     }
@@ -127,11 +130,17 @@ def looking_chart(found: Agreement, signal: str, *, width: int = 620, height: in
     return assemble(
         [dots | clicked("head", [schema.LAYER, schema.HEAD])],
         f"Looking against mattering: {signal}",
-        found.words,
+        found.words.split(" (")[0:1] + [f"({rest}" for rest in found.words.split(" (")[1:]],
         width=width,
         height=height,
         autosize=STRETCH,
     )
+
+
+def _below(figures: dict[str, str]) -> list[str]:
+    """What the figures are, in lines that a narrow chart shows whole."""
+    words = [f"{rung}: {figure}" for rung, figure in figures.items()]
+    return ["; ".join(words[i : i + 2]) for i in range(0, len(words), 2)]
 
 
 def _framed(selected: tuple[str, int] | None, rungs: list[str], shown: list[str]) -> list[Spec]:

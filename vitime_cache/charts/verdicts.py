@@ -29,8 +29,8 @@ from vitime_cache.evidence import verdict as v
 
 MATTERS = CATEGORICAL[1]
 OUTCOME_WORDS = {
-    "distance": "distance from the intact forecast, std of the history",
-    "error": "change of the error, std of the history",
+    "distance": "change of the forecast, std of the history",
+    "error": "change of its error, std of the history",
     "seasonal_power": "change of the seasonal share of power",
     "log_score": "change of the log score, nats",
 }
@@ -109,7 +109,8 @@ def verdict_curve(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
     ]
     said = "Grey: what one null curve in 20 exceeds, lag by lag; dashed: their mean" if len(band) else ""
     return assemble(
-        layers, f"Looks: {head_layer}, head {head}", f"{said}. Dotted: multiples of {period:.4g} samples".lstrip(". "),
+        layers, f"Looks: {head_layer}, head {head}",
+        [*([said] if said else []), f"Dotted: multiples of {period:.4g} samples"],
         width=width, height=height, autosize=STRETCH,
     )  # fmt: skip
 
@@ -151,10 +152,11 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
         *([layer(fitted, "line", encoding=straight, color=FORECAST, strokeWidth=1.4)] if np.isfinite(slope) else []),
         layer(found, "circle", encoding=dots, size=60, opacity=1),
     ]
-    said = (
+    said = [
         f"Slope {slope:.2f} (95 % interval {float(one['slope_low']):.2f} … {float(one['slope_high']):.2f}), "
-        f"R² {float(one['r_squared']):.2f}, a peak at {float(one['found']):.0%} of the periods. Dashed: slope 1"
-    )
+        f"R² {float(one['r_squared']):.2f}",
+        f"A peak at {float(one['found']):.0%} of the periods measured on. Dashed: slope 1",
+    ]
     return assemble(
         layers, f"Tracks: {head_layer}, head {head}", said, width=width, height=height, autosize=STRETCH
     )  # fmt: skip
@@ -195,7 +197,7 @@ def verdict_effect(
     said = [f"masking: p {p_mask:.2g} against {int(np.isfinite(one['mask_control'].values[:, 0]).sum())} controls"]
     said += [f"knockout: rank {rank:.0f} of {many}"] if np.isfinite(rank) else []
     title = f"Matters: {head_layer}, head {head}"
-    subtitle = f"Diamonds: this head; grey: controls, and all heads. {'; '.join(said).capitalize()}"
+    subtitle = ["Diamonds: this head; grey: controls, and all heads", "; ".join(said).capitalize()]
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
 
 

@@ -40,6 +40,7 @@ def choose_period(ds: xr.Dataset) -> float | None:
         help=f"Multiples of P are marked. {'True periods: ' + text if known else 'No true period is known: give one.'}",
         key=key,
         bind="query-params",
+        width=170,
     )
 
 
@@ -151,11 +152,12 @@ def choose_lags(ds: xr.Dataset) -> LagOptions:
     side = st.segmented_control(
         "Keys in the", get_args(Side), default="past", required=True, key="side", bind="query-params"
     )
-    log = st.toggle("Logarithmic", key="log_lags", bind="query-params")
-    patches = st.select_slider(
-        "Longest lag, samples", range(4, columns), value=min(MOST_LAGS, columns - 1),
-        format_func=lambda patch: f"{patch * step:.0f}", key="longest", bind="query-params", width=200,
-    )  # fmt: skip
+    with st.popover("Axis", icon=":material/tune:"):
+        log = st.toggle("Logarithmic", key="log_lags", bind="query-params")
+        patches = st.select_slider(
+            "Longest lag, samples", range(4, columns), value=min(MOST_LAGS, columns - 1),
+            format_func=lambda patch: f"{patch * step:.0f}", key="longest", bind="query-params", width=260,
+        )  # fmt: skip
     return LagOptions(region, side, log, patches * step)
 
 
