@@ -76,6 +76,8 @@ def test_every_control_of_a_page_can_be_moved(page: str, open_page: OpenPage) ->
     at = open_page(page)
     for kind in ("selectbox", "toggle", "button_group", "select_slider", "slider", "number_input", "multiselect"):
         for i in range(len(at.get(kind))):
+            if i >= len(at.get(kind)):  # moving another has taken it off the page
+                break
             widget = at.get(kind)[i]
             if widget.disabled:
                 continue

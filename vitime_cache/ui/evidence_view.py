@@ -11,6 +11,7 @@ import xarray as xr
 
 from vitime_cache import charts
 from vitime_cache.attention import schema
+from vitime_cache.charts.card import verdict_card
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.report import to_json
@@ -61,7 +62,7 @@ def show_verdict(verdict: xr.Dataset, name: str) -> None:
     with right_side:
         head_card(verdict, *chosen)
     st.caption(_counted(counts, v.facts(verdict, "screening")))
-    _files(verdict, name)
+    _files(verdict, chosen, name)
 
 
 def looking(verdict: xr.Dataset) -> charts.Spec:
@@ -107,10 +108,11 @@ def _counted(counts: Mapping[str, Any], screening: Mapping[str, Any]) -> str:
     return said
 
 
-def _files(verdict: xr.Dataset, name: str) -> None:
-    """Everything to take along: every array, and the table."""
+def _files(verdict: xr.Dataset, chosen: tuple[str, int], name: str) -> None:
+    """Everything to take along: a page with the chosen head's pictures, every array, and the table."""
     of = file_name(name, "verdict")
     files = (
+        ("Card, one page", lambda: verdict_card(verdict, *chosen).encode(), f"{of}.html", "text/html"),
         ("Every number, JSON", lambda: to_json(verdict).encode(), f"{of}.json", "application/json"),
         (
             "The verdict, CSV",
