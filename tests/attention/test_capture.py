@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import vitime_cache as vc
 from benchmarks.reference import hook_and_copy, pool_to_time
-from tests.conftest import random_model, small_config
+from tests.conftest import GOLDEN_WEIGHTS, random_model, small_config
 from vitime_cache.attention import schema
-from vitime_cache.attention.capture import CaptureError, capture, capture_batch, time_attention
+from vitime_cache.attention.capture import CaptureError, capture, capture_batch, dtype_deviation, time_attention
 from vitime_cache.model.config import ConfigError, ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
@@ -193,6 +196,30 @@ def test_plain_samples_are_a_signal_and_the_horizon_can_be_changed() -> None:
     model = random_model(small_config())
     ds = capture(model, np.arange(100.0), horizon=50)
     assert (ds.n_history.item(), ds.horizon.item()) == (100, 50)
+
+
+def test_the_deviation_of_a_dtype_is_the_largest_of_all_heads_and_none_for_the_same() -> None:
+    exact = random_model(small_config())
+    rounded = copy.deepcopy(exact).bfloat16()
+    assert dtype_deviation(exact, exact, walk()) == 0
+    one, other = capture(exact, walk()).time_attention, capture(rounded, walk()).time_attention
+    worst = max(float(abs(other[i, h] - one[i, h]).max() / one[i, h].max()) for i in range(3) for h in range(2))
+    assert dtype_deviation(rounded, exact, walk()) == pytest.approx(worst)
+    assert 1e-4 < worst < 0.5
+
+
+def test_a_store_in_bfloat16_says_how_far_its_maps_lie_from_float32(tmp_path: Path, golden_model: ViTime) -> None:
+    signals = [walk("a", n=200, horizon=200), walk("b", n=200, horizon=200, seed=1)]
+    weights = GOLDEN_WEIGHTS
+    report = vc.build(signals[:1], tmp_path / "b.zarr", weights, device="cpu", dtype="bfloat16")
+    rounded = vc.load_model(weights, "cpu", "bfloat16")
+    assert report.dtype_deviation == dtype_deviation(rounded, golden_model, signals[0]) > 0
+    kept = vc.open_store(tmp_path / "b.zarr").attrs[schema.DTYPE_DEVIATION]
+    assert float(kept) == pytest.approx(report.dtype_deviation, rel=0.01)
+    assert vc.build(signals, tmp_path / "b.zarr", weights, device="cpu", dtype="bfloat16").dtype_deviation is None
+    assert vc.open_store(tmp_path / "b.zarr").attrs[schema.DTYPE_DEVIATION] == kept
+    vc.build(signals[:1], tmp_path / "f.zarr", weights, device="cpu")
+    assert schema.DTYPE_DEVIATION not in vc.open_store(tmp_path / "f.zarr").attrs
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

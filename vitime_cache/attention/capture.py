@@ -19,7 +19,7 @@ from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
 
-__all__ = ["CaptureError", "capture", "capture_batch", "images_of", "time_attention"]
+__all__ = ["CaptureError", "capture", "capture_batch", "dtype_deviation", "images_of", "time_attention"]
 
 MAPS_BYTES = 2**28  # of the maps of one batch
 BLOCK_BYTES = 2**22  # of scores, within a core's cache
@@ -147,6 +147,21 @@ def time_attention(
         stream = Streaming(model, len(some), progress=progress, block_bytes=small)
         stream.run(images_of(some, [SeriesEncoding.fit(s.values, s.horizon, config) for s in some], model))
         yield from stream.time.transpose(0, 1).cpu().numpy()
+
+
+def dtype_deviation(model: ViTime, exact: ViTime, signal: Signal) -> float:
+    """How far the maps of `model` lie from those of the same weights in float32, on one signal.
+
+    Returns
+    -------
+    float
+        The largest difference of a cell of time attention, as a share of the largest value of its head's float32 map;
+        the worst head counts. Measured on random weights of full size it reaches 0.65 in bfloat16.
+    """
+    (rounded,), (true,) = (capture_batch(each, [signal]) for each in (model, exact))
+    maps = true[schema.TIME_ATTENTION]
+    difference = np.abs(rounded[schema.TIME_ATTENTION] - maps).max(axis=(-2, -1))
+    return float((difference / maps.max(axis=(-2, -1))).max())
 
 
 def images_of(signals: Sequence[Signal], encodings: Sequence[SeriesEncoding], model: ViTime) -> Tensor:

@@ -55,6 +55,10 @@ FILLED = "filled"
 SAMPLE_SECONDS = "sample_seconds"
 COMPLETE = "complete"
 
+# Attribute of a store that was not computed in float32: the largest difference of a cell of time attention from float32
+# on its first signal, as a share of the largest value of the head's map.
+DTYPE_DEVIATION = "dtype_deviation"
+
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 
 

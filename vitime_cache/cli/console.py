@@ -72,6 +72,11 @@ def show_report(report: BuildReport) -> None:
         f"{len(report.written)} signals written to {report.store} ({filesize.decimal(report.bytes)} "
         f"in {report.seconds:.1f} s), {report.complete} were there already"
     )
+    if report.dtype_deviation is not None:
+        console.print(
+            f"their maps differ from float32 by up to {report.dtype_deviation:.2g} of a head's largest value, on "
+            f"{report.written[0]}: --dtype float32 where that matters"
+        )
 
 
 def show_info(info: dict[str, Any]) -> None:

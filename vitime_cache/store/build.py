@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -69,6 +70,9 @@ class BuildReport:
         What it wrote, compressed.
     without_maps
         Names of the signals that the store holds with fewer token maps than asked for.
+    dtype_deviation
+        Where a store was begun in another dtype than float32: how far its maps lie from float32 on the first signal,
+        as `attention.capture.dtype_deviation`; else None.
     """
 
     store: str
@@ -77,6 +81,7 @@ class BuildReport:
     bytes: int = 0
     seconds: float = 0.0
     without_maps: tuple[str, ...] = ()
+    dtype_deviation: float | None = None
 
 
 def build(
@@ -153,10 +158,17 @@ def build(
     plan.check(max_size)
     from vitime_cache.store.commit import open_writer
 
+    facts: dict[str, str] = {}
+    if journal is None and identity.dtype != "float32" and capture is None:
+        from vitime_cache.attention.schema import DTYPE_DEVIATION
+
+        deviation = _deviation(model, device, dtype, next(iter(pending.values())))
+        facts[DTYPE_DEVIATION] = f"{deviation:.3g}"
+        report = replace(report, dtype_deviation=deviation)
     written, size = [], 0
     with (
         _writing(model, device, dtype, batch_size, workers, capture) as write,
-        open_writer(objects, identity, entries) as writer,
+        open_writer(objects, identity, entries, facts) as writer,
     ):
         todo = {place: pending[entry.name] for place, entry in writer.pending.items()}
         tell = progress or (lambda _: None)
@@ -250,6 +262,16 @@ def _identity(model: ViTime | str | Path | None, dtype: str) -> Identity:
                 digest.update(tensor.detach().float().cpu().contiguous().numpy())
             weights = replace(weights, sha256=digest.hexdigest())
     return Identity(weights, config, dtype)
+
+
+def _deviation(model: ViTime | str | Path | None, device: str, dtype: str, signal: Signal) -> float:
+    """What the dtype costs on one signal; of a loaded model the arithmetic only, as its weights are rounded already."""
+    from vitime_cache.attention.capture import dtype_deviation
+    from vitime_cache.model.checkpoint import load_model
+
+    if isinstance(model, str | Path | None):
+        return dtype_deviation(load_model(model, device, dtype), load_model(model, device, "float32"), signal)
+    return dtype_deviation(model, deepcopy(model).float(), signal)
 
 
 def _entry(signal: Signal, config: ViTimeConfig, tokens: tuple[str, ...]) -> Entry:

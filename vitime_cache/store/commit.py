@@ -48,8 +48,15 @@ PUTS_AT_ONCE = 4
 
 
 @contextmanager
-def open_writer(objects: Objects, identity: Identity, wanted: Sequence[Entry]) -> Iterator[StoreWriter]:
+def open_writer(
+    objects: Objects, identity: Identity, wanted: Sequence[Entry], facts: Mapping[str, str] | None = None
+) -> Iterator[StoreWriter]:
     """Begin a build: the only writer of a store until the context ends.
+
+    Parameters
+    ----------
+    facts
+        What the attributes of a new store say besides those of the schema.
 
     Raises
     ------
@@ -60,7 +67,7 @@ def open_writer(objects: Objects, identity: Identity, wanted: Sequence[Entry]) -
         journal = read_journal(objects, [entry.name for entry in wanted])
         if journal:
             check_identity(journal.manifest, identity, objects.url)
-        writer = StoreWriter(objects, journal or _new_journal(objects, identity), wanted)
+        writer = StoreWriter(objects, journal or _new_journal(objects, identity, facts or {}), wanted)
         yield writer
         writer.end()
 
@@ -189,7 +196,7 @@ class StoreWriter:
         self._there |= wanted
 
 
-def _new_journal(objects: Objects, identity: Identity) -> Journal:
-    attributes = schema.attributes(identity.config, identity.weights, identity.dtype)
+def _new_journal(objects: Objects, identity: Identity, facts: Mapping[str, str]) -> Journal:
+    attributes = {**schema.attributes(identity.config, identity.weights, identity.dtype), **facts}
     left = {f"{FOLDER}{name}" for name in objects.names(FOLDER)} - {LOCK}  # by a build that had not even a manifest
     return Journal(Manifest(identity, attributes), {}, clean=not left)
