@@ -45,7 +45,7 @@ def large_store(path: Path) -> None:
 def random_weights(folder: Path) -> Path:
     """A network of the shipped size with random weights."""
     from vitime_cache.model.network import ViTime
-    from vitime_cache.training.train import MINI
+    from vitime_cache.training.config import MINI
 
     checkpoint.save_safetensors(ViTime(MINI), folder / checkpoint.SHIPPED_NAME, note="random weights")
     return folder / checkpoint.SHIPPED_NAME

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.conftest import random_model, small_config
 from tests.store.standin import files
@@ -231,8 +232,18 @@ def test_training_writes_weights_that_a_build_takes(folder, capsys):
     assert capsys.readouterr() == ("", "")
     assert run("build data.csv --weights mine.safetensors --horizon 28 --quiet") == 0
     assert open_store("store/mine.zarr").attrs["weights"] == "mine"
+    assert run("train --config tiny.toml --start mine.safetensors --out more.safetensors --steps 1 --quiet") == 0
+    assert capsys.readouterr() == ("", "")
     assert run("train --config missing.toml --out mine.safetensors") == 1
     assert capsys.readouterr().err.startswith("error: cannot read the training config missing.toml")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_training_on_a_device_that_is_not_there_names_what_to_use_instead(folder, capsys):
+    assert run("train --out mine.safetensors --steps 1 --device cuda") == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert told == ("error: device 'cuda' was asked for, but this machine has no CUDA device; use auto or cpu")
+    assert not (folder / "mine.safetensors").exists()
 
 
 def test_names_are_shown_as_they_are_and_never_read_as_markup(folder, capsys):

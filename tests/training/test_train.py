@@ -4,22 +4,25 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.conftest import small_config
-from vitime_cache.model.checkpoint import load_model
+from vitime_cache.model.checkpoint import CheckpointError, load_model
 from vitime_cache.model.network import ViTime
+from vitime_cache.training.config import Stage, TrainConfig, TrainingError
+from vitime_cache.training.objective import SyntheticBatches, whole_loss
 from vitime_cache.training.synthesis import Mixture
-from vitime_cache.training.train import Muon, SyntheticBatches, TrainConfig, TrainingError, loss_of, train
+from vitime_cache.training.train import train
 
 NETWORK = small_config(context_columns=40, horizon_columns=56)
-QUICK = TrainConfig(network=NETWORK, steps=6, batch_size=4, warmup=2, cooldown=2, broaden=3)
+SLOW = Mixture(slow=1.0)
+STAGES = (Stage(3, SLOW, study_border=1.0), Stage(3, SLOW, whole=0.5))
+QUICK = TrainConfig(network=NETWORK, stages=STAGES, batch_size=4, warmup=2, cooldown=2, future_columns=3)
 
 
-def run(config: TrainConfig, out: Path, **options: float) -> str:
+def run(config: TrainConfig, out: Path, **options: object) -> str:
     log = io.StringIO()
     train(config, out, device="cpu", log=log, **options)  # type: ignore[arg-type]
     return log.getvalue()
@@ -31,14 +34,13 @@ def same_weights(a: Path, b: Path) -> bool:
 
 
 def test_training_learns_a_single_slow_wave(tmp_path: Path) -> None:
-    only_slow = Mixture(slow=1.0, periodic=0.0, spectrum=0.0, trend=0.0)
-    config = replace(QUICK, steps=60, batch_size=16, easy=only_slow, broad=only_slow, lr=5e-3)
+    config = replace(QUICK, stages=(Stage(80, SLOW, whole=0.3),), batch_size=16, lr=5e-3, average=0.9)
     batches, untrained = SyntheticBatches(config), ViTime(NETWORK)
     train(config, tmp_path / "w.safetensors", device="cpu", log=io.StringIO(), evaluate_every=1000)
     trained = load_model(tmp_path / "w.safetensors", device="cpu")
-    images, rows, border = batches[10**6]
+    images, rows, border, _ = batches[10**6]
     with torch.no_grad():
-        before, after = (float(loss_of(m.logits(images), rows, border, config)) for m in (untrained, trained))
+        before, after = (float(whole_loss(m.logits(images), rows, border, config)) for m in (untrained, trained))
     assert after < before - 0.1
 
 
@@ -60,7 +62,7 @@ def test_a_run_that_was_killed_resumes_to_the_weights_of_one_that_was_not(
     run(QUICK, whole, save_every=0)
     draw = SyntheticBatches.__getitem__
 
-    def killed_at_four(self: SyntheticBatches, step: int) -> tuple[torch.Tensor, torch.Tensor, int]:
+    def killed_at_four(self: SyntheticBatches, step: int) -> tuple[torch.Tensor, torch.Tensor, int, torch.Tensor]:
         if step == 4:
             raise Killed
         return draw(self, step)
@@ -81,10 +83,21 @@ def test_state_of_another_run_is_refused_naming_the_field(tmp_path: Path, monkey
     run(QUICK, out)
     with pytest.raises(TrainingError, match=r"batch_size = 4, now it is 5; remove the file"):
         run(replace(QUICK, batch_size=5), out)
-    run(replace(QUICK, steps=8), out)
+    run(QUICK.with_steps(8), out)
     (tmp_path / "w.training.pt").write_bytes(b"nonsense")
     with pytest.raises(TrainingError, match="is damaged"):
         run(QUICK, out)
+
+
+def test_a_run_may_start_from_the_weights_of_another(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    run(QUICK, first)
+    run(replace(QUICK, lr=1e-9, weight_decay=0.0), second, start=first)
+    before, after = load_file(first), load_file(second)
+    assert all(torch.allclose(before[name].float(), after[name].float(), atol=1e-3) for name in before)
+    other = replace(QUICK, network=replace(NETWORK, encoder_depth=3))
+    with pytest.raises(TrainingError, match="holds another network than this run trains: encoder_depth 2, not 3"):
+        run(other, tmp_path / "third.safetensors", start=first)
 
 
 def test_progress_tells_loss_speed_time_left_and_held_out_error(tmp_path: Path) -> None:
@@ -92,7 +105,7 @@ def test_progress_tells_loss_speed_time_left_and_held_out_error(tmp_path: Path) 
     assert "step 6/6  loss" in log
     assert "series/s" in log
     assert "min left" in log
-    assert "held-out MAE" in log
+    assert "held-out MAE in standard deviations: repeats" in log
 
 
 def test_weights_say_that_they_are_not_the_published_model(tmp_path: Path) -> None:
@@ -100,80 +113,13 @@ def test_weights_say_that_they_are_not_the_published_model(tmp_path: Path) -> No
     assert "not the published ViTime model" in load_model(tmp_path / "w.safetensors", device="cpu").weights.note
 
 
-def test_the_future_weighs_more_than_the_history() -> None:
-    logits = torch.zeros(1, 96, 16)
-    rows = torch.zeros(1, 96, dtype=torch.long)
-    perfect = torch.full((96, 16), -30.0)
-    perfect[:, 0] = 30.0
-    sharp = replace(QUICK, softness=1e-3)
-    history_right, future_right = logits.clone(), logits.clone()
-    history_right[0, :40], future_right[0, 40:] = perfect[:40], perfect[40:]
-    weight = 40 + 5 * 56
-    assert float(loss_of(history_right, rows, 40, sharp)) == pytest.approx(np.log(16) * 5 * 56 / weight)
-    assert float(loss_of(future_right, rows, 40, sharp)) == pytest.approx(np.log(16) * 40 / weight)
-
-
-def test_muon_moves_along_the_orthogonal_factor_of_the_gradient() -> None:
-    p = torch.nn.Parameter(torch.zeros(12, 8))
-    p.grad = torch.randn(12, 8, generator=torch.manual_seed(0))
-    u, _, v = torch.linalg.svd(p.grad, full_matrices=False)
-    Muon([p], lr=1.0, weight_decay=0.0).step()
-    direction = -p.data / (0.2 * 12**0.5)
-    # five quintic iterations bring every singular value near 1, within 0.7 … 1.2
-    singular = torch.linalg.svdvals(direction)
-    assert 0.6 < singular.min() <= singular.max() < 1.3
-    aligned = torch.diagonal(u.T @ direction @ v.T)
-    torch.testing.assert_close(aligned, singular, rtol=0, atol=0.6)
-    assert aligned.min() > 0.5
-
-
-def test_the_learning_rate_warms_up_stays_and_falls_to_nothing() -> None:
-    config = replace(QUICK, steps=100, warmup=10, cooldown=20, lr=1.0)
-    rates = [config.learning_rate(step) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1)
-    assert set(rates[9:80]) == {1.0}
-    assert np.all(np.diff(rates[80:]) < 0)
-    assert rates[-1] == pytest.approx(0.05)
-
-
-def test_the_mixture_goes_from_easy_to_broad() -> None:
-    config = TrainConfig(broaden=100)
-    assert config.mixture(0) == config.easy
-    assert config.mixture(100) == config.mixture(10_000) == config.broad
-    assert config.mixture(50).trend == pytest.approx(config.broad.trend / 2)
-
-
-def test_a_toml_file_sets_what_it_names_and_leaves_the_rest(tmp_path: Path) -> None:
-    path = tmp_path / "run.toml"
-    path.write_text("steps = 10\nlr = 0.001\n[network]\nencoder_depth = 3\n[broad]\nslow = 1\nperiodic = 0\n")
-    config = TrainConfig.from_toml(path)
-    assert (config.steps, config.lr, config.batch_size) == (10, 0.001, TrainConfig().batch_size)
-    assert config.network == replace(TrainConfig().network, encoder_depth=3)
-    assert config.broad.slow == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("stepz = 3", "unknown field stepz"),
-        ("steps = 0", "steps must be at least 1, got 0"),
-        ("lr = -1.0", "lr must be positive"),
-        ("steps = ", "cannot read the training config"),
-        ("[network]\nheads = 7", "not a multiple of heads 7"),
-        ("[network]\nhands = 7", "hands"),
-        ("[broad]\nslow = -1", "shares of a mixture"),
-        ("[broad]\nsaw = 1", "saw"),
-        ('lr = "fast"', "run.toml"),
-    ],
-)
-def test_a_bad_training_config_is_refused_naming_file_and_field(tmp_path: Path, text: str, named: str) -> None:
-    path = tmp_path / "run.toml"
-    path.write_text(text)
-    with pytest.raises(TrainingError, match=named) as error:
-        TrainConfig.from_toml(path)
-    assert "run.toml" in str(error.value)
-
-
 def test_weights_are_written_as_safetensors_only(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"written as \.safetensors"):
         run(QUICK, tmp_path / "w.pth")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_device_that_is_not_there_is_refused_naming_what_to_use_instead(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no CUDA device; use auto or cpu"):
+        train(QUICK, tmp_path / "w.safetensors", device="cuda")
+    assert not list(tmp_path.iterdir())

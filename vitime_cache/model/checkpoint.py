@@ -81,7 +81,7 @@ def load_model(weights: str | Path | None = None, device: str = "auto", dtype: s
     from vitime_cache.model.network import ViTime
 
     path = _existing_file(weights)
-    target = _device(device)
+    target = pick_device(device)
     if dtype not in ("float32", "bfloat16"):
         raise CheckpointError(f"dtype must be 'float32' or 'bfloat16', got {dtype!r}")
     description = _describe(path)
@@ -148,7 +148,7 @@ def _existing_file(weights: str | Path | None) -> Path:
     return path
 
 
-def _device(name: str) -> torch.device:
+def pick_device(name: str) -> torch.device:
     import torch
 
     if name == "auto":

@@ -1,18 +1,24 @@
 """Random training series in the spirit of ViTime's RealTS (arXiv 2407.07311, section 3.1), seeded and vectorised.
 
-Every generator maps (rng, n, length) to n series (n, length); time is counted in image columns.
+Every generator maps (rng, n, length, periods) to n series (n, length) and the main period of each (n,), NaN where
+there is none; time is counted in image columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Generator = Callable[[np.random.Generator, int, int], Floats]
+Range = tuple[float, float]
+Generator = Callable[[np.random.Generator, int, int, Range], tuple[Floats, Floats]]
+
+PERIODS: Range = (24.0, 300.0)
+PROFILE = 256  # points of one cycle of an arbitrary waveform
+PATCH = 16  # columns: the whole-patch periods of `copies` are multiples of it
 
 
 @dataclass(frozen=True)
@@ -21,56 +27,121 @@ class Mixture:
 
     Attributes
     ----------
+    copies
+        Exact repeats of an arbitrary waveform whose period is a whole number of patches of 16 columns: the lesson
+        that forecasting is copying.
+    repeats
+        The same with any period.
     slow
-        One harmonic with a period of 64 to 160 columns: the easy part, on which forecasting is learnt first.
+        One sine with a period of 64 to 160 columns and a little noise.
+    sines
+        One to four sines.
+    blends
+        Repeats with a second component, noise, and a trend for every third series.
     periodic
-        One to three periodic components of several shapes, periods 12 to 300 columns, with noise and often a trend.
+        One to three waves of textbook shapes, periods 12 to 300 columns, with noise and often a trend.
     spectrum
         Inverse FFT of a random power-law spectrum.
     trend
         Linear, exponential or logistic growth, or a random walk with drift, each with noise.
     """
 
-    slow: float = 0.25
-    periodic: float = 0.55
-    spectrum: float = 0.1
-    trend: float = 0.1
+    copies: float = 0.0
+    repeats: float = 0.0
+    slow: float = 0.0
+    sines: float = 0.0
+    blends: float = 0.0
+    periodic: float = 0.0
+    spectrum: float = 0.0
+    trend: float = 0.0
 
     def __post_init__(self) -> None:
-        shares = (self.slow, self.periodic, self.spectrum, self.trend)
+        shares = tuple(asdict(self).values())
         if min(shares) < 0 or not 0 < sum(shares) < float("inf"):
             raise ValueError(f"the shares of a mixture must not be negative and not all zero, got {self}")
 
 
-def synthesise(rng: np.random.Generator, n: int, length: int, mixture: Mixture) -> Floats:
-    """Draw `n` series of `length` columns, (n, length), each of a kind drawn from `mixture`."""
-    kinds: Mapping[str, Generator] = {"slow": slow, "periodic": periodic, "spectrum": spectrum, "trend": trend}
+def synthesise(
+    rng: np.random.Generator, n: int, length: int, mixture: Mixture, periods: Range = PERIODS
+) -> tuple[Floats, Floats]:
+    """Draw `n` series of `length` columns, each of a kind drawn from `mixture`.
+
+    Parameters
+    ----------
+    periods
+        Smallest and largest period of copies, repeats, sines and blends, in columns.
+
+    Returns
+    -------
+    tuple
+        The series (n, length) and the main period of each in columns (n,), NaN where there is none.
+    """
+    kinds: dict[str, Generator] = {
+        "copies": copies, "repeats": repeats, "slow": slow, "sines": sines, "blends": blends, "periodic": periodic,
+        "spectrum": spectrum, "trend": trend,
+    }  # fmt: skip
     shares = np.array([getattr(mixture, kind) for kind in kinds])
     drawn = rng.choice(len(kinds), size=n, p=shares / shares.sum())
-    series = np.empty((n, length))
+    series, period = np.empty((n, length)), np.empty(n)
     for index, generate in enumerate(kinds.values()):
         mine = drawn == index
         if mine.any():
-            series[mine] = generate(rng, int(mine.sum()), length)
-    return series
+            series[mine], period[mine] = generate(rng, int(mine.sum()), length, periods)
+    return series, period
 
 
-def slow(rng: np.random.Generator, n: int, length: int) -> Floats:
+def copies(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:
+    """Exact repeats whose period is a whole number of patches."""
+    low, high = (max(1, round(p / PATCH)) for p in periods)
+    period = PATCH * rng.integers(low, high + 1, n).astype(float)
+    return _cycle(profiles(rng, n), period, rng.random(n), length), period
+
+
+def repeats(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:
+    """Exact repeats of an arbitrary waveform, log-uniform periods."""
+    period = _log_uniform(rng, periods, n)
+    return _cycle(profiles(rng, n), period, rng.random(n), length), period
+
+
+def slow(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:  # noqa: ARG001
     """One sine with a period of 64 to 160 columns and a little noise."""
-    return _waves(rng, n, length, (64.0, 160.0), shapes=("sine",)) + _noise(rng, n, length, 0.05)
+    period = _log_uniform(rng, (64.0, 160.0), n)
+    return np.sqrt(2) * _sine(rng, period, length) + _noise(rng, n, length, 0.05), period
 
 
-def periodic(rng: np.random.Generator, n: int, length: int) -> Floats:
+def sines(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:
+    """One to four sines of amplitude 0.2 to 1; the main period is that of the strongest."""
+    total, largest, main = np.zeros((n, length)), np.zeros(n), np.zeros(n)
+    for probability in (1.0, 0.7, 0.4, 0.2):
+        amplitude = (rng.random(n) < probability) * rng.uniform(0.2, 1.0, n)
+        period = _log_uniform(rng, periods, n)
+        total += amplitude[:, None] * _sine(rng, period, length)
+        main = np.where(amplitude > largest, period, main)
+        largest = np.maximum(amplitude, largest)
+    return _standardise(total), main
+
+
+def blends(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:
+    """Repeats; half of them with weaker repeats or sines beside them; noise up to 0.5; a trend for every third."""
+    first, period = repeats(rng, n, length, periods)
+    second = np.where(rng.random((n, 1)) < 0.5, repeats(rng, n, length, periods)[0], sines(rng, n, length, periods)[0])
+    weight = (rng.random((n, 1)) < 0.5) * rng.uniform(0.2, 1.0, (n, 1))
+    drift = (rng.random((n, 1)) < 0.33) * rng.normal(0.0, 1.0, (n, 1)) * np.linspace(-1, 1, length)
+    noisy = (rng.random((n, 1)) < 0.8) * _noise(rng, n, length, 0.5)
+    return _standardise(first + weight * second) + drift + noisy, period
+
+
+def periodic(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:  # noqa: ARG001
     """One to three waves with log-uniform periods of 12 to 300 columns, noise, and a trend for every third series."""
-    total = _waves(rng, n, length, (12.0, 300.0))
+    total, period = _waves(rng, n, length, (12.0, 300.0))
     for probability in (0.6, 0.35):
         present = rng.random((n, 1)) < probability
-        total += present * rng.uniform(0.2, 1.0, (n, 1)) * _waves(rng, n, length, (12.0, 300.0))
+        total += present * rng.uniform(0.2, 1.0, (n, 1)) * _waves(rng, n, length, (12.0, 300.0))[0]
     drift = (rng.random((n, 1)) < 0.33) * rng.normal(0.0, 1.0, (n, 1)) * np.linspace(-1, 1, length)
-    return total + drift + _noise(rng, n, length, 0.3)
+    return total + drift + _noise(rng, n, length, 0.3), period
 
 
-def spectrum(rng: np.random.Generator, n: int, length: int) -> Floats:
+def spectrum(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:  # noqa: ARG001
     """Inverse FFT of independent Gaussian coefficients whose power falls as f^-a, a uniform in 0.5 … 3."""
     frequency = np.arange(1, length // 2 + 1)
     amplitude = frequency ** (-0.5 * rng.uniform(0.5, 3.0, (n, 1)))
@@ -78,10 +149,10 @@ def spectrum(rng: np.random.Generator, n: int, length: int) -> Floats:
         rng.standard_normal((n, len(frequency))) + 1j * rng.standard_normal((n, len(frequency)))
     )
     series = np.fft.irfft(np.pad(coefficients, ((0, 0), (1, 0))), n=2 * (length // 2) + 2)[:, :length]
-    return _standardise(series)
+    return _standardise(series), np.full(n, np.nan)
 
 
-def trend(rng: np.random.Generator, n: int, length: int) -> Floats:
+def trend(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:  # noqa: ARG001
     """Growth of four kinds (linear, exponential, logistic, random walk with drift), with noise."""
     t = np.linspace(0, 1, length)
     rate = rng.uniform(1.0, 6.0, (n, 1))
@@ -92,19 +163,76 @@ def trend(rng: np.random.Generator, n: int, length: int) -> Floats:
     growth = np.stack([linear, exponential, logistic, _standardise(steps.cumsum(axis=1))])
     chosen: Floats = growth[rng.integers(4, size=n), np.arange(n)]
     sign: Floats = rng.choice([-1.0, 1.0], (n, 1))
-    return _standardise(chosen) * sign + _noise(rng, n, length, 0.2)
+    return _standardise(chosen) * sign + _noise(rng, n, length, 0.2), np.full(n, np.nan)
+
+
+def profiles(rng: np.random.Generator, n: int) -> Floats:
+    """One cycle each of `n` arbitrary waveforms, (n, PROFILE), mean 0 and standard deviation 1.
+
+    Two of five are random harmonics, the rest steps, broken lines and bumps.
+    """
+    t = np.arange(PROFILE) / PROFILE
+    draw = (_harmonics, _harmonics, _steps, _broken_line, _bumps)
+    return _standardise(np.stack([draw[kind](rng, t) for kind in rng.integers(len(draw), size=n)]))
+
+
+def _harmonics(rng: np.random.Generator, t: Floats) -> Floats:
+    order = np.arange(1, rng.integers(2, 14))[:, None]
+    amplitude = rng.standard_normal(order.shape) * order ** -rng.uniform(0.0, 2.0)
+    total: Floats = (amplitude * np.sin(2 * np.pi * (order * t + rng.random(order.shape)))).sum(axis=0)
+    return total
+
+
+def _steps(rng: np.random.Generator, t: Floats) -> Floats:
+    edges = np.sort(rng.random(rng.integers(2, 9)))
+    level: Floats = rng.standard_normal(len(edges))[np.searchsorted(edges, t) % len(edges)]
+    return level
+
+
+def _broken_line(rng: np.random.Generator, t: Floats) -> Floats:
+    knots = np.sort(rng.random(rng.integers(2, 9)))
+    line: Floats = np.interp(t, knots, rng.standard_normal(len(knots)), period=1)
+    return line
+
+
+def _bumps(rng: np.random.Generator, t: Floats) -> Floats:
+    total = np.zeros_like(t)
+    for _ in range(rng.integers(1, 4)):
+        distance = (t - rng.random() + 0.5) % 1 - 0.5
+        total += rng.normal(1.0, 0.6) * np.exp(-0.5 * (distance / rng.uniform(0.02, 0.12)) ** 2)
+    return total
+
+
+def _cycle(tables: Floats, period: Floats, phase: Floats, length: int) -> Floats:
+    """Play each row of `tables` (n, PROFILE) round and round, `period` columns a turn: (n, length)."""
+    turn = (np.arange(length) / period[:, None] + phase[:, None]) % 1.0 * PROFILE
+    left = turn.astype(np.intp) % PROFILE
+    weight = turn - np.floor(turn)
+    row = np.arange(len(tables))[:, None]
+    played: Floats = tables[row, left] * (1 - weight) + tables[row, (left + 1) % PROFILE] * weight
+    return played
+
+
+def _sine(rng: np.random.Generator, period: Floats, length: int) -> Floats:
+    sine: Floats = np.sin(2 * np.pi * (np.arange(length) / period[:, None] + rng.random((len(period), 1))))
+    return sine
+
+
+def _log_uniform(rng: np.random.Generator, between: Range, n: int) -> Floats:
+    drawn: Floats = np.exp(rng.uniform(np.log(between[0]), np.log(between[1]), n))
+    return drawn
 
 
 def _waves(
     rng: np.random.Generator,
     n: int,
     length: int,
-    periods: tuple[float, float],
+    periods: Range,
     shapes: tuple[str, ...] = ("sine", "sine", "square", "triangle", "sawtooth", "pulse", "harmonics"),
-) -> Floats:
+) -> tuple[Floats, Floats]:
     """One wave a series with unit standard deviation, log-uniform period, uniform phase and a shape out of `shapes`."""
-    period = np.exp(rng.uniform(np.log(periods[0]), np.log(periods[1]), (n, 1)))
-    phase = (np.arange(length) / period + rng.random((n, 1))) % 1.0  # in turns
+    period = _log_uniform(rng, periods, n)
+    phase = (np.arange(length) / period[:, None] + rng.random((n, 1))) % 1.0  # in turns
     sine = np.sin(2 * np.pi * phase)
     order = np.arange(2, 6)[:, None, None]
     weight = rng.normal(0, 1, (4, n, 1)) / order
@@ -117,7 +245,7 @@ def _waves(
         "harmonics": sine + (weight * np.sin(2 * np.pi * order * phase)).sum(axis=0),
     }
     chosen = rng.choice(len(shapes), size=n)
-    return _standardise(np.stack([waves[shapes[shape]][i] for i, shape in enumerate(chosen)]))
+    return _standardise(np.stack([waves[shapes[shape]][i] for i, shape in enumerate(chosen)])), period
 
 
 def _noise(rng: np.random.Generator, n: int, length: int, largest: float) -> Floats:

@@ -1,7 +1,6 @@
 """Train a small ViTime network on synthetic series: seeded, resumable, on a CPU or a CUDA device.
 
-The image of a history goes in, the drawing of the whole series is the target: cross-entropy between the softened
-true row of each column and the model's distribution over rows, the future weighted more than the history.
+What a step is scored on is in `objective`, what is taught when in `config`, and from which series in `synthesis`.
 """
 
 from __future__ import annotations
@@ -9,217 +8,146 @@ from __future__ import annotations
 import json
 import sys
 import time
-import tomllib
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import torch
-from timm.optim.muon import zeropower_via_newtonschulz
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
 
-from vitime_cache.atomic import replacing
-from vitime_cache.errors import VitimeError
-from vitime_cache.model.checkpoint import save_safetensors
-from vitime_cache.model.config import ConfigError, ViTimeConfig
-from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.model.checkpoint import load_model, pick_device, save_safetensors
 from vitime_cache.model.network import ViTime
+from vitime_cache.training.config import TrainConfig, TrainingError
+from vitime_cache.training.muon import Muon
+from vitime_cache.training.objective import (
+    PeriodReadout,
+    SyntheticBatches,
+    choose_columns,
+    encode_batch,
+    sampled_loss,
+    whole_loss,
+)
 from vitime_cache.training.synthesis import Mixture, synthesise
 
-MINI = ViTimeConfig(
-    image_height=64, context_columns=512, horizon_columns=720, patch_height=32, patch_width=16,
-    encoder_width=192, encoder_depth=4, decoder_width=128, decoder_depth=2, heads=8,
-)  # fmt: skip
+MAY_CHANGE = {"stages", "cooldown", "lr"}  # between the parts of a run that is resumed
+VALIDATION_SEED = 2**40  # training draws from [seed, step]
+VALIDATION = {
+    "repeats": Mixture(repeats=1.0),
+    "slow": Mixture(slow=1.0),
+    "sines": Mixture(sines=1.0),
+    "blends": Mixture(blends=1.0),
+    "periodic": Mixture(periodic=1.0),
+}
 
 
-class TrainingError(VitimeError):
-    """A training configuration or checkpoint that cannot be used."""
+class Learner:
+    """All that a run changes: the network, the mean of its weights, the auxiliary readout, the optimisers.
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that fixes a training run; with the seed, the run.
-
-    Attributes
+    Parameters
     ----------
-    network
-        Shapes of the network.
-    steps, batch_size
-        Optimiser steps, and series in each.
-    lr, weight_decay, warmup, cooldown
-        Peak learning rate; decoupled decay; steps of linear warm-up; steps of linear decay to zero at the end.
-    future_weight
-        Loss weight of a future column against a history column.
-    softness
-        Standard deviation, in rows, of the Gaussian that softens the true row.
-    easy, broad
-        Mixtures of series at the first step and from step `broaden` on, linear in between.
-    study_border
-        Share of batches whose border lies where the model's context ends; in the others it is drawn.
-    autocast
-        Run the network in bfloat16 where the device is fast at it.
+    start
+        Weights to start from; None draws them at random from the seed.
     """
 
-    network: ViTimeConfig = MINI
-    steps: int = 4000
-    batch_size: int = 32
-    lr: float = 2e-3
-    weight_decay: float = 0.05
-    warmup: int = 100
-    cooldown: int = 800
-    future_weight: float = 5.0
-    softness: float = 1.0
-    easy: Mixture = field(default_factory=lambda: Mixture(slow=0.6, periodic=0.4, spectrum=0.0, trend=0.0))
-    broad: Mixture = field(default_factory=Mixture)
-    broaden: int = 1500
-    study_border: float = 0.7
-    autocast: bool = False
-    seed: int = 0
+    def __init__(self, config: TrainConfig, device: torch.device, start: str | Path | None = None) -> None:
+        torch.manual_seed(config.seed)
+        self.config, self.device, self.step = config, device, 0
+        self.model = ViTime(config.network)
+        if start is not None:
+            self.model.load_state_dict(_weights_to_start_from(start, config))
+        self.model.to(device).train()
+        self.readout = PeriodReadout(config.network.encoder_width).to(device)
+        self._encoded: Tensor | None = None
+        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.average))
+        self.model.norm.register_forward_hook(self._keep_encoded)  # after the mean's copy of the network was made
+        inside = {p for block in self.model.blocks_by_layer().values() for p in block.parameters() if p.ndim == 2}
+        every = [p for p in (*self.model.parameters(), *self.readout.parameters()) if p.requires_grad]
+        self.optimisers: list[torch.optim.Optimizer] = [
+            Muon([p for p in every if p in inside], config.lr, config.weight_decay),
+            torch.optim.AdamW(
+                [p for p in every if p not in inside], config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay
+            ),
+        ]
 
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("lr", "softness", "future_weight"):
-            if not getattr(self, name) > 0:
-                raise TrainingError(f"{name} must be positive, got {getattr(self, name)}")
+    def learn(self, images: Tensor, rows: Tensor, border: int, periods: Tensor) -> Tensor:
+        """One optimiser step on one batch; the loss without the auxiliary one."""
+        config, stage = self.config, self.config.stage(self.step)
+        generator = torch.Generator().manual_seed(config.seed * 2**32 + self.step)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate(self.step)
+        images, rows = images.to(self.device, non_blocking=True), rows.to(self.device, non_blocking=True)
+        if float(torch.rand((), generator=generator)) < stage.whole:
+            loss = whole_loss(self.model.logits(images), rows, border, config)
+        else:
+            columns = choose_columns(len(images), border, stage.near, config, generator).to(self.device)
+            loss = sampled_loss(self.model, images, rows, border, columns, config)
+        total = loss
+        if config.period_weight:
+            assert self._encoded is not None
+            total = loss + config.period_weight * self.readout.loss(self._encoded[:, 1:], periods.to(self.device))
+        total.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self._encoded = None
+        self.average.update_parameters(self.model)
+        self.step += 1
+        return loss.detach()
 
-    @classmethod
-    def from_toml(cls, path: str | Path) -> Self:
-        """Read a TOML file: top-level fields, and tables [network], [easy], [broad]; what is absent keeps its default.
+    def _keep_encoded(self, module: nn.Module, inputs: Any, output: Tensor) -> None:  # noqa: ARG002
+        self._encoded = output if self.model.training else None
 
-        Raises
-        ------
-        TrainingError
-            Naming the file and the field.
-        """
-        try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise TrainingError(f"cannot read the training config {path}: {error}") from error
-        if unknown := sorted(values.keys() - {f.name for f in fields(cls)}):
-            raise TrainingError(f"{path}: unknown field {', '.join(unknown)}; known are {_names(cls)}")
-        try:
-            if "network" in values:
-                values["network"] = replace(MINI, **values["network"])
-            values |= {name: Mixture(**values[name]) for name in ("easy", "broad") if name in values}
-            return cls(**values)
-        except (ConfigError, TypeError, ValueError) as error:
-            raise TrainingError(f"{path}: {error}") from error
+    def averaged(self) -> ViTime:
+        """The network with the mean weights, for evaluation and for the file."""
+        model: ViTime = self.average.module.eval()  # type: ignore[assignment]
+        return model
 
-    def mixture(self, step: int) -> Mixture:
-        """What a batch is made of at `step`."""
-        share = min(1.0, step / self.broaden) if self.broaden else 1.0
-        easy, broad = asdict(self.easy), asdict(self.broad)
-        return Mixture(**{kind: (1 - share) * easy[kind] + share * broad[kind] for kind in easy})
+    def state(self) -> dict[str, Any]:
+        parts = {name: getattr(self, name).state_dict() for name in ("model", "average", "readout")}
+        return {**parts, "optimisers": [o.state_dict() for o in self.optimisers], "step": self.step}
 
-    def learning_rate(self, step: int) -> float:
-        """Warm-up, plateau, linear decay to zero: the plateau lets a run be lengthened without changing its past."""
-        up = (step + 1) / max(self.warmup, 1)
-        down = (self.steps - step) / max(self.cooldown, 1)
-        return self.lr * min(1.0, up, down)
-
-
-class SyntheticBatches(Dataset[tuple[Tensor, Tensor, int]]):
-    """Batch number i as (images (B, 1, h, W), rows (B, W), border column); depends on the seed and i alone."""
-
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
-
-    def __len__(self) -> int:
-        return self.config.steps
-
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, int]:
-        config, network = self.config, self.config.network
-        rng = np.random.default_rng([config.seed, step])
-        border = network.context_columns
-        if rng.random() >= config.study_border:
-            border = int(network.columns * rng.uniform(0.3, 0.75))
-        series = synthesise(rng, config.batch_size, network.columns, config.mixture(step))
-        return *encode_batch(series, border, network), border
+    def load(self, state: dict[str, Any]) -> None:
+        for name in ("model", "average", "readout"):
+            getattr(self, name).load_state_dict(state[name])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.step = int(state["step"])
 
 
-def encode_batch(series: np.ndarray, border: int, network: ViTimeConfig) -> tuple[Tensor, Tensor]:
-    """Images (B, 1, h, W) of the histories series[:, :border] and the rows (B, W) of the whole series."""
-    encoding = SeriesEncoding.fit(series[:, :border], network.columns - border, network)
-    images = torch.from_numpy(encoding.image(series[:, :border])).transpose(1, 2).unsqueeze(1)
-    return images, torch.from_numpy(encoding.rows(series))
-
-
-def loss_of(logits: Tensor, rows: Tensor, border: int, config: TrainConfig) -> Tensor:
-    """Weighted mean cross-entropy in nats between softened true rows (B, W) and logits (B, W, h)."""
-    height = torch.arange(logits.shape[-1], device=logits.device)
-    softened = torch.softmax(-0.5 * ((height[:, None] - height) / config.softness) ** 2, dim=-1)  # (h, h)
-    entropy = -(softened[rows] * logits.float().log_softmax(dim=-1)).sum(dim=-1)  # (B, W)
-    weight = torch.ones(logits.shape[1], device=logits.device)
-    weight[border:] = config.future_weight
-    return (entropy * weight).sum() / (weight.sum() * len(rows))
-
-
-class Muon(torch.optim.Optimizer):
-    """Orthogonalised momentum for the blocks' matrices (Jordan 2024; scaling of arXiv 2502.16982), in float32.
-
-    Stock implementations orthogonalise in bfloat16, which costs more than the network on CPUs without that type.
-    """
-
-    def __init__(self, params: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
-        for group in self.param_groups:
-            for p in group["params"]:
-                state = self.state[p]
-                momentum = state.setdefault("momentum", torch.zeros_like(p))
-                momentum.lerp_(p.grad, 1 - group["momentum"])
-                update = p.grad.lerp(momentum, group["momentum"])  # Nesterov
-                width = p.shape[1]
-                # Queries, keys and values are three maps that share one tensor: orthogonalise each on its own.
-                stacked = update.view(3, width, width) if p.shape[0] == 3 * width else update[None]
-                square = zeropower_via_newtonschulz(
-                    stacked, steps=5, coefficients=[(3.4445, -4.7750, 2.0315)], dtype=torch.float32
-                )
-                scale = 0.2 * max(stacked.shape[1:]) ** 0.5
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(square.reshape(p.shape), alpha=-group["lr"] * scale)
-
-
-def optimisers(model: ViTime, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the blocks, AdamW for everything else that is trained."""
-    inside = {p for block in model.blocks_by_layer().values() for p in block.parameters() if p.ndim == 2}
-    rest = [p for p in model.parameters() if p.requires_grad and p not in inside]
-    matrices = [p for p in model.parameters() if p in inside]
-    return [
-        Muon(matrices, config.lr, config.weight_decay),
-        torch.optim.AdamW(rest, config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay),
-    ]
+def _weights_to_start_from(start: str | Path, config: TrainConfig) -> dict[str, Tensor]:
+    model = load_model(start, device="cpu")
+    then, now = model.config.to_dict(), config.network.to_dict()
+    if differing := [name for name in now if then[name] != now[name]]:
+        told = ", ".join(f"{name} {then[name]}, not {now[name]}" for name in differing)
+        raise TrainingError(f"{start} holds another network than this run trains: {told}")
+    return model.state_dict()
 
 
 @torch.no_grad()
-def held_out_error(model: ViTime, config: TrainConfig, n: int = 64) -> dict[str, float]:
-    """Mean absolute error of the forecast on series that training never draws, in history standard deviations.
+def held_out_error(model: ViTime, config: TrainConfig, n: int = 32) -> dict[str, float]:
+    """Mean absolute error of the median forecast on series that training never draws, in history standard deviations.
 
     Returns
     -------
     dict
-        "model" (median forecast), "mean" (the history's mean) and "slow" (the model on slow harmonics alone).
+        For each kind of `VALIDATION`, at the border of the study; "mean": of the history's mean on the last kind.
     """
     network = config.network
     device = next(model.parameters()).device
     border = network.context_columns
     errors: dict[str, float] = {}
-    for name, mixture in (("model", config.broad), ("slow", Mixture(1.0, 0.0, 0.0, 0.0))):
-        series = synthesise(np.random.default_rng([config.seed, 2**40]), n, network.columns, mixture)
-        images, rows = encode_batch(series, border, network)
-        probability = torch.cat([model(part.to(device)).cpu() for part in images.split(config.batch_size)])
+    for name, mixture in VALIDATION.items():
+        rng = np.random.default_rng([config.seed, VALIDATION_SEED])
+        images, rows = encode_batch(synthesise(rng, n, network.columns, mixture)[0], border, network)
+        probability = torch.cat([model(part.to(device)).cpu() for part in images.split(16)])
         median = (probability.cumsum(-1) < 0.5).sum(-1)  # (n, W) rows
         errors[name] = float((median - rows)[:, border:].abs().float().mean()) * network.row_step
-        if name == "model":
-            encoding = SeriesEncoding.fit(series[:, :border], network.columns - border, network)
-            off_mean = np.abs(encoding.rows(encoding.mean) - rows.numpy())[:, border:]
-            errors["mean"] = float(off_mean.mean()) * network.row_step
+        errors["mean"] = float((rows[:, border:] - network.image_height / 2).abs().float().mean()) * network.row_step
     return errors
 
 
@@ -227,18 +155,21 @@ def train(
     config: TrainConfig,
     out: str | Path,
     *,
+    start: str | Path | None = None,
     device: str = "auto",
     workers: int = 0,
     save_every: float = 120.0,
-    evaluate_every: int = 250,
+    evaluate_every: int = 500,
     log: TextIO = sys.stderr,
 ) -> Path:
-    """Train until `config.steps`, resuming from `out`'s training checkpoint if there is one.
+    """Train until the stages of `config` are through, resuming from `out`'s training checkpoint if there is one.
 
     Parameters
     ----------
     out
         The `.safetensors` file to write; its training state lies beside it as `.training.pt` until the run ends.
+    start
+        Weights to start from, such as those of an earlier run, if there is no state to resume.
     workers
         Processes that draw batches ahead of the network; 0 draws them in this one.
     save_every
@@ -247,84 +178,64 @@ def train(
     Raises
     ------
     TrainingError
-        If the state beside `out` belongs to another configuration, naming the field; only `steps` and `cooldown`
-        may change between resumes.
+        If the state beside `out` belongs to another configuration, naming the field; only `stages`, `cooldown` and
+        `lr` may change between resumes. If `start` holds a network of another shape.
+    CheckpointError
+        If the device is not there, naming what to use instead, or `start` cannot be read.
     """
-    target = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
+    target = pick_device(device)
     out = Path(out)
     if out.suffix != ".safetensors":
         raise TrainingError(f"the trained weights are written as .safetensors, got {out}")
     out.parent.mkdir(parents=True, exist_ok=True)
     state_file = out.with_suffix(".training.pt")
-    torch.manual_seed(config.seed)
-    model = ViTime(config.network).to(target).train()
-    optimisers_ = optimisers(model, config)
-    first = _resume(state_file, config, model, optimisers_, target) if state_file.exists() else 0
+    resumed = state_file.exists()
+    learner = Learner(config, target, None if resumed else start)
+    if resumed:
+        _resume(state_file, config, learner, target)
     batches = DataLoader(
-        SyntheticBatches(config), batch_size=None, sampler=range(first, config.steps), num_workers=workers,
+        SyntheticBatches(config), batch_size=None, sampler=range(learner.step, config.steps), num_workers=workers,
         pin_memory=target.type == "cuda",
     )  # fmt: skip
-    report = _Report(config, first, log)
+    report = _Report(config, learner.step, log)
     saved = time.monotonic()
-    for step, (images, rows, border) in enumerate(batches, start=first):
-        for optimiser in optimisers_:
-            for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate(step)
-        with torch.autocast(target.type, torch.bfloat16, enabled=config.autocast):
-            logits = model.logits(images.to(target, non_blocking=True))
-        loss = loss_of(logits, rows.to(target, non_blocking=True), border, config)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser in optimisers_:
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        done = step + 1
+    for images, rows, border, periods in batches:
+        loss = learner.learn(images, rows, border, periods)
+        done = learner.step
         report.step(done, loss)
         if done % evaluate_every == 0 or done == config.steps:
-            model.eval()
-            report.held_out(done, held_out_error(model, config))
-            model.train()
+            report.held_out(done, held_out_error(learner.averaged(), config))
         if time.monotonic() - saved > save_every or done == config.steps:
-            _save(state_file, out, config, model, optimisers_, done)
+            _save(state_file, out, config, learner)
             saved = time.monotonic()
     state_file.unlink(missing_ok=True)
     return out
 
 
-def _save(
-    state_file: Path, out: Path, config: TrainConfig, model: ViTime, optimisers_: list[torch.optim.Optimizer], step: int
-) -> None:
-    state = {
-        "config": json.dumps(asdict(config)),
-        "step": step,
-        "model": model.state_dict(),
-        "optimisers": [o.state_dict() for o in optimisers_],
-    }
-    with replacing(state_file) as file:
-        torch.save(state, file)
-    note = f"trained on synthetic series for {step} steps of {config.batch_size}; not the published ViTime model"
-    save_safetensors(model, out, note=note)
+def _save(state_file: Path, out: Path, config: TrainConfig, learner: Learner) -> None:
+    partial = state_file.with_suffix(".partial")
+    torch.save({"config": json.dumps(asdict(config)), **learner.state()}, partial)
+    partial.replace(state_file)
+    note = (
+        f"trained on synthetic series for {learner.step} steps of {config.batch_size}; not the published ViTime model"
+    )
+    save_safetensors(learner.averaged(), out, note=note)
 
 
-def _resume(
-    state_file: Path, config: TrainConfig, model: ViTime, optimisers_: list[torch.optim.Optimizer], target: torch.device
-) -> int:
+def _resume(state_file: Path, config: TrainConfig, learner: Learner, target: torch.device) -> None:
     try:
         state = torch.load(state_file, map_location=target, weights_only=True)
         then = json.loads(state["config"])
     except Exception as error:
         raise TrainingError(f"{state_file} is damaged ({error}); remove it to start anew") from error
     now = json.loads(json.dumps(asdict(config)))
-    for name in now.keys() - {"steps", "cooldown"}:
+    for name in now.keys() - MAY_CHANGE:
         if then.get(name) != now[name]:
             raise TrainingError(
                 f"{state_file} was written by a run with {name} = {then.get(name)}, now it is {now[name]}; "
                 "remove the file to start anew, or give the old value"
             )
-    model.load_state_dict(state["model"])
-    for optimiser, saved in zip(optimisers_, state["optimisers"], strict=True):
-        optimiser.load_state_dict(saved)
-    return int(state["step"])
+    learner.load(state)
 
 
 class _Report:
@@ -350,14 +261,8 @@ class _Report:
         self.printed = now
 
     def held_out(self, done: int, errors: dict[str, float]) -> None:
-        self._print(
-            f"step {done}  held-out MAE {errors['model']:.3f} std (mean of the history {errors['mean']:.3f}), "
-            f"slow harmonics {errors['slow']:.3f}"
-        )
+        told = ", ".join(f"{name} {error:.3f}" for name, error in errors.items())
+        self._print(f"step {done}  held-out MAE in standard deviations: {told}")
 
     def _print(self, line: str) -> None:
         print(line, file=self.log, flush=True)
-
-
-def _names(kind: Any) -> str:
-    return ", ".join(f.name for f in fields(kind))

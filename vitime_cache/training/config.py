@@ -1,0 +1,201 @@
+"""Everything that fixes a training run: the network, the stages of the teaching, the optimiser."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Self
+
+from vitime_cache.errors import VitimeError
+from vitime_cache.model.config import ConfigError, ViTimeConfig
+from vitime_cache.training.synthesis import PERIODS, Mixture, Range
+
+MINI = ViTimeConfig(
+    image_height=64, context_columns=512, horizon_columns=720, patch_height=16, patch_width=16,
+    encoder_width=192, encoder_depth=4, decoder_width=192, decoder_depth=2, heads=8,
+)  # fmt: skip
+
+
+class TrainingError(VitimeError):
+    """A training configuration or checkpoint that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the teaching.
+
+    Attributes
+    ----------
+    steps
+        Optimiser steps.
+    mixture, periods
+        Kinds of series, and the range of periods in columns of those that take one.
+    border
+        Range, in shares of the image, from which the border of history and future is drawn for each batch.
+    study_border
+        Share of batches whose border lies where the model's context ends instead.
+    near
+        Share of series whose future columns of tokens are drawn from the `NEAR` next to the border alone.
+    whole
+        Share of steps that show all tokens and score all columns, as inference does.
+    """
+
+    steps: int
+    mixture: Mixture
+    periods: Range = PERIODS
+    border: Range = (0.3, 0.75)
+    study_border: float = 0.5
+    near: float = 0.5
+    whole: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise TrainingError(f"steps of a stage must be at least 1, got {self.steps}")
+        for name, most in (("periods", float("inf")), ("border", 0.95)):
+            low, high = getattr(self, name)
+            if not 0 < low <= high < most:
+                raise TrainingError(f"{name} must be a range between 0 and {most}, got {getattr(self, name)}")
+        for name in ("study_border", "near", "whole"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainingError(f"{name} is a share between 0 and 1, got {getattr(self, name)}")
+
+
+STAGES = (
+    Stage(1000, Mixture(copies=1.0), (128.0, 128.0), near=1.0),
+    Stage(2000, Mixture(copies=1.0), (80.0, 160.0), near=1.0),
+    Stage(3000, Mixture(copies=0.3, repeats=0.5, slow=0.2), (64.0, 260.0), near=0.8),
+    Stage(4000, Mixture(repeats=0.35, slow=0.15, sines=0.2, blends=0.2, periodic=0.1), whole=0.1),
+)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that fixes a training run; with the seed, the run.
+
+    Attributes
+    ----------
+    network
+        Shapes of the network.
+    stages
+        What is taught, in order.
+    batch_size
+        Series in each step.
+    lr, weight_decay, warmup, cooldown
+        Peak learning rate; decoupled decay; steps of linear warm-up; steps of linear decay to zero at the end.
+    average
+        Share of its past that the running mean of the weights keeps in each step; the mean is what is saved.
+    future_columns, history_columns
+        Columns of tokens of a series that are scored, drawn anew for each. The other tokens of the future are not
+        shown, and of the history's those with the most ink.
+    future_weight
+        Loss weight of a future column against a history column where a step scores all of them.
+    period_weight
+        Loss weight of an auxiliary task: each token tells the main period of the series from the encoder's output.
+        Its readout is no part of the model that is saved.
+    softness
+        Standard deviation, in rows, of the Gaussian that softens the true row.
+    """
+
+    network: ViTimeConfig = MINI
+    stages: tuple[Stage, ...] = STAGES
+    batch_size: int = 16
+    lr: float = 3e-3
+    weight_decay: float = 0.05
+    warmup: int = 100
+    cooldown: int = 1000
+    average: float = 0.99
+    future_columns: int = 8
+    history_columns: int = 2
+    future_weight: float = 5.0
+    period_weight: float = 0.1
+    softness: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise TrainingError("there is no stage; add a [[stages]] table")
+        for name in ("batch_size", "future_columns"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("lr", "softness", "future_weight"):
+            if not getattr(self, name) > 0:
+                raise TrainingError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("history_columns", "period_weight"):
+            if not getattr(self, name) >= 0:
+                raise TrainingError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0 <= self.average < 1:
+            raise TrainingError(f"average must be at least 0 and below 1, got {self.average}")
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Self:
+        """Read a TOML file: top-level fields, a table [network] and tables [[stages]]; the rest keeps its default.
+
+        Raises
+        ------
+        TrainingError
+            Naming the file and the field.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise TrainingError(f"cannot read the training config {path}: {error}") from error
+        if unknown := sorted(values.keys() - {f.name for f in fields(cls)}):
+            raise TrainingError(f"{path}: unknown field {', '.join(unknown)}; known are {_names(cls)}")
+        try:
+            if "network" in values:
+                values["network"] = replace(MINI, **values["network"])
+            if "stages" in values:
+                values["stages"] = tuple(_stage(table, number) for number, table in enumerate(values["stages"], 1))
+            return cls(**values)
+        except (ConfigError, TypeError, ValueError) as error:
+            raise TrainingError(f"{path}: {error}") from error
+
+    def stage(self, step: int) -> Stage:
+        """The stage that `step` belongs to; the last one goes on for ever."""
+        for end, stage in zip(accumulate(s.steps for s in self.stages), self.stages, strict=True):
+            if step < end:
+                return stage
+        return self.stages[-1]
+
+    def with_steps(self, steps: int) -> Self:
+        """The same teaching in `steps` steps in all: later stages fall away, or the last one goes on."""
+        stages: list[Stage] = []
+        left = steps
+        for stage in self.stages:
+            if left > 0:
+                stages.append(replace(stage, steps=min(stage.steps, left)))
+                left -= stage.steps
+        if left > 0:
+            stages[-1] = replace(stages[-1], steps=stages[-1].steps + left)
+        return replace(self, stages=tuple(stages))
+
+    def learning_rate(self, step: int) -> float:
+        """Warm-up, plateau, linear decay to zero: the plateau lets a run be lengthened without changing its past."""
+        up = (step + 1) / max(self.warmup, 1)
+        down = (self.steps - step) / max(self.cooldown, 1)
+        return self.lr * min(1.0, up, down)
+
+
+def _stage(table: Any, number: int) -> Stage:
+    if not isinstance(table, dict):
+        raise TrainingError(f"stage {number} must be a table, got {table!r:.60}")
+    if unknown := sorted(table.keys() - {f.name for f in fields(Stage)}):
+        raise TrainingError(f"stage {number}: unknown field {', '.join(unknown)}; known are {_names(Stage)}")
+    if missing := sorted({"steps", "mixture"} - table.keys()):
+        raise TrainingError(f"stage {number} lacks {', '.join(missing)}")
+    ranges = {name: tuple(table[name]) for name in ("periods", "border") if name in table}
+    try:
+        return Stage(**{**table, **ranges, "mixture": Mixture(**table["mixture"])})
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"stage {number}: {error}") from error
+
+
+def _names(kind: Any) -> str:
+    return ", ".join(f.name for f in fields(kind))
