@@ -158,7 +158,7 @@ def train(
     start: str | Path | None = None,
     device: str = "auto",
     workers: int = 0,
-    save_every: float = 120.0,
+    save_every: float = 60.0,
     evaluate_every: int = 500,
     log: TextIO = sys.stderr,
 ) -> Path:
