@@ -1,55 +1,55 @@
 """What a weights file can do, against the same network with random weights: the measures that the README quotes.
 
     python -m benchmarks.weights_report                        # the default weights
-    python -m benchmarks.weights_report --weights my.safetensors
+    python -m benchmarks.weights_report --weights my.safetensors --picture docs/images/forecasts.png
 
 (a) period sweep: the first prominent peak of a head's lag curve, divided by its mean curve over unrelated signals,
     against the period; the head is chosen on one sweep and measured on five others, of other periods and phases:
-    median, and range in brackets.
+    median, and range in brackets. Twice: the first peak has a quarter, or half, of the strongest one's prominence.
 (b) full against reduced: how far peaks at 64 and 128 samples stand out in both signals of the reference study.
-(c) forecast: mean absolute error of the median in standard deviations of the history, against the history's mean and
-    against repeating the last season (the best autocorrelation lag), on series that training never drew and on the
-    real series of the catalogue.
-(d) all of it for random weights.
+(c) forecast of the reference study's signals and of a period sweep, the first 360 samples.
+(d) forecast at 720 samples against simple and classical methods, on series that training never drew.
+(e) the same on real series.
+(f) forecast at four horizons, against repeating the last season.
+(g) (a) to (c) for random weights.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.signal import find_peaks
 
+from benchmarks.forecasting import (
+    HISTORY,
+    HORIZON,
+    MEDIAN,
+    RIVALS,
+    SYNTHETIC,
+    compare,
+    network_quantiles,
+    real,
+    synthetic,
+)
+from benchmarks.forecasts_picture import picture
 from vitime_cache.attention.capture import capture_batch
-from vitime_cache.attention.lags import autocorrelation
-from vitime_cache.attention.peaks import prominences
+from vitime_cache.attention.peaks import FIRST_SHARE, prominences
 from vitime_cache.evidence.tracking import Tracking, choose_head, track_periods
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.network import ViTime
-from vitime_cache.series.examples import REAL_SERIES
-from vitime_cache.series.sources import Signal, catalogue
-from vitime_cache.training.synthesis import Mixture, periodic, slow, synthesise
+from vitime_cache.series.signal import Signal
+from vitime_cache.series.sources import catalogue
 
 Floats = NDArray[np.float64]
 
-HISTORY, HORIZON = 512, 720
 CHOSEN_ON = np.geomspace(34, 240, 12)
 MEASURED_ON = np.geomspace(32, 256, 15)
-HELD_OUT_SEED = 2**33 + 7  # training draws from [seed, step]
-
-
-@dataclass(frozen=True)
-class Forecasts:
-    """Mean absolute errors of one group of series, in standard deviations of the history."""
-
-    group: str
-    model: float
-    mean: float
-    seasonal: float
+STRICT_SHARE = 0.5
+HORIZONS = (96, 192, 336, 720)
+SHORT = 360
 
 
 def lag_curves(model: ViTime, signals: list[Signal]) -> Floats:
@@ -71,16 +71,20 @@ def unrelated(seed: int = 11) -> list[Signal]:
     return [Signal(f"unrelated {i}", x.cumsum() if i % 2 else x) for i, x in enumerate(noise)]
 
 
-def period_tracking(model: ViTime) -> tuple[tuple[int, ...], list[Tracking]]:
-    """The head that tracks best on one sweep, and the regressions of all heads on five others."""
+def period_tracking(model: ViTime) -> dict[float, tuple[tuple[int, ...], list[Tracking]]]:
+    """For both definitions of a first peak: the head that tracks best on one sweep, and all heads on five others."""
     lag = np.arange(-(model.config.grid[1] - 1), model.config.grid[1])
     samples_per_patch = model.config.samples_per_patch(HISTORY + HORIZON)
     baseline = lag_curves(model, unrelated())
 
-    def tracking(periods: Floats, seed: int) -> Tracking:
-        return track_periods(lag, lag_curves(model, sweep(periods, seed)), periods, samples_per_patch, baseline)
+    chosen_on = lag_curves(model, sweep(CHOSEN_ON, 1))
+    measured_on = [lag_curves(model, sweep(MEASURED_ON, seed)) for seed in range(2, 7)]
 
-    return choose_head(tracking(CHOSEN_ON, 1)), [tracking(MEASURED_ON, seed) for seed in range(2, 7)]
+    def tracking(share: float) -> tuple[tuple[int, ...], list[Tracking]]:
+        head = choose_head(track_periods(lag, chosen_on, CHOSEN_ON, samples_per_patch, baseline, share))
+        return head, [track_periods(lag, c, MEASURED_ON, samples_per_patch, baseline, share) for c in measured_on]
+
+    return {share: tracking(share) for share in (FIRST_SHARE, STRICT_SHARE)}
 
 
 def full_against_reduced(model: ViTime) -> tuple[str, Floats, Floats, Floats]:
@@ -99,82 +103,79 @@ def full_against_reduced(model: ViTime) -> tuple[str, Floats, Floats, Floats]:
     return name, around[0, layer, head], around[1, layer, head], ratio
 
 
-def seasonal_naive(history: Floats, horizon: int) -> Floats:
-    """Repeat the last season; its length is the highest peak of the autocorrelation, or the whole history."""
-    correlation = autocorrelation(history, len(history) * 2 // 3)
-    at, _ = find_peaks(correlation)
-    season = int(at[correlation[at].argmax()]) if len(at) else len(history)
-    return np.resize(history[-season:], horizon)
-
-
-def forecast_errors(model: ViTime, signals: list[Signal], group: str) -> Forecasts:
-    """Errors on signals whose future is known."""
-    errors = []
-    for signal in signals:
-        assert signal.future is not None
-        arrays = capture_batch(model, [signal])[0]
-        median = arrays["forecast_quantile"][3, -signal.horizon :]
-        guesses = (median, np.full(signal.horizon, signal.values.mean()), seasonal_naive(signal.values, signal.horizon))
-        scale = signal.values.std()
-        errors.append([np.abs(guess - signal.future).mean() / scale for guess in guesses])
-    return Forecasts(group, *np.mean(errors, axis=0))
-
-
-def groups_of_series(n: int) -> dict[str, list[Signal]]:
-    """Held-out synthetic series of three kinds, and every real series on its own."""
-    rng = np.random.default_rng(HELD_OUT_SEED)
-    length = HISTORY + HORIZON
-    drawn = {
-        "synthetic, as trained": synthesise(rng, n, length, Mixture()),
-        "synthetic, periodic": periodic(rng, n, length),
-        "synthetic, slow sines": slow(rng, n, length),
-    }
-    groups = {
-        name: [Signal(str(i), s[:HISTORY], horizon=HORIZON, future=s[HISTORY:]) for i, s in enumerate(series)]
-        for name, series in drawn.items()
-    }
-    real = {series.name for series in REAL_SERIES}
-    return groups | {f"real, {s.name}": [s] for s in catalogue() if s.name in real}
-
-
 def spread(values: list[float], digits: int) -> str:
     """Median and range."""
     return f"{np.median(values):.{digits}f} [{min(values):.{digits}f} … {max(values):.{digits}f}]"
 
 
-def report(model: ViTime, title: str, n: int) -> None:
-    print(f"\n{title}")
-    head, sweeps = period_tracking(model)
-    found = np.mean([one.found[head] for one in sweeps])
-    tracks = np.mean([one.tracks for one in sweeps], axis=0) > 0.5
-    slope, r_squared = ([getattr(one, name)[head] for one in sweeps] for name in ("slope", "r_squared"))
-    print(
-        f"(a) {model.config.layers[head[0]]} head {head[1]}: slope {spread(slope, 2)}, R² {spread(r_squared, 3)}, "
-        f"a peak at {found:.0%} of {len(MEASURED_ON)} periods; "
-        f"{int(tracks.sum())} of {tracks.size} heads within 0.9 … 1.1 and R² ≥ 0.95 in most sweeps"
-    )
+def study_errors(model: ViTime) -> dict[str, float]:
+    """Mean absolute error over the first 360 samples in standard deviations of the history."""
+    signals = [s for s in catalogue() if s.name in ("full", "reduced_harmonic") or s.name.startswith("sweep_")]
+    median = network_quantiles(model, signals)[:, MEDIAN, :SHORT]
+    return {
+        signal.name: float(np.abs(guess - signal.future[:SHORT]).mean() / signal.values.std())
+        for signal, guess in zip(signals, median, strict=True)
+        if signal.future is not None
+    }
+
+
+def report_attention(model: ViTime) -> None:
+    for share, (head, sweeps) in period_tracking(model).items():
+        found = np.mean([one.found[head] for one in sweeps])
+        tracks = np.mean([one.tracks for one in sweeps], axis=0) > 0.5
+        slope, r_squared = ([getattr(one, name)[head] for one in sweeps] for name in ("slope", "r_squared"))
+        print(
+            f"(a) first peak ≥ {share:.0%} of the strongest: {model.config.layers[head[0]]} head {head[1]}: "
+            f"slope {spread(slope, 2)}, R² {spread(r_squared, 3)}, "
+            f"a peak at {found:.0%} of {len(MEASURED_ON)} periods; "
+            f"{int(tracks.sum())} of {tracks.size} heads within 0.9 … 1.1 and R² ≥ 0.95 in most sweeps"
+        )
     best, full, reduced, ratios = full_against_reduced(model)
     print(
         f"(b) {best}: prominence at 64, 128 samples: full {full[0]:.2f}, {full[1]:.2f}; "
         f"reduced {reduced[0]:.2f}, {reduced[1]:.2f} of the curve's mean; ratio {ratios.max():.1f}; "
-        f"{int((ratios >= 3).sum())} of {ratios.size} heads at 3 or more"
+        f"{int((ratios >= 3).sum())} of {ratios.size} heads at 3 or more, {int((ratios >= 10).sum())} at 10 or more"
     )
-    print(f"(c) {'mean absolute error / history std':36}{'model':>8}{'mean':>8}{'seasonal':>10}")
-    for group, signals in groups_of_series(n).items():
-        errors = forecast_errors(model, signals, group)
-        print(f"    {group:36}{errors.model:8.2f}{errors.mean:8.2f}{errors.seasonal:10.2f}")
+    errors = study_errors(model)
+    print("(c) MAE / history std, first 360 samples: " + ", ".join(f"{k} {v:.2f}" for k, v in errors.items()))
+
+
+def report_forecasts(model: ViTime, n: int, n_classical: int) -> None:
+    def table(title: str, groups: dict[str, list[Signal]], rivals: list[str]) -> None:
+        print(f"{title:38}" + "".join(f"{name:>21}" for name in ("model", *rivals)) + "   MAE/std MASE CRPS each")
+        for group, signals in groups.items():
+            found = compare(model, signals, rivals)
+            cells = (f"{one.mae:7.2f}{one.mase:7.2f}{one.crps:7.2f}" for one in found.values())
+            print(f"    {group:34}" + "".join(cells), flush=True)
+
+    table("(d) synthetic, horizon 720", {kind: synthetic(kind, n) for kind in SYNTHETIC}, ["mean", "season"])
+    few = {f"{kind}, {n_classical}": synthetic(kind, n_classical) for kind in SYNTHETIC}
+    table("    fewer series, classical", few, ["ETS", "Theta"])
+    table("(e) real", {signal.name: [signal] for signal in real()}, list(RIVALS))
+    print(f"(f) {'MAE / std, model / last season':34}" + "".join(f"{horizon:>14}" for horizon in HORIZONS))
+    for kind in SYNTHETIC:
+        pairs = [compare(model, synthetic(kind, n, horizon), ["season"]) for horizon in HORIZONS]
+        print(f"    {kind:34}" + "".join(f"{p['model'].mae:7.2f}{p['season'].mae:7.2f}" for p in pairs), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, help="a weights file (default: the one `build` takes)")
     parser.add_argument("--series", type=int, default=100, help="held-out series of each kind (default 100)")
+    parser.add_argument("--classical", type=int, default=20, help="of these, how many ETS and Theta get (default 20)")
+    parser.add_argument("--picture", type=Path, help="draw twelve forecasts with their bands into this PNG")
+    parser.add_argument("--no-control", action="store_true", help="leave the random weights out")
     arguments = parser.parse_args()
     model = load_model(arguments.weights, device="cpu")
-    report(model, f"{model.weights.name}: {model.weights.note or 'as published'}", arguments.series)
-    torch.manual_seed(0)
-    control = ViTime(model.config).eval().requires_grad_(False)
-    report(control, "(d) the same network with random weights", arguments.series)
+    if arguments.picture:
+        arguments.picture.write_bytes(picture(model))
+    print(f"{model.weights.name}: {model.weights.note or 'as published'}")
+    report_attention(model)
+    report_forecasts(model, arguments.series, arguments.classical)
+    if not arguments.no_control:
+        torch.manual_seed(0)
+        print("\n(g) the same network with random weights")
+        report_attention(ViTime(model.config).eval().requires_grad_(False))
 
 
 if __name__ == "__main__":

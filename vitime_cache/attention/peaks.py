@@ -107,16 +107,18 @@ def prominences(curves: ArrayLike) -> Array:
     return found.reshape(values.shape)
 
 
-def first_peaks(lag: ArrayLike, curves: ArrayLike, samples_per_patch: float, side: Side = "past") -> Array:
+def first_peaks(
+    lag: ArrayLike, curves: ArrayLike, samples_per_patch: float, side: Side = "past", share: float = FIRST_SHARE
+) -> Array:
     """Interpolated lag in samples of the nearest prominent peak of each curve (..., L), (...,); NaN where none is.
 
-    Prominent means at least `MIN_PROMINENCE` of the curve's mean and `FIRST_SHARE` of the prominence of its strongest
+    Prominent means at least `MIN_PROMINENCE` of the curve's mean and `share` of the prominence of its strongest
     peak: a ripple before the first real peak does not count, and a head may look harder at two periods back than at
     one, as the reference study's does at three.
     """
     distance, values, _ = _one_side(lag, curves, side)
     strength = np.where(distance >= SHORTEST_PERIOD, prominences(values), 0)
-    least = np.maximum(MIN_PROMINENCE * _level(distance, values), FIRST_SHARE * strength.max(axis=-1))
+    least = np.maximum(MIN_PROMINENCE * _level(distance, values), share * strength.max(axis=-1))
     prominent = (strength > 0) & (strength >= least[..., None])
     first = prominent.argmax(axis=-1)
     around = np.clip(first[..., None] + np.array([-1, 0, 1]), 0, len(distance) - 1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.attention.lags import Array, over_baseline
-from vitime_cache.attention.peaks import first_peaks
+from vitime_cache.attention.peaks import FIRST_SHARE, first_peaks
 from vitime_cache.errors import VitimeError
 
 TRACKING_SLOPE = (0.9, 1.1)
@@ -57,6 +57,7 @@ def track_periods(
     periods: ArrayLike,
     samples_per_patch: float,
     unrelated: ArrayLike | None = None,
+    share: float = FIRST_SHARE,
 ) -> Tracking:
     """Does the first peak of a head's lag curve follow the period?
 
@@ -71,6 +72,8 @@ def track_periods(
     unrelated
         Curves of signals without those periods, (signal, ..., L). The sweep is divided by their mean, which takes
         out what position alone produces.
+    share
+        Of the strongest peak's prominence, what the first one must have.
     """
     sweep: Array = np.asarray(curves, dtype=np.float64)
     period: Array = np.asarray(periods, dtype=np.float64)
@@ -81,7 +84,7 @@ def track_periods(
         )
     if unrelated is not None:
         sweep = over_baseline(sweep, unrelated)
-    found = first_peaks(lag, sweep, samples_per_patch)  # (P, ...)
+    found = first_peaks(lag, sweep, samples_per_patch, share=share)  # (P, ...)
     known = np.isfinite(found)
     count = known.sum(axis=0)
     x = np.where(known, period.reshape(-1, *[1] * (found.ndim - 1)), 0)
