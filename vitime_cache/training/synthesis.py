@@ -37,7 +37,7 @@ class Mixture:
     sines
         One to four sines.
     blends
-        Repeats with a second component, noise, and a trend for every third series.
+        Repeats with a second component, noise, and a trend for two series of five.
     periodic
         One to three waves of textbook shapes, periods 12 to 300 columns, with noise and often a trend.
     spectrum
@@ -122,11 +122,11 @@ def sines(rng: np.random.Generator, n: int, length: int, periods: Range = PERIOD
 
 
 def blends(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:
-    """Repeats; half of them with weaker repeats or sines beside them; noise up to 0.5; a trend for every third."""
+    """Repeats; half with weaker repeats or sines beside them; noise up to 0.5; a trend for two of five, often strong."""
     first, period = repeats(rng, n, length, periods)
     second = np.where(rng.random((n, 1)) < 0.5, repeats(rng, n, length, periods)[0], sines(rng, n, length, periods)[0])
     weight = (rng.random((n, 1)) < 0.5) * rng.uniform(0.2, 1.0, (n, 1))
-    drift = (rng.random((n, 1)) < 0.33) * rng.normal(0.0, 1.0, (n, 1)) * np.linspace(-1, 1, length)
+    drift = (rng.random((n, 1)) < 0.4) * rng.normal(0.0, 2.0, (n, 1)) * np.linspace(-1, 1, length)
     noisy = (rng.random((n, 1)) < 0.8) * _noise(rng, n, length, 0.5)
     return _standardise(first + weight * second) + drift + noisy, period
 
