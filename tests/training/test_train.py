@@ -89,6 +89,15 @@ def test_state_of_another_run_is_refused_naming_the_field(tmp_path: Path, monkey
         run(QUICK, out)
 
 
+def test_a_finished_run_is_never_overwritten_by_the_same_command(tmp_path: Path) -> None:
+    out = tmp_path / "w.safetensors"
+    run(QUICK, out)
+    before = out.read_bytes()
+    with pytest.raises(TrainingError, match=r"w\.safetensors is there already, .* give another --out, or move it"):
+        run(QUICK, out)
+    assert out.read_bytes() == before
+
+
 def test_a_run_may_start_from_the_weights_of_another(tmp_path: Path) -> None:
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     run(QUICK, first)

@@ -122,7 +122,7 @@ def sines(rng: np.random.Generator, n: int, length: int, periods: Range = PERIOD
 
 
 def blends(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:
-    """Repeats; half with weaker repeats or sines beside them; noise up to 0.5; a trend for two of five, often strong."""
+    """Repeats; half with weaker repeats or sines beside them; noise up to 0.5; a trend for two of five."""
     first, period = repeats(rng, n, length, periods)
     second = np.where(rng.random((n, 1)) < 0.5, repeats(rng, n, length, periods)[0], sines(rng, n, length, periods)[0])
     weight = (rng.random((n, 1)) < 0.5) * rng.uniform(0.2, 1.0, (n, 1))

@@ -178,8 +178,9 @@ def train(
     Raises
     ------
     TrainingError
-        If the state beside `out` belongs to another configuration, naming the field; only `stages`, `cooldown` and
-        `lr` may change between resumes. If `start` holds a network of another shape.
+        If `out` is there already and no run beside it to resume. If the state beside `out` belongs to another
+        configuration, naming the field; only `stages`, `cooldown` and `lr` may change between resumes. If `start`
+        holds a network of another shape.
     CheckpointError
         If the device is not there, naming what to use instead, or `start` cannot be read.
     """
@@ -190,6 +191,8 @@ def train(
     out.parent.mkdir(parents=True, exist_ok=True)
     state_file = out.with_suffix(".training.pt")
     resumed = state_file.exists()
+    if out.exists() and not resumed:
+        raise TrainingError(f"{out} is there already, and no run to resume beside it; give another --out, or move it")
     learner = Learner(config, target, None if resumed else start)
     if resumed:
         _resume(state_file, config, learner, target)
