@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 from pathlib import Path
 
@@ -273,7 +274,7 @@ def test_text_that_is_not_utf8_is_named_by_line_and_byte():
     [
         (pd.DataFrame({"a": [1.0, 2.0], "city": ["Oslo", "Rome"]}), r"f.parquet, column 'city', row 1: 'Oslo' is of"),
         (pd.DataFrame({"a": [1.0, 2.0], "flag": [True, False]}), r"column 'flag', row 1: 'True' is of type bool"),
-        (pd.DataFrame({"a": [1.0, 2.0], "lists": [[1], [2]]}), r"column 'lists', row 1"),
+        (pd.DataFrame({"a": [1.0, 2.0], "lists": [[1], [2]]}), r"f.parquet holds lists or records"),
         (pd.DataFrame({"city": ["Oslo", "Rome"], "a": [1.0, 2.0]}), r"column 'city', row 1: 'Oslo' is neither"),
         (pd.DataFrame({"a": [1.0, np.inf]}), r"f.parquet, column 'a', row 2: inf is not finite"),
         (pd.DataFrame({"a": [1.0]}, index=[7]).iloc[:, :0], r"no series"),
@@ -398,7 +399,7 @@ def test_series_beyond_the_limit_of_samples_are_refused(form, monkeypatch):
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "npy"])
 def test_files_beyond_the_limit_of_series_are_refused(form, monkeypatch):
-    monkeypatch.setattr(reading, "MAX_SERIES", 10)
+    monkeypatch.setattr(cells, "MAX_SERIES", 10)
     frame = pd.DataFrame(np.zeros((2, 11))).add_prefix("s")
     data = {"csv": frame.to_csv(index=False).encode(), "parquet": parquet(frame), "npy": npy(frame.to_numpy())}[form]
     with pytest.raises(SignalError, match=rf"f.{form} holds 11 series; at most 10"):
@@ -411,6 +412,23 @@ def test_a_small_parquet_file_that_unfolds_to_too_much_is_refused_before_it_is_r
     assert len(data) < 1_000_000
     with pytest.raises(SignalError, match=r"51 × 1000000 values"):
         read_columns("f.parquet", data)
+
+
+def test_a_small_index_that_unfolds_to_gigabytes_is_refused_before_it_does():
+    long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1_000_000, np.int32)), ["2020-01-01" + 10_000 * " "])
+    for index in (long, long.slice(0, 100_000).cast(pa.string())):  # a dictionary, and what is one in the file only
+        data = parquet(pa.table({"date": index, "s": pa.array(np.zeros(len(index)))}), compression="zstd")
+        with pytest.raises(SignalError, match=r"f.parquet, column 'date': a text of 10010 characters is no time"):
+            read_columns("f.parquet", data)
+
+
+@pytest.mark.parametrize("stored", [3, None, "s", [3], [None], [["s"]], [{"kind": "range"}], {"s": 1}], ids=repr)
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_pandas_says_of_its_index_may_be_anything(stored, whole):
+    pandas = stored if whole else {"index_columns": stored}
+    table = pa.table({"s": [1.0, 2.0], "t": [3.0, 4.0]}).replace_schema_metadata({"pandas": json.dumps(pandas)})
+    columns = read_columns("f.parquet", parquet(table))
+    assert {column.name: column.values.tolist() for column in columns}.items() <= {"s": [1, 2], "t": [3, 4]}.items()
 
 
 # Sources.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -151,3 +152,32 @@ def check_length(where: str, length: int) -> None:
     """Refuse more samples than a series may have."""
     if length > MAX_SAMPLES:
         raise SignalError(f"{where} has more than {MAX_SAMPLES} samples; shorten it or average over samples")
+
+
+def check_names(file: str, names: Sequence[str]) -> None:
+    """Refuse series without a name, or with one that another has."""
+    check_width(file, len(names))
+    seen: set[str] = set()
+    for position, name in enumerate(names, start=1):
+        if not name:
+            raise SignalError(f"{file}: series {position} of {len(names)} has no name in the header")
+        if name in seen:
+            raise SignalError(f"{file}: two columns are named {name!r}; rename one")
+        seen.add(name)
+
+
+def check_width(file: str, count: int) -> None:
+    """Refuse more series than a file may have."""
+    if count > MAX_SERIES:
+        raise SignalError(f"{file} holds {count} series; at most {MAX_SERIES} are read")
+
+
+@contextmanager
+def reading_errors(message: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn what a library raises on a broken file into a SignalError."""
+    try:
+        yield
+    except SignalError:
+        raise
+    except kinds as error:
+        raise SignalError(f"{message}: {error}") from error
