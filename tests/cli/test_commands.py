@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -128,7 +134,7 @@ def test_options_reach_the_build(folder, monkeypatch):  # noqa: ARG001
      ({"two.csv": "one\n1\n2\n3\n"}, BUILD.replace("data.csv", "data.csv two.csv"), "signals are named 'one'"),
      ({}, f"{BUILD} --tokens encoder.9", "no layer 'encoder.9'"),
      ({}, "build data.csv --weights none.safetensors", "none.safetensors does not exist"),
-     ({"w.pth": "no weights"}, "build data.csv --weights w.pth --store a.zarr", "w.pth is no torch checkpoint"),
+     ({"w.pth": "no weights"}, "build data.csv --weights w.pth --store a.zarr", "w.pth is truncated or damaged"),
      ({}, f"{BUILD} --max-size 0.000008", "--tokens none"),
      ({}, f"{BUILD} --store wrong://a", "wrong"),
      ({}, f"{BUILD} --store data.csv", "data.csv"),
@@ -267,3 +273,44 @@ def test_a_defect_of_ours_shows_its_traceback(folder, monkeypatch):  # noqa: ARG
     monkeypatch.setattr("vitime_cache.attention.capture.capture_batch", lambda *_: {}["no"])
     with pytest.raises(KeyError):
         run(BUILD)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "the machine is out of memory; use a smaller --batch-size or --dtype bfloat16"),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+            "the machine is out",
+        ),
+        (RuntimeError("CUDA error: out of memory"), "the device is out of memory"),
+    ],
+)
+def test_a_want_of_memory_is_told_as_what_it_is(folder, capsys, monkeypatch, error, told):  # noqa: ARG001
+    import vitime_cache.store.build
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(vitime_cache.store.build, "build", fail)
+    assert run(f"{BUILD} --quiet") == 1
+    assert f"error: {told}" in capsys.readouterr().err
+
+
+def test_sigterm_ends_a_build_as_ctrl_c_does(folder):
+    """One line, the status that shells give it, and a store to go on from."""
+    (folder / "many.csv").write_text("\n".join(",".join(str((r * c) % 7) for c in range(1, 400)) for r in range(40)))
+    command = [sys.executable, "-m", "vitime_cache", *BUILD.replace("data.csv", "many.csv").split(), "--workers", "2"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    journal = folder / "store" / "small.zarr" / "zarr.json"
+    patience = time.monotonic() + 60
+    while not journal.exists() and process.poll() is None and time.monotonic() < patience:
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children()
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert told.strip().splitlines()[-1].startswith("interrupted. Run the same command again")
+    assert "Traceback" not in told
+    assert not psutil.wait_procs(children, timeout=10)[1]

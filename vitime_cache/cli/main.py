@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import current_thread, main_thread
 from types import ModuleType
 
 from vitime_cache._version import __version__
@@ -16,26 +19,64 @@ COMMANDS: dict[str, ModuleType] = {
     "build": build, "ask": ask, "info": info, "verify": verify, "export": export, "signals": signals, "train": train,
     "app": app,
 }  # fmt: skip
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+class Interruption(KeyboardInterrupt):
+    """SIGTERM, which ends a command in the same order as Ctrl-C does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 for success, 1 for an error or a store that is not sound, 130 for Ctrl-C."""
+    """Run one command; 0 for success, 1 for an error or a store that is not sound, 128 + the signal that ended it."""
     args = _parsed(sys.argv[1:] if argv is None else argv)
     try:
-        return int(args.command.run(args))
-    except KeyboardInterrupt:
+        with _sigterm_interrupts():
+            return int(args.command.run(args))
+    except KeyboardInterrupt as error:
         console.errors.print(f"interrupted. {args.command.AFTER_INTERRUPT}".strip())
-        return INTERRUPTED
+        return 128 + (signal.SIGTERM if isinstance(error, Interruption) else signal.SIGINT)
     except (VitimeError, OSError) as error:
         console.errors.print(f"error: {error}")
-    except RuntimeError as error:
-        if "out of memory" not in str(error) and type(error).__name__ != "OutOfMemoryError":
+    except (RuntimeError, MemoryError) as error:
+        if not (short := _out_of_memory(error)):
             raise  # a defect of ours: the traceback is what helps
-        console.errors.print("error: the device is out of memory; use a smaller --batch-size or --dtype bfloat16")
-    except MemoryError:
-        console.errors.print("error: the machine is out of memory; use a smaller --batch-size or fewer --workers")
+        console.errors.print(f"error: the {short} is out of memory; {_relief(args)}")
     return 1
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    if current_thread() is not main_thread():  # signals are not for others to handle
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise Interruption
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _out_of_memory(error: RuntimeError | MemoryError) -> str:
+    """What has no memory left, if that is the error: torch says so in a RuntimeError, numpy and Python do not."""
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
+        return "machine"
+    told = f"{type(error).__name__} {error}"
+    return "device" if any(sign in told for sign in ("out of memory", "OutOfMemory", "ALLOC_FAILED")) else ""
+
+
+def _relief(args: argparse.Namespace) -> str:
+    """Which flags of this command would need less memory than they do."""
+    flags = vars(args)
+    less = {
+        "a smaller --batch-size": flags.get("batch_size", 1) != 1,
+        "fewer --workers": bool(flags.get("workers")),
+        "--dtype bfloat16": flags.get("dtype") == "float32",
+    }
+    useful = [words for words, would_help in less.items() if would_help]
+    return f"use {' or '.join(useful)}" if useful else "close other programs, or use a machine with more"
 
 
 def _parsed(argv: Sequence[str]) -> argparse.Namespace:
