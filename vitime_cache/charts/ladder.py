@@ -139,8 +139,7 @@ def looking_chart(found: Agreement, signal: str, *, width: int = 620, height: in
 
 def _below(figures: dict[str, str]) -> list[str]:
     """What the figures are, in lines that a narrow chart shows whole."""
-    words = [f"{rung}: {figure}" for rung, figure in figures.items()]
-    return ["; ".join(words[i : i + 2]) for i in range(0, len(words), 2)]
+    return [f"{rung}: {figure}" for rung, figure in figures.items()]
 
 
 def _framed(selected: tuple[str, int] | None, rungs: list[str], shown: list[str]) -> list[Spec]:

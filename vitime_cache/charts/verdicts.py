@@ -107,10 +107,11 @@ def verdict_curve(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
         layer(table, "line", encoding=curve, color=HISTORY, strokeWidth=1.6),
         layer(table, "circle", encoding=curve, color=HISTORY, size=24, opacity=1),
     ]
-    said = "Grey: what one null curve in 20 exceeds, lag by lag; dashed: their mean" if len(band) else ""
+    dashed = "Dashed: mean of null curves; " if len(band) else ""
+    said = "Grey: below it lie 19 of 20 null curves, lag by lag" if len(band) else ""
     return assemble(
         layers, f"Looks: {head_layer}, head {head}",
-        [*([said] if said else []), f"Dotted: multiples of {period:.4g} samples"],
+        [*([said] if said else []), f"{dashed}dotted: multiples of {period:.4g} samples"],
         width=width, height=height, autosize=STRETCH,
     )  # fmt: skip
 

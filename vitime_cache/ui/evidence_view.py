@@ -114,12 +114,7 @@ def _files(verdict: xr.Dataset, chosen: tuple[str, int], name: str) -> None:
     files = (
         ("Card, one page", lambda: verdict_card(verdict, *chosen).encode(), f"{of}.html", "text/html"),
         ("Every number, JSON", lambda: to_json(verdict).encode(), f"{of}.json", "application/json"),
-        (
-            "The verdict, CSV",
-            lambda: charts.verdict_table(verdict).to_csv(index=False).encode(),
-            f"{of}.csv",
-            "text/csv",
-        ),
+        ("The verdict, CSV", lambda: _csv(verdict), f"{of}.csv", "text/csv"),
     )
     with st.container(horizontal=True):
         for label, make, file, mime in files:
