@@ -195,6 +195,18 @@ def test_a_series_of_an_uploaded_file_is_chosen_and_run(open_page: OpenPage) -> 
     np.testing.assert_array_equal(at.session_state["live_runs"]["live:b"].signal.values[:3], [0, 1, 2])
 
 
+def test_of_an_upload_the_last_samples_are_taken_under_a_name_of_one_s_own(open_page: OpenPage) -> None:
+    at = open_page("live")
+    at.button_group(key="way").set_value("upload").run()
+    at.file_uploader(key="upload").upload("long.npy", npy(np.arange(96.0) % 12)).run()
+    next(number for number in at.number_input if number.label == "Use the last samples").set_value(60).run()
+    next(text for text in at.text_input if text.label == "Name").input("mine").run()
+    at.button(key="run").click().run()
+    assert not at.exception
+    signal = at.session_state["live_runs"]["live:mine"].signal
+    np.testing.assert_array_equal(signal.values, (np.arange(96.0) % 12)[-60:])
+
+
 def test_without_weights_a_live_run_says_where_they_belong(
     open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

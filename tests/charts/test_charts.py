@@ -302,6 +302,15 @@ def test_the_peak_table_names_lag_multiple_and_error_in_samples(full):
     assert charts.peak_table([charts.HeadView(full, LAYER, 3)], period=63.0, min_prominence=10).empty
 
 
+def test_lags_are_told_in_time_where_the_time_between_samples_is_known(full):
+    hourly = charts.HeadView(full.assign_coords(sample_seconds=3600.0), LAYER, 0)
+    table = charts.lag_table([hourly])
+    assert table.loc[table["lag"] == 48, "time"].item() == "2 days"
+    assert charts.peak_table([hourly], period=63.0)["time"].iloc[0] == "2.67 days"
+    assert "that is" in json.dumps(charts.lag_curves([hourly])["layer"])
+    assert "time" not in charts.lag_table([charts.HeadView(full, LAYER, 0)])
+
+
 def test_tables_of_maps_are_in_samples(full, reduced):
     view, other = charts.HeadView(full, LAYER, 0), charts.HeadView(reduced, LAYER, 0)
     table = charts.heatmap_table(view).set_index(["query_patch", "key_patch"])

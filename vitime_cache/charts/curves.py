@@ -157,6 +157,8 @@ def lag_curves(
         tip("high", "95 % interval to", ".3e"),
         tip("pairs", "pairs", "d"),
     ]
+    if all(view.sample_seconds for view in views):
+        tooltip.insert(2, tip("time", "that is"))
     interval = channels | {"y": quantity("low"), "y2": {"field": "high"}}
     band = layer(table[table["curve"] == names[0]], "area", encoding=interval, opacity=0.12)
     layers = [

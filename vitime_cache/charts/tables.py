@@ -13,6 +13,7 @@ from vitime_cache.attention import lags, peaks, pooling, schema
 from vitime_cache.attention.peaks import Peak, Side
 from vitime_cache.charts.style import ChartError, thin
 from vitime_cache.charts.view import HeadView
+from vitime_cache.series.times import in_words
 
 FORECAST_ROWS = {"most probable": schema.FORECAST}
 UNKNOWN = {"multiple": np.nan, "nearest": np.nan, "error": np.nan, "matches": None}
@@ -65,7 +66,10 @@ def lag_table(
     side: Side = "past",
     min_pairs: int = lags.MIN_PAIRS,
 ) -> pd.DataFrame:
-    """One row per curve and lag: curve (its label), patches, lag in samples, attention, low, high, pairs."""
+    """One row per curve and lag: curve (its label), patches, lag in samples, attention, low, high, pairs.
+
+    Where the time between samples is known, `time` says the lag in hours, days or the like.
+    """
     labels = curve_labels(views)
     tables = []
     for label, view in zip(labels, views, strict=True):
@@ -83,7 +87,7 @@ def lag_table(
                 "pairs": curve.pairs[shown],
             }
         )
-        tables.append(table.sort_values("patches"))
+        tables.append(_in_time(table.sort_values("patches"), view))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -108,8 +112,18 @@ def peak_table(
             period=period, pairs=curve.pairs, side=side, min_prominence=min_prominence,
         )  # fmt: skip
         known = period is None or peaks.resolvable(period, view.samples_per_patch)
-        rows += [{"curve": label} | asdict(peak) | ({} if known else UNKNOWN) for peak in found]
-    return pd.DataFrame(rows, columns=["curve", *(field.name for field in fields(Peak))])
+        time = {peak.lag: in_words(peak.lag, view.sample_seconds) for peak in found}
+        rows += [
+            {"curve": label} | asdict(peak) | ({} if known else UNKNOWN) | {"time": time[peak.lag]} for peak in found
+        ]
+    return pd.DataFrame(rows, columns=["curve", *(field.name for field in fields(Peak)), "time"])
+
+
+def _in_time(table: pd.DataFrame, view: HeadView) -> pd.DataFrame:
+    """The table with every lag as time, where the time between samples is known."""
+    if not view.sample_seconds:
+        return table
+    return table.assign(time=[in_words(lag, view.sample_seconds) for lag in table["lag"]])
 
 
 def autocorrelation_table(ds: xr.Dataset, max_lag: float | None = None) -> pd.DataFrame:

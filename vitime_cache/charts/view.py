@@ -65,6 +65,11 @@ class HeadView:
         return float(self.ds[schema.SAMPLES_PER_PATCH])
 
     @property
+    def sample_seconds(self) -> float:
+        """Seconds from one sample to the next, 0 where that is not known."""
+        return float(self.ds.coords[schema.SAMPLE_SECONDS]) if schema.SAMPLE_SECONDS in self.ds.coords else 0.0
+
+    @property
     def history_patches(self) -> int:
         """Patch columns that show history."""
         return int(self.ds[schema.HISTORY_PATCHES])

@@ -37,6 +37,7 @@ MATCHES = "Whether half a patch, as near as a peak can be told, covers the dista
 PEAK_COLUMNS = {
     "curve": st.column_config.TextColumn("Curve"),
     "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
+    "time": st.column_config.TextColumn("That is"),
     "vertex": st.column_config.NumberColumn("Interpolated", format="%.1f"),
     "relative_prominence": st.column_config.NumberColumn("Prominence / mean", format="%.2f", help=PROMINENCE),
     "pairs": st.column_config.NumberColumn("Pairs", help=PAIRS),
@@ -137,6 +138,8 @@ def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | No
     if table.empty:
         st.caption("No peak stands out by a tenth of its curve's mean at a lag of two patches or more.")
         return
+    if not table["time"].any():
+        table = table.drop(columns="time")
     if period is None or table["multiple"].isna().all():
         table = table.drop(columns=["multiple", "nearest", "error", "matches"])
     st.dataframe(table, column_config=PEAK_COLUMNS, column_order=list(PEAK_COLUMNS), hide_index=True, key="peaks")

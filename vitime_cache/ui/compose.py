@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from typing import Literal
 
@@ -122,7 +123,14 @@ def _uploaded(horizon: int, fill: Fill) -> Signal | None:
     signals = _read(file, horizon, fill)
     names = [signal.name for signal in signals]
     number = st.selectbox("Series in the file", range(len(names)), format_func=names.__getitem__, key="series_in_file")
-    return signals[number]
+    signal, key = signals[number], f"{file.file_id}_{number}"
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        most = len(signal.values)
+        last = int(st.number_input("Use the last samples", 2, most, most, 1, key=f"last_{key}", width=200))
+        name = st.text_input("Name", signal.name, key=f"name_{key}", max_chars=200, width=240)
+    if (last, name.strip()) == (most, signal.name):
+        return signal
+    return replace(signal, name=name.strip(), values=signal.values[most - last :])
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={UploadedFile: lambda file: file.file_id})
