@@ -212,6 +212,33 @@ def test_pasted_text_with_two_commas_in_a_row_misses_a_value():
     assert read_text("1,2\n3,,5", "pasted", "interpolate").values.tolist() == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("text", ["1,5;2,5", "1,5 2,5", "1,5\n2,5\n3,25\n", "-1,5e3; 2; 3,5", "1,5\t2,5", "0,1\n2"])
+def test_what_may_be_a_decimal_comma_is_refused_in_pasted_text(text):
+    with pytest.raises(SignalError, match=r"pasted: '.*' is one number with a decimal comma, or two numbers"):
+        read_text(text, "pasted")
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [("1,5", [1, 5]), ("1,2,3", [1, 2, 3]), ("1,2,3\n4,5,6", [1, 2, 3, 4, 5, 6]), ("1, 5; 2, 5", [1, 5, 2, 5]),
+     ("1.5,2.5\n3.5,4.5", [1.5, 2.5, 3.5, 4.5]), ("1,2\n3,4,5", [1, 2, 3, 4, 5]), ("1,2,\n3,4,", [1, 2, 3, 4])],
+)  # fmt: skip
+def test_a_comma_that_cannot_be_a_decimal_comma_separates(text, values):
+    assert read_text(text, "pasted").values.tolist() == values
+
+
+def test_the_last_samples_can_be_kept_and_what_comes_before_may_be_missing():
+    data = b"day,s\n1,nan\n2,7\n3,8\n4,9\n"
+    [column] = read_columns("f.csv", data, last=3)
+    assert (column.values.tolist(), column.filled, column.sample_seconds) == ([7, 8, 9], 0, 86_400)
+    assert read_text("nan 7 8 9", "pasted", last=2).values.tolist() == [8, 9]
+    with pytest.raises(SignalError, match=r"column 's', row 2: the value is missing"):
+        read_columns("f.csv", data, last=4)
+    for last in (0, 1, 5, -3, True, 2.5):
+        with pytest.raises(SignalError, match="'s' has 4 samples: the last 2 to 4"):
+            read_columns("f.csv", data, last=last)
+
+
 def test_an_unknown_way_to_fill_is_refused_even_where_nothing_is_missing():
     with pytest.raises(SignalError, match="'zero'"):
         fill_missing(read_text("1 2", "pasted"), "zero", "pasted")

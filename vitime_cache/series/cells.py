@@ -22,6 +22,8 @@ MAX_VALUES = 50_000_000  # in a file, which may be compressed
 
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+
 Fill = Literal["none", "interpolate"]
 
 
@@ -112,8 +114,16 @@ def is_number(cell: str) -> bool:
     return True
 
 
-def read_text(text: str, name: str, fill: Fill = "none") -> Column:
+def read_text(text: str, name: str, fill: Fill = "none", last: int | None = None) -> Column:
     """Pasted numbers, apart by commas, semicolons, blanks or line ends; two commas in a row miss a value between them.
+
+    A comma may be a decimal comma: "1,5;2,5" is two numbers or four. It is refused where it could be one, which is
+    where every number that has a comma has one, between digits, and something else keeps the numbers apart.
+
+    Parameters
+    ----------
+    last
+        Keep this many numbers from the end; what comes before them may miss values.
 
     Raises
     ------
@@ -122,6 +132,7 @@ def read_text(text: str, name: str, fill: Fill = "none") -> Column:
     """
     if len(text) > MAX_BYTES:
         raise SignalError(f"{name}: the text is longer than {MAX_BYTES / 1e6:.0f} million characters")
+    _refuse_decimal_commas(text, name)
     values, rows = array("d"), array("q")
     for row, line in enumerate(text.splitlines(), start=1):
         cells = re.split(r"\s*[,;]\s*|\s+", line.strip())
@@ -134,7 +145,38 @@ def read_text(text: str, name: str, fill: Fill = "none") -> Column:
                 raise SignalError(f"{name}, row {row}: {error}") from None
             rows.append(row)
     check_length(name, len(values))
-    return fill_missing(Column(name, np.array(values), rows), fill, name)
+    return fill_missing(keep_last(Column(name, np.array(values), rows), last), fill, name)
+
+
+def _refuse_decimal_commas(text: str, name: str) -> None:
+    """SignalError where commas may be decimal commas and the numbers would come apart at them."""
+    groups = [group for group in re.split(r"[;\s]+", text) if group]
+    with_comma = [group for group in groups if "," in group]
+    alone = len(groups) == 1 and not re.search(r"[;\n]", text.strip())  # "1,5" and nothing else is a list of two
+    if not with_comma or alone or not all(map(_DECIMAL_COMMA.fullmatch, with_comma)):
+        return
+    raise SignalError(
+        f"{name}: {with_comma[0][:60]!r} is one number with a decimal comma, or two numbers. Write a decimal point, "
+        "or put a blank after a comma that separates"
+    )
+
+
+def keep_last(column: Column, last: int | None) -> Column:
+    """The column's last samples; all of them for None.
+
+    Raises
+    ------
+    SignalError
+        If `last` is below 2, or more than there are.
+    """
+    if last is None:
+        return column
+    if isinstance(last, bool) or not isinstance(last, int) or not 2 <= last <= len(column.values):
+        raise SignalError(
+            f"{column.name!r} has {len(column.values)} samples: the last 2 to {len(column.values)} of them can be "
+            f"kept, got {last!r:.60}"
+        )
+    return replace(column, values=column.values[-last:], rows=column.rows[-last:])
 
 
 def decode(file: str, data: bytes) -> str:

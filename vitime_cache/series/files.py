@@ -28,6 +28,7 @@ from vitime_cache.series.cells import (
     decode,
     fill_missing,
     is_number,
+    keep_last,
     number,
     reading_errors,
 )
@@ -76,7 +77,7 @@ def read_bytes(source: str | Path | BinaryIO, name: str | None = None) -> tuple[
     return name, data
 
 
-def read_columns(file: str, data: bytes, fill: Fill = "none") -> list[Column]:
+def read_columns(file: str, data: bytes, fill: Fill = "none", last: int | None = None) -> list[Column]:
     """The series in a CSV, Parquet or NPY file, complete and finite.
 
     Parameters
@@ -87,6 +88,8 @@ def read_columns(file: str, data: bytes, fill: Fill = "none") -> list[Column]:
         Its content.
     fill
         What to do with missing values, see `fill_missing`.
+    last
+        Keep this many samples from the end; what comes before them may miss values.
 
     Raises
     ------
@@ -99,7 +102,7 @@ def read_columns(file: str, data: bytes, fill: Fill = "none") -> list[Column]:
     columns = _READERS[suffix](file, data)
     if not columns:
         raise SignalError(f"{file} holds no series")
-    return [fill_missing(column, fill, f"{file}, column {column.name!r}") for column in columns]
+    return [fill_missing(keep_last(column, last), fill, f"{file}, column {column.name!r}") for column in columns]
 
 
 def _read_csv(file: str, data: bytes) -> list[Column]:

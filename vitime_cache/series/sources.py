@@ -27,7 +27,12 @@ _HARMONIC_KEYS = ("period", "angular_frequency", "phase", "amplitude")
 
 
 def read_signals(
-    source: str | Path | BinaryIO, *, name: str | None = None, horizon: int = 720, fill: Fill = "none"
+    source: str | Path | BinaryIO,
+    *,
+    name: str | None = None,
+    horizon: int = 720,
+    fill: Fill = "none",
+    last: int | None = None,
 ) -> list[Signal]:
     """Signals from a CSV, Parquet, NPY or TOML file.
 
@@ -51,6 +56,8 @@ def read_signals(
     fill
         "interpolate" fills missing values, linearly inside and with the nearest value at either end, and records
         how many in `Signal.filled`. "none" refuses them. Infinite values and text are always refused.
+    last
+        Keep this many samples from the end of each series; a TOML file says its own n.
 
     Raises
     ------
@@ -60,19 +67,22 @@ def read_signals(
     """
     file, data = reading.read_bytes(source, name)
     if PurePosixPath(file).suffix.lower() == ".toml":
+        if last is not None:
+            raise SignalError(f"{file} holds formulas: say how many samples of them with n, not with last")
         return _read_toml(file, data, horizon)
-    return [_from_column(f"{file}, column {c.name!r}", c, horizon) for c in reading.read_columns(file, data, fill)]
+    columns = reading.read_columns(file, data, fill, last)
+    return [_from_column(f"{file}, column {column.name!r}", column, horizon) for column in columns]
 
 
-def parse_values(text: str, name: str, *, horizon: int = 720, fill: Fill = "none") -> Signal:
-    """A signal from pasted numbers, apart by commas, semicolons, blanks or line ends.
+def parse_values(text: str, name: str, *, horizon: int = 720, fill: Fill = "none", last: int | None = None) -> Signal:
+    """A signal from pasted numbers, apart by commas, semicolons, blanks or line ends; `last` keeps so many of them.
 
     Raises
     ------
     SignalError
         Naming the row and the value that is no number.
     """
-    return _from_column("pasted values", read_text(text, name, fill), horizon)
+    return _from_column("pasted values", read_text(text, name, fill, last), horizon)
 
 
 def check_signals(signals: Sequence[Signal], known: Collection[str] = ()) -> None:
