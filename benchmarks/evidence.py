@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ from vitime_cache.model.checkpoint import load_model
 from vitime_cache.series.examples import REAL_SERIES, catalogue
 from vitime_cache.series.signal import Signal
 
-QUICK = {"nulls": 19, "controls": 39}
+QUICK: Mapping[str, Any] = {"nulls": 19, "controls": 39}
 GEOMETRY = (planted.N_HISTORY, planted.HORIZON)
 
 # Rungs that are true of the planted heads; of all other heads none is.

@@ -173,7 +173,8 @@ def test_no_sentence_claims_more_than_its_verdicts(verdict):
     nothing = verdict.copy()
     nothing["verdict"] = nothing.verdict * 0 + np.int8(v.INCONCLUSIVE)
     text = sentences(nothing)
-    assert "nothing is shown" in text["supported"]
+    assert "nothing is shown." in text["supported"]
+    assert "that any matters to the forecast" in text["not_supported"]
     assert "inconclusive, which is not a no" in text["not_supported"]
     assert "supported" not in text["supported"]
 

@@ -54,6 +54,14 @@ def test_a_copier_over_three_periods_is_not_missed_where_the_other_teeth_supply_
     assert float(head.comb_kept[0]) > 10 * float(head["mask"][0])
 
 
+def test_the_sentence_says_by_what_a_head_matters():
+    by_lags, as_a_whole = (
+        v.facts(asked(kind()), "sentences")["supported"] for kind in (planted.copier, planted.even_head)
+    )
+    assert "1 matters to the forecast, 1 by what it reads one period back (decoder.0 head 1)" in by_lags
+    assert "1 as a whole (decoder.0 head 1)" in as_a_whole
+
+
 def test_nothing_is_claimed_of_sharpened_random_weights():
     network = planted.sharpened(3)
     assert supported(asked(network, 3), network) == set()

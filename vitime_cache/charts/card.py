@@ -12,7 +12,7 @@ from html import escape
 
 import xarray as xr
 
-from vitime_cache.charts.ladder import looking_chart, rung_matrix
+from vitime_cache.charts.ladder import looking_chart
 from vitime_cache.charts.render import figure_bytes
 from vitime_cache.charts.style import ChartError, Spec
 from vitime_cache.charts.verdicts import asked_window, verdict_curve, verdict_effect, verdict_sweep
@@ -28,7 +28,7 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } svg { max-width: 100%; height: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .15rem .6rem; text-align: right }
+th, td { padding: .15rem .6rem; text-align: right; white-space: nowrap }
 th:first-child, td:first-child { text-align: left } tr:nth-child(even) { background: #f6f6f6 }
 .supported { color: #00613f; font-weight: 600 } .not-supported { color: #8a3b00 }
 .small { color: #666; font-size: .87rem }
@@ -76,7 +76,6 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
 level {question["level"]:g} over all heads asked about, vitime-cache {escape(question["version"])}.</p>
 <h2>Heads, best first</h2>
 {_table(verdict)}
-{_picture(lambda: rung_matrix(verdict, selected=(layer, head)))}
 <h2>{escape(layer)}, head {head}</h2>
 {"".join(pictures)}
 <h2>Looking against mattering</h2>

@@ -137,7 +137,7 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
     ends = np.array([table["period"].min(), table["period"].max()])
     slope, intercept = float(one["slope"]), float(one["intercept"])
     fitted = pd.DataFrame({"period": ends, "lag": slope * ends + intercept})
-    x = quantity("period", "period of the sine, samples", scale={"zero": False})
+    x = quantity("period", "period of the sweep, samples", scale={"zero": False})
     y = quantity("lag", "lag of the first peak, samples")
     legend = {"title": None, "orient": "top"}
     dots = {

@@ -1,6 +1,6 @@
 """Does the forecast use it? From the effects of interventions, and of their controls, to a verdict; plain arrays.
 
-Two interventions can carry the rung; each gets half of the level. Taking away the attention one period back, against
+Two interventions can carry the rung and share its level. Taking away the attention one period back, against
 taking away as much at other lags: the forecast uses what this head reads there. What is taken is not shared out again,
 as it would go to two and three periods back, which hold the same. A series of period P has keys of as many phases as P
 has patches, and lags of one phase act alike; so masking the whole comb P, 2P, 3P … must also do more than the same comb
@@ -23,6 +23,7 @@ from vitime_cache.evidence.corrections import FEWEST_WINDOWS, holm, interval_ove
 
 NEGLIGIBLE = 0.02  # standard deviations of the history: a smaller change of the forecast counts as none
 FEWEST_CONTROLS = 3
+MASK_SHARE = 0.8  # of the level: a p-value over few lags is coarse, the knockout's is not
 LEAST_SPREAD = 0.25  # of log effects: heads that all do nothing must not make a little look like much
 
 
@@ -45,7 +46,7 @@ class Causal:
     knockout_p, rank
         Of the head's distance as an outlier among all heads tested, corrected; and its rank.
     p_value
-        Twice the smaller of the mask's and the knockout's.
+        The smaller of the mask's and the knockout's, each divided by its share of the level.
     """
 
     mask: Array
@@ -70,12 +71,12 @@ class Causal:
         """The forecast uses what the head reads at the period."""
         generalises = ~(self.windows_p > level)  # True where there are too few windows to ask
         enough = np.fmax(self.mask, self.comb) >= negligible
-        seen: NDArray[np.bool_] = (2 * self.mask_p[0] <= level) & (self.comb_rank == 1) & enough & generalises
+        seen: NDArray[np.bool_] = (self.mask_p[0] / MASK_SHARE <= level) & (self.comb_rank == 1) & enough & generalises
         return seen
 
     def by_head(self, level: float, negligible: float = NEGLIGIBLE) -> NDArray[np.bool_]:
         """The forecast uses the head more than the others."""
-        seen: NDArray[np.bool_] = (2 * self.knockout_p <= level) & (self.knockout >= negligible)
+        seen: NDArray[np.bool_] = (self.knockout_p / (1 - MASK_SHARE) <= level) & (self.knockout >= negligible)
         return seen
 
     def refuted(self, negligible: float = NEGLIGIBLE) -> NDArray[np.bool_]:
@@ -125,9 +126,8 @@ def judge_interventions(
     known = np.isfinite(distance)
     rank = np.full(distance.shape, np.nan)
     rank[known] = rankdata(-distance[known], method="min")
-    least = np.fmin(mask_p[0], knockout_p)
     mask_ends, knockout_ends = interval_over_windows(masked, seed), interval_over_windows(knocked, seed)
-    p_value = np.minimum(2 * least, 1)
+    p_value = np.minimum(np.fmin(mask_p[0] / MASK_SHARE, knockout_p / (1 - MASK_SHARE)), 1)
     return Causal(
         mean[0], combed, comb_rank, distance, *mask_ends, *knockout_ends, mask_p, windows_p, knockout_p, rank, p_value
     )

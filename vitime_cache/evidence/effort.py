@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-LEAST_NULLS, LEAST_CONTROLS = 19, 39  # the fewest that reach 5 %, the latter at half of the level
+LEAST_NULLS, LEAST_CONTROLS = 19, 24  # the fewest that reach 5 %, the latter at four fifths of the level
 ABOVE = 0.55  # of a forward pass: what lies above a layer, mean over layers
 RESERVE = 0.85  # of a budget that is planned with
 

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
+from vitime_cache.evidence.causal import MASK_SHARE
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# What is said of some heads, and what is not shown of any.
 CLAIMS = {
-    "descriptive": "look one period back",
-    "signal-dependent": "do so more than on null inputs",
-    "tracking": "move with the period",
-    "causal": "are used by the forecast",
+    "descriptive": ("look one period back", "looks one period back"),
+    "signal-dependent": ("look there more than on null inputs", "looks there more than on null inputs"),
+    "tracking": ("have a peak that moves with the period", "has a peak that moves with the period"),
+    "causal": ("matter to the forecast", "matters to the forecast"),
 }
 MOST_NAMED = 4
 
@@ -76,22 +79,31 @@ def sentences(ds: xr.Dataset) -> dict[str, str]:
     for r, rung in enumerate(v.RUNGS):
         if rung not in stages:
             continue
-        found = np.argwhere(verdicts[r] == v.SUPPORTED)
-        if len(found):
-            parts.append(f"{len(found)} of {asked} heads {CLAIMS[rung]}{_named(ds, found)}")
+        found, (some, one) = verdicts[r] == v.SUPPORTED, CLAIMS[rung]
+        if not found.any():
+            missing.append(f"that any {one}")
+            continue
+        said = f"{found.sum()} {one if found.sum() == 1 else some}"
+        if rung == "causal":
+            by_lags = through_lags(ds) & found
+            ways = [
+                f"{ways.sum()} {how}{_named(ds, ways)}"
+                for ways, how in ((by_lags, "by what it reads one period back"), (found & ~by_lags, "as a whole"))
+                if ways.any()
+            ]
+            parts.append(f"{said}, {', '.join(ways)}")
         else:
-            missing.append(f"that any of {asked} heads {CLAIMS[rung].replace('are used', 'is used')}")
-    text = "; ".join(parts)
-    supported = f"{scope} of {question['signal']!r}, at a period of {period}: {text}." if parts else (
-        f"{scope} of {question['signal']!r}, at a period of {period}: nothing is shown of any head so far."
-    )  # fmt: skip
+            parts.append(said + _named(ds, found))
+    heads = "the head" if asked == 1 else f"{asked} heads"
+    supported = f"{scope} of {question['signal']!r}, at a period of {period}, of {heads} asked about: "
+    supported += ("; ".join(parts) or "nothing is shown") + "."
     unsettled = {
-        rung: (int((verdicts[r] == v.INCONCLUSIVE).sum()), int((verdicts[r] == v.NOT_TESTED)[ds["asked"].values].sum()))
+        rung: tuple(int((verdicts[r][ds["asked"].values] == code).sum()) for code in (v.INCONCLUSIVE, v.NOT_TESTED))
         for r, rung in enumerate(v.RUNGS) if rung in stages
     }  # fmt: skip
     limits = []
     if missing:
-        limits.append("not shown: " + "; ".join(missing))
+        limits += missing
     open_ = [f"{rung} for {n}" for rung, (n, _) in unsettled.items() if n]
     if open_:
         limits.append("inconclusive, which is not a no: " + ", ".join(open_) + " heads")
@@ -105,6 +117,13 @@ def sentences(ds: xr.Dataset) -> dict[str, str]:
     if window["patches_per_period"] < 4:
         limits.append("anything finer than half a patch")
     return {"supported": supported, "not_supported": f"This does not say: {'; '.join(limits)}."}
+
+
+def through_lags(ds: xr.Dataset) -> NDArray[np.bool_]:
+    """Heads whose causal verdict rests on what they read one period back, (layer, head); else on the whole head."""
+    level = float(v.facts(ds, "question")["level"])
+    shown: NDArray[np.bool_] = (ds["mask_p"].values[0] / MASK_SHARE <= level) & (ds["comb_rank"].values == 1)
+    return shown
 
 
 def to_json(ds: xr.Dataset) -> str:
@@ -125,9 +144,8 @@ def to_json(ds: xr.Dataset) -> str:
     return json.dumps(_without_nan(document), allow_nan=False)
 
 
-def _named(ds: xr.Dataset, found: np.ndarray) -> str:
-    order = {at: place for place, at in enumerate(head_order(ds))}
-    at = sorted(((int(i), int(h)) for i, h in found), key=lambda head: order.get(head, len(order)))
+def _named(ds: xr.Dataset, found: NDArray[np.bool_]) -> str:
+    at = [head for head in head_order(ds) if found[head]]
     names = [f"{ds[LAYER].values[i]} head {h}" for i, h in at[:MOST_NAMED]]
     more = f" and {len(at) - MOST_NAMED} more" if len(at) > MOST_NAMED else ""
     return f" ({', '.join(names)}{more})"
