@@ -469,3 +469,19 @@ def test_importing_signals_is_light():
     code = f"import sys, vitime_cache.series.sources; print({heavy} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_the_last_samples_of_a_formula_are_the_formula_from_there_on():
+    text = b"[[signal]]\nname = 'a'\nn = 50\nhorizon = 9\nharmonics = [{ period = 7 }, { period = 31, phase = 2.0 }]"
+    [whole] = read_signals(io.BytesIO(text), name="f.toml")
+    [ending] = read_signals(io.BytesIO(text), name="f.toml", last=20)
+    np.testing.assert_array_equal(ending.values, whole.values[-20:])
+    continued = sum(each.at(np.arange(29)) for each in ending.harmonics)
+    np.testing.assert_allclose(continued, [*ending.values, *ending.future], atol=1e-9)
+    assert read_signals(io.BytesIO(text), name="f.toml", last=99)[0].fingerprint == whole.fingerprint
+
+
+def test_the_last_samples_of_a_file_count_what_was_filled_among_them():
+    text = b"s\n1\nnan\nnan\nnan\n5\nnan\n7\n"
+    [ending] = read_signals(io.BytesIO(text), name="f.csv", fill="interpolate", last=3)
+    assert (ending.values.tolist(), ending.filled) == ([5, 6, 7], 1)

@@ -9,6 +9,7 @@ import math
 import tomllib
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -57,7 +58,7 @@ def read_signals(
         "interpolate" fills missing values, linearly inside and with the nearest value at either end, and records
         how many in `Signal.filled`. "none" refuses them. Infinite values and text are always refused.
     last
-        Keep this many samples from the end of each series; a TOML file says its own n.
+        Keep this many samples from the end of each series; of formulas in TOML, as many as there are.
 
     Raises
     ------
@@ -67,9 +68,7 @@ def read_signals(
     """
     file, data = reading.read_bytes(source, name)
     if PurePosixPath(file).suffix.lower() == ".toml":
-        if last is not None:
-            raise SignalError(f"{file} holds formulas: say how many samples of them with n, not with last")
-        return _read_toml(file, data, horizon)
+        return [_ending(signal, last) for signal in _read_toml(file, data, horizon)]
     columns = reading.read_columns(file, data, fill, last)
     return [_from_column(f"{file}, column {column.name!r}", column, horizon) for column in columns]
 
@@ -117,6 +116,18 @@ def _from_column(where: str, column: Column, horizon: int) -> Signal:
         return Signal(column.name, column.values, horizon, filled=column.filled, sample_seconds=column.sample_seconds)
     except SignalError as error:
         raise SignalError(f"{where}: {error}") from error
+
+
+def _ending(signal: Signal, last: int | None) -> Signal:
+    """The end of a formula's history; its harmonics begin where it begins now."""
+    if last is None or last >= len(signal.values):
+        return signal
+    start = len(signal.values) - last
+    harmonics = [
+        replace(each, phase=math.fmod(each.phase + 2 * math.pi * start / each.period, 2 * math.pi))
+        for each in signal.harmonics
+    ]
+    return replace(signal, values=signal.values[start:], harmonics=tuple(harmonics))
 
 
 def _read_toml(file: str, data: bytes, horizon: int) -> list[Signal]:

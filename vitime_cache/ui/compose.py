@@ -128,11 +128,11 @@ def _uploaded(horizon: int, fill: Fill) -> Signal | None:
         most = len(signal.values)
         last = int(st.number_input("Use the last samples", 2, most, most, 1, key=f"last_{key}", width=200))
         name = st.text_input("Name", signal.name, key=f"name_{key}", max_chars=200, width=240)
-    if (last, name.strip()) == (most, signal.name):
-        return signal
-    return replace(signal, name=name.strip(), values=signal.values[most - last :])
+    if last < most:  # read again: what was filled, and where a formula begins, follow from where the series begins
+        signal = _read(file, horizon, fill, last)[number]
+    return replace(signal, name=name.strip())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={UploadedFile: lambda file: file.file_id})
-def _read(file: UploadedFile, horizon: int, fill: Fill) -> list[Signal]:
-    return read_signals(BytesIO(file.getvalue()), name=file.name, horizon=horizon, fill=fill)
+def _read(file: UploadedFile, horizon: int, fill: Fill, last: int | None = None) -> list[Signal]:
+    return read_signals(BytesIO(file.getvalue()), name=file.name, horizon=horizon, fill=fill, last=last)
