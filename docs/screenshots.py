@@ -21,7 +21,8 @@ from vitime_cache.ui.routing import PAGES
 
 QUERIES = {"overview": "", "heads": "?signal=full&view=Maps", "live": ""}
 VIEWS = {page: ("" if page == "overview" else page) + QUERIES.get(page, "?signal=full") for page in PAGES}
-COLOURS = 160
+COLOURS = (160, 96, 64, 40, 24)
+MOST_BYTES = 250_000
 CHART = "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg, [data-testid=stDataFrame]"
 HEIGHT = "document.querySelector('[data-testid=stMain]').scrollHeight"
 
@@ -51,9 +52,12 @@ def main() -> None:
 
 
 def _save(picture: bytes, path: Path) -> None:
-    """Write a picture in as few colours as tell it all, which makes it a third as large."""
-    colours = Image.open(BytesIO(picture)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    colours.save(path, "PNG", optimize=True)
+    """Write a picture in as many colours as keep it below `MOST_BYTES`."""
+    whole = Image.open(BytesIO(picture)).convert("RGB")
+    for colours in COLOURS:
+        whole.quantize(colours, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
+        if path.stat().st_size <= MOST_BYTES:
+            return
 
 
 if __name__ == "__main__":
