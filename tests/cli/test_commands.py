@@ -259,14 +259,27 @@ def test_names_are_shown_as_they_are_and_never_read_as_markup(folder, capsys):
     assert ":smile:" in told
 
 
-def test_a_device_out_of_memory_is_told_with_what_to_do(folder, capsys, monkeypatch):  # noqa: ARG001
-    import torch
+@pytest.mark.parametrize(
+    ("allocate", "message"),
+    [(lambda: torch.empty(2**60), "the machine is out of memory; use a smaller --batch-size or --dtype bfloat16"),
+     (lambda: np.empty(2**50), "the machine is out of memory; use a smaller --batch-size or --dtype bfloat16"),
+     (lambda: bytes(2**62), "the machine is out of memory; use a smaller --batch-size or --dtype bfloat16"),
+     (lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA")),
+      "the device is out of memory; use a smaller --batch-size or --dtype bfloat16")],
+    ids=["torch", "numpy", "Python", "CUDA"],
+)  # fmt: skip
+def test_want_of_memory_is_told_as_what_it_is_with_what_to_do(folder, capsys, monkeypatch, allocate, message):  # noqa: ARG001
+    monkeypatch.setattr("vitime_cache.attention.capture.capture_batch", lambda *_: allocate())
+    assert run(f"{BUILD} --quiet --batch-size 2") == 1
+    assert capsys.readouterr().err == f"error: {message}\n"
 
-    monkeypatch.setattr(
-        "vitime_cache.attention.capture.capture_batch", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA"))
+
+def test_only_flags_that_would_need_less_memory_are_named(folder, capsys, monkeypatch):  # noqa: ARG001
+    monkeypatch.setattr("vitime_cache.attention.capture.capture_batch", lambda *_: bytes(2**62))
+    assert run(f"{BUILD} --quiet --batch-size 1 --dtype bfloat16") == 1
+    assert capsys.readouterr().err == (
+        "error: the machine is out of memory; close other programs, or use a machine with more\n"
     )
-    assert run(f"{BUILD} --quiet") == 1
-    assert "error: the device is out of memory; use a smaller --batch-size" in capsys.readouterr().err
 
 
 def test_a_defect_of_ours_shows_its_traceback(folder, monkeypatch):  # noqa: ARG001

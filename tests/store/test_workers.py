@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import dask
-import distributed  # noqa: F401  (first, as it fills in dask's configuration)
+import distributed  # first, as it fills in dask's configuration
+import psutil
 import pytest
 
 from tests.conftest import GOLDEN_WEIGHTS
 from tests.store import standin
 from tests.store.standin import build, files, make_signals
+from vitime_cache.store.manifest import ROOT, published
 from vitime_cache.store.objects import StoreError
+from vitime_cache.store.reader import open_store
 
+PATIENCE = 120  # seconds, for a machine that is busy with other things
 SIGNALS = make_signals(5, n=100, horizon=100)
 
 
 @pytest.fixture(autouse=True)
 def _same_second(monkeypatch, tmp_path):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setenv("VITIME_TEST_VICTIM", str(tmp_path / "victim"))
 
 
@@ -55,6 +60,50 @@ def test_workers_write_the_store_that_one_process_writes_also_when_one_of_them_i
     assert done == list(range(6))
     build(SIGNALS, tmp_path / "alone.zarr", GOLDEN_WEIGHTS)
     assert files(tmp_path / "workers.zarr") == files(tmp_path / "alone.zarr")
+
+
+@pytest.mark.parametrize(
+    ("flags", "sent", "status"),
+    [(["--workers", "2"], signal.SIGINT, 130), (["--workers", "2"], signal.SIGTERM, 143), ([], signal.SIGTERM, 143)],
+)
+def test_a_build_that_is_told_to_end_says_one_line_and_leaves_no_process(tmp_path, flags, sent, status):
+    names = [f"s{i}" for i in range(400)]
+    rows = [",".join(str((i * k) % 97) for k in range(1, len(names) + 1)) for i in range(60)]
+    (tmp_path / "many.csv").write_text("\n".join([",".join(names), *rows]))
+    path = tmp_path / "a.zarr"
+    command = [sys.executable, "-m", "vitime_cache", "build", tmp_path / "many.csv", "--weights", GOLDEN_WEIGHTS]
+    options = ["--store", path, "--horizon", "60", "--tokens", "none", "--batch-size", "2", "--quiet", *flags]
+    process = subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    patience = time.monotonic() + PATIENCE
+    while not ((path / ROOT).exists() and published((path / ROOT).read_bytes())) and process.poll() is None:
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= len(flags)
+    os.killpg(process.pid, sent) if sent == signal.SIGINT else process.send_signal(sent)
+    told = process.communicate(timeout=PATIENCE)[0]
+    assert told == "interrupted. Run the same command again to go on: complete signals are kept.\n"
+    assert process.returncode == status
+    _, left = psutil.wait_procs(children, timeout=PATIENCE)
+    assert left == []
+    assert open_store(path).signal.values.tolist() == names[: open_store(path).sizes["signal"]]
+
+
+def test_a_scheduler_that_is_lost_ends_a_build_with_one_sentence(tmp_path):
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
+
+        def lose(progress):
+            if progress.done == 1:
+                cluster.close()
+
+        with pytest.raises(StoreError, match=r"^the dask scheduler or all its workers are gone"):
+            build(SIGNALS, tmp_path / "a.zarr", GOLDEN_WEIGHTS, workers=cluster.scheduler_address, progress=lose)
+    done = len(open_store(tmp_path / "a.zarr").signal)
+    assert len(build(SIGNALS, tmp_path / "a.zarr", GOLDEN_WEIGHTS).written) == len(SIGNALS) - done
 
 
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path):

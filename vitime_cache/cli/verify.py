@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PURPOSE = "check every object of a store, and capture a sample again"
 EXAMPLE = "store/prices.zarr --inputs prices.csv"
-AFTER_INTERRUPT = ""
+AFTER_INTERRUPT = "Run the same command again: a repair goes on where it was."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

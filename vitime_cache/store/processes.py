@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from multiprocessing import get_context, parent_process
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import get_all_start_methods, get_context, parent_process, set_start_method
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -73,8 +74,10 @@ class _Worker:
 
     def __init__(self, job: Job, count: int) -> None:
         self.pipe, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_work, args=(job, theirs, count), daemon=True)
-        self._process.start()
+        # As bytes, so that the process reads them, and imports what they need, only when it is ready to.
+        self._process = _SPAWN.Process(target=_work, args=(pickle.dumps(job), theirs, count), daemon=True)
+        with _ctrl_c_held_back():
+            self._process.start()
         theirs.close()  # so that its end shows here when the process dies
 
     def __enter__(self) -> _Worker:
@@ -93,19 +96,48 @@ class _Worker:
             return
 
 
-def _work(job: Job, pipe: Connection, count: int) -> None:
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """A terminal sends it to all processes of a command: one that starts here is deaf to it from its first moment."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(pickled: bytes, pipe: Connection, count: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that builds, which then ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // count, 1)))  # before torch is imported
-    while True:
-        batch = pipe.recv()
-        done: Any
-        try:
-            done = job.write(batch)
-        except Exception as error:
-            error.add_note(traceback.format_exc())
-            done = error
-        pipe.send(done)
+    # Before torch and others are imported. They read the one once, and by the other they make locks without a name in
+    # the system: with one, each process that is killed leaves something that Python complains of at the end.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // count, 1)))
+    if "fork" in get_all_start_methods():
+        set_start_method("fork", force=True)
+    job: Job = pickle.loads(pickled)
+    with suppress(EOFError):
+        while True:
+            batch = pipe.recv()
+            done: Any
+            try:
+                done = job.write(batch)
+            except Exception as error:
+                done = _portable(error)
+            pipe.send(done)
+
+
+def _portable(error: Exception) -> Exception:
+    """An error as another process can raise it, with the traceback of this one."""
+    told = traceback.format_exc()
+    try:
+        error = pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever its class does not support
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note(told)
+    return error
 
 
 def _end_with_parent() -> None:
