@@ -25,6 +25,8 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.app_latency
 	$(BIN)/python -m benchmarks.app_drawing
+	$(BIN)/python -m benchmarks.evidence --only known
+	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.weights_report
 
 $(VENV)/bin/python:

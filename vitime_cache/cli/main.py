@@ -79,6 +79,10 @@ def _relief(args: argparse.Namespace) -> str:
     return f"use {' or '.join(useful)}" if useful else "close other programs, or use a machine with more"
 
 
+def _sentence(purpose: str) -> str:
+    return f"{purpose[0].upper()}{purpose[1:]}{'' if purpose.endswith('?') else '.'}"
+
+
 def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(PROGRAM, description="Run a ViTime model and keep its attention.")
     parser.add_argument("--version", action="version", version=f"vitime-cache {__version__}")
@@ -86,7 +90,7 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     parsers = {}
     for name, module in COMMANDS.items():
         parsers[name] = commands.add_parser(
-            name, help=module.PURPOSE, description=f"{module.PURPOSE[0].upper()}{module.PURPOSE[1:]}.",
+            name, help=module.PURPOSE, description=_sentence(module.PURPOSE),
             epilog=f"example: {PROGRAM} {name} {module.EXAMPLE}".rstrip(),
         )  # fmt: skip
         # Flags may need a heavy import, so that only the command that was asked for adds its own.
