@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.app_session import ROOT, Server, Session, served
 from vitime_cache.store.reader import open_store
+from vitime_cache.ui.routing import PAGES
 
 SIGNALS = ("full", "reduced_harmonic", "harmonic_63", "white_noise")
 
@@ -66,7 +67,7 @@ def test_ten_sessions_see_their_own_choice_while_one_runs_live_and_a_store_is_bu
     assert open_store(tmp_path / "vitime-mini.zarr").sizes["signal"] == 29
 
 
-@pytest.mark.parametrize("page", ["overview", "heatmap", "lags", "compare", "heads", "live"])
+@pytest.mark.parametrize("page", PAGES)
 def test_a_fresh_server_whose_first_visitor_follows_a_link_shows_the_whole_app(page: str, server: Server) -> None:
     with Session(server) as session:
         run = session.open(page, "store=vitime-mini.zarr")

@@ -1,5 +1,6 @@
 """What the pages share. Only here, in `pages/` and in `streamlit_app.py` is streamlit imported.
 
-`stores` and `live` say what there is to see, `choice` lets a person choose and keeps the choice in the address,
-`figures` shows charts with their downloads and statements with their evidence, `jobs` builds a store in the background.
+`stores` and `runs` say what there is to see, `address` and `options` let a person choose and keep the choice in the
+address, `chart` shows charts with their downloads, `verdicts` and `evidence_view` what is known of heads, `questions`
+what is being asked; `processes/` runs the model and builds outside the pages' process.
 """
