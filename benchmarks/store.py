@@ -7,11 +7,15 @@ full      build of one signal with all token maps, s = 1.0, against capture with
 default   `python -m vitime_cache build` with the default weights and catalogue: seconds, peak memory
 reads     one time map, one token map, one token row of the full-size store; opening a store of 1000 signals
 nothing   the same command again on that store: seconds, and whether torch was imported
+scale     10 000 signals of 64 + 64 samples with the shipped weights, without and with token maps (fewer: --signals):
+          time per signal at both ends, files per signal, opening, nothing to do, adding one, memory, the first page
+pace      build without token maps against the plain batched forward pass, signals/s
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import subprocess
@@ -19,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -124,6 +129,85 @@ def arguments_of_a_thousand(folder: Path) -> list[str]:
     return ["build", str(series), "--weights", str(weights), "--horizon", "64", "--quiet"]
 
 
+def scale(folder: Path, signals: int) -> None:
+    """A store of many small signals: does anything grow with their number?"""
+    from benchmarks.app_latency import first_page
+    from vitime_cache.model.checkpoint import find_weights
+
+    series = folder / f"many-{signals}.npy"
+    np.save(series, np.random.default_rng(0).standard_normal((signals + 1, 64)).cumsum(axis=1).astype(np.float32))
+    for tokens in ("none", "all"):
+        store = folder / f"scale-{signals}-{tokens}" / "many.zarr"  # alone, for the app
+        code = (
+            "import json, resource, sys, time\n"
+            "from vitime_cache.series.sources import read_signals\n"
+            "from vitime_cache.store.build import build\n"
+            "times, peaks = [], []\n"
+            "def note(progress):\n"
+            "    times.append(progress.seconds)\n"
+            "    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+            "signals = read_signals(sys.argv[1], horizon=64)[:-1]\n"
+            "report = build(signals, sys.argv[2], tokens=sys.argv[3], max_size=1e12, progress=note)\n"
+            "print(json.dumps([times, peaks, report.seconds]))\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(series), str(store), tokens], check=True, stdout=subprocess.PIPE, text=True
+        )
+        times, peaks, seconds = json.loads(done.stdout)
+        some = min(112, signals // 4) // 16 * 16  # whole passes of 16; the first warms up
+        first, last = ((times[b] - times[a]) / some for a, b in ((16, 16 + some), (-1 - some, -1)))
+        files = sum(len(names) for *_, names in os.walk(store)) / signals
+        opening = milliseconds(lambda _, store=store: open_store(store), repeats=9)
+        common = ["build", str(series), "--store", str(store), "--tokens", tokens, "--horizon", "64", "--quiet"]
+        started = time.perf_counter()
+        command([*common, "--max-size", "1000"])  # the one that was left out
+        adding = time.perf_counter() - started
+        started = time.perf_counter()
+        command([*common, "--max-size", "1000"])
+        nothing_to_do = time.perf_counter() - started
+        page = first_page(store.parent, find_weights().parent).seconds
+        print(
+            f"scale     {signals} signals, tokens {tokens}: {signals / seconds:.1f} signals/s; per signal {1e3 * first:.1f} "
+            f"ms in the first {some}, {1e3 * last:.1f} ms in the last ({last / first:.2f} x); {files:.1f} files a signal; "
+            f"opening {opening:.0f} ms; adding one {adding:.1f} s, nothing to do {nothing_to_do:.1f} s; peak memory "
+            f"{peaks[16] / 1e6:.2f} GB after 16, {peaks[-1] / 1e6:.2f} GB in the end; first page {page:.1f} s",
+            flush=True,
+        )
+
+
+def pace(folder: Path) -> None:
+    """How much of the plain forward pass's pace a build keeps."""
+    import torch
+
+    from vitime_cache.attention.capture import capture_batch
+    from vitime_cache.model.checkpoint import load_model
+    from vitime_cache.series.sources import Signal
+    from vitime_cache.store.build import build
+
+    model = load_model(None, "cpu")
+    rng = np.random.default_rng(0)
+    signals = [Signal(f"s{i}", rng.standard_normal(512).cumsum(), 720) for i in range(128)]
+    images = torch.randn(16, 1, model.config.image_height, model.config.columns)
+    plain, captured, built = [], [], []
+    for round_ in range(4):
+        started = time.perf_counter()
+        with torch.inference_mode():
+            for _ in range(4):
+                model(images)
+        plain.append(64 / (time.perf_counter() - started))
+        started = time.perf_counter()
+        for i in range(4):
+            capture_batch(model, signals[16 * i : 16 * i + 16])
+        captured.append(64 / (time.perf_counter() - started))
+        started = time.perf_counter()
+        build(signals, folder / f"pace-{round_}.zarr", model, tokens="none")
+        built.append(128 / (time.perf_counter() - started))
+    print(
+        f"pace      plain forward pass {median(plain):.0f} signals/s, capture {median(captured):.0f}, build without token "
+        f"maps {median(built):.0f}: {median(built) / median(plain):.2f} x"
+    )
+
+
 def command(arguments: list[str], imported: str = "") -> str:
     """Run the command line in a process of its own; tell whether it imported a module."""
     code = (
@@ -136,14 +220,18 @@ def command(arguments: list[str], imported: str = "") -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"default": default, "full": full, "reads": reads, "nothing": nothing}
+    parts = {"default": default, "full": full, "reads": reads, "nothing": nothing, "scale": scale, "pace": pace}
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="parts to run (default all)")
     parser.add_argument("--folder", type=Path, help="where the stores go (default a temporary folder; needs 10 GB)")
+    parser.add_argument("--signals", type=int, default=10_000, help="of the part scale (10000)")
     arguments = parser.parse_args()
     print(f"{os.cpu_count()} CPU cores, Python {sys.version.split()[0]}")
     with tempfile.TemporaryDirectory() as temporary:
         for name in arguments.only:
-            parts[name](arguments.folder or Path(temporary))
+            part = parts[name]
+            if name == "scale":
+                part = partial(scale, signals=arguments.signals)
+            part(arguments.folder or Path(temporary))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects,
 
 MARKERS = f"{FOLDER}{EVIDENCE}"
 LOCK = f"{MARKERS}lock"  # not the builds': a verdict is kept while signals are written
+PUTS_AT_ONCE = 4
 GROUP = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}).encode()
 
 
@@ -176,9 +178,8 @@ def _commit(objects: Objects, group: str, wanted: Mapping[str, bytes]) -> None:
     if objects.get(f"{EVIDENCE}{ROOT}") is None:
         objects.put(f"{EVIDENCE}{ROOT}", [GROUP])  # so that listing the store's root finds no stranger
     keys = {f"{group}/{key}": data for key, data in wanted.items()}
-    for key, data in keys.items():
-        if key != root:
-            objects.put(key, [data])
+    with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+        list(pool.map(lambda key: objects.put(key, [keys[key]]), keys.keys() - {root}))
     objects.flush()
     stamps = {key: stamp([data]) for key, data in keys.items()}
     objects.put(_marker_key(group), [seal({"group": group, "objects": stamps})])
