@@ -125,7 +125,7 @@ def arguments_of_a_thousand(folder: Path) -> list[str]:
         from vitime_cache.model.network import ViTime
 
         save_safetensors(ViTime(TINY), weights, note="random weights")
-        np.save(series, np.random.default_rng(0).standard_normal((1000, 64)).cumsum(axis=1))
+        np.save(series, np.random.default_rng(0).standard_normal((64, 1000)).cumsum(axis=0))
     return ["build", str(series), "--weights", str(weights), "--horizon", "64", "--quiet"]
 
 
@@ -135,7 +135,7 @@ def scale(folder: Path, signals: int) -> None:
     from vitime_cache.model.checkpoint import find_weights
 
     series = folder / f"many-{signals}.npy"
-    np.save(series, np.random.default_rng(0).standard_normal((signals + 1, 64)).cumsum(axis=1).astype(np.float32))
+    np.save(series, np.random.default_rng(0).standard_normal((64, signals + 1)).cumsum(axis=0))
     for tokens in ("none", "all"):
         store = folder / f"scale-{signals}-{tokens}" / "many.zarr"  # alone, for the app
         code = (
@@ -157,7 +157,7 @@ def scale(folder: Path, signals: int) -> None:
         some = min(112, signals // 4) // 16 * 16  # whole passes of 16; the first warms up
         first, last = ((times[b] - times[a]) / some for a, b in ((16, 16 + some), (-1 - some, -1)))
         files = sum(len(names) for *_, names in os.walk(store)) / signals
-        opening = milliseconds(lambda _, store=store: open_store(store), repeats=9)
+        opening = milliseconds(partial(_open, store), repeats=9)
         common = ["build", str(series), "--store", str(store), "--tokens", tokens, "--horizon", "64", "--quiet"]
         started = time.perf_counter()
         command([*common, "--max-size", "1000"])  # the one that was left out
@@ -167,12 +167,19 @@ def scale(folder: Path, signals: int) -> None:
         nothing_to_do = time.perf_counter() - started
         page = first_page(store.parent, find_weights().parent).seconds
         print(
-            f"scale     {signals} signals, tokens {tokens}: {signals / seconds:.1f} signals/s; per signal {1e3 * first:.1f} "
-            f"ms in the first {some}, {1e3 * last:.1f} ms in the last ({last / first:.2f} x); {files:.1f} files a signal; "
-            f"opening {opening:.0f} ms; adding one {adding:.1f} s, nothing to do {nothing_to_do:.1f} s; peak memory "
-            f"{peaks[16] / 1e6:.2f} GB after 16, {peaks[-1] / 1e6:.2f} GB in the end; first page {page:.1f} s",
+            f"scale     {signals} signals, tokens {tokens}: {signals / seconds:.1f} signals/s, "
+            f"{files:.1f} files a signal\n"
+            f"          per signal {1e3 * first:.1f} ms in the first {some}, {1e3 * last:.1f} ms in the last: "
+            f"{last / first:.2f} x\n"
+            f"          opening {opening:.0f} ms, adding one {adding:.1f} s, nothing to do {nothing_to_do:.1f} s, "
+            f"first page {page:.1f} s\n"
+            f"          peak memory {peaks[16] / 1e6:.2f} GB after 16, {peaks[-1] / 1e6:.2f} GB in the end",
             flush=True,
         )
+
+
+def _open(store: Path, _: int) -> object:
+    return open_store(store)
 
 
 def pace(folder: Path) -> None:
@@ -203,8 +210,8 @@ def pace(folder: Path) -> None:
         build(signals, folder / f"pace-{round_}.zarr", model, tokens="none")
         built.append(128 / (time.perf_counter() - started))
     print(
-        f"pace      plain forward pass {median(plain):.0f} signals/s, capture {median(captured):.0f}, build without token "
-        f"maps {median(built):.0f}: {median(built) / median(plain):.2f} x"
+        f"pace      plain forward pass {median(plain):.0f} signals/s, capture {median(captured):.0f}, "
+        f"build without token maps {median(built):.0f}: {median(built) / median(plain):.2f} x"
     )
 
 
@@ -220,18 +227,23 @@ def command(arguments: list[str], imported: str = "") -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"default": default, "full": full, "reads": reads, "nothing": nothing, "scale": scale, "pace": pace}
+    parts: dict[str, Callable[[Path], None]] = {
+        "default": default,
+        "full": full,
+        "reads": reads,
+        "nothing": nothing,
+        "scale": lambda folder: scale(folder, signals),
+        "pace": pace,
+    }
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="parts to run (default all)")
     parser.add_argument("--folder", type=Path, help="where the stores go (default a temporary folder; needs 10 GB)")
     parser.add_argument("--signals", type=int, default=10_000, help="of the part scale (10000)")
     arguments = parser.parse_args()
+    signals: int = arguments.signals
     print(f"{os.cpu_count()} CPU cores, Python {sys.version.split()[0]}")
     with tempfile.TemporaryDirectory() as temporary:
         for name in arguments.only:
-            part = parts[name]
-            if name == "scale":
-                part = partial(scale, signals=arguments.signals)
-            part(arguments.folder or Path(temporary))
+            parts[name](arguments.folder or Path(temporary))
 
 
 if __name__ == "__main__":

@@ -112,9 +112,9 @@ class StoreWriter:
         self._complete = np.zeros(len(self.manifest.entries), bool)
         self._complete[list(self._markers)] = True
         self._visible = visible(self._markers)
-        self._begin(sweep=sweep and not journal.clean)
+        self._begin(clean=journal.clean, sweep=sweep)
 
-    def _begin(self, *, sweep: bool) -> None:
+    def _begin(self, *, clean: bool, sweep: bool) -> None:
         self._hide()
         self._put_changed({BUILDING: b"a build is under way, or did not come to its end\n"})
         manifest = self.manifest.to_bytes()
@@ -122,11 +122,12 @@ class StoreWriter:
         self._put_changed(self._template)
         everywhere = range(len(self.manifest.entries))
         self._publish(everywhere)  # before markers and objects go: what is about to go must be visible to nobody
-        self._put_pages(everywhere)
+        if not clean:
+            self._put_pages(everywhere)
         # Only now does everything agree with the manifest, which is what this record says.
         stamps = {key: stamp([data]) for key, data in self._template.items()}
         self._put_changed({TEMPLATE: seal({"manifest": stamp([manifest]), "objects": stamps})})
-        if sweep:
+        if sweep and not clean:
             self._sweep()
         self._clean = True
 
