@@ -33,7 +33,7 @@ def picture(model: ViTime) -> bytes:
             "columns": COLUMNS,
             "concat": [_panel(name, signal, model) for name, signal in chosen],
         },
-        dpi=110,
+        dpi=80,
     )
 
 

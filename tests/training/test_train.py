@@ -102,6 +102,7 @@ def test_a_run_may_start_from_the_weights_of_another(tmp_path: Path) -> None:
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     run(QUICK, first)
     run(replace(QUICK, lr=1e-9, weight_decay=0.0), second, start=first)
+    assert "for 6 steps of 4 after those of first.safetensors" in load_model(second, device="cpu").weights.note
     before, after = load_file(first), load_file(second)
     assert all(torch.allclose(before[name].float(), after[name].float(), atol=1e-3) for name in before)
     other = replace(QUICK, network=replace(NETWORK, encoder_depth=3))

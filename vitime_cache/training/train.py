@@ -55,6 +55,7 @@ class Learner:
     def __init__(self, config: TrainConfig, device: torch.device, start: str | Path | None = None) -> None:
         torch.manual_seed(config.seed)
         self.config, self.device, self.step = config, device, 0
+        self.after = "" if start is None else f" after those of {Path(start).name}"
         self.model = ViTime(config.network)
         if start is not None:
             self.model.load_state_dict(_weights_to_start_from(start, config))
@@ -109,14 +110,15 @@ class Learner:
 
     def state(self) -> dict[str, Any]:
         parts = {name: getattr(self, name).state_dict() for name in ("model", "average", "readout")}
-        return {**parts, "optimisers": [o.state_dict() for o in self.optimisers], "step": self.step}
+        optimisers = [o.state_dict() for o in self.optimisers]
+        return {**parts, "optimisers": optimisers, "step": self.step, "after": self.after}
 
     def load(self, state: dict[str, Any]) -> None:
         for name in ("model", "average", "readout"):
             getattr(self, name).load_state_dict(state[name])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        self.step = int(state["step"])
+        self.step, self.after = int(state["step"]), str(state.get("after", ""))
 
 
 def _weights_to_start_from(start: str | Path, config: TrainConfig) -> dict[str, Tensor]:
@@ -220,7 +222,8 @@ def _save(state_file: Path, out: Path, config: TrainConfig, learner: Learner) ->
     torch.save({"config": json.dumps(asdict(config)), **learner.state()}, partial)
     partial.replace(state_file)
     note = (
-        f"trained on synthetic series for {learner.step} steps of {config.batch_size}; not the published ViTime model"
+        f"trained on synthetic series for {learner.step} steps of {config.batch_size}{learner.after}; "
+        "not the published ViTime model"
     )
     save_safetensors(learner.averaged(), out, note=note)
 
