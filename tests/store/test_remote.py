@@ -145,3 +145,15 @@ def test_a_build_to_s3_killed_again_and_again_ends_in_the_same_objects(s3_server
 def test_a_url_without_a_place_is_refused(url):
     with pytest.raises(StoreError, match="names no place"):
         open_objects(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [("http://127.0.0.1:9/a.zarr", r"^cannot reach http://127\.0\.0\.1:9/a\.zarr: .*is the address right"),
+     ("zip://a.zarr", r"^cannot open zip://a\.zarr: .*use a folder")],
+)  # fmt: skip
+def test_a_url_that_cannot_be_reached_is_told_in_one_line(url, message):
+    for look in (open_store, info, lambda url: build(SIGNALS, url, Model())):
+        with pytest.raises(StoreError, match=message) as raised:
+            look(url)
+        assert "\n" not in str(raised.value)

@@ -128,7 +128,7 @@ def open_objects(path: str | Path) -> Objects:
         return RemoteObjects(url, fsspec.filesystem(protocol, use_listings_cache=False))
     except ImportError as error:
         raise StoreError(f"{url} needs a package that is not installed: {error} (with pip)") from error
-    except ValueError as error:
+    except (ValueError, TypeError, OSError) as error:  # some protocols want more than a URL, as zip:// does
         raise StoreError(f"cannot open {url}: {error}; use a folder, or a URL such as s3://bucket/name.zarr") from error
 
 
@@ -271,19 +271,32 @@ class RemoteObjects:
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
 
-    def get(self, key: str) -> bytes | None:
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Whatever a protocol's own package raises, without a class in common: no server, no access, no writing."""
         try:
+            yield
+        except (FileNotFoundError, StoreError):
+            raise
+        except Exception as error:
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            raise StoreError(
+                f"cannot reach {self.url}: {told}; is the address right, and are access keys set?"
+            ) from error
+
+    def get(self, key: str) -> bytes | None:
+        with suppress(FileNotFoundError), self._told():
             # With a start it is one request, hence one version of the object; without, s3fs first asks for its size.
             return bytes(self._files.cat_file(self._path(key), start=0))
-        except FileNotFoundError:
-            return None
+        return None
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         with ThreadPoolExecutor(GETS_AT_ONCE) as pool:
             return list(pool.map(self.get, keys))
 
     def put(self, key: str, parts: Sequence[bytes]) -> Stamp:
-        self._files.pipe_file(self._path(key), b"".join(parts))
+        with self._told():
+            self._files.pipe_file(self._path(key), b"".join(parts))
         return stamp(parts)
 
     @contextmanager
