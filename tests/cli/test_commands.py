@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
@@ -308,22 +302,3 @@ def test_a_want_of_memory_is_told_as_what_it_is(folder, capsys, monkeypatch, err
     monkeypatch.setattr(vitime_cache.store.build, "build", fail)
     assert run(f"{BUILD} --quiet") == 1
     assert f"error: {told}" in capsys.readouterr().err
-
-
-def test_sigterm_ends_a_build_as_ctrl_c_does(folder):
-    """One line, the status that shells give it, and a store to go on from."""
-    (folder / "many.csv").write_text("\n".join(",".join(str((r * c) % 7) for c in range(1, 400)) for r in range(40)))
-    command = [sys.executable, "-m", "vitime_cache", *BUILD.replace("data.csv", "many.csv").split(), "--workers", "2"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
-    journal = folder / "store" / "small.zarr" / "zarr.json"
-    patience = time.monotonic() + 60
-    while not journal.exists() and process.poll() is None and time.monotonic() < patience:
-        time.sleep(0.02)
-    children = psutil.Process(process.pid).children()
-    process.send_signal(signal.SIGTERM)
-    told = process.communicate(timeout=60)[1]
-    assert process.returncode == 128 + signal.SIGTERM
-    assert told.strip().splitlines()[-1].startswith("interrupted. Run the same command again")
-    assert "Traceback" not in told
-    assert not psutil.wait_procs(children, timeout=10)[1]
