@@ -484,3 +484,11 @@ def test_a_constant_series_can_be_drawn(full):
 def test_what_cannot_be_drawn_is_an_error_that_says_why(full, call, message):
     with pytest.raises((charts.ChartError, pooling.PoolingError), match=message):
         call(full)
+
+
+def test_curves_of_a_series_in_days_and_one_of_unknown_spacing_are_drawn_together(full, reduced):
+    in_days = full.assign_coords(sample_seconds=86400.0)
+    views = [charts.HeadView(in_days, LAYER, 0), charts.HeadView(reduced.assign_coords(sample_seconds=0.0), LAYER, 0)]
+    for pair in (views, views[::-1]):
+        assert "that is" not in json.dumps(charts.lag_curves(pair, period=63))
+    assert "that is" in json.dumps(charts.lag_curves(views[:1], period=63))

@@ -159,6 +159,8 @@ def lag_curves(
     ]
     if all(view.sample_seconds for view in views):
         tooltip.insert(2, tip("time", "that is"))
+    else:  # of two series whose time between samples is known for one only
+        table, found = (each.drop(columns="time", errors="ignore") for each in (table, found))
     interval = channels | {"y": quantity("low"), "y2": {"field": "high"}}
     band = layer(table[table["curve"] == names[0]], "area", encoding=interval, opacity=0.12)
     layers = [
