@@ -139,8 +139,3 @@ def _remembered() -> dict[str, str]:
 
 def _write(key: str, widget: str) -> None:
     st.query_params[key] = str(st.session_state[widget])
-
-
-def head_index(ds: xr.Dataset, layer: str, head: int) -> tuple[int, int]:
-    """Where a head stands on the axes layer and head."""
-    return [str(name) for name in ds[schema.LAYER].values].index(layer), head
