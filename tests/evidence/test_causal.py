@@ -7,29 +7,45 @@ from scipy.stats import t as student
 from vitime_cache.evidence.causal import judge_interventions, outlier_p
 
 
-def effects(rng, heads: int = 12, controls: int = 99, windows: int = 1):
-    """mask, controls, comb, its other phases, knockout: heads of all strengths whose period is nothing special."""
+def effects(rng, heads: int = 12, controls: int = 99, windows: int = 1, gain: float = 1.0):
+    """mask, controls, comb, its other phases, knockout: heads of all strengths whose period is nothing special.
+
+    Masks do `gain` times what taking as much attention elsewhere does, at every lag.
+    """
     size = 0.1 * np.exp(rng.standard_normal((1, heads)))
 
     def draw(*shape: int) -> np.ndarray:
         return size * np.exp(0.5 * rng.standard_normal((*shape, 4, 1, heads)))
 
-    return [draw(windows), draw(windows, controls), draw(windows), draw(windows, 4), draw(windows)]
+    def masked(*shape: int) -> np.ndarray:
+        return np.stack((gain * draw(*shape), draw(*shape)))
+
+    return [masked(windows), masked(windows, controls), draw(windows), draw(windows, 4), draw(windows)]
 
 
-def test_heads_whose_period_is_nothing_special_are_called_about_as_often_as_the_level_says():
+@pytest.mark.parametrize("gain", [1.0, 5.0])
+def test_heads_whose_period_is_nothing_special_are_called_about_as_often_as_the_level_says(gain: float):
+    """Even where a mask does more than taking as much elsewhere, as it does where attention is concentrated."""
     rng = np.random.default_rng(0)
-    called = [judge_interventions(*effects(rng)).supported(0.05).any() for _ in range(200)]
+    called = [judge_interventions(*effects(rng, gain=gain)).supported(0.05).any() for _ in range(200)]
     assert np.mean(called) < 0.09
+
+
+def test_more_attention_at_the_period_alone_carries_nothing():
+    """A head that looks there and reads nothing in particular: as much taken elsewhere does as much."""
+    mask, controls, comb, phases, knockout = effects(np.random.default_rng(1))
+    mask[:, 0, :, 0, 3] = comb[0, :, 0, 3] = 40 * controls[0, 0, :, :, 0, 3].mean(axis=0)
+    assert not judge_interventions(mask, controls, comb, phases, knockout).by_lags(0.05).any()
 
 
 def test_a_head_that_the_forecast_uses_through_the_period_is_supported_by_its_lags_alone():
     mask, controls, comb, phases, knockout = effects(np.random.default_rng(1))
-    mask[0, :, 0, 3] = comb[0, :, 0, 3] = 40 * controls[0, :, :, 0, 3].mean(axis=0)
+    mask[0, 0, :, 0, 3] = comb[0, :, 0, 3] = 40 * controls[0, 0, :, :, 0, 3].mean(axis=0)
     found = judge_interventions(mask, controls, comb, phases, knockout)
     assert np.argwhere(found.by_lags(0.05)).tolist() == [[0, 3]]
     assert not found.by_head(0.05).any()
     assert found.mask_p[0, 0, 3] == 0.01
+    np.testing.assert_array_equal(found.mask, mask[0, 0, 0])
 
 
 def test_a_head_that_matters_without_looking_is_supported_as_a_whole():
@@ -51,13 +67,14 @@ def test_copiers_whose_controls_all_do_nothing_are_found():
     rng = np.random.default_rng(4)
     mask, controls, comb, phases, knockout = effects(rng)
     controls[..., 0] = phases[..., 0] = 0.0
-    mask[..., 0] = comb[..., 0] = 0.5
+    mask[0, ..., 0] = comb[..., 0] = 0.5
+    mask[1, ..., 0] = 0.0
     assert judge_interventions(mask, controls, comb, phases, knockout).by_lags(0.05)[0, 0]
 
 
 def test_a_comb_that_another_phase_matches_carries_nothing():
     mask, controls, comb, phases, knockout = effects(np.random.default_rng(4))
-    mask[..., 0] = 50.0
+    mask[0, ..., 0] = 50.0
     comb[..., 0], phases[:, 2, ..., 0] = 0.5, 0.6
     found = judge_interventions(mask, controls, comb, phases, knockout)
     assert found.mask_p[0, 0, 0] == 0.01
@@ -66,7 +83,7 @@ def test_a_comb_that_another_phase_matches_carries_nothing():
 
 def test_two_controls_settle_nothing_and_neither_do_heads_that_were_not_tested():
     mask, *others = effects(np.random.default_rng(5), controls=2)
-    mask[:] = 100.0
+    mask[0] = 100.0
     found = judge_interventions(mask, *others)
     assert np.isnan(found.mask_p).all()
     assert not found.by_lags(0.05).any()
@@ -82,7 +99,7 @@ def test_two_controls_settle_nothing_and_neither_do_heads_that_were_not_tested()
 def test_with_five_windows_an_effect_in_one_of_them_alone_does_not_carry_the_verdict():
     rng = np.random.default_rng(7)
     mask, controls, comb, phases, knockout = effects(rng, windows=6)
-    mask[0, :, 0, 1] = comb[0, :, 0, 1] = 1e4 * mask[0, :, 0, 1]
+    mask[0, 0, :, 0, 1] = comb[0, :, 0, 1] = 1e12 * mask[0, 0, :, 0, 1]
     found = judge_interventions(mask, controls, comb, phases, knockout)
     assert found.mask_p[0, 0, 1] <= 0.05
     assert not found.by_lags(0.05)[0, 1]

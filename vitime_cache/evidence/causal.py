@@ -1,11 +1,14 @@
 """Does the forecast use it? From the effects of interventions, and of their controls, to a verdict; plain arrays.
 
-Two interventions can carry the rung and share its level. Taking away the attention one period back, against
-taking away as much at other lags: the forecast uses what this head reads there. What is taken is not shared out again,
-as it would go to two and three periods back, which hold the same. A series of period P has keys of as many phases as P
-has patches, and lags of one phase act alike; so masking the whole comb P, 2P, 3P … must also do more than the same comb
-at every other phase. Knocking the whole head out, against the other heads: the forecast uses this head, whatever it
-reads.
+Two interventions can carry the rung and share its level. Taking away the attention one period back, not shared out
+again, as it would go to two and three periods back, which hold the same: the forecast uses what this head reads there.
+Knocking the whole head out, against the other heads: the forecast uses this head, whatever it reads.
+
+What a mask does is held against taking as much attention of every query elsewhere, and that ratio against the ratios at
+all other lags. The ratio alone proves nothing: to take attention where it lies thick does more than to take as much of
+it evenly, at whatever lag it lies thick. Nor does the effect alone: more attention has more effect. A series of period
+P has keys of as many phases as P has patches, and lags of one phase act alike; so masking the whole comb P, 2P, 3P …
+must also do more than the same comb at every other phase.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ NEGLIGIBLE = 0.02  # standard deviations of the history: a smaller change of the
 FEWEST_CONTROLS = 3
 MASK_SHARE = 0.8  # of the level: a p-value over few lags is coarse, the knockout's is not
 LEAST_SPREAD = 0.25  # of log effects: heads that all do nothing must not make a little look like much
+FAINT = 1e-4  # standard deviations of the history: what rounding may do to a forecast
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +44,9 @@ class Causal:
     mask_low, mask_high, knockout_low, knockout_high
         95 % bootstrap intervals over windows, of every outcome, (outcome, layer, head).
     mask_p
-        Of every outcome, against the controls, corrected over heads, (outcome, layer, head).
+        Of every outcome, against the other lags, corrected over heads, (outcome, layer, head).
     windows_p
-        Sign-flip over windows, of the mask's distance less that of its controls.
+        Sign-flip over windows, of the mask's ratio less that at the other lags.
     knockout_p, rank
         Of the head's distance as an outlier among all heads tested, corrected; and its rank.
     p_value
@@ -70,6 +74,7 @@ class Causal:
     def by_lags(self, level: float, negligible: float = NEGLIGIBLE) -> NDArray[np.bool_]:
         """The forecast uses what the head reads at the period."""
         generalises = ~(self.windows_p > level)  # True where there are too few windows to ask
+        # Of what is read at two and three periods back as well, one tooth of the comb takes little.
         enough = np.fmax(self.mask, self.comb) >= negligible
         seen: NDArray[np.bool_] = (self.mask_p[0] / MASK_SHARE <= level) & (self.comb_rank == 1) & enough & generalises
         return seen
@@ -97,10 +102,15 @@ def judge_interventions(
 
     Parameters
     ----------
-    mask, comb, knockout
-        (window, outcome, layer, head); the first outcome is the distance. NaN for heads not tested.
-    controls, other_phases
-        Of the mask and of the comb, (window, control, outcome, layer, head).
+    mask
+        (2, window, outcome, layer, head): what masking the period does, and what taking as much attention elsewhere
+        does. The first outcome is the distance. NaN for heads not tested.
+    controls
+        The same of masks at other lags, (2, window, control, outcome, layer, head).
+    comb, knockout
+        (window, outcome, layer, head).
+    other_phases
+        Of the comb, (window, control, outcome, layer, head).
     tails
         Sign of each outcome in which the forecast suffers.
     """
@@ -108,29 +118,47 @@ def judge_interventions(
     combed = np.asarray(comb, dtype=np.float64)[:, 0].mean(axis=0)
     phases = np.asarray(other_phases, dtype=np.float64)[:, :, 0].mean(axis=0)
     comb_rank = np.where(np.isfinite(combed), 1 + (phases >= combed).sum(axis=0), np.nan)
-    mean, control = masked.mean(axis=0), others.mean(axis=0)
-    mask_p = np.full(mean.shape, np.nan)
-    if len(control) >= FEWEST_CONTROLS:
+    mean, control = masked.mean(axis=1), others.mean(axis=1)  # over windows
+    mask_p = np.full(mean.shape[1:], np.nan)
+    if control.shape[1] >= FEWEST_CONTROLS:
+        mask_p[0] = max_statistic_p(
+            more_than_elsewhere(*mean[:, 0]), more_than_elsewhere(*control[:, :, 0]), LEAST_SPREAD
+        )
         for i, tail in enumerate(tails):
-            if np.isfinite(mean[i]).any():
-                # On a log scale a distance of twice the controls' is as far out in a weak head as in a strong one.
-                if i == 0:
-                    mask_p[i] = max_statistic_p(_log(mean[i]), _log(control[:, i]), LEAST_SPREAD)
-                else:
-                    mask_p[i] = max_statistic_p(tail * mean[i], tail * control[:, i])
-    windows_p = np.full(mean.shape[1:], np.nan)
-    if len(masked) >= FEWEST_WINDOWS and len(control):
-        windows_p = sign_flip_p(masked[:, 0] - others[:, :, 0].mean(axis=1), seed)
+            if i and np.isfinite(mean[:, i]).any():
+                change, other_changes = tail * (mean[0, i] - mean[1, i]), tail * (control[0, :, i] - control[1, :, i])
+                mask_p[i] = max_statistic_p(change, other_changes)
+    windows_p = np.full(mean.shape[2:], np.nan)
+    if masked.shape[1] >= FEWEST_WINDOWS and others.shape[2]:
+        here, there = more_than_elsewhere(*masked[:, :, 0]), more_than_elsewhere(*others[:, :, :, 0])
+        windows_p = sign_flip_p(here - there.mean(axis=1), seed)
     distance = knocked[:, 0].mean(axis=0)
     knockout_p = outlier_p(distance)
     known = np.isfinite(distance)
     rank = np.full(distance.shape, np.nan)
     rank[known] = rankdata(-distance[known], method="min")
-    mask_ends, knockout_ends = interval_over_windows(masked, seed), interval_over_windows(knocked, seed)
+    mask_ends, knockout_ends = interval_over_windows(masked[0], seed), interval_over_windows(knocked, seed)
     p_value = np.minimum(np.fmin(mask_p[0] / MASK_SHARE, knockout_p / (1 - MASK_SHARE)), 1)
     return Causal(
-        mean[0], combed, comb_rank, distance, *mask_ends, *knockout_ends, mask_p, windows_p, knockout_p, rank, p_value
+        mean[0, 0],
+        combed,
+        comb_rank,
+        distance,
+        *mask_ends,
+        *knockout_ends,
+        mask_p,
+        windows_p,
+        knockout_p,
+        rank,
+        p_value,
     )
+
+
+def more_than_elsewhere(effect: ArrayLike, elsewhere: ArrayLike) -> Array:
+    """Log of how many times as far a mask moves the forecast as taking as much attention elsewhere does."""
+    here, there = (np.maximum(np.asarray(each, dtype=np.float64), FAINT) for each in (effect, elsewhere))
+    ratio: Array = np.log(here / there)
+    return ratio
 
 
 def outlier_p(effect: ArrayLike) -> Array:

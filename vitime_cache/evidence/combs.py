@@ -1,4 +1,4 @@
-"""Which lags a mask takes: the comb of a period, and control combs that lie off the period and its multiples.
+"""Which lags a mask takes: the comb of a period, control combs off the period and its multiples, and as much elsewhere.
 
 Lags are whole patches into the past, 1 … gw - 1. Plain arrays in and out.
 """
@@ -16,6 +16,8 @@ from vitime_cache.errors import VitimeError
 
 Array = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
+
+REACH = 0.8  # of the axis: fewer than a fifth of the queries have a key farther back
 
 
 class CombError(VitimeError):
@@ -46,42 +48,57 @@ def period_lags(period: float, samples_per_patch: float, patches: int, harmonics
 
 
 @dataclass(frozen=True, eq=False)
-class Controls:
-    """Control combs (n, patches) bool, index = lag; and `spare`, all lags off the period and its multiples."""
+class Combs:
+    """The comb of a period and its controls: the same comb moved by whole patches.
+
+    Attributes
+    ----------
+    lags
+        (1 + n, patches) bool, index = lag; the period's own first.
+    elsewhere
+        (1 + n, patches) bool: for each comb the past lags of other phases, where as much attention can be taken.
+    """
 
     lags: Mask
-    spare: Mask
+    elsewhere: Mask
 
     @property
     def smallest_p(self) -> float:
         """The smallest p-value that this many controls permit."""
-        return 1 / (len(self.lags) + 1)
+        return 1 / len(self.lags)
 
 
-def control_combs(
+def with_controls(
     period: float, samples_per_patch: float, patches: int, harmonics: bool = True, n: int = 99, seed: int = 0
-) -> Controls:
-    """The period's comb moved as one by whole patches off the period and its multiples: `n` at most, or all there are.
+) -> Combs:
+    """The lags of a period and `n` control combs off the period and its multiples, or all there are.
 
     In a periodic series the keys that a comb takes from a query are all of one phase, and so must be those that a
     control takes. Combs of which each tooth, or each stretch of queries, moves by itself would be plentiful, but they
     average over phases, and any comb that does not would beat them. So a comb has no more controls than there are
-    whole patches in its period, while a single tooth (`harmonics` False) has one for every lag off its multiples;
-    where there are more than `n`, `seed` chooses.
+    whole patches in its period, while a single tooth (`harmonics` False) has one for every lag off its multiples
+    that a fifth of the queries see; where there are more than `n`, `seed` chooses.
+
+    Raises
+    ------
+    CombError
+        As `period_lags`.
     """
+    own = period_lags(period, samples_per_patch, patches, harmonics)
     teeth = period / samples_per_patch
-    allowed = ~_comb(teeth, patches)
-    allowed[0] = False
-    steps = _around(int(np.ceil(teeth - 1e-9)) - 1 if harmonics else 2 * patches)
-    found: dict[bytes, Mask] = {}
-    for step in steps:
-        comb = _comb(teeth, patches, step, None if harmonics else 1) & allowed
-        if comb.any():
-            found.setdefault(comb.tobytes(), comb)
-    lags = np.array(list(found.values()), dtype=bool).reshape(-1, patches)
-    if len(lags) > n:
-        lags = lags[np.sort(np.random.default_rng(seed).choice(len(lags), n, replace=False))]
-    return Controls(lags, allowed)
+    multiples = _comb(teeth, patches)
+    found: dict[bytes, tuple[int, Mask]] = {}
+    for step in _around(int(np.ceil(teeth - 1e-9)) - 1 if harmonics else 2 * patches):
+        comb = _comb(teeth, patches, step, None if harmonics else 1) & ~multiples
+        if comb.any() and comb.argmax() <= REACH * patches:
+            found.setdefault(comb.tobytes(), (step, comb))
+    moved = list(found.values())
+    if len(moved) > n:
+        moved = [moved[i] for i in np.sort(np.random.default_rng(seed).choice(len(moved), n, replace=False))]
+    combs = [(0, own), *moved]
+    past = np.arange(patches) > 0
+    elsewhere = [past & ~comb & ~_phase(teeth, patches, step) for step, comb in combs]
+    return Combs(np.array([comb for _, comb in combs]), np.array(elsewhere))
 
 
 def pairs_at(lags: Mask) -> Mask:
@@ -97,29 +114,25 @@ def token_pairs(pairs: Mask, rows: int) -> Mask:
     return np.tile(pairs, (*[1] * (pairs.ndim - 2), rows, 1))
 
 
-def matched_keep(mass: Array, removed: Array, comb: Mask, spare: Mask) -> Array:
-    """Shares of attention to keep so that each query loses as much on a control comb as it would on the period's.
+def even_keep(mass: Array, removed: Array, elsewhere: Mask) -> Array:
+    """Shares of attention to keep so that each query loses as much elsewhere as a comb takes from it.
 
     Parameters
     ----------
     mass
         (N, gw) attention of each query token to each key column.
     removed
-        (N,) what the period's comb removes from each query.
-    comb, spare
-        (N, gw) bool: the control's key columns, and those that make up for what the control lacks, evenly.
+        (..., N) what the comb removes from each query.
+    elsewhere
+        (..., N, gw) bool: the key columns that as much is taken from, the same share of each.
 
     Returns
     -------
-    (N, gw), 0 … 1. A query that has less attention off the period than on it loses all that it has there.
+    (..., N, gw), 0 … 1. A query that has less attention elsewhere than that loses all that it has there.
     """
-    own = np.where(comb, mass, 0)
-    on_comb = own.sum(axis=-1)
-    share = _ratio(removed, on_comb)
-    on_spare = np.where(spare & ~comb, mass, 0).sum(axis=-1)
-    rest = _ratio(removed - share * on_comb, on_spare)
-    keep: Array = 1 - np.where(comb, share[..., None], np.where(spare, rest[..., None], 0))
-    return keep.astype(np.float32)
+    share = _ratio(removed, np.where(elsewhere, mass, 0).sum(axis=-1))
+    keep: Array = (1 - np.where(elsewhere, share[..., None], 0)).astype(np.float32)
+    return keep
 
 
 def _ratio(wanted: Array, there: Array) -> Array:
@@ -135,6 +148,14 @@ def _comb(teeth: float, patches: int, step: int = 0, count: int | None = None) -
     lag = np.arange(patches)
     comb: Mask = (np.abs(np.subtract.outer(lag, centres)) <= 0.5 + 1e-9).any(axis=-1) & (lag > 0)
     return comb
+
+
+def _phase(teeth: float, patches: int, step: int) -> Mask:
+    """Lags within half a patch of k · teeth + step for any whole k, (patches,)."""
+    lag = np.arange(patches)
+    off = (lag - step + teeth / 2) % teeth - teeth / 2
+    near: Mask = np.abs(off) <= 0.5 + 1e-9
+    return near
 
 
 def _around(moves: int) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 LEAST_NULLS, LEAST_CONTROLS = 19, 24  # the fewest that reach 5 %, the latter at four fifths of the level
+PHASES = 10  # of the period's comb, about
 ABOVE = 0.55  # of a forward pass: what lies above a layer, mean over layers
 RESERVE = 0.85  # of a budget that is planned with
 
@@ -40,9 +41,9 @@ class Effort:
     def seconds(self, run: float, forward: float) -> float:
         """Time for all of it, from the time of a run that pools attention and of a plain forward pass."""
         pooled = self.windows * (1 + self.nulls * self.kinds) + self.sweep
-        knocked = ABOVE * self.heads * 3 + 3 * (1 + self.references)  # the window, and its two stand-ins
-        masked = ABOVE * self.candidates * (10 + self.controls) * self.windows
-        return run * pooled + forward * (knocked * self.windows + masked)
+        knocked = (ABOVE * self.heads + 1) * (self.windows + 2) + self.references  # the windows, and two stand-ins
+        masked = ABOVE * self.candidates * (PHASES + 2 * self.controls) * self.windows
+        return run * pooled + forward * (knocked + masked)
 
 
 def fit_budget(wanted: Effort, run: float, forward: float, budget: float) -> Effort:

@@ -10,7 +10,7 @@ import xarray as xr
 from vitime_cache.attention.lags import Array
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.causal import judge_interventions
-from vitime_cache.evidence.interventions import unrelated_signals
+from vitime_cache.evidence.interventions import Substitutes, unrelated_signals
 from vitime_cache.evidence.knockout import knock_out_all, knock_out_sets, mask_lags_all, screen_heads
 from vitime_cache.evidence.question import SWEPT
 from vitime_cache.evidence.surrogates import ar1, notched
@@ -31,29 +31,32 @@ def causal(run: Run) -> None:
     q, values = run.q, run.values
     layers = run.model.config.layers
     asked = [(layer, head) for i, layer in enumerate(layers) for head in np.flatnonzero(q.asked[i]).tolist()]
-    references = unrelated_signals(run.windows[-1])
+    references = Substitutes(run.model, "mean", unrelated_signals(run.windows[-1]))
     _knock_out(run, asked, references)
     candidates = _candidates(run, asked, references)
     controls, phases = _mask(run, candidates)
     _joint(run, asked, references)
 
-    mask, comb, knockout = (values[name].swapaxes(0, 1) for name in ("mask", "comb", "knockout"))
-    judged = judge_interventions(mask, controls, comb, phases, knockout, q.seed)
-    n = controls.shape[1]
+    mask, elsewhere, comb, knockout = (
+        values[name].swapaxes(0, 1) for name in ("mask", "mask_elsewhere", "comb", "knockout")
+    )
+    judged = judge_interventions(np.stack((mask, elsewhere)), controls, comb, phases, knockout, q.seed)
+    n = controls.shape[2]
     run.facts["counts"] |= {"controls": n, "smallest_p": 1 / (n + 1), "phases": 1 + phases.shape[1]}
     values["comb_rank"][:] = judged.comb_rank
-    values["mask_control"][: controls.shape[1]] = controls.mean(axis=0)
+    values["mask_control"][:n], values["mask_control_elsewhere"][:n] = controls.mean(axis=1)
     values["mask_p"][:], values["windows_p"][:] = judged.mask_p, judged.windows_p
     values["knockout_p"][:], values["knockout_rank"][:] = judged.knockout_p, judged.rank
     for name in ("mask_low", "mask_high", "knockout_low", "knockout_high"):
         values[name][:] = getattr(judged, name)
     supported = judged.supported(q.level, q.negligible)
+    values["through_lags"][:] = judged.by_lags(q.level, q.negligible) & q.asked
     run.settle(3, judged.mask, judged.p_value, supported, judged.refuted(q.negligible))
     masked = np.isfinite(judged.mask)
     values["verdict"][3][q.asked & ~masked & ~supported] = v.NOT_TESTED
 
 
-def _knock_out(run: Run, heads: list[Head], references: list[Signal]) -> None:
+def _knock_out(run: Run, heads: list[Head], references: Substitutes) -> None:
     """Every head singly, on each window and on two stand-ins for the last one that lack the period."""
     q, values, last = run.q, run.values, run.windows[-1]
     start = SWEPT
@@ -76,7 +79,7 @@ def _knock_out(run: Run, heads: list[Head], references: list[Signal]) -> None:
             values["knockout_stand_in"][i - len(run.windows)] = effect
 
 
-def _candidates(run: Run, heads: list[Head], references: list[Signal]) -> list[Head]:
+def _candidates(run: Run, heads: list[Head], references: Substitutes) -> list[Head]:
     """The heads that are masked: all that were asked about, or those that attribution and knockout put first."""
     q, values = run.q, run.values
     if q.effort.candidates >= len(heads):
@@ -102,7 +105,8 @@ def _candidates(run: Run, heads: list[Head], references: list[Signal]) -> list[H
 def _mask(run: Run, heads: list[Head]) -> tuple[Array, Array]:
     """Mask one period back, and the period's whole comb, in each head and window.
 
-    Returns the controls' effects of either, (window, control, outcome, layer, head).
+    Returns what the controls of the first do, and taking as much elsewhere as each of them, (2, window, control,
+    outcome, layer, head), and what the second does at other phases, (window, control, outcome, layer, head).
     """
     values, controls = run.values, run.q.effort.controls
     taken: list[Array] = []
@@ -112,16 +116,17 @@ def _mask(run: Run, heads: list[Head]) -> tuple[Array, Array]:
     for w, window in enumerate(run.windows):
         start = KNOCKED_OUT + share * w
         ends = start + share * np.array([0.0, 0.08, 0.1, 1.0])
-        comb = _masked(run, window, heads, ends[:2], MOST_PHASES, harmonics=True, renormalise=True)
-        kept = _masked(run, window, heads, ends[1:3], 1, harmonics=True, renormalise=False)
+        comb = _masked(run, window, heads, ends[:2], MOST_PHASES, harmonics=True, elsewhere=False)
+        kept = _masked(run, window, heads, ends[1:3], 0, harmonics=True, renormalise=False, elsewhere=False)
         tooth = _masked(run, window, heads, ends[2:], controls, harmonics=False, renormalise=False)
         for name, found in (("comb", comb), ("comb_kept", kept), ("mask", tooth)):
             values[name][:, w] = found["effect"].values[0]
+        values["mask_elsewhere"][:, w] = tooth["elsewhere_effect"].values[0]
         phases.append(comb["control_effect"].values[0])
-        taken.append(tooth["control_effect"].values[0])
+        taken.append(np.stack([tooth[name].values[0] for name in ("control_effect", "control_elsewhere_effect")]))
         masses.append(tooth["removed_mass"].values[0])
     values["mask_mass"][:] = np.mean(masses, axis=0)
-    return np.stack(taken), np.stack(phases)
+    return np.stack(taken, axis=1), np.stack(phases)
 
 
 def _masked(run: Run, window: Signal, heads: list[Head], span: Array, controls: int, **how: bool) -> xr.Dataset:
@@ -136,7 +141,7 @@ def _masked(run: Run, window: Signal, heads: list[Head], span: Array, controls: 
     )
 
 
-def _joint(run: Run, heads: list[Head], references: list[Signal]) -> None:
+def _joint(run: Run, heads: list[Head], references: Substitutes) -> None:
     """The heads that look most at the period knocked out together, beside the sum of their single knockouts."""
     values, layers = run.values, run.model.config.layers
     looking = sorted(heads, key=lambda head: -float(values["prominence"][:, layers.index(head[0]), head[1]].mean()))

@@ -231,6 +231,8 @@ def unrelated_signals(signal: Signal) -> list[Signal]:
 class Substitutes:
     """What heads' outputs are replaced by, for every layer, computed once for each geometry and set of references.
 
+    Whoever knocks heads out of many signals of one geometry hands one of these on in place of the references.
+
     Raises
     ------
     InterventionError
@@ -246,6 +248,11 @@ class Substitutes:
             )
         self.model, self.value, self.reference = model, value, reference
         self._computed: dict[tuple[int, tuple[str, ...]], list[Tensor]] = {}
+
+    @classmethod
+    def by(cls, model: ViTime, value: Value, reference: Sequence[Signal] | Substitutes | None) -> Substitutes:
+        """`reference` itself where it is one already."""
+        return reference if isinstance(reference, Substitutes) else cls(model, value, reference)
 
     @property
     def facts(self) -> dict[str, Any]:

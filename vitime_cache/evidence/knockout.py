@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vitime_cache.attention import schema
 from vitime_cache.attention.forward import Intact, above, plain_outputs, run_layers
-from vitime_cache.evidence.combs import control_combs, matched_keep, pairs_at, period_lags, token_pairs
+from vitime_cache.evidence.combs import even_keep, pairs_at, token_pairs, with_controls
 from vitime_cache.evidence.interventions import (
     Head,
     InterventionError,
@@ -52,7 +52,7 @@ _HEADS = (schema.SIGNAL, schema.LAYER, schema.HEAD)
 def knock_out_all(
     model: ViTime,
     signals: Signals,
-    reference: Sequence[Signal] | None = None,
+    reference: Sequence[Signal] | Substitutes | None = None,
     *,
     heads: Sequence[Head] | str = "all",
     value: Value = "mean",
@@ -81,7 +81,7 @@ def knock_out_all(
         Naming what does not fit and what to do.
     """
     asked, chosen = as_signals(model, signals), check_heads(model, heads)
-    values = Substitutes(model, value, reference)
+    values = Substitutes.by(model, value, reference)
     config = model.config
     effect = np.full((len(asked), len(OUTCOMES), len(config.layers), config.heads), np.nan)
     steps = _Steps(progress, len(asked) * len(chosen))
@@ -113,11 +113,16 @@ def mask_lags_all(
     heads: Sequence[Head] | str = "all",
     harmonics: bool = True,
     renormalise: bool = True,
+    elsewhere: bool = True,
     controls: int = 99,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> xr.Dataset:
-    """Mask the lags of a period in every head singly, beside control combs matched in removed mass per query.
+    """Mask the lags of a period in every head singly, beside control combs; each beside as much attention elsewhere.
+
+    Every comb, the period's and the controls', is masked, and then as much attention of every query is taken evenly
+    from its other past lags. How much more the comb does than that is what lags can be compared by: taking a head's
+    attention where it is concentrated always does more than taking as much of it anywhere, whatever the lag.
 
     Parameters
     ----------
@@ -125,22 +130,24 @@ def mask_lags_all(
         Pairs (layer, head), or "all".
     harmonics, renormalise
         As for `interventions.mask_lags`.
+    elsewhere
+        False masks the combs alone: half the work, and the effects and masses of taking as much elsewhere are NaN.
     controls
         Control combs wanted. The grid mostly allows fewer: a comb can move by as many whole patches as its period
-        spans less one, a single tooth (`harmonics` False) to some seventy places (`combs.control_combs`). Where
-        `smallest_p` is too large for a claim, the units are several windows or signals: hold `effect` less the mean
-        of `control_effect` against zero over them.
+        spans less one, a single tooth (`harmonics` False) to some sixty places (`combs.with_controls`). Where
+        `smallest_p` is too large for a claim, the units are several windows or signals.
     progress
         Called as (forecasts done, forecasts in all, what); an exception that it raises ends the run.
 
     Returns
     -------
     xarray.Dataset
-        `effect` (signal, outcome, layer, head) and `control_effect` (signal, control, outcome, layer, head);
-        `removed_mass` (signal, layer, head) and `control_removed_mass` (signal, control, layer, head), attention, mean
-        over query tokens; `unmatched_mass` (signal, control, layer, head), the mean over queries of what a control
-        could not remove because the query has no more attention off the period. `n_controls` (signal) and
-        `smallest_p` (signal), 1 / (n + 1). Controls that a signal does not have are NaN.
+        `effect` and `elsewhere_effect` (signal, outcome, layer, head) of the period's comb; `control_effect` and
+        `control_elsewhere_effect` (signal, control, outcome, layer, head). `removed_mass` (signal, layer, head) and
+        `control_removed_mass` (signal, control, layer, head), attention, mean over query tokens; `missing_mass` and
+        `control_missing_mass`, the mean over queries of what could not be taken elsewhere because the query has no
+        more there. `n_controls` (signal) and `smallest_p` (signal), 1 / (n + 1). Controls that a signal does not have
+        are NaN.
 
     Raises
     ------
@@ -149,60 +156,67 @@ def mask_lags_all(
     """
     asked, chosen = as_signals(model, signals), check_heads(model, heads)
     config = model.config
-    columns = config.grid[1]
-    lags = [period_lags(period, samples_per_patch(model, s), columns, harmonics) for s in asked]
-    sets = [control_combs(period, samples_per_patch(model, s), columns, harmonics, controls, seed) for s in asked]
+    rows, columns = config.grid
+    sets = [with_controls(period, samples_per_patch(model, s), columns, harmonics, controls, seed) for s in asked]
     most = max(len(each.lags) for each in sets)
     shape = (len(config.layers), config.heads)
-    effect = np.full((len(asked), 1 + most, len(OUTCOMES), *shape), np.nan)
-    removed = np.full((len(asked), 1 + most, *shape), np.nan)
-    steps = _Steps(progress, sum(len(chosen) * (1 + len(each.lags)) for each in sets))
-    batch = _batch(model)
-    for i, (signal, own, others) in enumerate(zip(asked, lags, sets, strict=True)):
-        n = len(others.lags)
-        pairs = token_pairs(pairs_at(np.stack((own, *others.lags))), config.grid[0])  # (1 + n, N, gw)
-        spare = token_pairs(pairs_at(others.spare), config.grid[0])
+    effect = np.full((len(asked), 2, most, len(OUTCOMES), *shape), np.nan)  # 2: the comb; as much elsewhere
+    removed = np.full((len(asked), 2, most, *shape), np.nan)
+    ways = 1 + elsewhere
+    steps = _Steps(progress, sum(ways * len(chosen) * len(each.lags) for each in sets))
+    batch = max(1, _batch(model) // ways)
+    for i, (signal, combs) in enumerate(zip(asked, sets, strict=True)):
+        pairs, others = (token_pairs(pairs_at(lags), rows) for lags in (combs.lags, combs.elsewhere))  # (n, N, gw)
         intact = run_signal(model, signal)
         yardstick = _yardstick(model, signal, intact, period)
         for layer, head in chosen:
             number = config.layers.index(layer)
             attended = by_column(model, intact, layer, head)
             mass = attended.mass.cpu().numpy()
-            wanted = np.where(pairs[0], mass, 0).sum(axis=-1)  # (N,)
-            for start in range(0, 1 + n, batch):
-                some = list(range(start, min(start + batch, 1 + n)))
-                keep = np.stack([
-                    1 - pairs[0].astype(np.float32) if j == 0 else matched_keep(mass, wanted, pairs[j], spare)
-                    for j in some
-                ])  # fmt: skip
-                outputs = attended.output(torch.from_numpy(keep).to(model.device), renormalise)
-                probability = above(model, intact, number, [head] * len(some), outputs)
-                effect[i, some, :, number, head] = yardstick.measure(probability.cpu().numpy()).T
-                removed[i, some, number, head] = (mass * (1 - keep)).sum(axis=-1).mean(axis=-1)
-                steps.add(len(some), f"{signal.name}: {layer}, head {head} masked")
-    count = np.array([len(each.lags) for each in sets])
+            for start in range(0, len(pairs), batch):
+                some = slice(start, start + batch)
+                wanted = np.where(pairs[some], mass, 0).sum(axis=-1)  # (B, N)
+                keep = (1 - pairs[some].astype(np.float32))[None]
+                if elsewhere:
+                    keep = np.concatenate((keep, even_keep(mass, wanted, others[some])[None]))
+                outputs = attended.output(torch.from_numpy(keep.reshape(-1, *mass.shape)).to(model.device), renormalise)
+                probability = above(model, intact, number, [head] * len(outputs), outputs).cpu().numpy()
+                measured = yardstick.measure(probability).T.reshape(ways, -1, len(OUTCOMES))
+                effect[i, :ways, : len(pairs)][:, some, :, number, head] = measured
+                removed[i, :ways, : len(pairs)][:, some, number, head] = (mass * (1 - keep)).sum(axis=-1).mean(axis=-1)
+                steps.add(len(outputs), f"{signal.name}: {layer}, head {head} masked")
+    count = np.array([len(each.lags) - 1 for each in sets])
     facts = {
         "kind": "lag mask, each head singly", "period": period, "seed": seed, **mask_facts(harmonics, renormalise),
-        "controls": "the comb moved as one off the period and its multiples; each query loses as much attention as to "
-        "the period's comb, what a control lacks taken evenly from the other past lags off the period",
+        "controls": "the comb moved as one off the period and its multiples",
+        "elsewhere": "as much attention of each query as the comb takes, evenly from its past lags of other phases",
     }  # fmt: skip
-    controlled = (schema.SIGNAL, CONTROL, schema.LAYER, schema.HEAD)
+    missing = np.maximum(removed[:, 0] - removed[:, 1], 0)
+    each_head, controlled = _HEADS, (schema.SIGNAL, CONTROL, schema.LAYER, schema.HEAD)
+    each_effect = (schema.SIGNAL, OUTCOME, schema.LAYER, schema.HEAD)
+    control_effect = (schema.SIGNAL, CONTROL, OUTCOME, schema.LAYER, schema.HEAD)
     share = {"units": "share"}
+    instead = "what taking as much attention elsewhere did to the forecast"
+    lacking = "attention that could not be taken elsewhere: there is no more"
     return xr.Dataset(
         {
-            "effect": ((schema.SIGNAL, OUTCOME, schema.LAYER, schema.HEAD), effect[:, 0], _EFFECT),
+            "effect": (each_effect, effect[:, 0, 0], _EFFECT),
+            "elsewhere_effect": (each_effect, effect[:, 1, 0], {**_EFFECT, "long_name": instead}),
             "control_effect": (
-                (schema.SIGNAL, CONTROL, OUTCOME, schema.LAYER, schema.HEAD), effect[:, 1:],
+                control_effect, effect[:, 0, 1:],
                 {**_EFFECT, "long_name": "what masking a control comb did to the forecast"},
             ),
-            "removed_mass": (_HEADS, removed[:, 0], {"long_name": "attention removed, mean over queries", **share}),
+            "control_elsewhere_effect": (
+                control_effect, effect[:, 1, 1:], {**_EFFECT, "long_name": f"{instead}, for each control"}
+            ),
+            "removed_mass": (
+                each_head, removed[:, 0, 0], {"long_name": "attention removed, mean over queries", **share}
+            ),
             "control_removed_mass": (
-                controlled, removed[:, 1:], {"long_name": "attention removed by a control", **share},
+                controlled, removed[:, 0, 1:], {"long_name": "attention removed by a control", **share}
             ),
-            "unmatched_mass": (
-                controlled, np.maximum(removed[:, :1] - removed[:, 1:], 0),
-                {"long_name": "attention that a control could not remove: there is no more off the period", **share},
-            ),
+            "missing_mass": (each_head, missing[:, 0], {"long_name": lacking, **share}),
+            "control_missing_mass": (controlled, missing[:, 1:], {"long_name": f"{lacking}, by control", **share}),
             "n_controls": (schema.SIGNAL, count, {"long_name": "control combs"}),
             "smallest_p": (schema.SIGNAL, 1 / (count + 1), {"long_name": "smallest p-value that they permit"}),
         },
@@ -215,7 +229,7 @@ def knock_out_sets(
     model: ViTime,
     signals: Signals,
     sets: Sequence[Sequence[Head]],
-    reference: Sequence[Signal] | None = None,
+    reference: Sequence[Signal] | Substitutes | None = None,
     *,
     value: Value = "mean",
     period: float | None = None,
@@ -238,7 +252,7 @@ def knock_out_sets(
     for row, heads in zip(member, chosen, strict=True):
         for layer, head in heads:
             row[config.layers.index(layer), head] = True
-    values = Substitutes(model, value, reference)
+    values = Substitutes.by(model, value, reference)
     effect = np.full((len(asked), len(OUTCOMES), len(chosen)), np.nan)
     steps = _Steps(progress, len(asked) * len(chosen))
     batch = _batch(model)
@@ -290,7 +304,7 @@ def random_sets(model: ViTime, heads: Sequence[Head], n: int = 100, seed: int = 
 def screen_heads(
     model: ViTime,
     signals: Signals,
-    reference: Sequence[Signal] | None = None,
+    reference: Sequence[Signal] | Substitutes | None = None,
     *,
     period: float | None = None,
     progress: Progress | None = None,
@@ -305,7 +319,7 @@ def screen_heads(
         seasonal part at `period`, or without one on its own deviation from its mean (attribution patching).
     """
     asked = as_signals(model, signals)
-    values = Substitutes(model, "mean", reference)
+    values = Substitutes.by(model, "mean", reference)
     config = model.config
     estimate = np.full((len(asked), len(config.layers), config.heads), np.nan)
     steps = _Steps(progress, len(asked))

@@ -108,7 +108,10 @@ def mock_verdict(
         values["knockout_rank"][:] = size.size - size.ravel().argsort().argsort().reshape(size.shape)
         values["knockout_p"][:] = np.where(effect > 0.1, 0.001, 0.9)
         values["mask_mass"][:] = 0.3 * strength * layers
-        values["mask_control"][:] = 0.1 * scale[:, None, None] * size * rng.gamma(2, 0.5, (99, 4, *heads_shape))
+        controls = 0.1 * scale[:, None, None] * size * rng.gamma(2, 0.5, (99, 4, *heads_shape))
+        values["mask_control"][:], values["mask_control_elsewhere"][:] = controls, 0.8 * controls
+        values["mask_elsewhere"][:] = 0.1 * values["mask"]
+        values["through_lags"][:] = effect > 0.5
         values["comb_rank"][:] = np.where(effect > 0.1, 1, 4)
         values["mask_p"][:] = np.where(effect > 0.1, 0.01, 0.7)
         values["joint"][:], values["joint_sum"][:] = scale, 0.8 * scale

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.causal import MASK_SHARE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +45,7 @@ def verdict_table(ds: xr.Dataset) -> pd.DataFrame:
             },
             "excess_over_nulls": float(ds["figure"].values[1, i, h]),
             "mask_distance": float(ds["mask"].values[0, :, i, h].mean()),
+            "mask_elsewhere_distance": float(ds["mask_elsewhere"].values[0, :, i, h].mean()),
             "comb_distance": float(ds["comb"].values[0, :, i, h].mean()),
             "comb_rank": float(ds["comb_rank"].values[i, h]),
             "knockout_distance": float(ds["knockout"].values[0, :, i, h].mean()),
@@ -85,7 +85,7 @@ def sentences(ds: xr.Dataset) -> dict[str, str]:
             continue
         said = f"{found.sum()} {one if found.sum() == 1 else some}"
         if rung == "causal":
-            by_lags = through_lags(ds) & found
+            by_lags = ds["through_lags"].values & found
             ways = [
                 f"{ways.sum()} {how}{_named(ds, ways)}"
                 for ways, how in ((by_lags, "by what it reads one period back"), (found & ~by_lags, "as a whole"))
@@ -117,13 +117,6 @@ def sentences(ds: xr.Dataset) -> dict[str, str]:
     if window["patches_per_period"] < 4:
         limits.append("anything finer than half a patch")
     return {"supported": supported, "not_supported": f"This does not say: {'; '.join(limits)}."}
-
-
-def through_lags(ds: xr.Dataset) -> NDArray[np.bool_]:
-    """Heads whose causal verdict rests on what they read one period back, (layer, head); else on the whole head."""
-    level = float(v.facts(ds, "question")["level"])
-    shown: NDArray[np.bool_] = (ds["mask_p"].values[0] / MASK_SHARE <= level) & (ds["comb_rank"].values == 1)
-    return shown
 
 
 def to_json(ds: xr.Dataset) -> str:

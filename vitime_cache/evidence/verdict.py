@@ -86,10 +86,21 @@ VARIABLES: Mapping[str, Variable] = {
     "mask_low": Variable((OUTCOME, *_HEADS), "float32", "lower end of its 95 % interval over windows", _EFFECTS),
     "mask_high": Variable((OUTCOME, *_HEADS), "float32", "upper end of its 95 % interval over windows", _EFFECTS),
     "mask_mass": Variable(_HEADS, "float32", "attention one period back, mean over queries", "share"),
-    "mask_control": Variable(
-        (CONTROL, OUTCOME, *_HEADS), "float32", "effect of masking other lags, matched in removed attention", _EFFECTS
+    "mask_elsewhere": Variable(
+        (OUTCOME, WINDOW, *_HEADS), "float32", "effect of taking as much attention of each query evenly elsewhere",
+        _EFFECTS,
     ),
-    "mask_p": Variable((OUTCOME, *_HEADS), "float32", "p-value against the controls, corrected over heads"),
+    "mask_control": Variable((CONTROL, OUTCOME, *_HEADS), "float32", "effect of masking another lag", _EFFECTS),
+    "mask_control_elsewhere": Variable(
+        (CONTROL, OUTCOME, *_HEADS), "float32", "effect of taking as much as at that lag evenly elsewhere", _EFFECTS
+    ),
+    "mask_p": Variable(
+        (OUTCOME, *_HEADS), "float32",
+        "p-value of what masking one period back does beyond mask_elsewhere, against other lags, corrected over heads",
+    ),
+    "through_lags": Variable(
+        _HEADS, "bool", "whether the causal verdict rests on what the head reads one period back, else on all of it"
+    ),
     "comb": Variable(
         (OUTCOME, WINDOW, *_HEADS), "float32",
         "effect of masking the lags of the period and of all its multiples, the attention shared out among the rest",
