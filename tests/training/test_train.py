@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,33 @@ def test_state_of_another_run_is_refused_naming_the_field(tmp_path: Path, monkey
     (tmp_path / "w.training.pt").write_bytes(b"nonsense")
     with pytest.raises(TrainingError, match="is damaged"):
         run(QUICK, out)
+
+
+def test_a_run_goes_on_in_another_precision_and_from_a_state_that_knows_of_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, state_file = tmp_path / "w.safetensors", tmp_path / "w.training.pt"
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # keep the training state of a finished run
+    run(QUICK, out)
+    state = torch.load(state_file)
+    config = json.loads(state["config"])
+    assert config.pop("precision") == "float32"
+    torch.save({**state, "config": json.dumps(config)}, state_file)
+    assert "step 8/8" in run(replace(QUICK, precision="bfloat16").with_steps(8), out)
+    assert all(tensor.isfinite().all() for tensor in load_file(out).values())
+
+
+def test_bfloat16_learns_what_float32_learns(tmp_path: Path) -> None:
+    config = replace(QUICK, stages=(Stage(40, SLOW, whole=0.3),), batch_size=16)
+    for precision in ("float32", "bfloat16"):
+        run(replace(config, precision=precision), tmp_path / f"{precision}.safetensors", evaluate_every=1000)
+    images, rows, border, _ = SyntheticBatches(config)[10**6]
+    losses = []
+    for model in (ViTime(NETWORK), *(load_model(tmp_path / f"{p}.safetensors") for p in ("float32", "bfloat16"))):
+        with torch.no_grad():
+            losses.append(float(whole_loss(model.logits(images), rows, border, config)))
+    untaught, full, short = losses
+    assert abs(full - short) < 0.1 * (untaught - full)
 
 
 def test_a_finished_run_is_never_overwritten_by_the_same_command(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
-"""Muon: orthogonalised momentum for matrices (Jordan 2024; the scaling of arXiv 2502.16982), in float32.
+"""Muon: orthogonalised momentum for matrices (Jordan 2024; the scaling of arXiv 2502.16982).
 
-Stock implementations orthogonalise in bfloat16, which costs more than the network on CPUs without fast bfloat16.
+Stock implementations orthogonalise in bfloat16, which costs more than the network on CPUs without fast bfloat16: here
+the precision is chosen. Matrices of one shape are orthogonalised together.
 """
 
 from __future__ import annotations
+
+from collections import defaultdict
 
 import torch
 from torch import Tensor, nn
@@ -21,44 +24,58 @@ class Muon(torch.optim.Optimizer):
         Matrices (out, in). Three stacked square ones, as queries, keys and values are, count as three.
     lr
         Root mean square of the change of an entry, times five: a rate that suits AdamW suits it.
+    precision
+        In what the steps are orthogonalised; momenta and weights keep theirs.
     """
 
-    def __init__(self, params: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+    def __init__(
+        self,
+        params: list[nn.Parameter],
+        lr: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        self.precision = precision
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
         for group in self.param_groups:
+            alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
             for p in group["params"]:
                 state = self.state[p]
                 momentum = state.setdefault("momentum", torch.zeros_like(p))
                 momentum.lerp_(p.grad, 1 - group["momentum"])
-                update = p.grad.lerp(momentum, group["momentum"])  # Nesterov
-                width = p.shape[1]
-                stacked = update.view(3, width, width) if p.shape[0] == 3 * width else update[None]
-                scale = 0.2 * max(stacked.shape[1:]) ** 0.5
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(orthogonal_factor(stacked).reshape(p.shape), alpha=-group["lr"] * scale)
+                alike[p.shape].append((p, p.grad.lerp(momentum, group["momentum"])))  # Nesterov
+            for (rows, width), updates in alike.items():
+                stacked = torch.stack([update for _, update in updates])
+                matrices = stacked.view(-1, width, width) if rows == 3 * width else stacked
+                scale = 0.2 * max(matrices.shape[1:]) ** 0.5
+                factors = orthogonal_factor(matrices.to(self.precision)).view_as(stacked)
+                for (p, _), factor in zip(updates, factors, strict=True):
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_(factor, alpha=-group["lr"] * scale)
 
 
 def orthogonal_factor(matrices: Tensor) -> Tensor:
-    """Nearly the orthogonal factor of each matrix (..., m, n): singular values within 0.7 … 1.2.
+    """Nearly the orthogonal factor of each matrix (k, m, n): singular values within 0.7 … 1.2.
 
     Newton-Schulz: X becomes X (a + b XᵀX + c (XᵀX)²), five times. All factors are polynomials of XᵀX, so they
-    commute: for oblong matrices they are gathered in the smaller square, which halves the cost at 4 : 1.
+    commute: for oblong matrices they are gathered in the smaller square, which halves the cost at 4 : 1. Not in
+    bfloat16: of rounded factors the product grows out of bounds.
     """
     a, b, c = COEFFICIENTS
     x: Tensor = matrices / (matrices.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     if x.shape[-2] < x.shape[-1]:
         return orthogonal_factor(matrices.mT).mT
-    identity = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
-    if x.shape[-2] == x.shape[-1]:
+    if x.shape[-2] == x.shape[-1] or x.dtype == torch.bfloat16:
         for _ in range(STEPS):
             gram = x.mT @ x
-            x = x @ (a * identity + b * gram + c * (gram @ gram))
+            x = torch.baddbmm(x, x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), beta=a)
         return x
     gram = x.mT @ x
-    gathered = identity
+    gathered = identity = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
     for _ in range(STEPS):
         factor = a * identity + b * gram + c * (gram @ gram)
         gathered, gram = gathered @ factor, factor @ gram @ factor

@@ -27,7 +27,8 @@ from vitime_cache.training.config import TrainConfig
 from vitime_cache.training.synthesis import Floats, synthesise
 
 NEAR = 12  # columns of tokens next to the border
-INKED = 2.25  # tokens of the history that are shown, for each of its columns
+INKED = 2.25  # tokens of the history that are shown, for each of its columns, about
+TILE = 32  # tokens, CLS among them, are shown in multiples of it: processors multiply whole tiles
 
 
 class SyntheticBatches(Dataset[tuple[Tensor, Tensor, int, Tensor]]):
@@ -91,7 +92,9 @@ def choose_tokens(patches: Tensor, columns: Tensor, border: int, network: ViTime
     ink[:, torch.arange(ink.shape[1], device=ink.device) % width >= first] = -1
     ink.scatter_(1, scored.flatten(1), -1)
     spare = height * (first - (columns[0] < first).sum())  # tokens of the history that are not shown already
-    inked = ink.topk(min(int(INKED * first), int(spare)), dim=1).indices
+    others = 1 + height * columns.shape[1]
+    shown = round((others + INKED * first) / TILE) * TILE - others
+    inked = ink.topk(max(0, min(shown, int(spare))), dim=1).indices
     return torch.cat((scored.flatten(1), inked), dim=1)
 
 
