@@ -65,3 +65,13 @@ def test_the_sentence_says_by_what_a_head_matters():
 def test_nothing_is_claimed_of_sharpened_random_weights():
     network = planted.sharpened(3)
     assert supported(asked(network, 3), network) == set()
+
+
+def test_the_heads_that_look_are_knocked_out_together_beside_as_many_at_random():
+    network = planted.redundant_copiers()
+    ds = asked(network)
+    random = ds.joint_random.sel(outcome="distance").values
+    # 4 heads of the 4 in each of two layers: every other set of as many in each layer
+    assert 1 <= np.isfinite(random).sum() <= 39
+    lacking = random[np.isfinite(random)] < 0.5 * float(ds.joint[0])  # a set with one copier less does far less
+    assert lacking.any()

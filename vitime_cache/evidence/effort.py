@@ -43,7 +43,8 @@ class Effort:
         pooled = self.windows * (1 + self.nulls * self.kinds) + self.sweep
         knocked = (ABOVE * self.heads + 1) * (self.windows + 2) + self.references  # the windows, and two stand-ins
         masked = ABOVE * self.candidates * (PHASES + 2 * self.controls) * self.windows
-        return run * pooled + forward * (knocked + masked)
+        together = ABOVE * self.controls  # random sets of heads
+        return run * pooled + forward * (knocked + masked + together)
 
 
 def fit_budget(wanted: Effort, run: float, forward: float, budget: float) -> Effort:

@@ -11,7 +11,7 @@ from vitime_cache.attention.lags import Array
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.causal import judge_interventions
 from vitime_cache.evidence.interventions import Substitutes, unrelated_signals
-from vitime_cache.evidence.knockout import knock_out_all, knock_out_sets, mask_lags_all, screen_heads
+from vitime_cache.evidence.knockout import knock_out_all, knock_out_sets, mask_lags_all, random_sets, screen_heads
 from vitime_cache.evidence.question import SWEPT
 from vitime_cache.evidence.surrogates import ar1, notched
 from vitime_cache.series.signal import Signal
@@ -142,11 +142,12 @@ def _masked(run: Run, window: Signal, heads: list[Head], span: Array, controls: 
 
 
 def _joint(run: Run, heads: list[Head], references: Substitutes) -> None:
-    """The heads that look most at the period knocked out together, beside the sum of their single knockouts."""
-    values, layers = run.values, run.model.config.layers
+    """The heads that look most at the period knocked out together, beside random sets and their single knockouts."""
+    q, values, layers = run.q, run.values, run.model.config.layers
     looking = sorted(heads, key=lambda head: -float(values["prominence"][:, layers.index(head[0]), head[1]].mean()))
     together = looking[: min(JOINT, len(looking))]
-    found = knock_out_sets(run.model, run.windows[-1], [together], references, period=run.q.period)
-    values["joint"][:] = found["effect"].values[0, :, 0]
+    sets = [together, *random_sets(run.model, together, q.effort.controls, q.seed)]
+    found = knock_out_sets(run.model, run.windows[-1], sets, references, period=q.period)["effect"].values[0]
+    values["joint"][:], values["joint_random"][: len(sets) - 1] = found[:, 0], found[:, 1:].T
     values["joint_sum"][:] = sum(values["knockout"][:, -1, layers.index(layer), head] for layer, head in together)
     run.facts["counts"]["joint"] = [list(head) for head in together]

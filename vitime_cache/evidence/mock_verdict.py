@@ -115,6 +115,7 @@ def mock_verdict(
         values["comb_rank"][:] = np.where(effect > 0.1, 1, 4)
         values["mask_p"][:] = np.where(effect > 0.1, 0.01, 0.7)
         values["joint"][:], values["joint_sum"][:] = scale, 0.8 * scale
+        values["joint_random"][:] = 0.3 * scale * rng.random((99, 1))
         values["figure"][3] = 0.8 * size
         values["p_value"][3] = values["mask_p"][0]
 

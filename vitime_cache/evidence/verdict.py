@@ -114,6 +114,9 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "windows_p": Variable(_HEADS, "float32", "sign-flip p-value over windows, corrected; NaN with fewer than five"),
     "joint": Variable((OUTCOME,), "float32", "joint knockout of the heads named in counts.joint", _EFFECTS),
+    "joint_random": Variable(
+        (CONTROL, OUTCOME), "float32", "joint knockout of a random set with as many heads in each layer", _EFFECTS
+    ),
     "joint_sum": Variable((OUTCOME,), "float32", "sum of their single knockouts", _EFFECTS),
     # what was given to the model
     "history": Variable((WINDOW, SAMPLE), "float32", "the window's history, NaN after it", "units of the signal"),
