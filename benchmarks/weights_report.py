@@ -6,7 +6,7 @@
 (a) period sweep: the first prominent peak of a head's lag curve, divided by its mean curve over unrelated signals,
     against the period; the head is chosen on one sweep and measured on five others, of other periods and phases:
     median, and range in brackets. Twice: the first peak has a quarter, or half, of the strongest one's prominence.
-(b) full against reduced: how far peaks at 64 and 128 samples stand out in both signals of the reference study.
+(b) full against reduced: how far peaks at one and two of the removed period stand out in both signals of the study.
 (c) forecast of the reference study's signals and of a period sweep, the first 360 samples.
 (d) forecast at 720 samples against simple and classical methods, on series that training never drew.
 (e) the same on real series.
@@ -36,7 +36,8 @@ from benchmarks.forecasting import (
 )
 from benchmarks.forecasts_picture import picture
 from vitime_cache.attention.capture import capture_batch
-from vitime_cache.attention.peaks import FIRST_SHARE, prominences
+from vitime_cache.attention.peaks import FIRST_SHARE, period_prominence
+from vitime_cache.evidence.reduction import SignalCurve, prominence_ratio
 from vitime_cache.evidence.tracking import Tracking, choose_head, track_periods
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.network import ViTime
@@ -88,19 +89,27 @@ def period_tracking(model: ViTime) -> dict[float, tuple[tuple[int, ...], list[Tr
 
 
 def full_against_reduced(model: ViTime) -> tuple[str, Floats, Floats, Floats]:
-    """Head with the greatest ratio of prominence at 64 and 128 samples; (64, 128) in full and reduced; all ratios.
+    """Head with the greatest ratio of prominence at one and two periods, as the Compare page has it; all ratios.
 
-    The smaller of the two ratios counts, and a prominence below 2 % of the curve's mean is taken as 2 %.
+    Between the name and the ratios: the prominences at one and two periods in full and in reduced, (2,) each.
     """
     signals = {s.name: s for s in catalogue()}
-    curves = lag_curves(model, [signals["full"], signals["reduced_harmonic"]])
-    past = curves[..., curves.shape[-1] // 2 :]  # lags 0, 1, 2 … patches of 16 samples
-    relative = prominences(past) / past[..., 2:].mean(axis=-1, keepdims=True)
-    around = np.stack([relative[..., k - 1 : k + 2].max(axis=-1) for k in (4, 8)], axis=-1)  # (2, layer, head, 2)
-    ratio = (around[0] / np.maximum(around[1], 0.02)).min(axis=-1)
+    names = ("full", "reduced_harmonic")
+    removed = max(harmonic.period for harmonic in signals["full"].harmonics)
+    curves = lag_curves(model, [signals[name] for name in names])
+    lag = np.arange(-(model.config.grid[1] - 1), model.config.grid[1])
+    samples_per_patch = model.config.samples_per_patch(HISTORY + HORIZON)
+    ratio = np.empty(curves.shape[1:-1])
+    for at in np.ndindex(ratio.shape):
+        whole, reduced = (
+            SignalCurve(name, lag, curve[at], samples_per_patch) for name, curve in zip(names, curves, strict=True)
+        )
+        ratio[at] = prominence_ratio(whole, reduced, removed)
     layer, head = np.unravel_index(ratio.argmax(), ratio.shape)
-    name = f"{model.config.layers[layer]} head {head}"
-    return name, around[0, layer, head], around[1, layer, head], ratio
+    at_periods = np.stack(
+        [period_prominence(lag, curves[:, layer, head], samples_per_patch, removed, (k,)) for k in (1, 2)], axis=1
+    )
+    return f"{model.config.layers[layer]} head {head}", *at_periods, ratio
 
 
 def spread(values: list[float], digits: int) -> str:
@@ -132,7 +141,7 @@ def report_attention(model: ViTime) -> None:
         )
     best, full, reduced, ratios = full_against_reduced(model)
     print(
-        f"(b) {best}: prominence at 64, 128 samples: full {full[0]:.2f}, {full[1]:.2f}; "
+        f"(b) {best}: prominence at one, two periods: full {full[0]:.2f}, {full[1]:.2f}; "
         f"reduced {reduced[0]:.2f}, {reduced[1]:.2f} of the curve's mean; ratio {ratios.max():.1f}; "
         f"{int((ratios >= 3).sum())} of {ratios.size} heads at 3 or more, {int((ratios >= 10).sum())} at 10 or more"
     )
