@@ -89,8 +89,9 @@ def ask(
     negligible
         Change of the forecast in standard deviations of the history that counts as none.
     budget
-        Minutes. Where all of it takes longer, windows, nulls and controls are fewer, and only heads that screening
-        proposes are masked; the verdict says which were not tested.
+        Minutes. Where all of it takes longer, windows, nulls and controls are fewer, and interventions are made in the
+        heads that screening puts first, one after the other until the time is up; the verdict says which were not
+        tested. What comes before the first of them is not cut short.
     seed
         Equal questions with equal seeds have equal answers.
     progress
@@ -138,6 +139,7 @@ class Run:
 
     def __init__(self, model: ViTime, question: Question, progress: Progress, budget: float | None) -> None:
         self.model, self.progress, self.budget = model, progress, budget
+        self.deadline = time.monotonic() + (60 * budget if budget is not None else float("inf"))
         self.captured: list[xr.Dataset] = []
         self._set(question)
 

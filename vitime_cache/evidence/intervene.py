@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
+from vitime_cache.attention.forward import Intact
 from vitime_cache.attention.lags import Array
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.causal import judge_interventions
-from vitime_cache.evidence.interventions import Substitutes, unrelated_signals
+from vitime_cache.evidence.interventions import Substitutes, run_signal, unrelated_signals
 from vitime_cache.evidence.knockout import knock_out_all, knock_out_sets, mask_lags_all, random_sets, screen_heads
 from vitime_cache.evidence.question import SWEPT
 from vitime_cache.evidence.surrogates import ar1, notched
@@ -31,11 +33,22 @@ def causal(run: Run) -> None:
     q, values = run.q, run.values
     layers = run.model.config.layers
     asked = [(layer, head) for i, layer in enumerate(layers) for head in np.flatnonzero(q.asked[i]).tolist()]
-    references = Substitutes(run.model, "mean", unrelated_signals(run.windows[-1]))
-    _knock_out(run, asked, references)
-    candidates = _candidates(run, asked, references)
-    controls, phases = _mask(run, candidates)
+    unrelated = unrelated_signals(run.windows[-1])[: q.effort.references]
+    references = Substitutes(run.model, "mean", unrelated)
+    if q.effort.screened:
+        run.progress(SWEPT, "screening by attribution")
+        screened = screen_heads(run.model, run.windows[-1], references, period=q.period)
+        values["attribution"][:] = np.where(q.asked, screened["attribution"].values[0], np.nan)
+    _knock_out(run, _first(run, asked)[: q.effort.knocked], references)
+    controls, phases = _mask(run, _first(run, asked))
     _joint(run, asked, references)
+    if q.effort.screened:
+        tested = np.isfinite(values["mask"][0, 0])  # a knockout alone can support a claim, and refute none
+        run.facts["screening"] = {
+            "method": "attribution patching, knockout and attention at the period: screening only, no result",
+            "tested": int(tested.sum()),
+            "not_tested": [[layer, head] for layer, head in asked if not tested[layers.index(layer), head]],
+        }  # fmt: skip
 
     mask, elsewhere, comb, knockout = (
         values[name].swapaxes(0, 1) for name in ("mask", "mask_elsewhere", "comb", "knockout")
@@ -79,46 +92,48 @@ def _knock_out(run: Run, heads: list[Head], references: Substitutes) -> None:
             values["knockout_stand_in"][i - len(run.windows)] = effect
 
 
-def _candidates(run: Run, heads: list[Head], references: Substitutes) -> list[Head]:
-    """The heads that are masked: all that were asked about, or those that attribution and knockout put first."""
-    q, values = run.q, run.values
-    if q.effort.candidates >= len(heads):
+def _first(run: Run, heads: list[Head]) -> list[Head]:
+    """The heads asked about; where there is not time for all of them, the most promising first.
+
+    By what they may matter by, and what they may matter through: either may bring a head forward.
+    """
+    if not run.q.effort.screened:
         return heads
-    layers = run.model.config.layers
-    found = screen_heads(run.model, run.windows[-1], references, period=q.period)["attribution"].values[0]
-    values["attribution"][:] = found
-    # What a head may matter by, and what it may matter through: either may bring it forward.
+    values, layers = run.values, run.model.config.layers
     ranks = [
-        np.argsort(np.argsort([-abs(float(scores[layers.index(layer), head])) for layer, head in heads]))
-        for scores in (found, values["knockout"][0, -1], np.maximum(values["flank_excess"], 0))
+        np.argsort(np.argsort([-np.nan_to_num(scores[layers.index(layer), head], nan=0.0) for layer, head in heads]))
+        for scores in (np.abs(values["attribution"]), values["knockout"][0, -1], np.maximum(values["flank_excess"], 0))
     ]
-    order = np.argsort(np.min(ranks, axis=0), kind="stable")
-    chosen = sorted(order[: q.effort.candidates].tolist())
-    left = [list(heads[i]) for i in range(len(heads)) if i not in chosen]
-    run.facts["screening"] = {
-        "method": "attribution patching, knockout and attention at the period: screening only, no result",
-        "tested": len(chosen), "not_tested": left,
-    }  # fmt: skip
-    return [heads[i] for i in chosen]
+    return [heads[i] for i in np.argsort(np.min(ranks, axis=0), kind="stable")]
 
 
 def _mask(run: Run, heads: list[Head]) -> tuple[Array, Array]:
     """Mask one period back, and the period's whole comb, in each head and window.
 
+    Where there is not time for all heads, one after the other until it is up.
+
     Returns what the controls of the first do, and taking as much elsewhere as each of them, (2, window, control,
     outcome, layer, head), and what the second does at other phases, (window, control, outcome, layer, head).
     """
     values, controls = run.values, run.q.effort.controls
+    portions = [[head] for head in heads] if run.q.effort.screened else [heads]
     taken: list[Array] = []
     phases: list[Array] = []
     masses: list[Array] = []
-    share = (1 - KNOCKED_OUT) / len(run.windows)
     for w, window in enumerate(run.windows):
-        start = KNOCKED_OUT + share * w
-        ends = start + share * np.array([0.0, 0.08, 0.1, 1.0])
-        comb = _masked(run, window, heads, ends[:2], MOST_PHASES, harmonics=True, elsewhere=False)
-        kept = _masked(run, window, heads, ends[1:3], 0, harmonics=True, renormalise=False, elsewhere=False)
-        tooth = _masked(run, window, heads, ends[2:], controls, harmonics=False, renormalise=False)
+        intact = run_signal(run.model, window)
+        comb, kept, tooth = xr.Dataset(), xr.Dataset(), xr.Dataset()
+        share = (1 - KNOCKED_OUT) / len(run.windows) / len(portions)
+        for i, portion in enumerate(portions):
+            if i and time.monotonic() > run.deadline:
+                break
+            ends = KNOCKED_OUT + share * (w * len(portions) + i + np.array([0.0, 0.08, 0.1, 1.0]))
+            whole = {"harmonics": True, "elsewhere": False}
+            comb = comb.combine_first(_masked(run, window, intact, portion, ends[:2], MOST_PHASES, **whole))
+            kept = kept.combine_first(_masked(run, window, intact, portion, ends[1:3], 0, renormalise=False, **whole))
+            tooth = tooth.combine_first(
+                _masked(run, window, intact, portion, ends[2:], controls, harmonics=False, renormalise=False)
+            )
         for name, found in (("comb", comb), ("comb_kept", kept), ("mask", tooth)):
             values[name][:, w] = found["effect"].values[0]
         values["mask_elsewhere"][:, w] = tooth["elsewhere_effect"].values[0]
@@ -129,7 +144,9 @@ def _mask(run: Run, heads: list[Head]) -> tuple[Array, Array]:
     return np.stack(taken, axis=1), np.stack(phases)
 
 
-def _masked(run: Run, window: Signal, heads: list[Head], span: Array, controls: int, **how: bool) -> xr.Dataset:
+def _masked(
+    run: Run, window: Signal, intact: Intact, heads: list[Head], span: Array, controls: int, **how: bool
+) -> xr.Dataset:
     """`mask_lags_all` of one window, whose progress runs over a `span` (from, to) of the whole question."""
 
     def progress(done: int, total: int, what: str) -> None:
@@ -137,16 +154,20 @@ def _masked(run: Run, window: Signal, heads: list[Head], span: Array, controls: 
 
     q = run.q
     return mask_lags_all(
-        run.model, window, q.period, heads=heads, controls=controls, seed=q.seed, progress=progress, **how
-    )
+        run.model, window, q.period, heads=heads, controls=controls, seed=q.seed, intact=intact, progress=progress,
+        **how,
+    )  # fmt: skip
 
 
 def _joint(run: Run, heads: list[Head], references: Substitutes) -> None:
     """The heads that look most at the period knocked out together, beside random sets and their single knockouts."""
     q, values, layers = run.q, run.values, run.model.config.layers
-    looking = sorted(heads, key=lambda head: -float(values["prominence"][:, layers.index(head[0]), head[1]].mean()))
+    known = [
+        (layer, head) for layer, head in heads if np.isfinite(values["knockout"][0, -1, layers.index(layer), head])
+    ]
+    looking = sorted(known, key=lambda head: -float(values["prominence"][:, layers.index(head[0]), head[1]].mean()))
     together = looking[: min(JOINT, len(looking))]
-    sets = [together, *random_sets(run.model, together, q.effort.controls, q.seed)]
+    sets = [together, *random_sets(run.model, together, q.effort.sets, q.seed)]
     found = knock_out_sets(run.model, run.windows[-1], sets, references, period=q.period)["effect"].values[0]
     values["joint"][:], values["joint_random"][: len(sets) - 1] = found[:, 0], found[:, 1:].T
     values["joint_sum"][:] = sum(values["knockout"][:, -1, layers.index(layer), head] for layer, head in together)

@@ -116,6 +116,7 @@ def mask_lags_all(
     elsewhere: bool = True,
     controls: int = 99,
     seed: int = 0,
+    intact: Intact | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Mask the lags of a period in every head singly, beside control combs; each beside as much attention elsewhere.
@@ -136,6 +137,8 @@ def mask_lags_all(
         Control combs wanted. The grid mostly allows fewer: a comb can move by as many whole patches as its period
         spans less one, a single tooth (`harmonics` False) to some sixty places (`combs.with_controls`). Where
         `smallest_p` is too large for a claim, the units are several windows or signals.
+    intact
+        The intact pass of the signal, of `interventions.run_signal`, where there is one signal and it has been run.
     progress
         Called as (forecasts done, forecasts in all, what); an exception that it raises ends the run.
 
@@ -167,11 +170,11 @@ def mask_lags_all(
     batch = max(1, _batch(model) // ways)
     for i, (signal, combs) in enumerate(zip(asked, sets, strict=True)):
         pairs, others = (token_pairs(pairs_at(lags), rows) for lags in (combs.lags, combs.elsewhere))  # (n, N, gw)
-        intact = run_signal(model, signal)
-        yardstick = _yardstick(model, signal, intact, period)
+        run = run_signal(model, signal) if intact is None else intact
+        yardstick = _yardstick(model, signal, run, period)
         for layer, head in chosen:
             number = config.layers.index(layer)
-            attended = by_column(model, intact, layer, head)
+            attended = by_column(model, run, layer, head)
             mass = attended.mass.cpu().numpy()
             for start in range(0, len(pairs), batch):
                 some = slice(start, start + batch)
@@ -180,7 +183,7 @@ def mask_lags_all(
                 if elsewhere:
                     keep = np.concatenate((keep, even_keep(mass, wanted, others[some])[None]))
                 outputs = attended.output(torch.from_numpy(keep.reshape(-1, *mass.shape)).to(model.device), renormalise)
-                probability = above(model, intact, number, [head] * len(outputs), outputs).cpu().numpy()
+                probability = above(model, run, number, [head] * len(outputs), outputs).cpu().numpy()
                 measured = yardstick.measure(probability).T.reshape(ways, -1, len(OUTCOMES))
                 effect[i, :ways, : len(pairs)][:, some, :, number, head] = measured
                 removed[i, :ways, : len(pairs)][:, some, number, head] = (mass * (1 - keep)).sum(axis=-1).mean(axis=-1)

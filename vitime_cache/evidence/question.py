@@ -86,9 +86,14 @@ class Question:
         e, heads = self.effort, int(self.asked.sum())
         source = "the strongest of the series" if self.period_from == "proposed" else "as asked"
         first = f"{self.signal.name}: period {self.period:.4g} samples ({source}). {self.window.words}"
+        out, masked = (
+            ("every head", f"{e.candidates} heads")
+            if not e.screened
+            else (f"{e.knocked} heads that screening puts first", f"about {e.candidates} of them")
+        )
         second = (
-            f"{heads} heads; {e.windows * e.nulls * e.kinds} null inputs, a sweep of {e.sweep} periods, every head "
-            f"knocked out, the period's lags masked in {e.candidates} heads beside up to {e.controls} controls each"
+            f"{heads} heads; {e.windows * e.nulls * e.kinds} null inputs, a sweep of {e.sweep} periods, {out} "
+            f"knocked out, the period's lags masked in {masked} beside up to {e.controls} controls each"
         )
         return f"{first}\n{second}"
 
@@ -126,9 +131,10 @@ def prepare(
         asked[config.layers.index(layer), head] = True
     count = len(chosen.starts)
     effort = Effort(
-        heads=int(asked.sum()), candidates=int(asked.sum()), windows=count, kinds=len(null_kinds(period)),
+        heads=int(asked.sum()), knocked=int(asked.sum()), candidates=int(asked.sum()), windows=count,
+        kinds=len(null_kinds(period)),
         nulls=nulls if count == 1 else min(nulls, max(NULLS_OF_A_WINDOW, -(-nulls // count))),
-        sweep=PERIODS, controls=controls,
+        sweep=PERIODS, controls=controls, sets=controls,
     )  # fmt: skip
     return Question(
         signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, level, negligible, seed
