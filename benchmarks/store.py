@@ -7,9 +7,10 @@ full      build of one signal with all token maps, s = 1.0, against capture with
 default   `python -m vitime_cache build` with the default weights and catalogue: seconds, peak memory
 reads     one time map, one token map, one token row of the full-size store; opening a store of 1000 signals
 nothing   the same command again on that store: seconds, and whether torch was imported
-scale     10 000 signals of 64 + 64 samples with the shipped weights, without and with token maps (fewer: --signals):
+scale     10 000 signals of 64 + 64 samples with the shipped weights (fewer: --signals), without and with token maps
+          (--tokens; up to 9 MB a signal with all of them, 1.5 with the last layer's; each store is removed again):
           time per signal at both ends, files per signal, opening, nothing to do, adding one, memory, the first page
-pace      build without token maps against the plain batched forward pass, signals/s
+pace      build without token maps against the plain batched forward pass, signals/s, and what takes the rest
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -39,6 +41,9 @@ TINY = ViTimeConfig(
 )  # fmt: skip
 
 
+IMPORTS = "import vitime_cache.attention.capture, vitime_cache.store.writing"  # of a build that has something to do
+
+
 def milliseconds(run: Callable[[int], object], repeats: int = 30) -> float:
     """Median over runs 1 … repeats, after one that warms caches up."""
     run(0)
@@ -48,6 +53,13 @@ def milliseconds(run: Callable[[int], object], repeats: int = 30) -> float:
         run(i)
         times.append(time.perf_counter() - started)
     return 1e3 * median(times)
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """How long it takes."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
 
 
 def full(folder: Path) -> None:
@@ -129,53 +141,66 @@ def arguments_of_a_thousand(folder: Path) -> list[str]:
     return ["build", str(series), "--weights", str(weights), "--horizon", "64", "--quiet"]
 
 
-def scale(folder: Path, signals: int) -> None:
+def scale(folder: Path, signals: int, kinds: Sequence[str]) -> None:
     """A store of many small signals: does anything grow with their number?"""
     from benchmarks.app_latency import first_page
-    from vitime_cache.model.checkpoint import find_weights
+    from vitime_cache.model.checkpoint import find_weights, peek
 
-    series = folder / f"many-{signals}.npy"
-    np.save(series, np.random.default_rng(0).standard_normal((64, signals + 1)).cumsum(axis=0))
-    for tokens in ("none", "all"):
-        store = folder / f"scale-{signals}-{tokens}" / "many.zarr"  # alone, for the app
-        code = (
-            "import json, resource, sys, time\n"
-            "from vitime_cache.series.sources import read_signals\n"
-            "from vitime_cache.store.build import build\n"
-            "times, peaks = [], []\n"
-            "def note(progress):\n"
-            "    times.append(progress.seconds)\n"
-            "    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
-            "signals = read_signals(sys.argv[1], horizon=64)[:-1]\n"
-            "report = build(signals, sys.argv[2], tokens=sys.argv[3], max_size=1e12, progress=note)\n"
-            "print(json.dumps([times, peaks, report.seconds]))\n"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(series), str(store), tokens], check=True, stdout=subprocess.PIPE, text=True
-        )
-        times, peaks, seconds = json.loads(done.stdout)
+    series, more = folder / f"many-{signals}.npy", folder / "more.npy"  # a file holds 10 000 series at most
+    walks = np.random.default_rng(0).standard_normal((64, signals + 1)).cumsum(axis=0)
+    np.save(series, walks[:, :-1])
+    np.save(more, walks[:, -1])
+    config, _ = peek(None)
+    for kind in kinds:
+        tokens = config.layers[-1] if kind == "last" else kind
+        need = signals * 2 * len(config.select_layers(tokens)) * config.heads * config.tokens**2  # bytes
+        free = shutil.disk_usage(folder).free
+        what = f"{signals} signals, tokens {tokens}"
+        if need > 0.9 * free:
+            print(f"scale     {what}: left out, needs up to {need / 1e9:.0f} GB, of which {free / 1e9:.0f} are free")
+            continue
+        store = folder / f"scale-{signals}-{kind}" / "many.zarr"  # alone, for the app
+        times, peaks, took = _build_many(series, store, tokens)
         some = min(112, signals // 4) // 16 * 16  # whole passes of 16; the first warms up
         first, last = ((times[b] - times[a]) / some for a, b in ((16, 16 + some), (-1 - some, -1)))
-        files = sum(len(names) for *_, names in os.walk(store)) / signals
+        sizes = [path.stat().st_size for path in store.rglob("*") if path.is_file()]
         opening = milliseconds(partial(_open, store), repeats=9)
-        common = ["build", str(series), "--store", str(store), "--tokens", tokens, "--horizon", "64", "--quiet"]
-        started = time.perf_counter()
-        command([*common, "--max-size", "1000"])  # the one that was left out
-        adding = time.perf_counter() - started
-        started = time.perf_counter()
-        command([*common, "--max-size", "1000"])
-        nothing_to_do = time.perf_counter() - started
+        again = ["build", str(series), str(more), "--store", str(store), "--tokens", tokens, "--horizon", "64"]
+        again += ["--quiet", "--max-size", "1000"]
+        adding = seconds(partial(command, again))
+        nothing_to_do = seconds(partial(command, again))
+        importing = seconds(partial(subprocess.run, [sys.executable, "-c", IMPORTS], check=True))
         page = first_page(store.parent, find_weights().parent).seconds
+        shutil.rmtree(store.parent)
         print(
-            f"scale     {signals} signals, tokens {tokens}: {signals / seconds:.1f} signals/s, "
-            f"{files:.1f} files a signal\n"
+            f"scale     {what}: {signals / took:.1f} signals/s, {len(sizes) / signals:.1f} files and "
+            f"{sum(sizes) / signals / 1e6:.2f} MB a signal\n"
             f"          per signal {1e3 * first:.1f} ms in the first {some}, {1e3 * last:.1f} ms in the last: "
             f"{last / first:.2f} x\n"
-            f"          opening {opening:.0f} ms, adding one {adding:.1f} s, nothing to do {nothing_to_do:.1f} s, "
-            f"first page {page:.1f} s\n"
+            f"          opening {opening:.0f} ms, nothing to do {nothing_to_do:.1f} s, adding one {adding:.1f} s (of "
+            f"which {importing:.1f} s import torch, timm, xarray and zarr), first page {page:.1f} s\n"
             f"          peak memory {peaks[16] / 1e6:.2f} GB after 16, {peaks[-1] / 1e6:.2f} GB in the end",
             flush=True,
         )
+
+
+def _build_many(series: Path, store: Path, tokens: str) -> tuple[list[float], list[int], float]:
+    """Build all series in a process of its own: seconds and peak kB after each, and seconds in all."""
+    code = (
+        "import json, resource, sys, time\n"
+        "from vitime_cache.series.sources import read_signals\n"
+        "from vitime_cache.store.build import build\n"
+        "times, peaks = [], []\n"
+        "def note(progress):\n"
+        "    times.append(progress.seconds)\n"
+        "    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "signals = read_signals(sys.argv[1], horizon=64)\n"
+        "report = build(signals, sys.argv[2], tokens=sys.argv[3], max_size=1e12, progress=note)\n"
+        "print(json.dumps([times, peaks, report.seconds]))\n"
+    )
+    run = [sys.executable, "-c", code, str(series), str(store), tokens]
+    times, peaks, took = json.loads(subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return times, peaks, took
 
 
 def _open(store: Path, _: int) -> object:
@@ -183,36 +208,51 @@ def _open(store: Path, _: int) -> object:
 
 
 def pace(folder: Path) -> None:
-    """How much of the plain forward pass's pace a build keeps."""
+    """How much of the plain forward pass's pace a build keeps, and what takes the rest; all of it in turn."""
     import torch
 
-    from vitime_cache.attention.capture import capture_batch
+    from vitime_cache.attention.capture import capture_batch, images_of
+    from vitime_cache.attention.streaming import Streaming
     from vitime_cache.model.checkpoint import load_model
+    from vitime_cache.model.encoding import SeriesEncoding
     from vitime_cache.series.sources import Signal
     from vitime_cache.store.build import build
 
-    model = load_model(None, "cpu")
-    rng = np.random.default_rng(0)
-    signals = [Signal(f"s{i}", rng.standard_normal(512).cumsum(), 720) for i in range(128)]
-    images = torch.randn(16, 1, model.config.image_height, model.config.columns)
-    plain, captured, built = [], [], []
-    for round_ in range(4):
-        started = time.perf_counter()
-        with torch.inference_mode():
-            for _ in range(4):
-                model(images)
-        plain.append(64 / (time.perf_counter() - started))
-        started = time.perf_counter()
+    model, rng, size = load_model(None, "cpu"), np.random.default_rng(0), 16
+    signals = [Signal(f"s{i}", rng.standard_normal(512).cumsum(), 720) for i in range(2 * size)]
+    batch = signals[:size]
+
+    def draw() -> torch.Tensor:
+        return images_of(batch, [SeriesEncoding.fit(s.values, s.horizon, model.config) for s in batch], model)
+
+    def cost(run: Callable[[], object], count: int = size) -> tuple[float, float]:
+        """Milliseconds a signal: of the clock, and of all threads."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        run()
+        return 1e3 * (time.perf_counter() - wall) / count, 1e3 * (time.process_time() - cpu) / count
+
+    images, rounds = draw(), []
+    with torch.inference_mode():
         for i in range(4):
-            capture_batch(model, signals[16 * i : 16 * i + 16])
-        captured.append(64 / (time.perf_counter() - started))
-        started = time.perf_counter()
-        build(signals, folder / f"pace-{round_}.zarr", model, tokens="none")
-        built.append(128 / (time.perf_counter() - started))
-    print(
-        f"pace      plain forward pass {median(plain):.0f} signals/s, capture {median(captured):.0f}, "
-        f"build without token maps {median(built):.0f}: {median(built) / median(plain):.2f} x"
-    )
+            whole = partial(build, signals, folder / f"pace-{i}.zarr", model, tokens="none")
+            rounds.append(
+                (
+                    cost(lambda: model(images)),
+                    cost(lambda: Streaming(model, size).run(images)),
+                    cost(draw),
+                    cost(lambda: capture_batch(model, batch)),
+                    cost(whole, len(signals)),
+                )
+            )
+    for name, parts in zip(("clock", "processor"), np.median(rounds[1:], axis=0).T, strict=True):
+        plain, read, drawn, captured, built = parts
+        print(
+            f"pace      {name:9} build without token maps {plain / built:.2f} x the pace of the plain forward pass; a "
+            f"signal takes {built:.1f} ms:\n"
+            f"          plain pass {plain:.1f}, reading attention {read - plain:+.1f}, images {drawn:+.1f}, curves and "
+            f"quantiles {captured - read - drawn:+.1f}, encoding and writing {built - captured:+.1f}",
+            flush=True,
+        )
 
 
 def command(arguments: list[str], imported: str = "") -> str:
@@ -232,14 +272,17 @@ def main() -> None:
         "full": full,
         "reads": reads,
         "nothing": nothing,
-        "scale": lambda folder: scale(folder, signals),
+        "scale": lambda folder: scale(folder, signals, kinds),
         "pace": pace,
     }
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="parts to run (default all)")
     parser.add_argument("--folder", type=Path, help="where the stores go (default a temporary folder; needs 10 GB)")
     parser.add_argument("--signals", type=int, default=10_000, help="of the part scale (10000)")
+    kinds = ("none", "last", "all")
+    parser.add_argument("--tokens", nargs="+", choices=kinds, default=kinds, help="of the part scale (all three)")
     arguments = parser.parse_args()
     signals: int = arguments.signals
+    kinds = arguments.tokens
     print(f"{os.cpu_count()} CPU cores, Python {sys.version.split()[0]}")
     with tempfile.TemporaryDirectory() as temporary:
         for name in arguments.only:

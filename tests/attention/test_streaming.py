@@ -43,7 +43,7 @@ def test_attention_by_blocks_of_any_height_is_softmax_attention(rows: int) -> No
 
 
 def run(
-    model: ViTime, batch: Tensor, block_bytes: int | None
+    model: ViTime, batch: Tensor, block_bytes: int
 ) -> tuple[Tensor, Streaming, dict[tuple[int, str, int], np.ndarray]]:
     maps = {}
 
@@ -57,7 +57,7 @@ def run(
 def test_all_heads_at_once_give_what_one_head_a_core_gives() -> None:
     """All heads at once in bounded blocks, token maps one layer late: here on the CPU, where its copy is none."""
     model = random_model(small_config())
-    probability, stream, maps = run(model, images(2), None)
+    probability, stream, maps = run(model, images(2), 0)
     for block_bytes in (1, 2**20):
         at_once, other, other_maps = run(model, images(2), block_bytes)
         torch.testing.assert_close(at_once, probability)
@@ -67,9 +67,21 @@ def test_all_heads_at_once_give_what_one_head_a_core_gives() -> None:
             np.testing.assert_allclose(other_maps[key], token_map, rtol=2e-3, atol=1e-6)
 
 
-def test_a_plain_pass_in_another_thread_is_the_models_own_while_maps_are_read() -> None:
+def test_the_maps_of_an_image_are_the_same_to_the_bit_in_a_batch_of_any_size() -> None:
+    model = random_model(small_config(image_height=64, context_columns=280, horizon_columns=336))
+    many = torch.rand(5, 1, 64, 616, generator=torch.manual_seed(0))
+    alone = Streaming(model, 1)
+    alone.run(many[:1])
+    for size in (2, 3, 5):
+        stream = Streaming(model, size)
+        stream.run(many[:size])
+        assert torch.equal(stream.time[:, :1], alone.time)
+
+
+@pytest.mark.parametrize("block_bytes", [0, 1])
+def test_a_plain_pass_in_another_thread_is_the_models_own_while_maps_are_read(block_bytes: int) -> None:
     model, image, other = random_model(small_config()), images(), images(seed=1)
-    alone, stream = model(image), Streaming(model, 1)
+    alone, stream = model(image), Streaming(model, 1, block_bytes=block_bytes)
     stream.run(image)
     inside, answers = threading.Event(), []
 
@@ -84,7 +96,7 @@ def test_a_plain_pass_in_another_thread_is_the_models_own_while_maps_are_read() 
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(plain)
-        watched = Streaming(model, 1, model.config.layers, sink)
+        watched = Streaming(model, 1, model.config.layers, sink, block_bytes=block_bytes)
         probability = watched.run(image)
         beside = running.result()
     torch.testing.assert_close(beside, model(other), rtol=0, atol=0)
@@ -94,7 +106,8 @@ def test_a_plain_pass_in_another_thread_is_the_models_own_while_maps_are_read() 
     assert not answers[0][0]
 
 
-def test_nothing_runs_on_when_a_sink_has_failed() -> None:
+@pytest.mark.parametrize("block_bytes", [0, 1])
+def test_nothing_runs_on_when_a_sink_has_failed(block_bytes: int) -> None:
     model, calls = random_model(small_config(heads=8, encoder_width=32, decoder_width=32)), []
 
     def failing(*_: object) -> None:
@@ -102,7 +115,7 @@ def test_nothing_runs_on_when_a_sink_has_failed() -> None:
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        Streaming(model, 4, model.config.layers, failing).run(images(4))
+        Streaming(model, 4, model.config.layers, failing, block_bytes=block_bytes).run(images(4))
     ended = time.monotonic()
     time.sleep(0.05)
     assert all(call <= ended for call in calls)
@@ -120,7 +133,7 @@ def failing(*_):
     raise OSError
 for sink in (None, failing):
     try:
-        Streaming(model, 1, model.config.layers, sink).run(images())
+        Streaming(model, 1, model.config.layers, sink, block_bytes=0).run(images())
     except OSError:
         pass
     thread = threading.Thread(target=lambda: told.append(torch.get_num_threads()))
@@ -132,16 +145,16 @@ print(torch.get_num_threads(), told)
     assert done.stdout.strip() == "3 [3, 3]"
 
 
-@pytest.mark.parametrize("block_bytes", [None, 1])
+@pytest.mark.parametrize("block_bytes", [0, 1])
 @pytest.mark.parametrize("lead", [(), (2,)], ids=["one mask", "a mask for each image"])
 def test_a_mask_without_renormalising_removes_exactly_the_mass_that_was_there(
-    lead: tuple[int, ...], block_bytes: int | None
+    lead: tuple[int, ...], block_bytes: int
 ) -> None:
     model, batch = random_model(small_config()), images(2)
     gh, gw = model.config.grid
     _, maps = hook_and_copy(model, batch)
     keep = keep_random(model, *lead)
-    before = Streaming(model, 2)
+    before = Streaming(model, 2, block_bytes=block_bytes)
     before.run(batch)
     stream = Streaming(model, 2, edits=[Mask("encoder.0", 1, keep, False)], block_bytes=block_bytes)
     stream.run(batch)
@@ -154,8 +167,8 @@ def test_a_mask_without_renormalising_removes_exactly_the_mass_that_was_there(
     assert not torch.equal(stream.time[1], before.time[1])
 
 
-@pytest.mark.parametrize("block_bytes", [None, 1])
-def test_a_mask_with_renormalising_leaves_rows_that_sum_to_one_over_what_is_kept(block_bytes: int | None) -> None:
+@pytest.mark.parametrize("block_bytes", [0, 1])
+def test_a_mask_with_renormalising_leaves_rows_that_sum_to_one_over_what_is_kept(block_bytes: int) -> None:
     model, batch = random_model(small_config()), images()
     gh, gw = model.config.grid
     keep = (keep_random(model) > 0.4).float()
@@ -178,7 +191,7 @@ def test_maps_are_read_of_the_network_whose_forecast_is_made(renormalise: bool) 
         Replace("decoder.0", 1, torch.rand(13, 4)),
         Replace("encoder.1", 0, torch.rand(2, 13, 8)),
     ]
-    for block_bytes in (None, 1):
+    for block_bytes in (0, 1):
         streamed = Streaming(model, 2, edits=edits, block_bytes=block_bytes).run(batch)
         torch.testing.assert_close(streamed, forecast(model, batch, edits))
     assert (streamed - model(batch)).abs().max() > 1e-3

@@ -112,6 +112,29 @@ def test_quantiles_increase_and_their_mean_is_the_expectation() -> None:
     np.testing.assert_allclose(quantiles.mean(axis=0), encoding.series(probability, "expectation"), atol=span)
 
 
+@pytest.mark.parametrize("kind", ["broad", "sharp", "certain", "with gaps", "float32"])
+def test_quantiles_are_np_interp_over_the_edges_of_the_rows(kind: str) -> None:
+    rng, height = np.random.default_rng(1), WIDE.image_height
+    encoding = SeriesEncoding.fit(walk(5, 70), 50, WIDE)
+    probability = rng.dirichlet(np.full(height, 0.02 if kind == "sharp" else 1.0), WIDE.columns)
+    if kind == "certain":
+        probability = np.eye(height)[rng.integers(0, height, WIDE.columns)]
+    elif kind == "with gaps":  # cumulative sums with ties at the very levels asked for, and at 0 and 1
+        probability = np.zeros((WIDE.columns, height))
+        probability[:, 8:40:8] = 0.25
+    elif kind == "float32":
+        probability = probability.astype(np.float32)
+    levels = [0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0]
+    p = probability.astype(np.float64)
+    cumulative = np.cumsum(p, axis=-1) / p.sum(axis=-1, keepdims=True)
+    edges = np.arange(height + 1) - 0.5
+    rows = np.stack([np.interp(levels, np.concatenate(([0.0], c)), edges) for c in cumulative], axis=-1)
+    value = (rows * WIDE.row_step - WIDE.value_range) * encoding.std + encoding.mean
+    at = np.linspace(0, WIDE.columns - 1, 120)
+    expected = np.stack([np.interp(at, np.arange(WIDE.columns), one) for one in value])
+    np.testing.assert_allclose(encoding.quantiles(probability, levels), expected, rtol=0, atol=1e-12 * encoding.std[0])
+
+
 def test_samples_follow_the_probabilities_of_each_column() -> None:
     history = walk(4, WIDE.context_columns)
     encoding = SeriesEncoding.fit(history, WIDE.horizon_columns, WIDE)

@@ -22,7 +22,6 @@ from vitime_cache.series.signal import Signal
 __all__ = ["CaptureError", "capture", "capture_batch", "dtype_deviation", "images_of", "time_attention"]
 
 MAPS_BYTES = 2**28  # of the maps of one batch
-BLOCK_BYTES = 2**22  # of scores, within a core's cache
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -142,9 +141,7 @@ def time_attention(
     step = max(1, min(batch_size, MAPS_BYTES // map_bytes))
     for first in range(0, len(signals), step):
         some = signals[first : first + step]
-        # Heads of a small network are quicker together than one by one on the cores.
-        small = BLOCK_BYTES if 4 * config.tokens**2 <= BLOCK_BYTES and model.device.type == "cpu" else None
-        stream = Streaming(model, len(some), progress=progress, block_bytes=small)
+        stream = Streaming(model, len(some), progress=progress)
         stream.run(images_of(some, [SeriesEncoding.fit(s.values, s.horizon, config) for s in some], model))
         yield from stream.time.transpose(0, 1).cpu().numpy()
 

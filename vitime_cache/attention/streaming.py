@@ -26,8 +26,8 @@ from vitime_cache.model.network import ViTime
 TokenSink = Callable[[int, str, int, NDArray[np.float16]], None]
 Progress = Callable[[float, str], object]
 
-# Scores of one block of query rows on a device; on the CPU a block is one grid row, which fits a core's L2 cache.
-DEVICE_BLOCK_BYTES = 2**29
+DEVICE_BLOCK_BYTES = 2**29  # of the scores of one block of query rows on a device
+SMALL_BYTES = 2**22  # of the scores of a head that on the CPU is quicker together with the others than alone on a core
 
 
 class Streaming:
@@ -45,8 +45,8 @@ class Streaming:
     progress
         Called as (share of the layers done, layer) when the attention of a layer has been read.
     block_bytes
-        Bounds the scores of one block of query rows; None takes one head at a time on the CPU's cores, in blocks of
-        one grid row, and all heads at once in blocks of `DEVICE_BLOCK_BYTES` on another device.
+        Bounds the scores of one block of query rows, at least one grid row, of all heads at once; 0 takes one head at a
+        time on the CPU's cores, where a block of one grid row stays in the core's cache. None takes what is quickest.
 
     Attributes
     ----------
@@ -71,9 +71,7 @@ class Streaming:
         self.model, self.batch, self.on_tokens = model, batch, on_tokens
         self.tokens = tokens if on_tokens else ()
         self.edits = sort_edits(model, edits, batch)
-        if block_bytes is None and model.device.type != "cpu":
-            block_bytes = DEVICE_BLOCK_BYTES
-        self.block_bytes = block_bytes
+        self.block_bytes = _quickest(model) if block_bytes is None else block_bytes
         columns, layers = config.grid[1], len(config.layers)
         self.time = torch.zeros(layers, batch, config.heads, columns, columns, device=model.device)
         self.cls = torch.zeros(layers, batch, config.heads, config.tokens, device=model.device)
@@ -92,10 +90,10 @@ class Streaming:
         q *= attention.scale
         out = torch.empty_like(q)  # (B, heads, 1 + N, d)
         shares = self._shares(layer)
-        if self.block_bytes is None:
+        if self.block_bytes == 0:
             self._stream_on_cores(layer, q, k, v, out, shares)
         else:
-            self._stream_at_once(layer, q, k, v, out, shares, self.block_bytes)
+            self._stream_at_once(layer, q, k, v, out, shares)
         for edit in self.edits.get(layer, ()):
             if isinstance(edit, Replace):
                 out[:, edit.head] = edit.output
@@ -121,16 +119,14 @@ class Streaming:
 
         _on_cores(one_head, product(range(q.shape[0]), range(q.shape[1])))
 
-    def _stream_at_once(
-        self, layer: str, q: Tensor, k: Tensor, v: Tensor, out: Tensor, shares: _Shares, block_bytes: int
-    ) -> None:
+    def _stream_at_once(self, layer: str, q: Tensor, k: Tensor, v: Tensor, out: Tensor, shares: _Shares) -> None:
         """All heads at once, in blocks of bounded size; token maps travel to the host while the next layer runs."""
         config = self.model.config
         row_bytes = 4 * q.shape[0] * q.shape[1] * config.grid[1] * (config.tokens + 1)
         token_maps = None
         if layer in self.tokens:
             token_maps = torch.empty(*q.shape[:2], config.tokens, config.tokens, dtype=torch.float16, device=q.device)
-        rows = max(1, block_bytes // row_bytes)
+        rows = max(1, self.block_bytes // row_bytes)
         before, after = shares
         attend(q, k, v, out, config.grid, *self._maps_of(layer), token_maps, rows, before=before, after=after)
         if token_maps is not None:
@@ -177,6 +173,14 @@ class Streaming:
 
 
 _Shares = tuple[Tensor | None, Tensor | None]
+
+
+def _quickest(model: ViTime) -> int:
+    """`block_bytes` for a model where it is."""
+    if model.device.type != "cpu":
+        return DEVICE_BLOCK_BYTES
+    # Of small heads always one grid row: the sums are then the same to the bit in whatever batch a signal comes.
+    return 1 if 4 * model.config.tokens**2 <= SMALL_BYTES else 0
 
 
 @lru_cache

@@ -139,16 +139,14 @@ class SeriesEncoding:
         return self._samples(row)
 
     def quantiles(self, probability: ArrayLike, levels: ArrayLike) -> Floats:
-        """Quantiles of each column's distribution (W, h) → (levels, T + H).
+        """Quantiles of each column's distribution (W, h) → (levels, T + H), the levels 0 … 1.
 
         The mass of a row is spread evenly over ± half a row, so that quantiles vary continuously and the
         distribution keeps the mean that `series` reports.
         """
         p = self._checked(probability)
         cumulative = np.cumsum(p, axis=-1) / p.sum(axis=-1, keepdims=True)
-        edges = np.arange(self.config.image_height + 1) - 0.5
-        levels = np.asarray(levels, dtype=np.float64)
-        row = np.stack([np.interp(levels, np.concatenate(([0.0], c)), edges) for c in cumulative], axis=-1)
+        row = np.stack([_rows_below(cumulative, level) for level in np.asarray(levels, dtype=np.float64)])
         return self._samples(row)
 
     def sample(self, probability: ArrayLike, n: int, rng: np.random.Generator) -> Floats:
@@ -186,6 +184,18 @@ def _resample(values: Floats, n: int) -> Floats:
     weight = at - left
     resampled: Floats = values[..., left] * (1 - weight) + values[..., left + 1] * weight
     return resampled
+
+
+def _rows_below(cumulative: Floats, level: float) -> Floats:
+    """Where each distribution (W, h) reaches a level: np.interp over its rows' edges, for all columns at once."""
+    last = cumulative.shape[-1] - 1
+    row = (cumulative <= level).sum(axis=-1)  # the rows that lie below the level as a whole
+    inside = np.minimum(row, last)[:, None]
+    upper = np.take_along_axis(cumulative, inside, axis=-1)[:, 0]
+    lower = np.take_along_axis(cumulative, np.maximum(inside - 1, 0), axis=-1)[:, 0] * (row > 0)
+    share = np.divide(level - lower, upper - lower, out=np.zeros_like(upper), where=row <= last)
+    reached: Floats = row - 0.5 + share
+    return reached
 
 
 @lru_cache
