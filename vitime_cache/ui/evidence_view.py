@@ -14,7 +14,7 @@ from vitime_cache.attention import schema
 from vitime_cache.charts.card import verdict_card
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.report import to_json
+from vitime_cache.evidence.report import head_order, to_json, verdict_table
 from vitime_cache.evidence.rungs import RUNGS
 from vitime_cache.ui.chart import figure, file_name
 from vitime_cache.ui.options import clicked
@@ -53,7 +53,7 @@ def show_verdict(verdict: xr.Dataset, name: str) -> None:
     with left_side:
         figure(
             charts.rung_matrix, verdict, selected=chosen, key="rungs", on_select="rerun",
-            width="stretch", table=lambda: charts.verdict_table(verdict),
+            width="stretch", table=lambda: verdict_table(verdict),
         )  # fmt: skip
         figure(
             looking, verdict, key="looking", width="stretch",
@@ -83,7 +83,7 @@ def head_card(verdict: xr.Dataset, layer: str, head: int) -> None:
 
 def _chosen_head(verdict: xr.Dataset) -> tuple[str, int]:
     """The head clicked last, in either chart; at first the best."""
-    best = charts.verdict_table(verdict).iloc[0]
+    layer, best = head_order(verdict)[0]
     place = f"evidence_head_{verdict.attrs['created']}"
     seen: dict[str, Any] = st.session_state.setdefault(place, {})
     for chart in ("rungs", "looking"):
@@ -92,7 +92,7 @@ def _chosen_head(verdict: xr.Dataset) -> tuple[str, int]:
             seen[chart] = point
             if point is not None:
                 seen["head"] = (str(point[schema.LAYER]), int(point[schema.HEAD]))
-    head: tuple[str, int] = seen.get("head", (str(best[schema.LAYER]), int(best[schema.HEAD])))
+    head: tuple[str, int] = seen.get("head", (str(verdict[schema.LAYER].values[layer]), best))
     return head
 
 
@@ -122,4 +122,4 @@ def _files(verdict: xr.Dataset, chosen: tuple[str, int], name: str) -> None:
 
 
 def _csv(verdict: xr.Dataset) -> bytes:
-    return charts.verdict_table(verdict).to_csv(index=False).encode()
+    return verdict_table(verdict).to_csv(index=False).encode()
