@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.causal import MASK_SHARE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +88,7 @@ def sentences(ds: xr.Dataset) -> dict[str, str]:
             by_lags = through_lags(ds) & found
             ways = [
                 f"{ways.sum()} {how}{_named(ds, ways)}"
-                for ways, how in ((by_lags, "by what it reads one period back"), (found & ~by_lags, "as a whole"))
+                for ways, how in ((by_lags, _by_lags(by_lags.sum())), (found & ~by_lags, "as a whole"))
                 if ways.any()
             ]
             parts.append(f"{said}, {', '.join(ways)}")
@@ -108,16 +107,18 @@ def sentences(ds: xr.Dataset) -> dict[str, str]:
     limits.append("anything of other series" if counts["windows"] > 1 else "anything of other windows or other series")
     if window["patches_per_period"] < 4:
         limits.append("anything finer than half a patch")
-    said = [f"This does not say: {'; '.join(limits)}."]
+    not_said = [f"This does not say: {'; '.join(limits)}."]
     if open_ := [f"{rung} for {n}" for rung, (n, _) in unsettled.items() if n]:
-        said.append(f"Left inconclusive, which is not a no: {', '.join(open_)} heads.")
+        not_said.append(f"Left inconclusive, which is not a no: {', '.join(open_)} heads.")
     if untested := [f"{rung} for {n}" for rung, (_, n) in unsettled.items() if n]:
-        said.append(f"And not tested: {', '.join(untested)} heads.")
-    return {"supported": supported, "not_supported": " ".join(said)}
+        not_said.append(f"And not tested: {', '.join(untested)} heads.")
+    return {"supported": supported, "not_supported": " ".join(not_said)}
 
 
 def through_lags(ds: xr.Dataset) -> NDArray[np.bool_]:
     """Heads whose causal verdict rests on what they read one period back, (layer, head); else on the whole head."""
+    from vitime_cache.evidence.causal import MASK_SHARE
+
     level = float(v.facts(ds, "question")["level"])
     shown: NDArray[np.bool_] = (ds["mask_p"].values[0] / MASK_SHARE <= level) & (ds["comb_rank"].values == 1)
     return shown
@@ -139,6 +140,10 @@ def to_json(ds: xr.Dataset) -> str:
         },
     }
     return json.dumps(_without_nan(document), allow_nan=False)
+
+
+def _by_lags(heads: int) -> str:
+    return f"by what {'it reads' if heads == 1 else 'they read'} one period back"
 
 
 def _named(ds: xr.Dataset, found: NDArray[np.bool_]) -> str:

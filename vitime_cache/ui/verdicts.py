@@ -67,9 +67,14 @@ def known_verdicts(subject: Subject) -> dict[float, xr.Dataset]:
 def remember_verdict(subject: Subject, verdict: xr.Dataset) -> None:
     """Keep a verdict in the session."""
     session: dict[str, dict[float, xr.Dataset]] = st.session_state.setdefault(SESSION, {})
-    key = f"{subject.key}|{v.question_key(verdict)}|{verdict.attrs['created']}"
     period = float(v.facts(verdict, "question")["period"])
-    session.setdefault(subject.key, {})[period] = verdict.assign_attrs({KEY: key})
+    session.setdefault(subject.key, {})[period] = named(subject, verdict)
+
+
+def named(subject: Subject, verdict: xr.Dataset) -> xr.Dataset:
+    """A verdict under a name that the app's caches know it by, as far as it goes."""
+    done = len(v.facts(verdict, "stages"))
+    return verdict.assign_attrs({KEY: f"{subject.key}|{v.question_key(verdict)}|{verdict.attrs['created']}|{done}"})
 
 
 def _of_store(path: Path, name: str, weights_sha256: str) -> dict[float, xr.Dataset]:
