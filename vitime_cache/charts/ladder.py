@@ -36,7 +36,7 @@ SAID = {  # what the figures are
     "descriptive": "prominence at the period, in means of the curve",
     "signal-dependent": "excess over null inputs, in the same",
     "tracking": "slope of the peak's lag against the period",
-    "causal": "change of the forecast without its attention one period back, std of the history",
+    "causal": "change of the forecast without that attention, std of the history",
 }
 
 
@@ -109,9 +109,9 @@ def looking_chart(found: Agreement, signal: str, *, width: int = 620, height: in
         tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("prominence", "prominence / mean", ".3~g"),
         tip("effect", "effect, std of the history", ".3~g"), tip("verdict", "causal rung"),
     ]  # fmt: skip
-    visible = {
-        word: NEUTRAL if colour.endswith("00") and len(colour) == 9 else colour for word, colour in COLOURS.items()
-    }
+    visible = {word: colour for word, colour in COLOURS.items() if word in set(heads["verdict"])}
+    if "not tested" in visible:
+        visible["not tested"] = NEUTRAL
     encoding = {
         "x": quantity("prominence", "looks: prominence at the period, of the curve's mean"),
         "y": quantity("effect", "matters: change of the forecast, std"),
