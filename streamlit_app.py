@@ -3,13 +3,14 @@
 import streamlit as st
 
 from vitime_cache.ui.address import choose_store, settle_address
-from vitime_cache.ui.routing import STORE, navigation, page_links
+from vitime_cache.ui.routing import STORE, navigation, page_links, prepare_charts
 
 page = navigation()
-links = st.sidebar.container(key="pages", gap=None)
+links = st.sidebar.container(key="pages", gap="xxsmall")
 st.session_state[STORE] = choose_store()
 try:
     page.run()
 finally:  # a page may stop early; the links name what it left chosen
     page_links(links)
 settle_address()
+prepare_charts()

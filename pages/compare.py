@@ -14,7 +14,11 @@ from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.verdicts import head_badges
 from vitime_cache.ui.words import complain, plain, title, weights_note
 
-title("Compare", "One head on two signals. A signal and its reduction are paired by default.")
+title(
+    "Compare",
+    "One head on two signals; a signal and its reduction are paired by default. This page describes. Whether the head "
+    "tracks a period and whether the forecast uses it is what **Evidence** and `python -m vitime_cache ask` are for.",
+)
 store = chosen_store()
 first = choose_signal(store)
 second = choose_other(store, first)

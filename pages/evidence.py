@@ -3,11 +3,10 @@
 import streamlit as st
 
 from vitime_cache.ui.address import choose_signal
-from vitime_cache.ui.evidence_view import asked_before, show_verdict
+from vitime_cache.ui.answers import answers, choose_answer, show_progress
+from vitime_cache.ui.evidence_view import show_verdict
 from vitime_cache.ui.question_form import ask_button, choose_own, choose_question, stored_subject
-from vitime_cache.ui.questions import any_under_way
 from vitime_cache.ui.routing import chosen_store
-from vitime_cache.ui.verdicts import known_verdicts
 from vitime_cache.ui.words import title, weights_note
 
 title(
@@ -26,11 +25,12 @@ else:
     weights_note(ds)
     subject = stored_subject(store, ds)
 if subject is not None:
-    verdicts = known_verdicts(subject)
-    if verdicts:
-        show_verdict(asked_before(verdicts), subject.signal.name)
-    busy = any_under_way(subject.key)
-    with st.expander("Ask" if not verdicts else "Ask another question", expanded=busy or not verdicts):
+    found = answers(subject)
+    show_progress(found)
+    if found.verdicts:
+        period = choose_answer(subject, found)
+        show_verdict(found.verdicts[period], subject.signal.name, coming=period in found.periods_under_way)
+    with st.expander("Ask another question" if found.verdicts else "Ask", expanded=not found.verdicts):
         question = choose_question(subject)
         if question is not None:
             ask_button(subject, *question)

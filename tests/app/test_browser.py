@@ -165,3 +165,37 @@ def test_a_store_is_built_from_the_overview_and_seen_growing(empty_site: str, pa
     page.get_by_role("button", name="Build it now").click()
     expect(page.get_by_text("signals are complete").first).to_be_visible()
     expect(page.get_by_text("29 signals in vitime-mini.zarr")).to_be_visible(timeout=120_000)
+
+
+def test_a_click_leaves_one_entry_in_the_browsers_history_and_going_back_undoes_it(site: str, page: Page) -> None:
+    def entries() -> int:
+        return int(page.evaluate("history.length"))
+
+    page.goto(site)
+    expect(page.get_by_role("heading", name="What does each head look at?")).to_be_visible()
+    before = entries()
+    for clicks, name in enumerate(("Heatmap", "Lags", "Compare", "Evidence", "Heads", "Heatmap"), 1):
+        go(page, name)
+        assert entries() == before + clicks, name
+    before = entries()
+    choose(page, "Head", "2")
+    expect(page).to_have_url(re.compile("head=2"))
+    assert entries() == before + 1
+    map_ = chart(page, "full, decoder.0, head 2")
+    for query, (across, down) in enumerate(((0.5, 0.6), (0.5, 0.5)), 2):
+        address = page.url
+        click(map_, across, down)
+        expect(page).not_to_have_url(address)
+        settled(page)
+        assert entries() == before + query
+    page.go_back()
+    expect(page).to_have_url(address)
+    looked_at = re.search(r"query=(\d+)", address)
+    assert looked_at
+    chart(page, f"Where the tokens of samples {looked_at[1]}–")
+    page.go_back()
+    page.go_back()
+    expect(page).not_to_have_url(re.compile("head=2"))
+    chart(page, "full, decoder.0, head 0")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Heads", exact=True)).to_be_visible()

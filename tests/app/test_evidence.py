@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import queue
 import re
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import streamlit as st
+import xarray as xr
 from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import SMALL
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.mock_verdict import mock_verdict
 from vitime_cache.model.checkpoint import peek
+from vitime_cache.series.sources import Signal
 from vitime_cache.store.verdicts import keep_verdict, stored_verdicts
 from vitime_cache.ui import questions
 
@@ -45,7 +49,7 @@ def verdict_kept(store: Path, weights: Path) -> Path:
 def answered(at: AppTest, patience: float = 240) -> AppTest:
     """Wait until no question is under way, and show the page again."""
     end = time.monotonic() + patience
-    while questions.any_under_way("") and time.monotonic() < end:
+    while any(not each.ended for each in questions.known().values()) and time.monotonic() < end:
         time.sleep(0.5)
     return at.run()
 
@@ -97,11 +101,123 @@ def test_a_question_is_answered_kept_in_the_store_and_found_again(store: Path, o
 def test_a_question_can_be_stopped(open_page: OpenPage) -> None:
     at = open_page("evidence", signal="harmonic_63")
     at.button(key="ask").click().run()
-    if any(button.key == "stop_asking" for button in at.button):
-        at.button(key="stop_asking").click().run()
+    if stop := [button for button in at.button if button.label == "Stop"]:
+        stop[0].click().run()
         at = answered(open_page("evidence", signal="harmonic_63"))
-        assert "Stopped before it was answered" in texts(at)
+        assert "samples: stopped before it was answered" in texts(at)
         assert at.button(key="ask")
+
+
+class SlowEngine:
+    """Answers with a made-up verdict, a rung at a time, as the test lets it."""
+
+    def __init__(self) -> None:
+        self.rungs: queue.Queue[str] = queue.Queue()
+        self.told = threading.Event()
+
+    def __call__(self) -> SlowEngine:
+        return self
+
+    def ask(
+        self, signal: Signal, period: float, _weights: object, _settings: object, _store: object,
+        progress: Callable[[float, str], None], partial: Callable[[xr.Dataset], None],
+    ) -> xr.Dataset:  # fmt: skip
+        for i, rung in enumerate(v.RUNGS):
+            self.told.set()
+            progress(0.25 * i, f"working on {rung}")
+            assert self.rungs.get(timeout=60) == rung
+            verdict = mock_verdict(SMALL, signal.name, period, stages=v.RUNGS[: i + 1])
+            partial(verdict)
+        return verdict
+
+    def finish(self, rung: str) -> None:
+        """Let it finish a rung, and wait until it works on the next."""
+        self.told.clear()
+        self.rungs.put(rung)
+        if rung != v.RUNGS[-1]:
+            assert self.told.wait(60)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> SlowEngine:
+    engine = SlowEngine()
+    monkeypatch.setattr(questions, "engine", engine)
+    return engine
+
+
+@pytest.mark.usefixtures("store")
+def test_a_verdict_is_shown_rung_by_rung_while_its_question_runs_in_this_tab_and_in_another(
+    slow: SlowEngine, open_page: OpenPage
+) -> None:
+    at = open_page("evidence", signal="harmonic_63")
+    at.button(key="ask").click().run()
+    assert "Nothing is known yet" in texts(at)
+    assert "Still to come: descriptive, signal-dependent, tracking, causal." in texts(at)
+    assert all(button.key != "ask" for button in at.button), "it is under way"
+    slow.finish("descriptive")
+    away = open_page("lags", signal="harmonic_63")  # the page is left; nothing of a partial verdict is a badge
+    assert any("No verdict on" in link.proto.label for link in away.get("page_link"))
+    for tab in (at.run(), open_page("evidence", signal="harmonic_63")):
+        assert not tab.exception
+        assert "Still to come: signal-dependent, tracking, causal." in texts(tab)
+        drawn = charts(tab)
+        assert "What is supported: harmonic_63" in drawn[0]
+        assert "tracking: not worked on yet" in drawn[0]
+        assert any("Looks: encoder.0, head 0" in chart for chart in drawn)
+        assert not any(word in chart for chart in drawn for word in ("Tracks:", "Matters:", "against mattering:"))
+        assert "partial" not in texts(tab)
+        assert "null inputs of a kind" not in texts(tab), "what was not done is not counted"
+    slow.finish("signal-dependent")
+    assert "Still to come: tracking, causal." in texts(at.run())
+    for rung in ("tracking", "causal"):
+        slow.finish(rung)
+    at = answered(at)
+    assert "Still to come" not in texts(at)
+
+
+@pytest.mark.usefixtures("store")
+def test_what_a_stopped_question_had_found_stays_and_says_what_it_lacks(slow: SlowEngine, open_page: OpenPage) -> None:
+    at = open_page("evidence", signal="harmonic_63")
+    at.button(key="ask").click().run()
+    slow.finish("descriptive")
+    at.run()
+    next(button for button in at.button if button.label == "Stop").click().run()
+    slow.finish("signal-dependent")
+    at = answered(at)
+    assert not at.exception
+    assert "stopped before it was answered" in texts(at)
+    assert "nothing is known of tracking, causal. Ask again" in texts(at)
+    assert "What is supported: harmonic_63" in charts(at)[0]
+    assert at.button(key="ask")
+
+
+def test_a_question_that_the_store_has_an_answer_to_costs_nothing(store: Path, open_page: OpenPage) -> None:
+    at = open_page("evidence", signal="harmonic_63")
+    at.button(key="ask").click().run()
+    answered(at)
+    for _ in range(2):
+        at.button(key="ask").click().run()
+        began = time.monotonic()
+        at = answered(at)
+        assert time.monotonic() - began < 3
+    assert not at.error
+    assert len(stored_verdicts(store)) == 1
+
+
+@pytest.mark.usefixtures("verdict_kept")
+def test_a_new_question_is_looked_at_and_the_verdict_before_it_can_be_again(
+    slow: SlowEngine, open_page: OpenPage
+) -> None:
+    at = open_page("evidence", signal="full")
+    next(number for number in at.number_input if number.label == "Period P, samples").set_value(100.0).run()
+    at.button(key="ask").click().run()
+    slow.finish("descriptive")
+    at.run()
+    assert "a period of 100 samples" in charts(at)[0]
+    picker = at.get("button_group")[0]
+    assert not at.exception, picker
+    assert "Still to come" in texts(open_page("evidence", signal="full"))
+    assert "Still to come" not in texts(open_page("evidence", signal="harmonic_63"))
 
 
 @pytest.mark.usefixtures("verdict_kept")

@@ -1,6 +1,7 @@
 """Pictures of a verdict: what they show of it, for every head, complete or not."""
 
 import io
+import re
 
 import altair
 import numpy as np
@@ -10,9 +11,12 @@ import vl_convert
 from altair.utils.schemapi import validate_jsonschema
 
 from vitime_cache import charts
+from vitime_cache.charts.card import verdict_card
+from vitime_cache.cli import console
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.mock_verdict import mock_verdict
+from vitime_cache.evidence.report import verdict_table
 
 
 @pytest.fixture(scope="module")
@@ -58,19 +62,31 @@ def test_rungs_stand_in_their_order_and_heads_best_first(verdict):
     assert at == sorted(at)
 
 
+def test_the_matrix_the_command_and_the_card_put_the_heads_in_one_order(verdict, capsys):
+    rng = np.random.default_rng(5)
+    mixed = verdict.copy(deep=True)
+    mixed["figure"].values[:] = rng.random(mixed["figure"].shape)
+    mixed["verdict"].values[:] = rng.integers(-1, 2, mixed["verdict"].shape)
+    drawn = list(dict.fromkeys(cells(charts.rung_matrix(mixed))["name"].str.replace(" · ", " ")))
+    console.show_verdict(mixed, rows=12)
+    printed = re.findall(r"│ (\w+\.\d \d) +│", capsys.readouterr().out)
+    carded = re.findall(r"<td>(\w+\.\d \d)</td>", verdict_card(mixed))
+    assert len(drawn) == 12
+    assert drawn == printed == carded
+    assert drawn == [f"{row.layer} {row.head}" for row in verdict_table(mixed).itertuples()]
+
+
 def test_the_best_heads_come_first_and_heads_not_asked_about_do_not_come(verdict):
-    table = charts.verdict_table(verdict)
-    assert table["head"].iloc[:12].eq(0).all(), "head 0 of each layer passes every rung"
-    assert table["rung"].iloc[:4].tolist() == list(v.RUNGS)
+    table = verdict_table(verdict)
+    assert table["head"].iloc[:3].eq(0).all(), "head 0 of each layer passes every rung"
     asked = verdict["asked"].copy()
     asked[{"head": 0}] = False
-    assert 0 not in charts.verdict_table(verdict.assign(asked=asked))["head"].to_numpy()
+    assert 0 not in cells(charts.rung_matrix(verdict.assign(asked=asked)))["head"].to_numpy()
 
 
 def test_a_partial_verdict_shows_what_is_not_tested_and_what_cannot_be_drawn_says_so():
     partial = mock_verdict(stages=("descriptive",))
-    table = charts.verdict_table(partial)
-    assert table.loc[table["rung"] == "causal", "verdict"].eq("not tested").all()
+    assert verdict_table(partial)["causal"].eq("not tested").all()
     assert charts.rung_matrix(partial)["layer"]
     assert charts.verdict_curve(partial, "decoder.0", 0)["layer"]
     with pytest.raises(charts.ChartError, match="sweep"):

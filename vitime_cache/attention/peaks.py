@@ -12,7 +12,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import find_peaks
 
 from vitime_cache.attention.lags import Array, LagError
 
@@ -100,6 +99,8 @@ def prominences(curves: ArrayLike) -> Array:
     finite = np.flatnonzero(np.isfinite(flat).all(axis=0))
     if len(finite) == 0:
         return found.reshape(values.shape)
+    from scipy.signal import find_peaks  # here, as the first page of the app does without: it takes half a second
+
     start, stop = finite[0], finite[-1] + 1
     for row, curve in zip(found, flat, strict=True):
         at, about = find_peaks(curve[start:stop], prominence=0)

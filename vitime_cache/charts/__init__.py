@@ -14,7 +14,6 @@ from vitime_cache.charts.heads import head_matrix as head_matrix
 from vitime_cache.charts.heads import small_multiples as small_multiples
 from vitime_cache.charts.ladder import looking_chart as looking_chart
 from vitime_cache.charts.ladder import rung_matrix as rung_matrix
-from vitime_cache.charts.ladder import verdict_table as verdict_table
 from vitime_cache.charts.maps import difference as difference
 from vitime_cache.charts.maps import heatmap as heatmap
 from vitime_cache.charts.maps import shared_shading as shared_shading

@@ -18,10 +18,9 @@ from vitime_cache.charts.style import ChartError, Spec
 from vitime_cache.charts.verdicts import asked_window, verdict_curve, verdict_effect, verdict_sweep
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.report import head_order, to_json, verdict_table
+from vitime_cache.evidence.report import MARKS, head_order, to_json, verdict_table
 from vitime_cache.evidence.rungs import RUNGS
 
-MARKS = {"supported": "✓", "not supported": "✗", "inconclusive": "?", "not tested": "–"}
 MOST_ROWS = 48
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 STYLE = """

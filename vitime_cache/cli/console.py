@@ -138,13 +138,10 @@ def share_bar() -> Iterator[Any]:
         yield lambda share, what: bar.update(task, completed=share, description=what)
 
 
-MARKS = {"supported": "✓", "not supported": "✗", "inconclusive": "?", "not tested": "–"}
-
-
 def show_rung(verdict: xr.Dataset) -> None:
     """One line once a rung is done: how many heads it holds for, and the best of them."""
     from vitime_cache.evidence import verdict as v
-    from vitime_cache.evidence.report import verdict_table
+    from vitime_cache.evidence.report import MARKS, verdict_table
 
     rung, table = v.facts(verdict, "stages")[-1], verdict_table(verdict)
     counts = ", ".join(f"{(table[rung] == word).sum()} {word}" for word in MARKS if (table[rung] == word).any())
@@ -162,15 +159,14 @@ def show_verdict(verdict: xr.Dataset, rows: int = 12, *, quiet: bool = False) ->
     """The heads of a verdict, best first, and what it supports and what not."""
     from vitime_cache.evidence import verdict as v
     from vitime_cache.evidence.agreement import looking_and_mattering
-    from vitime_cache.evidence.report import verdict_table
+    from vitime_cache.evidence.report import FIGURES, MARKS, verdict_table
 
     said = v.facts(verdict, "sentences")
     if not quiet:
         table = verdict_table(verdict)
         shown = Table("head", *(Column(rung, justify="right") for rung in v.RUNGS), Column("knockout", justify="right"))
-        figures = dict(zip(v.RUNGS, ("prominence", "excess_over_nulls", "slope", "mask_distance"), strict=True))
         for row in table.head(rows).to_dict("records"):
-            cells = [f"{_number(row[figures[rung]])} {MARKS[row[rung]]}" for rung in v.RUNGS]
+            cells = [f"{_number(row[FIGURES[rung]])} {MARKS[row[rung]]}" for rung in v.RUNGS]
             shown.add_row(f"{row['layer']} {row['head']}", *cells, _number(row["knockout_distance"]))
         console.print(shown)
         console.print(

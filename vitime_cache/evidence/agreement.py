@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import spearmanr
 
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.evidence import verdict as v
@@ -76,9 +75,16 @@ def _spearman(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float, fl
     """Rank correlation and its percentile bootstrap interval; NaN where either does not vary."""
     if len(x) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
         return np.nan, np.nan, np.nan
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(x), (RESAMPLES, len(x)))
-    rows = [(x[at], y[at]) for at in drawn if np.ptp(x[at]) > 0 and np.ptp(y[at]) > 0]
-    resampled = [float(spearmanr(a, b).statistic) for a, b in rows]
-    low, high = np.percentile(resampled, (2.5, 97.5))
-    return float(spearmanr(x, y).statistic), float(low), float(high)
+    drawn = np.random.default_rng(seed).integers(0, len(x), (RESAMPLES, len(x)))
+    low, high = np.nanpercentile(_rank_correlation(x[drawn], y[drawn]), (2.5, 97.5))
+    return float(_rank_correlation(x, y)), float(low), float(high)
+
+
+def _rank_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Spearman's of rows (..., n), (...); NaN where a row does not vary. All at once: row by row takes a second."""
+    from scipy.stats import rankdata
+
+    a, b = (rankdata(each, axis=-1) - (each.shape[-1] + 1) / 2 for each in (x, y))
+    scale = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
+    rho: np.ndarray = (a * b).sum(axis=-1) / np.where(scale > 0, scale, np.nan)
+    return rho

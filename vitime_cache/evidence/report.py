@@ -25,6 +25,9 @@ CLAIMS = {
     "causal": ("matter to the forecast", "matters to the forecast"),
 }
 MOST_NAMED = 4
+MARKS = {"supported": "✓", "not supported": "✗", "inconclusive": "?", "not tested": "–"}
+# The column of `verdict_table` with the figure that each rung's verdict rests on.
+FIGURES = dict(zip(v.RUNGS, ("prominence", "excess_over_nulls", "slope", "mask_distance"), strict=True))
 
 
 def verdict_table(ds: xr.Dataset) -> pd.DataFrame:
@@ -37,14 +40,9 @@ def verdict_table(ds: xr.Dataset) -> pd.DataFrame:
         for r, rung in enumerate(v.RUNGS):
             row[rung] = v.WORDS[int(ds["verdict"].values[r, i, h])]
             row[f"{rung}_p"] = float(ds["p_value"].values[r, i, h])
+            row[FIGURES[rung]] = float(ds["figure"].values[r, i, h])
         row |= {
-            "prominence": float(ds["prominence"].values[:, i, h].mean()),
-            **{
-                name: float(ds[name].values[i, h])
-                for name in ("peak_lag", "flank_excess", "slope", "r_squared", "found")
-            },
-            "excess_over_nulls": float(ds["figure"].values[1, i, h]),
-            "mask_distance": float(ds["mask"].values[0, :, i, h].mean()),
+            **{name: float(ds[name].values[i, h]) for name in ("peak_lag", "flank_excess", "r_squared", "found")},
             "mask_elsewhere_distance": float(ds["mask_elsewhere"].values[0, :, i, h].mean()),
             "comb_distance": float(ds["comb"].values[0, :, i, h].mean()),
             "comb_rank": float(ds["comb_rank"].values[i, h]),
@@ -56,16 +54,19 @@ def verdict_table(ds: xr.Dataset) -> pd.DataFrame:
 
 
 def head_order(ds: xr.Dataset) -> list[tuple[int, int]]:
-    """Indices (layer, head) of the heads asked about, best first.
+    """Indices (layer, head) of the heads asked about, best first: the order of the command, the card and the page.
 
-    By rungs supported, then by the effect of masking, then by prominence.
+    By rungs supported, then by the figure of the causal rung, then by that of the descriptive one.
     """
-    verdicts = ds["verdict"].values
-    supported = (verdicts == v.SUPPORTED).sum(axis=0)
-    effect = np.nan_to_num(ds["mask"].values[0].mean(axis=0), nan=-1.0)
-    prominence = np.nan_to_num(ds["prominence"].values.mean(axis=0), nan=-1.0)
+    supported = (ds["verdict"].values == v.SUPPORTED).sum(axis=0)
+    looks, *_, matters = np.nan_to_num(ds["figure"].values, nan=-np.inf)
     found = [(int(i), int(h)) for i, h in np.argwhere(ds["asked"].values)]
-    return sorted(found, key=lambda at: (-supported[at], -effect[at], -prominence[at], at))
+    return sorted(found, key=lambda at: (-supported[at], -matters[at], -looks[at], at))
+
+
+def to_come(ds: xr.Dataset) -> list[str]:
+    """Rungs that a partial verdict has not worked on; none of a complete one."""
+    return [rung for rung in v.RUNGS if rung not in v.facts(ds, "stages")]
 
 
 def sentences(ds: xr.Dataset) -> dict[str, str]:
@@ -88,7 +89,7 @@ def sentences(ds: xr.Dataset) -> dict[str, str]:
             by_lags = ds["through_lags"].values & found
             ways = [
                 f"{ways.sum()} {how}{_named(ds, ways)}"
-                for ways, how in ((by_lags, "by what it reads one period back"), (found & ~by_lags, "as a whole"))
+                for ways, how in ((by_lags, _by_lags(by_lags.sum())), (found & ~by_lags, "as a whole"))
                 if ways.any()
             ]
             parts.append(f"{said}, {', '.join(ways)}")
@@ -101,22 +102,18 @@ def sentences(ds: xr.Dataset) -> dict[str, str]:
         rung: tuple(int((verdicts[r][ds["asked"].values] == code).sum()) for code in (v.INCONCLUSIVE, v.NOT_TESTED))
         for r, rung in enumerate(v.RUNGS) if rung in stages
     }  # fmt: skip
-    limits = []
-    if missing:
-        limits += missing
-    open_ = [f"{rung} for {n}" for rung, (n, _) in unsettled.items() if n]
-    if open_:
-        limits.append("inconclusive, which is not a no: " + ", ".join(open_) + " heads")
-    untested = [f"{rung} for {n}" for rung, (_, n) in unsettled.items() if n]
-    if untested:
-        limits.append("not tested: " + ", ".join(untested) + " heads")
-    if counts["windows"] == 1:
-        limits.append("other windows, other series")
-    else:
-        limits.append("other series")
+    limits = list(missing)
+    if coming := to_come(ds):
+        limits.append(f"anything on the rungs not worked on: {', '.join(coming)}")
+    limits.append("anything of other series" if counts["windows"] > 1 else "anything of other windows or other series")
     if window["patches_per_period"] < 4:
         limits.append("anything finer than half a patch")
-    return {"supported": supported, "not_supported": f"This does not say: {'; '.join(limits)}."}
+    not_said = [f"This does not say: {'; '.join(limits)}."]
+    if open_ := [f"{rung} for {n}" for rung, (n, _) in unsettled.items() if n]:
+        not_said.append(f"Left inconclusive, which is not a no: {', '.join(open_)} heads.")
+    if untested := [f"{rung} for {n}" for rung, (_, n) in unsettled.items() if n]:
+        not_said.append(f"And not tested: {', '.join(untested)} heads.")
+    return {"supported": supported, "not_supported": " ".join(not_said)}
 
 
 def to_json(ds: xr.Dataset) -> str:
@@ -135,6 +132,10 @@ def to_json(ds: xr.Dataset) -> str:
         },
     }
     return json.dumps(_without_nan(document), allow_nan=False)
+
+
+def _by_lags(heads: int) -> str:
+    return f"by what {'it reads' if heads == 1 else 'they read'} one period back"
 
 
 def _named(ds: xr.Dataset, found: NDArray[np.bool_]) -> str:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import lfilter
 
 from vitime_cache.errors import VitimeError
 
@@ -78,6 +77,8 @@ def ar1(series: ArrayLike, n: int, seed: int = 0) -> Array:
     memory = float(np.clip(centred[1:] @ centred[:-1] / power, -0.999, 0.999)) if power > 0 else 0.0
     shocks = rng.standard_normal((n, len(x)))
     shocks[:, 0] /= np.sqrt(1 - memory**2)  # start in the stationary distribution
+    from scipy.signal import lfilter
+
     noise: Array = lfilter([1.0], [1.0, -memory], shocks, axis=1) * np.sqrt(1 - memory**2)
     scaled: Array = x.mean() + x.std() * noise
     return scaled

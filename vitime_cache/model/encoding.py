@@ -11,7 +11,6 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import correlate1d
 
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig
@@ -115,6 +114,8 @@ class SeriesEncoding:
         ink = np.zeros((*values.shape[:-1], self.config.columns, self.config.image_height), np.float32)
         # Blurring a one-hot column along the rows is a lookup; only the blur along time is a convolution.
         ink[..., : self.history_columns, :] = _row_blur(self.config.image_height)[rows]
+        from scipy.ndimage import correlate1d  # here, as reading a store does without
+
         inked = ink[
             ..., : self.history_columns + BLUR_SIZE, :
         ]  # the ink reaches no further: leave the blank rest alone
@@ -209,5 +210,7 @@ def _blur_kernel() -> NDArray[np.float32]:
 @lru_cache
 def _row_blur(height: int) -> NDArray[np.float32]:
     """(h, h): row r is a one-hot column at r after the blur along the value axis, border reflect-101."""
+    from scipy.ndimage import correlate1d
+
     blurred: NDArray[np.float32] = correlate1d(np.eye(height, dtype=np.float32), _blur_kernel(), axis=1, mode="mirror")
     return blurred

@@ -10,7 +10,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
-from vitime_cache.charts.style import FORECAST, HISTORY
+from vitime_cache.charts.style import FORECAST, HISTORY, for_dark
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.model.config import WeightsInfo
 from vitime_cache.series.sources import catalogue
@@ -57,8 +57,9 @@ def signals_table(store: Store) -> None:
         return
     with reading(store):
         table = contents(str(store.path), store.stamp, tuple(shown))
+    columns = for_dark(COLUMNS) if st.context.theme.type == "dark" else COLUMNS
     event = st.dataframe(
-        table, column_config=COLUMNS, column_order=list(COLUMNS), hide_index=True, row_height=44,
+        table, column_config=columns, column_order=list(COLUMNS), hide_index=True, row_height=44,
         key="signals", on_select="rerun", selection_mode="single-cell",
     )  # fmt: skip
     if rows := [row for row, _ in event.selection.cells if row < len(shown)]:

@@ -14,7 +14,7 @@ from vitime_cache.attention import schema
 from vitime_cache.charts.card import verdict_card
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.report import to_json
+from vitime_cache.evidence.report import head_order, to_come, to_json, verdict_table
 from vitime_cache.evidence.rungs import RUNGS
 from vitime_cache.ui.chart import figure, file_name
 from vitime_cache.ui.options import clicked
@@ -28,40 +28,46 @@ PICTURES = {
 }
 
 
-def asked_before(verdicts: Mapping[float, xr.Dataset]) -> xr.Dataset:
-    """The verdict to show, of those known; at first the latest."""
-    if len(verdicts) == 1:
-        return next(iter(verdicts.values()))
-    period = st.segmented_control(
-        "Period asked about, samples", list(verdicts), default=next(iter(verdicts)), required=True,
-        format_func=lambda each: f"{each:.4g}", key="period_asked",
-    )  # fmt: skip
-    return verdicts[period]
+def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False) -> None:
+    """The answer in two sentences, every head on every rung, the chosen head's pictures, and the files.
 
-
-def show_verdict(verdict: xr.Dataset, name: str) -> None:
-    """The answer in two sentences, every head on every rung, the chosen head's pictures, and the files."""
-    sentences, counts = v.facts(verdict, "sentences"), v.facts(verdict, "counts")
+    Parameters
+    ----------
+    verdict
+        As far as it goes; None before the first rung is done.
+    coming
+        Whether more of it is on its way.
+    """
+    if verdict is None:
+        st.info("Nothing is known yet: the first rung is done in seconds.", icon=":material/hourglass_top:")
+        return
+    sentences = v.facts(verdict, "sentences")
     supported, not_supported = st.columns(2)
     supported.success(plain(sentences["supported"]), icon=":material/check:")
     not_supported.info(plain(sentences["not_supported"]), icon=":material/do_not_disturb_on:")
-    if not v.complete(verdict):
-        left = ", ".join(rung for rung in v.RUNGS if rung not in v.facts(verdict, "stages"))
-        st.warning(f"This verdict is partial: {left} still to come.", icon=":material/hourglass:")
+    left = to_come(verdict)
+    if left and not coming:
+        st.warning(
+            f"This verdict is partial, as its question was not answered to the end: nothing is known of "
+            f"{', '.join(left)}. Ask again for the rest.",
+            icon=":material/hourglass_disabled:",
+        )
     chosen = _chosen_head(verdict)
     left_side, right_side = st.columns([6, 5])
     with left_side:
         figure(
             charts.rung_matrix, verdict, selected=chosen, key="rungs", on_select="rerun",
-            width="stretch", table=lambda: charts.verdict_table(verdict),
+            width="stretch", table=lambda: verdict_table(verdict),
         )  # fmt: skip
-        figure(
-            looking, verdict, key="looking", width="stretch",
-            on_select="rerun", table=lambda: looking_and_mattering(verdict).heads,
-        )  # fmt: skip
+        if "causal" not in left:
+            figure(
+                looking, verdict, key="looking", width="stretch",
+                on_select="rerun", table=lambda: looking_and_mattering(verdict).heads,
+            )  # fmt: skip
     with right_side:
         head_card(verdict, *chosen)
-    st.caption(_counted(counts, v.facts(verdict, "screening")))
+    if not left:
+        st.caption(_counted(v.facts(verdict, "counts"), v.facts(verdict, "screening")))
     _files(verdict, chosen, name)
 
 
@@ -74,16 +80,18 @@ def head_card(verdict: xr.Dataset, layer: str, head: int) -> None:
     """One head: its badges, and the picture behind each rung."""
     badges = " ".join(badge(verdict, rung.name, layer, head) for rung in RUNGS)
     st.markdown(f"**{plain(layer)}, head {head}** {badges}")
-    for rung, (draw, table) in PICTURES.items():
-        figure(
-            draw, verdict, layer, head, key=f"{rung}_picture",
-            width="stretch", table=partial(table, verdict, layer, head),
-        )  # fmt: skip
+    for rung in v.facts(verdict, "stages"):
+        if rung in PICTURES:
+            draw, table = PICTURES[rung]
+            figure(
+                draw, verdict, layer, head, key=f"{rung}_picture",
+                width="stretch", table=partial(table, verdict, layer, head),
+            )  # fmt: skip
 
 
 def _chosen_head(verdict: xr.Dataset) -> tuple[str, int]:
     """The head clicked last, in either chart; at first the best."""
-    best = charts.verdict_table(verdict).iloc[0]
+    layer, best = head_order(verdict)[0]
     place = f"evidence_head_{verdict.attrs['created']}"
     seen: dict[str, Any] = st.session_state.setdefault(place, {})
     for chart in ("rungs", "looking"):
@@ -92,7 +100,7 @@ def _chosen_head(verdict: xr.Dataset) -> tuple[str, int]:
             seen[chart] = point
             if point is not None:
                 seen["head"] = (str(point[schema.LAYER]), int(point[schema.HEAD]))
-    head: tuple[str, int] = seen.get("head", (str(best[schema.LAYER]), int(best[schema.HEAD])))
+    head: tuple[str, int] = seen.get("head", (str(verdict[schema.LAYER].values[layer]), best))
     return head
 
 
@@ -122,4 +130,4 @@ def _files(verdict: xr.Dataset, chosen: tuple[str, int], name: str) -> None:
 
 
 def _csv(verdict: xr.Dataset) -> bytes:
-    return charts.verdict_table(verdict).to_csv(index=False).encode()
+    return verdict_table(verdict).to_csv(index=False).encode()

@@ -1,7 +1,9 @@
-"""The question: about which series, which period, on which stretch; asking it, and how far it is."""
+"""The question: about which series, which period, on which stretch; asking it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -16,11 +18,12 @@ from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
 from vitime_cache.ui import questions, runs
+from vitime_cache.ui.answers import look_at
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.compose import choose_series
 from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.stores import KEY, Store, planned
-from vitime_cache.ui.verdicts import Subject, remember_verdict
+from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.words import complain, notice, plain
 
 
@@ -113,39 +116,23 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
             icon=":material/key_off:",
         )
         return
-    key = f"{subject.key}|{period:.9g}|{window.history}|{window.horizon}"
-    asked = questions.inquiry(key)
-    if asked is not None and not asked.ended:
-        _progress(key)
+    key = (subject.key, f"{period:.9g}|{window.history}|{window.horizon}")
+    if key in questions.under_way(subject.key):
+        st.caption("This question is under way: see above.")
         return
-    if asked is not None and asked.error:
-        st.error(plain(asked.error), icon=":material/error:")
-    if asked is not None and asked.verdict is not None:
-        questions.forget(key)
-        if subject.store is None or asked.error:
-            remember_verdict(subject, asked.verdict)
-            st.rerun()
     engine().prepare(path)
     settings = {} if window.chosen else {"window": (window.history, window.horizon)}
     st.button(
         f"Ask which heads look {period:.4g} samples back", icon=":material/gavel:", type="primary", key="ask",
-        on_click=questions.ask, args=(key, subject.signal, period, path, settings, subject.store),
+        on_click=_ask, args=(key, subject, period, path, settings),
         help="Runs the model on the stretch, on null inputs, on a sweep of periods, and with each head and each lag "
         "taken out. It goes on when this page is left, and what it finds of a stored signal is kept in the store.",
     )  # fmt: skip
 
 
-@st.fragment(run_every=1.0)
-def _progress(key: str) -> None:
-    """How far a question is, once a second; the whole page again when it is answered."""
-    asked = questions.inquiry(key)
-    if asked is None or asked.ended:
-        st.rerun()
-    assert asked is not None
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(min(asked.share, 1.0), plain(asked.step), width="stretch")
-        st.button("Stop", icon=":material/stop:", key="stop_asking", on_click=asked.leave)
-    st.caption("It goes on when this page is left: come back to see it.")
+def _ask(key: questions.Key, subject: Subject, period: float, weights: Path, settings: dict[str, Any]) -> None:
+    questions.ask(key, subject.signal, period, weights, settings, subject.store)
+    look_at(subject, period)
 
 
 def _window(subject: Subject, values: np.ndarray, period: float, key: str, own: bool) -> Window | None:

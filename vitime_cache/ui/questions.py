@@ -16,11 +16,13 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.errors import VitimeError
+from vitime_cache.evidence import verdict as v
 from vitime_cache.series.signal import Signal
 from vitime_cache.ui.processes.engine import engine
 
 MOST = 32  # ended questions that the server remembers
 DEFECT = "The question could not be answered for a reason that is a defect of ours; the log has it."
+Key = tuple[str, str]  # of whom, by the key of a subject; and what
 
 
 class _LeftError(Exception):
@@ -36,7 +38,7 @@ class Inquiry:
     share, step
         How much is done, 0 to 1, and what is being done.
     verdict
-        Complete once `ended`, unless there is an `error`.
+        None until the first rung is done; complete once `ended`, unless there is an `error`.
     """
 
     signal: Signal
@@ -52,59 +54,78 @@ class Inquiry:
         """Stop working on it."""
         self._left.set()
 
+    @property
+    def stages(self) -> list[str]:
+        """Rungs that have been worked on."""
+        return [] if self.verdict is None else list(v.facts(self.verdict, "stages"))
+
     def note(self, share: float, step: str) -> None:
         """Called by the run as it goes on."""
         if self._left.is_set():
             raise _LeftError
         self.share, self.step = share, step
 
+    def learn(self, verdict: xr.Dataset) -> None:
+        """Called by the run after each rung."""
+        self.verdict = verdict
+
 
 @st.cache_resource(show_spinner=False)
-def _inquiries() -> tuple[dict[str, Inquiry], threading.Lock]:
+def _inquiries() -> tuple[dict[Key, Inquiry], threading.Lock]:
     return {}, threading.Lock()
 
 
-def inquiry(key: str) -> Inquiry | None:
+def inquiry(key: Key) -> Inquiry | None:
     """The question known by this key, if it was asked since the server started."""
     return _inquiries()[0].get(key)
 
 
+def known() -> dict[Key, Inquiry]:
+    """The questions that the server knows, under way or ended."""
+    return dict(_inquiries()[0])
+
+
+def of_subject(subject: str) -> dict[Key, Inquiry]:
+    """Those about one subject."""
+    return {key: each for key, each in known().items() if key[0] == subject}
+
+
+def under_way(subject: str) -> dict[Key, Inquiry]:
+    """The questions about a subject that are being worked on."""
+    return {key: each for key, each in of_subject(subject).items() if not each.ended}
+
+
 def ask(
-    key: str, signal: Signal, period: float, weights: Path, settings: Mapping[str, Any], store: Path | None
+    key: Key, signal: Signal, period: float, weights: Path, settings: Mapping[str, Any], store: Path | None
 ) -> None:
-    """Begin to work on a question, unless that is under way; the verdict is kept in `store`, where there is one."""
-    known, lock = _inquiries()
+    """Begin to work on a question, unless that is under way; the verdict is kept in `store`, where there is one.
+
+    What ended before of the same subject is forgotten, its errors with it.
+    """
+    every, lock = _inquiries()
     with lock:
-        if key in known and not known[key].ended:
+        if key in every and not every[key].ended:
             return
-        for old in [name for name, each in known.items() if each.ended][: max(len(known) - MOST, 0)]:
-            del known[old]
-        known[key] = asked = Inquiry(signal, period)
+        ended = [name for name, each in every.items() if each.ended]
+        for old in [name for name in ended if name[0] == key[0]] + ended[: max(len(every) - MOST, 0)]:
+            every.pop(old, None)
+        every[key] = asked = Inquiry(signal, period)
     threading.Thread(target=_answer, args=(asked, weights, dict(settings), store), daemon=True).start()
 
 
-def any_under_way(start: str) -> bool:
-    """Whether a question whose key starts so is being worked on."""
-    return any(not each.ended for key, each in list(_inquiries()[0].items()) if key.startswith(start))
-
-
-def forget(key: str) -> None:
+def forget(key: Key) -> None:
     """Drop a question that has ended."""
-    known, lock = _inquiries()
+    every, lock = _inquiries()
     with lock:
-        if key in known and known[key].ended:
-            del known[key]
+        if key in every and every[key].ended:
+            del every[key]
 
 
 def _answer(asked: Inquiry, weights: Path, settings: dict[str, Any], store: Path | None) -> None:
     try:
-        asked.verdict = engine().ask(asked.signal, asked.period, weights, settings, asked.note)
-        if store is not None:
-            from vitime_cache.store.verdicts import keep_verdict
-
-            keep_verdict(store, asked.verdict)
+        asked.verdict = engine().ask(asked.signal, asked.period, weights, settings, store, asked.note, asked.learn)
     except _LeftError:
-        asked.error = "Stopped before it was answered."
+        asked.error = "stopped before it was answered."
     except (VitimeError, MemoryError, OSError) as error:
         asked.error = str(error)
     except Exception:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,12 @@ def store_if_any() -> Store | None:
         _start_over()
     store: Store | None = st.session_state.pop(STORE, None)
     return store
+
+
+@cache
+def prepare_charts() -> None:
+    """Import what curves are computed with, half a second once for a server, while its first page is being read."""
+    threading.Thread(target=import_module, args=("scipy.signal",), daemon=True).start()
 
 
 def _start_over() -> None:

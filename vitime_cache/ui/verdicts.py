@@ -13,6 +13,7 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.report import MARKS
 from vitime_cache.evidence.rungs import RUNGS
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.signal import Signal
@@ -24,7 +25,6 @@ from vitime_cache.ui.stores import KEY, Store
 from vitime_cache.ui.words import notice, plain
 
 SESSION = "verdicts"  # of live runs: a run's key -> its verdicts by period
-MARKS = {v.SUPPORTED: "✓", v.NOT_SUPPORTED: "✗", v.INCONCLUSIVE: "?", v.NOT_TESTED: "–"}
 COLOURS = {v.SUPPORTED: "green", v.NOT_SUPPORTED: "gray", v.INCONCLUSIVE: "orange", v.NOT_TESTED: "gray"}
 
 
@@ -67,9 +67,14 @@ def known_verdicts(subject: Subject) -> dict[float, xr.Dataset]:
 def remember_verdict(subject: Subject, verdict: xr.Dataset) -> None:
     """Keep a verdict in the session."""
     session: dict[str, dict[float, xr.Dataset]] = st.session_state.setdefault(SESSION, {})
-    key = f"{subject.key}|{v.question_key(verdict)}|{verdict.attrs['created']}"
     period = float(v.facts(verdict, "question")["period"])
-    session.setdefault(subject.key, {})[period] = verdict.assign_attrs({KEY: key})
+    session.setdefault(subject.key, {})[period] = named(subject, verdict)
+
+
+def named(subject: Subject, verdict: xr.Dataset) -> xr.Dataset:
+    """A verdict under a name that the app's caches know it by, as far as it goes."""
+    done = len(v.facts(verdict, "stages"))
+    return verdict.assign_attrs({KEY: f"{subject.key}|{v.question_key(verdict)}|{verdict.attrs['created']}|{done}"})
 
 
 def _of_store(path: Path, name: str, weights_sha256: str) -> dict[float, xr.Dataset]:
@@ -148,7 +153,7 @@ def badge(verdict: xr.Dataset, rung: str, layer: str, head: int) -> str:
     code = int(verdict["verdict"].sel(at))
     figure = float(verdict["figure"].sel(at))
     shown = f" {figure:.2g}" if code != v.NOT_TESTED and figure == figure else ""
-    return f":{COLOURS[code]}-badge[{MARKS[code]} {rung}{shown}]"
+    return f":{COLOURS[code]}-badge[{MARKS[v.WORDS[code]]} {rung}{shown}]"
 
 
 def with_rungs(measures: xr.Dataset, verdict: xr.Dataset | None) -> xr.Dataset:

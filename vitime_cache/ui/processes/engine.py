@@ -23,6 +23,7 @@ from vitime_cache.places import HOME
 from vitime_cache.series.sources import Signal
 
 Progress = Callable[[float, str], object]
+Partial = Callable[[xr.Dataset], object]
 
 
 class EngineError(VitimeError):
@@ -64,10 +65,21 @@ class Engine:
         return ds
 
     def ask(
-        self, signal: Signal, period: float, weights: Path, settings: Mapping[str, Any], progress: Progress
-    ) -> xr.Dataset:
-        """`vitime_cache.ask` of a series; raises what that raises, and EngineError."""
-        verdict: xr.Dataset = self._ask(progress, weights, "ask", signal, period, dict(settings))
+        self, signal: Signal, period: float, weights: Path, settings: Mapping[str, Any], store: Path | None,
+        progress: Progress, partial: Partial,
+    ) -> xr.Dataset:  # fmt: skip
+        """`vitime_cache.ask` of a series; raises what that raises, and EngineError.
+
+        Parameters
+        ----------
+        store
+            Where the verdict is kept; a question that was answered there before costs nothing.
+        partial
+            Called with the verdict as far as it goes, after each rung.
+        """
+        verdict: xr.Dataset = self._ask(
+            progress, weights, "ask", signal, period, dict(settings), store, partial=partial
+        )
         return verdict
 
     def build(self, signal: Signal, store: Path, weights: Path, tokens: str | Sequence[str]) -> None:
@@ -82,7 +94,9 @@ class Engine:
                 self._process.communicate()
                 self._process = None
 
-    def _ask(self, progress: Progress, weights: Path, request: str, *arguments: Any) -> Any:
+    def _ask(
+        self, progress: Progress, weights: Path, request: str, *arguments: Any, partial: Partial = lambda _: None
+    ) -> Any:
         with self._alone(progress):
             try:
                 progress(0.0, "loading the model")
@@ -91,8 +105,11 @@ class Engine:
                     assert process.stdin
                     pickle.dump((request, (str(weights), *arguments)), process.stdin)
                     process.stdin.flush()
-                while (reply := _receive(process))[0] == "step":
-                    progress(*reply[1])
+                while (reply := _receive(process))[0] in ("step", "partial"):
+                    if reply[0] == "step":
+                        progress(*reply[1])
+                    else:
+                        partial(reply[1])
             except BaseException:  # it died, or goes on with what nobody waits for any more
                 self.stop()
                 raise

@@ -1,7 +1,8 @@
 """The process that runs the model for the app's pages: python -m vitime_cache.ui.processes.model_process WEIGHTS.
 
 It imports torch and loads the weights at once, so that the first request finds both there, and then answers requests
-until its input ends. Requests and replies are pickles on standard input and output, which only `engine` holds.
+until its input ends. What a live run does without is imported by the requests that need it. Requests and replies are
+pickles on standard input and output, which only `engine` holds.
 """
 
 from __future__ import annotations
@@ -20,13 +21,12 @@ from typing import Any
 import xarray as xr
 
 from vitime_cache.attention.capture import capture
-from vitime_cache.evidence.ask import ask
 from vitime_cache.model.checkpoint import CheckpointError, load_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
-from vitime_cache.store.build import build
 
-# The kind of a reply and what it carries: "step" (share done, what was done), "result", or "error".
+# The kind of a reply and what it carries: "step" (share done, what was done), "partial" (a result as far as it goes),
+# "result", or "error".
 Tell = Callable[[str, Any], None]
 
 
@@ -58,11 +58,29 @@ def _capture(tell: Tell, weights: str, signal_: Signal, tokens: str) -> xr.Datas
     return capture(_loaded(weights), signal_, tokens=tokens, progress=lambda *step: tell("step", step))
 
 
-def _answer(tell: Tell, weights: str, signal_: Signal, period: float, settings: Mapping[str, Any]) -> xr.Dataset:
-    return ask(_loaded(weights), signal_, period, progress=lambda *step: tell("step", step), **settings)
+def _answer(
+    tell: Tell, weights: str, signal_: Signal, period: float, settings: Mapping[str, Any], store: Path | None
+) -> xr.Dataset:
+    from vitime_cache.evidence import verdict as v
+    from vitime_cache.evidence.ask import answers
+    from vitime_cache.evidence.question import prepare, unanswered
+    from vitime_cache.store.verdicts import find_verdict, keep_verdict
+
+    model = _loaded(weights)
+    question = prepare(model, signal_, period, **settings)
+    known = None if store is None else find_verdict(store, v.facts(unanswered(model, question), "question"))
+    if known is not None and v.complete(known):
+        return known
+    for verdict in answers(model, question, progress=lambda *step: tell("step", step)):
+        tell("partial", verdict)
+    if store is not None:
+        keep_verdict(store, verdict)
+    return verdict
 
 
 def _build(tell: Tell, weights: str, signal_: Signal, store: str, tokens: Sequence[str]) -> None:  # noqa: ARG001
+    from vitime_cache.store.build import build
+
     build([signal_], store, _loaded(weights), tokens=tokens)
 
 

@@ -1,0 +1,33 @@
+"""What the first page of a fresh server imports: no more than it shows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LATER = ("torch", "timm", "altair", "vl_convert", "distributed", "scipy.signal", "scipy.stats", "scipy.ndimage")
+FIRST_PAGE = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+from vitime_cache.ui import routing
+routing.prepare_charts = lambda: None
+at = AppTest.from_file({str(ROOT / "streamlit_app.py")!r}, default_timeout=60).run()
+assert not at.exception and at.dataframe, at
+print([name for name in {LATER} if name in sys.modules])
+"""
+
+
+def test_the_first_page_of_a_fresh_server_imports_nothing_that_it_does_without(store: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FIRST_PAGE], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert store.exists()
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_process_of_the_model_starts_without_what_a_live_run_does_without() -> None:
+    module = "vitime_cache.ui.processes.model_process"
+    code = f"import sys, {module}; print([name for name in ('scipy.stats', 'zarr') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,108 @@
+"""What is known of a series so far: verdicts that were given, and those on their way, rung by rung."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+import xarray as xr
+
+from vitime_cache.evidence import verdict as v
+from vitime_cache.ui import questions
+from vitime_cache.ui.questions import Inquiry, Key
+from vitime_cache.ui.verdicts import Subject, known_verdicts, named, remember_verdict
+from vitime_cache.ui.words import plain
+
+
+@dataclass(frozen=True)
+class Answers:
+    """At the moment of a rerun.
+
+    Attributes
+    ----------
+    verdicts
+        Period in samples -> the verdict as far as it goes, latest first; None where the first rung is still to come.
+    under_way, failed
+        Questions that are being worked on, and those that ended without an answer.
+    """
+
+    verdicts: Mapping[float, xr.Dataset | None]
+    under_way: Mapping[Key, Inquiry]
+    failed: Mapping[Key, Inquiry]
+
+    @property
+    def periods_under_way(self) -> list[float]:
+        """Periods whose verdict grows."""
+        return [each.period for each in self.under_way.values()]
+
+
+def answers(subject: Subject) -> Answers:
+    """What is known of a subject; a verdict that no store keeps is taken into the session."""
+    asked = questions.of_subject(subject.key)
+    ended = {key: each for key, each in asked.items() if each.ended}
+    for key, each in ended.items():
+        _take(subject, key, each)
+    under_way = {key: each for key, each in asked.items() if key not in ended}
+    coming = {
+        each.period: None if each.verdict is None else named(subject, each.verdict)
+        for each in reversed(under_way.values())
+    }
+    known = {period: verdict for period, verdict in known_verdicts(subject).items() if period not in coming}
+    return Answers(coming | known, under_way, {key: each for key, each in ended.items() if each.error})
+
+
+def show_progress(found: Answers) -> None:
+    """How far the questions under way are, in place; and why others ended without an answer."""
+    for each in found.failed.values():
+        st.error(f"A period of {each.period:.4g} samples: {plain(each.error)}", icon=":material/error:")
+    for key, each in found.under_way.items():
+        _progress(key, each.stages)
+
+
+def choose_answer(subject: Subject, found: Answers) -> float:
+    """The period whose verdict is looked at; at first that of the latest question."""
+    periods, key = list(found.verdicts), _place(subject)
+    if st.session_state.get(key) not in periods:
+        st.session_state[key] = periods[0]
+    if len(periods) == 1:
+        return periods[0]
+    chosen = st.segmented_control(
+        "Period asked about, samples", periods, required=True, format_func=lambda each: f"{each:.4g}", key=key
+    )
+    return periods[0] if chosen is None else chosen
+
+
+def look_at(subject: Subject, period: float) -> None:
+    """Make a period the one whose verdict is looked at."""
+    st.session_state[_place(subject)] = period
+
+
+def _place(subject: Subject) -> str:
+    return f"period_asked_{subject.key}"
+
+
+@st.fragment(run_every=1.0)
+def _progress(key: Key, shown: list[str]) -> None:
+    """How far a question is, once a second; the whole page again when there is more of the verdict than is shown."""
+    asked = questions.inquiry(key)
+    if asked is None or asked.ended or asked.stages != shown:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        said = f"A period of {asked.period:.4g} samples: {plain(asked.step)}"
+        st.progress(min(asked.share, 1.0), said, width="stretch")
+        st.button("Stop", icon=":material/stop:", key=f"stop_{'_'.join(key)}", on_click=asked.leave)
+    coming = [rung for rung in v.RUNGS if rung not in shown]
+    done = " ".join(f":green-badge[:material/check: {rung}]" for rung in shown)
+    st.markdown(f"{done} Still to come: {', '.join(coming)}. It goes on when this page is left.")
+
+
+def _take(subject: Subject, key: Key, asked: Inquiry) -> None:
+    """Take into the session what no store keeps, and be done with a question that was answered."""
+    verdict, asked.verdict = asked.verdict, None
+    if verdict is not None and (subject.store is None or asked.error):
+        before = known_verdicts(subject).get(asked.period)
+        if v.complete(verdict) or before is None or not v.complete(before):
+            remember_verdict(subject, verdict)
+    if not asked.error:
+        questions.forget(key)
