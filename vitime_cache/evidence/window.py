@@ -27,6 +27,7 @@ FEWEST_PERIODS = 5  # in the history: with fewer, nothing repeats
 MOST_WINDOWS = 6
 LONGEST_SHARE = 1 / 3  # of the series: a longer period cannot be told from a trend
 SHORTEST_HISTORY = 2  # periods
+SHORTEST_SAMPLES = 2  # of a period: a shorter one shows as a longer one once it is sampled
 MIN_SAMPLES = 16  # of a series that periods are proposed for
 LEVEL = 0.01  # the fitted noise makes p-values up to twice too small
 
@@ -119,8 +120,8 @@ def choose_window(
         If the window cannot show the period, saying what would.
     """
     patches = columns / patch_width
-    if not 0 < period < np.inf:
-        raise VerdictError(f"the period must be a positive number of samples, got {period}")
+    if not SHORTEST_SAMPLES <= period < np.inf:
+        raise VerdictError(f"the period must be a number of at least {SHORTEST_SAMPLES} samples, got {period:.4g}")
     if (history is None) != (horizon is None):
         raise VerdictError("give a window's history and horizon, or neither")
     chosen = history is None or horizon is None
