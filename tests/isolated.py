@@ -1,10 +1,10 @@
-"""Code of ours tried on hostile input in a process of its own, with a limit of memory and of time.
+"""Hostile files tried in a process of its own, with a limit of memory and of time.
 
-    with Isolated("tests.model.hostile_weights") as child:
-        verdict = child.ask(path)
+    with Isolated(attempt) as child:
+        verdict = child.harmless("f.csv", data)
 
-The module named has a function `attempt(text: str) -> str`, which uses what the text names and says in a word how that
-went. What it raises is told by its type; a process that dies or hangs is an answer, too.
+`attempt(path: str)`, a function of a module, uses the file in every way that a person could. A message for a person
+is as good an end as none; what else it raises is told by its type; a process that dies or hangs is an answer, too.
 """
 
 from __future__ import annotations
@@ -17,17 +17,25 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
+
+from hypothesis import HealthCheck, settings
+
+from vitime_cache.errors import VitimeError
+
+many = settings(max_examples=130, deadline=None, suppress_health_check=list(HealthCheck))
 
 ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How an attempt went: its word or the type of what it raised, the message, and how long it took."""
+    """How an attempt went: "read", "refused" or the type of what it raised, the message, and how long it took."""
 
     outcome: str
     message: str
@@ -45,18 +53,30 @@ class Isolated:
         Seconds after which an attempt counts as hanging.
     """
 
-    def __init__(self, module: str, room: int = 2**30, patience: float = 60.0) -> None:
-        self.command = [sys.executable, "-m", "tests.isolated", module, str(room)]
+    def __init__(self, attempt: Callable[[str], object], room: int = 2**30, patience: float = 60.0) -> None:
+        where = [attempt.__module__, attempt.__qualname__]
+        self.command = [sys.executable, "-m", "tests.isolated", *where, str(room)]
         self.patience = patience
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        self.folder = TemporaryDirectory(prefix="hostile-")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         if self.process:
             self.process.kill()
             self.process.communicate()
+        self.folder.cleanup()
+
+    def harmless(self, name: str, data: bytes) -> Verdict:
+        """What becomes of a file of this name and content, which must be read or refused, and soon."""
+        path = Path(self.folder.name, name)
+        path.write_bytes(data)
+        verdict = self.ask(str(path))
+        assert verdict.outcome in ("read", "refused"), verdict
+        assert verdict.seconds < 30, verdict  # on a busy machine; a bomb takes minutes
+        return verdict
 
     def ask(self, text: str) -> Verdict:
         """What becomes of `text`; starts another process if the last one died of it."""
@@ -78,20 +98,25 @@ class Isolated:
         return Verdict(**json.loads(line))
 
 
-def _serve(module: str, room: int) -> None:
-    attempt = importlib.import_module(module).attempt
+def _serve(module: str, name: str, room: int) -> None:
+    attempt = getattr(importlib.import_module(module), name)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * os.sysconf("SC_PAGE_SIZE") + room
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     print("ready", flush=True)
     for line in sys.stdin:
-        start = time.perf_counter()
+        path, start = json.loads(line), time.perf_counter()
         try:
-            outcome, message = attempt(json.loads(line)), ""
+            attempt(path)
+            outcome, message = "read", ""
+        except VitimeError as error:
+            message = str(error)
+            for_a_person = Path(path).name in message and "\n" not in message.strip() and len(message) <= 1500
+            outcome = "refused" if for_a_person else "no message for a person"
         except BaseException as error:
-            outcome, message = type(error).__name__, str(error)[:2000]
-        print(json.dumps(vars(Verdict(outcome, message, time.perf_counter() - start))), flush=True)
+            outcome, message = type(error).__name__, str(error)
+        print(json.dumps(vars(Verdict(outcome, message[:2000], time.perf_counter() - start))), flush=True)
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]))
+    _serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))

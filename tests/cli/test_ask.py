@@ -106,6 +106,13 @@ def test_a_signal_of_the_catalogue_is_asked_about_by_name_and_quiet_prints_the_t
         ("ask data.csv --signal daily --heads decoder.7:0", "decoder.7"),
         ("ask nothing.csv", "no file"),
         ("ask a.zarr --store b.zarr --signal day", "two stores"),
+        ("ask data.csv --signal daily --period 1.5", "at least 2 samples"),
+        ("ask data.csv --signal daily --period 1e-300", "at least 2 samples"),
+        ("ask data.csv --signal daily --period 24 --json none/day.json", "no folder none; make it first"),
+        ("ask data.csv --signal daily --period 24 --card .", ". is a folder; name a file in it"),
+        ("ask data.csv --signal daily --period 24 --card ./day --json day", "day is named twice"),
+        ("ask data.csv --signal daily --period 24 --card data.csv", "data.csv is named twice and would be overwritten"),
+        ("ask data.csv --signal daily --json small.safetensors", "small.safetensors is named twice"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line_that_says_what_to_do(capsys, command, message):
@@ -113,6 +120,43 @@ def test_what_cannot_be_asked_is_one_line_that_says_what_to_do(capsys, command, 
     errors = " ".join(capsys.readouterr().err.split())
     assert any(each in errors for each in message.split("|")), errors
     assert "Traceback" not in errors
+
+
+def test_files_to_write_are_checked_before_the_model_runs_and_an_input_is_never_one_of_them(
+    folder, capsys, monkeypatch
+):
+    monkeypatch.setattr("vitime_cache.evidence.ask.answers", lambda *_: pytest.fail("the question was asked"))
+    before = (folder / "data.csv").read_bytes()
+    for flags in ("--card data.csv", "--json ../nowhere/x.json", "--card x --json x"):
+        assert run(f"ask data.csv --signal daily --period 24 {OPTIONS} {flags}") == 1
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert run(f"ask data.csv --signal daily --period 24 {OPTIONS} --card x.html") == 1
+    assert "the folder . is read-only; choose another" in capsys.readouterr().err
+    assert (folder / "data.csv").read_bytes() == before
+
+
+def test_what_was_asked_for_is_written_though_nobody_reads_what_is_printed(folder, monkeypatch):
+    def nobody(*_: object, **__: object) -> None:
+        raise SystemExit(1)  # what rich does when the reader is gone
+
+    monkeypatch.setattr("vitime_cache.cli.console.show_verdict", nobody)
+    with pytest.raises(SystemExit):
+        run(f"ask data.csv --signal daily --period 24 {OPTIONS} --json day.json --quiet")
+    assert json.loads((folder / "day.json").read_text())
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_is_asked_about_as_the_store_it_is(capsys):
+    assert run("build data.csv --weights small.safetensors --horizon 60 --store plain --quiet") == 0
+    assert run(f"ask plain --signal daily --period 24 {OPTIONS} --quiet") == 0
+    assert [kept.signal for kept in stored_verdicts("plain")] == ["daily"]
+    capsys.readouterr()
+    save_safetensors(random_model(ViTimeConfig(image_height=16, context_columns=160, horizon_columns=80, patch_height=8,
+                                               patch_width=8, encoder_width=16, encoder_depth=1, decoder_width=8,
+                                               decoder_depth=1, heads=2), seed=1), "other.safetensors")  # fmt: skip
+    assert run("ask plain --signal daily --weights other.safetensors") == 1
+    told = "other.safetensors is not what plain was built with: name the file of small by --weights"
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("folder")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -221,6 +223,46 @@ def test_heads_are_exported(folder, capsys):
     assert exported
     assert all(name.startswith("experiment_two_decoder.0_head_1_") for name in exported)
     assert f"{len(exported)} files in numbers" in capsys.readouterr().out
+
+
+def test_an_export_that_is_refused_leaves_no_folder_and_prints_one_line(folder, capsys):
+    assert run(f"{BUILD} --quiet") == 0
+    for flags in ("--dpi 0 --format png", "--head 99", "--gamma nan"):
+        assert run(f"export store/small.zarr --signal two --out pictures {flags}") == 1
+        assert re.fullmatch(r"error: .*\n", capsys.readouterr().err)
+        assert not (folder / "pictures").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (
+            "export store/small.zarr --signal two --format csv --out data.csv",
+            "data.csv: file exists; choose another name",
+        ),
+        ("export store/small.zarr --signal two --format csv --out data.csv/x", "data.csv/x: not a directory; a file"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_what_the_system_refuses_is_told_with_what_to_do(capsys, command, told):
+    assert run(f"{BUILD} --quiet") == 0
+    assert run(command) == 1
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_a_port_that_no_machine_has_is_refused_with_the_usage(capsys, port):
+    with pytest.raises(SystemExit):
+        run(f"app --port {port}")
+    assert "no whole number from 1 to 65535" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["signals --json", "signals"])
+def test_a_reader_that_has_seen_enough_is_no_error(command):
+    program = f"{sys.executable} -m vitime_cache {command} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert int(done.stdout) in (1, 141)  # rich ends the program itself, and with 1
 
 
 def test_training_writes_weights_that_a_build_takes(folder, capsys):

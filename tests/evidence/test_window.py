@@ -81,6 +81,49 @@ def test_red_noise_is_rarely_given_a_period(memory):
     assert sum(bool(propose_periods(x)) for x in noise) <= 5
 
 
+@pytest.mark.parametrize("kind", ["random walk measured with noise", "moving average", "differences"])
+def test_noise_that_is_not_red_alone_is_rarely_given_a_period(kind):
+    rng = np.random.default_rng(7)
+    noise = {
+        "random walk measured with noise": rng.standard_normal((40, 400)).cumsum(1)
+        + 3 * rng.standard_normal((40, 400)),
+        "moving average": lfilter([1, 0.9], [1], rng.standard_normal((40, 400)), axis=1),
+        "differences": np.diff(rng.standard_normal((40, 401))),
+    }[kind]
+    assert sum(bool(propose_periods(x, most=1)) for x in noise) <= 4
+
+
+n = np.arange(600)
+
+
+@pytest.mark.parametrize(
+    ("period", "wave"),
+    [
+        (24, n % 24 == 0), (50, n % 50 == 0), (64, n % 64 < 32), (48, n % 48 < 4), (24, n % 24 / 24),
+        (24, np.round(20 * np.sin(2 * np.pi * n / 24)).astype(np.int8)), (24, np.sin(2 * np.pi * n / 24) * 1e-300),
+    ],
+    ids=["spikes of 24", "spikes of 50", "square wave", "short pulses", "saw", "small integers", "tiny"],
+)  # fmt: skip
+@pytest.mark.filterwarnings("error")
+def test_the_period_of_a_waveform_comes_before_its_harmonics(period, wave):
+    assert propose_periods(wave)[0].period == pytest.approx(period, rel=1e-3)
+
+
+def test_an_hourly_series_has_its_day_and_its_week_and_equal_periods_come_longest_first():
+    hour = np.arange(24 * 7 * 8)
+    noise = 0.3 * np.random.default_rng(8).standard_normal(len(hour))
+    day, week = (np.sin(2 * np.pi * hour / period) for period in (24, 168))
+    assert [p.period for p in propose_periods(day + 0.8 * week + noise)] == pytest.approx([24, 168], rel=0.01)
+    assert [p.period for p in propose_periods(day + week + noise)] == pytest.approx([168, 24], rel=0.01)
+
+
+@pytest.mark.parametrize("x", [n >= 300, np.sin(2 * np.pi * n / 230), n**2.0], ids=["step", "slow sine", "parabola"])
+def test_what_cannot_be_told_from_a_trend_is_not_proposed(x):
+    noise = 0.1 * np.random.default_rng(9).standard_normal(len(n))
+    assert all(proposal.period < 205 for proposal in propose_periods(x + noise * np.std(x)))
+    assert len(propose_periods(x + noise * np.std(x))) <= 1
+
+
 def test_a_weak_sine_in_red_noise_is_found_where_it_is():
     rng = np.random.default_rng(6)
     noise = lfilter([1], [1, -0.8], rng.standard_normal(1200))

@@ -155,7 +155,59 @@ def test_parquet_finds_its_time_index(time):
 
 def test_a_csv_without_a_header_names_its_series_after_the_file():
     assert csv("1\n2\n3\n") == [("f", [1, 2, 3])]
-    assert csv("1,2\n3,4\n") == [("f_1", [1, 3]), ("f_2", [2, 4])]
+    assert csv("1;2\n3;4\n") == [("f_1", [1, 3]), ("f_2", [2, 4])]
+    assert csv("1,2,3\n4,5,6\n") == [("f_1", [1, 4]), ("f_2", [2, 5]), ("f_3", [3, 6])]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1,5\n2,5\n", "-1,5e3\r\n2,25\r\n", "2020-01-01,1,5\n2020-01-02,2,5\n", "1,234,567\n2,345,678\n",
+     "12,345.67\n23,456.78\n", "1.234,5\n2.345,6\n"],
+)  # fmt: skip
+def test_commas_that_may_stand_within_numbers_are_refused_where_no_header_says_how_many_series_there_are(text):
+    with pytest.raises(SignalError, match=r"f.csv: '.*' is one number with a .*comma.*decimal point.*blank.*header"):
+        csv(text)
+    names = ",".join("abc"[: text.partition("\n")[0].count(",") + 1])
+    assert len(csv(f"{names}\n{text}")) == len(names.split(",")) - text.startswith("2020")
+    assert len(csv(text.replace(",", ", "))) == len(names.split(",")) - text.startswith("2020")
+
+
+@pytest.mark.parametrize(
+    ("text", "series"),
+    [("1,2\n3.5,4\n", 2), ("1,2\n-3,-4\n", 2), ("2020-01-01,1,5\n2020-01-02,2.5,5\n", 2), ("1,5,2\n2,5,3\n", 3)],
+)
+def test_commas_that_stand_between_numbers_in_any_row_separate(text, series):
+    assert len(csv(text)) == series
+
+
+@pytest.mark.parametrize("text", ["1,5;2\n3;4\n", "2020-01-01;1,5\n2020-01-02;2\n", '"1,5"\n2\n', "1,5\t2,5\n3\t4\n"])
+def test_a_first_row_of_decimal_commas_is_not_taken_for_a_header(text):
+    with pytest.raises(SignalError, match=r"f.csv, row 1: '1,5' .*decimal comma.*decimal point"):
+        csv(text)
+
+
+def test_what_separates_is_what_makes_rows_of_one_width_whatever_else_the_header_holds():
+    assert csv('"a, b, c, d";e\n1;2\n3;4\n') == [("a, b, c, d", [1, 3]), ("e", [2, 4])]
+    assert csv("level, upper;b\n1;2\n3;4\n") == [("level, upper", [1, 3]), ("b", [2, 4])]
+    assert csv("a;b,c;d\n1,2\n3,4\n") == [("a;b", [1, 3]), ("c;d", [2, 4])]
+
+
+def test_a_row_of_another_width_is_told_what_a_decimal_comma_does():
+    for text in ("v\n1,5\n2,5\n", "1\n2.5,5\n", "date,v\n2020-01-01,1,5\n"):
+        with pytest.raises(SignalError, match=r"cells, but . in row 1; .*decimal.*point"):
+            csv(text)
+
+
+def test_series_that_lie_in_rows_are_to_be_transposed():
+    with pytest.raises(SignalError, match=r"f.csv holds one sample of each of 6 series; time runs down, transpose it"):
+        csv("1,2,3,4,5,6\n")
+    with pytest.raises(SignalError, match=r"f.csv holds one sample of each of 2 series; time runs down"):
+        csv("a,b\n5,6\n")
+
+
+def test_a_separator_at_the_end_of_lines_is_named():
+    with pytest.raises(SignalError, match=r"series 3 of 3 has no name in the header; .*end of .*line"):
+        csv("a,b,\n1,2,\n3,4,\n")
 
 
 def test_blank_lines_around_a_table_are_ignored():
@@ -212,9 +264,23 @@ def test_pasted_text_with_two_commas_in_a_row_misses_a_value():
     assert read_text("1,2\n3,,5", "pasted", "interpolate").values.tolist() == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("text", ["1,5;2,5", "1,5 2,5", "1,5\n2,5\n3,25\n", "-1,5e3; 2; 3,5", "1,5\t2,5", "0,1\n2"])
-def test_what_may_be_a_decimal_comma_is_refused_in_pasted_text(text):
-    with pytest.raises(SignalError, match=r"pasted: '.*' is one number with a decimal comma, or two numbers"):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,5;2,5",
+        "1,5 2,5",
+        "1,5\n2,5\n3,25\n",
+        "-1,5e3; 2; 3,5",
+        "1,5\t2,5",
+        "0,1\n2",
+        "1.234,5\n2.345,6",
+        "1,234,567\n2,345,678",
+        "12,345.67; 3",
+        "1,5\n12.345,5",
+    ],
+)
+def test_what_may_be_a_comma_within_a_number_is_refused_in_pasted_text(text):
+    with pytest.raises(SignalError, match=r"pasted: '.*' is one number with a comma in it, or several numbers"):
         read_text(text, "pasted")
 
 

@@ -56,6 +56,26 @@ def test_numbers_count_what_their_column_is_called():
     assert spacing(["0", "6", "14"], "hour") == 0
 
 
+@pytest.mark.parametrize("form", ["2019Q{}", "2019-Q{}", "2019 Q{}"])
+def test_quarters_are_times(form):
+    quarters = [form.format(q) for q in (1, 2, 3, 4)] + ["2020" + form.format(1)[4:]]
+    assert spacing(quarters) == pytest.approx(3 * UNITS["month"], rel=0.01)
+    with pytest.raises(SignalError, match=r"row 2: '.*5' is not a time after"):
+        spacing([quarters[0], form.format(5)])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("cells", [["1", "2", "inf"], ["1", "1e400", "1e400"], ["-inf", "1", "2"]])
+def test_an_infinite_number_is_no_time(cells):
+    with pytest.raises(SignalError, match=r"f.csv, row \d"):
+        spacing(cells, "year")
+
+
+def test_an_hour_that_clocks_repeat_is_told_how_to_be_told_apart():
+    with pytest.raises(SignalError, match="offset from UTC"):
+        spacing(["2020-10-25 01:00", "2020-10-25 02:00", "2020-10-25 02:00"])
+
+
 def test_a_fault_is_still_a_fault():
     with pytest.raises(SignalError, match=r"f.csv, row 2: '2020-01-01' is not a time after '2020-01-02'"):
         spacing(["2020-01-02", "2020-01-01"])

@@ -137,3 +137,27 @@ def test_cuda_on_a_machine_without_one_falls_back_to_the_cpu_and_says_so(monkeyp
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ViTimePrediction("cpu", weights=WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    "series", ["abc", ["a", "b"], [[1], [1, 2]], {"a": 1}, np.ones(50) + 1j, iter([1.0, 2.0])], ids=repr
+)
+def test_what_is_no_series_of_real_numbers_is_refused(predictor: ViTimePrediction, series: Any) -> None:
+    with pytest.raises(PredictionError, match="series of real numbers"):
+        predictor.prediction(series, 96)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((96.0,), "future_length must be a whole number, got 96.0"), (("96",), "future_length must be a whole number"),
+     ((96, 2.5), "sampleNumber must be a whole number, got 2.5")],
+)  # fmt: skip
+def test_counts_are_whole_numbers(predictor: ViTimePrediction, arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(PredictionError, match=message):
+        predictor.prediction(wave(), *arguments)
+
+
+@pytest.mark.parametrize("ratio", ["a", float("inf"), float("nan"), 0, -1])
+def test_a_lookback_ratio_is_a_positive_number(ratio: Any) -> None:
+    with pytest.raises(PredictionError, match="lookbackRatio must be positive or None"):
+        ViTimePrediction("cpu", weights=WEIGHTS, lookbackRatio=ratio)

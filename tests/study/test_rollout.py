@@ -234,6 +234,10 @@ def test_plotting_again_replaces_the_pictures_and_powermap_off_leaves_the_contra
         ((7,), r"no head 7; decoder\.0 has heads 0 … 1"),
         ((0, -1), r"no head -1; decoder\.0 has heads 0 … 1"),
         ((), "heads_to_plot is empty"),
+        (7, r"no head 7; decoder\.0 has heads 0 … 1"),
+        ((0.5,), r"no head 0\.5; decoder\.0 has heads 0 … 1"),
+        ("1", r"no head '1'; decoder\.0 has heads 0 … 1"),
+        ((head for head in (0, 9)), r"no head 9; decoder\.0 has heads 0 … 1"),
     ],
 )
 def test_a_head_that_does_not_exist_is_an_error_naming_the_range(

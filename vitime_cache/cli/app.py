@@ -17,7 +17,7 @@ AFTER_INTERRUPT = ""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `app`."""
-    parser.add_argument("--port", type=at_least(1), default=8501, help="where the server listens (8501)")
+    parser.add_argument("--port", type=at_least(1, 65_535), default=8501, help="where the server listens (8501)")
     parser.add_argument("--headless", action="store_true", help="open no browser")
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitime_cache.errors import VitimeError
@@ -74,16 +76,17 @@ def signals_of(args: argparse.Namespace) -> list[Signal]:
     return [replace(signal, horizon=args.horizon, future=None) for signal in signals]
 
 
-def at_least(smallest: int) -> Callable[[str], int]:
-    """The type of a whole number from `smallest` on."""
+def at_least(smallest: int, largest: float = math.inf) -> Callable[[str], int]:
+    """The type of a whole number from `smallest` on, to `largest` at most."""
+    bounds = f"from {smallest} on" if largest == math.inf else f"from {smallest} to {largest}"
 
     def whole_number(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = smallest - 1
-        if value < smallest:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {smallest} on")
+        if not smallest <= value <= largest:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number {bounds}")
         return value
 
     return whole_number
@@ -102,6 +105,27 @@ def positive(unit: str) -> Callable[[str], float]:
         return value
 
     return number
+
+
+def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | None]) -> None:
+    """Refuse, before a long run, files that could not be written after it, or would take the place of another.
+
+    Raises
+    ------
+    UsageError
+        Naming the file and what to do.
+    """
+    taken = {Path(name).resolve() for name in inputs if name}
+    for path in (each for each in outputs if each is not None):
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; name a file in it")
+        if not path.parent.is_dir():
+            raise UsageError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
+        if not os.access(path.parent, os.W_OK):
+            raise UsageError(f"{path} cannot be written: the folder {path.parent} is read-only; choose another")
+        if path.resolve() in taken:
+            raise UsageError(f"{path} is named twice and would be overwritten; choose another name for what is written")
+        taken.add(path.resolve())
 
 
 def layers(text: str) -> str | list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from vitime_cache.atomic import replacing
 from vitime_cache.cli import console
-from vitime_cache.cli.arguments import STORE_HELP, UsageError, at_least, positive
+from vitime_cache.cli.arguments import STORE_HELP, UsageError, at_least, check_outputs, positive
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,16 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Say what will be done, do it, and print the verdict."""
-    from vitime_cache.evidence.null_test import check_network
     from vitime_cache.evidence.question import prepare
     from vitime_cache.model.checkpoint import load_model
     from vitime_cache.store.reader import open_store
 
     source, store = _places(args)
+    check_outputs([args.json, args.card], [source, store, args.weights])
     ds = None if store is None else open_store(store)
-    model = load_model(args.weights, args.device, "float32" if ds is None else ds.attrs["dtype"])
     if ds is not None:
-        check_network(ds, model.weights.sha256, str(model.dtype).removeprefix("torch."))
+        _check_weights(args.weights, ds, str(store))
+    model = load_model(args.weights, args.device, "float32" if ds is None else ds.attrs["dtype"])
     signal = _signal(args, source, store, ds, model)
     question = prepare(
         model, signal, args.period, heads=args.heads or "all", nulls=args.nulls, controls=args.controls,
@@ -74,19 +74,34 @@ def run(args: argparse.Namespace) -> int:
             keep_verdict(store, verdict)
     elif not args.quiet:
         console.console.print(f"{question.words}\nanswered before: read from {store}")
+    _write(verdict, args)  # before a word of it is printed: who reads that may leave
     console.show_verdict(verdict, args.rows, quiet=args.quiet)
-    _write(verdict, args)
+    for path in (args.json, args.card):
+        if path is not None and not args.quiet:
+            console.console.print(f"written: {path}")
     return 0
 
 
 def _places(args: argparse.Namespace) -> tuple[str | None, str | None]:
     """The file and the store that were named."""
     source, store = args.source, args.store
-    if source is None or not source.rstrip("/").endswith(".zarr"):
+    if source is None or not (source.rstrip("/").endswith(".zarr") or "://" in source or Path(source).is_dir()):
         return source, store
     if store not in (None, source):
         raise UsageError(f"two stores were named, {source} and {store}; name one")
     return None, source
+
+
+def _check_weights(weights: str | None, ds: xr.Dataset, store: str) -> None:
+    """Refuse weights that are not the store's."""
+    from vitime_cache.model.checkpoint import peek
+
+    found = peek(weights)[1]
+    if found.sha256 != ds.attrs["weights_sha256"]:
+        raise UsageError(
+            f"{weights or found.name} is not what {store} was built with: name the file of {ds.attrs['weights']} by "
+            "--weights"
+        )
 
 
 def _signal(
@@ -175,9 +190,6 @@ def _write(verdict: xr.Dataset, args: argparse.Namespace) -> None:
         from vitime_cache.charts.card import verdict_card
 
         _write_text(args.card, verdict_card(verdict))
-    for path in (args.json, args.card):
-        if path is not None and not args.quiet:
-            console.console.print(f"written: {path}")
 
 
 def _write_text(path: Path, text: str) -> None:

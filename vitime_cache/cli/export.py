@@ -72,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
             progress=advance,
         )
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()
     if not args.quiet:
         print(f"{len(files)} files in {args.out}")
     return 0

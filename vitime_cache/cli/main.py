@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +23,21 @@ COMMANDS: dict[str, ModuleType] = {
 }  # fmt: skip
 
 
+_ELSEWHERE = "choose another place, or change what this one permits"
+_REMEDIES = {
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.EROFS: _ELSEWHERE,
+    errno.ENOSPC: "make room on this disk, or choose another place",
+    errno.EDQUOT: "make room on this disk, or choose another place",
+    errno.EEXIST: "choose another name",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "a file stands where a folder is needed: choose another place",
+    errno.ENOENT: "make its folder first, or choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
 class Interruption(KeyboardInterrupt):
     """SIGTERM, which ends a command in the same order as Ctrl-C does."""
 
@@ -30,12 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parsed(sys.argv[1:] if argv is None else argv)
     try:
         with _sigterm_interrupts():
-            return int(args.command.run(args))
+            status = int(args.command.run(args))
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt as error:
         console.errors.print(f"interrupted. {args.command.AFTER_INTERRUPT}".strip())
         return 128 + (signal.SIGTERM if isinstance(error, Interruption) else signal.SIGINT)
-    except (VitimeError, OSError) as error:
+    except VitimeError as error:
         console.errors.print(f"error: {error}")
+    except OSError as error:
+        if _reader_is_gone(error):
+            return 128 + signal.SIGPIPE
+        console.errors.print(f"error: {_in_words(error)}")
     except (RuntimeError, MemoryError) as error:
         if not (short := _out_of_memory(error)):
             raise  # a defect of ours: the traceback is what helps
@@ -57,6 +80,25 @@ def _sigterm_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _reader_is_gone(error: OSError) -> bool:
+    """Whether nobody reads what is printed, as after `| head`: no error, and nothing more can be said."""
+    if not isinstance(error, BrokenPipeError):
+        return False
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more as it ends
+        return True
+    return False
+
+
+def _in_words(error: OSError) -> str:
+    """What the system refused, and what to do about it where that is known."""
+    if error.errno not in _REMEDIES or not error.filename:
+        return str(error)
+    return f"{error.filename2 or error.filename}: {str(error.strerror).lower()}; {_REMEDIES[error.errno]}"
 
 
 def _out_of_memory(error: RuntimeError | MemoryError) -> str:

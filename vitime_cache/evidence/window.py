@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from scipy.signal import detrend, periodogram
 
 from vitime_cache.attention.lags import Array
@@ -27,8 +27,13 @@ FEWEST_PERIODS = 5  # in the history: with fewer, nothing repeats
 MOST_WINDOWS = 6
 LONGEST_SHARE = 1 / 3  # of the series: a longer period cannot be told from a trend
 SHORTEST_HISTORY = 2  # periods
+SHORTEST_SAMPLES = 2  # of a period: a shorter one shows as a longer one once it is sampled
+FLOOR_GAIN = 3.0  # in misfit over all bins: with less, there is no white floor
+MOST_BINS = 10_000  # of a spectrum that noise is fitted to
+MOST_LINES = 20  # of a spectrum that are looked at, periods or not
 MIN_SAMPLES = 16  # of a series that periods are proposed for
-LEVEL = 0.01  # the fitted noise makes p-values up to twice too small
+ABOUT = 0.8  # of the strongest: as strong, for all that one series can say
+LEVEL = 0.005  # the fitted noise makes p-values up to four times too small
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,8 @@ def choose_window(
         If the window cannot show the period, saying what would.
     """
     patches = columns / patch_width
-    if not 0 < period < np.inf:
-        raise VerdictError(f"the period must be a positive number of samples, got {period}")
+    if not SHORTEST_SAMPLES <= period < np.inf:
+        raise VerdictError(f"the period must be a number of at least {SHORTEST_SAMPLES} samples, got {period:.4g}")
     if (history is None) != (horizon is None):
         raise VerdictError("give a window's history and horizon, or neither")
     chosen = history is None or horizon is None
@@ -156,56 +161,75 @@ def _enough(period: float) -> int:
 
 
 def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -> list[Proposal]:
-    """Periods of a series that stand out of red noise, strongest first; empty if none does.
+    """Periods of a series that stand out of noise, strongest first; empty if none does.
 
     Of periods about equally strong the longer comes first.
 
     Notes
     -----
-    The periodogram (scipy.signal) of the detrended series is held against the spectrum of first-order autoregressive
-    noise (Torrence and Compo, Bulletin of the AMS 1998, equation 16) that is fitted to its logarithm by least absolute
-    deviations, which a few tall peaks do not move. A bin of such noise is exponentially distributed about it, and the
-    p-value is that of the largest of all bins. What is found is fitted by a sine and subtracted before the next.
+    The periodogram (scipy.signal) of the detrended series is held against the spectrum of noise that is fitted to its
+    logarithm by least absolute deviations, which a few tall peaks do not move: first-order autoregressive noise, as in
+    Torrence and Compo (Bulletin of the AMS 1998, equation 16), on a white floor, as measured series have it. A bin of
+    such noise is exponentially distributed about it, and the p-value is that of the largest of all bins. Of the bins
+    that stand out the one of most power is fitted by a sine and subtracted before the next; of several about equally
+    strong the slowest, as a waveform's fundamental comes before its harmonics. Noise of other kinds, such as a moving
+    average over many samples, may be given a period that it has not.
     """
     x = np.asarray(series, dtype=np.float64)
     if len(x) < MIN_SAMPLES or np.ptp(x) <= 1e-9 * np.abs(x).max():
         return []
-    x = detrend(x) / x.std()
+    x = detrend(x / np.abs(x).max())
+    x = x / x.std()
     variance, n = x.var(), len(x)
+    longest = n * LONGEST_SHARE
     found: list[Proposal] = []
-    while len(found) < most and x.var() > 1e-6 * variance:
+    for _ in range(MOST_LINES):
+        if len(found) == most or x.var() <= 1e-6 * variance:
+            break
         frequency, power = (values[1:] for values in periodogram(x, window="hann", scaling="spectrum"))
         ratio = power / _red_noise(frequency, power)
-        ratio[frequency < 1 / (n * LONGEST_SHARE)] = 0
-        at = int(ratio.argmax())
-        p_value = float(-np.expm1(len(ratio) * np.log1p(-np.exp(-ratio[at]))))
-        if p_value > level:
+        ratio[frequency < 1 / longest] = 1e-9
+        p_values = -np.expm1(len(ratio) * np.log1p(-np.exp(-ratio)))
+        shown = np.where(p_values <= level, power, 0.0)
+        if not shown.any():
             break
+        at = int((shown >= ABOUT * shown.max()).argmax())
         period, sine = _sine(x, frequency[at])
-        if not any(abs(1 / period - 1 / other.period) < 1.5 / n for other in found):
-            found.append(Proposal(period, float(sine.var() / variance), p_value))
+        of_a_trend = period > 1.01 * longest
+        if not of_a_trend and not any(abs(1 / period - 1 / other.period) < 1.5 / n for other in found):
+            found.append(Proposal(period, float(sine.var() / variance), float(p_values[at])))
         elif sine.var() < 1e-4 * variance:
-            break  # what is left of a line that is no sine
+            break  # what is left of a trend, or of a line that is no sine
         x = x - sine
     strongest = max((proposal.power for proposal in found), default=0.0)
-    return sorted(found, key=lambda p: (-p.power, -p.period) if p.power < 0.8 * strongest else (-1, -p.period))
+    return sorted(found, key=lambda p: (-p.power, -p.period) if p.power < ABOUT * strongest else (-1, -p.period))
 
 
 def _red_noise(frequency: Array, power: Array) -> Array:
-    """Mean power of first-order autoregressive noise, of the memory and strength that fit `power` best."""
-    logs = np.log(np.maximum(power, np.finfo(np.float64).tiny))
+    """Mean power of first-order autoregressive noise on a white floor, of the shape and strength that fit best."""
     log_median = np.log(np.log(2))  # of an exponential variable of mean 1
+    turn = np.cos(2 * np.pi * frequency)
+    some = slice(None, None, 1 + len(power) // MOST_BINS)
+    logs = np.log(np.maximum(power[some], np.finfo(np.float64).tiny))
 
-    def shape(memory: float) -> Array:
-        log: Array = -np.log(1 - 2 * memory * np.cos(2 * np.pi * frequency) + memory**2)
+    def shape(parameters: Array, turn: Array) -> Array:
+        memory, average = 0.999 * np.tanh(parameters)  # the sum of the two is an ARMA(1, 1) process
+        log: Array = np.log(1 + 2 * average * turn + average**2) - np.log(1 - 2 * memory * turn + memory**2)
         return log
 
-    def misfit(memory: float) -> float:
-        rest = logs - shape(memory)
+    def misfit(parameters: Array) -> float:
+        rest = logs - shape(parameters, turn[some])
         return float(np.abs(rest - np.median(rest)).mean())
 
-    memory = float(minimize_scalar(misfit, bounds=(0, 0.999), method="bounded").x)
-    fitted: Array = np.exp(shape(memory) + np.median(logs - shape(memory)) - log_median)
+    alone = minimize_scalar(lambda memory: misfit(np.array((memory, 0.0))), bounds=(0, 4), method="bounded")
+    fits = [
+        minimize(misfit, start, method="Nelder-Mead", bounds=((0, 4), (-4, 4)), options={"xatol": 0.01, "fatol": 1e-4})
+        for start in ((float(alone.x), 0.0), (2.5, -1.0))
+    ]
+    both = min(fits, key=lambda fit: float(fit.fun))
+    better = len(logs) * (float(alone.fun) - float(both.fun)) > FLOOR_GAIN
+    best = shape(both.x if better else np.array((alone.x, 0.0)), turn)
+    fitted: Array = np.exp(best + np.median(logs - best[some]) - log_median)
     return fitted
 
 

@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -22,7 +23,8 @@ MAX_VALUES = 50_000_000  # in a file, which may be compressed
 
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+(?:[. ']\d{3})*,\d+(?:[eE][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 Fill = Literal["none", "interpolate"]
 
@@ -101,7 +103,7 @@ def number(cell: str) -> float:
         if cell.lower() in MISSING:
             return math.nan
         raise ValueError(
-            f"{cell[:60]!r} is not a number with a decimal point; correct it, or leave the column out"
+            f"{cell[:60]!r} is not a number with a decimal point; correct it, or leave its row or column out"
         ) from None
 
 
@@ -117,8 +119,8 @@ def is_number(cell: str) -> bool:
 def read_text(text: str, name: str, fill: Fill = "none", last: int | None = None) -> Column:
     """Pasted numbers, apart by commas, semicolons, blanks or line ends; two commas in a row miss a value between them.
 
-    A comma may be a decimal comma: "1,5;2,5" is two numbers or four. It is refused where it could be one, which is
-    where every number that has a comma has one, between digits, and something else keeps the numbers apart.
+    A comma may stand within a number: "1,5;2,5" is two numbers or four, "1,234" one or two. Such text is refused where
+    all its commas could be of that kind, and something else keeps the numbers apart.
 
     Parameters
     ----------
@@ -132,7 +134,7 @@ def read_text(text: str, name: str, fill: Fill = "none", last: int | None = None
     """
     if len(text) > MAX_BYTES:
         raise SignalError(f"{name}: the text is longer than {MAX_BYTES / 1e6:.0f} million characters")
-    _refuse_decimal_commas(text, name)
+    refuse_commas_within(text, name)
     values, rows = array("d"), array("q")
     for row, line in enumerate(text.splitlines(), start=1):
         cells = re.split(r"\s*[,;]\s*|\s+", line.strip())
@@ -148,17 +150,25 @@ def read_text(text: str, name: str, fill: Fill = "none", last: int | None = None
     return fill_missing(keep_last(Column(name, np.array(values), rows), last), fill, name)
 
 
-def _refuse_decimal_commas(text: str, name: str) -> None:
-    """SignalError where commas may be decimal commas and the numbers would come apart at them."""
-    groups = [group for group in re.split(r"[;\s]+", text) if group]
-    with_comma = [group for group in groups if "," in group]
-    alone = len(groups) == 1 and not re.search(r"[;\n]", text.strip())  # "1,5" and nothing else is a list of two
-    if not with_comma or alone or not all(map(_DECIMAL_COMMA.fullmatch, with_comma)):
+def refuse_commas_within(text: str, where: str, other_remedy: str = "") -> None:
+    """SignalError where every comma may be a decimal comma or keep thousands apart, and numbers would come apart at it.
+
+    A comma with a blank after it separates. A list on one line is one of whole numbers: its commas are all there is.
+    """
+    groups = (found.group() for found in re.finditer(r"[^;\s]*,[^;\s]*", text))
+    first = next(groups, None)
+    if first is None or not re.search(r"[;\s]", text.strip()):
         return
-    raise SignalError(
-        f"{name}: {with_comma[0][:60]!r} is one number with a decimal comma, or two numbers. Write a decimal point, "
-        "or put a blank after a comma that separates"
-    )
+    if all(_DECIMAL_COMMA.fullmatch(group) or _THOUSANDS.fullmatch(group) for group in chain([first], groups)):
+        raise SignalError(
+            f"{where}: {first[:60]!r} is one number with a comma in it, or several numbers. Write a decimal point and "
+            f"nothing between thousands, or put a blank after a comma that separates{other_remedy}"
+        )
+
+
+def has_decimal_comma(cell: str) -> bool:
+    """Whether the cell is a number written with a decimal comma."""
+    return _DECIMAL_COMMA.fullmatch(cell) is not None
 
 
 def keep_last(column: Column, last: int | None) -> Column:
@@ -202,7 +212,10 @@ def check_names(file: str, names: Sequence[str]) -> None:
     seen: set[str] = set()
     for position, name in enumerate(names, start=1):
         if not name:
-            raise SignalError(f"{file}: series {position} of {len(names)} has no name in the header")
+            raise SignalError(
+                f"{file}: series {position} of {len(names)} has no name in the header; give it one, or "
+                "take the separator off the end of each line"
+            )
         if name in seen:
             raise SignalError(f"{file}: two columns are named {name!r}; rename one")
         seen.add(name)

@@ -10,6 +10,7 @@ import csv
 import io
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from tokenize import TokenError
@@ -27,10 +28,12 @@ from vitime_cache.series.cells import (
     check_width,
     decode,
     fill_missing,
+    has_decimal_comma,
     is_number,
     keep_last,
     number,
     reading_errors,
+    refuse_commas_within,
 )
 from vitime_cache.series.parquet import read_parquet
 from vitime_cache.series.times import TIME_NAMES, check_times, is_time
@@ -107,7 +110,9 @@ def read_columns(file: str, data: bytes, fill: Fill = "none", last: int | None =
 
 def _read_csv(file: str, data: bytes) -> list[Column]:
     """Columns apart by comma, semicolon or tab; a first row that holds numbers only is data, not a header."""
-    table = _csv_rows(file, data)
+    text = decode(file, data)
+    delimiter = _delimiter(text)
+    table = _csv_rows(file, text, delimiter)
     top = list(islice(table, 2))
     if not top:
         raise SignalError(f"{file} is empty")
@@ -119,10 +124,19 @@ def _read_csv(file: str, data: bytes) -> list[Column]:
     has_index = len(head) > 1 and (named_time or not is_number(top[has_header][1][0]))
     names = head[has_index:] if has_header else _number_names(file, len(head) - has_index)
     check_names(file, names)
+    if decimal := next(filter(has_decimal_comma, head), None):
+        raise SignalError(f"{file}, row {first_row}: {decimal[:60]!r} has a decimal comma; write a decimal point")
+    if not has_header and delimiter == ",":
+        lines = text.splitlines()
+        cells_alone = "\n".join(line.partition(",")[2] for line in lines) if has_index else text
+        refuse_commas_within(cells_alone, file, ", or name the series in a header")
     times, rows, values = list[str](), array("q"), [array("d") for _ in names]
     for row, cells in chain(top[has_header:], table):
         if len(cells) != len(head):
-            raise SignalError(f"{file}, row {row}: {len(cells)} cells, but {len(head)} in row {first_row}")
+            raise SignalError(
+                f"{file}, row {row}: {len(cells)} cells, but {len(head)} in row {first_row}; give every row as many, "
+                "and write decimals with a point"
+            )
         rows.append(row)
         times.extend(cells[:has_index])
         for name, column, cell in zip(names, values, cells[has_index:], strict=True):
@@ -131,6 +145,8 @@ def _read_csv(file: str, data: bytes) -> list[Column]:
             except ValueError as error:
                 raise SignalError(f"{file}, column {name!r}, row {row}: {error}") from None
         check_length(file, len(rows))
+    if len(rows) == 1 and len(names) > 1:
+        raise SignalError(f"{file} holds one sample of each of {len(names)} series; time runs down, transpose it")
     spacing = 0.0
     if has_index:
         title = head[0] if has_header else ""
@@ -140,11 +156,21 @@ def _read_csv(file: str, data: bytes) -> list[Column]:
     ]
 
 
-def _csv_rows(file: str, data: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Rows of stripped cells with their line; empty ones before the first and after the last full row are dropped."""
-    text = decode(file, data)
+def _delimiter(text: str) -> str:
+    """What splits the first two full rows into as many cells; else what occurs most in the first line."""
+    for delimiter in "\t;,":  # a comma may be a decimal comma, or stand in a name
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        with suppress(csv.Error):
+            widths = [len(cells) for cells in islice(filter(any, rows), 2)]
+            if len(set(widths)) == 1 and widths[0] > 1:
+                return delimiter
     first_line = text.lstrip().partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first_line.count), strict=True)
+    return max(",;\t", key=first_line.count)
+
+
+def _csv_rows(file: str, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows of stripped cells with their line; empty ones before the first and after the last full row are dropped."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     width, empty = 0, array("q")
     try:
         for cells in reader:

@@ -39,7 +39,8 @@ def read_signals(
 
     CSV and Parquet hold a series per column, NPY one series (samples,) or several (samples, series). A leading date or
     time column is the time index: it is checked for order, and the rows are then taken as evenly spaced. A CSV file
-    whose first row is all numbers has no header; its series are named after the file. TOML holds formulas::
+    whose first row is all numbers has no header: its series are named after the file, and commas that may be decimal
+    commas are refused. TOML holds formulas::
 
         [[signal]]
         name = "two tones"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from vitime_cache.series.cells import SignalError, is_number, number
 
 _DATES = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y")
 TIME_FORMATS = ("ISO8601", "%b %Y", "%B %Y", "%YM%m", *(d + t for d in _DATES for t in ("", " %H:%M", " %H:%M:%S")))
+_QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])")
 TIME_NAMES = {"", "unnamed: 0", "index", "sample", "date", "datetime", "timestamp", "time", "ds"}
 TIME_NAMES |= {"year", "month", "week", "day", "hour"}
 
@@ -60,7 +62,8 @@ def check_times(where: str, name: str, cells: list[str], rows: Sequence[int]) ->
     """
     if all(map(is_number, cells)):
         counts = np.array([number(cell) for cell in cells])
-        fault, spacings = _first_fault(counts), {_even_step(counts) * UNITS.get(name.lower(), 0.0)}
+        fault = _first_fault(counts)
+        spacings = {_even_step(counts[:fault]) * UNITS.get(name.lower(), 0.0)}
     else:
         readings = list(_read(cells))
         faults = [_first_fault(times) for times in readings]
@@ -73,7 +76,8 @@ def check_times(where: str, name: str, cells: list[str], rows: Sequence[int]) ->
         raise SignalError(f"{where}, row {rows[0]}: {cells[0][:60]!r} is neither a number nor a time like 2012-01-31")
     raise SignalError(
         f"{where}, row {rows[fault]}: {cells[fault][:60]!r} is not a time after {cells[fault - 1][:60]!r}; "
-        "the first column is the time index: give each time once, in order, in one format"
+        "the first column is the time index: give each time once, in order, in one format, and with its offset from "
+        "UTC where clocks repeat an hour"
     )
 
 
@@ -104,16 +108,18 @@ def _read(cells: list[str]) -> Iterator[np.ndarray]:
     """The cells in every format that fits the first of them, (T,) datetime64 with NaT for what does not fit."""
     import pandas as pd
 
+    months = [_QUARTER.sub(lambda found: f"{found[1]}-{3 * int(found[2]) - 2:02}", cell) for cell in cells]
+
     def read(texts: list[str], form: str) -> np.ndarray:
         return pd.to_datetime(texts, format=form, errors="coerce", utc=True).tz_convert(None).to_numpy()
 
-    return (read(cells, form) for form in TIME_FORMATS if not np.isnat(read(cells[:1], form)[0]))
+    return (read(months, form) for form in TIME_FORMATS if not np.isnat(read(months[:1], form)[0]))
 
 
 def _first_fault(times: np.ndarray) -> int:
     """Position of the first that is no later time than the one before; their number if there is none."""
-    known = times == times  # NaN and NaT are not equal to themselves
-    later = np.r_[known[:1], times[1:] > times[:-1]]
+    later = np.isfinite(times)
+    later[1:] &= times[1:] > times[:-1]
     return len(later) if later.all() else int(later.argmin())
 
 

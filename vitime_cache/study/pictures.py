@@ -107,8 +107,8 @@ def write_files(
             f"there already: {there[0]}{more}; pass --overwrite (overwrite=True) or choose another folder"
         )
     for number, (path, content) in enumerate(files.items(), start=1):
-        path.parent.mkdir(parents=True, exist_ok=True)
         made = content()
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(made)
         if progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,8 @@ class ViTimePrediction:
     ) -> None:
         if model_name != "MAE":
             raise PredictionError(f"model_name must be 'MAE', got {model_name!r}; other weights are chosen by weights=")
-        if lookbackRatio is not None and not lookbackRatio > 0:
+        is_number = isinstance(lookbackRatio, int | float | np.number)
+        if lookbackRatio is not None and not (is_number and 0 < lookbackRatio < np.inf):
             raise PredictionError(f"lookbackRatio must be positive or None, got {lookbackRatio!r}")
         self.lookbackRatio = lookbackRatio
         self.temperature = tempature if temperature is None else temperature
@@ -90,6 +92,8 @@ class ViTimePrediction:
         PredictionError, EncodingError
             Naming what does not fit.
         """
+        future_length = _whole(future_length, "future_length")
+        sampleNumber = None if sampleNumber is None else _whole(sampleNumber, "sampleNumber")
         history = self.history(historical_data, future_length)
         encoding, image = encode(self.model, history, future_length)
         with torch.inference_mode():
@@ -112,17 +116,29 @@ class ViTimePrediction:
         return series[-kept:]
 
 
+def _whole(value: object, name: str) -> int:
+    try:
+        return index(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise PredictionError(f"{name} must be a whole number, got {value!r:.60}") from error
+
+
 def as_series(values: ArrayLike | Tensor) -> NDArray[np.float64]:
     """One series as (T,).
 
     Raises
     ------
     PredictionError
-        For any shape but (T,), (1, T) and (T, 1).
+        For any shape but (T,), (1, T) and (T, 1), and for what is no real number.
     """
     if isinstance(values, Tensor):
         values = values.detach().cpu().double().numpy()
-    series = np.asarray(values, dtype=np.float64)
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError("complex numbers")
+        series = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise PredictionError(f"one series of real numbers is expected, got {values!r:.60} ({error})") from error
     if series.ndim == 2 and 1 in series.shape:
         series = series.ravel()
     if series.ndim != 1:

@@ -6,7 +6,7 @@ Zuidema, "Quantifying Attention Flow in Transformers" (ACL 2020, arXiv 2005.0092
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -64,7 +64,7 @@ class AttentionRollout:
     ) -> None:
         if head_fusion not in get_args(Fusion):
             raise RolloutError(f"head_fusion must be 'mean', 'max' or 'min', got {head_fusion!r}")
-        if not 0 <= discard_ratio < 1:
+        if not (isinstance(discard_ratio, int | float) and 0 <= discard_ratio < 1):
             raise RolloutError(f"discard_ratio must be at least 0 and below 1, got {discard_ratio!r}")
         self.predictor = model if isinstance(model, ViTimePrediction) else None
         self.model = model.model if isinstance(model, ViTimePrediction) else model
@@ -164,7 +164,7 @@ class AttentionRollout:
         input_tensor: ArrayLike | Tensor,
         prediction_horizon: int = 720,
         save_dir: str | Path = "experiments/attention_maps",
-        heads_to_plot: Sequence[int] = (7,),
+        heads_to_plot: Iterable[int] | int = (7,),
         experiment: str = "1",
         powermap: bool = True,
         robust_percentiles: tuple[float, float] | None = (5, 99),
@@ -201,10 +201,11 @@ class AttentionRollout:
             If a head does not exist, naming the range.
         """
         heads, layer = self.model.config.heads, self.model.config.layers[-1]
+        heads_to_plot = list(heads_to_plot) if isinstance(heads_to_plot, Iterable) else [heads_to_plot]
         for head in heads_to_plot:
-            if not 0 <= head < heads:
-                raise RolloutError(f"no head {head}; {layer} has heads 0 … {heads - 1}")
-        if not len(heads_to_plot):
+            if head not in range(heads):
+                raise RolloutError(f"no head {head!r}; {layer} has heads 0 … {heads - 1}")
+        if not heads_to_plot:
             raise RolloutError(f"heads_to_plot is empty; {layer} has heads 0 … {heads - 1}")
         options: dict[str, Any] = {
             "robust_percentiles": robust_percentiles,
