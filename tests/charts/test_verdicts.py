@@ -106,7 +106,7 @@ def test_the_tables_behind_the_pictures_are_the_verdict_s_arrays(verdict):
     sweep = charts.verdict_sweep_table(verdict, "encoder.1", 2)
     np.testing.assert_allclose(sweep["lag"], one["sweep_peak"])
     effects = charts.verdict_effect_table(verdict, "encoder.1", 2, "error")
-    assert (effects["what"] == "other lags of equal attention").sum() == 99
+    assert (effects["what"] == "other lags").sum() == (effects["what"] == "as much as at other lags").sum() == 99
     own = effects.set_index("what")["effect"]
     assert own["this head"] == pytest.approx(float(one["knockout"].sel(outcome="error").mean()))
     assert own["the lags of the period"] == pytest.approx(float(one["mask"].sel(outcome="error").mean()))

@@ -6,6 +6,7 @@ import pytest
 from benchmarks import planted
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.ask import ask
+from vitime_cache.evidence.report import together
 
 
 def asked(network: planted.Planted, seed: int = 1):
@@ -75,3 +76,11 @@ def test_the_heads_that_look_are_knocked_out_together_beside_as_many_at_random()
     assert 1 <= np.isfinite(random).sum() <= 39
     lacking = random[np.isfinite(random)] < 0.5 * float(ds.joint[0])  # a set with one copier less does far less
     assert lacking.any()
+
+
+def test_what_redundant_heads_do_together_is_said_beside_single_knockouts_and_random_sets():
+    said = together(asked(planted.redundant_copiers()))
+    assert "The 4 heads that look most there" in said
+    assert "single knockouts understate what redundant heads do" in said
+    assert "random sets with as many heads in each layer" in said
+    assert "understate" not in together(asked(planted.copier()))

@@ -18,7 +18,7 @@ from vitime_cache.charts.style import ChartError, Spec
 from vitime_cache.charts.verdicts import asked_window, verdict_curve, verdict_effect, verdict_sweep
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.report import MARKS, head_order, to_json, verdict_table
+from vitime_cache.evidence.report import MARKS, head_order, to_json, together, verdict_table
 from vitime_cache.evidence.rungs import RUNGS
 
 MOST_ROWS = 48
@@ -79,6 +79,7 @@ level {question["level"]:g} over all heads asked about, vitime-cache {escape(que
 {"".join(pictures)}
 <h2>Looking against mattering</h2>
 <p>{escape(agreement.words)}</p>
+<p>{escape(together(verdict))}</p>
 {_picture(lambda: looking_chart(agreement, question["signal"]))}
 <h2>What each rung means</h2>
 {_rungs()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -28,6 +26,7 @@ from vitime_cache.charts.style import (
 from vitime_cache.evidence import verdict as v
 
 MATTERS = CATEGORICAL[1]
+MASKED, ELSEWHERE, REPLACED = "lags masked", "as much elsewhere", "head replaced"
 OUTCOME_WORDS = {
     "distance": "change of the forecast, std of the history",
     "error": "change of its error, std of the history",
@@ -164,29 +163,38 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
 
 
 def verdict_effect_table(verdict: xr.Dataset, head_layer: str, head: int, outcome: str = "distance") -> pd.DataFrame:
-    """effect and what it is of: the mask at the period, each control mask, and the knockout of every head."""
+    """effect and what it is of: masks at the period and at other lags, as much taken elsewhere, and all knockouts."""
     one = _head(verdict, head_layer, head).sel({v.OUTCOME: outcome})
     knockouts = verdict["knockout"].sel({v.OUTCOME: outcome}).mean(v.WINDOW).values.ravel()
-    rows: list[dict[str, Any]] = [
-        {"row": "lags masked", "what": "other lags of equal attention", "effect": float(each)}
-        for each in one["mask_control"].values
-    ]
-    rows += [{"row": "lags masked", "what": "the lags of the period", "effect": float(one["mask"].mean())}]
-    rows += [{"row": "head replaced", "what": "every head", "effect": float(each)} for each in knockouts]
-    rows += [{"row": "head replaced", "what": "this head", "effect": float(one["knockout"].mean())}]
+    masked = (
+        (MASKED, "other lags", one["mask_control"].values),
+        (MASKED, "the lags of the period", [one["mask"].mean()]),
+        (ELSEWHERE, "as much as at other lags", one["mask_control_elsewhere"].values),
+        (ELSEWHERE, "as much as at the period", [one["mask_elsewhere"].mean()]),
+        (REPLACED, "every head", knockouts),
+        (REPLACED, "this head", [one["knockout"].mean()]),
+    )
+    rows = [{"row": row, "what": what, "effect": float(each)} for row, what, values in masked for each in values]
     return pd.DataFrame(rows).dropna(ignore_index=True)
 
 
 def verdict_effect(
     verdict: xr.Dataset, head_layer: str, head: int, outcome: str = "distance", *, width: int = 620, height: int = 150
 ) -> Spec:
-    """What masking the period's lags and replacing the head change, among their controls: the rung causal."""
+    """What masking the period's lags and replacing the head change, among their controls: the rung causal.
+
+    The verdict compares, lag by lag, the first row with the second.
+    """
     table, one = verdict_effect_table(verdict, head_layer, head, outcome), _head(verdict, head_layer, head)
     if table.empty:
         raise ChartError("the head has not been knocked out: it was screened out, or that rung is still to come")
-    own = table["what"].isin(["the lags of the period", "this head"])
+    own = table["what"].isin(["the lags of the period", "as much as at the period", "this head"])
     x = quantity("effect", OUTCOME_WORDS[outcome])
-    y = category("row", axis={"title": None, "domain": False, "ticks": False, "labelLimit": 120})
+    y = category(
+        "row",
+        axis={"title": None, "domain": False, "ticks": False, "labelLimit": 130},
+        sort=[MASKED, ELSEWHERE, REPLACED],
+    )
     tooltip = [tip("what", "of"), tip("effect", "effect", ".3~g")]
     encoding = {"x": x, "y": y, "tooltip": tooltip}
     layers = [
@@ -195,10 +203,11 @@ def verdict_effect(
     ]
     p_mask = float(one["mask_p"].sel({v.OUTCOME: outcome}))
     rank, many = float(one["knockout_rank"]), int(np.isfinite(verdict["knockout_rank"].values).sum())
-    said = [f"masking: p {p_mask:.2g} against {int(np.isfinite(one['mask_control'].values[:, 0]).sum())} controls"]
+    others = int(np.isfinite(one["mask_control"].values[:, 0]).sum())
+    said = [f"masking against as much elsewhere: p {p_mask:.2g} among {others} other lags"]
     said += [f"knockout: rank {rank:.0f} of {many}"] if np.isfinite(rank) else []
     title = f"Matters: {head_layer}, head {head}"
-    subtitle = ["Diamonds: this head; grey: controls, and all heads", "; ".join(said).capitalize()]
+    subtitle = ["Diamonds: this head at the period; grey: other lags, and all heads", "; ".join(said).capitalize()]
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
 
 

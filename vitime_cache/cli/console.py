@@ -159,7 +159,7 @@ def show_verdict(verdict: xr.Dataset, rows: int = 12, *, quiet: bool = False) ->
     """The heads of a verdict, best first, and what it supports and what not."""
     from vitime_cache.evidence import verdict as v
     from vitime_cache.evidence.agreement import looking_and_mattering
-    from vitime_cache.evidence.report import FIGURES, MARKS, verdict_table
+    from vitime_cache.evidence.report import FIGURES, MARKS, together, verdict_table
 
     said = v.facts(verdict, "sentences")
     if not quiet:
@@ -176,6 +176,8 @@ def show_verdict(verdict: xr.Dataset, rows: int = 12, *, quiet: bool = False) ->
             "the period; change of the forecast in standard deviations of the history."
         )
         console.print(looking_and_mattering(verdict).words)
+        if joint := together(verdict):
+            console.print(joint)
     console.print(said["supported"])
     console.print(said["not_supported"])
 

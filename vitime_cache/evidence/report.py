@@ -116,6 +116,28 @@ def sentences(ds: xr.Dataset) -> dict[str, str]:
     return {"supported": supported, "not_supported": " ".join(not_said)}
 
 
+def together(ds: xr.Dataset) -> str:
+    """The heads that look most at the period, knocked out together: beside their single knockouts and random sets.
+
+    Empty where nothing has been knocked out together.
+    """
+    joint, singly = (float(ds[name].sel({v.OUTCOME: "distance"})) for name in ("joint", "joint_sum"))
+    if not math.isfinite(joint):
+        return ""
+    heads = [f"{layer} head {head}" for layer, head in v.facts(ds, "counts")["joint"]]
+    random = ds["joint_random"].sel({v.OUTCOME: "distance"}).values
+    random = random[np.isfinite(random)]
+    which = f"The {len(heads)} heads that look most there" if len(heads) > 1 else "The head that looks most there"
+    said = f"{which} ({', '.join(heads)}), knocked out together, move the forecast by {joint:.2g} standard deviations"
+    said += f"; the sum of their single knockouts is {singly:.2g}."
+    if joint > singly:
+        said += " More together than singly added: single knockouts understate what redundant heads do."
+    if not len(random):
+        return said + " No other heads were knocked out together."
+    as_far = int((random >= joint * (1 - 1e-6)).sum())
+    return said + f" Of {len(random)} random sets with as many heads in each layer, {as_far} move it as far."
+
+
 def to_json(ds: xr.Dataset) -> str:
     """The whole verdict as JSON: attributes, coordinates, every number; what is missing is null."""
     agreement = looking_and_mattering(ds)

@@ -43,8 +43,8 @@ RUNGS = (
     Rung(
         "causal",
         "The forecast changes when this is removed.",
-        "Replacing the head's output by its mean, or masking the lags of one period, against random heads or a band "
-        "of equal mass.",
+        "Replacing the head's output by its mean, held against all other heads; or masking the lags of a period, held "
+        "against as much attention taken elsewhere, and that against the same at other lags.",
         "Other heads that could do the same: no effect would not mean no role.",
     ),
 )

@@ -14,7 +14,7 @@ from vitime_cache.attention import schema
 from vitime_cache.charts.card import verdict_card
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.report import head_order, to_come, to_json, verdict_table
+from vitime_cache.evidence.report import head_order, to_come, to_json, together, verdict_table
 from vitime_cache.evidence.rungs import RUNGS
 from vitime_cache.ui.chart import figure, file_name
 from vitime_cache.ui.options import clicked
@@ -64,6 +64,7 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
                 looking, verdict, key="looking", width="stretch",
                 on_select="rerun", table=lambda: looking_and_mattering(verdict).heads,
             )  # fmt: skip
+            st.caption(together(verdict))
     with right_side:
         head_card(verdict, *chosen)
     if not left:
