@@ -85,6 +85,20 @@ def test_build_info_verify_and_build_again(folder, capsys):
     assert run(verify) == 0
 
 
+def test_a_build_names_the_signals_that_stay_without_the_token_maps_asked_for(folder, capsys):
+    assert run(f"{BUILD} --tokens none") == 0
+    assert "stay without" not in capsys.readouterr().out
+    assert run(BUILD) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("nothing to do")
+    assert "one and 1 more stay without some of the token maps asked for" in told
+    (folder / "data.csv").write_text(INPUT.replace("two", "three"))
+    assert run(BUILD) == 0
+    told = capsys.readouterr().out
+    assert "1 signals written" in told
+    assert "one stays without" in told
+
+
 def test_quiet_prints_nothing(folder, capsys):  # noqa: ARG001
     assert run(f"{BUILD} --quiet") == 0
     assert capsys.readouterr() == ("", "")

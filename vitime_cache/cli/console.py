@@ -65,13 +65,17 @@ def progress_bar(unit: str) -> Iterator[Any]:
 
 def show_report(report: BuildReport) -> None:
     """What a build did."""
-    if not report.written:
+    if report.written:
+        console.print(
+            f"{len(report.written)} signals written to {report.store} ({filesize.decimal(report.bytes)} "
+            f"in {report.seconds:.1f} s), {report.complete} were there already"
+        )
+    else:
         console.print(f"nothing to do: all {report.complete} signals are in {report.store}")
-        return
-    console.print(
-        f"{len(report.written)} signals written to {report.store} ({filesize.decimal(report.bytes)} "
-        f"in {report.seconds:.1f} s), {report.complete} were there already"
-    )
+    if report.without_maps:
+        first, *more = report.without_maps
+        who = f"{first} and {len(more)} more stay" if more else f"{first} stays"
+        console.print(f"{who} without some of the token maps asked for: to have them, build into another --store")
     if report.dtype_deviation is not None:
         console.print(
             f"their maps differ from float32 by up to {report.dtype_deviation:.2g} of a head's largest value, on "
