@@ -11,6 +11,7 @@ from vitime_cache.ui.address import choose_head, choose_other, choose_signal
 from vitime_cache.ui.chart import changes_table, compared, figure, side_map, statement
 from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period
 from vitime_cache.ui.routing import chosen_store
+from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.verdicts import head_badges
 from vitime_cache.ui.words import complain, plain, title, weights_note
 
@@ -24,6 +25,9 @@ first = choose_signal(store)
 second = choose_other(store, first)
 layer, head = choose_head(store, first)
 weights_note(first, second)
+if first.attrs[KEY] == second.attrs[KEY]:
+    st.info("A signal is not compared with itself: choose another, at the left.", icon=":material/compare:")
+    st.stop()
 
 
 @st.fragment

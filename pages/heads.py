@@ -23,6 +23,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     measure = choose_measure(measures)
 
 best_badges(store, ds, period)
+if "unseen" in measures.attrs and measures[measure].isnull().all():
+    st.warning(measures.attrs["unseen"], icon=":material/visibility_off:")
 matrix, maps, ranking = st.tabs(["By a measure", "Maps", "Ranked"], key="view", on_change="rerun", bind="query-params")
 if matrix.open:
     with matrix:

@@ -13,14 +13,13 @@ title(
     "ViTime draws a series as an image and forecasts it with a vision transformer. This app shows the attention of "
     "every layer and head: which past each moment of the series looks at, how far back, and what that supports.",
 )
-if store is not None:
-    unfinished(store)
+said = store is not None and unfinished(store)
 if store is not None and stored_signals(store):
     weights_note(store.dataset)
     signals_table(store)
     st.subheader("The model", anchor=False)
     model_facts(store.dataset)
-else:
+elif not said:
     st.info(
         "There is no store yet." if store is None else f"{plain(store.name)} holds no complete signal yet.",
         icon=":material/hourglass_empty:",

@@ -167,6 +167,19 @@ def test_a_store_that_was_left_before_its_first_signal_can_be_gone_on_with(
     assert not at.exception
     assert re.search(rf"[01] of {MANY} signals of other-name.zarr", texts(at))
     assert at.button(key="build_other-name.zarr").label == "Go on with it"
+    assert "no complete signal yet" not in texts(at), "once is enough"
+
+
+def test_a_store_of_one_signal_is_shown_on_every_page_and_compared_with_nothing(
+    folder: Path, weights: Path, open_page: OpenPage
+) -> None:
+    build(signals("harmonic_63"), folder / "one.zarr", weights)
+    for page in PAGES:
+        at = open_page(page)
+        assert is_sound(at), page
+    at = open_page("compare")
+    assert [info.value for info in at.info] == ["A signal is not compared with itself: choose another, at the left."]
+    assert not charts(at)
 
 
 def test_a_store_begun_with_other_weights_says_what_it_takes_to_go_on(
@@ -347,6 +360,8 @@ def test_a_period_below_the_resolution_cannot_be_seen_and_is_no_zero(
     matrix = json.loads(charts(at)[0])
     assert "cannot be seen at 35.3 samples a patch; it needs 12 or fewer" in json.dumps(matrix["title"])
     assert matrix["layer"][0]["data"]["values"].splitlines()[1].split(",")[2] == "nan"
+    assert matrix["layer"][0]["encoding"]["color"]["legend"] is None, "there is nothing that a scale could tell"
+    assert "cannot be seen" in at.warning[0].value
     at = open_page("heads", signal="hourly", view="Ranked")
     assert at.dataframe[0].value["period_prominence"].isna().all()
     assert "cannot be seen" in at.warning[0].value

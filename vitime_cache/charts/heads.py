@@ -55,14 +55,18 @@ def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | 
     legend = {
         "title": measures[name].attrs["units"], "format": ".3~g", "orient": "bottom", "direction": "horizontal",
         "gradientLength": 240, "values": [low, (low + high) / 2, high],
-    }  # fmt: skip
+    } if len(known) else None  # fmt: skip
     scale = {"range": list(SEQUENTIAL), "domain": [low, high], "zero": False, "nice": False}
     axes = _axes(layers, heads)
     light = {"test": f"datum[{name!r}] > {low + 0.6 * (high - low):.6g}", "value": "#000000"}
     numbers = axes | {"text": quantity(name, format=".2~g"), "color": {"condition": light, "value": "#ffffff"}}
     return assemble(
         [
-            layer(table, "rect", encoding=axes | {"color": quantity(name, scale=scale, legend=legend)}),
+            layer(
+                table,
+                "rect",
+                encoding=axes | {"color": quantity(name, scale=scale, legend=legend)},
+            ),
             *([layer(table.dropna(subset=[name]), "text", encoding=numbers, fontSize=11)] if len(known) else []),
             *_framed(selected),
             layer(table, "rect", encoding=axes | {"tooltip": _tooltip(measures)}, opacity=0)

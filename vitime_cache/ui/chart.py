@@ -181,8 +181,6 @@ def measured(ds: xr.Dataset, period: float | None) -> xr.Dataset:
 def ranked_heads(measures: xr.Dataset, measure: str) -> dict[str, Any] | None:
     """The heads in the order of a measure, sortable by every other; the head of the row selected."""
     table = charts.measures_table(measures).sort_values(measure, ascending=False, ignore_index=True)
-    if "unseen" in measures.attrs and measures[measure].isnull().all():
-        st.warning(measures.attrs["unseen"], icon=":material/visibility_off:")
     columns = {
         str(name): st.column_config.NumberColumn(str(values.attrs["long_name"]).capitalize(), format="%.3g")
         for name, values in measures.data_vars.items()

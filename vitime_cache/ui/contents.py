@@ -85,16 +85,19 @@ def model_facts(ds: xr.Dataset) -> None:
     )
 
 
-def unfinished(store: Store) -> None:
-    """How much of a store stands, and the way to go on with it, where signals that were planned are missing."""
+def unfinished(store: Store) -> bool:
+    """How much of a store stands, and the way to go on with it, where signals that were planned are missing.
+
+    Returns whether there was anything to say.
+    """
     if jobs.job(store.path) is not None:  # its progress, or what it ended with
         offer_build(store.name, store.path, go_on=True)
-        return
+        return True
     plan = planned(store)
     complete = set(stored_signals(store))
     missing = {entry.name: entry.fingerprint for entry in plan.entries if entry.name not in complete} if plan else {}
     if plan is None or not missing:
-        return
+        return False
     said = f"{len(complete)} of {len(plan.entries)} signals of {plain(store.name)} are complete."
     st.warning(said, icon=":material/hourglass:")
     path, weights = _weights_at_hand()
@@ -109,6 +112,7 @@ def unfinished(store: Store) -> None:
     else:
         assert path is not None
         offer_build(store.name, store.path, go_on=True, weights=path, tokens=",".join(plan.tokens) or "none")
+    return True
 
 
 def build_default() -> None:
