@@ -63,6 +63,16 @@ def test_the_sentence_says_by_what_a_head_matters():
     assert "1 as a whole (decoder.0 head 1)" in as_a_whole
 
 
+def test_a_dependence_on_the_signal_too_small_to_mean_anything_is_no_claim():
+    network = planted.even_head()
+    ds = asked(network, 4)
+    layer, head = network.heads[0]
+    dependent = ds.sel(layer=layer, head=head, rung="signal-dependent")
+    assert float(dependent.p_value) < 0.051  # its attention does change with the ink, by LayerNorm
+    assert 0 < float(dependent.figure) < 1e-3
+    assert int(dependent.verdict) != v.SUPPORTED
+
+
 def test_nothing_is_claimed_of_sharpened_random_weights():
     network = planted.sharpened(3)
     assert supported(asked(network, 3), network) == set()

@@ -249,8 +249,10 @@ def _signal_dependent(run: Run, unrelated: list[Array]) -> None:
         upper.append(excess[-1] + ONE_SIDED * contrast.std(axis=0, ddof=1) * np.sqrt(1 + 1 / e.nulls))
         if not NULL_TABLE[kind].of_period:
             unrelated.append(curves)
-    worst = values["null_p"].max(axis=0)
-    run.settle(1, np.min(excess, axis=0), worst, worst <= q.level, np.min(upper, axis=0) < MIN_PROMINENCE)
+    worst, least = values["null_p"].max(axis=0), np.min(excess, axis=0)
+    # What a head does at the period may depend on its input measurably and by next to nothing.
+    supported = (worst <= q.level) & (least >= MIN_PROMINENCE)
+    run.settle(1, least, worst, supported, np.min(upper, axis=0) < MIN_PROMINENCE)
 
 
 def _tracking(run: Run, unrelated: list[Array]) -> None:

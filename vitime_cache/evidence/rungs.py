@@ -30,7 +30,8 @@ RUNGS = (
     Rung(
         "signal-dependent",
         "It looks there more than on null inputs.",
-        "Curves above the one-sided band of 19 or more shuffled, AR(1) and notched series, by the maximum statistic.",
+        "Curves above the one-sided band of 19 or more shuffled, AR(1) and notched series, by the maximum statistic, "
+        "and by a tenth of the curve's mean or more.",
         "Which property of the signal it follows.",
     ),
     Rung(
