@@ -22,21 +22,8 @@ from vitime_cache.attention.lags import lag_means
 from vitime_cache.attention.schema import LAYER, SIGNAL, TOKEN_ATTENTION
 from vitime_cache.store import format as store
 from vitime_cache.store.chunks import CHECKSUM_BYTES, checksum, damaged_chunks
-from vitime_cache.store.manifest import (
-    BUILDING,
-    MANIFEST,
-    MARKERS_PER_PAGE,
-    ROOT,
-    TEMPLATE,
-    Manifest,
-    Marker,
-    page_key,
-    page_of,
-    published,
-    read_markers,
-    unseal,
-    visible,
-)
+from vitime_cache.store.journal import MARKERS_PER_PAGE, page_key, page_of, published, read_markers, visible
+from vitime_cache.store.manifest import BUILDING, MANIFEST, ROOT, TEMPLATE, Manifest, Marker, unseal
 from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.verdicts import damaged_verdicts
