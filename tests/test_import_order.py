@@ -28,7 +28,8 @@ FLOORS = [
 HEAVY = {
     "torch": {
         "model/network", "model/checkpoint", "attention/forward", "attention/streaming", "attention/capture",
-        "evidence/interventions", "evidence/knockout", "training", "study/prediction", "study/rollout",
+        "evidence/passes", "evidence/references", "evidence/interventions", "evidence/knockout", "evidence/masking",
+        "evidence/screening", "training", "study/prediction", "study/rollout",
     },
     "timm": {"model/network", "training"},
     "zarr": {"store"},

@@ -12,16 +12,10 @@ from tests.conftest import random_model, small_config
 from vitime_cache.attention.capture import capture
 from vitime_cache.attention.forward import Replace, forecast
 from vitime_cache.evidence.combs import CombError
-from vitime_cache.evidence.interventions import (
-    InterventionError,
-    ablate_heads,
-    draw,
-    mask_lags,
-    mean_outputs,
-    run_signal,
-    unrelated_signals,
-)
+from vitime_cache.evidence.interventions import ablate_heads, mask_lags
 from vitime_cache.evidence.outcomes import OUTCOMES, Yardstick
+from vitime_cache.evidence.passes import draw, run_signal
+from vitime_cache.evidence.references import InterventionError, mean_outputs, unrelated_signals
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal

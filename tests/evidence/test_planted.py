@@ -10,7 +10,8 @@ from benchmarks import planted
 from benchmarks.planted import LAG, LAYER, PERIOD, SAMPLES_PER_PATCH, Planted, question
 from vitime_cache.attention.capture import capture, capture_batch
 from vitime_cache.evidence.interventions import ablate_heads, mask_lags
-from vitime_cache.evidence.knockout import knock_out_all, knock_out_sets, mask_lags_all
+from vitime_cache.evidence.knockout import knock_out_all, knock_out_sets
+from vitime_cache.evidence.masking import mask_lags_all
 from vitime_cache.evidence.tracking import track_periods
 
 QUESTIONS = [question(seed) for seed in range(3)]

@@ -20,7 +20,8 @@ from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import SignalError
 from vitime_cache.store import build as building
 from vitime_cache.store.build import add_dataset
-from vitime_cache.store.manifest import Identity, Journal, Manifest, Marker, assign_places, seal, unseal
+from vitime_cache.store.journal import Journal, assign_places
+from vitime_cache.store.manifest import Identity, Manifest, Marker, seal, unseal
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.plan import Plan
 from vitime_cache.store.reader import open_store

@@ -91,8 +91,11 @@ def test_a_stored_signal_is_the_live_dataset(tmp_path, golden_model):
         live = capture(golden_model, signal, tokens="all")
         one = stored.sel(signal=signal.name).isel(component=slice(len(signal.harmonics)))
         assert set(one.variables) == set(live.variables)
+        assert set(one.coords) == set(live.coords)
         for name in live.variables:
             assert one[name].dims == live[name].dims
+            kinds = {"text" if ds[name].dtype.kind in "OUT" else ds[name].dtype for ds in (one, live)}
+            assert len(kinds) == 1, f"{name}: {kinds}"
             assert one[name].attrs.items() >= live[name].attrs.items()
             np.testing.assert_array_equal(one[name].values, live[name].values, err_msg=name)
         assert {k: v for k, v in stored.attrs.items() if k != "created"} == {

@@ -24,7 +24,8 @@ from tests.store.standin import CONFIG, Model, assert_holds, build, files, make_
 from vitime_cache.store import format as store
 from vitime_cache.store.commit import forget
 from vitime_cache.store.info import info
-from vitime_cache.store.manifest import LOCK, MANIFEST, page_key
+from vitime_cache.store.journal import page_key
+from vitime_cache.store.manifest import LOCK, MANIFEST
 from vitime_cache.store.objects import StoreError, open_objects
 from vitime_cache.store.reader import open_store
 

@@ -17,7 +17,8 @@ import pytest
 from tests.conftest import GOLDEN_WEIGHTS
 from tests.store import standin
 from tests.store.standin import build, files, make_signals
-from vitime_cache.store.manifest import ROOT, published
+from vitime_cache.store.journal import published
+from vitime_cache.store.manifest import ROOT
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
 

@@ -12,9 +12,12 @@ from vitime_cache.attention.forward import Intact
 from vitime_cache.attention.lags import Array
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.causal import judge_interventions
-from vitime_cache.evidence.interventions import Substitutes, run_signal, unrelated_signals
-from vitime_cache.evidence.knockout import knock_out_all, knock_out_sets, mask_lags_all, random_sets, screen_heads
+from vitime_cache.evidence.knockout import knock_out_all, knock_out_sets, random_sets
+from vitime_cache.evidence.masking import mask_lags_all
+from vitime_cache.evidence.passes import run_signal
 from vitime_cache.evidence.question import SWEPT
+from vitime_cache.evidence.references import Substitutes, unrelated_signals
+from vitime_cache.evidence.screening import screen_heads
 from vitime_cache.evidence.surrogates import ar1, notched
 from vitime_cache.series.signal import Signal
 

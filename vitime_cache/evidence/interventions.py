@@ -4,51 +4,30 @@
     mask_lags(model, signals, [("decoder.1", 6)], period=63)        # the comb of P, 2P, 3P … removed
 
 Heads named together are changed together. Every signal is run in its own geometry; reference signals are cut to it.
-For every head singly, control combs and sets of heads see `knockout`.
+For every head singly see `knockout`, which also does sets of heads, and `masking`, which adds control combs.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
 
 from vitime_cache.attention import schema
-from vitime_cache.attention.capture import images_of
-from vitime_cache.attention.forward import (
-    ByColumn,
-    Edit,
-    Intact,
-    Mask,
-    Replace,
-    edited,
-    open_blocks,
-    plain_outputs,
-    run_and_keep,
-    run_layers,
-    split_heads,
-)
-from vitime_cache.errors import VitimeError
+from vitime_cache.attention.forward import Edit, Intact, Mask, Replace, edited, run_layers
 from vitime_cache.evidence.combs import pairs_at, period_lags, token_pairs
-from vitime_cache.evidence.outcomes import OUTCOMES, Yardstick
+from vitime_cache.evidence.passes import by_column, dtype_name, run_signal, samples_per_patch, yardstick_of
+from vitime_cache.evidence.records import EFFECT, labels, mask_facts, record
+from vitime_cache.evidence.references import InterventionError, Substitutes, Value
 from vitime_cache.evidence.verdict import OUTCOME
-from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
-from vitime_cache.series.examples import catalogue
-from vitime_cache.series.signal import Signal, hold_out
+from vitime_cache.series.signal import Signal
 
 Head = tuple[str, int]
-Value = Literal["mean", "resample", "zero"]
 Signals = Signal | Sequence[Signal] | xr.Dataset
-
-
-class InterventionError(VitimeError):
-    """An intervention that cannot be made, or that would not be what it is called."""
 
 
 def ablate_heads(
@@ -148,16 +127,6 @@ def mask_lags(
     return _labelled(model, asked, chosen, parts, facts)
 
 
-def mask_facts(harmonics: bool, renormalise: bool) -> dict[str, Any]:
-    """What a record of a lag mask says besides its heads and its period."""
-    return {
-        "lags": "within half a patch of the period" + (" and of its multiples" if harmonics else ""),
-        "positions": "every token query; CLS looks and is looked at as before",
-        "renormalise": renormalise,
-        "where": "scores before the softmax" if renormalise else "weights after the softmax",
-    }
-
-
 def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
     """Signals as a list; those of a Dataset only if it is of this model."""
     if isinstance(signals, Signal):
@@ -213,158 +182,6 @@ def check_heads(model: ViTime, heads: Sequence[Head] | str) -> list[Head]:
     return chosen
 
 
-def unrelated_signals(signal: Signal) -> list[Signal]:
-    """The catalogue's signals that share no harmonic, name or origin with `signal`, cut to its share of history."""
-    own = {harmonic.period for harmonic in signal.harmonics}
-    related = {signal.name, signal.reduced_of} - {""}
-    cut = []
-    for other in catalogue():
-        if {other.name, other.reduced_of} & related or own & {harmonic.period for harmonic in other.harmonics}:
-            continue
-        assert other.future is not None
-        series = np.concatenate((other.values, other.future))
-        horizon = round(len(series) * signal.horizon / (len(signal.values) + signal.horizon))
-        cut.append(hold_out(other.name, series, min(max(horizon, 1), len(series) - 2)))
-    return cut
-
-
-class Substitutes:
-    """What heads' outputs are replaced by, for every layer, computed once for each geometry and set of references.
-
-    Whoever knocks heads out of many signals of one geometry hands one of these on in place of the references.
-
-    Raises
-    ------
-    InterventionError
-        For another value than "mean", "resample" and "zero", for references of another geometry, and for none.
-    """
-
-    def __init__(self, model: ViTime, value: Value, reference: Sequence[Signal] | None) -> None:
-        if value not in get_args(Value):
-            raise InterventionError(f"value must be {', '.join(get_args(Value))}, got {value!r:.60}")
-        if reference is not None and not len(reference) and value != "zero":
-            raise InterventionError(
-                f"value {value!r} needs reference signals and got none; leave reference out for those of the catalogue"
-            )
-        self.model, self.value, self.reference = model, value, reference
-        self._computed: dict[tuple[int, tuple[str, ...]], list[Tensor]] = {}
-
-    @classmethod
-    def by(cls, model: ViTime, value: Value, reference: Sequence[Signal] | Substitutes | None) -> Substitutes:
-        """`reference` itself where it is one already."""
-        return reference if isinstance(reference, Substitutes) else cls(model, value, reference)
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What a record of the intervention says of it."""
-        names = None if self.reference is None else [signal.name for signal in self.reference]
-        note = {
-            "mean": "mean over the reference signals, token by token",
-            "resample": "the output of the first reference signal",
-            "zero": "zero, which lies off what the network was trained on",
-        }[self.value]
-        return {
-            "value": self.value,
-            "value_note": note,
-            "reference": names or "those of the catalogue that are unrelated to the signal, cut to its geometry",
-            "positions": "every token and CLS",
-            "where": "a head's output before the output projection",
-        } | ({"reference": []} if self.value == "zero" else {})
-
-    def of(self, signal: Signal) -> list[Tensor]:
-        """For every layer the outputs (heads, 1 + N, d) to put in, in the network's dtype."""
-        config = self.model.config
-        if self.value == "zero":
-            width = (config.encoder_width, config.decoder_width)
-            return [
-                torch.zeros(
-                    config.heads, 1 + config.tokens, width[number >= config.encoder_depth] // config.heads,
-                    dtype=self.model.dtype, device=self.model.device,
-                )
-                for number in range(len(config.layers))
-            ]  # fmt: skip
-        reference = unrelated_signals(signal) if self.reference is None else list(self.reference)
-        if self.value == "resample":
-            reference = reference[:1]
-        columns = SeriesEncoding.fit(signal.values, signal.horizon, config).history_columns
-        for other in reference:
-            its = SeriesEncoding.fit(other.values, other.horizon, config).history_columns
-            if abs(its - columns) > config.patch_width / 2:
-                raise InterventionError(
-                    f"the history of reference {other.name!r} fills {its} of {config.columns} image columns, that of "
-                    f"{signal.name!r} {columns}: their tokens do not correspond. Give references with the same ratio "
-                    "of history to horizon, or leave reference out"
-                )
-        key = columns, tuple(other.fingerprint for other in reference)
-        if key not in self._computed:
-            self._computed = {key: mean_outputs(self.model, reference)}
-        return self._computed[key]
-
-
-@torch.inference_mode()
-def mean_outputs(model: ViTime, signals: Sequence[Signal]) -> list[Tensor]:
-    """For every layer the heads' outputs (heads, 1 + N, d), mean over signals, token by token."""
-    totals: dict[str, Tensor] = {}
-
-    def outputs(layer: str, attention: Any, x: Tensor) -> Tensor:
-        z = plain_outputs(layer, attention, x)
-        totals[layer] = totals.get(layer, 0) + z.double().sum(dim=0)
-        return z
-
-    batch = max(1, min(len(signals), 4096 // model.config.tokens))
-    for start in range(0, len(signals), batch):
-        images = draw(model, signals[start : start + batch])
-        run_layers(model, model.embed(images), outputs)
-    return [(totals[layer] / len(signals)).to(model.dtype) for layer in model.config.layers]
-
-
-def draw(model: ViTime, signals: Sequence[Signal]) -> Tensor:
-    """Signals as a batch of images, (B, 1, h, W)."""
-    return images_of(signals, [SeriesEncoding.fit(s.values, s.horizon, model.config) for s in signals], model)
-
-
-def run_signal(model: ViTime, signal: Signal) -> Intact:
-    """The intact pass of one signal, with what is needed to change heads in it."""
-    return run_and_keep(model, draw(model, [signal]))
-
-
-@torch.inference_mode()
-def by_column(model: ViTime, intact: Intact, layer: str, head: int) -> ByColumn:
-    """The attention of one head in an intact pass, by key column."""
-    number, block = model.config.layers.index(layer), open_blocks(model)[layer]
-    q, k, v = split_heads(block.attn, block.norm1(intact.inputs[number]))
-    return ByColumn.of(q[0, head], k[0, head], v[0, head], model.config.grid)
-
-
-def samples_per_patch(model: ViTime, signal: Signal) -> float:
-    return SeriesEncoding.fit(signal.values, signal.horizon, model.config).samples_per_patch
-
-
-def dtype_name(model: ViTime) -> str:
-    return str(model.dtype).removeprefix("torch.")
-
-
-def record(model: ViTime, title: str, intervention: Mapping[str, Any]) -> dict[str, str]:
-    """Global attributes of a result: the model's, and the intervention as JSON."""
-    return schema.attributes(model.config, model.weights, dtype_name(model)) | {
-        "title": title,
-        "intervention": json.dumps({**intervention, "forecast": "mean row of each image column"}),
-        "outcomes": json.dumps({name: {"long_name": text, "units": units} for name, (text, units) in OUTCOMES.items()}),
-    }
-
-
-def signal_labels(model: ViTime, signals: Sequence[Signal]) -> dict[str, Any]:
-    """Coordinates of results over `signal`: the name, and what fixes the geometry."""
-    named = [schema.signal_coordinates(signal, model.config) for signal in signals]
-    wanted = (schema.SIGNAL, schema.N_HISTORY, schema.HORIZON, schema.SAMPLES_PER_PATCH)
-    return {name: (schema.SIGNAL, [facts[name] for facts in named]) for name in wanted}
-
-
-def head_labels(model: ViTime) -> dict[str, Any]:
-    """Coordinates layer and head."""
-    return {schema.LAYER: np.array(model.config.layers, dtype=object), schema.HEAD: np.arange(model.config.heads)}
-
-
 @torch.inference_mode()
 def _measured(
     model: ViTime, signal: Signal, intact: Intact, edits: Sequence[Edit], period: float | None
@@ -373,7 +190,7 @@ def _measured(
     first = min(model.config.layers.index(edit.layer) for edit in edits)
     scores = run_layers(model, intact.inputs[first], edited(model, edits, 1), first)
     probability = model.probability(scores).cpu().numpy()
-    yardstick = Yardstick.of(signal, model.config, intact.probability[0].cpu().numpy(), period)
+    yardstick = yardstick_of(model, signal, intact, period)
     return {
         "effect": yardstick.measure(probability)[:, 0],
         "forecast": yardstick.forecast(probability)[0],
@@ -402,9 +219,7 @@ def _labelled(
         return rows
 
     variables: dict[str, Any] = {
-        "effect": ((schema.SIGNAL, OUTCOME), np.stack([part["effect"] for part in parts]), {
-            "long_name": "what the intervention did to the forecast", "units": "as the attribute outcomes says",
-        }),
+        "effect": ((schema.SIGNAL, OUTCOME), np.stack([part["effect"] for part in parts]), EFFECT),
         "changed": ((schema.LAYER, schema.HEAD), changed, {"long_name": "heads that were changed, together"}),
         **{
             name: ((schema.SIGNAL, schema.TIME), in_time(name), {"long_name": text, "units": "units of the signal"})
@@ -416,5 +231,4 @@ def _labelled(
             (schema.SIGNAL, schema.LAYER, schema.HEAD), np.stack([part["removed_mass"] for part in parts]),
             {"long_name": "attention of the intact head to what is masked, mean over query tokens", "units": "share"},
         )  # fmt: skip
-    labels = signal_labels(model, signals) | head_labels(model) | {OUTCOME: np.array(list(OUTCOMES), dtype=object)}
-    return xr.Dataset(variables, labels, record(model, f"{facts['kind']} in a ViTime model", facts))
+    return xr.Dataset(variables, labels(model, signals), record(model, f"{facts['kind']} in a ViTime model", facts))

@@ -20,18 +20,8 @@ from typing import TYPE_CHECKING
 
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import Signal, check_signals
-from vitime_cache.store.manifest import (
-    ROOT,
-    Entry,
-    Identity,
-    Journal,
-    Marker,
-    assign_places,
-    check_identity,
-    published,
-    read_journal,
-    visible,
-)
+from vitime_cache.store.journal import Journal, assign_places, published, read_journal, visible
+from vitime_cache.store.manifest import ROOT, Entry, Identity, Marker, check_identity
 from vitime_cache.store.objects import Objects, StoreError, open_objects
 from vitime_cache.store.plan import MAX_SIZE, Plan
 

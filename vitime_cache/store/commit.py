@@ -20,6 +20,7 @@ import numpy as np
 
 from vitime_cache.attention import schema
 from vitime_cache.store import format as store
+from vitime_cache.store.journal import Journal, assign_places, page_key, page_of, read_journal, render_page, visible
 from vitime_cache.store.manifest import (
     BUILDING,
     EVIDENCE,
@@ -30,17 +31,10 @@ from vitime_cache.store.manifest import (
     TEMPLATE,
     Entry,
     Identity,
-    Journal,
     Manifest,
     Marker,
-    assign_places,
     check_identity,
-    page_key,
-    page_of,
-    read_journal,
-    render_page,
     seal,
-    visible,
 )
 from vitime_cache.store.objects import Objects, stamp
 

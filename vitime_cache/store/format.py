@@ -51,7 +51,8 @@ from vitime_cache.attention.schema import (
 )
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store.chunks import ShardIndex, checksum, encode_chunk
-from vitime_cache.store.manifest import FOLDER, ROOT, Manifest, published
+from vitime_cache.store.journal import published
+from vitime_cache.store.manifest import FOLDER, ROOT, Manifest
 
 # Axes that grow have chunks of fixed length, so that growing rewrites one small object and moves none.
 CHUNK = {SIGNAL: 1, TIME: 4096, COMPONENT: 16}

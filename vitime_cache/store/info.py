@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from vitime_cache.store.manifest import FORMAT, ROOT, published, read_journal
+from vitime_cache.store.journal import published, read_journal
+from vitime_cache.store.manifest import FORMAT, ROOT
 from vitime_cache.store.objects import StoreError, open_objects
 
 

@@ -1,8 +1,7 @@
 """Is what a store holds still what was written, and does it make sense?
 
 Three questions, each independent of the others: the hash of every object against its marker, the numbers against each
-other (rows sum to what CLS leaves, lag curves are the means of the diagonals), and, for a sample, the numbers against
-the model that made them.
+other, and, for a sample, the numbers against the model that made them (`soundness`).
 """
 
 from __future__ import annotations
@@ -12,33 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
-from numpy.typing import NDArray
 
-from vitime_cache.attention.lags import lag_means
-from vitime_cache.attention.schema import LAYER, SIGNAL, TOKEN_ATTENTION
+from vitime_cache.attention.schema import SIGNAL
 from vitime_cache.store import format as store
 from vitime_cache.store.chunks import CHECKSUM_BYTES, checksum, damaged_chunks
-from vitime_cache.store.manifest import (
-    BUILDING,
-    MANIFEST,
-    MARKERS_PER_PAGE,
-    ROOT,
-    TEMPLATE,
-    Manifest,
-    Marker,
-    page_key,
-    page_of,
-    published,
-    read_markers,
-    unseal,
-    visible,
-)
+from vitime_cache.store.journal import MARKERS_PER_PAGE, page_key, page_of, published, read_markers, visible
+from vitime_cache.store.manifest import BUILDING, MANIFEST, ROOT, TEMPLATE, Manifest, Marker, unseal
 from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp
 from vitime_cache.store.reader import open_store
+from vitime_cache.store.soundness import Problem, check_numbers, recompute
 from vitime_cache.store.verdicts import damaged_verdicts
 
 if TYPE_CHECKING:
@@ -48,22 +32,6 @@ if TYPE_CHECKING:
 
 READ_AT_ONCE = 16  # objects, of up to
 READ_BYTES = 8 * 2**20
-# A sum of N float16 weights: each is off by 2^-11 of itself at most, and what is below 2^-25 is lost.
-HALF_PRECISION = 2e-3
-SINGLE_PRECISION = 1e-5
-RECOMPUTED = {"float32": 1e-3, "bfloat16": 5e-2}  # of the largest value: another machine adds in another order
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong: a sentence, and the place of the signal or the group of the verdict it is about.
-
-    Where it is about neither, it is about the whole store.
-    """
-
-    place: int | None
-    what: str
-    verdict: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,11 +100,11 @@ def verify(
         ds = open_store(path)
         sound = sorted(set(range(ds.sizes[SIGNAL])) - {problem.place for problem in problems})
         for place in sound:
-            problems += _check_numbers(ds.isel(signal=place), manifest, place)
+            problems += check_numbers(ds.isel(signal=place), manifest, place)
         if model is not None:
             chosen = _choose(sound, manifest, signals, sample)
             for place, signal in chosen.items():
-                problems += _recompute(ds.isel(signal=place), manifest, place, model, signal, capture)
+                problems += recompute(ds.isel(signal=place), manifest, place, model, signal, capture)
     problems += (Problem(None, what, group) for group, what in damaged_verdicts(objects))
     total = sum(size for _, (size, _) in stamps.values()) + sum(map(len, template.values()))
     recomputed = tuple(signal.name for signal in chosen.values())
@@ -238,73 +206,9 @@ def _may_be(data: bytes | None, wanted: bytes) -> bool:
     return checksum(values) == crc and set(values) <= {0, 1}
 
 
-def _check_numbers(ds: xr.Dataset, manifest: Manifest, place: int) -> Iterator[Problem]:
-    """The numbers of one signal against each other, head by head."""
-    rows, columns = manifest.identity.config.grid
-    for layer in ds[LAYER].values:
-        who = f"signal {manifest.entries[place].name!r}, layer {layer}"
-        one = ds.sel(layer=layer)
-        try:
-            cls, time = one.cls_attention.values.astype(np.float64), one.time_attention.values.astype(np.float64)
-            stored_lags = one.lag_attention.values
-        except (ValueError, RuntimeError) as error:  # the checksum of a chunk, or what is compressed in it
-            yield Problem(place, f"{who}: time, lag or cls_attention cannot be decoded: {error}")
-            continue
-        mass = (1 - cls.reshape(-1, rows, columns).mean(axis=1)) / rows  # (head, query_patch)
-        lags = lag_means(time)[1]
-        for head in range(len(time)):
-            if not np.allclose(time[head].sum(axis=-1), mass[head], rtol=SINGLE_PRECISION, atol=SINGLE_PRECISION):
-                yield Problem(
-                    place, f"{who}, head {head}: rows of time_attention do not sum to what cls_attention leaves"
-                )
-            if not np.allclose(lags[head], stored_lags[head], rtol=1e-4, atol=1e-9):
-                yield Problem(place, f"{who}, head {head}: lag_attention is not the mean of time_attention's diagonals")
-            if layer in manifest.entries[place].tokens:
-                yield from _check_map(one.token_attention.isel(head=head), cls[head], place, f"{who}, head {head}")
-
-
-def _check_map(token_map: xr.DataArray, cls: NDArray[np.float64], place: int, who: str) -> Iterator[Problem]:
-    try:
-        sums = token_map.values.sum(axis=-1, dtype=np.float32)
-    except (ValueError, RuntimeError) as error:
-        yield Problem(place, f"{who}: token_attention cannot be decoded: {error}")
-        return
-    if not np.allclose(sums, 1 - cls, rtol=0, atol=HALF_PRECISION):
-        yield Problem(place, f"{who}: rows of token_attention do not sum to what cls_attention leaves")
-
-
 def _choose(sound: Sequence[int], manifest: Manifest, signals: Sequence[Signal], sample: int) -> dict[int, Signal]:
     """Places to recompute, spread over the store, with the inputs that were written there."""
     inputs = {signal.fingerprint: signal for signal in signals}
     known = [place for place in sound if manifest.entries[place].fingerprint in inputs]
     spread = known[:: max(len(known) // max(sample, 1), 1)][:sample]
     return {place: inputs[manifest.entries[place].fingerprint] for place in spread}
-
-
-def _recompute(
-    ds: xr.Dataset, manifest: Manifest, place: int, model: ViTime, signal: Signal, capture: Capture | None
-) -> Iterator[Problem]:
-    """The attention of one signal against a new capture."""
-    if capture is None:
-        from vitime_cache.attention.capture import capture_batch
-
-        capture = capture_batch
-    tolerance = RECOMPUTED[manifest.identity.dtype]
-    worst: list[Problem] = []
-
-    def compare(name: str, layer: str, head: int, fresh: NDArray[Any]) -> None:
-        stored = ds[name].sel(layer=layer, head=head).values
-        off = float(np.abs(stored.astype(np.float32) - fresh).max() / np.abs(fresh).max())
-        if not off <= tolerance:
-            who = f"signal {signal.name!r}, layer {layer}, head {head}"
-            worst.append(Problem(place, f"{who}: {name} is off by {off:.2g} of its maximum from a new capture"))
-
-    tokens = manifest.entries[place].tokens
-    (arrays,) = capture(
-        model, [signal], tokens, lambda _, layer, head, fresh: compare(TOKEN_ATTENTION, layer, head, fresh)
-    )
-    for number, layer in enumerate(manifest.identity.config.layers):
-        for head in range(manifest.identity.config.heads):
-            for name in ("time_attention", "lag_attention", "cls_attention"):
-                compare(name, layer, head, arrays[name][number, head])
-    yield from worst

@@ -87,7 +87,7 @@ def save(run: Run, name: str, store: str) -> None:
     if name.startswith(PREFIX):
         raise SignalError(f"{name!r} would pass for a run that is not saved: take a name without {PREFIX!r}")
     from vitime_cache.store.build import add_dataset
-    from vitime_cache.store.manifest import read_journal
+    from vitime_cache.store.journal import read_journal
     from vitime_cache.store.objects import open_objects
 
     path = folder() / Path(store).name
