@@ -17,6 +17,7 @@ from vitime_cache.attention import pooling
 from vitime_cache.cli.main import main
 
 MODEL = random_model(small_config())
+WIDE = random_model(small_config(context_columns=160, horizon_columns=80))
 X = np.sin(2 * np.pi * np.arange(40) / 8)
 DAY = vc.Signal("day", X, 16)
 HEADS = [("decoder.0", 1)]
@@ -25,7 +26,7 @@ SQUARE = np.eye(12) / 12
 
 @pytest.fixture(scope="module")
 def ds() -> xr.Dataset:
-    return vc.capture(MODEL, DAY)
+    return vc.capture(WIDE, DAY)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_what_cannot_be_used_is_named_with_what_can(call: object, message: str) 
 
 
 @pytest.mark.parametrize(("nulls", "message"), [(None, "null_curves returns"), ({}, "null_curves returns"),
-                                                ({"ar1": np.ones((19, 3))}, "have shape")])  # fmt: skip
+                                                ({"ar1": np.ones((19, 3, 2, 5))}, "have shape")])  # fmt: skip
 def test_what_are_no_null_curves_is_refused(ds: xr.Dataset, nulls: object, message: str) -> None:
     with pytest.raises(vc.VitimeError, match=message):
         vc.against_nulls(ds, nulls)
