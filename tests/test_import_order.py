@@ -14,7 +14,8 @@ PACKAGE = ROOT / "vitime_cache"
 
 # From the ground up: a room imports itself and the rooms of the floors below its own, never one beside it.
 FLOORS = [
-    {"_version", "atomic", "checks", "errors", "places"},
+    {"_version", "atomic", "errors", "places"},
+    {"checks"},
     {"series", "model"},
     {"attention"},
     {"training", "evidence"},

@@ -54,7 +54,7 @@ def numbers(values: Any, what: str, *, error: type[VitimeError] = VitimeError) -
     try:
         found = np.asarray(given)
     except (TypeError, ValueError) as problem:
-        raise error(f"{what} must be an array of numbers, got a {type(values).__name__}: {problem}") from problem
+        raise error(f"{what} must be a list of numbers or an array: {problem}") from problem
     if found.dtype.kind not in "biuf":
         raise error(f"{what} must be an array of real numbers, got a {type(values).__name__} of type {found.dtype}")
     return found
