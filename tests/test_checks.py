@@ -73,7 +73,7 @@ def test_what_is_no_series_is_refused_without_a_warning(call: object, given: obj
         (lambda: vc.ask(MODEL, DAY, 8, level=float("nan")), "level must lie between 0 and 1, got nan"),
         (lambda: vc.ask(MODEL, DAY, 8, negligible="x"), "negligible must be a number"),
         (lambda: vc.ask(MODEL, DAY, 8, budget=-1), "budget must be a positive number of minutes, got -1"),
-        (lambda: vc.ask(MODEL, DAY, 8, heads=3), "heads are .* got 3"),
+        (lambda: vc.ask(WIDE, DAY, 8, heads=3), "heads are .* got 3"),
         (lambda: vc.mask_lags(MODEL, DAY, HEADS, "x"), "positive number of samples, got 'x'"),
         (lambda: vc.mask_lags(MODEL, DAY, HEADS, 0), "positive number of samples, got 0"),
         (lambda: vc.mask_lags(MODEL, DAY, HEADS, float("nan")), "positive number of samples, got nan"),
