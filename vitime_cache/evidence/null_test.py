@@ -6,7 +6,7 @@ The second rung of evidence (see `evidence`): shuffled, AR(1) and, where a perio
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,7 +79,7 @@ def null_curves(
     from vitime_cache.attention.capture import time_attention
 
     check_model(model)
-    history = replace(as_signal(history), horizon=horizon).values
+    history = as_signal(history).with_horizon(horizon).values
     n, seed = whole(n, "n", 1, error=NullError), whole(seed, "the seed", 0, 2**63, error=NullError)
     if period is not None:
         period = positive(period, "the period", "samples", error=NullError)
