@@ -15,6 +15,7 @@ PACKAGE = ROOT / "vitime_cache"
 # From the ground up: a room imports itself and the rooms of the floors below its own, never one beside it.
 FLOORS = [
     {"_version", "atomic", "errors", "places"},
+    {"checks"},
     {"series", "model"},
     {"attention"},
     {"training", "evidence"},

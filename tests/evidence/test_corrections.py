@@ -1,5 +1,7 @@
 """Corrections over heads, and what few windows can say."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -40,3 +42,12 @@ def test_what_is_neither_shown_nor_ruled_out_is_inconclusive_and_what_was_not_as
     yes, no = np.array([True, False, False, True]), np.array([False, True, False, False])
     asked = np.array([True, True, True, False])
     assert three_values(yes, no, asked).tolist() == [v.SUPPORTED, v.NOT_SUPPORTED, v.INCONCLUSIVE, v.NOT_TESTED]
+
+
+def test_a_head_without_a_value_in_every_window_has_no_p_and_moves_no_other_and_nothing_warns():
+    effect = np.abs(np.random.default_rng(1).standard_normal((6, 3)))
+    effect[2, 1], effect[:, 2] = np.nan, np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(sign_flip_p(effect), [1 / 64, np.nan, np.nan])
+        assert np.isnan(sign_flip_p(effect[:, 1:])).all()

@@ -134,3 +134,9 @@ def test_a_weak_sine_in_red_noise_is_found_where_it_is():
 @pytest.mark.parametrize("x", [[1.0] * 50, [1.0, 2.0], np.full(40, 1e20)])
 def test_degenerate_series_have_no_period(x):
     assert propose_periods(x) == []
+
+
+@pytest.mark.parametrize("period", [8, 24, 24.5])
+def test_a_series_without_noise_is_given_its_period_and_no_warning(period):
+    with np.errstate(all="raise", under="ignore"):
+        assert propose_periods(np.sin(2 * np.pi * np.arange(240) / period))[0].period == pytest.approx(period, rel=0.02)

@@ -15,9 +15,10 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.forward import CaptureError, Edit
 from vitime_cache.attention.lags import lag_means
 from vitime_cache.attention.streaming import Progress, Streaming, TokenSink
+from vitime_cache.model.checkpoint import check_model
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
-from vitime_cache.series.signal import Signal
+from vitime_cache.series.signal import Signal, as_signal
 
 __all__ = ["CaptureError", "capture", "capture_batch", "dtype_deviation", "images_of", "time_attention"]
 
@@ -39,7 +40,7 @@ def capture(
     Parameters
     ----------
     signal
-        A `Signal`, or plain samples (T,).
+        A `Signal`, or plain samples (T,): a list, an array, a tensor.
     horizon
         Samples to forecast; None takes the signal's own (720 for plain samples).
     tokens
@@ -54,11 +55,11 @@ def capture(
 
     Raises
     ------
-    CaptureError, SignalError, EncodingError, ConfigError
+    CaptureError, SignalError, EncodingError, ConfigError, CheckpointError
         Naming what does not fit.
     """
-    if not isinstance(signal, Signal):
-        signal = Signal("signal", np.asarray(signal, dtype=np.float64))
+    check_model(model)
+    signal = as_signal(signal)
     if horizon is not None:
         signal = signal.with_horizon(horizon)
     config = model.config

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vitime_cache.checks import numbers
 from vitime_cache.errors import VitimeError
 
 Array = NDArray[np.floating[Any]]
@@ -18,7 +19,7 @@ Grid = tuple[int, int]  # token rows (value axis), token columns (time axis)
 
 
 class PoolingError(VitimeError):
-    """Attention whose shape does not belong to the token grid."""
+    """Attention that is none, or whose shape does not belong to the token grid."""
 
 
 def tokens_to_time(attention: ArrayLike, grid: Grid, drop_cls: Literal["auto"] | bool = "auto") -> Array:
@@ -27,7 +28,8 @@ def tokens_to_time(attention: ArrayLike, grid: Grid, drop_cls: Literal["auto"] |
     Parameters
     ----------
     attention
-        Token attention (..., S, S), query by key, with CLS first where it is present. float16 is summed in float32.
+        Token attention (..., S, S), query by key, with CLS first where it is present: an array, or a tensor on any
+        device. 16-bit numbers are summed in float32.
     grid
         Token rows and columns.
     drop_cls
@@ -76,7 +78,7 @@ def pool_queries_by_ink(
 
 def column_weights(ink: ArrayLike, grid: Grid) -> Array:
     """Ink as weights that sum to 1 down each token column, (rows, columns); 1 / rows where a column is blank."""
-    amount = np.asarray(ink, dtype=np.float64)
+    amount = numbers(ink, "ink", error=PoolingError).astype(np.float64)
     if amount.size != grid[0] * grid[1]:
         raise PoolingError(f"ink has shape {amount.shape}, expected one number per token of the {grid} grid")
     if not (np.isfinite(amount).all() and (amount >= 0).all()):
@@ -88,7 +90,7 @@ def column_weights(ink: ArrayLike, grid: Grid) -> Array:
 
 def token_ink(image: ArrayLike, grid: Grid) -> Array:
     """Mean ink of each token, (rows, columns), of an image (W, h) as `SeriesEncoding.image` draws it."""
-    pixels = np.asarray(image)
+    pixels = numbers(image, "an image", error=PoolingError)
     rows, columns = grid
     if pixels.ndim != 2 or pixels.shape[0] % columns or pixels.shape[1] % rows:
         raise PoolingError(f"an image of shape {pixels.shape} does not divide into a grid of {columns} × {rows} tokens")
@@ -118,11 +120,15 @@ def key_image(query_rows: ArrayLike, grid: Grid, weights: ArrayLike | None = Non
     -------
     Attention (rows, columns), row 0 at the bottom of the value range; its sum is 1 - attention to CLS.
     """
-    attention = np.atleast_2d(np.asarray(query_rows))
+    attention = np.atleast_2d(numbers(query_rows, "query rows", error=PoolingError))
     if attention.shape[-1] != grid[0] * grid[1]:
         raise PoolingError(f"a query row has {attention.shape[-1]} keys, expected {grid[0] * grid[1]} for grid {grid}")
     accumulator = _accumulator(attention.dtype)
-    weight = np.ones(len(attention)) if weights is None else np.asarray(weights, dtype=np.float64).ravel()
+    weight = (
+        np.ones(len(attention))
+        if weights is None
+        else numbers(weights, "weights", error=PoolingError).ravel().astype(np.float64)
+    )
     if weight.size != len(attention) or not weight.sum() > 0:
         raise PoolingError(f"{weight.size} weights with sum {weight.sum()} for {len(attention)} queries")
     share = (weight / weight.sum()).astype(accumulator)
@@ -131,7 +137,9 @@ def key_image(query_rows: ArrayLike, grid: Grid, weights: ArrayLike | None = Non
 
 
 def _without_cls(attention: ArrayLike, grid: Grid, drop_cls: Literal["auto"] | bool) -> Array:
-    tokens = np.asarray(attention)
+    tokens = numbers(attention, "attention", error=PoolingError)
+    if drop_cls not in ("auto", True, False):
+        raise PoolingError(f"drop_cls must be 'auto', True or False, got {drop_cls!r:.60}")
     plain, with_cls = grid[0] * grid[1], grid[0] * grid[1] + 1
     expected = {"auto": (plain, with_cls), True: (with_cls,), False: (plain,)}[drop_cls]
     if tokens.ndim < 2 or tokens.shape[-1] != tokens.shape[-2] or tokens.shape[-1] not in expected:

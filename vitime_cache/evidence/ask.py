@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import Array, diagonal_means
 from vitime_cache.attention.peaks import MIN_PROMINENCE, lag_peaks, period_prominence
+from vitime_cache.checks import positive
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.band import max_statistic_p
 from vitime_cache.evidence.causal import NEGLIGIBLE
@@ -34,6 +35,7 @@ from vitime_cache.evidence.question import (
     SWEPT,
     Heads,
     Question,
+    Subject,
     prepare,
     unanswered,
 )  # fmt: skip
@@ -54,7 +56,7 @@ SMALL = 1000  # tokens of a network whose passes take milliseconds
 
 def ask(
     model: ViTime,
-    signal: Signal,
+    signal: Subject,
     period: float | None = None,
     *,
     heads: Heads = "all",
@@ -73,7 +75,8 @@ def ask(
     Parameters
     ----------
     signal
-        Its history and, where it is known, its future are one series, on which windows are chosen.
+        Its history and, where it is known, its future are one series, on which windows are chosen. Plain samples (T,)
+        and the Dataset of one signal of this model do as well.
     period
         In samples; None asks about the strongest period that the series has.
     heads
@@ -106,9 +109,11 @@ def ask(
 
     Raises
     ------
-    VerdictError, EncodingError, InterventionError
+    VerdictError, SignalError, EncodingError, InterventionError, CheckpointError
         For a period that cannot be seen or is not there, too few nulls, heads that do not exist; saying what to do.
     """
+    if budget is not None:
+        budget = positive(budget, "the budget", "minutes", error=v.VerdictError)
     question = prepare(
         model, signal, period, heads=heads, nulls=nulls, controls=controls, window=window, level=level,
         negligible=negligible, seed=seed,

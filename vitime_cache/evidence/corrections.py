@@ -30,22 +30,23 @@ def sign_flip_p(values: ArrayLike, seed: int = 0) -> Array:
 
     Every pattern of signs is taken where there are at most `MOST_FLIPS`, else that many drawn from `seed`. A head's
     mean is divided by the root mean square of its values, so that heads of all sizes count alike. NaN with fewer than
-    `FEWEST_WINDOWS` windows, which could not reach 5 %.
+    `FEWEST_WINDOWS` windows, which could not reach 5 %, and for heads that lack a value in any window.
     """
-    x = np.asarray(values, dtype=np.float64)
-    windows = len(x)
-    if windows < FEWEST_WINDOWS:
-        return np.full(x.shape[1:], np.nan)
+    given = np.asarray(values, dtype=np.float64)
+    windows, known = len(given), np.isfinite(given).all(axis=0)
+    p_value = np.full(given.shape[1:], np.nan)
+    if windows < FEWEST_WINDOWS or not known.any():
+        return p_value
+    x = given[:, known]  # (window, heads)
     if 2**windows <= MOST_FLIPS:
         signs = np.array(list(product((1, -1), repeat=windows)))
     else:
         signs = np.random.default_rng(seed).choice((1, -1), (MOST_FLIPS, windows))
         signs[0] = 1  # what was observed is one of the patterns
-    size = np.sqrt(np.nanmean(x**2, axis=0))
-    scaled = np.where(size > 0, x / np.where(size > 0, size, 1), 0.0).reshape(windows, -1)
+    size = np.sqrt((x**2).mean(axis=0))
+    scaled = x / np.where(size > 0, size, 1)
     means = signs @ scaled / windows  # (pattern, heads)
-    largest = np.nanmax(means, axis=1)
-    p_value: Array = (largest[:, None] >= means[0] - 1e-12).mean(axis=0).reshape(x.shape[1:])
+    p_value[known] = (means.max(axis=1)[:, None] >= means[0] - 1e-12).mean(axis=0)
     return p_value
 
 

@@ -9,7 +9,7 @@ For every head singly see `knockout`, which also does sets of heads, and `maskin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,15 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.attention.forward import Edit, Intact, Mask, Replace, edited, run_layers
+from vitime_cache.checks import positive
 from vitime_cache.evidence.combs import pairs_at, period_lags, token_pairs
 from vitime_cache.evidence.passes import by_column, dtype_name, run_signal, samples_per_patch, yardstick_of
 from vitime_cache.evidence.records import EFFECT, labels, mask_facts, record
 from vitime_cache.evidence.references import InterventionError, Substitutes, Value
 from vitime_cache.evidence.verdict import OUTCOME
+from vitime_cache.model.checkpoint import check_model
 from vitime_cache.model.network import ViTime
+from vitime_cache.series import signal as series
 from vitime_cache.series.signal import Signal
 
 Head = tuple[str, int]
@@ -68,6 +71,8 @@ def ablate_heads(
         Naming what does not fit and what to do.
     """
     asked, chosen = as_signals(model, signals), check_heads(model, heads)
+    if period is not None:
+        period = positive(period, "the period", "samples", error=InterventionError)
     values = Substitutes(model, value, reference)
     parts = []
     for signal in asked:
@@ -109,6 +114,7 @@ def mask_lags(
         For a period that the axis of one of the signals cannot resolve, among others.
     """
     asked, chosen = as_signals(model, signals), check_heads(model, heads)
+    period = positive(period, "the period", "samples", error=InterventionError)
     config = model.config
     parts = []
     for signal in asked:
@@ -129,13 +135,13 @@ def mask_lags(
 
 def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
     """Signals as a list; those of a Dataset only if it is of this model."""
-    if isinstance(signals, Signal):
-        return [signals]
+    check_model(model)
     if not isinstance(signals, xr.Dataset):
-        listed = list(signals)
-        if not listed or any(not isinstance(each, Signal) for each in listed):
-            raise InterventionError("give a Signal, a list of them, or a Dataset of this model; got none")
-        return listed
+        if listed := series.as_signals(signals):
+            return listed
+        raise InterventionError("give a Signal, a list of them, or a Dataset of this model; got none")
+    if "config" not in signals.attrs or schema.N_HISTORY not in signals.coords:
+        raise InterventionError("the Dataset is not one that capture or open_store returns; give its series as signals")
     if schema.config_of(signals) != model.config or signals.attrs["weights_sha256"] != model.weights.sha256:
         raise InterventionError(
             f"the Dataset is of the weights {signals.attrs['weights']!r}, the model has {model.weights.name!r}; "
@@ -166,11 +172,13 @@ def check_heads(model: ViTime, heads: Sequence[Head] | str) -> list[Head]:
         return [(layer, head) for layer in config.layers for head in range(config.heads)]
     there = f"this model has layers {', '.join(config.layers)} with heads 0 … {config.heads - 1}"
     chosen: list[Head] = []
+    if not isinstance(heads, Iterable):
+        raise InterventionError(f'heads are "all" or pairs (layer, head), got {heads!r:.60}')
     for each in heads:
         try:
             layer, number = each
             head = int(number)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InterventionError(f"a head is a pair such as ('decoder.1', 6), got {each!r:.60}; {there}") from None
         if layer not in config.layers or head != number or not 0 <= head < config.heads:
             raise InterventionError(f"no head {number!r} in layer {layer!r}; {there}")

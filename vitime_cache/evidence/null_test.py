@@ -17,10 +17,12 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.lags import MIN_PAIRS, Array, Region, diagonal_means, lag_curve, pair_counts
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.attention.schema import QUERY_PATCH
+from vitime_cache.checks import is_number, numbers, positive, whole
 from vitime_cache.evidence.band import max_statistic_band
 from vitime_cache.evidence.surrogates import Null, NullError, null_kinds, null_series
+from vitime_cache.model.checkpoint import check_model
 from vitime_cache.model.encoding import SeriesEncoding
-from vitime_cache.series.signal import Signal
+from vitime_cache.series.signal import Signal, as_signal
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
@@ -71,11 +73,16 @@ def null_curves(
 
     Raises
     ------
-    NullError, EncodingError
+    NullError, SignalError, EncodingError
         For a history that no null can be made of, or that does not fit the model.
     """
     from vitime_cache.attention.capture import time_attention
 
+    check_model(model)
+    history = as_signal(history).with_horizon(horizon).values
+    n, seed = whole(n, "n", 1, error=NullError), whole(seed, "the seed", 0, 2**63, error=NullError)
+    if period is not None:
+        period = positive(period, "the period", "samples", error=NullError)
     kinds = null_kinds(period)
     curves: dict[Null, list[Array]] = {kind: [] for kind in kinds}
     for kind in kinds:
@@ -125,12 +132,25 @@ def against_nulls(
     Raises
     ------
     NullError
-        For a period that the lag axis cannot resolve, and for too few nulls.
+        For a period that the lag axis cannot resolve, for too few nulls, and for nulls of another model.
     """
+    if not isinstance(ds, xr.Dataset) or schema.TIME_ATTENTION not in ds or schema.SIGNAL in ds.dims:
+        raise NullError("give the Dataset of one signal: what capture returns, or ds.sel(signal=…) of a store")
+    if not isinstance(nulls, Mapping) or not nulls:
+        raise NullError(f"nulls are what null_curves returns, curves by kind of null, got {nulls!r:.60}")
+    if period is not None:
+        period = positive(period, "the period", "samples", error=NullError)
+    if not is_number(level):
+        raise NullError(f"the level must lie between 0 and 1, got {level!r:.60}")
     known = lags_to_test(ds, period=period, region=region)
     observed = lag_curve(ds[schema.TIME_ATTENTION].values, int(ds[schema.HISTORY_PATCHES]), region)
     curves = observed.mean[..., known]
-    bands = {kind: max_statistic_band(curves, np.asarray(each)[..., known], level) for kind, each in nulls.items()}
+    bands = {}
+    for kind, each in nulls.items():
+        null = numbers(each, f"the {kind} curves", error=NullError)
+        if null.shape[1:] != observed.mean.shape:
+            raise NullError(f"the {kind} curves have shape {null.shape}, expected (n, *{observed.mean.shape})")
+        bands[kind] = max_statistic_band(curves, null[..., known], level)
     exceeded = np.logical_and.reduce([band.exceeded(curves) for band in bands.values()])
     lags = observed.lag[known] * float(ds[schema.SAMPLES_PER_PATCH])
     return Dependence(lags, exceeded, {kind: band.p_value for kind, band in bands.items()})

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache._version import __version__
+from vitime_cache.checks import is_number, positive, whole
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.causal import NEGLIGIBLE
 from vitime_cache.evidence.contrast import Lags
@@ -21,12 +22,14 @@ from vitime_cache.evidence.effort import Effort
 from vitime_cache.evidence.surrogates import null_kinds
 from vitime_cache.evidence.sweep import PERIODS, sweep_periods
 from vitime_cache.evidence.window import Proposal, Window, choose_window, propose_periods
-from vitime_cache.series.signal import Signal, hold_out
+from vitime_cache.model.checkpoint import check_model
+from vitime_cache.series.signal import Signal, as_signal, hold_out
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
 
 Heads = str | Sequence[tuple[str, int]]
+Subject = Signal | ArrayLike | xr.Dataset
 Floats = NDArray[np.float64]
 
 LEVEL = 0.05
@@ -99,18 +102,27 @@ class Question:
 
 
 def prepare(
-    model: ViTime, signal: Signal, period: float | None = None, *, heads: Heads = "all", nulls: int = NULLS,
+    model: ViTime, signal: Subject, period: float | None = None, *, heads: Heads = "all", nulls: int = NULLS,
     controls: int = CONTROLS, window: tuple[int, int] | None = None, level: float = LEVEL,
     negligible: float = NEGLIGIBLE, seed: int = 0,
 ) -> Question:  # fmt: skip
     """Check a question and choose its period and window; nothing is run. Parameters and errors as for `ask`."""
     from vitime_cache.evidence.interventions import check_heads
 
-    config = model.config
-    if not 0 < level < 1 or nulls + 1 < 1 / level - 1e-9:
+    signal, config = _one_signal(model, signal), model.config
+    nulls, controls = (
+        whole(n, what, 1, error=v.VerdictError) for n, what in ((nulls, "nulls"), (controls, "controls"))
+    )
+    seed = whole(seed, "the seed", 0, 2**63, error=v.VerdictError)
+    if period is not None:
+        period = positive(period, "the period", "samples", error=v.VerdictError)
+    history, horizon = (None, None) if window is None else _lengths(window)
+    if not (is_number(negligible) and 0 <= negligible < np.inf):
+        raise v.VerdictError(f"negligible must be a number of standard deviations, 0 or more, got {negligible!r:.60}")
+    if not (is_number(level) and 0 < level < 1):
+        raise v.VerdictError(f"the level must lie between 0 and 1, got {level!r:.60}")
+    if nulls + 1 < 1 / level - 1e-9:
         raise v.VerdictError(f"a level of {level:g} needs {round(1 / max(level, 1e-9)) - 1} nulls or more, got {nulls}")
-    if controls < 1:
-        raise v.VerdictError(f"there must be at least one control, got {controls}")
     series = signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
     if np.ptp(series) == 0:
         raise v.VerdictError(f"{signal.name!r} is constant: there is nothing to look back at")
@@ -121,7 +133,6 @@ def prepare(
                 f"no period of {signal.name!r} stands out of red noise; name the one to ask about (--period)"
             )
         period, period_from = proposed[0].period, "proposed"
-    history, horizon = window or (None, None)
     chosen = choose_window(
         len(series), period, columns=config.columns, patch_width=config.patch_width, history=history, horizon=horizon
     )
@@ -138,6 +149,31 @@ def prepare(
     )  # fmt: skip
     return Question(
         signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, level, negligible, seed
+    )
+
+
+def _one_signal(model: ViTime, given: Subject) -> Signal:
+    """What is asked about as a signal; that of a Dataset only if it is of this model."""
+    from vitime_cache.evidence.interventions import as_signals
+
+    check_model(model)
+    if not isinstance(given, xr.Dataset):
+        return as_signal(given)
+    if len(signals := as_signals(model, given)) != 1:
+        raise v.VerdictError(
+            f"a question is about one signal, the Dataset has {len(signals)}; choose by ds.sel(signal=…)"
+        )
+    return signals[0]
+
+
+def _lengths(window: tuple[int, int]) -> tuple[int, int]:
+    try:
+        history, horizon = window
+    except (TypeError, ValueError):
+        raise v.VerdictError(f"a window is a pair (history, horizon) in samples, got {window!r:.60}") from None
+    return (
+        whole(history, "a window's history", 1, error=v.VerdictError),
+        whole(horizon, "a window's horizon", 1, error=v.VerdictError),
     )
 
 

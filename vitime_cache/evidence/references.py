@@ -15,7 +15,7 @@ from vitime_cache.evidence.passes import draw
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.examples import catalogue
-from vitime_cache.series.signal import Signal, hold_out
+from vitime_cache.series.signal import Signal, as_signals, hold_out
 
 Value = Literal["mean", "resample", "zero"]
 
@@ -50,7 +50,8 @@ class Substitutes:
         For another value than "mean", "resample" and "zero", for references of another geometry, and for none.
     """
 
-    def __init__(self, model: ViTime, value: Value, reference: Sequence[Signal] | None) -> None:
+    def __init__(self, model: ViTime, value: Value, reference: Signal | Sequence[Signal] | None) -> None:
+        reference = None if reference is None else as_signals(reference)
         if value not in get_args(Value):
             raise InterventionError(f"value must be {', '.join(get_args(Value))}, got {value!r:.60}")
         if reference is not None and not len(reference) and value != "zero":

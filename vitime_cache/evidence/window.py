@@ -189,7 +189,8 @@ def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -
         frequency, power = (values[1:] for values in periodogram(x, window="hann", scaling="spectrum"))
         ratio = power / _red_noise(frequency, power)
         ratio[frequency < 1 / longest] = 1e-9
-        p_values = -np.expm1(len(ratio) * np.log1p(-np.exp(-ratio)))
+        with np.errstate(divide="ignore"):  # a bin without power, as in a series without noise, has p = 1
+            p_values = -np.expm1(len(ratio) * np.log1p(-np.exp(-ratio)))
         shown = np.where(p_values <= level, power, 0.0)
         if not shown.any():
             break

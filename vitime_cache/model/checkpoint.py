@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
+import re
 from dataclasses import dataclass
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,14 +69,14 @@ def load_model(weights: str | Path | None = None, device: str = "auto", dtype: s
     weights
         A `.pth` or `.safetensors` file; None takes `find_weights()`.
     device
-        "auto" (CUDA if there is one, else the CPU) or a torch device name.
+        "auto" (CUDA if there is one, else the CPU), "cpu", "cuda", or one of several as "cuda:1".
     dtype
         "float32" or "bfloat16", of the parameters and the arithmetic.
 
     Raises
     ------
     CheckpointError
-        With one message that says what is wrong with the file and what to do.
+        With one message that says what is wrong with the file, or with what was asked for, and what to do.
     """
     import torch
 
@@ -82,8 +84,7 @@ def load_model(weights: str | Path | None = None, device: str = "auto", dtype: s
 
     path = _existing_file(weights)
     target = pick_device(device)
-    if dtype not in ("float32", "bfloat16"):
-        raise CheckpointError(f"dtype must be 'float32' or 'bfloat16', got {dtype!r}")
+    check_dtype(dtype)
     description = _describe(path)
     with torch.device("meta"):
         model = ViTime(description.config)
@@ -91,6 +92,18 @@ def load_model(weights: str | Path | None = None, device: str = "auto", dtype: s
     model.requires_grad_(False)
     model.weights = description.info
     return model.to(device=target, dtype=getattr(torch, dtype)).eval()
+
+
+def check_model(model: Any) -> None:
+    """Refuse as a model what `load_model` would not return.
+
+    Raises
+    ------
+    CheckpointError
+        Naming what was given.
+    """
+    if not isinstance(getattr(model, "config", None), ViTimeConfig):
+        raise CheckpointError(f"the model must be what load_model returns, got {model!r:.60}")
 
 
 def peek(weights: str | Path | None = None) -> tuple[ViTimeConfig, WeightsInfo]:
@@ -135,6 +148,8 @@ def _how_to_get_weights() -> str:
 
 
 def _existing_file(weights: str | Path | None) -> Path:
+    if not isinstance(weights, str | PathLike | None):
+        raise CheckpointError(f"weights are the name of a file, or None for the default, got {weights!r:.60}")
     path = find_weights() if weights is None else Path(weights)
     if not path.is_file():
         what = "is a folder, not a weights file" if path.is_dir() else "does not exist"
@@ -148,18 +163,28 @@ def _existing_file(weights: str | Path | None) -> Path:
     return path
 
 
-def pick_device(name: str) -> torch.device:
+def check_dtype(dtype: str) -> None:
+    """Refuse what no network is computed in."""
+    if dtype not in ("float32", "bfloat16"):
+        raise CheckpointError(f"dtype must be 'float32' or 'bfloat16', got {dtype!r:.60}")
+
+
+def pick_device(name: str | torch.device) -> torch.device:
+    """The device of a name, "auto" for the best there is; CheckpointError for one that this machine lacks."""
     import torch
 
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise CheckpointError(f"{name!r} is no device; use auto, cpu, cuda or cuda:0") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise CheckpointError(f"device {name!r} was asked for, but this machine has no CUDA device; use auto or cpu")
-    return device
+    there = torch.cuda.is_available()
+    named = str(name) if name != "auto" else "cuda" if there else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", named):
+        raise CheckpointError(f"{name!r:.60} is no device that a network runs on here; use auto, cpu, cuda or cuda:0")
+    kind, _, number = named.partition(":")
+    if kind == "cuda" and not there:
+        raise CheckpointError(f"device {named!r} was asked for, but this machine has no CUDA device; use auto or cpu")
+    if number and int(number) >= torch.cuda.device_count():
+        raise CheckpointError(
+            f"there is no device {named!r}; this machine has {torch.cuda.device_count()}, from cuda:0 on"
+        )
+    return torch.device(named)
 
 
 # --- what a file says of itself --------------------------------------------------------------------------------------

@@ -171,6 +171,8 @@ class ViTimeConfig:
             return self.layers
         if wanted == "none":
             return ()
+        if not isinstance(wanted, Sequence):
+            raise ConfigError(f'layers are "all", "none" or names such as {self.layers[-1]!r}, got {wanted!r:.60}')
         names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
         for name in names:
             if name not in self.layers:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from operator import index
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from vitime_cache.checks import is_number, numbers, whole
 from vitime_cache.series.cells import MAX_SAMPLES, SignalError
 
 MAX_MAGNITUDE = 1e30  # float32 holds 3.4e38; this leaves room for a forecast
@@ -107,11 +108,11 @@ class Signal:
             raise SignalError(f"{who} has {len(self.harmonics)} harmonics; at most {MAX_HARMONICS} are kept")
         if strange := [each for each in self.harmonics if not isinstance(each, Harmonic)]:
             raise SignalError(f"{who}: harmonics must be Harmonic(period, amplitude, phase), got {strange[0]!r:.60}")
-        object.__setattr__(self, "horizon", _whole(self.horizon, f"{who}: horizon", 1, MAX_SAMPLES))
+        object.__setattr__(self, "horizon", whole(self.horizon, f"{who}: horizon", 1, MAX_SAMPLES, error=SignalError))
         object.__setattr__(self, "values", _series(self.values, who))
         if len(self.values) < 2:
             raise SignalError(f"{who} has {len(self.values)} sample(s); at least 2 are needed")
-        object.__setattr__(self, "filled", _whole(self.filled, f"{who}: filled", 0, len(self.values)))
+        object.__setattr__(self, "filled", whole(self.filled, f"{who}: filled", 0, len(self.values), error=SignalError))
         object.__setattr__(self, "sample_seconds", _finite(self.sample_seconds, f"{who}: sample_seconds"))
         if self.sample_seconds < 0:
             raise SignalError(f"{who}: sample_seconds must not be negative, got {self.sample_seconds}")
@@ -166,9 +167,9 @@ def compose(
     SignalError
         Naming the parameter and the value.
     """
-    n = _whole(n, f"signal {name!r}: n", 2, MAX_SAMPLES)
-    horizon = _whole(horizon, f"signal {name!r}: horizon", 1, MAX_SAMPLES)
-    seed = _whole(seed, f"signal {name!r}: seed", 0, 2**63)
+    n = whole(n, f"signal {name!r}: n", 2, MAX_SAMPLES, error=SignalError)
+    horizon = whole(horizon, f"signal {name!r}: horizon", 1, MAX_SAMPLES, error=SignalError)
+    seed = whole(seed, f"signal {name!r}: seed", 0, 2**63, error=SignalError)
     if (noise := _finite(noise, f"signal {name!r}: noise")) < 0:
         raise SignalError(f"signal {name!r}: noise is a standard deviation and cannot be negative, got {noise}")
     samples = np.arange(n + horizon)
@@ -185,6 +186,31 @@ def hold_out(name: str, series: np.ndarray, horizon: int, **fields: Any) -> Sign
     return Signal(name, series[:-horizon], horizon=horizon, future=series[-horizon:], **fields)
 
 
+def as_signal(given: Signal | ArrayLike) -> Signal:
+    """A signal itself, or plain samples (T,) as one."""
+    return given if isinstance(given, Signal) else Signal("signal", numbers(given, "a series", error=SignalError))
+
+
+def as_signals(given: Signal | Iterable[Signal]) -> list[Signal]:
+    """A signal, or several from anything that can be gone through once, as a list.
+
+    Raises
+    ------
+    SignalError
+        Naming the first that is none, and how to make one.
+    """
+    if isinstance(given, Signal):
+        return [given]
+    listed = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
+    for each in listed:
+        if not isinstance(each, Signal):
+            raise SignalError(
+                f"signals are a Signal or several, got a {type(each).__name__}: make one by "
+                "Signal('name', values, horizon=720), or read a file with read_signals"
+            )
+    return listed
+
+
 def _check_text(text: str, what: str, longest: int) -> None:
     if not isinstance(text, str):
         raise SignalError(f"{what} must be a text, got {text!r:.60}")
@@ -194,29 +220,15 @@ def _check_text(text: str, what: str, longest: int) -> None:
         )
 
 
-def _whole(value: Any, what: str, low: int, high: int) -> int:
-    try:
-        number = index(value)
-    except TypeError:
-        number = low - 1
-    if isinstance(value, bool) or not low <= number <= high:
-        raise SignalError(f"{what} must be a whole number from {low} to {high}, got {value!r:.60}")
-    return number
-
-
 def _finite(value: Any, what: str) -> float:
-    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not is_number or not -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
+    if not is_number(value) or not -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
         raise SignalError(f"{what} must be a finite number within ±{MAX_MAGNITUDE:g}, got {value!r:.60}")
     return float(value)
 
 
 def _series(values: Any, who: str) -> np.ndarray:
-    try:
-        given = np.asarray(values)
-    except ValueError as error:
-        raise SignalError(f"{who} must be a list of numbers: {error}") from error
-    if given.ndim != 1 or given.dtype.kind not in "iuf":
+    given = numbers(values, who, error=SignalError)
+    if given.ndim != 1 or given.dtype == bool:
         raise SignalError(f"{who} must be one row of numbers, got shape {given.shape} of type {given.dtype}")
     if len(given) > MAX_SAMPLES:
         raise SignalError(f"{who} has {len(given)} samples; at most {MAX_SAMPLES} are allowed")

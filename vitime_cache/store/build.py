@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
@@ -18,7 +18,10 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitime_cache.checks import positive, whole
+from vitime_cache.model.checkpoint import check_dtype, check_model, pick_device
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
+from vitime_cache.series.signal import as_signals
 from vitime_cache.series.sources import Signal, check_signals
 from vitime_cache.store.journal import Journal, assign_places, published, read_journal, visible
 from vitime_cache.store.manifest import ROOT, Entry, Identity, Marker, check_identity
@@ -75,7 +78,7 @@ class BuildReport:
 
 
 def build(
-    signals: Sequence[Signal],
+    signals: Signal | Iterable[Signal],
     store: str | Path,
     model: ViTime | str | Path | None = None,
     *,
@@ -94,7 +97,7 @@ def build(
     Parameters
     ----------
     signals
-        With unique names. Those that the store holds already cost nothing.
+        One or several, with unique names. Those that the store holds already cost nothing.
     store
         A folder or a URL (s3://bucket/name.zarr). A URL has no lock: run one build at a time on it.
     model
@@ -125,8 +128,16 @@ def build(
         Before anything is written, where the input or the store does not allow the build.
     """
     start = time.monotonic()
-    if batch_size is not None and batch_size < 1:
-        raise StoreError(f"batch_size must be at least 1, got {batch_size}")
+    signals = as_signals(signals)
+    from_file = isinstance(model, str | Path | None)
+    if not from_file:
+        check_model(model)
+    check_dtype(dtype)
+    if batch_size is not None:
+        batch_size = whole(batch_size, "batch_size", 1, error=StoreError)
+    if not (workers is None or (isinstance(workers, str) and "://" in workers)):
+        workers = whole(workers, "workers, unless they are a scheduler's address (tcp://…),", 1, error=StoreError)
+    max_size = positive(max_size, "max_size", "bytes", error=StoreError)
     identity = _identity(model, dtype)
     layers = identity.config.select_layers(tokens)
     objects = open_objects(store)
@@ -143,6 +154,8 @@ def build(
 
     entries = [_entry(signal, identity.config, layers) for signal in pending.values()]
     plan = Plan.of(objects, identity, entries, report.complete)
+    if from_file and not isinstance(workers, str):  # what a scheduler's workers have is for them to say
+        pick_device(device)
     if announce:
         announce(plan)
     plan.check(max_size)

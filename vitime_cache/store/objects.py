@@ -112,13 +112,15 @@ def open_objects(path: str | Path) -> Objects:
     Raises
     ------
     StoreError
-        If the URL needs a package that is not installed, or its protocol is unknown.
+        If the URL needs a package that is not installed, or its protocol is unknown; if there is a file in the place.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise StoreError(f"a store is a folder or a URL, got {path!r:.60}")
     url = str(path)
     if url.startswith("file://"):
-        return LocalObjects(Path(url.removeprefix("file://")))
+        return LocalObjects(_folder(Path(url.removeprefix("file://"))))
     if "://" not in url:
-        return LocalObjects(Path(path).expanduser())
+        return LocalObjects(_folder(Path(path).expanduser()))
     import fsspec
 
     protocol, _, place = url.partition("://")
@@ -130,6 +132,16 @@ def open_objects(path: str | Path) -> Objects:
         raise StoreError(f"{url} needs a package that is not installed: {error} (with pip)") from error
     except (ValueError, TypeError, OSError) as error:  # some protocols want more than a URL, as zip:// does
         raise StoreError(f"cannot open {url}: {error}; use a folder, or a URL such as s3://bucket/name.zarr") from error
+
+
+def _folder(path: Path) -> Path:
+    for place in (path, *path.parents):
+        if place.is_file():
+            raise StoreError(
+                f"{place} is a file, and a store is a folder or a URL: name another place, such as "
+                f"{place.with_suffix('.zarr')}"
+            )
+    return path
 
 
 class LocalObjects:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from vitime_cache.checks import is_number, positive
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.encoding import SeriesEncoding
@@ -56,14 +57,13 @@ class ViTimePrediction:
     ) -> None:
         if model_name != "MAE":
             raise PredictionError(f"model_name must be 'MAE', got {model_name!r}; other weights are chosen by weights=")
-        is_number = isinstance(lookbackRatio, int | float | np.number)
-        if lookbackRatio is not None and not (is_number and 0 < lookbackRatio < np.inf):
+        if lookbackRatio is not None and not (is_number(lookbackRatio) and 0 < lookbackRatio < np.inf):
             raise PredictionError(f"lookbackRatio must be positive or None, got {lookbackRatio!r}")
         self.lookbackRatio = lookbackRatio
-        self.temperature = tempature if temperature is None else temperature
-        if not self.temperature > 0:
-            raise PredictionError(f"the temperature must be positive, got {self.temperature!r}")
-        if device.startswith("cuda") and not torch.cuda.is_available():
+        self.temperature = positive(
+            tempature if temperature is None else temperature, "the temperature", error=PredictionError
+        )
+        if isinstance(device, str) and device.startswith("cuda") and not torch.cuda.is_available():
             warnings.warn(f"this machine has no CUDA device, so {device!r} falls back to the CPU", stacklevel=2)
             device = "cpu"
         self.model = load_model(weights, device)

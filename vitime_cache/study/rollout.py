@@ -20,7 +20,9 @@ from vitime_cache.attention import lags, pooling
 from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.contrast import Contrast
+from vitime_cache.checks import is_number, numbers, whole
 from vitime_cache.errors import VitimeError
+from vitime_cache.model.checkpoint import check_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
 from vitime_cache.study.pictures import experiment_files, file_name, write_files
@@ -64,10 +66,11 @@ class AttentionRollout:
     ) -> None:
         if head_fusion not in get_args(Fusion):
             raise RolloutError(f"head_fusion must be 'mean', 'max' or 'min', got {head_fusion!r}")
-        if not (isinstance(discard_ratio, int | float) and 0 <= discard_ratio < 1):
+        if not (is_number(discard_ratio) and 0 <= discard_ratio < 1):
             raise RolloutError(f"discard_ratio must be at least 0 and below 1, got {discard_ratio!r}")
         self.predictor = model if isinstance(model, ViTimePrediction) else None
         self.model = model.model if isinstance(model, ViTimePrediction) else model
+        check_model(self.model)
         self.head_fusion = head_fusion
         self.discard_ratio = discard_ratio
         named = list(self.model.named_modules())
@@ -157,7 +160,8 @@ class AttentionRollout:
 
     def mean_attention_vs_time_lag(self, A_time: ArrayLike, max_lag: int = 40) -> tuple[NDArray[np.intp], lags.Array]:
         """Lags 1 … min(max_lag, n − 1) in patches, and the mean of `np.diag(A_time, -lag)` at each."""
-        return lags.mean_attention_vs_time_lag(A_time, max_lag)
+        attention = numbers(A_time, "time attention", error=lags.LagError)
+        return lags.mean_attention_vs_time_lag(attention, whole(max_lag, "max_lag", 1, error=lags.LagError))
 
     def plot_attention_heads(
         self,

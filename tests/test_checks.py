@@ -1,0 +1,150 @@
+"""What a person gives to a public call is taken, or refused in one sentence; never a traceback, never a warning."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import vitime_cache as vc
+from tests.conftest import random_model, small_config
+from tests.store import standin
+from vitime_cache.attention import pooling
+from vitime_cache.cli.main import main
+
+MODEL = random_model(small_config())
+WIDE = random_model(small_config(context_columns=160, horizon_columns=80))
+X = np.sin(2 * np.pi * np.arange(40) / 8)
+DAY = vc.Signal("day", X, 16)
+HEADS = [("decoder.0", 1)]
+SQUARE = np.eye(12) / 12
+
+
+@pytest.fixture(scope="module")
+def ds() -> xr.Dataset:
+    return vc.capture(WIDE, DAY)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [0.0, 1.0, 2.0, 1.0],
+        range(9),
+        torch.arange(9.0, requires_grad=True),
+        torch.arange(9).bfloat16(),
+        xr.DataArray(X),
+    ],
+    ids=["list", "range", "gradient", "bfloat16", "labelled"],
+)
+def test_a_series_is_taken_from_lists_arrays_and_tensors(given: object) -> None:
+    assert vc.capture(MODEL, given, 16).history.dtype == np.float32
+
+
+@pytest.mark.parametrize("given", ["1 2 3", {"a": 1.0}, (x for x in X), X + 1j, [True, False], xr.Dataset(), None])
+@pytest.mark.parametrize("call", [vc.capture, vc.ask, vc.null_curves])
+def test_what_is_no_series_is_refused_without_a_warning(call: object, given: object) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(vc.VitimeError, match=r"Dataset|numbers"):
+            call(MODEL, given, 16)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: vc.capture(MODEL, X, 16, tokens=3), "layers are .* got 3"),
+        (lambda: vc.capture(MODEL, X, 16, tokens=None), "layers are .* got None"),
+        (lambda: vc.capture("model.pth", X), "load_model returns, got 'model.pth'"),
+        (lambda: vc.load_model(3), "name of a file.* got 3"),
+        (lambda: vc.load_model(device=None), "None is no device"),
+        (lambda: vc.load_model(device="mps"), "'mps' is no device"),
+        (lambda: vc.load_model(device="meta"), "'meta' is no device"),
+        (lambda: vc.load_model(device="cpu:7"), "'cpu:7' is no device"),
+        (lambda: vc.ask(MODEL, DAY, "24"), "period must be a positive number of samples, got '24'"),
+        (lambda: vc.ask(MODEL, DAY, 8, nulls=19.5), "nulls must be a whole number"),
+        (lambda: vc.ask(MODEL, DAY, 8, controls=0), "controls must be a whole number from 1 on"),
+        (lambda: vc.ask(MODEL, DAY, 8, window=3), r"pair \(history, horizon\)"),
+        (lambda: vc.ask(MODEL, DAY, 8, window=(100.5, 50)), "a window's history must be a whole number"),
+        (lambda: vc.ask(MODEL, DAY, 8, seed=-1), "seed must be a whole number from 0"),
+        (lambda: vc.ask(MODEL, DAY, 8, level=float("nan")), "level must lie between 0 and 1, got nan"),
+        (lambda: vc.ask(MODEL, DAY, 8, negligible="x"), "negligible must be a number"),
+        (lambda: vc.ask(MODEL, DAY, 8, budget=-1), "budget must be a positive number of minutes, got -1"),
+        (lambda: vc.ask(WIDE, DAY, 8, heads=3), "heads are .* got 3"),
+        (lambda: vc.mask_lags(MODEL, DAY, HEADS, "x"), "positive number of samples, got 'x'"),
+        (lambda: vc.mask_lags(MODEL, DAY, HEADS, 0), "positive number of samples, got 0"),
+        (lambda: vc.mask_lags(MODEL, DAY, HEADS, float("nan")), "positive number of samples, got nan"),
+        (lambda: vc.ablate_heads(MODEL, DAY, HEADS, period=0), "positive number of samples, got 0"),
+        (lambda: vc.ablate_heads(MODEL, X, HEADS), "signals are a Signal or several, got a float64"),
+        (lambda: vc.ablate_heads(MODEL, xr.Dataset(), HEADS), "not one that capture or open_store returns"),
+        (lambda: vc.ablate_heads(MODEL, DAY, HEADS, reference="x"), "signals are a Signal or several, got a str"),
+        (lambda: vc.null_curves(MODEL, X, 16, n=1.5), "n must be a whole number"),
+        (lambda: vc.AttentionRollout("model.pth"), "load_model returns, got 'model.pth'"),
+        (lambda: vc.AttentionRollout(MODEL).mean_attention_vs_time_lag(SQUARE, "x"), "max_lag must be a whole number"),
+        (lambda: vc.ViTimePrediction("cpu", tempature="x"), "temperature must be a positive number, got 'x'"),
+        (lambda: pooling.tokens_to_time(SQUARE, (2, 6), drop_cls="x"), "drop_cls must be .* got 'x'"),
+        (lambda: pooling.tokens_to_time("text", (2, 6)), "attention must be an array of real numbers, got a str"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_named_with_what_can(call: object, message: str) -> None:
+    with pytest.raises(vc.VitimeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(("nulls", "message"), [(None, "null_curves returns"), ({}, "null_curves returns"),
+                                                ({"ar1": np.ones((19, 3, 2, 5))}, "have shape")])  # fmt: skip
+def test_what_are_no_null_curves_is_refused(ds: xr.Dataset, nulls: object, message: str) -> None:
+    with pytest.raises(vc.VitimeError, match=message):
+        vc.against_nulls(ds, nulls)
+
+
+def test_pooling_takes_tensors_in_half_precision_and_with_a_gradient() -> None:
+    plain = pooling.tokens_to_time(SQUARE, (2, 6))
+    for given in (torch.tensor(SQUARE, requires_grad=True), torch.tensor(SQUARE).bfloat16()):
+        np.testing.assert_allclose(pooling.tokens_to_time(given, (2, 6)), plain, rtol=1e-2)
+
+
+def test_a_build_takes_one_signal_and_signals_from_a_generator(tmp_path: Path) -> None:
+    signals = standin.make_signals(3)
+    assert standin.build(signals[0], tmp_path / "a.zarr", standin.Model()).written == ("s0",)
+    assert standin.build((s for s in signals), tmp_path / "a.zarr", standin.Model()).written == ("s1", "s2")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"signals": [X, X]}, "signals are a Signal or several, got a ndarray"),
+        ({"signals": 3}, "signals are a Signal or several, got a int"),
+        ({"tokens": 5}, "layers are .* got 5"),
+        ({"model": 3}, "load_model returns, got 3"),
+        ({"store": None}, "a folder or a URL, got None"),
+        ({"batch_size": "x"}, "batch_size must be a whole number"),
+        ({"workers": "banana"}, "workers.* must be a whole number"),
+        ({"max_size": float("nan")}, "max_size must be a positive number of bytes"),
+        ({"dtype": "half"}, "dtype must be"),
+        ({"model": None, "device": "banana"}, "'banana' is no device"),
+    ],
+)  # fmt: skip
+def test_a_build_is_refused_before_its_plan_is_told(tmp_path: Path, change: dict, message: str) -> None:
+    told: list[object] = []
+    given = {"signals": [DAY], "store": tmp_path / "a.zarr", "model": MODEL, "announce": told.append} | change
+    with pytest.raises(vc.VitimeError, match=message):
+        vc.build(**given)
+    assert not told
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["build {0} --store {0}", "info {0}", "info {0}/a.zarr"])
+def test_a_file_in_the_place_of_a_store_is_named_with_a_place_that_would_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    file = tmp_path / "day.csv"
+    file.write_text("a\n" + "\n".join(map(str, X)))
+    assert main(command.format(file).split()) == 1
+    printed = capsys.readouterr()
+    assert "is a file, and a store is a folder or a URL" in printed.err
+    assert "day.zarr" in printed.err
+    assert not printed.out

@@ -1,0 +1,60 @@
+"""Numbers and arrays as people give them: checked at the edge, refused by one sentence of the room that asked."""
+
+from __future__ import annotations
+
+import math
+from operator import index
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitime_cache.errors import VitimeError
+
+
+def whole(
+    value: Any, what: str, low: int, high: float = math.inf, *, error: type[VitimeError] = VitimeError
+) -> int:  # fmt: skip
+    """A whole number from `low` to `high`; anything else is an `error` that begins with `what`."""
+    try:
+        found = index(value)
+    except TypeError:
+        found = low - 1
+    if isinstance(value, bool) or not low <= found <= high:
+        bounds = f"from {low} on" if high == math.inf else f"from {low} to {high}"
+        raise error(f"{what} must be a whole number {bounds}, got {value!r:.60}")
+    return found
+
+
+def positive(value: Any, what: str, unit: str = "", *, error: type[VitimeError] = VitimeError) -> float:
+    """A positive finite number of `unit`; anything else is an `error` that begins with `what`."""
+    if not is_number(value) or not 0 < value < math.inf:
+        raise error(f"{what} must be a positive number{unit and f' of {unit}'}, got {value!r:.60}")
+    return float(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is one real number, NaN and infinities included."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def numbers(values: Any, what: str, *, error: type[VitimeError] = VitimeError) -> NDArray[Any]:
+    """Real numbers as an array of their own type: of lists, arrays and tensors, on any device and with a gradient.
+
+    Raises
+    ------
+    VitimeError
+        The `error` given, for texts, complex numbers, dictionaries, generators and rows of different lengths.
+    """
+    given = values
+    if hasattr(given, "detach"):
+        given = given.detach().cpu()
+        if "bfloat16" in str(given.dtype):  # a type that numpy lacks
+            given = given.float()
+    try:
+        found = np.asarray(given)
+    except (TypeError, ValueError) as problem:
+        raise error(f"{what} must be a list of numbers or an array: {problem}") from problem
+    if found.dtype.kind not in "biuf":
+        raise error(f"{what} must be an array of real numbers, got a {type(values).__name__} of type {found.dtype}")
+    return found
