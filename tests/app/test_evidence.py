@@ -81,6 +81,26 @@ def test_a_question_proposes_periods_and_shows_the_stretch_it_would_be_asked_on(
     assert all(button.key != "ask" for button in at.button), "a period that cannot be seen cannot be asked about"
 
 
+@pytest.mark.usefixtures("store")
+def test_a_period_left_empty_is_asked_for_and_none_is_denied_that_the_series_has(open_page: OpenPage) -> None:
+    at = open_page("evidence", signal="full")
+    next(number for number in at.number_input if number.label == "Period P, samples").set_value(None).run()
+    assert "Give the period to ask about" in texts(at)
+    assert "No period of this series stands out" not in texts(at)
+    at = open_page("evidence", signal="white_noise")
+    assert "No period of this series stands out of red noise on a white floor" in texts(at)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_of_ones_own_is_still_there_when_the_page_is_left_and_come_back_to(open_page: OpenPage) -> None:
+    at = open_page("evidence", signal="full")
+    at.toggle(key="own").set_value(True).run()
+    at.switch_page("pages/lags.py").run()
+    at.switch_page("pages/evidence.py").run()
+    assert at.toggle(key="own").value
+    assert "The stretch asked about: composed" in charts(at)[0]
+
+
 def test_a_question_is_answered_kept_in_the_store_and_found_again(store: Path, open_page: OpenPage) -> None:
     st.cache_resource.clear()
     at = open_page("evidence", signal="harmonic_63")
