@@ -122,7 +122,7 @@ def test_a_test_that_could_not_be_made_is_said_in_words_and_not_as_nan(verdict):
     for name in ("mask_p", "slope_low", "slope_high"):
         few[name].values[:] = np.nan
     few["mask_control"].values[2:] = np.nan
-    assert "too few other lags for a p-value (2)" in str(charts.verdict_effect(few, "decoder.0", 0)["title"])
+    assert "2 other lags are too few" in str(charts.verdict_effect(few, "decoder.0", 0)["title"])
     assert "no interval" in str(charts.verdict_sweep(few, "decoder.0", 0)["title"])
     for name in ("slope", "mask", "mask_control", "mask_elsewhere", "mask_control_elsewhere"):
         few[name].values[:] = np.nan
@@ -130,3 +130,9 @@ def test_a_test_that_could_not_be_made_is_said_in_words_and_not_as_nan(verdict):
         said = str(draw(few, "decoder.0", 0)["title"])
         assert words in said
         assert "nan" not in said
+
+
+def test_what_is_said_under_a_picture_fits_the_narrowest_column_it_stands_in(verdict):
+    for draw in (charts.verdict_curve, charts.verdict_sweep, charts.verdict_effect):
+        lines = draw(verdict, "decoder.0", 0)["title"]["subtitle"]
+        assert max(len(line) for line in lines) <= 66, lines

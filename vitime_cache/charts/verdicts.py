@@ -208,12 +208,12 @@ def verdict_effect(
     rank, many = float(one["knockout_rank"]), int(np.isfinite(verdict["knockout_rank"].values).sum())
     others = int(np.isfinite(one["mask_control"].values[:, 0]).sum())
     tested = np.isfinite(one["mask"].values).any()
-    fewer = f"too few other lags for a p-value ({others})" if tested else "not tested"
+    fewer = f"{others} other lags are too few" if tested else "not tested"
     against = f"p {p_mask:.2g} among {others} other lags" if np.isfinite(p_mask) else fewer
-    said = [f"masking against as much elsewhere: {against}"]
-    said += [f"knockout: rank {rank:.0f} of {many}"] if np.isfinite(rank) else []
+    said = [f"Masked, against as much elsewhere: {against}"]
+    said += [f"Head replaced: rank {rank:.0f} of {many} heads"] if np.isfinite(rank) else []
     title = f"Matters: {head_layer}, head {head}"
-    subtitle = ["Diamonds: this head at the period; grey: other lags, and all heads", "; ".join(said).capitalize()]
+    subtitle = ["Diamonds: this head at the period; grey: other lags, and all heads", *said]
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
 
 
