@@ -381,9 +381,21 @@ def test_no_peak_beyond_the_end_of_the_axis_is_listed(open_page: OpenPage) -> No
     at.select_slider(key="longest").set_value(last - 1).run()
     listed = at.dataframe[0].value["lag"] if at.dataframe else []
     assert list(listed) == list(everything[everything <= 16 * (last - 1)])
-    at.select_slider(key="longest").set_value(4).run()
+
+
+def test_where_the_axis_ends_before_the_first_peak_what_lies_beyond_it_is_not_denied() -> None:
+    def table() -> None:
+        from vitime_cache.attention.mock import mock_dataset
+        from vitime_cache.charts import HeadView
+        from vitime_cache.ui.chart import peaks_table
+
+        view = HeadView(mock_dataset().isel(signal=0), "decoder.0", 0)
+        peaks_table([view], "all", period=63.0, side="past", longest=20.0)
+
+    at = AppTest.from_function(table).run()
+    assert not at.exception
     assert not at.dataframe
-    assert "up to 64 samples" in texts(at), "what lies beyond the axis is not denied"
+    assert "up to 20 samples" in texts(at)
 
 
 @pytest.mark.usefixtures("store")
