@@ -4,20 +4,23 @@ import streamlit as st
 
 from vitime_cache.ui.address import choose_signal
 from vitime_cache.ui.answers import answers, choose_answer, show_progress
+from vitime_cache.ui.compose import KEPT
 from vitime_cache.ui.evidence_view import show_verdict
 from vitime_cache.ui.question_form import ask_button, choose_own, choose_question, stored_subject
 from vitime_cache.ui.routing import chosen_store
-from vitime_cache.ui.words import title, weights_note
+from vitime_cache.ui.words import say_if_unknown, title, weights_note
 
 title(
     "Evidence",
-    "Which heads look one period back, more than they would on noise, and does the forecast use it? Each claim stands "
-    "on a rung of its own, with controls, for every head.",
+    "Which heads look one period back, which of them more than on null inputs, and does the forecast use it? Each of "
+    "these claims stands on a rung of its own: no rung follows from another.",
 )
 store = chosen_store()
+say_if_unknown("own", "a series of one's own", ())  # no address holds a series
 own = st.toggle(
-    "A series of my own", key="own", help="Compose it, paste it or upload a file; or take a signal at the left."
-)
+    "A series of my own", key="own", persist_state=KEPT,
+    help="Compose it, paste it or upload a file; or take a signal at the left.",
+)  # fmt: skip
 if own:
     subject = choose_own()
 else:

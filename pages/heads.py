@@ -8,8 +8,9 @@ from vitime_cache.ui.chart import figure, measured, ranked_heads, statement
 from vitime_cache.ui.options import choose_contrast, choose_measure, choose_period, clicked
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.verdicts import best_badges, verdict_at, with_rungs
-from vitime_cache.ui.words import title, weights_note
+from vitime_cache.ui.words import say_if_unknown, title, weights_note
 
+VIEWS = ("By a measure", "Maps", "Ranked")
 title("Heads", "Every layer and head at a glance. **Click one to open its heatmap.**")
 store = chosen_store()
 ds = choose_signal(store)
@@ -25,7 +26,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 best_badges(store, ds, period)
 if "unseen" in measures.attrs and measures[measure].isnull().all():
     st.warning(measures.attrs["unseen"], icon=":material/visibility_off:")
-matrix, maps, ranking = st.tabs(["By a measure", "Maps", "Ranked"], key="view", on_change="rerun", bind="query-params")
+say_if_unknown("view", "view", VIEWS)
+matrix, maps, ranking = st.tabs(VIEWS, key="view", on_change="rerun", bind="query-params")
 if matrix.open:
     with matrix:
         figure(

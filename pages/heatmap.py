@@ -17,7 +17,7 @@ weights_note(ds)
 statement(
     "descriptive",
     "This is where the head looks on this one signal. A stripe parallel to the diagonal is a fixed lag; whether it "
-    "belongs to the signal or to the position is shown by **Lags** and **Compare**.",
+    "belongs to the signal or to the position is what **Compare** and **Evidence** are for.",
 )
 
 

@@ -81,6 +81,23 @@ def test_a_question_proposes_periods_and_shows_the_stretch_it_would_be_asked_on(
     assert all(button.key != "ask" for button in at.button), "a period that cannot be seen cannot be asked about"
 
 
+@pytest.mark.usefixtures("store")
+def test_where_no_period_stands_out_the_page_says_against_which_noise_and_asks_for_one(open_page: OpenPage) -> None:
+    at = open_page("evidence", signal="white_noise")
+    said = "No period of this series stands out of red noise on a white floor. Give the period to ask about."
+    assert said in texts(at)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_of_ones_own_is_still_there_when_the_page_is_left_and_come_back_to(open_page: OpenPage) -> None:
+    at = open_page("evidence", signal="full")
+    at.toggle(key="own").set_value(True).run()
+    at.switch_page("pages/lags.py").run()
+    at.switch_page("pages/evidence.py").run()
+    assert at.toggle(key="own").value
+    assert "The stretch asked about: composed" in charts(at)[0]
+
+
 def test_a_question_is_answered_kept_in_the_store_and_found_again(store: Path, open_page: OpenPage) -> None:
     st.cache_resource.clear()
     at = open_page("evidence", signal="harmonic_63")

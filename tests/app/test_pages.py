@@ -250,7 +250,8 @@ def test_an_address_that_names_nothing_gets_a_message_and_a_page(key: str, value
 @pytest.mark.parametrize(
     ("page", "key", "value"),
     [("lags", "region", "elsewhere"), ("lags", "period_full", "soon"), ("lags", "period_full", "-4"),
-     ("heatmap", "query", "99999"), ("lags", "side", "above"), ("heads", "measure", "beauty")],
+     ("heatmap", "query", "99999"), ("lags", "side", "above"), ("heads", "measure", "beauty"),
+     ("heads", "view", "Sideways"), ("heatmap", "queries", "loudly"), ("evidence", "own", "please")],
 )  # fmt: skip
 @pytest.mark.usefixtures("store")
 def test_an_option_that_the_address_asks_for_in_vain_is_said(
@@ -380,6 +381,21 @@ def test_no_peak_beyond_the_end_of_the_axis_is_listed(open_page: OpenPage) -> No
     at.select_slider(key="longest").set_value(last - 1).run()
     listed = at.dataframe[0].value["lag"] if at.dataframe else []
     assert list(listed) == list(everything[everything <= 16 * (last - 1)])
+
+
+def test_where_the_axis_ends_before_the_first_peak_what_lies_beyond_it_is_not_denied() -> None:
+    def table() -> None:
+        from vitime_cache.attention.mock import mock_dataset
+        from vitime_cache.charts import HeadView
+        from vitime_cache.ui.chart import peaks_table
+
+        view = HeadView(mock_dataset().isel(signal=0), "decoder.0", 0)
+        peaks_table([view], "all", period=63.0, side="past", longest=20.0)
+
+    at = AppTest.from_function(table).run()
+    assert not at.exception
+    assert not at.dataframe
+    assert "up to 20 samples" in texts(at)
 
 
 @pytest.mark.usefixtures("store")

@@ -115,3 +115,24 @@ def test_the_tables_behind_the_pictures_are_the_verdict_s_arrays(verdict):
 def test_a_head_that_is_not_in_the_verdict_is_an_error(verdict):
     with pytest.raises(charts.ChartError, match="no head 9"):
         charts.verdict_curve(verdict, "decoder.0", 9)
+
+
+def test_a_test_that_could_not_be_made_is_said_in_words_and_not_as_nan(verdict):
+    few = verdict.copy(deep=True)
+    for name in ("mask_p", "slope_low", "slope_high"):
+        few[name].values[:] = np.nan
+    few["mask_control"].values[2:] = np.nan
+    assert "2 other lags are too few" in str(charts.verdict_effect(few, "decoder.0", 0)["title"])
+    assert "no interval" in str(charts.verdict_sweep(few, "decoder.0", 0)["title"])
+    for name in ("slope", "mask", "mask_control", "mask_elsewhere", "mask_control_elsewhere"):
+        few[name].values[:] = np.nan
+    for draw, words in ((charts.verdict_effect, "not tested"), (charts.verdict_sweep, "no slope")):
+        said = str(draw(few, "decoder.0", 0)["title"])
+        assert words in said
+        assert "nan" not in said
+
+
+def test_what_is_said_under_a_picture_fits_the_narrowest_column_it_stands_in(verdict):
+    for draw in (charts.verdict_curve, charts.verdict_sweep, charts.verdict_effect):
+        lines = draw(verdict, "decoder.0", 0)["title"]["subtitle"]
+        assert max(len(line) for line in lines) <= 66, lines

@@ -107,7 +107,7 @@ def verdict_curve(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
         layer(table, "circle", encoding=curve, color=HISTORY, size=24, opacity=1),
     ]
     dashed = "Dashed: mean of null curves; " if len(band) else ""
-    said = "Grey: below it lie 19 of 20 null curves, lag by lag" if len(band) else ""
+    said = "Grey: below it lie 19 of 20 null curves of each kind, lag by lag" if len(band) else ""
     return assemble(
         layers, f"Looks: {head_layer}, head {head}",
         [*([said] if said else []), f"{dashed}dotted: multiples of {period:.4g} samples"],
@@ -152,9 +152,12 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
         *([layer(fitted, "line", encoding=straight, color=FORECAST, strokeWidth=1.4)] if np.isfinite(slope) else []),
         layer(found, "circle", encoding=dots, size=60, opacity=1),
     ]
+    low, high = float(one["slope_low"]), float(one["slope_high"])
+    interval = f"95 % interval {low:.2f} … {high:.2f}" if np.isfinite([low, high]).all() else "no interval"
     said = [
-        f"Slope {slope:.2f} (95 % interval {float(one['slope_low']):.2f} … {float(one['slope_high']):.2f}), "
-        f"R² {float(one['r_squared']):.2f}",
+        f"Slope {slope:.2f} ({interval}), R² {float(one['r_squared']):.2f}"
+        if np.isfinite(slope)
+        else "Too few of the periods measured on have a peak: no slope",
         f"A peak at {float(one['found']):.0%} of the periods measured on. Dashed: slope 1",
     ]
     return assemble(
@@ -204,10 +207,13 @@ def verdict_effect(
     p_mask = float(one["mask_p"].sel({v.OUTCOME: outcome}))
     rank, many = float(one["knockout_rank"]), int(np.isfinite(verdict["knockout_rank"].values).sum())
     others = int(np.isfinite(one["mask_control"].values[:, 0]).sum())
-    said = [f"masking against as much elsewhere: p {p_mask:.2g} among {others} other lags"]
-    said += [f"knockout: rank {rank:.0f} of {many}"] if np.isfinite(rank) else []
+    tested = np.isfinite(one["mask"].values).any()
+    fewer = f"{others} other lags are too few" if tested else "not tested"
+    against = f"p {p_mask:.2g} among {others} other lags" if np.isfinite(p_mask) else fewer
+    said = [f"Masked, against as much elsewhere: {against}"]
+    said += [f"Head replaced: rank {rank:.0f} of {many} heads"] if np.isfinite(rank) else []
     title = f"Matters: {head_layer}, head {head}"
-    subtitle = ["Diamonds: this head at the period; grey: other lags, and all heads", "; ".join(said).capitalize()]
+    subtitle = ["Diamonds: this head at the period; grey: other lags, and all heads", *said]
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
 
 

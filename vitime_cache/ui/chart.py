@@ -136,7 +136,10 @@ def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | No
         if reason:
             st.warning(reason, icon=":material/visibility_off:")
     if table.empty:
-        st.caption("No peak stands out by a tenth of its curve's mean at a lag of two patches or more.")
+        st.caption(
+            f"No peak stands out by a tenth of its curve's mean at a lag of two patches or more, up to {longest:.4g} "
+            "samples."
+        )
         return
     if not table["time"].any():
         table = table.drop(columns="time")

@@ -110,6 +110,7 @@ def clicked(chart: str, selection: str) -> dict[str, Any] | None:
 def choose_queries() -> Queries:
     """How the queries of a patch column count."""
     words = {"even": "all alike", "ink": "by ink"}
+    say_if_unknown("queries", "queries counted", words.values())
     return st.segmented_control(
         "Queries count", QUERIES, default=QUERIES[0], required=True, format_func=lambda each: words[each],
         key="queries", bind="query-params",

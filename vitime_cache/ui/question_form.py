@@ -13,7 +13,7 @@ import xarray as xr
 from vitime_cache import charts
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.window import Window, choose_window, propose_periods
+from vitime_cache.evidence.window import LEVEL, Window, choose_window, propose_periods
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
@@ -73,18 +73,21 @@ def choose_question(subject: Subject) -> tuple[float, Window] | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = st.number_input(
             "Period P, samples", 2.0, None, periods[0] if periods else None, 1.0, "%.2f", key=key, width=200,
-            placeholder="none found: give one", help="Which heads look one period back? A day of hourly data is 24.",
+            placeholder="give one", help="Which heads look one period back? A day of hourly data is 24.",
         )  # fmt: skip
         if proposals:
             st.pills(
-                "Periods this series has, strongest first", range(len(proposals)), key=f"{key}_proposals",
+                "Periods that stand out, strongest first", range(len(proposals)), key=f"{key}_proposals",
                 format_func=lambda i: f"{periods[i]:.4g} samples, {proposals[i][1]:.0%} of the variance",
                 on_change=_take_proposal, args=(key, periods),
-                help="Peaks of the periodogram that stand out of red noise of the same memory at the 5 % level.",
+                help="Peaks of the periodogram that stand out of the red noise on a white floor that fits this series "
+                f"best, at the level {LEVEL:g} over all frequencies; of about equally strong ones the longest first. "
+                "Noise of other kinds may be given a period that it has not. The share is of the variance.",
             )  # fmt: skip
         own = st.toggle("Choose the stretch", key=f"{key}_own", help="Otherwise it is chosen so that P shows well.")
     if period is None:
-        st.info("No period stands out of red noise in this series: give the one to ask about.", icon=":material/help:")
+        none = "" if proposals else "No period of this series stands out of red noise on a white floor. "
+        st.info(f"{none}Give the period to ask about.", icon=":material/help:")
         return None
     window = _window(subject, values, float(period), key, own)
     if window is None:
@@ -125,8 +128,9 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
     st.button(
         f"Ask which heads look {period:.4g} samples back", icon=":material/gavel:", type="primary", key="ask",
         on_click=_ask, args=(key, subject, period, path, settings),
-        help="Runs the model on the stretch, on null inputs, on a sweep of periods, and with each head and each lag "
-        "taken out. It goes on when this page is left, and what it finds of a stored signal is kept in the store.",
+        help="Runs the model on the stretch, on null inputs, on a sweep of periods, each head replaced by its mean "
+        "and its attention one period back, at other lags and elsewhere taken away. It goes on when this page is "
+        "left, and what it finds of a stored signal is kept in the store.",
     )  # fmt: skip
 
 
