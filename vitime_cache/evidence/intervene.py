@@ -66,8 +66,10 @@ def causal(run: Run) -> None:
     for name in ("mask_low", "mask_high", "knockout_low", "knockout_high"):
         values[name][:] = getattr(judged, name)
     supported = judged.supported(q.level, q.negligible)
-    values["through_lags"][:] = judged.by_lags(q.level, q.negligible) & q.asked
-    run.settle(3, judged.mask, judged.p_value, supported, judged.refuted(q.negligible))
+    through_lags = judged.by_lags(q.level, q.negligible)
+    values["through_lags"][:] = through_lags & q.asked
+    rests_on = np.where(supported & ~through_lags, judged.knockout, judged.mask)
+    run.settle(3, rests_on, judged.p_value, supported, judged.refuted(q.negligible))
     masked = np.isfinite(judged.mask)
     values["verdict"][3][q.asked & ~masked & ~supported] = v.NOT_TESTED
 

@@ -27,7 +27,7 @@ CLAIMS = {
 MOST_NAMED = 4
 MARKS = {"supported": "✓", "not supported": "✗", "inconclusive": "?", "not tested": "–"}
 # The column of `verdict_table` with the figure that each rung's verdict rests on.
-FIGURES = dict(zip(v.RUNGS, ("prominence", "excess_over_nulls", "slope", "mask_distance"), strict=True))
+FIGURES = dict(zip(v.RUNGS, ("prominence", "excess_over_nulls", "slope", "effect"), strict=True))
 
 
 def verdict_table(ds: xr.Dataset) -> pd.DataFrame:
@@ -43,6 +43,7 @@ def verdict_table(ds: xr.Dataset) -> pd.DataFrame:
             row[FIGURES[rung]] = float(ds["figure"].values[r, i, h])
         row |= {
             **{name: float(ds[name].values[i, h]) for name in ("peak_lag", "flank_excess", "r_squared", "found")},
+            "mask_distance": float(ds["mask"].values[0, :, i, h].mean()),
             "mask_elsewhere_distance": float(ds["mask_elsewhere"].values[0, :, i, h].mean()),
             "comb_distance": float(ds["comb"].values[0, :, i, h].mean()),
             "comb_rank": float(ds["comb_rank"].values[i, h]),

@@ -40,7 +40,8 @@ VARIABLES: Mapping[str, Variable] = {
     "verdict": Variable((RUNG, *_HEADS), "int8", "verdict on a rung, corrected over the heads asked about", "flag"),
     "figure": Variable(
         (RUNG, *_HEADS), "float32",
-        "what the verdict rests on: prominence at the period; excess over the mean null curve; slope; effect",
+        "what the verdict rests on: prominence at the period; excess over the mean null curve; slope; effect of the "
+        "mask one period back, or of the knockout where it carries the verdict alone",
         f"of the curve's mean; of the curve's mean; samples per sample; {_STDS}",
     ),
     "p_value": Variable((RUNG, *_HEADS), "float32", "p-value corrected over the heads asked about; NaN: no test"),
