@@ -37,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--window", type=_window, metavar="T+H", help="history and horizon in samples (default: chosen to fit)")
     add("--budget", type=positive("minutes"), metavar="MINUTES", help="test fewer heads rather than take longer")
     add("--nulls", type=at_least(19), default=99, help="null inputs of each kind (99)")
-    add("--controls", type=at_least(1), default=99, help="control masks of each head (99)")
+    add(
+        "--controls",
+        type=at_least(1),
+        default=99,
+        help="other lags masked in each head, and random sets of heads, at most (99)",
+    )
     add("--seed", type=at_least(0), default=0)
     add("--weights", help="weights file (default: weights/ViTime_Model.pth, else the shipped model)")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:0")
@@ -162,7 +167,9 @@ def _duration(model: ViTime, question: Question, budget: float | None) -> str:
 
     pace(model, question.windows[-1])  # first runs are slower than those that follow
     minutes = question.effort.seconds(*pace(model, question.windows[-1])) / 60
-    whole = f"about {max(60 * minutes, 1):.0f} seconds" if minutes < 2 else f"about {minutes:.0f} minutes"
+    amounts = ((60 * minutes, "seconds"), (minutes, "minutes"), (minutes / 60, "hours"), (minutes / 1440, "days"))
+    amount, unit = next(each for each in amounts if each[0] < 120 or each[1] == "days")
+    whole = f"about {max(amount, 1):.0f} {unit}"
     if budget is None or minutes <= budget:
         return f"It takes {whole}."
     return f"All of it would take {whole}: within {budget:g} minutes fewer windows, controls and heads are tested."

@@ -84,7 +84,7 @@ def ask(
     nulls
         Null inputs of each kind; 19 or more. Where there are several windows, each gets a share.
     controls
-        Control combs for each lag mask, where the grid has as many.
+        Other lags that are masked in each head, where the axis has as many, and random sets of heads.
     window
         History and horizon in samples, in place of those that the tool chooses.
     level

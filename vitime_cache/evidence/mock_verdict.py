@@ -51,7 +51,7 @@ def mock_verdict(
     }  # fmt: skip
     ds = v.blank(
         config.layers, config.heads, patches=patches, windows=[100 + i * 1232 for i in range(windows)],
-        samples=history + horizon, nulls=NULLS, sweep=sweep, measured_on=np.arange(16) % 2 == 1, controls=99,
+        samples=history + horizon, nulls=NULLS, sweep=sweep, measured_on=np.arange(16) % 2 == 1, controls=99, sets=99,
         attributes={
             "question": question, "window_facts": window_facts, "config": json.dumps(config.to_dict()),
             "counts": {"windows": windows, "heads": len(config.layers) * config.heads, "nulls": 99, "sweep": 16,

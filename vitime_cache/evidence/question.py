@@ -17,6 +17,7 @@ from vitime_cache._version import __version__
 from vitime_cache.checks import is_number, positive, whole
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.causal import NEGLIGIBLE
+from vitime_cache.evidence.combs import with_controls
 from vitime_cache.evidence.contrast import Lags
 from vitime_cache.evidence.effort import Effort
 from vitime_cache.evidence.surrogates import null_kinds
@@ -96,7 +97,7 @@ class Question:
         )
         second = (
             f"{heads} heads; {e.windows * e.nulls * e.kinds} null inputs, a sweep of {e.sweep} periods, {out} "
-            f"knocked out, the period's lags masked in {masked} beside up to {e.controls} controls each"
+            f"knocked out, the period's lags masked in {masked} and at {e.controls} other lags"
         )
         return f"{first}\n{second}"
 
@@ -142,11 +143,12 @@ def prepare(
     for layer, head in check_heads(model, heads):
         asked[config.layers.index(layer), head] = True
     count = len(chosen.starts)
+    teeth = with_controls(period, chosen.samples_per_patch, config.grid[1], harmonics=False, n=controls)
     effort = Effort(
         heads=int(asked.sum()), knocked=int(asked.sum()), candidates=int(asked.sum()), windows=count,
         kinds=len(null_kinds(period)),
         nulls=nulls if count == 1 else min(nulls, max(NULLS_OF_A_WINDOW, -(-nulls // count))),
-        sweep=PERIODS, controls=controls, sets=controls,
+        sweep=PERIODS, controls=len(teeth.lags) - 1, sets=controls,
     )  # fmt: skip
     return Question(
         signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, level, negligible, seed
@@ -198,7 +200,7 @@ def unanswered(model: ViTime, q: Question) -> xr.Dataset:
     return v.blank(
         config.layers, config.heads, patches=config.grid[1], windows=q.window.starts,
         samples=q.window.history + q.window.horizon, nulls=null_kinds(q.period), sweep=periods,
-        measured_on=np.arange(e.sweep) % 2 == 1, controls=e.controls,
+        measured_on=np.arange(e.sweep) % 2 == 1, controls=e.controls, sets=e.sets,
         attributes={
             "question": question, "window_facts": q.window.facts(q.proposed), "counts": counts,
             "screening": {"method": "", "tested": e.candidates, "not_tested": []},

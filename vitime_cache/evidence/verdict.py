@@ -21,7 +21,7 @@ from vitime_cache.attention.schema import HEAD, LAYER, Variable
 from vitime_cache.errors import VitimeError
 
 RUNG, NULL, PAST_LAG, SWEEP, OUTCOME, CONTROL = "rung", "null", "past_lag", "sweep_period", "outcome", "control"
-STAND_IN, WINDOW, SAMPLE = "stand_in", "window", "sample"
+STAND_IN, WINDOW, SAMPLE, RANDOM_SET = "stand_in", "window", "sample", "random_set"
 
 RUNGS = ("descriptive", "signal-dependent", "tracking", "causal")
 OUTCOMES = ("distance", "error", "seasonal_power", "log_score")
@@ -116,7 +116,7 @@ VARIABLES: Mapping[str, Variable] = {
     "windows_p": Variable(_HEADS, "float32", "sign-flip p-value over windows, corrected; NaN with fewer than five"),
     "joint": Variable((OUTCOME,), "float32", "joint knockout of the heads named in counts.joint", _EFFECTS),
     "joint_random": Variable(
-        (CONTROL, OUTCOME), "float32", "joint knockout of a random set with as many heads in each layer", _EFFECTS
+        (RANDOM_SET, OUTCOME), "float32", "joint knockout of a random set with as many heads in each layer", _EFFECTS
     ),
     "joint_sum": Variable((OUTCOME,), "float32", "sum of their single knockouts", _EFFECTS),
     # what was given to the model
@@ -139,7 +139,7 @@ class VerdictError(VitimeError):
 
 def blank(
     layers: Sequence[str], heads: int, *, patches: int, windows: Sequence[int], samples: int, nulls: Sequence[str],
-    sweep: ArrayLike, measured_on: ArrayLike, controls: int, attributes: Mapping[str, Any],
+    sweep: ArrayLike, measured_on: ArrayLike, controls: int, sets: int, attributes: Mapping[str, Any],
 ) -> xr.Dataset:  # fmt: skip
     """A verdict in which nothing is known yet.
 
@@ -153,6 +153,8 @@ def blank(
         History and horizon of a window together.
     sweep, measured_on
         Periods of the sweep in samples, and which of them slopes are measured on.
+    controls, sets
+        Other lags that are masked, at most, and random sets of heads.
     attributes
         Values of `ATTRIBUTES`; all but `config` and `created` are encoded as JSON here.
     """
@@ -160,6 +162,7 @@ def blank(
         RUNG: np.array(RUNGS, dtype=object), LAYER: np.array(layers, dtype=object), HEAD: np.arange(heads),
         NULL: np.array(nulls, dtype=object), PAST_LAG: np.arange(patches), SWEEP: np.array(sweep, dtype=np.float64),
         OUTCOME: np.array(OUTCOMES, dtype=object), CONTROL: np.arange(controls),
+        RANDOM_SET: np.arange(sets),
         STAND_IN: np.array(STAND_INS, dtype=object), WINDOW: np.arange(len(windows)), SAMPLE: np.arange(samples),
     }  # fmt: skip
     empty: Mapping[str, Any] = {"float32": np.nan, "int8": NOT_TESTED, "bool": False}
