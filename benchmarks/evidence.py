@@ -32,6 +32,7 @@ from benchmarks import planted
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.ask import ask
+from vitime_cache.evidence.report import together
 from vitime_cache.evidence.window import propose_periods
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.series.examples import REAL_SERIES, catalogue
@@ -189,6 +190,7 @@ def shipped_weights() -> None:
             codes = ds["verdict"].sel(rung=rung).values
             print(f"    {rung:18}" + ", ".join(f"{(codes == code).sum()} {word}" for code, word in v.WORDS.items()))
         print(f"    {looking_and_mattering(ds).words}")
+        print(f"    {together(ds)}")
         print(f"    first rung after {first:.1f} s, all after {took:.0f} s", flush=True)
 
 
