@@ -44,7 +44,7 @@ def test_a_live_run_gives_what_capture_gives(weights: Path, open_page: OpenPage)
     xr.testing.assert_allclose(live.drop_attrs(), expected.drop_attrs())
 
 
-@pytest.mark.parametrize("page", ["heatmap", "lags", "compare", "heads"])
+@pytest.mark.parametrize("page", ["heatmap", "lags", "heads"])
 def test_every_page_shows_a_live_run_without_a_store(page: str, open_page: OpenPage) -> None:
     at = run_model(open_page("live"), "mine")
     at.switch_page(f"pages/{page}.py").run()
@@ -52,6 +52,14 @@ def test_every_page_shows_a_live_run_without_a_store(page: str, open_page: OpenP
     assert not at.error
     assert at.selectbox(key="pick_signal").value == "live:mine"
     assert at.get("vega_lite_chart")
+
+
+def test_a_live_run_that_is_all_there_is_is_not_compared_with_itself(open_page: OpenPage) -> None:
+    at = run_model(open_page("live"), "mine")
+    at.switch_page("pages/compare.py").run()
+    assert not at.exception
+    assert any("not compared with itself" in info.value for info in at.info)
+    assert not at.get("vega_lite_chart")
 
 
 @pytest.mark.usefixtures("store")

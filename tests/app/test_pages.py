@@ -311,7 +311,7 @@ def test_the_choice_goes_along_to_the_next_page(open_page: OpenPage) -> None:
     assert "head 1" in charts(at)[0]
 
 
-@pytest.mark.parametrize(("first", "second"), [("full", "white_noise"), ("full", "full"), ("harmonic_63", "full")])
+@pytest.mark.parametrize(("first", "second"), [("full", "white_noise"), ("harmonic_63", "full")])
 @pytest.mark.usefixtures("store")
 def test_no_pair_but_a_signal_and_its_reduction_is_spoken_of_as_one(
     first: str, second: str, open_page: OpenPage

@@ -32,7 +32,7 @@ def look_about(server: Server, number: int) -> list[str]:
     wrong = []
     with Session(server) as session:
         for page in ("", "heatmap", "lags", "heads", "compare", "heatmap"):
-            run = session.open(page, f"store=vitime-mini.zarr&signal={name}&head={head}")
+            run = session.open(page, f"store=vitime-mini.zarr&signal={name}&layer=decoder.0&head={head}")
             wrong += run.exceptions + [text for text in run.alerts if "cannot be read" in text]
             if page == "heatmap" and f"{name}, decoder.0, head {head}" not in run.charts[0]:
                 wrong.append(f"asked for {name}, head {head}, got {run.charts[0][:200]}")
