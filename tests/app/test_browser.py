@@ -171,23 +171,28 @@ def test_a_click_leaves_one_entry_in_the_browsers_history_and_going_back_undoes_
     def entries() -> int:
         return int(page.evaluate("history.length"))
 
+    def expect_entries(count: int) -> None:
+        page.wait_for_function("count => history.length === count", arg=count)
+        settled(page)
+        assert entries() == count
+
     page.goto(site)
     expect(page.get_by_role("heading", name="What does each head look at?")).to_be_visible()
+    settled(page)
     before = entries()
     for clicks, name in enumerate(("Heatmap", "Lags", "Compare", "Evidence", "Heads", "Heatmap"), 1):
         go(page, name)
-        assert entries() == before + clicks, name
+        expect_entries(before + clicks)
     before = entries()
     choose(page, "Head", "2")
     expect(page).to_have_url(re.compile("head=2"))
-    assert entries() == before + 1
+    expect_entries(before + 1)
     map_ = chart(page, "full, decoder.0, head 2")
     for query, (across, down) in enumerate(((0.5, 0.6), (0.5, 0.5)), 2):
         address = page.url
         click(map_, across, down)
         expect(page).not_to_have_url(address)
-        settled(page)
-        assert entries() == before + query
+        expect_entries(before + query)
     page.go_back()
     expect(page).to_have_url(address)
     looked_at = re.search(r"query=(\d+)", address)
