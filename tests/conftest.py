@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import torch
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
+
+# A shell's background jobs are deaf to Ctrl-C, and so would be the processes that tests send it to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA = Path(__file__).parent / "data"
 GOLDEN_WEIGHTS = DATA / "vitime_tiny.pth"
