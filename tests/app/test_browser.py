@@ -199,6 +199,8 @@ def test_a_click_leaves_one_entry_in_the_browsers_history_and_going_back_undoes_
     assert looked_at
     chart(page, f"Where the tokens of samples {looked_at[1]}–")
     page.go_back()
+    expect(page).not_to_have_url(address)
+    settled(page)
     page.go_back()
     expect(page).not_to_have_url(re.compile("head=2"))
     chart(page, "full, decoder.0, head 0")

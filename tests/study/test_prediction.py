@@ -119,8 +119,8 @@ def test_lookback_ratio_shows_the_model_the_end_of_the_history_only(predictor: V
         ({"model_name": "CNN"}, "model_name must be 'MAE', got 'CNN'"),
         ({"lookbackRatio": 0}, "lookbackRatio must be positive or None, got 0"),
         ({"lookbackRatio": float("nan")}, "lookbackRatio must be positive or None, got nan"),
-        ({"tempature": 0}, "temperature must be positive, got 0"),
-        ({"temperature": -1}, "temperature must be positive, got -1"),
+        ({"tempature": 0}, "the temperature must be a positive number, got 0"),
+        ({"temperature": -1}, "the temperature must be a positive number, got -1"),
     ],
 )
 def test_a_wrong_option_is_named_with_its_value(options: dict[str, Any], message: str) -> None:
