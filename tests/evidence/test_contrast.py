@@ -40,20 +40,38 @@ def test_a_period_off_the_axis_is_refused(period):
         Lags.of(period, 77)
 
 
-def test_a_level_and_a_slope_have_no_contrast_and_a_peak_has():
+def test_a_level_and_a_slope_have_no_excess_and_a_peak_has():
     lags, lag = Lags.of(6.0, N), np.arange(N)
-    assert lags.contrast(np.full(N, 0.3)) == pytest.approx(0)
-    assert lags.contrast(100 - lag) == pytest.approx(0, abs=1e-12)
-    assert lags.contrast(1 + 2.0 * (lag == 6)) == pytest.approx(2, rel=0.1)
+    assert lags.excess(np.full(N, 0.3)) == pytest.approx(0)
+    assert lags.excess(100 - lag) == pytest.approx(0, abs=1e-12)
+    assert lags.excess(1 + 2.0 * (lag == 6)) == pytest.approx(2, rel=0.1)
 
 
 def test_a_ridge_is_found_with_its_height_and_without_one_the_p_value_is_even():
     rng = np.random.default_rng(0)
     found = looked(attention(rng, height=0.5))
-    assert found.contrast[0, 0] == pytest.approx(0.5, abs=0.15)
+    assert found.contrast[0, 0] == pytest.approx(0.5 / 2.5, abs=0.05)  # 1.5 against 1
     assert found.supported(0.05).all()
     p = [float(looked(attention(rng, memory=0.5)).p_value[0, 0]) for _ in range(300)]
     assert kstest(p, "uniform").pvalue > 0.01
+
+
+def test_a_query_that_has_all_of_its_attention_at_the_period_counts_as_one_that_has_a_third_of_it_there():
+    maps = np.zeros((1, 1, 1, N, N))
+    for query in range(5, N):
+        teeth = [k for k in (5, 10, 15) if k <= query]
+        maps[0, 0, 0, query, query - np.array(teeth)] = 1 / len(teeth)
+    found = looked(maps)
+    assert found.contrast[0, 0] == pytest.approx(1)
+    assert found.supported(0.05).all()
+
+
+def test_attention_that_falls_off_with_the_lag_has_no_contrast_and_none_at_all_has_none():
+    query, key = np.indices((N, N))
+    falling = np.exp(-0.2 * np.abs(query - key))
+    lags = Lags.of(5.0, N)
+    assert lags.query_contrast(falling) == pytest.approx(0, abs=1e-12)
+    assert lags.query_contrast(np.zeros((N, N))) == pytest.approx(0)
 
 
 def test_no_more_attention_than_beside_is_a_no_only_where_the_maps_are_precise_enough_to_tell():

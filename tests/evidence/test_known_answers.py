@@ -50,7 +50,7 @@ def test_two_redundant_copiers_understate_each_other_and_the_joint_knockout_does
 def test_a_copier_over_three_periods_is_not_missed_where_the_other_teeth_supply_what_one_lacks():
     network = planted.comb_copier()
     ds = asked(network)
-    assert "causal" in supported(ds, network)
+    assert supported(ds, network) == {"descriptive", "causal"}
     head = ds.sel(layer=planted.LAYER, head=1, outcome="distance")
     assert float(head.comb_kept[0]) > 10 * float(head["mask"][0])
 

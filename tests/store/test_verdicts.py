@@ -213,3 +213,14 @@ def test_verdicts_behind_a_url():
     assert [kept.group for kept in stored_verdicts(url)] == [group]
     assert open_verdict(url, group).identical(verdict())
     assert verify(url).problems == ()
+
+
+def test_a_verdict_by_another_method_is_no_answer_and_stays_where_it_is(path):
+    old = schema.with_facts(verdict(), question=schema.facts(verdict(), "question") | {"method": 1})
+    group = keep_verdict(path, old)
+    assert stored_verdicts(path) == []
+    assert find_verdict(path, schema.facts(verdict(), "question")) is None
+    keep_verdict(path, verdict())
+    assert [kept.group for kept in stored_verdicts(path)] != [group]
+    assert xr.open_zarr(f"{path}/{group}").load().identical(old)
+    assert verify(path).problems == ()

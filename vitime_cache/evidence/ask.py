@@ -211,7 +211,8 @@ def _descriptive(run: Run, _: list[Array]) -> None:
     mean = curves.mean(axis=0)
     looks = looks_back(attention, mean, q.window.patches_per_period, q.asked)
     values["lag_curve"][:] = mean
-    values["flank_excess"][:], values["flank_error"][:] = looks.contrast, looks.error
+    values["flank_excess"][:] = Lags.of(q.window.patches_per_period, mean.shape[-1]).excess(mean)
+    values["query_contrast"][:], values["query_contrast_error"][:] = looks.contrast, looks.error
     lag = np.arange(mean.shape[-1])
     values["prominence"][:] = period_prominence(lag, curves, 1.0, q.window.patches_per_period)
     for at in np.ndindex(mean.shape[:-1]):
@@ -228,14 +229,14 @@ def _descriptive(run: Run, _: list[Array]) -> None:
 
 
 def _signal_dependent(run: Run, unrelated: list[Array]) -> None:
-    """Hold the contrast at the period against that of null inputs; leaves the curves of those without any period."""
+    """Hold the excess at the period against that of null inputs; leaves the curves of those without any period."""
     from vitime_cache.attention.capture import time_attention
 
     q, values = run.q, run.values
     e, kinds = q.effort, null_kinds(q.period)
     mean = values["lag_curve"].astype(np.float64)
     lags = Lags.of(q.window.patches_per_period, mean.shape[-1])
-    observed = np.where(q.asked, lags.contrast(mean), np.nan)
+    observed = np.where(q.asked, lags.excess(mean), np.nan)
     excess, upper, total = [], [], e.nulls * e.windows * len(kinds)
     done = 0
     for k, kind in enumerate(kinds):
@@ -247,11 +248,11 @@ def _signal_dependent(run: Run, unrelated: list[Array]) -> None:
                 curves[i] += past(attention) / e.windows
                 done += 1
                 run.progress(CAPTURED + (NULL_RUN - CAPTURED) * done / total, f"null input {done} of {total}")
-        contrast = np.where(q.asked, lags.contrast(curves), np.nan)
+        of_nulls = np.where(q.asked, lags.excess(curves), np.nan)
         values["null_mean"][k], values["null_upper"][k] = curves.mean(axis=0), np.quantile(curves, 0.95, axis=0)
-        values["null_p"][k] = max_statistic_p(observed, contrast)
-        excess.append(observed - contrast.mean(axis=0))
-        upper.append(excess[-1] + ONE_SIDED * contrast.std(axis=0, ddof=1) * np.sqrt(1 + 1 / e.nulls))
+        values["null_p"][k] = max_statistic_p(observed, of_nulls)
+        excess.append(observed - of_nulls.mean(axis=0))
+        upper.append(excess[-1] + ONE_SIDED * of_nulls.std(axis=0, ddof=1) * np.sqrt(1 + 1 / e.nulls))
         if not NULL_TABLE[kind].of_period:
             unrelated.append(curves)
     worst, least = values["null_p"].max(axis=0), np.min(excess, axis=0)

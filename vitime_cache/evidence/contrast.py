@@ -1,7 +1,8 @@
-"""Does a head look one period back more than beside it? The contrast of a lag curve at a period; plain arrays.
+"""Does a head look one period back more than beside it? Plain arrays.
 
-The contrast is the mean attention at the period's lag less that at the lags half a period to either side, in means of
-the curve: a peak there raises it, a level or a slope does not. The peak's prominence describes, the contrast is tested.
+A curve's excess is its value at the period's lag less the mean at the lags half a period to either side, in means of
+the curve: a peak there raises it, a level or a slope does not. A query's contrast compares the two for one query alone,
+-1 ... 1. The peak's prominence describes; the excess is held against null inputs, the contrast against chance.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.corrections import holm
 
 MIN_QUERIES = 12  # that see the period and both of its flanks
+NO_PEAK = MIN_PROMINENCE / (2 + MIN_PROMINENCE)  # the contrast of that much more at the period than beside it
 
 
 class ContrastError(VitimeError):
@@ -52,14 +54,40 @@ class Lags:
             )
         return found
 
-    def contrast(self, curves: ArrayLike) -> Array:
-        """Contrast of curves (..., patches) over lags 0 … patches - 1, in means of each curve, (...)."""
+    def excess(self, curves: ArrayLike) -> Array:
+        """Excess of curves (..., patches) over lags 0 … patches - 1, in means of each curve, (...)."""
         values = np.asarray(curves, dtype=np.float64)
         level = np.nanmean(values[..., SHORTEST_PERIOD:], axis=-1)
         # Of two lags within half a patch of the period a head may use either.
         difference = values[..., self.at].max(axis=-1) - values[..., self.beside].mean(axis=-1)
         relative: Array = difference / np.where(level > 0, level, np.nan)
         return relative
+
+    def query_contrast(self, time_attention: ArrayLike) -> Array:
+        """(a - b) / (a + b) of attention a at the period and b beside it, mean over the lags beside it.
+
+        Zero on average where those lags are interchangeable. Every query counts alike, however much of its attention
+        goes elsewhere: a head that looks one, two and three periods back has all of it one period back where no more
+        lie behind, and a third later.
+
+        Parameters
+        ----------
+        time_attention
+            (..., n, n), query by key.
+
+        Returns
+        -------
+        (lag in `at`, ..., queries that see all of `at` and `beside`), 0 where a query sees nothing at either lag.
+        """
+        attention = np.asarray(time_attention, dtype=np.float64)
+        query = np.arange(self.beside.max(), attention.shape[-1])
+        beside = attention[..., query[:, None], query[:, None] - self.beside]
+        contrasts = []
+        for k in self.at:
+            there = attention[..., query, query - k][..., None]
+            both = there + beside
+            contrasts.append(((there - beside) / np.where(both > 0, both, 1)).mean(axis=-1))
+        return np.stack(contrasts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +97,7 @@ class Looks:
     Attributes
     ----------
     contrast, error, degrees
-        Mean over queries and windows, its standard error, and the degrees of freedom of its t statistic.
+        Mean contrast over queries and windows, its standard error, and the degrees of freedom of its t statistic.
     prominence
         Of the mean curve's peak at the period, in means of the curve.
     p_value
@@ -90,7 +118,7 @@ class Looks:
     def refuted(self, level: float) -> NDArray[np.bool_]:
         """The contrast's upper confidence limit lies below what counts as a peak."""
         upper = self.contrast + student.ppf(1 - level, self.degrees) * self.error
-        below: NDArray[np.bool_] = (upper < MIN_PROMINENCE) & (self.prominence < MIN_PROMINENCE)
+        below: NDArray[np.bool_] = (upper < NO_PEAK) & (self.prominence < MIN_PROMINENCE)
         return below
 
 
@@ -117,17 +145,15 @@ def looks_back(
     attention, mean = np.asarray(time_attention, dtype=np.float64), np.asarray(curves, dtype=np.float64)
     n = attention.shape[-1]
     lags = Lags.of(patches_per_period, n)
-    query = np.arange(lags.beside.max(), n)
-    level = np.nanmean(mean[..., SHORTEST_PERIOD:], axis=-1)
-    beside = attention[..., query[:, None], query[:, None] - lags.beside].mean(axis=-1)
-    each = np.stack([attention[..., query, query - k] for k in lags.at]) - beside  # (at, window, layer, head, query)
+    each = lags.query_contrast(attention)  # (at, window, layer, head, query)
+    # Of two lags within half a patch of the period a head may use either.
     best = np.take_along_axis(each, each.mean(axis=(1, -1)).argmax(axis=0)[None, None, ..., None], axis=0)[0]
-    relative = best / np.where(level > 0, level, np.nan)[..., None]  # (window, layer, head, query)
-    cosines = max(int(0.4 * len(query) ** (2 / 3)), int(len(query) / patches_per_period), 2)
-    variance = _long_run_variance(relative, cosines) / len(query)  # (window, layer, head)
-    windows = len(relative)
+    queries = best.shape[-1]
+    cosines = max(int(0.4 * queries ** (2 / 3)), int(queries / patches_per_period), 2)
+    variance = _long_run_variance(best, cosines) / queries  # (window, layer, head)
+    windows = len(best)
     error = np.sqrt(variance.mean(axis=0) / windows)
-    contrast, degrees = relative.mean(axis=(0, -1)), cosines * windows
+    contrast, degrees = best.mean(axis=(0, -1)), cosines * windows
     statistic = np.where(error > 0, contrast / np.where(error > 0, error, 1), np.where(contrast > 0, np.inf, 0.0))
     p_value = student.sf(statistic, degrees) * len(lags.at)  # the better of two lags was taken
     return Looks(contrast, error, degrees, _prominence(mean, patches_per_period), holm(np.minimum(p_value, 1), asked))

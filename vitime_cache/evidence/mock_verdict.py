@@ -41,7 +41,7 @@ def mock_verdict(
     question = {
         "signal": signal, "period": period, "period_from": "asked", "heads": "all", "nulls": 99, "controls": 99,
         "seed": seed, "level": 0.05, "negligible": 0.02, "weights": "mock", "weights_sha256": "", "dtype": "float32",
-        "series_sha256": "", "version": __version__,
+        "series_sha256": "", "method": v.METHOD, "version": __version__,
     }  # fmt: skip
     window_facts = {
         "length": windows * (history + horizon) + 100, "history": history, "horizon": horizon, "left_out": 100,
@@ -78,7 +78,8 @@ def mock_verdict(
         for at in np.ndindex(heads_shape):
             found = max(lag_peaks(np.arange(patches), values["lag_curve"][at], spp), key=lambda p: p.prominence)
             values["peak_lag"][at], values["peak_prominence"][at] = found.lag, found.relative_prominence
-        values["flank_excess"][:], values["flank_error"][:] = strength * layers, 0.05
+        values["flank_excess"][:] = strength * layers
+        values["query_contrast"][:], values["query_contrast_error"][:] = np.tanh(strength * layers), 0.05
         values["figure"][0] = values["prominence"].mean(axis=0)
         values["p_value"][0] = np.where(strength > 0.1, 0.001, 0.6)
     if "signal-dependent" in stages:

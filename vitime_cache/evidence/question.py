@@ -190,7 +190,8 @@ def unanswered(model: ViTime, q: Question) -> xr.Dataset:
         "history": q.window.history, "horizon": q.window.horizon,
         "seed": q.seed, "level": q.level, "negligible": q.negligible, "weights": model.weights.name,
         "weights_sha256": model.weights.sha256, "dtype": str(model.dtype).removeprefix("torch."),
-        "series_sha256": hashlib.sha256(q.series.astype("<f8").tobytes()).hexdigest(), "version": __version__,
+        "series_sha256": hashlib.sha256(q.series.astype("<f8").tobytes()).hexdigest(),
+        "method": v.METHOD, "version": __version__,
     }  # fmt: skip
     counts: dict[str, Any] = {
         "windows": e.windows, "heads": e.heads, "nulls": e.nulls, "null_kinds": e.kinds, "sweep": e.sweep,

@@ -52,7 +52,10 @@ VARIABLES: Mapping[str, Variable] = {
     "peak_prominence": Variable(_HEADS, "float32", "prominence of the strongest peak", "of the curve's mean"),
     "prominence": Variable((WINDOW, *_HEADS), "float32", "prominence of the peak at the period", "of the curve's mean"),
     "flank_excess": Variable(_HEADS, "float32", "attention at the period less that beside it", "of the curve's mean"),
-    "flank_error": Variable(_HEADS, "float32", "standard error of flank_excess over queries", "of the curve's mean"),
+    "query_contrast": Variable(
+        _HEADS, "float32", "(attention at the period - beside it) / (their sum), mean over queries and windows"
+    ),
+    "query_contrast_error": Variable(_HEADS, "float32", "its standard error over queries"),
     # signal-dependent
     "null_mean": Variable((NULL, *_HEADS, PAST_LAG), "float32", "mean lag curve of null inputs"),
     "null_upper": Variable(
@@ -130,6 +133,7 @@ COORDINATES: Mapping[str, tuple[str, str]] = {
 }
 # JSON objects, but for the plain texts `config` (a JSON object as in the attention schema) and `created`.
 ATTRIBUTES = ("question", "window_facts", "counts", "screening", "sentences", "stages", "config", "created")
+METHOD = 3  # part of every question; to be raised where what is done, and so its answer or its variables, changes
 STAGES = RUNGS  # as they are completed; a verdict is complete when all are
 
 

@@ -111,6 +111,9 @@ def keep_verdict(store: str | Path, verdict: xr.Dataset) -> str:
 def stored_verdicts(store: str | Path) -> list[KeptVerdict]:
     """The verdicts of a store, from their metadata alone; of each question the one kept last.
 
+    Those found by another method than this version's are left out: they stay in the store for who opens them by name,
+    and `ask` works their questions out again.
+
     Raises
     ------
     StoreError
@@ -124,7 +127,7 @@ def stored_verdicts(store: str | Path) -> list[KeptVerdict]:
             question, _, number = group.rpartition("-")
             if int(number) > latest.get(question, (0, None))[0]:
                 latest[question] = int(number), _described(objects, group, root)
-    return [verdict for _, verdict in latest.values()]
+    return [kept for _, kept in latest.values() if kept.question.get("method") == schema.METHOD]
 
 
 def find_verdict(store: str | Path, question: Mapping[str, Any]) -> xr.Dataset | None:
