@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 Progress = Callable[[float, str], object]
 
 ONE_SIDED = 1.645
+SPENT = 0.97  # of a budget when the last intervention ends; loading, judging and drawing take the rest
 SMALL = 1000  # tokens of a network whose passes take milliseconds
 
 
@@ -143,8 +144,9 @@ class Run:
     """A question being answered: the arrays of its verdict, filled rung by rung."""
 
     def __init__(self, model: ViTime, question: Question, progress: Progress, budget: float | None) -> None:
-        self.model, self.progress, self.budget = model, progress, budget
-        self.deadline = time.monotonic() + (60 * budget if budget is not None else float("inf"))
+        self.model, self.budget, self._progress = model, budget, progress
+        self.began = time.monotonic()
+        self.deadline = self.began + (60 * budget * SPENT if budget is not None else float("inf"))
         self.captured: list[xr.Dataset] = []
         self._set(question)
 
@@ -154,6 +156,12 @@ class Run:
         self.values: dict[str, NDArray[Any]] = {name: each.values for name, each in self.blank.data_vars.items()}  # type: ignore[misc]
         self.values["asked"][:] = question.asked
         self.facts: dict[str, Any] = {name: v.facts(self.blank, name) for name in ("counts", "screening", "stages")}
+
+    def progress(self, share: float, what: str) -> None:
+        """Tell the share done; where time ends the question, that is the share of the time."""
+        if self.q.effort.screened:
+            share = min((time.monotonic() - self.began) / (self.deadline - self.began), 1.0)
+        self._progress(share, what)
 
     def capture(self) -> None:
         """Capture every window; the first run says what a budget affords."""

@@ -128,9 +128,10 @@ def _mask(run: Run, heads: list[Head]) -> tuple[Array, Array]:
     for w, window in enumerate(run.windows):
         intact = run_signal(run.model, window)
         comb, kept, tooth = xr.Dataset(), xr.Dataset(), xr.Dataset()
-        share = (1 - KNOCKED_OUT) / len(run.windows) / len(portions)
+        share, longest = (1 - KNOCKED_OUT) / len(run.windows) / len(portions), 0.0
         for i, portion in enumerate(portions):
-            if i and time.monotonic() > run.deadline:
+            began = time.monotonic()
+            if i and began + longest > run.deadline:
                 break
             ends = KNOCKED_OUT + share * (w * len(portions) + i + np.array([0.0, 0.08, 0.1, 1.0]))
             whole = {"harmonics": True, "elsewhere": False}
@@ -139,6 +140,7 @@ def _mask(run: Run, heads: list[Head]) -> tuple[Array, Array]:
             tooth = tooth.combine_first(
                 _masked(run, window, intact, portion, ends[2:], controls, harmonics=False, renormalise=False)
             )
+            longest = max(longest, time.monotonic() - began)
         for name, found in (("comb", comb), ("comb_kept", kept), ("mask", tooth)):
             values[name][:, w] = found["effect"].values[0]
         values["mask_elsewhere"][:, w] = tooth["elsewhere_effect"].values[0]
@@ -167,11 +169,11 @@ def _masked(
 def _joint(run: Run, heads: list[Head], references: Substitutes) -> None:
     """The heads that look most at the period knocked out together, beside random sets and their single knockouts."""
     q, values, layers = run.q, run.values, run.model.config.layers
-    known = [
-        (layer, head) for layer, head in heads if np.isfinite(values["knockout"][0, -1, layers.index(layer), head])
-    ]
-    looking = sorted(known, key=lambda head: -float(values["prominence"][:, layers.index(head[0]), head[1]].mean()))
-    together = looking[: min(JOINT, len(looking))]
+    prominence = np.where(np.isfinite(values["knockout"][0, -1]), values["prominence"].mean(axis=0), np.nan)
+    of = {(layer, head): float(prominence[layers.index(layer), head]) for layer, head in heads}
+    together = sorted((head for head in heads if of[head] > 0), key=lambda head: -of[head])[:JOINT]
+    if not together:
+        return
     sets = [together, *random_sets(run.model, together, q.effort.sets, q.seed)]
     found = knock_out_sets(run.model, run.windows[-1], sets, references, period=q.period)["effect"].values[0]
     values["joint"][:], values["joint_random"][: len(sets) - 1] = found[:, 0], found[:, 1:].T
