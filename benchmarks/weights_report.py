@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ from vitime_cache.attention.peaks import FIRST_SHARE, period_prominence
 from vitime_cache.evidence.reduction import SignalCurve, prominence_ratio
 from vitime_cache.evidence.tracking import Tracking, choose_head, track_periods
 from vitime_cache.model.checkpoint import load_model
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
 from vitime_cache.series.sources import catalogue
@@ -117,6 +120,11 @@ def spread(values: list[float], digits: int) -> str:
     return f"{np.median(values):.{digits}f} [{min(values):.{digits}f} … {max(values):.{digits}f}]"
 
 
+def listed(errors: dict[str, float]) -> str:
+    """Errors by signal, on a line."""
+    return ", ".join(f"{name} {error:.2f}" for name, error in errors.items())
+
+
 def study_errors(model: ViTime) -> dict[str, float]:
     """Mean absolute error over the first 360 samples in standard deviations of the history."""
     signals = [s for s in catalogue() if s.name in ("full", "reduced_harmonic") or s.name.startswith("sweep_")]
@@ -126,6 +134,20 @@ def study_errors(model: ViTime) -> dict[str, float]:
         for signal, guess in zip(signals, median, strict=True)
         if signal.future is not None
     }
+
+
+def encoding_errors(config: ViTimeConfig) -> dict[str, float]:
+    """The same errors of an exact drawing: what the encoding leaves of a signal before a network sees anything."""
+    errors = {}
+    for signal in catalogue():
+        if signal.name in ("full", "reduced_harmonic") and signal.future is not None:
+            series = np.concatenate((signal.values, signal.future))
+            fitted = SeriesEncoding.fit(signal.values, signal.horizon, config)
+            whole = replace(fitted, n_history=len(series), horizon=0)
+            read = whole.quantiles(whole.image(series), [0.5])[0]
+            off = np.abs(read - series)[len(signal.values) :][:SHORT]
+            errors[signal.name] = float(off.mean() / signal.values.std())
+    return errors
 
 
 def report_attention(model: ViTime) -> None:
@@ -146,7 +168,10 @@ def report_attention(model: ViTime) -> None:
         f"{int((ratios >= 3).sum())} of {ratios.size} heads at 3 or more, {int((ratios >= 10).sum())} at 10 or more"
     )
     errors = study_errors(model)
-    print("(c) MAE / history std, first 360 samples: " + ", ".join(f"{k} {v:.2f}" for k, v in errors.items()))
+    print("(c) MAE / history std, first 360 samples: " + listed(errors))
+    for what, config in (("on this image", model.config), ("on the published one", ViTimeConfig())):
+        size = f"{config.image_height} × {config.columns}"
+        print(f"    median of an exact drawing {what}, {size}: {listed(encoding_errors(config))}")
 
 
 def report_forecasts(model: ViTime, n: int, n_classical: int) -> None:
