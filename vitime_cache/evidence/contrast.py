@@ -2,7 +2,7 @@
 
 A curve's excess is its value at the period's lag less the mean at the lags half a period to either side, in means of
 the curve: a peak there raises it, a level or a slope does not. A query's contrast compares the two for one query alone,
--1 ... 1. The peak's prominence describes; the excess is held against null inputs, the contrast against chance.
+-1 … 1. The peak's prominence describes; the excess is held against null inputs, the contrast against chance.
 """
 
 from __future__ import annotations
