@@ -9,7 +9,7 @@ from tests.evidence.conftest import CONFIG, walk
 from vitime_cache.attention.forward import above
 from vitime_cache.evidence.passes import run_signal
 from vitime_cache.evidence.references import mean_outputs
-from vitime_cache.evidence.screening import screen_heads
+from vitime_cache.evidence.screening import promising_first, screen_heads
 from vitime_cache.model.encoding import SeriesEncoding
 
 
@@ -37,3 +37,16 @@ def test_screening_is_the_derivative_of_the_knockout() -> None:
             estimate = ds.attribution.sel(layer=layer, head=head).item()
             assert shape @ (up - down) / 2e-2 == pytest.approx(estimate, rel=2e-2, abs=1e-5)
     assert "screening only" in ds.attrs["intervention"]
+
+
+def test_a_head_comes_forward_by_any_score_and_by_none_that_says_nothing_of_it() -> None:
+    nothing, even, by_one, by_other = (
+        np.full(5, np.nan),
+        np.zeros(5),
+        np.array([0, 0, 1, 2, 3]),
+        np.array([9, 1, 0, 0, 0]),
+    )
+    assert promising_first(nothing, by_one).tolist()[:3] == [4, 3, 2]
+    assert promising_first(even, by_one).tolist()[:3] == [4, 3, 2]
+    assert set(promising_first(by_one, by_other).tolist()[:2]) == {0, 4}
+    assert promising_first(nothing, even).tolist() == [0, 1, 2, 3, 4]

@@ -17,7 +17,7 @@ from vitime_cache.evidence.masking import mask_lags_all
 from vitime_cache.evidence.passes import run_signal
 from vitime_cache.evidence.question import SWEPT
 from vitime_cache.evidence.references import Substitutes, unrelated_signals
-from vitime_cache.evidence.screening import screen_heads
+from vitime_cache.evidence.screening import promising_first, screen_heads
 from vitime_cache.evidence.surrogates import ar1, notched
 from vitime_cache.series.signal import Signal
 
@@ -48,7 +48,7 @@ def causal(run: Run) -> None:
     if q.effort.screened:
         tested = np.isfinite(values["mask"][0, 0])  # a knockout alone can support a claim, and refute none
         run.facts["screening"] = {
-            "method": "attribution patching, knockout and attention at the period: screening only, no result",
+            "method": "attribution patching, knockout and prominence at the period: screening only, no result",
             "tested": int(tested.sum()),
             "not_tested": [[layer, head] for layer, head in asked if not tested[layers.index(layer), head]],
         }  # fmt: skip
@@ -105,11 +105,9 @@ def _first(run: Run, heads: list[Head]) -> list[Head]:
     if not run.q.effort.screened:
         return heads
     values, layers = run.values, run.model.config.layers
-    ranks = [
-        np.argsort(np.argsort([-np.nan_to_num(scores[layers.index(layer), head], nan=0.0) for layer, head in heads]))
-        for scores in (np.abs(values["attribution"]), values["knockout"][0, -1], np.maximum(values["flank_excess"], 0))
-    ]
-    return [heads[i] for i in np.argsort(np.min(ranks, axis=0), kind="stable")]
+    at = tuple(np.array([(layers.index(layer), head) for layer, head in heads]).T)
+    scores = (np.abs(values["attribution"]), values["knockout"][0, -1], values["prominence"].mean(axis=0))
+    return [heads[i] for i in promising_first(*(score[at] for score in scores))]
 
 
 def _mask(run: Run, heads: list[Head]) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Every head's mean knockout estimated from one backward pass: to choose candidates with, never a result."""
+"""Which heads to test first: every head's mean knockout estimated from one backward pass, never a result."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 from torch import Tensor
 
 from vitime_cache.attention import schema
@@ -20,6 +22,16 @@ from vitime_cache.evidence.references import Substitutes
 from vitime_cache.evidence.verdict import OUTCOME
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
+
+
+def promising_first(*scores: ArrayLike) -> NDArray[np.intp]:
+    """Order of heads by the best of their ranks, each of which is by one score (heads,).
+
+    A score says nothing of a head where it is NaN, and nothing more of one head than of another where they are equal:
+    ranks of equals are the last that they could have.
+    """
+    ranks = [rankdata(-np.nan_to_num(np.asarray(score, dtype=np.float64)), method="max") for score in scores]
+    return np.argsort(np.min(ranks, axis=0), kind="stable")
 
 
 def screen_heads(
