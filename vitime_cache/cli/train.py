@@ -12,7 +12,7 @@ from vitime_cache.cli.arguments import at_least
 
 PURPOSE = "train a model on synthetic series"
 EXAMPLE = "--config weights/vitime-mini.toml --out weights/mine.safetensors"
-AFTER_INTERRUPT = "Run the same command again to go on from the last checkpoint."
+AFTER_INTERRUPT = "Run the same command again to go on from the last checkpoint: one is written every minute."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
