@@ -129,6 +129,7 @@ class SlowEngine:
     """Answers with a made-up verdict, a rung at a time, as the test lets it."""
 
     def __init__(self) -> None:
+        self.settings: dict[str, object] = {}
         self.rungs: queue.Queue[str] = queue.Queue()
         self.told = threading.Event()
 
@@ -136,9 +137,10 @@ class SlowEngine:
         return self
 
     def ask(
-        self, signal: Signal, period: float, _weights: object, _settings: object, _store: object,
+        self, signal: Signal, period: float, _weights: object, settings: dict[str, object], _store: object,
         progress: Callable[[float, str], None], partial: Callable[[xr.Dataset], None],
     ) -> xr.Dataset:  # fmt: skip
+        self.settings = settings
         for i, rung in enumerate(v.RUNGS):
             self.told.set()
             progress(0.25 * i, f"working on {rung}")
@@ -190,6 +192,21 @@ def test_a_verdict_is_shown_rung_by_rung_while_its_question_runs_in_this_tab_and
         slow.finish(rung)
     at = answered(at)
     assert "Still to come" not in texts(at)
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("limit", [None, 5.0])
+def test_a_question_takes_as_long_as_it_takes_or_as_a_person_allows(
+    slow: SlowEngine, open_page: OpenPage, limit: float | None
+) -> None:
+    at = open_page("evidence", signal="harmonic_63")
+    if limit is not None:
+        at.number_input(key="budget").set_value(limit).run()
+    at.button(key="ask").click().run()
+    for rung in v.RUNGS:
+        slow.finish(rung)
+    answered(at)
+    assert slow.settings["budget"] == limit
 
 
 @pytest.mark.usefixtures("store")

@@ -85,6 +85,19 @@ def test_a_stores_verdict_is_kept_and_asking_again_costs_nothing(capsys):
 
 
 @pytest.mark.usefixtures("folder")
+def test_what_a_budget_allowed_is_found_again_by_the_same_budget_and_all_of_it_by_any(capsys):
+    assert run("build data.csv --weights small.safetensors --horizon 60 --store s.zarr --quiet") == 0
+    command = f"ask s.zarr --signal daily --period 24 {OPTIONS}"
+    in_no_time = f"{command} --budget 0.000001"
+    for asked, known in (
+        (in_no_time, False), (in_no_time, True), (f"{command} --budget 0.000002", False), (command, False),
+        (f"{command} --budget 0.000002", True), (f"{command} --budget 600", True),
+    ):  # fmt: skip
+        assert run(asked) == 0
+        assert ("answered before" in capsys.readouterr().out) == known, asked
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_signal_of_the_catalogue_is_asked_about_by_name_and_quiet_prints_the_two_sentences(capsys):
     command = f"ask --signal greensboro_temperature --period 24 --heads encoder.0:1 --window 120+60 {OPTIONS} --quiet"
     assert run(command) == 0

@@ -78,7 +78,7 @@ def test_the_verdict_grows_rung_by_rung_and_what_was_handed_out_stays_as_it_was(
     said: list[float] = []
     parts = [
         pickle.loads(pickle.dumps(part))
-        for part in answers(model, prepare(model, signal, PERIOD, **QUICK), None, lambda share, _: said.append(share))
+        for part in answers(model, prepare(model, signal, PERIOD, **QUICK), lambda share, _: said.append(share))
     ]
     assert [v.facts(part, "stages") for part in parts] == [list(v.STAGES[: i + 1]) for i in range(4)]
     assert (parts[0].verdict.sel(rung="tracking") == v.NOT_TESTED).all()

@@ -68,9 +68,9 @@ def run(args: argparse.Namespace) -> int:
     signal = _signal(args, source, store, ds, model)
     question = prepare(
         model, signal, args.period, heads=args.heads or "all", nulls=args.nulls, controls=args.controls,
-        window=args.window, seed=args.seed,
+        window=args.window, budget=args.budget, seed=args.seed,
     )  # fmt: skip
-    verdict = _known(store, model, question) if args.budget is None else None
+    verdict = _known(store, model, question)
     if verdict is None:
         verdict = _answer(model, question, args)
         if store is not None:
@@ -151,17 +151,17 @@ def _answer(model: ViTime, question: Question, args: argparse.Namespace) -> xr.D
     from vitime_cache.evidence.ask import answers
 
     if args.quiet:
-        *_, verdict = answers(model, question, args.budget)
+        *_, verdict = answers(model, question)
         return verdict
     console.console.print(question.words)
-    console.console.print(_duration(model, question, args.budget))
+    console.console.print(_duration(model, question))
     with console.share_bar() as progress:
-        for verdict in answers(model, question, args.budget, progress):
+        for verdict in answers(model, question, progress):
             console.show_rung(verdict)
     return verdict
 
 
-def _duration(model: ViTime, question: Question, budget: float | None) -> str:
+def _duration(model: ViTime, question: Question) -> str:
     """How long it will take, from a few runs."""
     from vitime_cache.evidence.ask import pace
 
@@ -170,22 +170,19 @@ def _duration(model: ViTime, question: Question, budget: float | None) -> str:
     amounts = ((60 * minutes, "seconds"), (minutes, "minutes"), (minutes / 60, "hours"), (minutes / 1440, "days"))
     amount, unit = next(each for each in amounts if each[0] < 120 or each[1] == "days")
     whole = f"about {max(amount, 1):.0f} {unit}"
-    if budget is None or minutes <= budget:
+    if question.budget is None or minutes <= question.budget:
         return f"It takes {whole}."
-    return f"All of it would take {whole}: within {budget:g} minutes fewer windows, controls and heads are tested."
+    limit = f"{question.budget:g} minutes"
+    return f"All of it would take {whole}: within {limit} fewer windows, controls and heads are tested."
 
 
 def _known(store: str | None, model: ViTime, question: Question) -> xr.Dataset | None:
     """The store's verdict on this question, if it is complete."""
-    from vitime_cache.evidence import verdict as v
-    from vitime_cache.evidence.question import unanswered
-
     if store is None:
         return None
-    from vitime_cache.store.verdicts import find_verdict
+    from vitime_cache.store.verdicts import find_answer
 
-    found = find_verdict(store, v.facts(unanswered(model, question), "question"))
-    return found if found is not None and v.complete(found) else None
+    return find_answer(store, model, question)
 
 
 def _write(verdict: xr.Dataset, args: argparse.Namespace) -> None:

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import Array, diagonal_means
 from vitime_cache.attention.peaks import MIN_PROMINENCE, lag_peaks, period_prominence
-from vitime_cache.checks import positive
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.band import max_statistic_p
 from vitime_cache.evidence.causal import NEGLIGIBLE
 from vitime_cache.evidence.contrast import Lags, looks_back
 from vitime_cache.evidence.corrections import three_values
-from vitime_cache.evidence.effort import fit_budget
+from vitime_cache.evidence.effort import SMALL, fit_budget
 from vitime_cache.evidence.question import (
     CAPTURED,
     CONTROLS,
@@ -52,7 +51,6 @@ Progress = Callable[[float, str], object]
 
 ONE_SIDED = 1.645
 SPENT = 0.97  # of a budget when the last intervention ends; loading, judging and drawing take the rest
-SMALL = 1000  # tokens of a network whose passes take milliseconds
 
 
 def ask(
@@ -113,25 +111,21 @@ def ask(
     VerdictError, SignalError, EncodingError, InterventionError, CheckpointError
         For a period that cannot be seen or is not there, too few nulls, heads that do not exist; saying what to do.
     """
-    if budget is not None:
-        budget = positive(budget, "the budget", "minutes", error=v.VerdictError)
     question = prepare(
         model, signal, period, heads=heads, nulls=nulls, controls=controls, window=window, level=level,
-        negligible=negligible, seed=seed,
+        negligible=negligible, budget=budget, seed=seed,
     )  # fmt: skip
-    for ds in answers(model, question, budget, progress or (lambda *_: None)):
+    for ds in answers(model, question, progress or (lambda *_: None)):
         if partial is not None:
             partial(ds)
     return ds
 
 
-def answers(
-    model: ViTime, question: Question, budget: float | None = None, progress: Progress = lambda *_: None
-) -> Iterator[xr.Dataset]:
-    """The verdict as far as it goes, after each rung; `budget` in minutes."""
+def answers(model: ViTime, question: Question, progress: Progress = lambda *_: None) -> Iterator[xr.Dataset]:
+    """The verdict as far as it goes, after each rung."""
     from vitime_cache.evidence.intervene import causal
 
-    run = Run(model, question, progress, budget)
+    run = Run(model, question, progress)
     unrelated: list[Array] = []
     for stage, work in zip(v.STAGES, (_descriptive, _signal_dependent, _tracking), strict=False):
         work(run, unrelated)
@@ -143,10 +137,10 @@ def answers(
 class Run:
     """A question being answered: the arrays of its verdict, filled rung by rung."""
 
-    def __init__(self, model: ViTime, question: Question, progress: Progress, budget: float | None) -> None:
-        self.model, self.budget, self._progress = model, budget, progress
+    def __init__(self, model: ViTime, question: Question, progress: Progress) -> None:
+        self.model, self._progress = model, progress
         self.began = time.monotonic()
-        self.deadline = self.began + (60 * budget * SPENT if budget is not None else float("inf"))
+        self.deadline = self.began + (60 * question.budget * SPENT if question.budget is not None else float("inf"))
         self.captured: list[xr.Dataset] = []
         self._set(question)
 
@@ -168,8 +162,8 @@ class Run:
         from vitime_cache.attention.capture import capture
 
         last = capture(self.model, self.windows[-1])
-        if self.budget is not None:
-            effort = fit_budget(self.q.effort, *pace(self.model, self.windows[-1]), 60 * self.budget)
+        if self.q.budget is not None:
+            effort = fit_budget(self.q.wanted, *pace(self.model, self.windows[-1]), 60 * self.q.budget)
             if effort != self.q.effort:
                 self._set(self.q.with_effort(effort))
         for i, window in enumerate(self.windows[:-1]):

@@ -12,6 +12,8 @@ FEWEST_KNOCKED, FEWEST_REFERENCES = 12, 8  # a head's effect is held against tho
 PHASES = 10  # of the period's comb, about
 ABOVE = 0.55  # of a forward pass: what lies above a layer, mean over layers
 SCREENING = 3  # forward passes that a forward and a backward pass cost
+SMALL = 1000  # tokens of a network whose passes take milliseconds, and a whole question a minute
+BUDGET = 30.0  # minutes to propose where a question would take hours
 RESERVE = 0.85  # of a budget that is planned with
 
 

@@ -52,6 +52,10 @@ class Question:
         Periods that the series has, strongest first; `period_from` says whether the period is one of these.
     asked
         (layer, head): the heads that corrections are over.
+    wanted, effort
+        All that answering takes, and what is made of it, which is less where a budget does not allow for all.
+    budget
+        Minutes; None: as long as it takes.
     """
 
     signal: Signal
@@ -62,10 +66,12 @@ class Question:
     window: Window
     heads: Heads
     asked: NDArray[np.bool_]
+    wanted: Effort
     effort: Effort
     level: float
     negligible: float
     seed: int
+    budget: float | None = None
 
     @property
     def windows(self) -> list[Signal]:
@@ -105,7 +111,7 @@ class Question:
 def prepare(
     model: ViTime, signal: Subject, period: float | None = None, *, heads: Heads = "all", nulls: int = NULLS,
     controls: int = CONTROLS, window: tuple[int, int] | None = None, level: float = LEVEL,
-    negligible: float = NEGLIGIBLE, seed: int = 0,
+    negligible: float = NEGLIGIBLE, budget: float | None = None, seed: int = 0,
 ) -> Question:  # fmt: skip
     """Check a question and choose its period and window; nothing is run. Parameters and errors as for `ask`."""
     from vitime_cache.evidence.interventions import check_heads
@@ -117,6 +123,8 @@ def prepare(
     seed = whole(seed, "the seed", 0, 2**63, error=v.VerdictError)
     if period is not None:
         period = positive(period, "the period", "samples", error=v.VerdictError)
+    if budget is not None:
+        budget = positive(budget, "the budget", "minutes", error=v.VerdictError)
     history, horizon = (None, None) if window is None else _lengths(window)
     if not (is_number(negligible) and 0 <= negligible < np.inf):
         raise v.VerdictError(f"negligible must be a number of standard deviations, 0 or more, got {negligible!r:.60}")
@@ -151,8 +159,9 @@ def prepare(
         sweep=PERIODS, controls=len(teeth.lags) - 1, sets=controls,
     )  # fmt: skip
     return Question(
-        signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, level, negligible, seed
-    )
+        signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, effort, level, negligible,
+        seed, budget,
+    )  # fmt: skip
 
 
 def _one_signal(model: ViTime, given: Subject) -> Signal:
@@ -180,19 +189,25 @@ def _lengths(window: tuple[int, int]) -> tuple[int, int]:
     )
 
 
-def unanswered(model: ViTime, q: Question) -> xr.Dataset:
-    """The verdict on a question before anything is known."""
-    config, e = model.config, q.effort
+def identity(model: ViTime, q: Question, budget: float | None = None) -> dict[str, Any]:
+    """What two questions have in common that have the same answer; `budget` of one that got less than all it wants."""
+    e = q.wanted
     heads = q.heads if isinstance(q.heads, str) else [[layer, int(head)] for layer, head in q.heads]
-    question = {
+    return {
         "signal": q.signal.name, "period": q.period, "period_from": q.period_from, "heads": heads,
-        "nulls": e.nulls, "controls": e.controls, "windows": e.windows, "candidates": e.candidates, "sweep": e.sweep,
-        "history": q.window.history, "horizon": q.window.horizon,
+        "nulls": e.nulls, "controls": e.controls, "windows": e.windows, "sweep": e.sweep,
+        "history": q.window.history, "horizon": q.window.horizon, "budget": budget,
         "seed": q.seed, "level": q.level, "negligible": q.negligible, "weights": model.weights.name,
         "weights_sha256": model.weights.sha256, "dtype": str(model.dtype).removeprefix("torch."),
         "series_sha256": hashlib.sha256(q.series.astype("<f8").tobytes()).hexdigest(),
         "method": v.METHOD, "version": __version__,
     }  # fmt: skip
+
+
+def unanswered(model: ViTime, q: Question) -> xr.Dataset:
+    """The verdict on a question before anything is known."""
+    config, e = model.config, q.effort
+    question = identity(model, q, q.budget if e != q.wanted else None)
     counts: dict[str, Any] = {
         "windows": e.windows, "heads": e.heads, "nulls": e.nulls, "null_kinds": e.kinds, "sweep": e.sweep,
         "controls": 0, "smallest_p": 1.0, "smallest_p_nulls": 1 / (e.nulls + 1), "joint": [],

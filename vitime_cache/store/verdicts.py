@@ -21,16 +21,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
 from vitime_cache.evidence import verdict as schema
+from vitime_cache.evidence.question import Question, identity
 from vitime_cache.store.format import CODECS
 from vitime_cache.store.manifest import EVIDENCE, FOLDER, MANIFEST, ROOT, Manifest, seal, unseal
 from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp
+
+if TYPE_CHECKING:
+    from vitime_cache.model.network import ViTime
 
 MARKERS = f"{FOLDER}{EVIDENCE}"
 LOCK = f"{MARKERS}lock"  # not the builds': a verdict is kept while signals are written
@@ -134,6 +138,15 @@ def find_verdict(store: str | Path, question: Mapping[str, Any]) -> xr.Dataset |
     """What a store knows of a question already, in memory; None where it was never asked there."""
     found = (kept for kept in stored_verdicts(store) if kept.question == question)
     return next((open_verdict(store, kept.group) for kept in found), None)
+
+
+def find_answer(store: str | Path, model: ViTime, question: Question) -> xr.Dataset | None:
+    """The complete verdict that a store keeps of a question; with a budget, the one found within it, or without one."""
+    for budget in dict.fromkeys((None, question.budget)):
+        found = find_verdict(store, identity(model, question, budget))
+        if found is not None and schema.complete(found):
+            return found
+    return None
 
 
 def open_verdict(store: str | Path, group: str) -> xr.Dataset:

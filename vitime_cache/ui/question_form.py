@@ -13,6 +13,7 @@ import xarray as xr
 from vitime_cache import charts
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
+from vitime_cache.evidence.effort import BUDGET, SMALL
 from vitime_cache.evidence.window import LEVEL, Window, choose_window, propose_periods
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.series.examples import catalogue
@@ -20,7 +21,7 @@ from vitime_cache.series.signal import Signal
 from vitime_cache.ui import questions, runs
 from vitime_cache.ui.answers import look_at
 from vitime_cache.ui.chart import figure
-from vitime_cache.ui.compose import choose_series
+from vitime_cache.ui.compose import KEPT, choose_series
 from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.stores import KEY, Store, planned
 from vitime_cache.ui.verdicts import Subject
@@ -124,14 +125,21 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
         st.caption("This question is under way: see above.")
         return
     engine().prepare(path)
-    settings = {} if window.chosen else {"window": (window.history, window.horizon)}
-    st.button(
-        f"Ask which heads look {period:.4g} samples back", icon=":material/gavel:", type="primary", key="ask",
-        on_click=_ask, args=(key, subject, period, path, settings),
-        help="Runs the model on the stretch, on null inputs, on a sweep of periods, each head replaced by its mean "
-        "and its attention one period back, at other lags and elsewhere taken away. It goes on when this page is "
-        "left, and what it finds of a stored signal is kept in the store.",
-    )  # fmt: skip
+    settings: dict[str, Any] = {} if window.chosen else {"window": (window.history, window.horizon)}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        settings["budget"] = st.number_input(
+            "At most, minutes", 1.0, None, BUDGET if subject.config.tokens > SMALL else None, 1.0, "%.0f",
+            key="budget", persist_state=KEPT, placeholder="no limit", width=160,
+            help="A large network would take hours for all of it. Within a limit there are fewer windows, null inputs "
+            "and controls, and interventions in the most promising heads alone; the verdict says what was not tested.",
+        )  # fmt: skip
+        st.button(
+            f"Ask which heads look {period:.4g} samples back", icon=":material/gavel:", type="primary", key="ask",
+            on_click=_ask, args=(key, subject, period, path, settings),
+            help="Runs the model on the stretch, on null inputs, on a sweep of periods, each head replaced by its mean "
+            "and its attention one period back, at other lags and elsewhere taken away. It goes on when this page is "
+            "left, and what it finds of a stored signal is kept in the store.",
+        )  # fmt: skip
 
 
 def _ask(key: questions.Key, subject: Subject, period: float, weights: Path, settings: dict[str, Any]) -> None:

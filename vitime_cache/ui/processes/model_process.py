@@ -61,15 +61,14 @@ def _capture(tell: Tell, weights: str, signal_: Signal, tokens: str) -> xr.Datas
 def _answer(
     tell: Tell, weights: str, signal_: Signal, period: float, settings: Mapping[str, Any], store: Path | None
 ) -> xr.Dataset:
-    from vitime_cache.evidence import verdict as v
     from vitime_cache.evidence.ask import answers
-    from vitime_cache.evidence.question import prepare, unanswered
-    from vitime_cache.store.verdicts import find_verdict, keep_verdict
+    from vitime_cache.evidence.question import prepare
+    from vitime_cache.store.verdicts import find_answer, keep_verdict
 
     model = _loaded(weights)
     question = prepare(model, signal_, period, **settings)
-    known = None if store is None else find_verdict(store, v.facts(unanswered(model, question), "question"))
-    if known is not None and v.complete(known):
+    known = None if store is None else find_answer(store, model, question)
+    if known is not None:
         return known
     for verdict in answers(model, question, progress=lambda *step: tell("step", step)):
         tell("partial", verdict)
