@@ -19,8 +19,9 @@ from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.mock_verdict import mock_verdict
 from vitime_cache.model.checkpoint import peek
 from vitime_cache.series.sources import Signal
-from vitime_cache.store.verdicts import keep_verdict, stored_verdicts
+from vitime_cache.store.verdicts import keep_verdict, remove_verdicts, stored_verdicts
 from vitime_cache.ui import questions
+from vitime_cache.ui.stores import stores
 
 OpenPage = Callable[..., AppTest]
 
@@ -281,6 +282,16 @@ def test_a_verdict_on_another_period_or_signal_is_no_badge(open_page: OpenPage) 
     at.number_input(key="period_full").set_value(120.0).run()
     assert "causal" not in texts(at)
     assert "causal" not in texts(open_page("lags", signal="harmonic_63", layer="decoder.0", head="0"))
+
+
+def test_pages_keep_what_they_know_of_a_store_while_verdicts_come_and_go(verdict_kept: Path) -> None:
+    def known() -> xr.Dataset:
+        return stores()[verdict_kept.name].signal("full")
+
+    before, root = known(), (verdict_kept / "zarr.json").read_bytes()
+    remove_verdicts(verdict_kept, [kept.group for kept in stored_verdicts(verdict_kept)])
+    assert (verdict_kept / "zarr.json").read_bytes() != root
+    assert known() is before
 
 
 def test_a_damaged_verdict_is_said_and_the_page_goes_on(verdict_kept: Path, open_page: OpenPage) -> None:

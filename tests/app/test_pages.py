@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import xarray as xr
 from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import ENTRY, NOTE, signals
@@ -19,9 +20,12 @@ from vitime_cache.evidence.tracking import choose_head, track_periods
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Harmonic, compose
 from vitime_cache.store.build import build
+from vitime_cache.store.commit import forget
 from vitime_cache.store.manifest import MANIFEST, Entry, Manifest
+from vitime_cache.store.objects import open_objects
 from vitime_cache.store.reader import open_store
 from vitime_cache.ui.routing import PAGES
+from vitime_cache.ui.stores import stores
 
 OpenPage = Callable[..., AppTest]
 MANY = len(catalogue())
@@ -190,6 +194,17 @@ def test_a_store_begun_with_other_weights_says_what_it_takes_to_go_on(
     assert not at.exception
     assert f"2 of {MANY} signals of other.zarr are complete" in texts(at)
     assert "weights other, which are not at hand" in texts(at)
+
+
+def test_a_signal_that_was_repaired_is_read_again_though_the_root_says_the_same(store: Path, weights: Path) -> None:
+    def known() -> xr.Dataset:
+        return stores()[store.name].signal("full")
+
+    before, root = known(), (store / "zarr.json").read_bytes()
+    forget(open_objects(store), {0})
+    build(signals("full", "reduced_harmonic", "harmonic_63", "white_noise"), store, weights)
+    assert (store / "zarr.json").read_bytes() == root
+    assert known() is not before
 
 
 def test_a_store_that_grows_shows_its_new_signals_on_reload(store: Path, weights: Path, open_page: OpenPage) -> None:

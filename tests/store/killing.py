@@ -34,5 +34,5 @@ def die_at(kill_at: int | None) -> Callable[[], int]:
     os.fsync = counted(lambda _: None)  # called when a file has its content but not yet its name
     os.mkdir = counted(os.mkdir, changes_something=lambda folder, *_: makes_a_folder(Path(folder)))
     Path.replace = counted(Path.replace)
-    Path.unlink = counted(Path.unlink)
+    os.unlink, os.rmdir = counted(os.unlink), counted(os.rmdir)  # of a single file, and of whole folders
     return lambda: changes

@@ -29,6 +29,7 @@ from vitime_cache.store.format import encode_map, query_rows
 from vitime_cache.store.manifest import Entry, Identity, Manifest
 from vitime_cache.store.objects import StoreError, open_objects
 from vitime_cache.store.reader import open_store
+from vitime_cache.store.root import render_root
 from vitime_cache.store.writing import Puts, write_batch
 
 
@@ -57,9 +58,7 @@ def test_a_full_size_store_opens_with_dask_chunks_without_a_warning(tmp_path):
     config = ViTimeConfig()
     manifest = manifest_of(config, 40)
     template = store.render_template(manifest)
-    for key, data in (
-        template | {"zarr.json": store.render_root(manifest, store.array_metadata(template), 40)}
-    ).items():
+    for key, data in (template | {"zarr.json": render_root(manifest, store.array_metadata(template), 40)}).items():
         (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / key).write_bytes(data)
     with warnings.catch_warnings():

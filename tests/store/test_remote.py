@@ -7,6 +7,7 @@ import signal
 import threading
 import warnings
 from multiprocessing import get_context
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -14,6 +15,7 @@ import xarray as xr
 
 from tests.store.standin import Model, assert_holds, build, files, make_signals, verify
 from vitime_cache.store.info import info
+from vitime_cache.store.manifest import LOCK, ROOT_LOCK
 from vitime_cache.store.objects import StoreError, open_objects
 from vitime_cache.store.reader import open_store
 
@@ -54,13 +56,16 @@ def contents(url: str) -> dict[str, bytes]:
     return {key: objects.get(key) for key in sorted(objects.sizes())}
 
 
+def without_locks(path: Path) -> dict[str, bytes]:
+    """The files of a store, as an object store has them."""
+    return {key: data for key, data in files(path).items() if key not in (LOCK, ROOT_LOCK)}
+
+
 def test_a_store_behind_a_url_holds_what_a_folder_holds(url, tmp_path):
     build(SIGNALS[:2], url, Model())
     build(SIGNALS, url, Model())
     build(SIGNALS, tmp_path / "a.zarr", Model())
-    local = files(tmp_path / "a.zarr")
-    local.pop("journal/lock")  # an object store has none
-    assert contents(url) == local
+    assert contents(url) == without_locks(tmp_path / "a.zarr")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert_holds(open_store(url), SIGNALS)
@@ -135,7 +140,7 @@ def test_a_build_to_s3_killed_again_and_again_ends_in_the_same_objects(s3_server
     assert visible == 1
     for target in (url, tmp_path / "a.zarr"):
         build(SIGNALS[:2], target, Model(), tokens=["decoder.0"])
-    assert contents(url) == {key: data for key, data in files(tmp_path / "a.zarr").items() if key != "journal/lock"}
+    assert contents(url) == without_locks(tmp_path / "a.zarr")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert_holds(xr.open_zarr(url), SIGNALS[:2], tokens=["decoder.0"])

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
+import threading
+import time
 import warnings
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,11 +18,18 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.store.standin import WEIGHTS, build, files, make_signals, verify
+from tests.store.killing import die_at
+from tests.store.standin import WEIGHTS, Model, build, files, make_signals, verify
 from vitime_cache.evidence import verdict as schema
 from vitime_cache.evidence.mock_verdict import mock_verdict
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.store import commit
+from vitime_cache.store import root as root_object
+from vitime_cache.store.commit import forget
+from vitime_cache.store.manifest import ROOT
 from vitime_cache.store.objects import StoreError, open_objects
 from vitime_cache.store.reader import open_store
+from vitime_cache.store.root import listed_verdicts, without_verdicts
 from vitime_cache.store.verdicts import (
     damaged_verdicts,
     find_verdict,
@@ -30,6 +42,7 @@ from vitime_cache.store.verdicts import (
 SIGNALS = make_signals(2)
 PARTLY_THEN_WHOLLY = [schema.STAGES[:1], schema.STAGES]
 KILLS = int(os.environ.get("VITIME_CRASH_KILLS", "16")) // 4
+CHILDREN = get_context("forkserver")
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +54,11 @@ def _quick(monkeypatch):
 def path(tmp_path) -> Path:
     build(SIGNALS, tmp_path / "a.zarr")
     return tmp_path / "a.zarr"
+
+
+def listed(path: Path) -> list[str]:
+    """The verdicts that plain readers find."""
+    return list(listed_verdicts((path / ROOT).read_bytes()))
 
 
 def verdict(signal: str = "s0", period: float = 64.0, **options) -> xr.Dataset:
@@ -55,7 +73,8 @@ def test_a_verdict_is_read_back_as_it_was_by_us_and_by_plain_xarray_without_a_wa
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert xr.open_zarr(f"{path}/{group}").load().identical(kept)
-        assert xr.open_zarr(path, group=group, consolidated=False).load().identical(kept)
+        for options in ({}, {"chunks": None}, {"consolidated": True}, {"consolidated": False}):
+            assert xr.open_zarr(path, group=group, **options).load().identical(kept)
         assert open_verdict(path, group).identical(kept)
         assert find_verdict(path, schema.facts(kept, "question")).identical(kept)
     (found,) = stored_verdicts(path)
@@ -64,13 +83,44 @@ def test_a_verdict_is_read_back_as_it_was_by_us_and_by_plain_xarray_without_a_wa
 
 
 def test_readers_of_the_root_see_no_change(path):
-    before, root = open_store(path), (path / "zarr.json").read_bytes()
-    keep_verdict(path, verdict())
-    assert (path / "zarr.json").read_bytes() == root
+    before, root = open_store(path), (path / ROOT).read_bytes()
+    group = keep_verdict(path, verdict())
+    assert listed(path) == [group]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for options in ({}, {"chunks": None}, {"consolidated": False}):
-            assert xr.open_zarr(path, **options).load().identical(before.load())
+        for options in ({}, {"chunks": None}, {"consolidated": True}, {"consolidated": False}):
+            ds = xr.open_zarr(path, **options)
+            assert ds.load().identical(before.load())
+            assert options.get("consolidated") is False or list(ds.variables) == list(before.variables)
+    assert without_verdicts((path / ROOT).read_bytes()) == root
+    remove_verdicts(path, [group])
+    assert (path / ROOT).read_bytes() == root
+
+
+def test_a_tree_of_a_store_has_its_verdicts(tmp_path):
+    config = ViTimeConfig.from_dict(json.loads(mock_verdict().attrs["config"]))
+    build(SIGNALS, tmp_path / "a.zarr", Model(config), tokens="none")
+    group = keep_verdict(tmp_path / "a.zarr", verdict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tree = xr.open_datatree(str(tmp_path / "a.zarr"), engine="zarr")
+    assert list(tree.groups) == ["/", "/evidence", f"/{group}"]
+    for name, values in verdict().data_vars.items():
+        assert tree[group][name].drop_vars("signal", errors="ignore").equals(values), name
+
+
+def test_a_verdict_that_goes_while_it_is_read_is_not_read_with_gaps(path, monkeypatch):
+    group = keep_verdict(path, verdict())
+    real = xr.open_zarr
+
+    def overtaken(*args, **options):
+        ds = real(*args, **options)
+        remove_verdicts(path, [group])
+        return ds
+
+    monkeypatch.setattr(xr, "open_zarr", overtaken)
+    with pytest.raises(StoreError, match="taken out while it was read"):
+        open_verdict(path, group)
 
 
 def test_keeping_the_same_verdict_again_writes_nothing(path):
@@ -87,6 +137,7 @@ def test_another_question_is_kept_beside_and_a_fuller_answer_takes_the_place_of_
         found = find_verdict(path, schema.facts(verdict(), "question"))
         assert found.identical(verdict(stages=stages))
         assert len(stored_verdicts(path)) == len(list((path / "evidence").glob("*-*"))) == 2
+        assert listed(path) == sorted(kept.group for kept in stored_verdicts(path))
     assert {kept.question["period"] for kept in stored_verdicts(path)} == {32.0, 64.0}
 
 
@@ -110,9 +161,11 @@ def test_a_build_leaves_verdicts_alone_also_when_it_cleans_up(path):
 
     with pytest.raises(KeyboardInterrupt):
         build(make_signals(4), path, progress=interrupt)
+    assert listed(path) == [group]
     build(make_signals(4), path)
     assert files(path / "evidence") == before
-    assert open_verdict(path, group).identical(verdict())
+    assert listed(path) == [group]
+    assert xr.open_zarr(path, group=group).load().identical(verdict())
     assert verify(path).problems == ()
 
 
@@ -149,60 +202,194 @@ def test_verify_finds_every_flipped_bit_of_a_verdict_and_repair_takes_it_out(pat
     assert verify(path).problems == ()
 
 
-def child(path: Path, kill_at: int | None, pipe: Connection) -> None:
-    """Keep a verdict, first in part, and die right before the `kill_at`-th change of the disk."""
-    changes = 0
+def repair(path: Path) -> None:
+    """What `verify --repair` does."""
+    found = verify(path).problems
+    forget(open_objects(path), {problem.place for problem in found if problem.place is not None})
+    remove_verdicts(path, {problem.verdict for problem in found if problem.verdict is not None})
 
-    def counted(function):
-        def change(*args, **kwargs):
-            nonlocal changes
-            changes += 1
-            if changes == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*args, **kwargs)
 
-        return change
+def test_verify_finds_every_flipped_bit_of_a_root_that_lists_verdicts_and_repair_mends_it(path):
+    for period in (32.0, 64.0):
+        keep_verdict(path, verdict(period=period))
+    pristine = (path / ROOT).read_bytes()
+    about_verdicts = range(8 * pristine.index(b'"evidence"'), 8 * len(pristine))
+    chance = np.random.default_rng()
+    for bit in chance.choice(about_verdicts, 12):
+        data = bytearray(pristine)
+        data[bit // 8] ^= 1 << bit % 8
+        (path / ROOT).write_bytes(data)
+        assert any(ROOT in problem.what for problem in verify(path).problems), f"bit {bit}"
+        repair(path)
+        assert (path / ROOT).read_bytes() == pristine, f"bit {bit}"
 
-    os.fsync = counted(lambda _: None)
-    Path.replace, Path.unlink, os.unlink, os.rmdir = map(counted, (Path.replace, Path.unlink, os.unlink, os.rmdir))
+
+def test_verify_finds_a_verdict_that_is_listed_and_not_there_and_repair_takes_it_off_the_list(path):
+    group, other = keep_verdict(path, verdict()), keep_verdict(path, verdict(period=32.0))
+    shutil.rmtree(path / group)
+    (problem,) = verify(path).problems
+    assert (problem.what, problem.verdict) == (f"verdict {group}: zarr.json lists it, and it is not there", group)
+    repair(path)
+    assert verify(path).problems == ()
+    assert listed(path) == [other]
+
+
+def test_a_name_that_leads_out_of_the_store_is_not_followed(path):
+    outside = path.parent / "outside-1" / "kept.txt"
+    outside.parent.mkdir()
+    outside.write_text("of a person")
+    keep_verdict(path, verdict())
+    root = json.loads((path / ROOT).read_bytes())
+    nodes = root["consolidated_metadata"]["metadata"]
+    for name in ("evidence/../../outside-1", "evidence/..-1/../../outside-1"):
+        nodes[name] = nodes["evidence"]
+    (path / ROOT).write_text(json.dumps(root))
+    repair(path)
+    assert verify(path).problems == ()
+    assert outside.exists()
+
+
+def test_a_repair_of_signals_goes_on_listing_verdicts(path):
+    group = keep_verdict(path, verdict())
+    (path / "history" / "c.0.0").unlink()
+    repair(path)
+    assert open_store(path).sizes["signal"] == 0
+    assert listed(path) == [group]
+    build(SIGNALS, path)
+    assert open_store(path).sizes["signal"] == 2
+    assert listed(path) == [group]
+
+
+def test_a_damaged_verdict_stops_no_build_and_is_not_listed(path):
+    group, other = keep_verdict(path, verdict()), keep_verdict(path, verdict(period=32.0))
+    (path / group / ROOT).write_text("{")
+    build(make_signals(3), path)
+    assert listed(path) == [other]
+
+
+@pytest.mark.parametrize("first", ["a build", "a keeper"])
+def test_a_build_and_who_changes_verdicts_wait_for_each_other_at_the_root(path, monkeypatch, first):
+    """The other one is let loose at the worst moment: when the root has been read, and is about to be written."""
+    group = keep_verdict(path, verdict())
+    works = [lambda: build(make_signals(3), path), lambda: remove_verdicts(path, [group])]
+    work, meanwhile = works if first == "a build" else works[::-1]
+    module, name = (commit, "render_root") if first == "a build" else (root_object, "without_verdicts")
+    other, real = threading.Thread(target=meanwhile), getattr(module, name)
+
+    def let_loose(*args):
+        if other.ident is None:
+            other.start()
+            other.join(0.5)
+            assert other.is_alive()
+        return real(*args)
+
+    monkeypatch.setattr(module, name, let_loose)
+    work()
+    other.join()
+    assert open_store(path).sizes["signal"] == 3
+    assert listed(path) == []
+    assert verify(path).problems == ()
+
+
+def keep_parts(path: Path, said: Callable[[str, int], None]) -> None:
+    """Keep a verdict, first in part."""
     for number, stages in enumerate(PARTLY_THEN_WHOLLY, start=1):
         keep_verdict(path, verdict(stages=stages))
-        pipe.send(("kept", number))
-    pipe.send(("changes", changes))
+        said("kept", number)
+
+
+def build_and_keep(path: Path, said: Callable[[str, int], None]) -> None:
+    """Add two signals, and keep a verdict whenever one of them is committed."""
+
+    def keep(progress) -> None:
+        said("committed", progress.done)
+        keep_verdict(path, verdict(stages=PARTLY_THEN_WHOLLY[progress.done > 1]))
+        said("kept", 1 + (progress.done > 1))
+
+    build(make_signals(4), path, progress=keep)
+
+
+def child(path: Path, work: Callable, kill_at: int | None, pipe: Connection) -> None:
+    """Work on a store, and die by SIGKILL right before the `kill_at`-th change of the disk."""
+    changes = die_at(kill_at)
+    work(path, lambda *said: pipe.send(said))
+    pipe.send(("changes", changes()))
+
+
+def run(path: Path, work: Callable, kill_at: int | None) -> dict[str, int]:
+    """What a process said of its work until it ended."""
+    receiver, sender = CHILDREN.Pipe(duplex=False)
+    process = CHILDREN.Process(target=child, args=(path, work, kill_at, sender))
+    process.start()
+    sender.close()
+    process.join()
+    assert process.exitcode == (0 if kill_at is None else -signal.SIGKILL)
+    said = {}
+    try:
+        while True:
+            name, value = receiver.recv()
+            said[name] = value
+    except EOFError:
+        return said
 
 
 @pytest.mark.usefixtures("fork_server")
-def test_a_process_killed_while_it_keeps_a_verdict_loses_none_and_shows_none_by_halves(path):
-    context = get_context("forkserver")
+@pytest.mark.parametrize("work", [keep_parts, build_and_keep])
+def test_a_process_killed_while_it_keeps_a_verdict_loses_none_and_shows_none_by_halves(tmp_path, path, work):
     question = schema.facts(verdict(), "question")
-
-    def run(kill_at: int | None) -> dict[str, int]:
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=child, args=(path, kill_at, sender))
-        process.start()
-        sender.close()
-        process.join()
-        said = {}
-        try:
-            while True:
-                name, value = receiver.recv()
-                said[name] = value
-        except EOFError:
-            return said
-
-    changes = run(None)["changes"]
+    pristine = Path(shutil.copytree(path, tmp_path / "pristine.zarr"))
+    changes = run(path, work, None)["changes"]
     for kill_at in sorted({int(point) for point in np.linspace(1, changes, KILLS)}):
-        remove_verdicts(path, [f"evidence/{folder.name}" for folder in (path / "evidence").glob("*-*")])
-        kept = run(kill_at).get("kept", 0)
+        shutil.rmtree(path)
+        shutil.copytree(pristine, path)
+        said = run(path, work, kill_at)
         found = find_verdict(path, question)
         shown = [one for one in PARTLY_THEN_WHOLLY if found is not None and found.identical(verdict(stages=one))]
         assert shown == [] if found is None else len(shown) == 1
+        kept = said.get("kept", 0)
         assert kept <= (PARTLY_THEN_WHOLLY.index(shown[0]) + 1 if shown else 0) <= kept + 1
-        assert verify(path).problems == ()
+        assert 2 + said.get("committed", 0) <= open_store(path).sizes["signal"] <= 4
+        for group in listed(path):
+            assert xr.open_zarr(path, group=group).load().identical(open_verdict(path, group))
+        assert all("interrupted while it laid out" in problem.what for problem in verify(path).problems)
+        build(make_signals(4), path)
+        assert listed(path) == [kept.group for kept in stored_verdicts(path)] or work is keep_parts
         assert keep_verdict(path, verdict()) == stored_verdicts(path)[0].group
-        assert [folder.name for folder in (path / "evidence").glob("*-*")] == [
-            stored_verdicts(path)[0].group.removeprefix("evidence/")
-        ]
+        assert listed(path) == [stored_verdicts(path)[0].group]
+        assert [f"evidence/{folder.name}" for folder in (path / "evidence").glob("*-*")] == listed(path)
+        assert list(path.glob("zarr.json?*")) == []
+        assert verify(path).problems == ()
+
+
+def keep_many(path: Path, started) -> None:
+    started.set()
+    for period in (16.0, 32.0, 48.0, 64.0):
+        for stages in PARTLY_THEN_WHOLLY:
+            group = keep_verdict(path, verdict(period=period, stages=stages))
+            until = time.monotonic() + 0.05
+            while time.monotonic() < until:  # a root without it may be on its way
+                assert group in listed(path)
+
+
+@pytest.mark.usefixtures("fork_server")
+def test_nothing_is_lost_where_a_build_and_another_process_write_at_the_same_time(path, monkeypatch):
+    real = commit.render_root
+    monkeypatch.setattr(commit, "render_root", lambda *args: [real(*args), time.sleep(0.02)][0])
+    started = CHILDREN.Event()
+    keeper = CHILDREN.Process(target=keep_many, args=(path, started))
+    keeper.start()
+    started.wait()
+    added = 2
+    while keeper.is_alive():
+        added += 1
+        build(make_signals(added), path)
+        assert open_store(path).sizes["signal"] == added
+    keeper.join()
+    assert keeper.exitcode == 0
+    assert open_store(path).sizes["signal"] == added > 3
+    assert listed(path) == sorted(kept.group for kept in stored_verdicts(path))
+    assert {kept.question["period"] for kept in stored_verdicts(path) if kept.complete} == {16.0, 32.0, 48.0, 64.0}
+    assert verify(path).problems == ()
 
 
 def test_verdicts_behind_a_url():
@@ -212,6 +399,9 @@ def test_verdicts_behind_a_url():
         group = keep_verdict(url, verdict(stages=stages))
     assert [kept.group for kept in stored_verdicts(url)] == [group]
     assert open_verdict(url, group).identical(verdict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert xr.open_zarr(url, group=group).load().identical(verdict())
     assert verify(url).problems == ()
 
 

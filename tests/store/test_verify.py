@@ -25,7 +25,7 @@ from vitime_cache.store import format as store
 from vitime_cache.store.commit import forget
 from vitime_cache.store.info import info
 from vitime_cache.store.journal import page_key
-from vitime_cache.store.manifest import LOCK, MANIFEST
+from vitime_cache.store.manifest import LOCK, MANIFEST, ROOT_LOCK
 from vitime_cache.store.objects import StoreError, open_objects
 from vitime_cache.store.reader import open_store
 
@@ -71,13 +71,16 @@ def test_an_untouched_store_is_sound(path):
     found = verify(path)
     assert found.problems == ()
     assert found.signals == 3
-    assert found.objects == len(files(path)) - len([MANIFEST, LOCK, "template", "root", "complete", "markers"])
+    assert found.objects == len(files(path)) - len(
+        [MANIFEST, LOCK, ROOT_LOCK, "template", "root", "complete", "markers"]
+    )
 
 
 def test_a_single_flipped_bit_in_any_object_is_found_and_the_object_named(path):
     chance = random.Random()
     contents = files(path)
-    contents.pop(LOCK)  # empty
+    for empty in (LOCK, ROOT_LOCK):
+        contents.pop(empty)
     keys = list(contents)
     chance.shuffle(keys)
     for key in (keys[i % len(keys)] for i in range(FLIPS)):

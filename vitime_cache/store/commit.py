@@ -3,7 +3,8 @@
 1. *begin*: take the lock, note that a build is under way, write the manifest, array metadata and coordinates of every
    planned signal, publish what is committed, remove what an interrupted build left.
 2. *write*: all objects of some signals, each by one writer, visible to nobody.
-3. *commit*: everything flushed to disk, then the signals' markers, then the root, which makes them visible.
+3. *commit*: everything flushed to disk, then the signals' markers, then the root, which makes them visible. Of all
+   objects it alone is written by others, too (see `root`).
 4. *end*: take the note back.
 
 A process killed between any two steps leaves a store whose readers see what they saw before, and in which the next
@@ -28,6 +29,7 @@ from vitime_cache.store.manifest import (
     LOCK,
     MANIFEST,
     ROOT,
+    ROOT_LOCK,
     TEMPLATE,
     Entry,
     Identity,
@@ -37,6 +39,7 @@ from vitime_cache.store.manifest import (
     seal,
 )
 from vitime_cache.store.objects import Objects, stamp
+from vitime_cache.store.root import hold_root, list_verdicts, render_root, shorten_root
 
 PUTS_AT_ONCE = 4
 
@@ -115,7 +118,8 @@ class StoreWriter:
         self._put_changed({MANIFEST: manifest})
         self._put_changed(self._template)
         everywhere = range(len(self.manifest.entries))
-        self._publish(everywhere)  # before markers and objects go: what is about to go must be visible to nobody
+        # Before markers and objects go: what is about to go must be visible to nobody.
+        self._publish(everywhere, anew=True)
         if not clean:
             self._put_pages(everywhere)
         # Only now does everything agree with the manifest, which is what this record says.
@@ -127,24 +131,26 @@ class StoreWriter:
 
     def _hide(self) -> None:
         """Let readers see no signal that has lost its marker or an object, before anything else about it changes."""
-        if root := store.shorten_root(self._objects.get(ROOT), self._visible):
-            self._objects.put(ROOT, [root])
-            self._objects.flush()
+        with hold_root(self._objects):
+            if root := shorten_root(self._objects.get(ROOT), self._visible):
+                self._objects.put(ROOT, [root])
+                self._objects.flush()
 
     def _sweep(self) -> None:
         """Remove what builds that were interrupted, or signals without a valid marker, have left."""
-        known = {MANIFEST, TEMPLATE, LOCK, BUILDING, ROOT, *self._template, *self._there}
+        known = {MANIFEST, TEMPLATE, LOCK, ROOT_LOCK, BUILDING, ROOT, *self._template, *self._there}
         for marker in self._markers.values():
             known |= marker.objects.keys()
         ours = {key.partition("/")[0] for key in self._template}
-        self._objects.delete(
-            key
-            for key in self._objects.sizes()
-            # A file that a person put beside the arrays is left alone, and verdicts are not this build's.
-            if key not in known
-            and (key.partition("/")[0] in ours or key.startswith(f"{ROOT}."))
-            and not key.startswith(f"{FOLDER}{EVIDENCE}")
-        )
+        with hold_root(self._objects):  # or a root that another process is writing would go
+            self._objects.delete(
+                key
+                for key in self._objects.sizes()
+                # A file that a person put beside the arrays is left alone, and verdicts are not this build's.
+                if key not in known
+                and (key.partition("/")[0] in ours or key.startswith(f"{ROOT}."))
+                and not key.startswith(f"{FOLDER}{EVIDENCE}")
+            )
         self._objects.flush()
 
     def commit(self, markers: Sequence[Marker]) -> None:
@@ -164,6 +170,7 @@ class StoreWriter:
 
     def end(self) -> None:
         """Note that the build has come to its end: nothing is there that nothing speaks for."""
+        self._publish(())  # again where there is no lock, and the last of it was overwritten
         if not self._clean:
             self._sweep()
         self._objects.delete([BUILDING])
@@ -172,10 +179,17 @@ class StoreWriter:
     def _put_pages(self, places: Iterable[int]) -> None:
         self._put_changed({page_key(page): render_page(self._markers, page) for page in set(map(page_of, places))})
 
-    def _publish(self, places: Iterable[int]) -> None:
+    def _publish(self, places: Iterable[int], *, anew: bool = False) -> None:
+        """Say which places are complete, and show what is visible; `anew` trusts nothing that the root says now."""
         chunks = {place // store.SIGNALS_PER_CHUNK for place in places}
         self._put_changed(dict(store.render_complete(self._complete, chunk) for chunk in chunks))
-        self._put_changed({ROOT: store.render_root(self.manifest, self._metadata, self._visible)})
+        with hold_root(self._objects):
+            there = self._objects.get(ROOT)
+            verdicts = list_verdicts(self._objects, None if anew else there)
+            root = render_root(self.manifest, self._metadata, self._visible, verdicts)
+            if root != there:
+                self._objects.put(ROOT, [root])
+                self._objects.flush()
 
     def _put_changed(self, wanted: Mapping[str, bytes]) -> None:
         """Put what is not there yet, in no particular order, and wait until it is on disk."""
@@ -193,5 +207,8 @@ class StoreWriter:
 
 def _new_journal(objects: Objects, identity: Identity, facts: Mapping[str, str]) -> Journal:
     attributes = {**schema.attributes(identity.config, identity.weights, identity.dtype), **facts}
-    left = {f"{FOLDER}{name}" for name in objects.names(FOLDER)} - {LOCK}  # by a build that had not even a manifest
+    left = {f"{FOLDER}{name}" for name in objects.names(FOLDER)} - {
+        LOCK,
+        ROOT_LOCK,
+    }  # by a build that had not even a manifest
     return Journal(Manifest(identity, attributes), {}, clean=not left)

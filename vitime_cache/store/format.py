@@ -1,9 +1,9 @@
-"""The zarr format of a store: arrays, chunks, codecs, and the one object that readers start from.
+"""The zarr format of a store: arrays, chunks and codecs.
 
 A store is one flat zarr v3 group. `xr.open_zarr(path)` reads it, because the root's `zarr.json` carries consolidated
-metadata. That object is also the commit: the arrays' own metadata has the planned length of the signal dimension, the
-consolidated copy in the root has the number of complete signals, and is replaced in one step. Whatever is written
-beyond that length does not exist for a reader.
+metadata (see `root`). That object is also the commit: the arrays' own metadata has the planned length of the signal
+dimension, the consolidated copy in the root has the number of complete signals, and is replaced in one step. Whatever
+is written beyond that length does not exist for a reader.
 
 ==========================  ============================================================================
 object                      content
@@ -11,9 +11,9 @@ object                      content
 `<array>/zarr.json`         metadata of one array
 `<coordinate>/c.<n>`        coordinates of all signals, known before any of them is captured
 `<variable>/c.<signal>.…`   data of one signal: one object for each variable (a longer series has several)
-`journal/…`                 manifest, markers and lock (see `manifest`)
+`journal/…`                 manifest, markers and locks (see `manifest`)
 `evidence/<verdict>/…`      groups of their own (see `verdicts`)
-`zarr.json`                 what readers see; written last
+`zarr.json`                 what readers see, and where they find verdicts; written last
 ==========================  ============================================================================
 
 All token maps of a signal are one shard, cut into an inner chunk for each block of query rows of each head, and all its
@@ -51,7 +51,6 @@ from vitime_cache.attention.schema import (
 )
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store.chunks import ShardIndex, checksum, encode_chunk
-from vitime_cache.store.journal import published
 from vitime_cache.store.manifest import FOLDER, ROOT, Manifest
 
 # Axes that grow have chunks of fixed length, so that growing rewrites one small object and moves none.
@@ -108,38 +107,6 @@ def array_metadata(template: Mapping[str, bytes]) -> dict[str, Any]:
     """Array -> its metadata, of the objects that `render_template` gives."""
     keys = [key for key in template if key.endswith(f"/{ROOT}") and not key.startswith(FOLDER)]
     return {key.removesuffix(f"/{ROOT}"): json.loads(template[key]) for key in keys}
-
-
-def render_root(manifest: Manifest, metadata: Mapping[str, Any], complete: int) -> bytes:
-    """The root's `zarr.json`: attributes, and consolidated metadata in which `complete` signals exist."""
-    arrays = {}
-    for name, array in metadata.items():
-        per_signal = array["dimension_names"][0] == SIGNAL
-        arrays[name] = array | {"shape": [complete, *array["shape"][1:]]} if per_signal else array
-    # xarray tells coordinates from variables by this attribute, and takes it away.
-    labels = " ".join(name for name in arrays if name not in VARIABLES and name not in arrays[name]["dimension_names"])
-    consolidated = {"kind": "inline", "must_understand": False, "metadata": arrays}
-    root = {
-        "zarr_format": 3,
-        "node_type": "group",
-        "attributes": {**manifest.attributes, "coordinates": labels},
-        "consolidated_metadata": consolidated,
-    }
-    return json.dumps(root, ensure_ascii=False).encode()
-
-
-def shorten_root(root: bytes | None, complete: int) -> bytes | None:
-    """The same root, whatever it describes, with only its first signals; None if it has no more, or is damaged."""
-    if (published(root) or 0) <= complete:
-        return None
-    try:
-        record = json.loads(root or b"")
-        for array in record["consolidated_metadata"]["metadata"].values():
-            if array["dimension_names"][0] == SIGNAL:
-                array["shape"][0] = complete
-    except (KeyError, TypeError, IndexError, AttributeError):
-        return None
-    return json.dumps(record, ensure_ascii=False).encode()
 
 
 def encode_arrays(

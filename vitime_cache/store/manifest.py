@@ -30,7 +30,8 @@ FOLDER = "journal/"
 MANIFEST = f"{FOLDER}manifest.json"
 TEMPLATE = f"{FOLDER}template.json"
 BUILDING = f"{FOLDER}building"
-LOCK = f"{FOLDER}lock"
+LOCK = f"{FOLDER}lock"  # held for as long as a build takes
+ROOT_LOCK = f"{FOLDER}root-lock"  # held by whoever writes the root, or keeps a verdict
 EVIDENCE = "evidence/"  # groups of verdicts, and the folder of their markers in the journal
 ROOT = "zarr.json"  # the object that readers start from
 

@@ -102,8 +102,8 @@ class Objects(Protocol):
     def free_bytes(self) -> int | None:
         """Bytes that can still be written; None where there is no such limit."""
 
-    def lock(self, key: str) -> Any:
-        """Context in which no other process holds the lock `key`; StoreError if one does."""
+    def lock(self, key: str, wait: float = 0.0) -> AbstractContextManager[None]:
+        """Context in which no other process holds the lock `key`; StoreError if one still does after `wait` seconds."""
 
 
 def open_objects(path: str | Path) -> Objects:
@@ -251,16 +251,17 @@ class LocalObjects:
         return shutil.disk_usage(folder).free
 
     @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
+    def lock(self, key: str, wait: float = 0.0) -> Iterator[None]:
         # The system drops the lock when the process ends, however it ends. The file stays: two processes that each
         # made their own could both hold a lock.
         self._make_folder((self.root / key).parent)
-        lock = FileLock(self.root / key, timeout=0)
+        lock = FileLock(self.root / key, timeout=wait)
         try:
             lock.acquire()
         except Timeout as error:
             raise StoreError(
-                f"another process is building {self.url}; wait until it ends, or choose another store"
+                f"another process is building {self.url} or keeping verdicts there; wait until it ends, or choose "
+                "another store"
             ) from error
         try:
             yield
@@ -368,5 +369,5 @@ class RemoteObjects:
         return None
 
     @contextmanager
-    def lock(self, key: str) -> Iterator[None]:  # noqa: ARG002
+    def lock(self, key: str, wait: float = 0.0) -> Iterator[None]:  # noqa: ARG002
         yield

@@ -1,15 +1,14 @@
 """Verdicts kept in a store: one zarr group for each question, beside the attention it was asked of.
 
-`xr.open_zarr(f"{path}/evidence/<name>")` reads one, as does `xr.open_zarr(path, group="evidence/<name>",
-consolidated=False)`; readers of the store's root see no change, down to its consolidated metadata. Without
-`consolidated=False` xarray looks the group up there, and zarr takes that for all there is. The root would have to list
-every array of every verdict, which is 56 for each: opening a store with ten of them was found to take six times as
-long, and what commits signals would be written by two.
+`xr.open_zarr(path, group="evidence/<name>")` reads one, as does `xr.open_zarr(f"{path}/evidence/<name>")`, which is
+quicker: the group carries its own consolidated metadata. Readers of the store's root see the same Dataset as without
+verdicts (see `root`).
 
 A verdict goes in by the protocol of signals (see `commit`): its objects, then a marker that lists them with their
-stamps, then the group's `zarr.json`, which makes it visible. What a question is found to answer may grow, rung by rung:
-each time the Dataset goes into a group of its own, and once that is visible the one before is taken out. A process
-killed between any two steps leaves the verdict that was kept before, or the new one.
+stamps, then the group's `zarr.json`, which makes it visible, then the list in the store's root. What a question is
+found to answer may grow, rung by rung: each time the Dataset goes into a group of its own; once that is visible, the
+root lists it in the place of the one before, and only then is that taken out. A process killed between any two steps
+leaves the verdict that was kept before, or the new one, and no root that lists one which is not there.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,14 +31,13 @@ from vitime_cache.evidence.question import Question, identity
 from vitime_cache.store.format import CODECS
 from vitime_cache.store.manifest import EVIDENCE, FOLDER, MANIFEST, ROOT, Manifest, seal, unseal
 from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp
+from vitime_cache.store.root import GROUP, hold_root, listed_verdicts, relist, verdict_groups, visible_verdicts
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
 
 MARKERS = f"{FOLDER}{EVIDENCE}"
-LOCK = f"{MARKERS}lock"  # not the builds': a verdict is kept while signals are written
 PUTS_AT_ONCE = 4
-GROUP = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}).encode()
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def keep_verdict(store: str | Path, verdict: xr.Dataset) -> str:
     Raises
     ------
     StoreError
-        If there is no store, it is of other weights, or another process is keeping a verdict there.
+        If there is no store, it is of other weights, or another process does not let go of its root.
     VerdictError
         If the Dataset is no verdict.
     """
@@ -97,19 +95,17 @@ def keep_verdict(store: str | Path, verdict: xr.Dataset) -> str:
     question = schema.facts(verdict, "question")
     _check_weights(objects, question)
     name = _name(question)
-    with objects.lock(LOCK):
-        kept = [group for group in _groups(objects) if group.rpartition("-")[0] == EVIDENCE + name]
+    with hold_root(objects):  # not what a build holds: a verdict is kept while signals are written
+        kept = [group for group in verdict_groups(objects) if group.rpartition("-")[0] == EVIDENCE + name]
         numbers = [int(group.rpartition("-")[2]) for group in kept]
         shown = [group for group in kept if objects.get(f"{group}/{ROOT}") is not None]
         latest = max(shown, key=lambda group: int(group.rpartition("-")[2]), default=None)
         wanted = _render(verdict)
-        if latest is not None and _is_there(objects, latest, wanted):
-            _take_out(objects, [group for group in kept if group != latest])
-            return latest
-        group = f"{EVIDENCE}{name}-{max(numbers, default=0) + 1}"
-        _commit(objects, group, wanted)
-        _take_out(objects, kept)
-    return group
+        if latest is None or not _is_there(objects, latest, wanted):
+            latest = f"{EVIDENCE}{name}-{max(numbers, default=0) + 1}"
+            _commit(objects, latest, wanted)
+        _take_out(objects, [group for group in kept if group != latest])
+    return latest
 
 
 def stored_verdicts(store: str | Path) -> list[KeptVerdict]:
@@ -124,7 +120,7 @@ def stored_verdicts(store: str | Path) -> list[KeptVerdict]:
         If the metadata of one is damaged.
     """
     objects = open_objects(store)
-    groups = _groups(objects)
+    groups = verdict_groups(objects)
     latest: dict[str, tuple[int, KeptVerdict]] = {}
     for group, root in zip(groups, objects.get_many([f"{group}/{ROOT}" for group in groups]), strict=True):
         if root is not None:  # else it is being kept, or was when a process ended
@@ -165,6 +161,8 @@ def open_verdict(store: str | Path, group: str) -> xr.Dataset:
     objects = open_objects(store)
     try:
         ds = xr.open_zarr(f"{objects.url}/{group}", chunks=None, consolidated=True).load()
+        if objects.get(f"{group}/{ROOT}") is None:  # the first of its objects to go: others read as missing values
+            raise FileNotFoundError("it was taken out while it was read")
         return schema.validate(ds)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise StoreError(f"{objects.url} holds no verdict {group}, or a damaged one: {error}") from error
@@ -172,10 +170,10 @@ def open_verdict(store: str | Path, group: str) -> xr.Dataset:
 
 def damaged_verdicts(objects: Objects) -> Iterator[tuple[str, str]]:
     """Each verdict of which an object is missing or not what was written, with a sentence that names it."""
-    for group in _groups(objects):
-        root = objects.get(f"{group}/{ROOT}")
-        if root is None:
-            continue
+    seen = visible_verdicts(objects)
+    for group in sorted(listed_verdicts(objects.get(ROOT)).keys() - set(seen)):
+        yield group, f"verdict {group}: {ROOT} lists it, and it is not there"
+    for group in seen:
         written = _marker(objects, group)
         if written is None:
             yield group, f"verdict {group}: its marker is missing or damaged"
@@ -189,14 +187,15 @@ def damaged_verdicts(objects: Objects) -> Iterator[tuple[str, str]]:
 def remove_verdicts(store: str | Path, groups: Iterable[str]) -> None:
     """Take verdicts out of a store; the next `ask` works the question out again."""
     objects = open_objects(store)
-    with objects.lock(LOCK):
-        _take_out(objects, groups)
+    with hold_root(objects):
+        _take_out(objects, list(groups))
 
 
 def _commit(objects: Objects, group: str, wanted: Mapping[str, bytes]) -> None:
     root = f"{group}/{ROOT}"
     if objects.get(f"{EVIDENCE}{ROOT}") is None:
-        objects.put(f"{EVIDENCE}{ROOT}", [GROUP])  # so that listing the store's root finds no stranger
+        # So that listing the store's root finds no stranger.
+        objects.put(f"{EVIDENCE}{ROOT}", [json.dumps(GROUP).encode()])
     keys = {f"{group}/{key}": data for key, data in wanted.items()}
     with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
         list(pool.map(lambda key: objects.put(key, [keys[key]]), keys.keys() - {root}))
@@ -208,8 +207,9 @@ def _commit(objects: Objects, group: str, wanted: Mapping[str, bytes]) -> None:
     objects.flush()
 
 
-def _take_out(objects: Objects, groups: Iterable[str]) -> None:
-    """Remove groups, or what an interrupted process has left of them: invisible first, the marker last."""
+def _take_out(objects: Objects, groups: Collection[str]) -> None:
+    """List what stays in the root, and remove groups, or what is left of them: invisible first, the marker last."""
+    relist(objects, leaving=groups)
     for group in groups:
         objects.delete(key for key in [f"{group}/{ROOT}"] if objects.get(key) is not None)
         objects.flush()
@@ -220,7 +220,7 @@ def _take_out(objects: Objects, groups: Iterable[str]) -> None:
 
 
 def _render(verdict: xr.Dataset) -> dict[str, bytes]:
-    """The objects of a verdict's group; its root carries consolidated metadata, as the store's own does."""
+    """The objects of a verdict's group; its `zarr.json` carries consolidated metadata, as the store's own does."""
     staged: dict[str, Buffer] = {}
     texts = {name: label.astype(object) for name, label in verdict.coords.items() if label.dtype.kind == "U"}
     plain = verdict.assign_coords(texts).drop_encoding()  # text of a fixed width has no stable format in zarr
@@ -231,11 +231,6 @@ def _render(verdict: xr.Dataset) -> dict[str, bytes]:
     arrays = {name: json.loads(files[f"{name}/{ROOT}"]) for name in sorted(map(str, plain.variables))}
     root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
     return files | {ROOT: json.dumps(root, ensure_ascii=False).encode()}
-
-
-def _groups(objects: Objects) -> list[str]:
-    """Every group of a verdict that is there, also what is not visible yet."""
-    return sorted(f"{EVIDENCE}{name}" for name in objects.names(EVIDENCE) if re.fullmatch(r".+-[0-9]+", name))
 
 
 def _name(question: Mapping[str, Any]) -> str:

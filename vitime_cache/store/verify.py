@@ -7,7 +7,7 @@ other, and, for a sample, the numbers against the model that made them (`soundne
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from vitime_cache.store.journal import MARKERS_PER_PAGE, page_key, page_of, publ
 from vitime_cache.store.manifest import BUILDING, MANIFEST, ROOT, TEMPLATE, Manifest, Marker, unseal
 from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp
 from vitime_cache.store.reader import open_store
+from vitime_cache.store.root import list_verdicts, listed_verdicts, render_root
 from vitime_cache.store.soundness import Problem, check_numbers, recompute
 from vitime_cache.store.verdicts import damaged_verdicts
 
@@ -63,7 +64,7 @@ def verify(
 ) -> Verification:
     """Check every object of a store, the numbers in it, and a sample of them against the model.
 
-    Not while a build writes: what it is about to finish would be reported as unfinished.
+    Not while a build writes or a verdict is kept: what is about to be finished would be reported as unfinished.
 
     Parameters
     ----------
@@ -93,8 +94,9 @@ def verify(
     problems += damaged
     stamps = {key: (place, written) for place, marker in markers.items() for key, written in marker.objects.items()}
     problems += _check_objects(objects, manifest, stamps)
+    verdicts = [Problem(None, what, group) for group, what in damaged_verdicts(objects)]
     if not damaged:
-        problems += _check_published(objects, manifest, template, markers)
+        problems += _check_published(objects, manifest, template, markers, {problem.verdict for problem in verdicts})
     chosen: dict[int, Signal] = {}
     if all(problem.place is not None for problem in problems):  # else zarr cannot open it
         ds = open_store(path)
@@ -105,7 +107,7 @@ def verify(
             chosen = _choose(sound, manifest, signals, sample)
             for place, signal in chosen.items():
                 problems += recompute(ds.isel(signal=place), manifest, place, model, signal, capture)
-    problems += (Problem(None, what, group) for group, what in damaged_verdicts(objects))
+    problems += verdicts
     total = sum(size for _, (size, _) in stamps.values()) + sum(map(len, template.values()))
     recomputed = tuple(signal.name for signal in chosen.values())
     return Verification(tuple(problems), len(markers), len(stamps) + len(template), total, recomputed)
@@ -179,13 +181,24 @@ def _locate_damage(objects: Objects, manifest: Manifest, key: str, place: int, e
 
 
 def _check_published(
-    objects: Objects, manifest: Manifest, template: Mapping[str, bytes], markers: Mapping[int, Marker]
+    objects: Objects,
+    manifest: Manifest,
+    template: Mapping[str, bytes],
+    markers: Mapping[int, Marker],
+    damaged: Container[str | None],
 ) -> Iterator[Problem]:
-    """The root and the coordinate `complete` against the markers; a build that was killed may have left them behind."""
+    """The root and the coordinate `complete` against the markers; a build that was killed may have left them behind.
+
+    The root may list fewer verdicts than there are; what it says of those in `damaged` cannot be told.
+    """
     gap = visible(markers)
     root = objects.get(ROOT)
     shown = published(root)
-    if shown is None or root != store.render_root(manifest, store.array_metadata(template), shown):
+    there = list_verdicts(objects)
+    listed = {
+        group: entry if group in damaged else there.get(group, entry) for group, entry in listed_verdicts(root).items()
+    }
+    if shown is None or root != render_root(manifest, store.array_metadata(template), shown, listed):
         yield Problem(None, f"{ROOT} is missing or not what was written")
     elif shown > gap:
         yield Problem(gap, f"{ROOT} shows {shown} signals, but signal {manifest.entries[gap].name!r} has no marker")

@@ -15,12 +15,14 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.places import store_folder
-from vitime_cache.store.manifest import MANIFEST, Manifest
-from vitime_cache.store.objects import StoreError
+from vitime_cache.store.manifest import MANIFEST, ROOT, Manifest
+from vitime_cache.store.objects import StoreError, stamp
 from vitime_cache.store.reader import open_store
+from vitime_cache.store.root import without_verdicts
 from vitime_cache.ui.words import plain
 
-Stamp = tuple[int, int, int]
+Stamp = tuple[str, int]
+FileStamp = tuple[int, int, int]
 KEY = "app_key"  # attribute that names a Dataset in the app's caches
 ROWS = 100  # of the contents table, each with a plot
 PLOT_POINTS = 120
@@ -33,7 +35,8 @@ class Store:
     Attributes
     ----------
     stamp
-        Changes whenever a build publishes another signal; None while nothing has been published.
+        Changes whenever a build publishes another signal, but not with the verdicts that are kept; None while nothing
+        has been published.
     """
 
     name: str
@@ -79,11 +82,11 @@ def stores() -> dict[str, Store]:
 def planned(store: Store) -> Manifest | None:
     """What a store was begun for, or None where nothing says so."""
     try:
-        stamp = (store.path / MANIFEST).stat()
+        stamp = _file_stamp(store.path / MANIFEST)
     except OSError:
         return None
     with reading(store):
-        return _manifest(str(store.path), (stamp.st_mtime_ns, stamp.st_size, stamp.st_ino))
+        return _manifest(str(store.path), stamp)
 
 
 @contextmanager
@@ -122,14 +125,27 @@ def _on_one_scale(*rows: np.ndarray) -> tuple[list[float], ...]:
 
 def _stamp(path: Path) -> Stamp | None:
     try:
-        root = (path / "zarr.json").stat()
+        content = _content(str(path), _file_stamp(path / ROOT))
     except OSError:
         return None
-    return root.st_mtime_ns, root.st_size, root.st_ino
+    # A signal that is written again has the same root, but is noted as not complete in between.
+    noted = path / schema.COMPLETE
+    return content, noted.stat().st_mtime_ns if noted.is_dir() else 0
+
+
+def _file_stamp(path: Path) -> FileStamp:
+    file = path.stat()
+    return file.st_mtime_ns, file.st_size, file.st_ino
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _content(path: str, root: FileStamp) -> str:  # noqa: ARG001 - the stamp is what the cache goes by
+    """Hash of what the root of a store says of signals: verdicts come and go meanwhile."""
+    return stamp([without_verdicts((Path(path) / ROOT).read_bytes())])[1]
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _manifest(path: str, stamp: Stamp) -> Manifest:  # noqa: ARG001 - the stamp is what the cache goes by
+def _manifest(path: str, stamp: FileStamp) -> Manifest:  # noqa: ARG001 - the stamp is what the cache goes by
     return Manifest.from_bytes((Path(path) / MANIFEST).read_bytes(), path)
 
 

@@ -1,0 +1,173 @@
+"""The root's `zarr.json`: the one object that readers start from, and that two kinds of processes write.
+
+A build shows complete signals in it; whoever keeps a verdict lists its group there, for `xr.open_zarr(path,
+group="evidence/<name>")`: xarray looks a group up in the consolidated metadata of the root, and zarr takes that for all
+there is. Only the group stands there, with its attributes. Of a nested group without consolidated metadata of its own
+zarr looks for the members in the store, and to list those of every verdict, 56 arrays each, made opening a store with
+ten of them six times slower.
+
+Both write it under one lock, for which they wait, and read it under that lock first. The list of verdicts follows from
+the groups that are there: whoever writes the root brings it up to date, so that a process killed after a verdict has
+become visible and before the root says so is made up for by the next. `stored_verdicts` and `open_verdict` do without.
+
+An object store has no lock. Where a build and a verdict write at the same moment there, the root may show a signal or a
+verdict less, or a verdict that was taken out, until one of them writes it again; the end of a build does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Container, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from vitime_cache.atomic import PARTIAL
+from vitime_cache.attention.schema import SIGNAL, VARIABLES
+from vitime_cache.store.journal import published
+from vitime_cache.store.manifest import EVIDENCE, ROOT, ROOT_LOCK, Manifest
+from vitime_cache.store.objects import Objects
+
+WAIT = 60.0  # seconds for the lock: a verdict and its root are written in about one
+VERDICT = re.compile(rf"{EVIDENCE}[^/\\]+-[0-9]+")  # key of a group, and nothing that leads out of the store
+GROUP: Mapping[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": {}}
+
+
+def hold_root(objects: Objects) -> AbstractContextManager[None]:
+    """Context in which no other process writes the root, or changes which verdicts are there.
+
+    Raises
+    ------
+    StoreError
+        If another process does not let go of it.
+    """
+    return objects.lock(ROOT_LOCK, wait=WAIT)
+
+
+def render_root(
+    manifest: Manifest, metadata: Mapping[str, Any], complete: int, verdicts: Mapping[str, Any] | None = None
+) -> bytes:
+    """The root's `zarr.json`: attributes, and consolidated metadata in which `complete` signals exist.
+
+    Parameters
+    ----------
+    metadata
+        As `format.array_metadata` gives it.
+    verdicts
+        As `list_verdicts` gives them.
+    """
+    arrays = {}
+    for name, array in metadata.items():
+        per_signal = array["dimension_names"][0] == SIGNAL
+        arrays[name] = array | {"shape": [complete, *array["shape"][1:]]} if per_signal else array
+    # xarray tells coordinates from variables by this attribute, and takes it away.
+    labels = " ".join(name for name in arrays if name not in VARIABLES and name not in arrays[name]["dimension_names"])
+    root = {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": {**manifest.attributes, "coordinates": labels},
+        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays | _groups(verdicts)},
+    }
+    return _encode(root)
+
+
+def shorten_root(root: bytes | None, complete: int) -> bytes | None:
+    """The same root, whatever it describes, with only its first signals; None if it has no more, or is damaged."""
+    if (published(root) or 0) <= complete:
+        return None
+    try:
+        record = json.loads(root or b"")
+        for node in record["consolidated_metadata"]["metadata"].values():
+            if node["node_type"] == "array" and node["dimension_names"][0] == SIGNAL:
+                node["shape"][0] = complete
+    except (KeyError, TypeError, IndexError, AttributeError):
+        return None
+    return _encode(record)
+
+
+def relist(objects: Objects, *, leaving: Container[str] = ()) -> None:
+    """Bring the root's list of verdicts up to date, the root being held: written only where it has to change.
+
+    Parameters
+    ----------
+    leaving
+        Groups that are about to go.
+    """
+    killed = (name for name in objects.names() if name.startswith(f"{ROOT}.") and name.endswith(PARTIAL))
+    objects.delete(list(killed))  # nobody writes it now
+    root = objects.get(ROOT)
+    if published(root) is None:
+        return  # a build has still to write it, or to write it again
+    record = json.loads(without_verdicts(root))
+    listed = {group: entry for group, entry in list_verdicts(objects, root).items() if group not in leaving}
+    record["consolidated_metadata"]["metadata"] |= _groups(listed)
+    if (wanted := _encode(record)) != root:
+        objects.put(ROOT, [wanted])
+        objects.flush()
+
+
+def without_verdicts(root: bytes | None) -> bytes:
+    """The same root, as it would be if no verdict were kept: what it says of signals."""
+    try:
+        record = json.loads(root or b"")
+        nodes = record["consolidated_metadata"]["metadata"]
+        bare = {name: node for name, node in nodes.items() if not f"{name}/".startswith(EVIDENCE)}
+        record["consolidated_metadata"]["metadata"] = bare
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return root or b""
+    return _encode(record)
+
+
+def list_verdicts(objects: Objects, root: bytes | None = None) -> dict[str, Any]:
+    """Group -> what a root says of it, of every verdict that is visible.
+
+    Parameters
+    ----------
+    root
+        A root that lists some of them already; only the others are read, as a group is written once.
+    """
+    visible = visible_verdicts(objects)
+    known = listed_verdicts(root) if visible else {}
+    unknown = [group for group in visible if group not in known]
+    read = zip(unknown, objects.get_many([f"{group}/{ROOT}" for group in unknown]), strict=True)
+    entries = known | {group: entry for group, data in read if (entry := _entry(data))}
+    return {group: entries[group] for group in visible if group in entries}
+
+
+def listed_verdicts(root: bytes | None) -> dict[str, Any]:
+    """Group -> what this root says of it, of every verdict that it lists; nothing where it cannot be read."""
+    try:
+        nodes = json.loads(root or b"")["consolidated_metadata"]["metadata"]
+        return {name: node for name, node in nodes.items() if VERDICT.fullmatch(name)}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def verdict_groups(objects: Objects) -> list[str]:
+    """Every group of a verdict that is there, also what is not visible yet."""
+    return sorted(group for name in objects.names(EVIDENCE) if VERDICT.fullmatch(group := f"{EVIDENCE}{name}"))
+
+
+def visible_verdicts(objects: Objects) -> list[str]:
+    """The groups of verdicts that readers may open: complete, by the protocol that they are written by."""
+    groups = verdict_groups(objects)
+    shown = objects.sizes_of([f"{group}/{ROOT}" for group in groups])
+    return [group for group in groups if f"{group}/{ROOT}" in shown]
+
+
+def _groups(verdicts: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {EVIDENCE.rstrip("/"): GROUP, **verdicts} if verdicts else {}
+
+
+def _entry(data: bytes | None) -> dict[str, Any] | None:
+    """A group's metadata without what it says of its members; None of one that is gone, damaged or no group."""
+    try:
+        record = json.loads(data or b"")
+        own = {name: value for name, value in record.items() if name != "consolidated_metadata"}
+        return own if own["node_type"] == "group" else None
+    except (ValueError, KeyError, AttributeError):
+        return None
+
+
+def _encode(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, ensure_ascii=False).encode()
