@@ -23,7 +23,7 @@ from vitime_cache.store.build import add_dataset
 from vitime_cache.store.journal import Journal, assign_places
 from vitime_cache.store.manifest import Identity, Manifest, Marker, seal, unseal
 from vitime_cache.store.objects import StoreError
-from vitime_cache.store.plan import Plan
+from vitime_cache.store.plan import Plan, identity_of
 from vitime_cache.store.reader import open_store
 
 
@@ -272,7 +272,7 @@ def test_live_runs_with_and_without_token_maps_share_a_store_that_a_build_then_g
 def test_random_weights_are_told_apart_by_their_values():
     from tests.conftest import random_model, small_config
 
-    one, same, other = (building._identity(random_model(small_config(), seed), "float32") for seed in (0, 0, 1))
+    one, same, other = (identity_of(random_model(small_config(), seed), "float32") for seed in (0, 0, 1))
     assert one == same
     assert one.weights.sha256 != other.weights.sha256
 

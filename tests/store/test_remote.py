@@ -105,7 +105,7 @@ def test_a_url_with_nothing_behind_it_is_no_store(url):
 def child(environment: dict[str, str], url: str, kill_at: int) -> None:
     """Build, and die by SIGKILL right before the `kill_at`-th PUT."""
     os.environ.update(environment)  # the fork server is older than the S3 server
-    from vitime_cache.store.objects import RemoteObjects
+    from vitime_cache.store.remote_objects import RemoteObjects
 
     counting, real, puts = threading.Lock(), RemoteObjects.put, 0
 

@@ -6,37 +6,29 @@ the journal and returns.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from copy import deepcopy
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitime_cache.checks import positive, whole
 from vitime_cache.model.checkpoint import check_dtype, check_model, pick_device
-from vitime_cache.model.config import ViTimeConfig, WeightsInfo
+from vitime_cache.model.config import WeightsInfo
 from vitime_cache.series.signal import as_signals
 from vitime_cache.series.sources import Signal, check_signals
+from vitime_cache.store.dispatch import deviation, ready_to_write
 from vitime_cache.store.journal import Journal, assign_places, published, read_journal, visible
-from vitime_cache.store.manifest import ROOT, Entry, Identity, Marker, check_identity
+from vitime_cache.store.manifest import ROOT, Identity, check_identity
 from vitime_cache.store.objects import Objects, StoreError, open_objects
-from vitime_cache.store.plan import MAX_SIZE, Plan
+from vitime_cache.store.plan import MAX_SIZE, Plan, entry_of, identity_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from vitime_cache.model.network import ViTime
-    from vitime_cache.store.commit import StoreWriter
     from vitime_cache.store.writing import Capture
-
-TOKENS_AT_ONCE = 2464  # of the published model
-MOST_AT_ONCE = 16  # signals in one pass
 
 
 @dataclass(frozen=True)
@@ -138,7 +130,7 @@ def build(
     if not (workers is None or (isinstance(workers, str) and "://" in workers)):
         workers = whole(workers, "workers, unless they are a scheduler's address (tcp://…),", 1, error=StoreError)
     max_size = positive(max_size, "max_size", "bytes", error=StoreError)
-    identity = _identity(model, dtype)
+    identity = identity_of(model, dtype)
     layers = identity.config.select_layers(tokens)
     objects = open_objects(store)
     journal = read_journal(objects, [signal.name for signal in signals])
@@ -152,7 +144,7 @@ def build(
     if journal and not places and journal.laid_out and journal.clean and _is_published(objects, journal):
         return replace(report, seconds=time.monotonic() - start)
 
-    entries = [_entry(signal, identity.config, layers) for signal in pending.values()]
+    entries = [entry_of(signal, identity.config, layers) for signal in pending.values()]
     plan = Plan.of(objects, identity, entries, report.complete)
     if from_file and not isinstance(workers, str):  # what a scheduler's workers have is for them to say
         pick_device(device)
@@ -165,12 +157,12 @@ def build(
     if journal is None and identity.dtype != "float32" and capture is None:
         from vitime_cache.attention.schema import DTYPE_DEVIATION
 
-        deviation = _deviation(model, device, dtype, next(iter(pending.values())))
-        facts[DTYPE_DEVIATION] = f"{deviation:.3g}"
-        report = replace(report, dtype_deviation=deviation)
+        off = deviation(model, device, dtype, next(iter(pending.values())))
+        facts[DTYPE_DEVIATION] = f"{off:.3g}"
+        report = replace(report, dtype_deviation=off)
     written, size = [], 0
     with (
-        _writing(model, device, dtype, batch_size, workers, capture) as write,
+        ready_to_write(model, device, dtype, batch_size, workers, capture) as write,
         open_writer(objects, identity, entries, facts) as writer,
     ):
         todo = {place: pending[entry.name] for place, entry in writer.pending.items()}
@@ -216,7 +208,7 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> bool:
     objects = open_objects(store)
     weights = WeightsInfo(ds.attrs["weights"], ds.attrs["weights_sha256"], ds.attrs["weights_note"])
     identity = Identity(weights, config_of(ds), ds.attrs["dtype"])
-    entry = _entry(signal, identity.config, _token_layers(ds))
+    entry = entry_of(signal, identity.config, _token_layers(ds))
     arrays = {name: ds[name].values for name in VARIABLES if name != TOKEN_ATTENTION}
     with open_writer(objects, identity, [entry]) as writer, Puts(objects) as puts:
         places = list(writer.pending)  # none, if the signal is there already
@@ -248,120 +240,3 @@ def _without_maps(journal: Journal | None, names: Sequence[str], layers: Sequenc
     """Those of the committed signals whose entries lack some of the layers."""
     kept = {entry.name: set(entry.tokens) for entry in journal.manifest.entries} if journal else {}
     return tuple(name for name in names if not kept[name].issuperset(layers))
-
-
-def _identity(model: ViTime | str | Path | None, dtype: str) -> Identity:
-    """Whose attention this is, without building the network where a file can tell."""
-    if isinstance(model, str | Path | None):
-        from vitime_cache.model.checkpoint import peek
-
-        config, weights = peek(model)
-    else:
-        config, weights = model.config, model.weights
-        dtype = str(model.dtype).removeprefix("torch.")
-        if not weights.sha256:  # weights that were never in a file are told apart by their values
-            digest = hashlib.sha256()
-            for tensor in model.state_dict().values():
-                digest.update(tensor.detach().float().cpu().contiguous().numpy())
-            weights = replace(weights, sha256=digest.hexdigest())
-    return Identity(weights, config, dtype)
-
-
-def _deviation(model: ViTime | str | Path | None, device: str, dtype: str, signal: Signal) -> float:
-    """What the dtype costs on one signal; of a loaded model the arithmetic only, as its weights are rounded already."""
-    from vitime_cache.attention.capture import dtype_deviation
-    from vitime_cache.model.checkpoint import load_model
-
-    if isinstance(model, str | Path | None):
-        return dtype_deviation(load_model(model, device, dtype), load_model(model, device, "float32"), signal)
-    return dtype_deviation(model, deepcopy(model).float(), signal)
-
-
-def _entry(signal: Signal, config: ViTimeConfig, tokens: tuple[str, ...]) -> Entry:
-    from vitime_cache.attention.schema import COMPLETE, SIGNAL, signal_coordinates
-
-    known = {SIGNAL, COMPLETE}  # the manifest has the name, the markers say what is complete
-    values = {name: value for name, value in signal_coordinates(signal, config).items() if name not in known}
-    return Entry(signal.name, signal.fingerprint, values, len(signal.harmonics), tokens)
-
-
-Write = Callable[["Objects", "StoreWriter", Mapping[int, Signal]], Iterator[list[Marker]]]
-
-
-@contextmanager
-def _writing(
-    model: ViTime | str | Path | None,
-    device: str,
-    dtype: str,
-    batch_size: int | None,
-    workers: int | str | None,
-    capture: Capture | None,
-) -> Iterator[Write]:
-    """What writes the pending signals of a store, here or in other processes, ready before anything is written."""
-    from vitime_cache.model.checkpoint import load_model
-
-    if capture is None:
-        from vitime_cache.attention.capture import capture_batch
-
-        capture = capture_batch
-    if workers is None:
-        loaded = load_model(model, device, dtype) if isinstance(model, str | Path | None) else model
-        yield partial(_write_here, loaded, capture, batch_size)
-        return
-    if not isinstance(model, str | Path | None):
-        raise StoreError("workers load the model themselves: give build the weights file, not a loaded model")
-    from vitime_cache.store.processes import write_in_processes
-    from vitime_cache.store.workers import Job, scheduler, write_on_scheduler
-
-    def write(objects: Objects, writer: StoreWriter, pending: Mapping[int, Signal]) -> Iterator[list[Marker]]:
-        job = Job(capture, objects.url, writer.manifest, model, device, dtype)
-        return elsewhere(job, _batches(pending, batch_size, writer.manifest.identity.config), writer.unclean)
-
-    if isinstance(workers, int):
-        elsewhere = partial(write_in_processes, workers)
-        yield write
-    else:
-        with scheduler(workers) as client:
-            elsewhere = partial(write_on_scheduler, client)
-            yield write
-
-
-def _batches(pending: Mapping[int, Signal], batch_size: int | None, config: ViTimeConfig) -> list[dict[int, Signal]]:
-    """Signals that go through the model together."""
-    size = batch_size or min(max(TOKENS_AT_ONCE // config.tokens, 1), MOST_AT_ONCE)
-    places = list(pending)
-    return [{place: pending[place] for place in places[start : start + size]} for start in range(0, len(places), size)]
-
-
-def _write_here(
-    model: ViTime,
-    capture: Capture,
-    batch_size: int | None,
-    objects: Objects,
-    writer: StoreWriter,
-    pending: Mapping[int, Signal],
-) -> Iterator[list[Marker]]:
-    """Write the pending signals with a model in this process.
-
-    While it runs on a batch of several signals, the batch before is encoded and put: with many small signals that takes
-    as long as the model. A single large one is committed at once, so that little is lost when the build is killed.
-    """
-    from vitime_cache.store.writing import Puts, write_batch
-
-    batches = _batches(pending, batch_size, writer.manifest.identity.config)
-    with Puts(objects) as puts, ExitStack() as before, ThreadPoolExecutor(1) as finisher:
-        finishing: Future[list[Marker]] | None = None
-        for batch in batches:
-            with ExitStack() as stack:
-                finish = stack.enter_context(write_batch(puts, writer.manifest, model, capture, batch))
-                if finishing:
-                    yield finishing.result()
-                    before.close()
-                    finishing = None
-                if len(batch) == 1:
-                    yield finish()
-                else:
-                    finishing = finisher.submit(finish)
-                    before.push(stack.pop_all())
-        if finishing:
-            yield finishing.result()

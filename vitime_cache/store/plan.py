@@ -1,14 +1,22 @@
-"""What a build is about to write, and whether that fits."""
+"""What a build is about to write: whose attention, of which signals, and whether that fits."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.series.sources import Signal
 from vitime_cache.store.manifest import Entry, Identity
 from vitime_cache.store.objects import Objects, StoreError
+
+if TYPE_CHECKING:
+    from vitime_cache.model.network import ViTime
 
 MAX_SIZE = 20e9  # bytes, unless --max-size says otherwise
 
@@ -90,3 +98,29 @@ class Plan:
             f"{len(self.names)} signals need up to {self.total / 1e9:.3g} GB in {self.store}, {reason}: "
             + ", ".join(advice)
         )
+
+
+def identity_of(model: ViTime | str | Path | None, dtype: str) -> Identity:
+    """Whose attention this is, without building the network where a file can tell."""
+    if isinstance(model, str | Path | None):
+        from vitime_cache.model.checkpoint import peek
+
+        config, weights = peek(model)
+    else:
+        config, weights = model.config, model.weights
+        dtype = str(model.dtype).removeprefix("torch.")
+        if not weights.sha256:  # weights that were never in a file are told apart by their values
+            digest = hashlib.sha256()
+            for tensor in model.state_dict().values():
+                digest.update(tensor.detach().float().cpu().contiguous().numpy())
+            weights = replace(weights, sha256=digest.hexdigest())
+    return Identity(weights, config, dtype)
+
+
+def entry_of(signal: Signal, config: ViTimeConfig, tokens: tuple[str, ...]) -> Entry:
+    """What a manifest says of a signal whose token maps are kept of these layers."""
+    from vitime_cache.attention.schema import COMPLETE, SIGNAL, signal_coordinates
+
+    known = {SIGNAL, COMPLETE}  # the manifest has the name, the markers say what is complete
+    values = {name: value for name, value in signal_coordinates(signal, config).items() if name not in known}
+    return Entry(signal.name, signal.fingerprint, values, len(signal.harmonics), tokens)

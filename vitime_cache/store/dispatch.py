@@ -1,0 +1,115 @@
+"""Who captures and writes the pending signals of a store: this process, others beside it, or a scheduler's workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.series.sources import Signal
+from vitime_cache.store.manifest import Marker
+from vitime_cache.store.objects import Objects, StoreError
+
+if TYPE_CHECKING:
+    from vitime_cache.model.network import ViTime
+    from vitime_cache.store.commit import StoreWriter
+    from vitime_cache.store.writing import Capture
+
+TOKENS_AT_ONCE = 2464  # of the published model
+MOST_AT_ONCE = 16  # signals in one pass
+
+Write = Callable[["Objects", "StoreWriter", Mapping[int, Signal]], Iterator[list[Marker]]]
+
+
+@contextmanager
+def ready_to_write(
+    model: ViTime | str | Path | None,
+    device: str,
+    dtype: str,
+    batch_size: int | None,
+    workers: int | str | None,
+    capture: Capture | None,
+) -> Iterator[Write]:
+    """What writes the pending signals of a store, here or in other processes, ready before anything is written."""
+    from vitime_cache.model.checkpoint import load_model
+
+    if capture is None:
+        from vitime_cache.attention.capture import capture_batch
+
+        capture = capture_batch
+    if workers is None:
+        loaded = load_model(model, device, dtype) if isinstance(model, str | Path | None) else model
+        yield partial(_write_here, loaded, capture, batch_size)
+        return
+    if not isinstance(model, str | Path | None):
+        raise StoreError("workers load the model themselves: give build the weights file, not a loaded model")
+    from vitime_cache.store.processes import write_in_processes
+    from vitime_cache.store.workers import Job, scheduler, write_on_scheduler
+
+    def write(objects: Objects, writer: StoreWriter, pending: Mapping[int, Signal]) -> Iterator[list[Marker]]:
+        job = Job(capture, objects.url, writer.manifest, model, device, dtype)
+        return elsewhere(job, _batches(pending, batch_size, writer.manifest.identity.config), writer.unclean)
+
+    if isinstance(workers, int):
+        elsewhere = partial(write_in_processes, workers)
+        yield write
+    else:
+        with scheduler(workers) as client:
+            elsewhere = partial(write_on_scheduler, client)
+            yield write
+
+
+def _batches(pending: Mapping[int, Signal], batch_size: int | None, config: ViTimeConfig) -> list[dict[int, Signal]]:
+    """Signals that go through the model together."""
+    size = batch_size or min(max(TOKENS_AT_ONCE // config.tokens, 1), MOST_AT_ONCE)
+    places = list(pending)
+    return [{place: pending[place] for place in places[start : start + size]} for start in range(0, len(places), size)]
+
+
+def _write_here(
+    model: ViTime,
+    capture: Capture,
+    batch_size: int | None,
+    objects: Objects,
+    writer: StoreWriter,
+    pending: Mapping[int, Signal],
+) -> Iterator[list[Marker]]:
+    """Write the pending signals with a model in this process.
+
+    While it runs on a batch of several signals, the batch before is encoded and put: with many small signals that takes
+    as long as the model. A single large one is committed at once, so that little is lost when the build is killed.
+    """
+    from vitime_cache.store.writing import Puts, write_batch
+
+    batches = _batches(pending, batch_size, writer.manifest.identity.config)
+    with Puts(objects) as puts, ExitStack() as before, ThreadPoolExecutor(1) as finisher:
+        finishing: Future[list[Marker]] | None = None
+        for batch in batches:
+            with ExitStack() as stack:
+                finish = stack.enter_context(write_batch(puts, writer.manifest, model, capture, batch))
+                if finishing:
+                    yield finishing.result()
+                    before.close()
+                    finishing = None
+                if len(batch) == 1:
+                    yield finish()
+                else:
+                    finishing = finisher.submit(finish)
+                    before.push(stack.pop_all())
+        if finishing:
+            yield finishing.result()
+
+
+def deviation(model: ViTime | str | Path | None, device: str, dtype: str, signal: Signal) -> float:
+    """What the dtype costs on one signal; of a loaded model the arithmetic only, as its weights are rounded already."""
+    from vitime_cache.attention.capture import dtype_deviation
+    from vitime_cache.model.checkpoint import load_model
+
+    if isinstance(model, str | Path | None):
+        return dtype_deviation(load_model(model, device, dtype), load_model(model, device, "float32"), signal)
+    return dtype_deviation(model, deepcopy(model).float(), signal)
