@@ -29,7 +29,7 @@ from vitime_cache.store.commit import forget
 from vitime_cache.store.manifest import ROOT
 from vitime_cache.store.objects import StoreError, open_objects
 from vitime_cache.store.reader import open_store
-from vitime_cache.store.root import listed_verdicts, without_verdicts
+from vitime_cache.store.root import listed_verdicts, visible_verdicts, without_verdicts
 from vitime_cache.store.verdicts import (
     damaged_verdicts,
     find_verdict,
@@ -333,6 +333,7 @@ def run(path: Path, work: Callable, kill_at: int | None) -> dict[str, int]:
         return said
 
 
+@pytest.mark.timeout(1800)  # with the kills of a release
 @pytest.mark.usefixtures("fork_server")
 @pytest.mark.parametrize("work", [keep_parts, build_and_keep])
 def test_a_process_killed_while_it_keeps_a_verdict_loses_none_and_shows_none_by_halves(tmp_path, path, work):
@@ -353,7 +354,7 @@ def test_a_process_killed_while_it_keeps_a_verdict_loses_none_and_shows_none_by_
             assert xr.open_zarr(path, group=group).load().identical(open_verdict(path, group))
         assert all("interrupted while it laid out" in problem.what for problem in verify(path).problems)
         build(make_signals(4), path)
-        assert listed(path) == [kept.group for kept in stored_verdicts(path)] or work is keep_parts
+        assert listed(path) == visible_verdicts(open_objects(path))
         assert keep_verdict(path, verdict()) == stored_verdicts(path)[0].group
         assert listed(path) == [stored_verdicts(path)[0].group]
         assert [f"evidence/{folder.name}" for folder in (path / "evidence").glob("*-*")] == listed(path)
