@@ -162,3 +162,26 @@ def test_a_url_that_cannot_be_reached_is_told_in_one_line(url, message):
         with pytest.raises(StoreError, match=message) as raised:
             look(url)
         assert "\n" not in str(raised.value)
+
+
+def test_a_connection_that_breaks_is_told_in_one_line_whatever_it_breaks_at(url, monkeypatch):
+    build(SIGNALS, url, Model())
+    objects = open_objects(url)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ConnectionResetError("the other side\nhung up")
+
+    for name in ("cat_file", "pipe_file", "info", "ls", "find", "rm", "open"):
+        monkeypatch.setattr(objects._files, name, broken)
+
+    def stream() -> None:
+        with objects.stream("key"):
+            pass
+
+    for use in (
+        lambda: objects.get("key"), lambda: objects.put("key", [b""]), lambda: objects.read("key", 0, 1),
+        lambda: objects.sizes_of(["key"]), lambda: objects.names(), lambda: objects.sizes(),
+        lambda: objects.delete(["key"]), lambda: objects.delete_below("folder/"), stream,
+    ):  # fmt: skip
+        with pytest.raises(StoreError, match=r"cannot reach memory://.*the other side hung up; is the address right"):
+            use()

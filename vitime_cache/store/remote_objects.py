@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from vitime_cache.store.objects import Stamp, StoreError, Stream, stamp
@@ -45,12 +46,11 @@ class RemoteObjects:
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _call(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Whatever a protocol's own package raises, without a class in common: no server, no access, no writing."""
         try:
-            yield
-        except (FileNotFoundError, StoreError):
+            return operation(*arguments, **options)
+        except FileNotFoundError:
             raise
         except Exception as error:
             told = " ".join(f"{type(error).__name__}: {error}".split())
@@ -59,9 +59,9 @@ class RemoteObjects:
             ) from error
 
     def get(self, key: str) -> bytes | None:
-        with suppress(FileNotFoundError), self._told():
+        with suppress(FileNotFoundError):
             # With a start it is one request, hence one version of the object; without, s3fs first asks for its size.
-            return bytes(self._files.cat_file(self._path(key), start=0))
+            return bytes(self._call(self._files.cat_file, self._path(key), start=0))
         return None
 
     def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
@@ -69,25 +69,23 @@ class RemoteObjects:
             return list(pool.map(self.get, keys))
 
     def put(self, key: str, parts: Sequence[bytes]) -> Stamp:
-        with self._told():
-            self._files.pipe_file(self._path(key), b"".join(parts))
+        self._call(self._files.pipe_file, self._path(key), b"".join(parts))
         return stamp(parts)
 
     @contextmanager
     def stream(self, key: str) -> Iterator[Stream]:
-        file = self._files.open(self._path(key), "wb", block_size=UPLOAD_BYTES, autocommit=False)
+        file = self._call(self._files.open, self._path(key), "wb", block_size=UPLOAD_BYTES, autocommit=False)
         try:
-            stream = Stream(file.write)
-            yield stream
-            file.close()
-            file.commit()
+            yield Stream(partial(self._call, file.write))
+            self._call(file.close)
+            self._call(file.commit)
         except BaseException:
             file.discard()
             raise
 
     def read(self, key: str, start: int, stop: int) -> bytes:
         try:
-            return bytes(self._files.cat_file(self._path(key), start=start, end=stop))
+            return bytes(self._call(self._files.cat_file, self._path(key), start=start, end=stop))
         except FileNotFoundError:
             return b""
 
@@ -101,7 +99,7 @@ class RemoteObjects:
 
     def _size_of(self, key: str) -> int | None:
         try:
-            return int(self._files.info(self._path(key))["size"])
+            return int(self._call(self._files.info, self._path(key))["size"])
         except FileNotFoundError:
             return None
 
@@ -110,20 +108,21 @@ class RemoteObjects:
 
     def delete(self, keys: Iterable[str]) -> None:
         if paths := [self._path(key) for key in keys]:
-            self._files.rm(paths)
+            self._call(self._files.rm, paths)
 
     def names(self, prefix: str = "") -> list[str]:
         try:
-            return [path.rstrip("/").rpartition("/")[2] for path in self._files.ls(self._path(prefix), detail=False)]
+            listed = self._call(self._files.ls, self._path(prefix), detail=False)
+            return [path.rstrip("/").rpartition("/")[2] for path in listed]
         except FileNotFoundError:
             return []
 
     def delete_below(self, prefix: str) -> None:
-        if paths := self._files.find(self._path(prefix)):
-            self._files.rm(paths)
+        if paths := self._call(self._files.find, self._path(prefix)):
+            self._call(self._files.rm, paths)
 
     def sizes(self) -> dict[str, int]:
-        listing = self._files.find(self._root, detail=True)
+        listing = self._call(self._files.find, self._root, detail=True)
         return {path.removeprefix(f"{self._root}/"): entry["size"] for path, entry in listing.items()}
 
     def free_bytes(self) -> int | None:
