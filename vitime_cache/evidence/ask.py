@@ -213,8 +213,8 @@ def _descriptive(run: Run, _: list[Array]) -> None:
     mean = curves.mean(axis=0)
     looks = looks_back(attention, mean, q.window.patches_per_period, q.asked)
     values["lag_curve"][:] = mean
-    values["flank_excess"][:] = Lags.of(q.window.patches_per_period, mean.shape[-1]).excess(mean)
-    values["query_contrast"][:], values["query_contrast_error"][:] = looks.contrast, looks.error
+    for name, found in (("flank_excess", looks.excess), ("query_contrast", looks.contrast)):
+        values[name][:], values[f"{name}_error"][:] = found.value, found.error
     lag = np.arange(mean.shape[-1])
     values["prominence"][:] = period_prominence(lag, curves, 1.0, q.window.patches_per_period)
     for at in np.ndindex(mean.shape[:-1]):

@@ -1,8 +1,13 @@
 """Does a head look one period back more than beside it? Plain arrays.
 
 A curve's excess is its value at the period's lag less the mean at the lags half a period to either side, in means of
-the curve: a peak there raises it, a level or a slope does not. A query's contrast compares the two for one query alone,
--1 … 1. The peak's prominence describes; the excess is held against null inputs, the contrast against chance.
+the curve: a peak there raises it, a level or a slope does not. A query's contrast is (a - b) / (a + b) of its attention
+a at the period and b beside it, -1 … 1: every query counts alike, however much of its attention goes elsewhere. A head
+that looks one, two and three periods back has all of it one period back where no more lie behind, and a third later;
+its excess varies so much over queries that nothing could be said of it. Where the lags are interchangeable the contrast
+is zero on average or, as b varies less than a, below: what it finds is there.
+
+The peak's prominence describes, the contrast is held against chance and the excess against null inputs.
 """
 
 from __future__ import annotations
@@ -20,7 +25,6 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.corrections import holm
 
 MIN_QUERIES = 12  # that see the period and both of its flanks
-NO_PEAK = MIN_PROMINENCE / (2 + MIN_PROMINENCE)  # the contrast of that much more at the period than beside it
 
 
 class ContrastError(VitimeError):
@@ -63,31 +67,51 @@ class Lags:
         relative: Array = difference / np.where(level > 0, level, np.nan)
         return relative
 
-    def query_contrast(self, time_attention: ArrayLike) -> Array:
-        """(a - b) / (a + b) of attention a at the period and b beside it, mean over the lags beside it.
-
-        Zero on average where those lags are interchangeable. Every query counts alike, however much of its attention
-        goes elsewhere: a head that looks one, two and three periods back has all of it one period back where no more
-        lie behind, and a third later.
-
-        Parameters
-        ----------
-        time_attention
-            (..., n, n), query by key.
+    def by_query(self, time_attention: Array) -> tuple[Array, Array]:
+        """What each query that sees all of `at` and `beside` attends to there, of (..., n, n), query by key.
 
         Returns
         -------
-        (lag in `at`, ..., queries that see all of `at` and `beside`), 0 where a query sees nothing at either lag.
+        (lag in `at`, ..., query), and the mean over the lags beside, (..., query).
         """
-        attention = np.asarray(time_attention, dtype=np.float64)
-        query = np.arange(self.beside.max(), attention.shape[-1])
-        beside = attention[..., query[:, None], query[:, None] - self.beside]
-        contrasts = []
-        for k in self.at:
-            there = attention[..., query, query - k][..., None]
-            both = there + beside
-            contrasts.append(((there - beside) / np.where(both > 0, both, 1)).mean(axis=-1))
-        return np.stack(contrasts)
+        query = np.arange(self.beside.max(), time_attention.shape[-1])
+        beside: Array = time_attention[..., query[:, None], query[:, None] - self.beside].mean(axis=-1)
+        return np.stack([time_attention[..., query, query - k] for k in self.at]), beside
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """A mean over queries and windows, its standard error, and the degrees of freedom of their ratio."""
+
+    value: Array
+    error: Array
+    degrees: int
+
+    @classmethod
+    def of(cls, each: Array, patches_per_period: float) -> Mean:
+        """Of values (window, ..., query), whose queries are neighbours in time.
+
+        The standard error takes the long-run variance by equal-weighted cosines, with floor(0.4 n^(2/3)) of them, and t
+        with as many degrees of freedom (Lazarus, Lewis, Stock and Watson, JBES 2018). A short period allows more: what
+        alternates within half a period or less averages out over the window.
+        """
+        windows, queries = len(each), each.shape[-1]
+        cosines = max(int(0.4 * queries ** (2 / 3)), int(queries / patches_per_period), 2)
+        error = np.sqrt(_long_run_variance(each, cosines).mean(axis=0) / queries / windows)
+        return cls(each.mean(axis=(0, -1)), error, cosines * windows)
+
+    def p_value(self) -> Array:
+        """That it is not above zero."""
+        certain = np.where(self.value > 0, np.inf, 0.0)
+        p: Array = student.sf(
+            np.where(self.error > 0, self.value / np.where(self.error > 0, self.error, 1), certain), self.degrees
+        )
+        return p
+
+    def upper(self, level: float) -> Array:
+        """Its upper confidence limit."""
+        limit: Array = self.value + student.ppf(1 - level, self.degrees) * self.error
+        return limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,17 +120,17 @@ class Looks:
 
     Attributes
     ----------
-    contrast, error, degrees
-        Mean contrast over queries and windows, its standard error, and the degrees of freedom of its t statistic.
+    contrast, excess
+        Means over queries: of their contrast, which says whether, and of their excess, in means of the head's curve,
+        which says how much.
     prominence
         Of the mean curve's peak at the period, in means of the curve.
     p_value
         That the contrast is not above zero, corrected over the heads asked about (Holm).
     """
 
-    contrast: Array
-    error: Array
-    degrees: int
+    contrast: Mean
+    excess: Mean
     prominence: Array
     p_value: Array
 
@@ -116,9 +140,8 @@ class Looks:
         return seen
 
     def refuted(self, level: float) -> NDArray[np.bool_]:
-        """The contrast's upper confidence limit lies below what counts as a peak."""
-        upper = self.contrast + student.ppf(1 - level, self.degrees) * self.error
-        below: NDArray[np.bool_] = (upper < NO_PEAK) & (self.prominence < MIN_PROMINENCE)
+        """The excess's upper confidence limit lies below what counts as a peak."""
+        below: NDArray[np.bool_] = (self.excess.upper(level) < MIN_PROMINENCE) & (self.prominence < MIN_PROMINENCE)
         return below
 
 
@@ -135,28 +158,22 @@ def looks_back(
         Their mean over windows as lag curves, (layer, head, n), lags 0 … n - 1.
     asked
         (layer, head): the heads that the correction is over.
-
-    Notes
-    -----
-    Queries are neighbours in time, so the standard error takes the long-run variance by equal-weighted cosines, with
-    floor(0.4 n^(2/3)) of them, and t with as many degrees of freedom (Lazarus, Lewis, Stock and Watson, JBES 2018). A
-    short period allows more: what alternates within half a period or less averages out over the window.
     """
     attention, mean = np.asarray(time_attention, dtype=np.float64), np.asarray(curves, dtype=np.float64)
-    n = attention.shape[-1]
-    lags = Lags.of(patches_per_period, n)
-    each = lags.query_contrast(attention)  # (at, window, layer, head, query)
-    # Of two lags within half a patch of the period a head may use either.
-    best = np.take_along_axis(each, each.mean(axis=(1, -1)).argmax(axis=0)[None, None, ..., None], axis=0)[0]
-    queries = best.shape[-1]
-    cosines = max(int(0.4 * queries ** (2 / 3)), int(queries / patches_per_period), 2)
-    variance = _long_run_variance(best, cosines) / queries  # (window, layer, head)
-    windows = len(best)
-    error = np.sqrt(variance.mean(axis=0) / windows)
-    contrast, degrees = best.mean(axis=(0, -1)), cosines * windows
-    statistic = np.where(error > 0, contrast / np.where(error > 0, error, 1), np.where(contrast > 0, np.inf, 0.0))
-    p_value = student.sf(statistic, degrees) * len(lags.at)  # the better of two lags was taken
-    return Looks(contrast, error, degrees, _prominence(mean, patches_per_period), holm(np.minimum(p_value, 1), asked))
+    lags = Lags.of(patches_per_period, attention.shape[-1])
+    level = np.nanmean(mean[..., SHORTEST_PERIOD:], axis=-1)
+    there, beside = lags.by_query(attention)
+    both = there + beside
+    contrast = Mean.of(_better((there - beside) / np.where(both > 0, both, 1)), patches_per_period)
+    excess = Mean.of(_better(there - beside) / np.where(level > 0, level, np.nan)[..., None], patches_per_period)
+    p_value = holm(np.minimum(contrast.p_value() * len(lags.at), 1), asked)  # the better of two lags was taken
+    return Looks(contrast, excess, _prominence(mean, patches_per_period), p_value)
+
+
+def _better(each: Array) -> Array:
+    """Of two lags within half a patch of the period a head may use either: (at, window, ..., query) → without `at`."""
+    best: Array = np.take_along_axis(each, each.mean(axis=(1, -1)).argmax(axis=0)[None, None, ..., None], axis=0)[0]
+    return best
 
 
 def _long_run_variance(series: Array, cosines: int) -> Array:

@@ -78,7 +78,7 @@ def mock_verdict(
         for at in np.ndindex(heads_shape):
             found = max(lag_peaks(np.arange(patches), values["lag_curve"][at], spp), key=lambda p: p.prominence)
             values["peak_lag"][at], values["peak_prominence"][at] = found.lag, found.relative_prominence
-        values["flank_excess"][:] = strength * layers
+        values["flank_excess"][:], values["flank_excess_error"][:] = strength * layers, 0.05
         values["query_contrast"][:], values["query_contrast_error"][:] = np.tanh(strength * layers), 0.05
         values["figure"][0] = values["prominence"].mean(axis=0)
         values["p_value"][0] = np.where(strength > 0.1, 0.001, 0.6)

@@ -52,6 +52,9 @@ VARIABLES: Mapping[str, Variable] = {
     "peak_prominence": Variable(_HEADS, "float32", "prominence of the strongest peak", "of the curve's mean"),
     "prominence": Variable((WINDOW, *_HEADS), "float32", "prominence of the peak at the period", "of the curve's mean"),
     "flank_excess": Variable(_HEADS, "float32", "attention at the period less that beside it", "of the curve's mean"),
+    "flank_excess_error": Variable(
+        _HEADS, "float32", "standard error of flank_excess over queries", "of the curve's mean"
+    ),
     "query_contrast": Variable(
         _HEADS, "float32", "(attention at the period - beside it) / (their sum), mean over queries and windows"
     ),
