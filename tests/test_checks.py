@@ -148,3 +148,11 @@ def test_a_file_in_the_place_of_a_store_is_named_with_a_place_that_would_do(
     assert "is a file, and a store is a folder or a URL" in printed.err
     assert "day.zarr" in printed.err
     assert not printed.out
+
+
+def test_what_a_mask_hides_is_missing_and_not_taken_for_a_measurement() -> None:
+    hidden = np.ma.masked_array(np.arange(100), mask=np.arange(100) == 5)
+    for call in (lambda: vc.capture(MODEL, hidden), lambda: vc.ask(MODEL, hidden, 8), lambda: vc.Signal("a", hidden)):
+        with pytest.raises(vc.VitimeError, match="sample 5: nan is not a finite number"):
+            call()
+    assert vc.Signal("a", np.ma.masked_array(np.arange(100.0))).values[5] == 5

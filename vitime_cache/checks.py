@@ -53,6 +53,8 @@ def numbers(values: Any, what: str, *, error: type[VitimeError] = VitimeError) -
             given = given.float()
     try:
         found = np.asarray(given)
+        if np.ma.is_masked(given):  # what a mask hides is missing
+            found = np.ma.filled(np.ma.asarray(given, dtype=np.float64), np.nan)
     except (TypeError, ValueError) as problem:
         raise error(f"{what} must be a list of numbers or an array: {problem}") from problem
     if found.dtype.kind not in "biuf":

@@ -12,7 +12,7 @@ from tests.conftest import random_model
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.ask import answers, ask
-from vitime_cache.evidence.question import prepare
+from vitime_cache.evidence.question import identity, prepare
 from vitime_cache.evidence.report import head_order, sentences, to_json, verdict_table
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.signal import Harmonic, Signal, compose
@@ -184,3 +184,40 @@ def test_the_model_computes_the_same_before_and_after(model, signal):
     before = model(image)
     ask(model, signal, PERIOD, heads=[("encoder.0", 0)], **QUICK)
     assert torch.equal(model(image), before)
+
+
+WAVE = np.sin(2 * np.pi * np.arange(240) / PERIOD)
+
+
+@pytest.mark.parametrize(
+    "series", [1e-9 * WAVE, np.where(np.arange(240) < 60, WAVE, 0.5)], ids=["too small", "constant in the window"]
+)
+def test_what_the_model_sees_as_a_flat_line_is_not_asked_about(model, series):
+    with pytest.raises(v.VerdictError, match=r"sees a flat line in a window of 'signal'.*rescale"):
+        prepare(model, series, PERIOD, **QUICK)
+
+
+def test_equal_questions_are_known_as_such_however_their_heads_are_given(model, signal):
+    pairs = [("decoder.0", 1), ("encoder.1", 0)]
+    keys = [
+        identity(model, prepare(model, signal, PERIOD, heads=heads, **QUICK))
+        for heads in (pairs, pairs[::-1], set(pairs), iter(pairs), [list(pair) for pair in pairs])
+    ]
+    assert all(key == keys[0] for key in keys)
+    assert keys[0]["heads"] == [["encoder.1", 0], ["decoder.0", 1]]
+    every = [(layer, head) for layer in model.config.layers for head in range(2)]
+    assert identity(model, prepare(model, signal, PERIOD, heads=every, **QUICK))["heads"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nulls": 2, "level": 0.4}, "a level of 0.4 needs 3 nulls or more, got 2"),
+        ({"nulls": 98, "level": 0.01}, "a level of 0.01 needs 99 nulls or more, got 98"),
+        ({"controls": 10**6}, "controls must be at most 1000"),
+        ({"heads": [("decoder.0", True)]}, "no head True in layer"),
+    ],
+)
+def test_a_question_that_would_fail_later_is_refused_at_once(model, signal, options, message):
+    with pytest.raises(VitimeError, match=message):
+        prepare(model, signal, PERIOD, **options)

@@ -117,3 +117,12 @@ def test_the_outlier_test_is_the_externally_studentised_residual():
     assert np.mean([outlier_p(np.exp(rng.standard_normal(48))).min() <= 0.05 for _ in range(400)]) == pytest.approx(
         0.05, abs=0.035
     )
+
+
+def test_more_windows_never_take_a_claim_away_that_they_are_too_few_to_test():
+    mask, controls, comb, phases, knockout = effects(np.random.default_rng(1), windows=5, controls=399)
+    mask[0, :, :, 0, 3] = comb[:, :, 0, 3] = 40 * controls[0, :, :, :, 0, 3].mean(axis=(0, 1))
+    found = judge_interventions(mask, controls, comb, phases, knockout)
+    assert found.windows_p[0, 3] > 0.01  # five signs cannot give less than 0.031
+    for level in (0.05, 0.01):
+        assert np.argwhere(found.by_lags(level)).tolist() == [[0, 3]]

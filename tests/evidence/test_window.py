@@ -140,3 +140,10 @@ def test_degenerate_series_have_no_period(x):
 def test_a_series_without_noise_is_given_its_period_and_no_warning(period):
     with np.errstate(all="raise", under="ignore"):
         assert propose_periods(np.sin(2 * np.pi * np.arange(240) / period))[0].period == pytest.approx(period, rel=0.02)
+
+
+@pytest.mark.parametrize("line", [np.arange(600.0), 1e9 + 3 * np.arange(257.0), -0.1 * np.arange(1000.0)])
+def test_a_straight_line_has_no_period_and_a_small_wave_on_a_great_height_has(line):
+    assert propose_periods(line) == []
+    wave = np.sin(2 * np.pi * np.arange(len(line)) / 20)
+    assert propose_periods(line + wave)[0].period == pytest.approx(20, rel=0.02)

@@ -49,6 +49,8 @@ class Causal:
         Sign-flip over windows, of the mask's ratio less that at the other lags.
     knockout_p, rank
         Of the head's distance as an outlier among all heads tested, corrected; and its rank.
+    windows
+        How many there were; 2 to the minus that is the smallest p-value that flipping their signs can give.
     p_value
         The smaller of the mask's and the knockout's, each divided by its share of the level.
     """
@@ -65,6 +67,7 @@ class Causal:
     windows_p: Array
     knockout_p: Array
     rank: Array
+    windows: int
     p_value: Array
 
     def supported(self, level: float, negligible: float = NEGLIGIBLE) -> NDArray[np.bool_]:
@@ -73,7 +76,8 @@ class Causal:
 
     def by_lags(self, level: float, negligible: float = NEGLIGIBLE) -> NDArray[np.bool_]:
         """The forecast uses what the head reads at the period."""
-        generalises = ~(self.windows_p > level)  # True where there are too few windows to ask
+        too_few = 0.5**self.windows > level  # windows to ask
+        generalises = too_few | ~(self.windows_p > level)
         # Of what is read at two and three periods back as well, one tooth of the comb takes little.
         enough = np.fmax(self.mask, self.comb) >= negligible
         seen: NDArray[np.bool_] = (self.mask_p[0] / MASK_SHARE <= level) & (self.comb_rank == 1) & enough & generalises
@@ -150,6 +154,7 @@ def judge_interventions(
         windows_p,
         knockout_p,
         rank,
+        masked.shape[1],
         p_value,
     )
 

@@ -180,7 +180,7 @@ def check_heads(model: ViTime, heads: Sequence[Head] | str) -> list[Head]:
             head = int(number)
         except (TypeError, ValueError, OverflowError):
             raise InterventionError(f"a head is a pair such as ('decoder.1', 6), got {each!r:.60}; {there}") from None
-        if layer not in config.layers or head != number or not 0 <= head < config.heads:
+        if layer not in config.layers or isinstance(number, bool) or head != number or not 0 <= head < config.heads:
             raise InterventionError(f"no head {number!r} in layer {layer!r}; {there}")
         if (layer, head) in chosen:
             raise InterventionError(f"{layer}, head {head} is named twice")

@@ -24,6 +24,7 @@ from vitime_cache.evidence.surrogates import null_kinds
 from vitime_cache.evidence.sweep import PERIODS, sweep_periods
 from vitime_cache.evidence.window import Proposal, Window, choose_window, propose_periods
 from vitime_cache.model.checkpoint import check_model
+from vitime_cache.model.encoding import FLAT, SeriesEncoding
 from vitime_cache.series.signal import Signal, as_signal, hold_out
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ LEVEL = 0.05
 NULLS, CONTROLS = 99, 99
 # Where the first three rungs end, as a share of the whole.
 CAPTURED, NULL_RUN, SWEPT = 0.02, 0.22, 0.25
+FEWEST_NULLS = 3  # for a deviation of theirs to be known at all
+MOST_CONTROLS = 1000  # no axis has as many lags, and more sets of heads tell nothing more
 NULLS_OF_A_WINDOW = 39  # the fewest where there are several windows
 
 
@@ -120,6 +123,8 @@ def prepare(
     nulls, controls = (
         whole(n, what, 1, error=v.VerdictError) for n, what in ((nulls, "nulls"), (controls, "controls"))
     )
+    if controls > MOST_CONTROLS:
+        raise v.VerdictError(f"controls must be at most {MOST_CONTROLS}, got {controls}")
     seed = whole(seed, "the seed", 0, 2**63, error=v.VerdictError)
     if period is not None:
         period = positive(period, "the period", "samples", error=v.VerdictError)
@@ -130,8 +135,9 @@ def prepare(
         raise v.VerdictError(f"negligible must be a number of standard deviations, 0 or more, got {negligible!r:.60}")
     if not (is_number(level) and 0 < level < 1):
         raise v.VerdictError(f"the level must lie between 0 and 1, got {level!r:.60}")
-    if nulls + 1 < 1 / level - 1e-9:
-        raise v.VerdictError(f"a level of {level:g} needs {round(1 / max(level, 1e-9)) - 1} nulls or more, got {nulls}")
+    fewest = max(int(np.ceil(1 / max(level, 1e-9) - 1e-9)) - 1, FEWEST_NULLS)
+    if nulls < fewest:
+        raise v.VerdictError(f"a level of {level:g} needs {fewest} nulls or more, got {nulls}")
     series = signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
     if np.ptp(series) == 0:
         raise v.VerdictError(f"{signal.name!r} is constant: there is nothing to look back at")
@@ -150,6 +156,8 @@ def prepare(
     asked = np.zeros((len(config.layers), config.heads), dtype=bool)
     for layer, head in check_heads(model, heads):
         asked[config.layers.index(layer), head] = True
+    # In one order, so that equal questions are known as such.
+    heads = "all" if asked.all() else [(config.layers[i], int(head)) for i, head in np.argwhere(asked)]
     count = len(chosen.starts)
     teeth = with_controls(period, chosen.samples_per_patch, config.grid[1], harmonics=False, n=controls)
     effort = Effort(
@@ -158,10 +166,18 @@ def prepare(
         nulls=nulls if count == 1 else min(nulls, max(NULLS_OF_A_WINDOW, -(-nulls // count))),
         sweep=PERIODS, controls=len(teeth.lags) - 1, sets=controls,
     )  # fmt: skip
-    return Question(
+    question = Question(
         signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, effort, level, negligible,
         seed, budget,
     )  # fmt: skip
+    for each in question.windows:
+        if SeriesEncoding.fit(each.values, each.horizon, config).std.item() < 2 * FLAT:
+            raise v.VerdictError(
+                f"the model sees a flat line in a window of {signal.name!r}: its history varies by "
+                f"{np.std(each.values):.2g}, and the encoding adds {FLAT:g} to that; rescale the series, or ask on a "
+                "window where it varies"
+            )
+    return question
 
 
 def _one_signal(model: ViTime, given: Subject) -> Signal:
@@ -192,7 +208,7 @@ def _lengths(window: tuple[int, int]) -> tuple[int, int]:
 def identity(model: ViTime, q: Question, budget: float | None = None) -> dict[str, Any]:
     """What two questions have in common that have the same answer; `budget` of one that got less than all it wants."""
     e = q.wanted
-    heads = q.heads if isinstance(q.heads, str) else [[layer, int(head)] for layer, head in q.heads]
+    heads = q.heads if isinstance(q.heads, str) else [list(head) for head in q.heads]
     return {
         "signal": q.signal.name, "period": q.period, "period_from": q.period_from, "heads": heads,
         "nulls": e.nulls, "controls": e.controls, "windows": e.windows, "sweep": e.sweep,

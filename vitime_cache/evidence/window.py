@@ -31,6 +31,7 @@ SHORTEST_SAMPLES = 2  # of a period: a shorter one shows as a longer one once it
 FLOOR_GAIN = 3.0  # in misfit over all bins: with less, there is no white floor
 MOST_BINS = 10_000  # of a spectrum that noise is fitted to
 MOST_LINES = 20  # of a spectrum that are looked at, periods or not
+ROUNDING = 1e-12  # of a series of size 1, that is of its squares as detrending sums them
 MIN_SAMPLES = 16  # of a series that periods are proposed for
 ABOUT = 0.8  # of the strongest: as strong, for all that one series can say
 LEVEL = 0.005  # the fitted noise makes p-values up to four times too small
@@ -179,6 +180,8 @@ def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -
     if len(x) < MIN_SAMPLES or np.ptp(x) <= 1e-9 * np.abs(x).max():
         return []
     x = detrend(x / np.abs(x).max())
+    if x.std() <= ROUNDING:
+        return []  # a straight line
     x = x / x.std()
     variance, n = x.var(), len(x)
     longest = n * LONGEST_SHARE

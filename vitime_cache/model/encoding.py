@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig
 
+FLAT = 1e-7  # added to a history's deviation, so that a constant one can be drawn
 BLUR_SIZE = 31
 BLUR_SIGMA = 5.0  # what OpenCV derives from a 31-pixel kernel: 0.3 * ((31 - 1) / 2 - 1) + 0.8
 
@@ -78,7 +79,7 @@ class SeriesEncoding:
         else:
             moment = (np.power(drawn, config.mu_norm) * np.sign(drawn)).mean(axis=-1, keepdims=True) + 1e-7
             mean = np.sqrt(np.abs(moment)) * np.sign(moment)
-        return cls(config, n_history, horizon, mean, drawn.std(axis=-1, keepdims=True) + 1e-7)
+        return cls(config, n_history, horizon, mean, drawn.std(axis=-1, keepdims=True) + FLAT)
 
     @property
     def history_columns(self) -> int:
