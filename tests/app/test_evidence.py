@@ -266,6 +266,18 @@ def test_other_pages_show_the_verdict_on_a_head_as_badges(open_page: OpenPage) -
     assert "a period of 62.8 samples" in said
 
 
+def test_one_head_and_one_mask_are_not_spoken_of_as_several(store: Path, weights: Path, open_page: OpenPage) -> None:
+    verdict = mock_verdict(SMALL, "full", 62.8)
+    question = v.facts(verdict, "question") | {"weights_sha256": peek(weights)[1].sha256}
+    counts = v.facts(verdict, "counts") | {"heads": 1, "controls": 1}
+    verdict["asked"][:], verdict["asked"][0, 0] = False, True
+    keep_verdict(store, v.with_facts(verdict, question=question, counts=counts))
+    assert "Of 1 head asked about" in texts(open_page("heads", signal="full"))
+    said = texts(open_page("evidence", signal="full"))
+    assert "1 head, 1 window, 99 null inputs of a kind (no p below 0.01)" in said
+    assert "1 control mask a head" in said
+
+
 @pytest.mark.usefixtures("verdict_kept")
 def test_heads_can_be_ranked_by_the_figure_of_any_rung(open_page: OpenPage) -> None:
     at = open_page("heads", signal="full", view="Ranked")

@@ -181,6 +181,7 @@ def test_a_store_of_one_signal_is_shown_on_every_page_and_compared_with_nothing(
     for page in PAGES:
         at = open_page(page)
         assert is_sound(at), page
+    assert "1 signal in one.zarr" in texts(open_page())
     at = open_page("compare")
     assert [info.value for info in at.info] == ["A signal is not compared with itself: choose another, at the left."]
     assert not charts(at)
@@ -282,7 +283,8 @@ HOSTILE = "**b** [x](http://e.x) $y$ :red[z] <i>i</i> _u_ `c` :material/home:"
 
 
 def test_a_name_is_never_read_as_markdown(folder: Path, weights: Path, open_page: OpenPage) -> None:
-    build([compose(HOSTILE, [Harmonic(64.0)]), compose("# other", [Harmonic(64.0)])], folder / "a*b*.zarr", weights)
+    named = shutil.copy(weights, folder / "**b** `c`.safetensors")
+    build([compose(HOSTILE, [Harmonic(64.0)]), compose("# other", [Harmonic(64.0)])], folder / "a*b*.zarr", named)
     for page in PAGES:
         at = open_page(page, signal=HOSTILE, other="# other", layer=HOSTILE)
         assert not at.exception

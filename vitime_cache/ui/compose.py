@@ -14,7 +14,7 @@ from vitime_cache import charts
 from vitime_cache.series.examples import FAST, HORIZON, MIDDLE, N_HISTORY, SLOW
 from vitime_cache.series.sources import Fill, Harmonic, Signal, SignalError, compose, parse_values, read_signals
 from vitime_cache.ui.chart import figure
-from vitime_cache.ui.words import complain, plain
+from vitime_cache.ui.words import complain, counted, plain
 
 WAYS = {"compose": "Compose harmonics", "paste": "Paste numbers", "upload": "Upload a file"}
 KEPT: Literal["session"] = "session"  # input outlives a visit to another page
@@ -59,7 +59,7 @@ def preview(signal: Signal) -> None:
         table=lambda: pd.DataFrame({"sample": range(len(values)), "value": values}),
     )  # fmt: skip
     if signal.filled:
-        st.caption(f"{signal.filled} missing values were interpolated.")
+        st.caption(f"Interpolated: {counted(signal.filled, 'missing value')}.")
 
 
 def _composed(n: int, horizon: int) -> Signal:

@@ -18,7 +18,7 @@ from vitime_cache.ui import runs
 from vitime_cache.ui.address import address, stored_signals
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, planned, reading, stores
-from vitime_cache.ui.words import notice, plain
+from vitime_cache.ui.words import counted, notice, plain
 
 PATCH = "A patch is a column of the image cut into tokens: the unit of lag, and the finest that a lag can be told to."
 COLUMNS = {
@@ -48,7 +48,7 @@ def signals_table(store: Store) -> None:
     found = [name for name in names if sought.lower() in name.lower()]
     shown = found[:ROWS]
     st.caption(
-        f"{len(names)} signals in {plain(store.name)}"
+        f"{counted(len(names), 'signal')} in {plain(store.name)}"
         + (f", {len(found)} found" if sought else "")
         + (f"; the first {ROWS} are shown" if len(found) > ROWS else "")
         + ". Click a row to open its heatmap."
@@ -80,7 +80,7 @@ def model_facts(ds: xr.Dataset) -> None:
         place.metric(name, value)
     st.caption(
         f"Layers are encoder + decoder; tokens are value rows × patch columns, and a patch column is the unit of lag. "
-        f"Weights {ds.attrs['weights']}, SHA-256 {ds.attrs['weights_sha256'][:12] or 'unknown'}…; captured in "
+        f"Weights {plain(ds.attrs['weights'])}, SHA-256 {ds.attrs['weights_sha256'][:12] or 'unknown'}…; captured in "
         f"{ds.attrs['dtype']} by vitime-cache {ds.attrs['vitime_cache_version']}, {ds.attrs['created']}."
     )
 

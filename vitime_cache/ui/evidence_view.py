@@ -19,7 +19,7 @@ from vitime_cache.evidence.rungs import RUNGS
 from vitime_cache.ui.chart import figure, file_name
 from vitime_cache.ui.options import clicked
 from vitime_cache.ui.verdicts import badge
-from vitime_cache.ui.words import plain
+from vitime_cache.ui.words import counted, plain
 
 PICTURES = {
     "descriptive": (charts.verdict_curve, charts.verdict_curve_table),
@@ -108,12 +108,12 @@ def _chosen_head(verdict: xr.Dataset) -> tuple[str, int]:
 def _counted(counts: Mapping[str, Any], screening: Mapping[str, Any]) -> str:
     """The numbers that the verdict rests on."""
     said = (
-        f"{counts['heads']} heads, {counts['windows']} window{'s' if counts['windows'] > 1 else ''}, "
-        f"{counts['nulls']} null inputs of a kind, {counts['sweep']} periods in the sweep, {counts['controls']} "
-        f"control masks a head; the smallest p-value that these can give is {counts['smallest_p']:.2g}."
+        f"{counted(counts['heads'], 'head')}, {counted(counts['windows'], 'window')}, {counts['nulls']} null inputs of "
+        f"a kind (no p below {1 / (counts['nulls'] + 1):.2g}), {counts['sweep']} periods in the sweep, "
+        f"{counted(counts['controls'], 'control mask')} a head (no p below {counts['smallest_p']:.2g})."
     )
     if not_tested := screening.get("not_tested"):
-        said += f" {len(not_tested)} heads were screened out and not tested."
+        said += f" Screened out and not tested: {counted(len(not_tested), 'head')}."
     return said
 
 

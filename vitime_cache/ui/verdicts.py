@@ -22,7 +22,7 @@ from vitime_cache.store.verdicts import KeptVerdict, open_verdict, stored_verdic
 from vitime_cache.ui.address import address
 from vitime_cache.ui.runs import PREFIX
 from vitime_cache.ui.stores import KEY, Store
-from vitime_cache.ui.words import notice, plain
+from vitime_cache.ui.words import counted, notice, plain
 
 SESSION = "verdicts"  # of live runs: a run's key -> its verdicts by period
 COLOURS = {v.SUPPORTED: "green", v.NOT_SUPPORTED: "gray", v.INCONCLUSIVE: "orange", v.NOT_TESTED: "gray"}
@@ -141,7 +141,7 @@ def best_badges(store: Store | None, ds: xr.Dataset, period: float | None) -> No
     counts = [int((codes[i] == v.SUPPORTED).sum()) for i in range(len(v.RUNGS))]
     asked = int(verdict["asked"].sum())
     st.markdown(
-        f"Of {asked} heads asked about a period of {v.facts(verdict, 'question')['period']:.4g} samples: "
+        f"Of {counted(asked, 'head')} asked about a period of {v.facts(verdict, 'question')['period']:.4g} samples: "
         + " ".join(f":{'green' if n else 'gray'}-badge[{n} {rung}]" for n, rung in zip(counts, v.RUNGS, strict=True)),
         help="How many heads the verdict that is kept supports on each rung. **Evidence** shows what each rests on.",
     )

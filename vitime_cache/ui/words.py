@@ -19,6 +19,11 @@ def plain(text: object) -> str:
     return MARKS.sub(r"\\\g<0>", WOVEN.sub(JOINER, one_line))
 
 
+def counted(number: int, thing: str) -> str:
+    """ "1 signal", "2 signals"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def complain(error: Exception) -> None:
     """What went wrong, in place."""
     st.error(plain(error), icon=":material/error:")
