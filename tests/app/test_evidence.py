@@ -61,7 +61,8 @@ def test_a_verdict_is_shown_with_its_sentences_its_heads_and_the_picture_behind_
     assert not at.exception
     assert "Made up: one head in each layer passes every rung" in at.success[0].value
     drawn = charts(at)
-    assert "What is supported: full, a period of 62.8 samples" in drawn[0]
+    assert "What is supported: full" in drawn[0]
+    assert "A period of 62.8 samples." in drawn[0]
     assert "Rank correlation of looking with mattering over 12 heads" in drawn[1]
     for words in ("Looks: encoder.0, head 0", "Tracks: encoder.0, head 0", "Matters: encoder.0, head 0"):
         assert any(words in chart for chart in drawn), words
@@ -224,6 +225,8 @@ def test_what_a_stopped_question_had_found_stays_and_says_what_it_lacks(slow: Sl
     assert "nothing is known of tracking, causal. Ask again" in texts(at)
     assert "What is supported: harmonic_63" in charts(at)[0]
     assert at.button(key="ask")
+    again = open_page("evidence", signal="harmonic_63")
+    assert "nothing is known of tracking, causal. Ask again" in texts(again), "in any tab, and after a reload"
 
 
 def test_a_question_that_the_store_has_an_answer_to_costs_nothing(store: Path, open_page: OpenPage) -> None:
@@ -248,7 +251,7 @@ def test_a_new_question_is_looked_at_and_the_verdict_before_it_can_be_again(
     at.button(key="ask").click().run()
     slow.finish("descriptive")
     at.run()
-    assert "a period of 100 samples" in charts(at)[0]
+    assert "A period of 100 samples" in charts(at)[0]
     picker = at.get("button_group")[0]
     assert not at.exception, picker
     assert "Still to come" in texts(open_page("evidence", signal="full"))
@@ -276,6 +279,32 @@ def test_one_head_and_one_mask_are_not_spoken_of_as_several(store: Path, weights
     said = texts(open_page("evidence", signal="full"))
     assert "1 head, 1 window, 99 null inputs of a kind (no p below 0.01)" in said
     assert "1 control mask a head" in said
+
+
+def test_where_no_period_is_looked_at_the_latest_verdict_is_shown_with_its_own(
+    store: Path, weights: Path, open_page: OpenPage
+) -> None:
+    at = open_page("lags", signal="white_noise", layer="decoder.0", head="0")
+    assert any("No verdict on this head yet" in link.proto.label for link in at.get("page_link"))
+    verdict = mock_verdict(SMALL, "white_noise", 62.8)
+    question = v.facts(verdict, "question") | {"weights_sha256": peek(weights)[1].sha256}
+    keep_verdict(store, v.with_facts(verdict, question=question))
+    at.run()
+    assert at.number_input(key="period_white_noise").value is None
+    assert "a period of 62.8 samples: :green-badge" in texts(at)
+
+
+@pytest.mark.usefixtures("store")
+def test_the_proposal_marked_is_the_period_that_is_asked_about(open_page: OpenPage) -> None:
+    at = open_page("evidence", signal="full")
+    period = next(number for number in at.number_input if number.label == "Period P, samples")
+    proposals = next(group for group in at.button_group if "stand out" in group.label)
+    assert proposals.value == 0
+    proposals.set_value(1).run()
+    period = next(number for number in at.number_input if number.label == "Period P, samples")
+    assert period.value == pytest.approx(31.4, abs=0.1)
+    period.set_value(100.0).run()
+    assert next(group for group in at.button_group if "stand out" in group.label).value is None
 
 
 @pytest.mark.usefixtures("verdict_kept")

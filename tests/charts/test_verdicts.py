@@ -17,6 +17,7 @@ from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.mock_verdict import mock_verdict
 from vitime_cache.evidence.report import verdict_table
+from vitime_cache.evidence.window import choose_window
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,21 @@ def test_every_picture_of_a_verdict_follows_the_schema_and_renders(verdict):
     for chart in drawn:
         validate_jsonschema(chart, altair.Chart._rootschema)
         assert vl_convert.vegalite_to_svg(chart).startswith("<svg")
+
+
+def test_no_line_below_a_title_is_longer_than_a_page_shows(verdict):
+    window = choose_window(9000, 62.83, columns=1232, patch_width=16)
+    drawn = [
+        charts.window_picture("a", np.arange(9000.0), window.starts, window.history, window.horizon, window.words),
+        charts.rung_matrix(verdict),
+        charts.asked_window(v.with_facts(verdict, window_facts=window.facts())),
+        charts.verdict_curve(verdict, "decoder.0", 0),
+        charts.verdict_effect(verdict, "decoder.0", 0),
+    ]
+    for chart in drawn:
+        lines = np.atleast_1d(chart["title"]["subtitle"])
+        assert max(map(len, lines)) < 90, lines
+    assert len(charts.rung_matrix(verdict)["title"]["text"]) < 40
 
 
 def test_the_matrix_says_of_every_head_and_rung_what_the_verdict_says(verdict):

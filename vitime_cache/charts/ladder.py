@@ -68,7 +68,7 @@ def rung_matrix(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
     ink = {"color": {"condition": on_paper, "value": "#ffffff"}}
     words = layer(table, "text", encoding=encoding | {"text": category("text")} | ink, fontSize=12)
     mouse = layer(table, "rect", encoding=encoding | {"tooltip": tooltip}, opacity=0)
-    left = f" The best {len(shown)} of {len(heads)} heads are shown." if len(heads) > len(shown) else ""
+    left = [f"The best {len(shown)} of {len(heads)} heads are shown"] if len(heads) > len(shown) else []
     question = v.facts(verdict, "question")
     return assemble(
         [
@@ -77,8 +77,12 @@ def rung_matrix(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
             *_framed(selected, list(v.RUNGS), shown),
             mouse | clicked("head", [schema.LAYER, schema.HEAD]),  # above the words, which would take the click
         ],
-        f"What is supported: {question['signal']}, a period of {question['period']:.4g} samples",
-        [f"Click a head for the pictures behind it.{left}", *_below(SAID, coming)],
+        f"What is supported: {question['signal']}",
+        [
+            f"A period of {question['period']:.4g} samples. Click a head for the pictures behind it",
+            *left,
+            *_below(SAID, coming),
+        ],
         width=width,
         height=22 * len(shown),
         autosize=STRETCH,

@@ -46,7 +46,7 @@ KEEP: Spec = {"type": "pad"}
 STRETCH: Spec = {"type": "fit-x", "contains": "padding"}
 SHRINK: Spec = {"type": "fit", "contains": "padding"}
 
-TOP_LEVEL = ("$schema", "background", "autosize", "usermeta")  # what only the outermost chart may say
+TOP_LEVEL = ("$schema", "background", "autosize", "config", "usermeta")  # what only the outermost chart may say
 
 
 def assemble(
@@ -75,6 +75,7 @@ def assemble(
         "height": height,
         "autosize": autosize,
         "background": "transparent",
+        "config": {"axisX": {"labelFlush": 12}},  # pixels from an end at which a label would be cut there
         "view": {"stroke": None},
         "layer": list(layers),
     }

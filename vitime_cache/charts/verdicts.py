@@ -57,7 +57,7 @@ def asked_window(verdict: xr.Dataset, *, width: int = 860, height: int = 180) ->
     title = f"What was asked about: {v.facts(verdict, 'question')['signal']}"
     return assemble(
         [layer(table, "line", encoding=encoding, strokeWidth=1.3)],
-        title, words, width=width, height=height, autosize=STRETCH,
+        title, words.split("; "), width=width, height=height, autosize=STRETCH,
     )  # fmt: skip
 
 
@@ -106,13 +106,11 @@ def verdict_curve(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
         layer(table, "line", encoding=curve, color=HISTORY, strokeWidth=1.6),
         layer(table, "circle", encoding=curve, color=HISTORY, size=24, opacity=1),
     ]
-    dashed = "Dashed: mean of null curves; " if len(band) else ""
-    said = "Grey: below it lie 19 of 20 null curves of each kind, lag by lag" if len(band) else ""
-    return assemble(
-        layers, f"Looks: {head_layer}, head {head}",
-        [*([said] if said else []), f"{dashed}dotted: multiples of {period:.4g} samples"],
-        width=width, height=height, autosize=STRETCH,
-    )  # fmt: skip
+    grey = ["Grey: below it lie 19 of 20 null curves of each kind, lag by lag"] if len(band) else []
+    dashed = "; dashed: mean of null curves" if len(band) else ""
+    said = [*grey, f"Dotted: multiples of {period:.4g} samples{dashed}"]
+    title = f"Looks: {head_layer}, head {head}"
+    return assemble(layers, title, said, width=width, height=height, autosize=STRETCH)
 
 
 def verdict_sweep_table(verdict: xr.Dataset, head_layer: str, head: int) -> pd.DataFrame:

@@ -65,7 +65,7 @@ def window_picture(
     return assemble(
         layers,
         f"The stretch asked about: {name}",
-        [words, "Blue: history given to the model; orange: what it is to forecast; bare: left out"],
+        [*words.split("; "), "Blue: history given to the model; orange: what it is to forecast; bare: left out"],
         width=width,
         height=height,
         autosize=STRETCH,

@@ -98,8 +98,11 @@ def _progress(key: Key, shown: list[str]) -> None:
 
 
 def _take(subject: Subject, key: Key, asked: Inquiry) -> None:
-    """Take into the session what no store keeps, and be done with a question that was answered."""
-    verdict, asked.verdict = asked.verdict, None
+    """Take into the session what no store keeps, and be done with a question that was answered.
+
+    What was found of a question that was left stays with it for every other session.
+    """
+    verdict = asked.verdict
     if verdict is not None and (subject.store is None or asked.error):
         before = known_verdicts(subject).get(asked.period)
         if v.complete(verdict) or before is None or not v.complete(before):

@@ -185,10 +185,13 @@ def ranked_heads(measures: xr.Dataset, measure: str) -> dict[str, Any] | None:
     """The heads in the order of a measure, sortable by every other; the head of the row selected."""
     table = charts.measures_table(measures).sort_values(measure, ascending=False, ignore_index=True)
     columns = {
+        "layer": st.column_config.TextColumn("Layer", pinned=True),
+        "head": st.column_config.NumberColumn("Head", pinned=True),
+    } | {
         str(name): st.column_config.NumberColumn(str(values.attrs["long_name"]).capitalize(), format="%.3g")
         for name, values in measures.data_vars.items()
     }
-    order = ["layer", "head", measure, *(name for name in columns if name != measure)]
+    order = list(dict.fromkeys(["layer", "head", measure, *columns]))
     event = st.dataframe(
         table, column_order=order, column_config=columns, hide_index=True, height=560,
         key="ranking", on_select="rerun", selection_mode="single-cell",

@@ -48,8 +48,7 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
     left = to_come(verdict)
     if left and not coming:
         st.warning(
-            f"This verdict is partial, as its question was not answered to the end: nothing is known of "
-            f"{', '.join(left)}. Ask again for the rest.",
+            f"This verdict is partial: nothing is known of {', '.join(left)}. Ask again for the rest.",
             icon=":material/hourglass_disabled:",
         )
     chosen = _chosen_head(verdict)

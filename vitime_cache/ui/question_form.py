@@ -77,6 +77,8 @@ def choose_question(subject: Subject) -> tuple[float, Window] | None:
             placeholder="give one", help="Which heads look one period back? A day of hourly data is 24.",
         )  # fmt: skip
         if proposals:
+            named = [i for i, each in enumerate(periods) if each == period]
+            st.session_state[f"{key}_proposals"] = named[0] if named else None  # the number may be typed as well
             st.pills(
                 "Periods that stand out, strongest first", range(len(proposals)), key=f"{key}_proposals",
                 format_func=lambda i: f"{periods[i]:.4g} samples, {proposals[i][1]:.0%} of the variance",

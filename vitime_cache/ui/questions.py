@@ -51,8 +51,9 @@ class Inquiry:
     _left: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def leave(self) -> None:
-        """Stop working on it."""
+        """Stop working on it, as soon as the run takes a breath."""
         self._left.set()
+        self.step = "stopping"
 
     @property
     def stages(self) -> list[str]:

@@ -95,15 +95,20 @@ def _of_store(path: Path, name: str, weights_sha256: str) -> dict[float, xr.Data
 
 
 def verdict_at(store: Store | None, ds: xr.Dataset, period: float | None) -> xr.Dataset | None:
-    """The verdict whose period is nearest to the one looked at, if half a patch of the signal covers the difference."""
+    """The verdict whose period is nearest to the one looked at, if half a patch of the signal covers the difference.
+
+    The latest where no period is looked at.
+    """
     live = str(ds.attrs[KEY]).startswith(PREFIX)
     if live or store is None:
         session: dict[str, dict[float, xr.Dataset]] = st.session_state.setdefault(SESSION, {})
         known = session.get(str(ds.attrs[KEY]), {})
     else:
         known = _of_store(store.path, str(ds[schema.SIGNAL].item()), ds.attrs["weights_sha256"])
-    if period is None or not known:
+    if not known:
         return None
+    if period is None:
+        return max(known.values(), key=lambda verdict: str(verdict.attrs["created"]))
     nearest = min(known, key=lambda asked: abs(asked - period))
     return known[nearest] if abs(nearest - period) <= float(ds[schema.SAMPLES_PER_PATCH]) / 2 else None
 
