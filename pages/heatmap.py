@@ -32,7 +32,7 @@ def maps() -> None:
     with st.container(horizontal=True):
         with st.container(width="content"):
             figure(
-                charts.heatmap, view, contrast, query=query, key="heatmap", on_select=query_from_click("heatmap"),
+                charts.heatmap, view, contrast, query=query, key="heatmap", on_select=query_from_click(ds, "heatmap"),
                 table=lambda: charts.heatmap_table(view),
             )  # fmt: skip
         with st.container(width=BESIDE):

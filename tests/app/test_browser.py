@@ -123,7 +123,7 @@ def test_the_reference_experiment_from_the_heatmap_to_a_saved_run(site: str, pag
     before = page.url
     click(map_, 0.5, 0.8)
     expect(page).not_to_have_url(before)
-    assert "query=" in page.url, "a click chooses the query"
+    assert "query_16=" in page.url, "a click chooses the query"
 
     go(page, "Lags")
     chart(page, "How far it looks: full, decoder.0, head 2")
@@ -195,7 +195,7 @@ def test_a_click_leaves_one_entry_in_the_browsers_history_and_going_back_undoes_
         expect_entries(before + query)
     page.go_back()
     expect(page).to_have_url(address)
-    looked_at = re.search(r"query=(\d+)", address)
+    looked_at = re.search(r"query_16=(\d+)", address)
     assert looked_at
     chart(page, f"Where the tokens of samples {looked_at[1]}–")
     page.go_back()

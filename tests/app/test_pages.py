@@ -103,6 +103,23 @@ def test_every_control_of_a_page_can_be_moved(page: str, open_page: OpenPage) ->
             assert not at.error, (kind, i, texts(at))
 
 
+def test_a_query_and_a_longest_lag_are_not_asked_of_a_signal_of_other_patches(
+    store: Path, weights: Path, open_page: OpenPage
+) -> None:
+    build(signals("full", "reduced_harmonic", "harmonic_63", "white_noise", "nile"), store, weights)
+    at = open_page("heatmap", signal="full")
+    at.select_slider[0].set_value(20).run()
+    assert json.loads(charts(at)[1])["title"]["text"].startswith("Where the tokens of samples 320–336 look")
+    at.selectbox(key="pick_signal").select("nile").run()
+    assert is_sound(at), texts(at)
+    slider = at.select_slider[0]
+    assert f"of samples {slider.options[slider.value]}–" in json.loads(charts(at)[1])["title"]["text"]
+    at = open_page("lags", signal="full")
+    at.select_slider[0].set_value(20).run()
+    at.selectbox(key="pick_signal").select("nile").run()
+    assert is_sound(at), texts(at)
+
+
 @pytest.mark.parametrize("page", READING)
 def test_without_a_store_a_page_says_how_to_get_one(page: str, open_page: OpenPage) -> None:
     at = open_page(page)
@@ -266,7 +283,7 @@ def test_an_address_that_names_nothing_gets_a_message_and_a_page(key: str, value
 @pytest.mark.parametrize(
     ("page", "key", "value"),
     [("lags", "region", "elsewhere"), ("lags", "period_full", "soon"), ("lags", "period_full", "-4"),
-     ("heatmap", "query", "99999"), ("lags", "side", "above"), ("heads", "measure", "beauty"),
+     ("heatmap", "query_16", "99999"), ("lags", "side", "above"), ("heads", "measure", "beauty"),
      ("heads", "view", "Sideways"), ("heatmap", "queries", "loudly"), ("evidence", "own", "please")],
 )  # fmt: skip
 @pytest.mark.usefixtures("store")
@@ -392,10 +409,10 @@ def test_a_period_below_the_resolution_cannot_be_seen_and_is_no_zero(
 @pytest.mark.usefixtures("store")
 def test_no_peak_beyond_the_end_of_the_axis_is_listed(open_page: OpenPage) -> None:
     at = open_page("lags", signal="full", layer="encoder.0", head="1")
-    at.select_slider(key="longest").set_value(76).run()
+    at.select_slider(key="longest_16").set_value(76).run()
     everything = at.dataframe[0].value["lag"]
     last = int(everything.max() // 16)
-    at.select_slider(key="longest").set_value(last - 1).run()
+    at.select_slider(key="longest_16").set_value(last - 1).run()
     listed = at.dataframe[0].value["lag"] if at.dataframe else []
     assert list(listed) == list(everything[everything <= 16 * (last - 1)])
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 
 import altair
 import numpy as np
@@ -451,6 +452,21 @@ def test_a_constant_series_can_be_drawn(full):
     view = charts.HeadView(flat, LAYER, 0)
     for chart in (charts.token_look(view, 3), charts.autocorrelation(flat)):
         assert vl_convert.vegalite_to_svg(chart).startswith("<svg")
+    assert "none, as it is constant" in charts.autocorrelation(flat)["title"]["subtitle"]
+    assert "none" not in charts.autocorrelation(full)["title"]["subtitle"]
+
+
+@pytest.mark.parametrize(("size", "label"), [(1e30, "1e+30"), (3e5, "300,000"), (0.5, "0.4"), (3e-9, "3e-9")])
+def test_an_axis_labels_values_of_any_size_in_full(size, label):
+    svg = vl_convert.vegalite_to_svg(charts.history("a", size * np.sin(np.arange(200) / 9)))
+    labels = re.findall(r">([^<>]+)</text>", svg)
+    assert label in labels
+    assert not any("…" in each for each in labels)
+
+
+def test_the_last_label_of_an_axis_is_not_cut():
+    svg = vl_convert.vegalite_to_svg(charts.history("a", np.arange(503.0), width=400))
+    assert re.search(r'text-anchor="end"[^>]*>500</text>', svg)
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,10 @@ def autocorrelation(
         layer(table, "rule", encoding={"x": x, "tooltip": tooltip}, opacity=0, strokeWidth=3),
     ]
     title = f"How the series resembles its own past: {ds['signal'].values}"
-    return assemble(layers, title, "Autocorrelation of the history", width=width, height=height, autosize=STRETCH)
+    none = "" if table["autocorrelation"].notna().any() else ": none, as it is constant"
+    return assemble(
+        layers, title, f"Autocorrelation of the history{none}", width=width, height=height, autosize=STRETCH
+    )
 
 
 def _longest(ds: xr.Dataset, min_pairs: int) -> float:

@@ -46,6 +46,8 @@ KEEP: Spec = {"type": "pad"}
 STRETCH: Spec = {"type": "fit-x", "contains": "padding"}
 SHRINK: Spec = {"type": "fit", "contains": "padding"}
 
+# A label within so many pixels of an axis's end would be cut there; a number with many zeros would be, too.
+CONFIG: Spec = {"axisX": {"labelFlush": 12}, "numberFormat": ",.12~g"}
 TOP_LEVEL = ("$schema", "background", "autosize", "config", "usermeta")  # what only the outermost chart may say
 
 
@@ -75,7 +77,7 @@ def assemble(
         "height": height,
         "autosize": autosize,
         "background": "transparent",
-        "config": {"axisX": {"labelFlush": 12}},  # pixels from an end at which a label would be cut there
+        "config": CONFIG,
         "view": {"stroke": None},
         "layer": list(layers),
     }

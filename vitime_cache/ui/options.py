@@ -82,21 +82,26 @@ def choose_contrast() -> Contrast:
 
 def choose_query(ds: xr.Dataset) -> int:
     """Patch column of the query, chosen by its first sample or by a click on the map."""
-    columns, step = ds.sizes[schema.QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH])
-    say_if_unknown("query", "query", {f"{patch * step:.0f}" for patch in range(columns)})
+    columns, step, key = ds.sizes[schema.QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH]), query_key(ds)
+    say_if_unknown(key, "query", {f"{patch * step:.0f}" for patch in range(columns)})
     return st.select_slider(
         "Query, first sample", range(columns), value=min(int(ds[schema.HISTORY_PATCHES]), columns - 1),
-        format_func=lambda patch: f"{patch * step:.0f}", key="query", bind="query-params", width=320,
+        format_func=lambda patch: f"{patch * step:.0f}", key=key, bind="query-params", width=320,
         help="The moment that looks. A click on the map chooses it too.",
     )  # fmt: skip
 
 
-def query_from_click(chart: str, field: str = "query_patch") -> Callable[[], None]:
+def query_key(ds: xr.Dataset) -> str:
+    """What a query is called in the address: as samples, it means nothing to a signal of other patches."""
+    return f"query_{float(ds[schema.SAMPLES_PER_PATCH]):g}"
+
+
+def query_from_click(ds: xr.Dataset, chart: str, field: str = "query_patch") -> Callable[[], None]:
     """A callback that makes the cell clicked in `chart` the query."""
 
     def choose() -> None:
         if point := clicked(chart, "cell"):
-            st.session_state["query"] = int(point[field])
+            st.session_state[query_key(ds)] = int(point[field])
 
     return choose
 
@@ -144,7 +149,8 @@ def choose_lags(ds: xr.Dataset) -> LagOptions:
     columns, step = ds.sizes[schema.QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH])
     say_if_unknown("region", "region", REGIONS)
     say_if_unknown("side", "keys in the", get_args(Side))
-    say_if_unknown("longest", "longest lag", {f"{patch * step:.0f}" for patch in range(4, columns)})
+    longest = f"longest_{step:g}"  # as `query_key`
+    say_if_unknown(longest, "longest lag", {f"{patch * step:.0f}" for patch in range(4, columns)})
     region = st.selectbox(
         "Region (query→key)", REGIONS, key="region", bind="query-params", width=200,
         help="Which queries look at which keys: forecast→history is what feeds the forecast. A mean at "
@@ -157,7 +163,7 @@ def choose_lags(ds: xr.Dataset) -> LagOptions:
         log = st.toggle("Logarithmic", key="log_lags", bind="query-params")
         patches = st.select_slider(
             "Longest lag, samples", range(4, columns), value=min(MOST_LAGS, columns - 1),
-            format_func=lambda patch: f"{patch * step:.0f}", key="longest", bind="query-params", width=260,
+            format_func=lambda patch: f"{patch * step:.0f}", key=longest, bind="query-params", width=260,
         )  # fmt: skip
     return LagOptions(region, side, log, patches * step)
 

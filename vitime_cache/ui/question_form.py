@@ -71,9 +71,10 @@ def choose_question(subject: Subject) -> tuple[float, Window] | None:
     key = f"asked_{subject.signal.fingerprint[:12]}"
     proposals = _proposals(subject.signal.fingerprint, values)
     periods = [period for period, _ in proposals]
+    st.session_state.setdefault(key, periods[0] if periods else None)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = st.number_input(
-            "Period P, samples", 2.0, None, periods[0] if periods else None, 1.0, "%.2f", key=key, width=200,
+            "Period P, samples", 2.0, None, None, 1.0, "%.2f", key=key, width=200,
             placeholder="give one", help="Which heads look one period back? A day of hourly data is 24.",
         )  # fmt: skip
         if proposals:
