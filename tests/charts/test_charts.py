@@ -456,7 +456,7 @@ def test_a_constant_series_can_be_drawn(full):
     assert "none" not in charts.autocorrelation(full)["title"]["subtitle"]
 
 
-@pytest.mark.parametrize(("size", "label"), [(1e30, "1e+30"), (3e5, "300,000"), (0.5, "0.4"), (3e-9, "3e-9")])
+@pytest.mark.parametrize(("size", "label"), [(7e29, "6e+29"), (3e5, "300,000"), (0.5, "0.4"), (3e-9, "3e-9")])
 def test_an_axis_labels_values_of_any_size_in_full(size, label):
     svg = vl_convert.vegalite_to_svg(charts.history("a", size * np.sin(np.arange(200) / 9)))
     labels = re.findall(r">([^<>]+)</text>", svg)
@@ -465,7 +465,7 @@ def test_an_axis_labels_values_of_any_size_in_full(size, label):
 
 
 def test_the_last_label_of_an_axis_is_not_cut():
-    svg = vl_convert.vegalite_to_svg(charts.history("a", np.arange(503.0), width=400))
+    svg = vl_convert.vegalite_to_svg(charts.history("a", np.sin(np.arange(505.0)), width=400))
     assert re.search(r'text-anchor="end"[^>]*>500</text>', svg)
 
 
