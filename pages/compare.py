@@ -13,7 +13,7 @@ from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.verdicts import head_badges
-from vitime_cache.ui.words import complain, plain, title, weights_note
+from vitime_cache.ui.words import complain, end_page, plain, title, weights_note
 
 title(
     "Compare",
@@ -27,7 +27,7 @@ layer, head = choose_head(store, first)
 weights_note(first, second)
 if first.attrs[KEY] == second.attrs[KEY]:
     st.info("A signal is not compared with itself: choose another, at the left.", icon=":material/compare:")
-    st.stop()
+    end_page()
 
 
 @st.fragment

@@ -16,7 +16,7 @@ title(
     "these claims stands on a rung of its own: no rung follows from another.",
 )
 store = chosen_store()
-say_if_unknown("own", "a series of one's own", ())  # no address holds a series
+say_if_unknown("own", "A series of my own", ())  # no address holds a series
 own = st.toggle(
     "A series of my own", key="own", persist_state=KEPT,
     help="Compose it, paste it or upload a file; or take a signal at the left.",

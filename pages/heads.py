@@ -26,7 +26,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 best_badges(store, ds, period)
 if "unseen" in measures.attrs and measures[measure].isnull().all():
     st.warning(measures.attrs["unseen"], icon=":material/visibility_off:")
-say_if_unknown("view", "view", VIEWS)
+say_if_unknown("view", "View", VIEWS)
 matrix, maps, ranking = st.tabs(VIEWS, key="view", on_change="rerun", bind="query-params")
 if matrix.open:
     with matrix:

@@ -48,6 +48,11 @@ def charts(at: AppTest) -> list[str]:
     return [element.proto.spec for element in at.get("vega_lite_chart")]
 
 
+def leads_on(at: AppTest) -> bool:
+    """Whether there is a way to every page."""
+    return len(at.sidebar.get("page_link")) == len(PAGES)
+
+
 def is_sound(at: AppTest) -> bool:
     return not at.exception and not at.error and not at.warning
 
@@ -127,6 +132,7 @@ def test_without_a_store_a_page_says_how_to_get_one(page: str, open_page: OpenPa
     at = open_page(page)
     assert not at.exception
     assert "Build a store on the **Overview** page" in at.info[0].value
+    assert leads_on(at)
 
 
 def test_without_a_store_the_overview_offers_the_command_and_a_button(open_page: OpenPage) -> None:
@@ -149,7 +155,7 @@ def test_a_folder_that_is_no_store_gets_a_message(page: str, folder: Path, open_
     (folder / "junk.zarr" / "zarr.json").write_text("{}")
     at = open_page(page)
     assert not at.exception
-    assert page == "live" or "junk.zarr" in at.error[0].value
+    assert page == "live" or ("junk.zarr" in at.error[0].value and leads_on(at))
 
 
 def test_a_store_that_was_left_early_says_how_much_stands_and_goes_on(store: Path, open_page: OpenPage) -> None:
@@ -204,6 +210,7 @@ def test_a_store_of_one_signal_is_shown_on_every_page_and_compared_with_nothing(
     at = open_page("compare")
     assert [info.value for info in at.info] == ["A signal is not compared with itself: choose another, at the left."]
     assert not charts(at)
+    assert leads_on(at)
 
 
 def test_a_store_begun_with_other_weights_says_what_it_takes_to_go_on(
@@ -253,7 +260,7 @@ def test_a_store_of_another_model_has_its_own_layers_and_heads(
     at.selectbox(key="pick_store").select("other.zarr").run()
     assert not at.exception
     assert at.selectbox(key="pick_head").options == ["0", "1"]
-    assert "head '3'" in at.warning[0].value
+    assert "'3' under “Head”" in at.warning[0].value
     at.run()
     assert is_sound(at), "the choice is mended after it was said"
 

@@ -16,7 +16,7 @@ from vitime_cache.attention import schema
 from vitime_cache.ui import runs
 from vitime_cache.ui.stores import Store, reading, stores
 from vitime_cache.ui.sweep import first_head
-from vitime_cache.ui.words import plain
+from vitime_cache.ui.words import end_page, plain, say_if_unknown
 
 T = TypeVar("T", str, int)
 UNWRITTEN = "unwritten_address"
@@ -36,12 +36,7 @@ def pick(
     asked = st.query_params.get(key)
     wanted = asked if asked is not None else _remembered().get(key)
     value = by_text.get(wanted or "", options[0] if default is None else default)
-    if asked is not None and asked not in by_text:
-        st.warning(
-            f"The address asks for {label.lower()} {plain(repr(asked[:80]))}, which is not here; this shows "
-            f"{plain(format_func(value))}.",
-            icon=":material/link_off:",
-        )
+    say_if_unknown(key, label, by_text, plain(format_func(value)))
     widget = f"pick_{key}"
     st.session_state[widget] = value
     place = st.sidebar if where is None else where
@@ -81,7 +76,7 @@ def choose_signal(store: Store | None, label: str = "Signal", key: str = "signal
             "or run one on the **Live** page. While a store is being built, reload this page to see what is there.",
             icon=":material/hourglass_empty:",
         )
-        st.stop()
+        end_page()
     name = pick(label, options, key, default=default if default in options else None, format_func=runs.label)
     if name not in stored:
         return runs.runs()[name].dataset

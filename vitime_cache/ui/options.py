@@ -28,8 +28,8 @@ def choose_period(ds: xr.Dataset) -> float | None:
     """Period in samples, at first the longest that the signal is known to have; None where it is left empty."""
     known, key = known_periods(ds), f"period_{ds[schema.SIGNAL].item()}"
     text = ", ".join(f"{period:.4g}" for period in known)
-    if not _is_period(asked := st.query_params.get(key, "2")):
-        say_if_unknown(key, f"period {asked[:20]}", ())
+    if not _is_period(st.query_params.get(key, "2")):
+        say_if_unknown(key, "Period P", ())
     return st.number_input(
         "Period P, samples",
         min_value=2.0,
@@ -83,7 +83,7 @@ def choose_contrast() -> Contrast:
 def choose_query(ds: xr.Dataset) -> int:
     """Patch column of the query, chosen by its first sample or by a click on the map."""
     columns, step, key = ds.sizes[schema.QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH]), query_key(ds)
-    say_if_unknown(key, "query", {f"{patch * step:.0f}" for patch in range(columns)})
+    say_if_unknown(key, "Query", {f"{patch * step:.0f}" for patch in range(columns)})
     return st.select_slider(
         "Query, first sample", range(columns), value=min(int(ds[schema.HISTORY_PATCHES]), columns - 1),
         format_func=lambda patch: f"{patch * step:.0f}", key=key, bind="query-params", width=320,
@@ -115,7 +115,7 @@ def clicked(chart: str, selection: str) -> dict[str, Any] | None:
 def choose_queries() -> Queries:
     """How the queries of a patch column count."""
     words = {"even": "all alike", "ink": "by ink"}
-    say_if_unknown("queries", "queries counted", words.values())
+    say_if_unknown("queries", "Queries count", words.values())
     return st.segmented_control(
         "Queries count", QUERIES, default=QUERIES[0], required=True, format_func=lambda each: words[each],
         key="queries", bind="query-params",
@@ -147,10 +147,10 @@ class LagOptions:
 def choose_lags(ds: xr.Dataset) -> LagOptions:
     """Region, side, scale and length of a lag curve."""
     columns, step = ds.sizes[schema.QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH])
-    say_if_unknown("region", "region", REGIONS)
-    say_if_unknown("side", "keys in the", get_args(Side))
+    say_if_unknown("region", "Region", REGIONS)
+    say_if_unknown("side", "Keys in the", get_args(Side))
     longest = f"longest_{step:g}"  # as `query_key`
-    say_if_unknown(longest, "longest lag", {f"{patch * step:.0f}" for patch in range(4, columns)})
+    say_if_unknown(longest, "Longest lag", {f"{patch * step:.0f}" for patch in range(4, columns)})
     region = st.selectbox(
         "Region (query→key)", REGIONS, key="region", bind="query-params", width=200,
         help="Which queries look at which keys: forecast→history is what feeds the forecast. A mean at "
@@ -171,7 +171,7 @@ def choose_lags(ds: xr.Dataset) -> LagOptions:
 def choose_measure(measures: xr.Dataset) -> str:
     """The measure that colours and ranks the heads."""
     names = [str(name) for name in measures.data_vars]
-    say_if_unknown("measure", "measure", {_measure_name(measures, name) for name in names})
+    say_if_unknown("measure", "Measure", {_measure_name(measures, name) for name in names})
     return st.selectbox(
         "Measure", names, format_func=lambda name: _measure_name(measures, name),
         key="measure", bind="query-params", width=420,

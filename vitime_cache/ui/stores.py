@@ -19,7 +19,7 @@ from vitime_cache.store.manifest import MANIFEST, ROOT, Manifest
 from vitime_cache.store.objects import StoreError, stamp
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.root import without_verdicts
-from vitime_cache.ui.words import plain
+from vitime_cache.ui.words import end_page, plain
 
 Stamp = tuple[str, int]
 FileStamp = tuple[int, int, int]
@@ -96,7 +96,7 @@ def reading(store: Store) -> Iterator[None]:
         yield
     except (VitimeError, OSError, KeyError) as error:
         st.error(f"{plain(store.name)} cannot be read: {plain(error)}", icon=":material/error:")
-        st.stop()
+        end_page()
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

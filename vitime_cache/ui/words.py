@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from typing import NoReturn
 
 import streamlit as st
 import xarray as xr
+from streamlit.runtime.scriptrunner import StopException
 
 MARKS = re.compile(r"[\\`*\[\]$~<>|#]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word marks nothing
 WOVEN = re.compile(r"(?<=[:@])(?=\S)|(?<=\bwww)(?=\.)|^(?=[-+=>]|\d+[.)])", re.IGNORECASE)
@@ -34,14 +36,19 @@ def notice(error: Exception | str) -> None:
     st.warning(plain(error), icon=":material/info:")
 
 
-def say_if_unknown(key: str, label: str, known: Collection[str]) -> None:
+def say_if_unknown(key: str, label: str, known: Collection[str], shown: str = "the default") -> None:
     """A word where the address asks a control for a value it does not have; the control then shows its default."""
     asked = st.query_params.get(key)
     if asked is not None and asked not in known:
         st.warning(
-            f"The address asks for {label.lower()} {plain(repr(asked[:80]))}, which is not here; the default is shown.",
+            f"The address asks for {plain(repr(asked[:80]))} under “{label}”, which is not here; this shows {shown}.",
             icon=":material/link_off:",
         )
+
+
+def end_page() -> NoReturn:
+    """End the page here; `st.stop` would let nothing follow it, not even the links to the other pages."""
+    raise StopException
 
 
 def title(name: str, lead: str) -> None:
