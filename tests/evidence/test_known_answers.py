@@ -92,5 +92,5 @@ def test_what_redundant_heads_do_together_is_said_beside_single_knockouts_and_ra
     said = together(asked(planted.redundant_copiers()))
     assert "The 4 heads that look most there" in said
     assert "single knockouts understate what redundant heads do" in said
-    assert "random sets with as many heads in each layer" in said
+    assert "Random sets with as many heads in each layer" in said
     assert "understate" not in together(asked(planted.copier()))

@@ -59,7 +59,7 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
     half = found.coarser / 2
     seen = [period for period in found.removed if resolvable(period, found.coarser)]
     said = [
-        f"From {whole.signal} to {reduced.signal}: {len(kept)} lag peaks kept, {len(vanished)} vanished, "
+        f"Lag peaks from {whole.signal} to {reduced.signal}: {len(kept)} kept, {len(vanished)} vanished, "
         f"{len(new)} new."
     ]
     for period in seen:

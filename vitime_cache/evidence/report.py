@@ -110,10 +110,10 @@ def sentences(ds: xr.Dataset) -> dict[str, str]:
     if window["patches_per_period"] < 4:
         limits.append("anything finer than half a patch")
     not_said = [f"This does not say: {'; '.join(limits)}."]
-    if open_ := [f"{rung} for {n}" for rung, (n, _) in unsettled.items() if n]:
-        not_said.append(f"Left inconclusive, which is not a no: {', '.join(open_)} heads.")
-    if untested := [f"{rung} for {n}" for rung, (_, n) in unsettled.items() if n]:
-        not_said.append(f"And not tested: {', '.join(untested)} heads.")
+    if open_ := [f"{rung} {n}" for rung, (n, _) in unsettled.items() if n]:
+        not_said.append(f"Heads left inconclusive, which is not a no: {', '.join(open_)}.")
+    if untested := [f"{rung} {n}" for rung, (_, n) in unsettled.items() if n]:
+        not_said.append(f"Heads not tested: {', '.join(untested)}.")
     return {"supported": supported, "not_supported": " ".join(not_said)}
 
 
@@ -136,7 +136,7 @@ def together(ds: xr.Dataset) -> str:
     if not len(random):
         return said + " No other heads were knocked out together."
     as_far = int((random >= joint * (1 - 1e-6)).sum())
-    return said + f" Of {len(random)} random sets with as many heads in each layer, {as_far} move it as far."
+    return said + f" Random sets with as many heads in each layer that move it as far: {as_far} of {len(random)}."
 
 
 def to_json(ds: xr.Dataset) -> str:
