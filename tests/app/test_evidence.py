@@ -6,7 +6,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import xarray as xr
 from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import SMALL
+from vitime_cache.errors import VitimeError
 from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.mock_verdict import mock_verdict
 from vitime_cache.model.checkpoint import peek
@@ -132,7 +133,7 @@ class SlowEngine:
 
     def __init__(self) -> None:
         self.settings: dict[str, object] = {}
-        self.rungs: queue.Queue[str] = queue.Queue()
+        self.rungs: queue.Queue[str | None] = queue.Queue()
         self.told = threading.Event()
 
     def __call__(self) -> SlowEngine:
@@ -146,7 +147,10 @@ class SlowEngine:
         for i, rung in enumerate(v.RUNGS):
             self.told.set()
             progress(0.25 * i, f"working on {rung}")
-            assert self.rungs.get(timeout=60) == rung
+            asked_for = self.rungs.get(timeout=60)
+            if asked_for is None:
+                raise VitimeError("the test is over")
+            assert asked_for == rung
             verdict = mock_verdict(SMALL, signal.name, period, stages=v.RUNGS[: i + 1])
             partial(verdict)
         return verdict
@@ -160,10 +164,11 @@ class SlowEngine:
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> SlowEngine:
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowEngine]:
     engine = SlowEngine()
     monkeypatch.setattr(questions, "engine", engine)
-    return engine
+    yield engine
+    engine.rungs.put(None)
 
 
 @pytest.mark.usefixtures("store")
