@@ -369,7 +369,7 @@ def test_no_pair_but_a_signal_and_its_reduction_is_spoken_of_as_one(
 @pytest.mark.usefixtures("store")
 def test_a_reduction_chosen_first_is_still_the_reduction(open_page: OpenPage) -> None:
     at = open_page("compare", signal="reduced_harmonic", other="full")
-    assert "From full to reduced_harmonic" in texts(at)
+    assert "from full to reduced_harmonic" in texts(at)
 
 
 @pytest.mark.usefixtures("store")
