@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from vitime_cache.evidence.question import prepare
     from vitime_cache.model.checkpoint import load_model
     from vitime_cache.store.reader import open_store
+    from vitime_cache.store.verdicts import find_answer, keep_verdict
 
     source, store = _places(args)
     check_outputs([args.json, args.card], [source, store, args.weights])
@@ -70,12 +71,10 @@ def run(args: argparse.Namespace) -> int:
         model, signal, args.period, heads=args.heads or "all", nulls=args.nulls, controls=args.controls,
         window=args.window, budget=args.budget, seed=args.seed,
     )  # fmt: skip
-    verdict = _known(store, model, question)
+    verdict = None if store is None else find_answer(store, model, question)
     if verdict is None:
         verdict = _answer(model, question, args)
         if store is not None:
-            from vitime_cache.store.verdicts import keep_verdict
-
             keep_verdict(store, verdict)
     elif not args.quiet:
         console.console.print(f"{question.words}\nanswered before: read from {store}")
@@ -174,15 +173,6 @@ def _duration(model: ViTime, question: Question) -> str:
         return f"It takes {whole}."
     limit = f"{question.budget:g} minutes"
     return f"All of it would take {whole}: within {limit} fewer windows, controls and heads are tested."
-
-
-def _known(store: str | None, model: ViTime, question: Question) -> xr.Dataset | None:
-    """The store's verdict on this question, if it is complete."""
-    if store is None:
-        return None
-    from vitime_cache.store.verdicts import find_answer
-
-    return find_answer(store, model, question)
 
 
 def _write(verdict: xr.Dataset, args: argparse.Namespace) -> None:

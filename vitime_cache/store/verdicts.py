@@ -130,19 +130,24 @@ def stored_verdicts(store: str | Path) -> list[KeptVerdict]:
     return [kept for _, kept in latest.values() if kept.question.get("method") == schema.METHOD]
 
 
-def find_verdict(store: str | Path, question: Mapping[str, Any]) -> xr.Dataset | None:
-    """What a store knows of a question already, in memory; None where it was never asked there."""
-    found = (kept for kept in stored_verdicts(store) if kept.question == question)
-    return next((open_verdict(store, kept.group) for kept in found), None)
+def find_verdict(store: str | Path, *questions: Mapping[str, Any], complete: bool = False) -> xr.Dataset | None:
+    """What a store knows already of the first of these questions that it knows, in memory; None if it knows of none.
+
+    Parameters
+    ----------
+    complete
+        Pass over questions that were not answered to the end.
+    """
+    kept = stored_verdicts(store)
+    found = (each for asked in questions for each in kept if each.question == asked and (each.complete or not complete))
+    return next((open_verdict(store, each.group) for each in found), None)
 
 
 def find_answer(store: str | Path, model: ViTime, question: Question) -> xr.Dataset | None:
     """The complete verdict that a store keeps of a question; with a budget, the one found within it, or without one."""
-    for budget in dict.fromkeys((None, question.budget)):
-        found = find_verdict(store, identity(model, question, budget))
-        if found is not None and schema.complete(found):
-            return found
-    return None
+    return find_verdict(
+        store, *(identity(model, question, budget) for budget in (None, question.budget)), complete=True
+    )
 
 
 def open_verdict(store: str | Path, group: str) -> xr.Dataset:
