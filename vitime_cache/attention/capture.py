@@ -15,7 +15,7 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.forward import CaptureError, Edit
 from vitime_cache.attention.lags import lag_means
 from vitime_cache.attention.streaming import Progress, Streaming, TokenSink
-from vitime_cache.model.checkpoint import check_model
+from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal, as_signal
@@ -77,9 +77,7 @@ def capture(
     if token_maps is not None:
         arrays[schema.TOKEN_ATTENTION] = token_maps
     coordinates = schema.signal_coordinates(signal, config)
-    return schema.dataset(
-        config, arrays, coordinates, schema.attributes(config, model.weights, str(model.dtype).removeprefix("torch."))
-    )
+    return schema.dataset(config, arrays, coordinates, schema.attributes(config, model.weights, dtype_name(model)))
 
 
 def capture_batch(

@@ -61,11 +61,9 @@ class Lags:
     def excess(self, curves: ArrayLike) -> Array:
         """Excess of curves (..., patches) over lags 0 … patches - 1, in means of each curve, (...)."""
         values = np.asarray(curves, dtype=np.float64)
-        level = np.nanmean(values[..., SHORTEST_PERIOD:], axis=-1)
         # Of two lags within half a patch of the period a head may use either.
-        difference = values[..., self.at].max(axis=-1) - values[..., self.beside].mean(axis=-1)
-        relative: Array = difference / np.where(level > 0, level, np.nan)
-        return relative
+        difference: Array = values[..., self.at].max(axis=-1) - values[..., self.beside].mean(axis=-1)
+        return difference / _level(values)
 
     def by_query(self, time_attention: Array) -> tuple[Array, Array]:
         """What each query that sees all of `at` and `beside` attends to there, of (..., n, n), query by key.
@@ -161,13 +159,18 @@ def looks_back(
     """
     attention, mean = np.asarray(time_attention, dtype=np.float64), np.asarray(curves, dtype=np.float64)
     lags = Lags.of(patches_per_period, attention.shape[-1])
-    level = np.nanmean(mean[..., SHORTEST_PERIOD:], axis=-1)
     there, beside = lags.by_query(attention)
     both = there + beside
     contrast = Mean.of(_better((there - beside) / np.where(both > 0, both, 1)), patches_per_period)
-    excess = Mean.of(_better(there - beside) / np.where(level > 0, level, np.nan)[..., None], patches_per_period)
+    excess = Mean.of(_better(there - beside) / _level(mean)[..., None], patches_per_period)
     p_value = holm(np.minimum(contrast.p_value() * len(lags.at), 1), asked)  # the better of two lags was taken
     return Looks(contrast, excess, _prominence(mean, patches_per_period), p_value)
+
+
+def _level(curves: Array) -> Array:
+    """Means of curves (..., patches) over the lags that the axis resolves; NaN where there is nothing."""
+    level = np.nanmean(curves[..., SHORTEST_PERIOD:], axis=-1)
+    return np.where(level > 0, level, np.nan)
 
 
 def _better(each: Array) -> Array:

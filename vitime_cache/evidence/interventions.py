@@ -20,11 +20,11 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.forward import Edit, Intact, Mask, Replace, edited, run_layers
 from vitime_cache.checks import positive
 from vitime_cache.evidence.combs import pairs_at, period_lags, token_pairs
-from vitime_cache.evidence.passes import by_column, dtype_name, run_signal, samples_per_patch, yardstick_of
+from vitime_cache.evidence.passes import by_column, run_signal, samples_per_patch, yardstick_of
 from vitime_cache.evidence.records import EFFECT, labels, mask_facts, record
 from vitime_cache.evidence.references import InterventionError, Substitutes, Value
 from vitime_cache.evidence.verdict import OUTCOME
-from vitime_cache.model.checkpoint import check_model
+from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.network import ViTime
 from vitime_cache.series import signal as series
 from vitime_cache.series.signal import Signal

@@ -46,10 +46,6 @@ def samples_per_patch(model: ViTime, signal: Signal) -> float:
     return SeriesEncoding.fit(signal.values, signal.horizon, model.config).samples_per_patch
 
 
-def dtype_name(model: ViTime) -> str:
-    return str(model.dtype).removeprefix("torch.")
-
-
 def batch_size(model: ViTime) -> int:
     """Forecasts in one batch."""
     return max(1, TOKENS_AT_ONCE // (1 + model.config.tokens))

@@ -23,7 +23,7 @@ from vitime_cache.evidence.effort import Effort
 from vitime_cache.evidence.surrogates import null_kinds
 from vitime_cache.evidence.sweep import PERIODS, sweep_periods
 from vitime_cache.evidence.window import Proposal, Window, choose_window, propose_periods
-from vitime_cache.model.checkpoint import check_model
+from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.encoding import FLAT, SeriesEncoding
 from vitime_cache.series.signal import Signal, as_signal, hold_out
 
@@ -214,7 +214,7 @@ def identity(model: ViTime, q: Question, budget: float | None = None) -> dict[st
         "nulls": e.nulls, "controls": e.controls, "windows": e.windows, "sweep": e.sweep,
         "history": q.window.history, "horizon": q.window.horizon, "budget": budget,
         "seed": q.seed, "level": q.level, "negligible": q.negligible, "weights": model.weights.name,
-        "weights_sha256": model.weights.sha256, "dtype": str(model.dtype).removeprefix("torch."),
+        "weights_sha256": model.weights.sha256, "dtype": dtype_name(model),
         "series_sha256": hashlib.sha256(q.series.astype("<f8").tobytes()).hexdigest(),
         "method": v.METHOD, "version": __version__,
     }  # fmt: skip

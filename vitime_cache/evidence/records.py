@@ -10,8 +10,8 @@ import numpy as np
 
 from vitime_cache.attention import schema
 from vitime_cache.evidence.outcomes import OUTCOMES
-from vitime_cache.evidence.passes import dtype_name
 from vitime_cache.evidence.verdict import OUTCOME
+from vitime_cache.model.checkpoint import dtype_name
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
 

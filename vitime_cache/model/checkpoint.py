@@ -106,6 +106,11 @@ def check_model(model: Any) -> None:
         raise CheckpointError(f"the model must be what load_model returns, got {model!r:.60}")
 
 
+def dtype_name(model: ViTime) -> str:
+    """What a model computes in, by the name that `load_model` takes: "float32" …"""
+    return str(model.dtype).removeprefix("torch.")
+
+
 def peek(weights: str | Path | None = None) -> tuple[ViTimeConfig, WeightsInfo]:
     """Config and identity of a weights file, without torch and without its numbers.
 

@@ -207,8 +207,6 @@ class StoreWriter:
 
 def _new_journal(objects: Objects, identity: Identity, facts: Mapping[str, str]) -> Journal:
     attributes = {**schema.attributes(identity.config, identity.weights, identity.dtype), **facts}
-    left = {f"{FOLDER}{name}" for name in objects.names(FOLDER)} - {
-        LOCK,
-        ROOT_LOCK,
-    }  # by a build that had not even a manifest
+    # By a build that had not even a manifest.
+    left = {f"{FOLDER}{name}" for name in objects.names(FOLDER)} - {LOCK, ROOT_LOCK}
     return Journal(Manifest(identity, attributes), {}, clean=not left)

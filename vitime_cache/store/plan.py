@@ -102,13 +102,13 @@ class Plan:
 
 def identity_of(model: ViTime | str | Path | None, dtype: str) -> Identity:
     """Whose attention this is, without building the network where a file can tell."""
-    if isinstance(model, str | Path | None):
-        from vitime_cache.model.checkpoint import peek
+    from vitime_cache.model.checkpoint import dtype_name, peek
 
+    if isinstance(model, str | Path | None):
         config, weights = peek(model)
     else:
         config, weights = model.config, model.weights
-        dtype = str(model.dtype).removeprefix("torch.")
+        dtype = dtype_name(model)
         if not weights.sha256:  # weights that were never in a file are told apart by their values
             digest = hashlib.sha256()
             for tensor in model.state_dict().values():
