@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 CLONE = Path(__file__).parent.parent
-BESIDE = ["streamlit_app.py", ".streamlit/config.toml", "weights/vitime-mini.safetensors", "weights/vitime-mini.toml"]
+BESIDE = [
+    "streamlit_app.py",
+    ".streamlit/config.toml",
+    "weights/README.md",
+    "weights/vitime-mini.safetensors",
+    "weights/vitime-mini.toml",
+    "weights/vitime-mini-more.toml",
+    "weights/vitime-mini-gpu.toml",
+]
 
 
 @pytest.fixture(scope="module")

@@ -51,10 +51,19 @@ def test_a_toml_file_sets_what_it_names_and_leaves_the_rest(tmp_path: Path) -> N
     assert config.stages[1].mixture.sines == 2
 
 
-def test_the_configuration_beside_the_shipped_weights_describes_their_network() -> None:
-    config = TrainConfig.from_toml(ROOT / "weights" / "vitime-mini.toml")
+PARTS = ("vitime-mini", "vitime-mini-more", "vitime-mini-gpu")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_configurations_beside_the_shipped_weights_describe_their_network(part: str) -> None:
+    config = TrainConfig.from_toml(ROOT / "weights" / f"{part}.toml")
     shipped, _ = peek(ROOT / "weights" / "vitime-mini.safetensors")
     assert config.network == shipped
+
+
+def test_no_part_of_the_teaching_draws_the_series_of_another() -> None:
+    seeds = [TrainConfig.from_toml(ROOT / "weights" / f"{part}.toml").seed for part in PARTS]
+    assert len(set(seeds)) == len(PARTS)
 
 
 STAGE = "[[stages]]\nsteps = 3\n[stages.mixture]\nslow = 1\n"
