@@ -22,9 +22,9 @@ import numpy as np
 import torch
 
 from vitime_cache.attention.forward import above, forecast
-from vitime_cache.evidence.knockout import knock_out_all
-from vitime_cache.evidence.outcomes import Yardstick
-from vitime_cache.evidence.passes import draw, run_signal
+from vitime_cache.interventions.knockout import knock_out_all
+from vitime_cache.interventions.outcomes import Yardstick
+from vitime_cache.interventions.runs import draw, run_signal
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime

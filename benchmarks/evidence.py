@@ -31,11 +31,11 @@ import xarray as xr
 from scipy.stats import beta
 
 from benchmarks import planted
-from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.ask import answers, ask
 from vitime_cache.evidence.question import prepare
-from vitime_cache.evidence.report import together
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.report import together
 from vitime_cache.evidence.window import propose_periods
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.series.examples import REAL_SERIES, catalogue

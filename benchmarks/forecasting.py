@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from scipy.signal import find_peaks
 from scipy.stats import norm
 
+from vitime_cache.arrays import Floats
 from vitime_cache.attention.lags import autocorrelation
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
@@ -26,8 +26,6 @@ from vitime_cache.series.examples import REAL_SERIES
 from vitime_cache.series.signal import Signal, hold_out
 from vitime_cache.series.sources import catalogue
 from vitime_cache.training.synthesis import Mixture, synthesise
-
-Floats = NDArray[np.float64]
 
 HISTORY, HORIZON = 512, 720
 HELD_OUT_SEED = 2**33 + 7  # training draws from [seed, step], validation from [seed, 2**40]

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from benchmarks.forecasting import (
     HISTORY,
@@ -36,18 +35,17 @@ from benchmarks.forecasting import (
     synthetic,
 )
 from benchmarks.forecasts_picture import picture
+from vitime_cache.arrays import Floats
 from vitime_cache.attention.capture import capture_batch
 from vitime_cache.attention.peaks import FIRST_SHARE, period_prominence
-from vitime_cache.evidence.reduction import SignalCurve, prominence_ratio
-from vitime_cache.evidence.tracking import Tracking, choose_head, track_periods
+from vitime_cache.compare.reduction import SignalCurve, prominence_ratio
+from vitime_cache.evidence.levels.tracking import Tracking, choose_head, track_periods
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
 from vitime_cache.series.sources import catalogue
-
-Floats = NDArray[np.float64]
 
 CHOSEN_ON = np.geomspace(34, 240, 12)
 MEASURED_ON = np.geomspace(32, 256, 15)

@@ -5,8 +5,8 @@ from functools import partial
 import streamlit as st
 
 from vitime_cache import charts
+from vitime_cache.compare.words import reading
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.reduction_words import reading
 from vitime_cache.ui.address import choose_head, choose_other, choose_signal
 from vitime_cache.ui.chart import changes_table, compared, figure, side_map, statement
 from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period

@@ -14,11 +14,13 @@ PACKAGE = ROOT / "vitime_cache"
 
 # From the ground up: a room imports itself and the rooms of the floors below its own, never one beside it.
 FLOORS = [
-    {"_version", "atomic", "errors", "places"},
+    {"_version", "arrays", "atomic", "errors", "places"},
     {"checks"},
-    {"series", "model"},
+    {"series", "model", "stats"},
     {"attention"},
-    {"training", "evidence"},
+    {"training", "interventions"},
+    {"evidence"},
+    {"compare"},
     {"store", "charts"},
     {"study"},
     {"ui", "cli"},
@@ -29,8 +31,7 @@ FLOORS = [
 HEAVY = {
     "torch": {
         "model/network", "model/checkpoint", "attention/forward", "attention/streaming", "attention/capture",
-        "evidence/passes", "evidence/references", "evidence/interventions", "evidence/knockout", "evidence/masking",
-        "evidence/screening", "training", "study/prediction", "study/rollout",
+        "interventions", "training", "study/prediction", "study/rollout",
     },
     "timm": {"model/network", "training"},
     "zarr": {"store"},

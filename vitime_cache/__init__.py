@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from vitime_cache.attention.capture import capture as capture
     from vitime_cache.errors import VitimeError as VitimeError
     from vitime_cache.evidence.ask import ask as ask
-    from vitime_cache.evidence.interventions import ablate_heads as ablate_heads
-    from vitime_cache.evidence.interventions import mask_lags as mask_lags
-    from vitime_cache.evidence.null_test import against_nulls as against_nulls
-    from vitime_cache.evidence.null_test import null_curves as null_curves
+    from vitime_cache.evidence.levels.null_test import against_nulls as against_nulls
+    from vitime_cache.evidence.levels.null_test import null_curves as null_curves
+    from vitime_cache.interventions.named_heads import ablate_heads as ablate_heads
+    from vitime_cache.interventions.named_heads import mask_lags as mask_lags
     from vitime_cache.model.checkpoint import CheckpointError as CheckpointError
     from vitime_cache.model.checkpoint import load_model as load_model
     from vitime_cache.model.config import ViTimeConfig as ViTimeConfig
@@ -48,10 +48,10 @@ _HOME = {
     "catalogue": "series.examples",
     "read_signals": "series.sources",
     "capture": "attention.capture",
-    "ablate_heads": "evidence.interventions",
-    "mask_lags": "evidence.interventions",
-    "null_curves": "evidence.null_test",
-    "against_nulls": "evidence.null_test",
+    "ablate_heads": "interventions.named_heads",
+    "mask_lags": "interventions.named_heads",
+    "null_curves": "evidence.levels.null_test",
+    "against_nulls": "evidence.levels.null_test",
     "ask": "evidence.ask",
     "build": "store.build",
     "open_store": "store.reader",

@@ -16,8 +16,8 @@ from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import SMALL
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence import verdict as v
-from vitime_cache.evidence.mock_verdict import mock_verdict
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import peek
 from vitime_cache.series.sources import Signal
 from vitime_cache.store.verdicts import keep_verdict, remove_verdicts, stored_verdicts

@@ -16,7 +16,7 @@ import xarray as xr
 from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import ENTRY, NOTE, signals
-from vitime_cache.evidence.tracking import choose_head, track_periods
+from vitime_cache.evidence.levels.tracking import choose_head, track_periods
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Harmonic, compose
 from vitime_cache.store.build import build

@@ -14,12 +14,11 @@ from altair.utils.schemapi import validate_jsonschema
 from PIL import Image
 
 from vitime_cache import charts
-from vitime_cache.attention import lags, pooling
+from vitime_cache.attention import lags, measures, pooling
 from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts import style
 from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
 from vitime_cache.charts.raster import mosaic, palette, png_url, shrink
-from vitime_cache.evidence import measures
 from vitime_cache.model.config import ViTimeConfig
 
 LAYER = "decoder.0"

@@ -13,10 +13,10 @@ from altair.utils.schemapi import validate_jsonschema
 from vitime_cache import charts
 from vitime_cache.charts.card import verdict_card
 from vitime_cache.cli import console
-from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.mock_verdict import mock_verdict
-from vitime_cache.evidence.report import verdict_table
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.mock import mock_verdict
+from vitime_cache.evidence.verdict.report import verdict_table
 from vitime_cache.evidence.window import choose_window
 
 

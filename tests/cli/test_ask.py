@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import random_model
 from vitime_cache.charts.card import verdict_card
 from vitime_cache.cli.main import main
-from vitime_cache.evidence.mock_verdict import mock_verdict
+from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store.verdicts import stored_verdicts

@@ -1,4 +1,4 @@
-"""A small network and walks that fit it, for the tests of interventions."""
+"""A small network and walks that fit it, for the tests of interventions and evidence."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vitime_cache.evidence.agreement import FEWEST, looking_and_mattering
-from vitime_cache.evidence.mock_verdict import mock_verdict
+from vitime_cache.evidence.verdict.mock import mock_verdict
 
 
 def with_heads(prominence, effect):

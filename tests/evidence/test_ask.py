@@ -10,10 +10,10 @@ import xarray as xr
 
 from tests.conftest import random_model
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.ask import answers, ask
 from vitime_cache.evidence.question import identity, prepare
-from vitime_cache.evidence.report import head_order, sentences, to_json, verdict_table
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.report import head_order, sentences, to_json, verdict_table
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.signal import Harmonic, Signal, compose
 

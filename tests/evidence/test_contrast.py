@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vitime_cache.evidence.contrast import ContrastError, Lags, looks_back
+from vitime_cache.evidence.levels.contrast import ContrastError, Lags, looks_back
 
 N = 60
 ASKED = np.ones((1, 1), dtype=bool)

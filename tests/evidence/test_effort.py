@@ -2,7 +2,7 @@
 
 import pytest
 
-from vitime_cache.evidence.effort import Effort, fit_budget
+from vitime_cache.evidence.budget import Effort, fit_budget
 
 FULL = Effort(heads=288, knocked=288, candidates=288, windows=4, nulls=99, kinds=3, sweep=24, controls=99, sets=99)
 

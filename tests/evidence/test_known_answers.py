@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks import planted
-from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.ask import ask
-from vitime_cache.evidence.report import together
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.report import together
 
 
 def asked(network: planted.Planted, seed: int = 1):

@@ -8,10 +8,10 @@ import pytest
 from vitime_cache.attention.capture import capture
 from vitime_cache.attention.lags import lag_means
 from vitime_cache.attention.mock import mock_dataset
-from vitime_cache.evidence.null_test import against_nulls, check_network, null_curves
-from vitime_cache.evidence.surrogates import NullError, null_series
+from vitime_cache.evidence.levels.null_test import against_nulls, check_network, null_curves
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
+from vitime_cache.stats.surrogates import NullError, null_series
 
 CONFIG = ViTimeConfig(
     image_height=32, context_columns=512, horizon_columns=720, patch_height=16, patch_width=16,

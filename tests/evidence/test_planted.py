@@ -9,10 +9,10 @@ import xarray as xr
 from benchmarks import planted
 from benchmarks.planted import LAG, LAYER, PERIOD, SAMPLES_PER_PATCH, Planted, question
 from vitime_cache.attention.capture import capture, capture_batch
-from vitime_cache.evidence.interventions import ablate_heads, mask_lags
-from vitime_cache.evidence.knockout import knock_out_all, knock_out_sets
-from vitime_cache.evidence.masking import mask_lags_all
-from vitime_cache.evidence.tracking import track_periods
+from vitime_cache.evidence.levels.tracking import track_periods
+from vitime_cache.interventions.knockout import knock_out_all, knock_out_sets
+from vitime_cache.interventions.masking import mask_lags_all
+from vitime_cache.interventions.named_heads import ablate_heads, mask_lags
 
 QUESTIONS = [question(seed) for seed in range(3)]
 

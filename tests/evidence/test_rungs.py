@@ -1,7 +1,7 @@
 """The rungs of evidence, in words."""
 
-from vitime_cache.evidence import verdict
 from vitime_cache.evidence.rungs import RUNGS
+from vitime_cache.evidence.verdict import schema as verdict
 
 
 def test_the_rungs_climb_from_descriptive_to_causal_and_each_says_what_it_leaves_open():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vitime_cache.evidence.sweep import judge_sweep, sweep_periods, sweep_signals
+from vitime_cache.evidence.levels.sweep import judge_sweep, sweep_periods, sweep_signals
 
 SPP, N = 10.0, 60
 PERIODS = sweep_periods(400, SPP)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import linregress
 
-from vitime_cache.evidence import tracking as evidence
+from vitime_cache.evidence.levels import tracking as evidence
 
 LAG = np.arange(-40, 41)
 SPP = 16.0

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from vitime_cache.evidence import verdict as v
-from vitime_cache.evidence.mock_verdict import mock_verdict
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.mock import mock_verdict
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from vitime_cache.evidence.verdict import VerdictError
+from vitime_cache.evidence.verdict.schema import VerdictError
 from vitime_cache.evidence.window import FEWEST_PERIODS, GOOD_PATCHES, choose_window, propose_periods
 from vitime_cache.series.examples import catalogue
 

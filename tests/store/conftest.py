@@ -12,7 +12,7 @@ import pytest
 @pytest.fixture(scope="module")
 def fork_server():
     """A server that has imported everything and forks within milliseconds; it has no threads for a fork to break."""
-    get_context("forkserver").set_forkserver_preload(["tests.store.standin", "vitime_cache.evidence.mock_verdict"])
+    get_context("forkserver").set_forkserver_preload(["tests.store.standin", "vitime_cache.evidence.verdict.mock"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # Python 3.11 does not tell the server
         forkserver.ensure_running()

@@ -20,8 +20,8 @@ import xarray as xr
 
 from tests.store.killing import die_at
 from tests.store.standin import WEIGHTS, Model, build, files, make_signals, verify
-from vitime_cache.evidence import verdict as schema
-from vitime_cache.evidence.mock_verdict import mock_verdict
+from vitime_cache.evidence.verdict import schema
+from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store import commit
 from vitime_cache.store import root as root_object

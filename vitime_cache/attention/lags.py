@@ -13,9 +13,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vitime_cache.arrays import Array
 from vitime_cache.errors import VitimeError
 
-Array = NDArray[np.floating[Any]]
 Region = Literal["all", "history→history", "forecast→history", "forecast→forecast"]
 REGIONS: tuple[Region, ...] = get_args(Region)
 

@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vitime_cache.attention.lags import Array, LagError
+from vitime_cache.arrays import Array
+from vitime_cache.attention.lags import LagError
 
 Side = Literal["past", "future"]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from vitime_cache.arrays import Array
 from vitime_cache.checks import numbers
 from vitime_cache.errors import VitimeError
 
-Array = NDArray[np.floating[Any]]
 Grid = tuple[int, int]  # token rows (value axis), token columns (time axis)
 
 

@@ -16,10 +16,10 @@ from vitime_cache.charts.ladder import looking_chart
 from vitime_cache.charts.render import figure_bytes
 from vitime_cache.charts.style import ChartError, Spec
 from vitime_cache.charts.verdicts import asked_window, verdict_curve, verdict_effect, verdict_sweep
-from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.report import MARKS, head_order, to_json, together, verdict_table
 from vitime_cache.evidence.rungs import RUNGS
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.report import MARKS, head_order, to_json, together, verdict_table
 
 MOST_ROWS = 48
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

@@ -7,14 +7,13 @@ numbers: legends and tooltips show attention itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vitime_cache.arrays import Array
 from vitime_cache.errors import VitimeError
-
-Array = NDArray[np.floating[Any]]
 
 
 class ContrastError(VitimeError):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from vitime_cache.attention import lags, peaks, schema
+from vitime_cache.attention import lags, measures, peaks, schema
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import tables
 from vitime_cache.charts.style import (
@@ -28,7 +28,6 @@ from vitime_cache.charts.style import (
     tip,
 )
 from vitime_cache.charts.view import HeadView
-from vitime_cache.evidence import measures
 
 MOST_MULTIPLES = 20
 ALIGNED = {"minExtent": 48, "maxExtent": 48}  # pixels of the value axis, so that stacked charts share the lag axis

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from vitime_cache.attention import measures as head_measures
 from vitime_cache.attention import schema
 from vitime_cache.charts.contrast import Contrast, Shading
 from vitime_cache.charts.raster import mosaic, png_url, shrink
@@ -25,7 +26,6 @@ from vitime_cache.charts.style import (
     tip,
 )
 from vitime_cache.charts.tables import measures_table
-from vitime_cache.evidence import measures as head_measures
 
 WIDTH, HEIGHT = 1120, 860  # most that a screen shows
 ROW = 30  # pixels of a layer in the matrix

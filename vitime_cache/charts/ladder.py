@@ -24,9 +24,9 @@ from vitime_cache.charts.style import (
     quantity,
     tip,
 )
-from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import Agreement
-from vitime_cache.evidence.report import FIGURES, MARKS, to_come, verdict_table
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.report import FIGURES, MARKS, to_come, verdict_table
 
 MOST_ROWS = 40  # heads in one matrix; beyond that the best are shown
 # White text keeps a contrast of 4.5 on each.

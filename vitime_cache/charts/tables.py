@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from vitime_cache.arrays import Array
 from vitime_cache.attention import lags, peaks, pooling, schema
 from vitime_cache.attention.peaks import Peak, Side
 from vitime_cache.charts.style import ChartError, thin
@@ -189,7 +190,7 @@ def shared_label(views: Sequence[HeadView]) -> str:
     return f" ({named})" if named else ""
 
 
-def query_image(view: HeadView, query: int, query_row: int | None) -> pooling.Array:
+def query_image(view: HeadView, query: int, query_row: int | None) -> Array:
     """Where a patch column's tokens look, (rows, columns): all of them weighted as the view says, or one row's."""
     rows, _ = view.grid
     tokens = pooling.tokens_of_column(query, view.grid)
@@ -227,7 +228,7 @@ def _parts(view: HeadView) -> tuple[str, str, str, str]:
     return view.signal, view.layer, f"head {view.head}", f"queries by {view.queries}"
 
 
-def _cells(view: HeadView, values: dict[str, lags.Array]) -> pd.DataFrame:
+def _cells(view: HeadView, values: dict[str, Array]) -> pd.DataFrame:
     n = view.grid[1]
     query, key = (a.ravel() for a in np.mgrid[:n, :n])
     spp = view.samples_per_patch

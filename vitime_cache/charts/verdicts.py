@@ -23,7 +23,7 @@ from vitime_cache.charts.style import (
     thin,
     tip,
 )
-from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.verdict import schema as v
 
 MATTERS = CATEGORICAL[1]
 MASKED, ELSEWHERE, REPLACED = "lags masked", "as much elsewhere", "head replaced"

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
+from vitime_cache.arrays import Array
 from vitime_cache.attention import lags, pooling, schema
 from vitime_cache.charts.style import ChartError
 from vitime_cache.model.encoding import SeriesEncoding
@@ -86,7 +87,7 @@ class HeadView:
         return self.ds.sizes[schema.QUERY_TOKEN] // columns, columns
 
     @cached_property
-    def time_attention(self) -> lags.Array:
+    def time_attention(self) -> Array:
         """(columns, columns), query by key."""
         if self.queries == "ink":
             return pooling.pool_queries_by_ink(self.token_rows(slice(None)), self.ink, self.grid)
@@ -112,7 +113,7 @@ class HeadView:
         return np.asarray(self.ds[schema.HISTORY].values[: self.n_history], dtype=np.float64)
 
     @cached_property
-    def ink(self) -> pooling.Array:
+    def ink(self) -> Array:
         """Ink of each token in the model's input, (rows, columns)."""
         return pooling.token_ink(self.encoding.image(self.history), self.grid)
 

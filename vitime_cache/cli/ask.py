@@ -119,7 +119,7 @@ def _signal(
         return _only(read_signals(source, fill=args.fill), args.signal, source)
     if ds is None:
         return _only(catalogue(), args.signal, "the catalogue")
-    from vitime_cache.evidence.interventions import as_signals
+    from vitime_cache.interventions.named_heads import as_signals
 
     names = [str(name) for name in np.atleast_1d(ds["signal"].values)]
     name = _only_name(names, args.signal, str(store))
@@ -176,7 +176,7 @@ def _duration(model: ViTime, question: Question) -> str:
 
 
 def _write(verdict: xr.Dataset, args: argparse.Namespace) -> None:
-    from vitime_cache.evidence.report import to_json
+    from vitime_cache.evidence.verdict.report import to_json
 
     if args.json is not None:
         _write_text(args.json, to_json(verdict))

@@ -144,8 +144,8 @@ def share_bar() -> Iterator[Any]:
 
 def show_rung(verdict: xr.Dataset) -> None:
     """One line once a rung is done: how many heads it holds for, and the best of them."""
-    from vitime_cache.evidence import verdict as v
-    from vitime_cache.evidence.report import MARKS, verdict_table
+    from vitime_cache.evidence.verdict import schema as v
+    from vitime_cache.evidence.verdict.report import MARKS, verdict_table
 
     rung, table = v.facts(verdict, "stages")[-1], verdict_table(verdict)
     counts = ", ".join(f"{(table[rung] == word).sum()} {word}" for word in MARKS if (table[rung] == word).any())
@@ -161,9 +161,9 @@ def show_rung(verdict: xr.Dataset) -> None:
 
 def show_verdict(verdict: xr.Dataset, rows: int = 12, *, quiet: bool = False) -> None:
     """The heads of a verdict, best first, and what it supports and what not."""
-    from vitime_cache.evidence import verdict as v
     from vitime_cache.evidence.agreement import looking_and_mattering
-    from vitime_cache.evidence.report import FIGURES, MARKS, together, verdict_table
+    from vitime_cache.evidence.verdict import schema as v
+    from vitime_cache.evidence.verdict.report import FIGURES, MARKS, together, verdict_table
 
     said = v.facts(verdict, "sentences")
     if not quiet:

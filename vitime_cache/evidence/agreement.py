@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from vitime_cache.attention.schema import HEAD, LAYER
-from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.verdict import schema as v
 
 RESAMPLES = 2000
 FEWEST = 5  # heads from which a rank correlation says anything

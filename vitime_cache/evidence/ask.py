@@ -16,15 +16,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from vitime_cache.arrays import Array
 from vitime_cache.attention import schema
-from vitime_cache.attention.lags import Array, diagonal_means
+from vitime_cache.attention.lags import diagonal_means
 from vitime_cache.attention.peaks import MIN_PROMINENCE, lag_peaks, period_prominence
-from vitime_cache.evidence import verdict as v
-from vitime_cache.evidence.band import max_statistic_p
+from vitime_cache.evidence.budget import SMALL, fit_budget
 from vitime_cache.evidence.causal import NEGLIGIBLE
-from vitime_cache.evidence.contrast import Lags, looks_back
-from vitime_cache.evidence.corrections import three_values
-from vitime_cache.evidence.effort import SMALL, fit_budget
+from vitime_cache.evidence.levels.contrast import Lags, looks_back
+from vitime_cache.evidence.levels.sweep import judge_sweep, sweep_signals
 from vitime_cache.evidence.question import (
     CAPTURED,
     CONTROLS,
@@ -38,11 +37,13 @@ from vitime_cache.evidence.question import (
     prepare,
     unanswered,
 )  # fmt: skip
-from vitime_cache.evidence.report import sentences
-from vitime_cache.evidence.surrogates import NULLS as NULL_TABLE
-from vitime_cache.evidence.surrogates import null_kinds, null_series
-from vitime_cache.evidence.sweep import judge_sweep, sweep_signals
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.report import sentences
+from vitime_cache.evidence.verdict.schema import three_values
 from vitime_cache.series.signal import Signal
+from vitime_cache.stats.max_statistic import max_statistic_p
+from vitime_cache.stats.surrogates import NULLS as NULL_TABLE
+from vitime_cache.stats.surrogates import null_kinds, null_series
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime

@@ -20,9 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from vitime_cache.attention.lags import Array
-from vitime_cache.evidence.band import max_statistic_p
-from vitime_cache.evidence.corrections import FEWEST_WINDOWS, holm, interval_over_windows, sign_flip_p
+from vitime_cache.arrays import Array
+from vitime_cache.stats.corrections import FEWEST_WINDOWS, holm, interval_over_windows, sign_flip_p
+from vitime_cache.stats.max_statistic import max_statistic_p
 
 NEGLIGIBLE = 0.02  # standard deviations of the history: a smaller change of the forecast counts as none
 FEWEST_CONTROLS = 3

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from vitime_cache.arrays import Array
 from vitime_cache.attention.forward import Intact
-from vitime_cache.attention.lags import Array
-from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.causal import judge_interventions
-from vitime_cache.evidence.knockout import knock_out_all, knock_out_sets, random_sets
-from vitime_cache.evidence.masking import mask_lags_all
-from vitime_cache.evidence.passes import run_signal
 from vitime_cache.evidence.question import SWEPT
-from vitime_cache.evidence.references import Substitutes, unrelated_signals
-from vitime_cache.evidence.screening import promising_first, screen_heads
-from vitime_cache.evidence.surrogates import ar1, notched
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.interventions.knockout import knock_out_all, knock_out_sets, random_sets
+from vitime_cache.interventions.masking import mask_lags_all
+from vitime_cache.interventions.references import Substitutes, unrelated_signals
+from vitime_cache.interventions.runs import run_signal
+from vitime_cache.interventions.screening import promising_first, screen_heads
 from vitime_cache.series.signal import Signal
+from vitime_cache.stats.surrogates import ar1, notched
 
 if TYPE_CHECKING:
     from vitime_cache.evidence.ask import Run

@@ -14,25 +14,25 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache._version import __version__
+from vitime_cache.arrays import Floats
 from vitime_cache.checks import is_number, positive, whole
-from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.budget import Effort
 from vitime_cache.evidence.causal import NEGLIGIBLE
-from vitime_cache.evidence.combs import with_controls
-from vitime_cache.evidence.contrast import Lags
-from vitime_cache.evidence.effort import Effort
-from vitime_cache.evidence.surrogates import null_kinds
-from vitime_cache.evidence.sweep import PERIODS, sweep_periods
+from vitime_cache.evidence.levels.contrast import Lags
+from vitime_cache.evidence.levels.sweep import PERIODS, sweep_periods
+from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.window import Proposal, Window, choose_window, propose_periods
+from vitime_cache.interventions.combs import with_controls
 from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.encoding import FLAT, SeriesEncoding
 from vitime_cache.series.signal import Signal, as_signal, hold_out
+from vitime_cache.stats.surrogates import null_kinds
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
 
 Heads = str | Sequence[tuple[str, int]]
 Subject = Signal | ArrayLike | xr.Dataset
-Floats = NDArray[np.float64]
 
 LEVEL = 0.05
 NULLS, CONTROLS = 99, 99
@@ -117,7 +117,7 @@ def prepare(
     negligible: float = NEGLIGIBLE, budget: float | None = None, seed: int = 0,
 ) -> Question:  # fmt: skip
     """Check a question and choose its period and window; nothing is run. Parameters and errors as for `ask`."""
-    from vitime_cache.evidence.interventions import check_heads
+    from vitime_cache.interventions.named_heads import check_heads
 
     signal, config = _one_signal(model, signal), model.config
     nulls, controls = (
@@ -182,7 +182,7 @@ def prepare(
 
 def _one_signal(model: ViTime, given: Subject) -> Signal:
     """What is asked about as a signal; that of a Dataset only if it is of this model."""
-    from vitime_cache.evidence.interventions import as_signals
+    from vitime_cache.interventions.named_heads import as_signals
 
     check_model(model)
     if not isinstance(given, xr.Dataset):

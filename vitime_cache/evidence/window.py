@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize, minimize_scalar
 from scipy.signal import detrend, periodogram
 
-from vitime_cache.attention.lags import Array
+from vitime_cache.arrays import Array
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
-from vitime_cache.evidence.verdict import VerdictError
+from vitime_cache.evidence.verdict.schema import VerdictError
 
 GOOD_PATCHES = 4  # patches that a period should span
 PATCHES = 5  # what is aimed at: a whole number, so that a period is one bin, with room between its multiples

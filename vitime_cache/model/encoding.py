@@ -12,6 +12,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vitime_cache.arrays import Floats
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig
 
@@ -19,7 +20,6 @@ FLAT = 1e-7  # added to a history's deviation, so that a constant one can be dra
 BLUR_SIZE = 31
 BLUR_SIGMA = 5.0  # what OpenCV derives from a 31-pixel kernel: 0.3 * ((31 - 1) / 2 - 1) + 0.8
 
-Floats = NDArray[np.float64]
 Method = Literal["max", "expectation"]
 
 

@@ -26,8 +26,8 @@ import xarray as xr
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
-from vitime_cache.evidence import verdict as schema
 from vitime_cache.evidence.question import Question, identity
+from vitime_cache.evidence.verdict import schema
 from vitime_cache.store.format import CODECS
 from vitime_cache.store.manifest import EVIDENCE, FOLDER, MANIFEST, ROOT, Manifest, seal, unseal
 from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from vitime_cache.arrays import Array
 from vitime_cache.attention import lags, pooling
 from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
@@ -143,7 +144,7 @@ class AttentionRollout:
             )
         return result.cpu().numpy()
 
-    def token_attn_to_time_attn(self, A: ArrayLike, drop_cls: Literal["auto"] | bool = "auto") -> lags.Array:
+    def token_attn_to_time_attn(self, A: ArrayLike, drop_cls: Literal["auto"] | bool = "auto") -> Array:
         """Token attention (S, S) pooled to patch columns (grid_w, grid_w): mean over both value axes.
 
         Parameters
@@ -158,7 +159,7 @@ class AttentionRollout:
         """
         return pooling.tokens_to_time(A, self.model.config.grid, drop_cls)
 
-    def mean_attention_vs_time_lag(self, A_time: ArrayLike, max_lag: int = 40) -> tuple[NDArray[np.intp], lags.Array]:
+    def mean_attention_vs_time_lag(self, A_time: ArrayLike, max_lag: int = 40) -> tuple[NDArray[np.intp], Array]:
         """Lags 1 … min(max_lag, n − 1) in patches, and the mean of `np.diag(A_time, -lag)` at each."""
         attention = numbers(A_time, "time attention", error=lags.LagError)
         return lags.mean_attention_vs_time_lag(attention, whole(max_lag, "max_lag", 1, error=lags.LagError))

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from vitime_cache.arrays import Floats
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.training.config import TrainConfig
-from vitime_cache.training.synthesis import Floats, synthesise
+from vitime_cache.training.synthesis import synthesise
 
 NEAR = 12  # columns of tokens next to the border
 INKED = 2.25  # tokens of the history that are shown, for each of its columns, about

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from vitime_cache.arrays import Floats
+
 Range = tuple[float, float]
 Generator = Callable[[np.random.Generator, int, int, Range], tuple[Floats, Floats]]
 

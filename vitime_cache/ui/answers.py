@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 import xarray as xr
 
-from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.ui import questions
 from vitime_cache.ui.questions import Inquiry, Key
 from vitime_cache.ui.verdicts import Subject, known_verdicts, named, remember_verdict

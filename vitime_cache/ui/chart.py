@@ -15,15 +15,15 @@ import xarray as xr
 from vitime_cache import charts
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import Region
+from vitime_cache.attention.measures import head_measures, unseen
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import HeadView, figure_bytes
 from vitime_cache.charts.contrast import Shading
 from vitime_cache.charts.style import for_dark
+from vitime_cache.compare.reduction import Comparison, SignalCurve, compare
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence import verdict as verdict_schema
-from vitime_cache.evidence.measures import head_measures, unseen
-from vitime_cache.evidence.reduction import Comparison, SignalCurve, compare
 from vitime_cache.evidence.rungs import RUNGS
+from vitime_cache.evidence.verdict import schema as verdict_schema
 from vitime_cache.ui.runs import PREFIX
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.words import notice

@@ -12,10 +12,10 @@ import xarray as xr
 from vitime_cache import charts
 from vitime_cache.attention import schema
 from vitime_cache.charts.card import verdict_card
-from vitime_cache.evidence import verdict as v
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.report import head_order, to_come, to_json, together, verdict_table
 from vitime_cache.evidence.rungs import RUNGS
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.report import head_order, to_come, to_json, together, verdict_table
 from vitime_cache.ui.chart import figure, file_name
 from vitime_cache.ui.options import clicked
 from vitime_cache.ui.verdicts import badge

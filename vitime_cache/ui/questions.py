@@ -16,7 +16,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence import verdict as v
+from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.series.signal import Signal
 from vitime_cache.ui.processes.engine import engine
 

@@ -8,7 +8,7 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.tracking import Tracking, choose_head, track_periods
+from vitime_cache.evidence.levels.tracking import Tracking, choose_head, track_periods
 from vitime_cache.model.checkpoint import PUBLISHED_NAME
 from vitime_cache.study.defaults import study_head
 from vitime_cache.ui.stores import Store

@@ -12,9 +12,9 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence import verdict as v
-from vitime_cache.evidence.report import MARKS
 from vitime_cache.evidence.rungs import RUNGS
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.report import MARKS
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.signal import Signal
 from vitime_cache.store.manifest import EVIDENCE

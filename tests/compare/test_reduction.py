@@ -1,0 +1,155 @@
+"""A head on two signals: what they share, and what may be said where one is a reduction of the other."""
+
+import numpy as np
+import pytest
+
+from vitime_cache.compare.reduction import RATIO_FLOOR, SignalCurve, compare, prominence_ratio
+from vitime_cache.compare.words import reading
+from vitime_cache.evidence.levels.tracking import EvidenceError
+
+LAG = np.arange(-40, 41)
+SPP = 16.0
+REMOVAL = ("remov", "gone", "vanish", "without", "whole", "harmonic")
+
+
+def bumps(*lags_in_samples: float, spp: float = SPP, lag: np.ndarray = LAG) -> np.ndarray:
+    """A flat curve with a bump at each lag, 0.7 patches wide."""
+    return sum((np.exp(-0.5 * ((lag - at / spp) / 0.7) ** 2) for at in lags_in_samples), np.full(len(lag), 0.2))
+
+
+def whole(*lags: float, periods: tuple[float, ...] = (62.8, 31.4), **options) -> SignalCurve:
+    return SignalCurve("whole", LAG, bumps(*lags), SPP, periods, **options)
+
+
+def reduced(*lags: float, periods: tuple[float, ...] = (31.4,), of: str = "whole") -> SignalCurve:
+    return SignalCurve("reduced", LAG, bumps(*lags), SPP, periods, reduced_of=of)
+
+
+def words(found) -> str:
+    said = reading(found)
+    return " ".join((said.conclusion, *said.supports, *said.does_not_support))
+
+
+def test_peaks_are_kept_vanished_or_new():
+    result = compare(whole(64, 128, 300), reduced(144, 480), period=62.8)
+    assert [(c.lag, c.status) for c in result.changes] == [
+        (64, "vanished"),
+        (128, "kept"),
+        (304, "vanished"),
+        (480, "new"),
+    ]
+    assert [c.multiple for c in result.changes] == [1, 2, 0, 0]
+
+
+def test_the_reduction_may_be_chosen_first_and_is_still_called_the_reduction():
+    forth = compare(whole(64, 128), reduced(128, 480))
+    back = compare(reduced(128, 480), whole(64, 128))
+    assert [(c.lag, c.status) for c in back.changes] == [(c.lag, c.status) for c in forth.changes]
+    assert [(c.first, c.second) for c in back.changes] == [(c.second, c.first) for c in forth.changes]
+    assert reading(back) == reading(forth)
+    assert back.ratios == forth.ratios
+
+
+@pytest.mark.parametrize("pair", [(whole(64, 192), reduced(300, of="")), (whole(64, 192), whole(64, 192))])
+def test_nothing_is_said_to_be_removed_where_neither_signal_reduces_the_other(pair):
+    result = compare(*pair, period=64.0)
+    said = reading(result)
+    claimed = " ".join((said.conclusion, *said.supports))
+    assert not any(word in claimed.replace("whole only", "").replace("in whole", "") for word in REMOVAL)
+    assert result.ratios == {}
+    assert "neither" in " ".join(said.does_not_support)
+
+
+def test_what_was_removed_comes_from_the_signals_and_not_from_the_period_asked_about():
+    result = compare(whole(64, 136), reduced(), period=136.0)
+    assert result.removed == (62.8,)
+    assert "multiples of 62.8, are gone" in reading(result).conclusion
+    assert "136 samples, at" not in reading(result).conclusion
+    assert [c.multiple for c in result.changes] == [0, 1]
+
+
+def test_an_unknown_removal_is_not_named():
+    result = compare(whole(64, periods=()), reduced(periods=()), period=64.0)
+    assert result.removed == ()
+    assert "harmonic" not in reading(result).conclusion
+    assert "Which period was removed" in words(result)
+
+
+def test_unequal_lag_axes_are_compared_in_samples_where_both_can_show_a_peak():
+    lag = np.arange(-76, 77)
+    coarse = SignalCurve("coarse", LAG, bumps(64, 300), SPP)
+    fine = SignalCurve("fine", lag, bumps(66, 20, spp=4.0, lag=lag), 4.0)
+    result = compare(coarse, fine)
+    assert [(c.lag, c.status) for c in result.changes] == [(64, "in both"), (300 // 16 * 16 + 16, "first only")]
+    assert "16 samples a patch, fine 4" in words(result)
+    short = SignalCurve("short", lag, bumps(66, spp=1.3, lag=lag), 1.3)
+    assert [c.lag for c in compare(coarse, short).changes] == [64], "300 lies beyond the axis of the other"
+
+
+def test_two_peaks_are_not_paired_with_the_same_one():
+    result = compare(whole(128, 160), reduced(144))
+    assert sorted(c.status for c in result.changes) == ["kept", "vanished"]
+
+
+def test_future_keys_are_compared_on_their_own_side():
+    a = SignalCurve("a", LAG, bumps(64, -160), SPP)
+    b = SignalCurve("b", LAG, bumps(64), SPP)
+    assert [(c.lag, c.status) for c in compare(a, b).changes] == [(64, "in both")]
+    assert [(c.lag, c.status) for c in compare(a, b, side="future").changes] == [(160, "first only")]
+
+
+def test_the_ratio_compares_prominence_at_one_and_two_periods_and_never_divides_by_noise():
+    result = compare(whole(64, 128), reduced(128))
+    one, two = result.ratios.values()
+    assert one > 10
+    assert two == pytest.approx(1, rel=0.5)
+    assert "whole over reduced" in reading(result).conclusion
+    assert prominence_ratio(whole(64, 128), reduced(128), 62.8) == pytest.approx(two)
+    assert prominence_ratio(whole(), reduced(), 62.8) == 1
+    level = bumps(64)[LAG >= 2].mean()
+    assert prominence_ratio(whole(64), reduced(), 62.8, (1,)) == pytest.approx(1 / level / RATIO_FLOOR, rel=1e-2)
+    assert np.isnan(prominence_ratio(whole(64), reduced(), 6.28))
+
+
+def test_a_lost_multiple_is_said_and_so_is_one_that_stays():
+    lost = reading(compare(whole(64, 192), reduced()))
+    assert "64, 192 samples" in lost.conclusion
+    assert "gone" in lost.conclusion
+    stayed = reading(compare(whole(64, 192), reduced(64, 192)))
+    assert "stay" in stayed.conclusion
+    assert "gone" not in stayed.conclusion
+    assert "does not need it" in " ".join(stayed.supports)
+    assert "None at a multiple" in reading(compare(whole(300), reduced())).conclusion
+
+
+def test_without_peaks_there_is_nothing_to_conclude():
+    result = compare(whole(), reduced())
+    assert result.changes == ()
+    assert "nothing to compare" in reading(result).conclusion
+
+
+@pytest.mark.parametrize("of", ["whole", ""])
+@pytest.mark.parametrize("first", [(), (64, 192), (300,)])
+@pytest.mark.parametrize("second", [(), (64,), (480,)])
+def test_no_comparison_claims_tracking_causes_or_significance(first, second, of):
+    said = reading(compare(whole(*first), reduced(*second, of=of), period=62.8))
+    claimed = " ".join((said.conclusion, *said.supports)).lower()
+    for word in ("track", "cause", "specialis", "significan", "because", "depends", "proves"):
+        assert word not in claimed
+    denied = " ".join(said.does_not_support)
+    for rung in ("null inputs", "sweep", "knocking"):
+        assert rung in denied
+
+
+def test_a_period_below_the_resolution_and_one_that_shares_multiples_are_named_as_limits():
+    unresolved = compare(whole(64, periods=(6.28, 200.0)), reduced(periods=(200.0,)))
+    assert "6.28 samples: these lag axes resolve no period below 32 samples" in words(unresolved)
+    assert unresolved.ratios == {}
+    shared = reading(compare(whole(64, periods=(62.8, 33.0, 200.0)), reduced(periods=(33.0, 200.0)))).does_not_support
+    assert any("33 has a multiple there" in limit for limit in shared)
+    assert not any("200 has" in limit for limit in shared)
+
+
+def test_a_curve_that_does_not_fit_its_lags_is_an_error():
+    with pytest.raises(EvidenceError, match=r"\(81,\), \(4,\)"):
+        SignalCurve("a", LAG, np.ones(4), SPP)

@@ -1,0 +1,189 @@
+"""One head on two signals: which lag peaks they share, and the ratio at a period that one of them lacks.
+
+What may be said of it in words is in `reduction_words`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitime_cache.arrays import Array
+from vitime_cache.attention.peaks import SHORTEST_PERIOD, Peak, Side, lag_peaks, period_prominence
+from vitime_cache.evidence.levels.tracking import EvidenceError
+
+RATIO_FLOOR = 0.02  # of the curve's mean: a lesser prominence counts as this, so that no ratio is taken with noise
+SAME_PERIOD = 1e-3  # relative: true periods are stored as float32
+
+Status = Literal["kept", "vanished", "new", "in both", "first only", "second only"]
+Statuses = tuple[Status, Status, Status]  # of a peak of both signals, of the first, and of the second
+
+
+@dataclass(frozen=True, eq=False)
+class SignalCurve:
+    """The lag curve of one head on one signal.
+
+    Attributes
+    ----------
+    lag, mean
+        Signed lags in patches and mean attention, (L,); NaN where too few pairs stand behind a lag.
+    samples_per_patch
+        Samples per patch of lag.
+    periods
+        True periods of the signal in samples, where they are known.
+    reduced_of
+        Name of the fuller signal that this one is a reduction of, or "".
+    """
+
+    signal: str
+    lag: NDArray[np.intp]
+    mean: Array
+    samples_per_patch: float
+    periods: tuple[float, ...] = ()
+    reduced_of: str = ""
+
+    def __post_init__(self) -> None:
+        if np.shape(self.lag) != np.shape(self.mean) or np.ndim(self.lag) != 1:
+            raise EvidenceError(
+                f"a lag curve needs a value for each lag, got shapes {np.shape(self.lag)}, {np.shape(self.mean)}"
+            )
+
+
+@dataclass(frozen=True)
+class PeakChange:
+    """A lag peak of either signal or both; lag in samples, prominences in means of the curve.
+
+    `multiple` is the multiple of the period asked about that the peak lies at, 0 for none.
+    """
+
+    status: Status
+    lag: float
+    multiple: int
+    first: float
+    second: float
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A head on two signals.
+
+    Attributes
+    ----------
+    first, second
+        What was compared.
+    whole, reduced
+        The same two, whichever came first, where one is recorded as a reduction of the other; else None.
+    removed
+        Periods in samples that the whole has and its reduction lacks, as far as they are known.
+    changes
+        Peaks by lag, within the lags that both axes show.
+    ratios
+        Lag in samples -> prominence there, whole over reduced, at one and two of each removed period that can be seen.
+    """
+
+    first: SignalCurve
+    second: SignalCurve
+    whole: SignalCurve | None
+    reduced: SignalCurve | None
+    removed: tuple[float, ...]
+    changes: tuple[PeakChange, ...]
+    ratios: dict[float, float]
+
+    @property
+    def reach(self) -> float:
+        """How near two lags in samples must be to count as one: each peak is known to half a patch."""
+        return (self.first.samples_per_patch + self.second.samples_per_patch) / 2
+
+    @property
+    def coarser(self) -> float:
+        """Samples per patch of the coarser lag axis."""
+        return max(self.first.samples_per_patch, self.second.samples_per_patch)
+
+
+def compare(first: SignalCurve, second: SignalCurve, *, period: float | None = None, side: Side = "past") -> Comparison:
+    """Which lag peaks two signals share, in samples.
+
+    Parameters
+    ----------
+    period
+        Period in samples whose multiples the peaks are named by. What was removed is taken from the signals alone.
+    side
+        Keys in the past or in the future of the query.
+    """
+    peaks = _peaks(first, second, period, side), _peaks(second, first, period, side)
+    reach = (first.samples_per_patch + second.samples_per_patch) / 2
+    pair = _reduction(first, second)
+    if pair is None:
+        changes = _match(*peaks, reach, ("in both", "first only", "second only"))
+        return Comparison(first, second, None, None, (), changes, {})
+    whole, reduced = pair
+    words: Statuses = ("kept", "vanished", "new") if whole is first else ("kept", "new", "vanished")
+    removed = tuple(p for p in whole.periods if not any(_same(p, other) for other in reduced.periods))
+    ratios = {k * p: prominence_ratio(whole, reduced, p, (k,), side=side) for p in removed for k in (1, 2)}
+    seen = {at: ratio for at, ratio in ratios.items() if np.isfinite(ratio)}
+    return Comparison(first, second, whole, reduced, removed, _match(*peaks, reach, words), seen)
+
+
+def prominence_ratio(
+    whole: SignalCurve, reduced: SignalCurve, period: float, multiples: Sequence[int] = (1, 2), *, side: Side = "past"
+) -> float:
+    """The least ratio of prominence, whole over reduced, at these multiples of a period; NaN where it is not seen."""
+    ratios = []
+    for multiple in multiples:
+        full, less = (
+            float(period_prominence(c.lag, c.mean, c.samples_per_patch, period, (multiple,), side=side))
+            for c in (whole, reduced)
+        )
+        known = np.isfinite(full) and np.isfinite(less)
+        ratios.append(max(full, RATIO_FLOOR) / max(less, RATIO_FLOOR) if known else np.nan)
+    return float(np.min(ratios))
+
+
+def _reduction(first: SignalCurve, second: SignalCurve) -> tuple[SignalCurve, SignalCurve] | None:
+    """The whole signal and its reduction, or None where neither names the other."""
+    if second.reduced_of and second.reduced_of == first.signal:
+        return first, second
+    if first.reduced_of and first.reduced_of == second.signal:
+        return second, first
+    return None
+
+
+def _same(period: float, other: float) -> bool:
+    return abs(period - other) <= SAME_PERIOD * period
+
+
+def _peaks(curve: SignalCurve, other: SignalCurve, period: float | None, side: Side) -> list[Peak]:
+    """The peaks of a curve that the other's axis could show as well."""
+    signed = np.asarray(other.lag) * (1 if side == "past" else -1)
+    longest = float(np.max(signed[np.isfinite(other.mean)], initial=0)) * other.samples_per_patch
+    peaks = lag_peaks(curve.lag, curve.mean, curve.samples_per_patch, period=period, side=side)
+    return [peak for peak in peaks if SHORTEST_PERIOD * other.samples_per_patch <= peak.lag <= longest]
+
+
+def _match(first: list[Peak], second: list[Peak], reach: float, statuses: Statuses) -> tuple[PeakChange, ...]:
+    """Pair peaks no further apart than `reach` samples, nearest first."""
+    pairs = sorted((abs(a.lag - b.lag), i, j) for i, a in enumerate(first) for j, b in enumerate(second))
+    partner: dict[int, int] = {}
+    for distance, i, j in pairs:
+        if distance <= reach + 1e-9 and i not in partner and j not in partner.values():
+            partner[i] = j
+    shared, only_first, only_second = statuses
+    changes = []
+    for i, peak in enumerate(first):
+        other = second[partner[i]].relative_prominence if i in partner else 0.0
+        status = shared if i in partner else only_first
+        changes.append(PeakChange(status, peak.lag, _named(peak), peak.relative_prominence, other))
+    changes += [
+        PeakChange(only_second, peak.lag, _named(peak), 0.0, peak.relative_prominence)
+        for j, peak in enumerate(second)
+        if j not in partner.values()
+    ]
+    return tuple(sorted(changes, key=lambda change: change.lag))
+
+
+def _named(peak: Peak) -> int:
+    return peak.multiple if peak.matches else 0

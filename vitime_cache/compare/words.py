@@ -1,0 +1,131 @@
+"""What a comparison of one head on two signals supports and what it does not, in words and no more than it permits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vitime_cache.attention.peaks import SHORTEST_PERIOD, resolvable
+from vitime_cache.compare.reduction import Comparison, PeakChange, SignalCurve
+
+NO_PEAK = "That neither signal gives this head a lag peak that the axis can resolve."
+BEYOND = (
+    "That the difference exceeds chance: that takes null inputs.",
+    "That the head tracks periods: that takes a sweep, measured on other signals than the head was chosen on.",
+    "That the forecast depends on this head or these lags: that takes knocking them out.",
+)
+RESCALED = (
+    "That only this part differs: the image is scaled by the signal's own deviation, so the rest is drawn larger."
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A comparison in words."""
+
+    conclusion: str
+    supports: tuple[str, ...]
+    does_not_support: tuple[str, ...]
+
+
+def reading(found: Comparison) -> Reading:
+    """The words for a comparison: of a removal only where one signal is recorded as a reduction of the other."""
+    if found.whole is None or found.reduced is None:
+        return _described(found)
+    return _concluded(found, found.whole, found.reduced)
+
+
+def _described(found: Comparison) -> Reading:
+    """Two signals of which neither is recorded as a reduction of the other."""
+    a, b = found.first.signal, found.second.signal
+    shared, one, two = (_with(found, status) for status in ("in both", "first only", "second only"))
+    groups = ((shared, "both signals"), (one, f"{a} only"), (two, f"{b} only"))
+    supports = [f"On {who} this head's lag curve {_at(group)}." for group, who in groups if group]
+    counts = f"Lag peaks: {len(shared)} in both, {len(one)} in {a} only, {len(two)} in {b} only."
+    unknown = (
+        f"What the peaks depend on: neither {a} nor {b} is recorded as a reduction of the other, and they may differ "
+        "in many ways."
+    )
+    return Reading(
+        counts if found.changes else _nothing().capitalize(),
+        tuple(supports) or (NO_PEAK,),
+        (unknown, *_axes(found), *BEYOND),
+    )
+
+
+def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> Reading:
+    """A signal and its reduction: what went with the part removed."""
+    kept, vanished, new = (_with(found, status) for status in ("kept", "vanished", "new"))
+    half = found.coarser / 2
+    seen = [period for period in found.removed if resolvable(period, found.coarser)]
+    said = [
+        f"Lag peaks from {whole.signal} to {reduced.signal}: {len(kept)} kept, {len(vanished)} vanished, "
+        f"{len(new)} new."
+    ]
+    for period in seen:
+        lost, stayed = (_near(group, period, half) for group in (vanished, kept))
+        if lost:
+            said.append(f"Those at {_list(lost)} samples, at multiples of {period:.4g}, are gone with that harmonic.")
+        if stayed:
+            said.append(f"Those at {_list(stayed)} samples, at multiples of {period:.4g} too, stay without it.")
+        if not lost and not stayed:
+            said.append(f"None at a multiple of {period:.4g} samples, the period removed, was there to lose.")
+    if found.ratios:
+        listed = ", ".join(f"{ratio:.3g} at {at:.4g} samples" for at, ratio in found.ratios.items())
+        said.append(f"Prominence, whole over reduced: {listed}.")
+    supports = []
+    if vanished:
+        supports.append(f"On these two signals this head's lag curve {_at(vanished)} only while the signal is whole.")
+    if kept:
+        supports.append(f"Its lag curve {_at(kept)} with and without the part removed, and so does not need it.")
+    if new:
+        supports.append(f"Without that part the lag curve {_at(new)} instead.")
+    limits = [] if found.removed else ["Which period was removed: the true periods of the two signals are not known."]
+    limits += [
+        f"Anything about {period:.4g} samples: these lag axes resolve no period below "
+        f"{SHORTEST_PERIOD * found.coarser:.4g} samples."
+        for period in found.removed
+        if period not in seen
+    ]
+    for other in (period for period in reduced.periods if seen and resolvable(period, found.coarser)):
+        if near := _near(vanished, other, half):
+            limits.append(
+                f"That {_list(near)} samples belong to the removed period alone: {other:.4g} has a multiple there too."
+            )
+    return Reading(
+        " ".join(said) if found.changes else f"From {whole.signal} to {reduced.signal}: {_nothing()}",
+        tuple(supports) or (NO_PEAK,),
+        (*limits, *_axes(found), *BEYOND, RESCALED),
+    )
+
+
+def _axes(found: Comparison) -> tuple[str, ...]:
+    """What unequal lag axes leave open."""
+    a, b = found.first, found.second
+    if a.samples_per_patch == b.samples_per_patch and len(a.lag) == len(b.lag):
+        return ()
+    return (
+        f"Anything finer than the coarser lag axis, or beyond the shorter: {a.signal} has {a.samples_per_patch:.4g} "
+        f"samples a patch, {b.signal} {b.samples_per_patch:.4g}; peaks are compared where both can show them.",
+    )
+
+
+def _nothing() -> str:
+    return "no lag peak that both axes could show, in either signal: there is nothing to compare."
+
+
+def _with(found: Comparison, status: str) -> list[PeakChange]:
+    return [change for change in found.changes if change.status == status]
+
+
+def _near(changes: Sequence[PeakChange], period: float, reach: float) -> list[PeakChange]:
+    """The peaks within `reach` samples of a multiple of a period."""
+    return [c for c in changes if abs(c.lag - max(round(c.lag / period), 1) * period) <= reach]
+
+
+def _list(changes: Sequence[PeakChange]) -> str:
+    return ", ".join(f"{c.lag:.4g}" for c in changes)
+
+
+def _at(changes: Sequence[PeakChange]) -> str:
+    return f"peaks at {_list(changes)} samples"

@@ -1,0 +1,1 @@
+"""One file for each level of evidence, and one table of their names, words and figures."""

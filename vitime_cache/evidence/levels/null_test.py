@@ -1,0 +1,172 @@
+"""Does a head look there more than on null inputs? The model run on null inputs, and the signal held against them.
+
+The second rung of evidence (see `evidence`): shuffled, AR(1) and, where a period is asked about, notched inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from vitime_cache.arrays import Array
+from vitime_cache.attention import schema
+from vitime_cache.attention.lags import MIN_PAIRS, Region, diagonal_means, lag_curve, pair_counts
+from vitime_cache.attention.peaks import SHORTEST_PERIOD
+from vitime_cache.attention.schema import QUERY_PATCH
+from vitime_cache.checks import is_number, numbers, positive, whole
+from vitime_cache.model.checkpoint import check_model
+from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.series.signal import Signal, as_signal
+from vitime_cache.stats.max_statistic import max_statistic_band
+from vitime_cache.stats.surrogates import Null, NullError, null_kinds, null_series
+
+if TYPE_CHECKING:
+    from vitime_cache.model.network import ViTime
+
+NULLS_OF_A_KIND = 19  # the fewest that give a one-sided 5 % band
+
+
+@dataclass(frozen=True, eq=False)
+class Dependence:
+    """Lag curves of every head against the bands of several kinds of null inputs.
+
+    Attributes
+    ----------
+    lags
+        What was tested, in samples into the past, (L,).
+    exceeded
+        Where a curve leaves the bands of all kinds, (layer, head, L).
+    p_value
+        By kind: how often a null strays as far as the signal does, over all heads and lags tested.
+    """
+
+    lags: Array
+    exceeded: NDArray[np.bool_]
+    p_value: Mapping[Null, float]
+
+
+def null_curves(
+    model: ViTime,
+    history: ArrayLike,
+    horizon: int,
+    *,
+    period: float | None = None,
+    region: Region = "all",
+    n: int = NULLS_OF_A_KIND,
+    seed: int = 0,
+    progress: Callable[[float], object] = lambda _: None,
+) -> dict[Null, Array]:
+    """Lag curves of every head on `n` null inputs of each kind, (n, layer, head, L).
+
+    Parameters
+    ----------
+    history
+        The series (T,) that the nulls are made of.
+    period
+        In samples. With one there are notched nulls as well, which lack it and its harmonics.
+    progress
+        Called with the share done after each run of the model, n or 2 or 3 times n in all.
+
+    Raises
+    ------
+    NullError, SignalError, EncodingError
+        For a history that no null can be made of, or that does not fit the model.
+    """
+    from vitime_cache.attention.capture import time_attention
+
+    check_model(model)
+    history = as_signal(history).with_horizon(horizon).values
+    n, seed = whole(n, "n", 1, error=NullError), whole(seed, "the seed", 0, 2**63, error=NullError)
+    if period is not None:
+        period = positive(period, "the period", "samples", error=NullError)
+    kinds = null_kinds(period)
+    curves: dict[Null, list[Array]] = {kind: [] for kind in kinds}
+    for kind in kinds:
+        values = null_series(kind, history, n, seed, period=period)
+        signals = [Signal(f"{kind} {number}", each, horizon) for number, each in enumerate(values)]
+        patches = SeriesEncoding.fit(signals[0].values, horizon, model.config).history_patches
+        for attention in time_attention(model, signals):
+            curves[kind].append(diagonal_means(attention, patches, region))
+            progress(sum(map(len, curves.values())) / (n * len(kinds)))
+    return {kind: np.stack(each) for kind, each in curves.items()}
+
+
+def check_network(ds: xr.Dataset, weights_sha256: str, dtype: str) -> None:
+    """Refuse to hold a Dataset against runs of other weights, or of the same weights in another precision.
+
+    Raises
+    ------
+    NullError
+        Naming both.
+    """
+    for name, given in (("weights_sha256", weights_sha256), ("dtype", dtype)):
+        if ds.attrs[name] != given:
+            raise NullError(
+                f"the Dataset was computed with {name} {ds.attrs[name]}, the null inputs with {given}: capture the "
+                "signal again, or load the model as the Dataset was made"
+            )
+
+
+def against_nulls(
+    ds: xr.Dataset,
+    nulls: Mapping[Null, ArrayLike],
+    *,
+    period: float | None = None,
+    region: Region = "all",
+    level: float = 0.05,
+) -> Dependence:
+    """Hold the lag curves of one signal against those of null inputs, as `null_curves` returns them.
+
+    The bands are one-sided and hold over all heads and lags tested together, so that a head may be chosen afterwards.
+
+    Parameters
+    ----------
+    period
+        In samples. With one the lags within half a patch of it are tested, as "this head looks one period back" says
+        beforehand where to look; without one every lag of two patches or more, which takes a stronger peak.
+
+    Raises
+    ------
+    NullError
+        For a period that the lag axis cannot resolve, for too few nulls, and for nulls of another model.
+    """
+    if not isinstance(ds, xr.Dataset) or schema.TIME_ATTENTION not in ds or schema.SIGNAL in ds.dims:
+        raise NullError("give the Dataset of one signal: what capture returns, or ds.sel(signal=…) of a store")
+    if not isinstance(nulls, Mapping) or not nulls:
+        raise NullError(f"nulls are what null_curves returns, curves by kind of null, got {nulls!r:.60}")
+    if period is not None:
+        period = positive(period, "the period", "samples", error=NullError)
+    if not is_number(level):
+        raise NullError(f"the level must lie between 0 and 1, got {level!r:.60}")
+    known = lags_to_test(ds, period=period, region=region)
+    observed = lag_curve(ds[schema.TIME_ATTENTION].values, int(ds[schema.HISTORY_PATCHES]), region)
+    curves = observed.mean[..., known]
+    bands = {}
+    for kind, each in nulls.items():
+        null = numbers(each, f"the {kind} curves", error=NullError)
+        if null.shape[1:] != observed.mean.shape:
+            raise NullError(f"the {kind} curves have shape {null.shape}, expected (n, *{observed.mean.shape})")
+        bands[kind] = max_statistic_band(curves, null[..., known], level)
+    exceeded = np.logical_and.reduce([band.exceeded(curves) for band in bands.values()])
+    lags = observed.lag[known] * float(ds[schema.SAMPLES_PER_PATCH])
+    return Dependence(lags, exceeded, {kind: band.p_value for kind, band in bands.items()})
+
+
+def lags_to_test(ds: xr.Dataset, *, period: float | None = None, region: Region = "all") -> NDArray[np.bool_]:
+    """Which of the signed lags `against_nulls` tests, (L,); raises NullError if there are none."""
+    patches, spp = ds.sizes[QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH])
+    lag = np.arange(-(patches - 1), patches)
+    known = (pair_counts(patches, int(ds[schema.HISTORY_PATCHES]), region) >= MIN_PAIRS) & (lag >= SHORTEST_PERIOD)
+    if period is not None:
+        known &= np.abs(lag * spp - period) <= spp / 2
+    if not known.any():
+        raise NullError(
+            f"no lag can be tested: periods from {SHORTEST_PERIOD * spp:g} samples on are resolved, "
+            f"up to where the region {region} has {MIN_PAIRS} pairs"
+        )
+    return known

@@ -1,0 +1,130 @@
+"""What a head's output is replaced by: its mean over reference signals, the output for one of them, or zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vitime_cache.attention.forward import plain_outputs, run_layers
+from vitime_cache.errors import VitimeError
+from vitime_cache.interventions.runs import draw
+from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.model.network import ViTime
+from vitime_cache.series.examples import catalogue
+from vitime_cache.series.signal import Signal, as_signals, hold_out
+
+Value = Literal["mean", "resample", "zero"]
+
+
+class InterventionError(VitimeError):
+    """An intervention that cannot be made, or that would not be what it is called."""
+
+
+def unrelated_signals(signal: Signal) -> list[Signal]:
+    """The catalogue's signals that share no harmonic, name or origin with `signal`, cut to its share of history."""
+    own = {harmonic.period for harmonic in signal.harmonics}
+    related = {signal.name, signal.reduced_of} - {""}
+    cut = []
+    for other in catalogue():
+        if {other.name, other.reduced_of} & related or own & {harmonic.period for harmonic in other.harmonics}:
+            continue
+        assert other.future is not None
+        series = np.concatenate((other.values, other.future))
+        horizon = round(len(series) * signal.horizon / (len(signal.values) + signal.horizon))
+        cut.append(hold_out(other.name, series, min(max(horizon, 1), len(series) - 2)))
+    return cut
+
+
+class Substitutes:
+    """What heads' outputs are replaced by, for every layer, computed once for each geometry and set of references.
+
+    Whoever knocks heads out of many signals of one geometry hands one of these on in place of the references.
+
+    Raises
+    ------
+    InterventionError
+        For another value than "mean", "resample" and "zero", for references of another geometry, and for none.
+    """
+
+    def __init__(self, model: ViTime, value: Value, reference: Signal | Sequence[Signal] | None) -> None:
+        reference = None if reference is None else as_signals(reference)
+        if value not in get_args(Value):
+            raise InterventionError(f"value must be {', '.join(get_args(Value))}, got {value!r:.60}")
+        if reference is not None and not len(reference) and value != "zero":
+            raise InterventionError(
+                f"value {value!r} needs reference signals and got none; leave reference out for those of the catalogue"
+            )
+        self.model, self.value, self.reference = model, value, reference
+        self._computed: dict[tuple[int, tuple[str, ...]], list[Tensor]] = {}
+
+    @classmethod
+    def by(cls, model: ViTime, value: Value, reference: Sequence[Signal] | Substitutes | None) -> Substitutes:
+        """`reference` itself where it is one already."""
+        return reference if isinstance(reference, Substitutes) else cls(model, value, reference)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a record of the intervention says of it."""
+        names = None if self.reference is None else [signal.name for signal in self.reference]
+        note = {
+            "mean": "mean over the reference signals, token by token",
+            "resample": "the output of the first reference signal",
+            "zero": "zero, which lies off what the network was trained on",
+        }[self.value]
+        return {
+            "value": self.value,
+            "value_note": note,
+            "reference": names or "those of the catalogue that are unrelated to the signal, cut to its geometry",
+            "positions": "every token and CLS",
+            "where": "a head's output before the output projection",
+        } | ({"reference": []} if self.value == "zero" else {})
+
+    def of(self, signal: Signal) -> list[Tensor]:
+        """For every layer the outputs (heads, 1 + N, d) to put in, in the network's dtype."""
+        config = self.model.config
+        if self.value == "zero":
+            width = (config.encoder_width, config.decoder_width)
+            return [
+                torch.zeros(
+                    config.heads, 1 + config.tokens, width[number >= config.encoder_depth] // config.heads,
+                    dtype=self.model.dtype, device=self.model.device,
+                )
+                for number in range(len(config.layers))
+            ]  # fmt: skip
+        reference = unrelated_signals(signal) if self.reference is None else list(self.reference)
+        if self.value == "resample":
+            reference = reference[:1]
+        columns = SeriesEncoding.fit(signal.values, signal.horizon, config).history_columns
+        for other in reference:
+            its = SeriesEncoding.fit(other.values, other.horizon, config).history_columns
+            if abs(its - columns) > config.patch_width / 2:
+                raise InterventionError(
+                    f"the history of reference {other.name!r} fills {its} of {config.columns} image columns, that of "
+                    f"{signal.name!r} {columns}: their tokens do not correspond. Give references with the same ratio "
+                    "of history to horizon, or leave reference out"
+                )
+        key = columns, tuple(other.fingerprint for other in reference)
+        if key not in self._computed:
+            self._computed = {key: mean_outputs(self.model, reference)}
+        return self._computed[key]
+
+
+@torch.inference_mode()
+def mean_outputs(model: ViTime, signals: Sequence[Signal]) -> list[Tensor]:
+    """For every layer the heads' outputs (heads, 1 + N, d), mean over signals, token by token."""
+    totals: dict[str, Tensor] = {}
+
+    def outputs(layer: str, attention: Any, x: Tensor) -> Tensor:
+        z = plain_outputs(layer, attention, x)
+        totals[layer] = totals.get(layer, 0) + z.double().sum(dim=0)
+        return z
+
+    batch = max(1, min(len(signals), 4096 // model.config.tokens))
+    for start in range(0, len(signals), batch):
+        images = draw(model, signals[start : start + batch])
+        run_layers(model, model.embed(images), outputs)
+    return [(totals[layer] / len(signals)).to(model.dtype) for layer in model.config.layers]
