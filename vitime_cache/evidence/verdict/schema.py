@@ -1,9 +1,10 @@
-"""The verdict Dataset: which heads look one period back, and does the forecast use it? Names, meaning, checks.
+"""The verdict Dataset: does the forecast use what lies whole periods back, through which attention and which heads?
 
-One Dataset answers one question about one signal: four rungs for every head over (layer, head), each with the figure
-that it rests on, and the arrays behind it. Plain arrays and JSON attributes, so that a store can keep it and any
-process can hold it. A partial verdict is the same Dataset with what is not known yet missing (NaN, "not tested").
-This is the only place where its dimension, variable and attribute names are spelled.
+One Dataset answers one question about one signal: the forecast as a whole (influence, mechanism), the few heads that
+carry it, and for every head five claims over (layer, head), with the figures that they rest on and the arrays behind
+them. Plain arrays and JSON attributes, so that a store can keep it and any process can hold it. A partial verdict is
+the same Dataset with what is not known yet missing (NaN, "not tested"). This is the only place where its dimension,
+variable and attribute names are spelled; the words for levels and claims stand in `levels.table`.
 """
 
 from __future__ import annotations
@@ -17,129 +18,158 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from vitime_cache.arrays import Bools
 from vitime_cache.attention.schema import HEAD, LAYER, Variable
 from vitime_cache.errors import VitimeError
-from vitime_cache.interventions.outcomes import CONTROL as CONTROL
-from vitime_cache.interventions.outcomes import OUTCOME as OUTCOME
+from vitime_cache.evidence.levels.table import CLAIM_NAMES, INCONCLUSIVE, NOT_SUPPORTED, NOT_TESTED, SUPPORTED
+from vitime_cache.evidence.levels.table import OUTCOMES as VERDICTS
+from vitime_cache.evidence.levels.table import STAGES as STAGES
+from vitime_cache.interventions.outcomes import OUTCOME, OUTCOMES
 
-RUNG, NULL, PAST_LAG, SWEEP = "rung", "null", "past_lag", "sweep_period"
-STAND_IN, WINDOW, SAMPLE, RANDOM_SET = "stand_in", "window", "sample", "random_set"
+CLAIM, REGION, NULL, PAST_LAG, SWEEP = "claim", "region", "null", "past_lag", "sweep_period"
+WINDOW, SAMPLE, REPLICATE = "window", "sample", "replicate"
+PHASE, MULTIPLE, SET_SIZE, RANDOM_SET = "phase", "multiple", "set_size", "random_set"
 
-RUNGS = ("descriptive", "signal-dependent", "tracking", "causal")
-OUTCOMES = ("distance", "error", "seasonal_power", "log_score")
-STAND_INS = ("notched", "aperiodic")
-
-SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE, NOT_TESTED = 1, 0, -1, -2
-WORDS: Mapping[int, str] = {
-    SUPPORTED: "supported", NOT_SUPPORTED: "not supported", INCONCLUSIVE: "inconclusive", NOT_TESTED: "not tested",
-}  # fmt: skip
+REGIONS = ("history → history", "forecast → history")
+CURVES = ("intact", "blocked")
+CURVE = "curve"
 
 _HEADS = (LAYER, HEAD)
 _STDS = "standard deviations of the history"
-_EFFECTS = f"distance, error and log score in {_STDS} (log score: nats); seasonal power as a share"
+_SHARE = "share"
+_EFFECTS = f"distance and error in {_STDS}; seasonal power as a share; log score in nats"
 
 VARIABLES: Mapping[str, Variable] = {
-    "verdict": Variable((RUNG, *_HEADS), "int8", "verdict on a rung, corrected over the heads asked about", "flag"),
-    "figure": Variable(
-        (RUNG, *_HEADS), "float32",
-        "what the verdict rests on: prominence at the period; excess over the mean null curve; slope; effect of the "
-        "mask one period back, or of the knockout where it carries the verdict alone",
-        f"of the curve's mean; of the curve's mean; samples per sample; {_STDS}",
-    ),
-    "p_value": Variable((RUNG, *_HEADS), "float32", "p-value corrected over the heads asked about; NaN: no test"),
+    # every head: claims
+    "verdict": Variable((CLAIM, *_HEADS), "int8", "verdict on a claim, held over all heads asked about", "flag"),
+    "figure": Variable((CLAIM, *_HEADS), "float32", "what the verdict rests on, as the claim says"),
+    "low": Variable((CLAIM, *_HEADS), "float32", "lower end of the figure's interval, simultaneous over heads"),
+    "high": Variable((CLAIM, *_HEADS), "float32", "upper end of the figure's interval, simultaneous over heads"),
+    "p_value": Variable((CLAIM, *_HEADS), "float32", "p-value corrected over the heads asked about; NaN: no test"),
     "asked": Variable(_HEADS, "bool", "whether the head was asked about"),
-    # descriptive
-    "lag_curve": Variable((*_HEADS, PAST_LAG), "float32", "mean attention to a lag in the past, mean over windows"),
-    "peak_lag": Variable(_HEADS, "float32", "lag of the strongest peak that the axis resolves, NaN: none", "samples"),
-    "peak_prominence": Variable(_HEADS, "float32", "prominence of the strongest peak", "of the curve's mean"),
-    "prominence": Variable((WINDOW, *_HEADS), "float32", "prominence of the peak at the period", "of the curve's mean"),
-    "flank_excess": Variable(_HEADS, "float32", "attention at the period less that beside it", "of the curve's mean"),
+    # influence
+    "influence_effect": Variable(
+        (), "float32", "change of the forecast under the stand-in: how far it follows it", _STDS
+    ),
+    "influence_share": Variable((), "float32", "share of that change that comes from whole periods back", _SHARE),
+    "influence_low": Variable((), "float32", "lower end of its 90 % interval", _SHARE),
+    "influence_high": Variable((), "float32", "upper end of its 90 % interval", _SHARE),
+    "influence_by_chance": Variable((), "float32", "the share if all of the history counted alike", _SHARE),
+    "influence_near": Variable((), "float32", "share of the columns beside whole periods back", _SHARE),
+    "influence_far": Variable((), "float32", "share of all other columns", _SHARE),
+    "influence_curve": Variable(
+        (CURVE, PAST_LAG),
+        "float32",
+        "change of the forecast a lag after one patch of the history was replaced by another place of it; intact, and "
+        "with the values that attention reads whole periods back kept as they were",
+        _STDS,
+    ),
+    # mechanism
+    "mechanism_effect": Variable((), "float32", "change of the forecast when every value is the stand-in's", _STDS),
+    "mechanism_coverage": Variable((), "float32", "share of influence_effect's change that these values carry", _SHARE),
+    "mechanism_share": Variable((), "float32", "share carried by values whole periods back", _SHARE),
+    "mechanism_low": Variable((), "float32", "lower end of its 90 % interval", _SHARE),
+    "mechanism_high": Variable((), "float32", "upper end of its 90 % interval", _SHARE),
+    "mechanism_rest": Variable((), "float32", "share carried by all other values", _SHARE),
+    "mechanism_phase": Variable((PHASE,), "float32", "share carried by values at another phase of the period", _SHARE),
+    "mechanism_margin_low": Variable(
+        (), "float32", "lower end of the 90 % interval of mechanism_share less the largest other phase", _SHARE
+    ),
+    "mechanism_by_multiple": Variable((MULTIPLE,), "float32", "share carried by values k periods back", _SHARE),
+    "mechanism_by_layer": Variable(
+        (LAYER,), "float32", "share carried by values whole periods back in a layer", _SHARE
+    ),
+    # the few heads
+    "head_share": Variable(_HEADS, "float32", "share that values whole periods back in a head carry alone", _SHARE),
+    "set_rank": Variable(
+        _HEADS, "float32", "place of a head in the set that carries most of it, 1 first; NaN: not in it"
+    ),
+    "set_path": Variable(
+        (SET_SIZE,), "float32", "share that the first n heads carry, where the set was chosen", _SHARE
+    ),
+    "set_share": Variable((), "float32", "share that the set carries alone, on other stand-ins or windows", _SHARE),
+    "set_without": Variable((), "float32", "share that all other heads carry without it, likewise", _SHARE),
+    "set_random": Variable(
+        (RANDOM_SET,), "float32", "share that a random set with as many heads in each layer carries", _SHARE
+    ),
+    # each head
+    "reads_each": Variable((REPLICATE, *_HEADS), "float32", "figure of the claim reads, by stand-in and window", _STDS),
+    "matters_each": Variable(
+        (REPLICATE, *_HEADS), "float32", "figure of the claim matters, by references and window", _STDS
+    ),
+    "knockout": Variable((OUTCOME, WINDOW, *_HEADS), "float32", "effect of replacing a head by its mean", _EFFECTS),
+    # looking
+    "looks": Variable((REGION, *_HEADS), "int8", "verdict on the claim looks, by region", "flag"),
+    "lag_curve": Variable(
+        (REGION, *_HEADS, PAST_LAG), "float32", "mean attention to a lag in the past, mean over windows"
+    ),
+    "peak_lag": Variable(
+        (REGION, *_HEADS), "float32", "lag of the strongest peak that the axis resolves, NaN: none", "samples"
+    ),
+    "prominence": Variable((REGION, *_HEADS), "float32", "prominence of the peak at the period", "of the curve's mean"),
+    "flank_excess": Variable(
+        (REGION, *_HEADS), "float32", "attention at the period less that beside it", "of the curve's mean"
+    ),
     "flank_excess_error": Variable(
-        _HEADS, "float32", "standard error of flank_excess over queries", "of the curve's mean"
+        (REGION, *_HEADS), "float32", "its standard error over queries", "of the curve's mean"
     ),
     "query_contrast": Variable(
-        _HEADS, "float32", "(attention at the period - beside it) / (their sum), mean over queries and windows"
+        (REGION, *_HEADS),
+        "float32",
+        "(attention at the period - beside it) / (their sum), mean over queries and windows",
     ),
-    "query_contrast_error": Variable(_HEADS, "float32", "its standard error over queries"),
-    # signal-dependent
-    "null_mean": Variable((NULL, *_HEADS, PAST_LAG), "float32", "mean lag curve of null inputs"),
-    "null_upper": Variable(
-        (NULL, *_HEADS, PAST_LAG), "float32",
-        "the largest of 20 null curves at a lag, on average: their 95 % quantile, lag by lag",
-    ),
+    "query_contrast_error": Variable((REGION, *_HEADS), "float32", "its standard error over queries"),
+    # against nulls
+    "null_mean": Variable((NULL, *_HEADS, PAST_LAG), "float32", "mean lag curve of null inputs, forecast → history"),
+    "null_upper": Variable((NULL, *_HEADS, PAST_LAG), "float32", "95 % quantile of null curves, lag by lag"),
     "null_p": Variable((NULL, *_HEADS), "float32", "p-value of flank_excess against null inputs, corrected over heads"),
     # tracking
     "sweep_peak": Variable((SWEEP, *_HEADS), "float32", "first prominent peak at a period, NaN: none", "samples"),
-    "slope": Variable(_HEADS, "float32", "lag of the first peak per period, on the periods measured on"),
-    "slope_low": Variable(_HEADS, "float32", "lower end of the slope's 95 % interval"),
-    "slope_high": Variable(_HEADS, "float32", "upper end of the slope's 95 % interval"),
     "intercept": Variable(_HEADS, "float32", "lag of the first peak at period 0 on the fitted line", "samples"),
     "r_squared": Variable(_HEADS, "float32", "share of the peaks' variance on the line"),
     "found": Variable(_HEADS, "float32", "share of the periods measured on that have a first peak"),
     "chosen": Variable(_HEADS, "bool", "whether the head tracks on the periods it was chosen on"),
-    # causal
-    "attribution": Variable(_HEADS, "float32", "first-order estimate of the knockout: screening only, no result"),
-    "knockout": Variable((OUTCOME, WINDOW, *_HEADS), "float32", "effect of replacing a head by its mean", _EFFECTS),
-    "knockout_low": Variable((OUTCOME, *_HEADS), "float32", "lower end of its 95 % interval over windows", _EFFECTS),
-    "knockout_high": Variable((OUTCOME, *_HEADS), "float32", "upper end of its 95 % interval over windows", _EFFECTS),
-    "knockout_stand_in": Variable(
-        (STAND_IN, OUTCOME, *_HEADS), "float32", "the same knockout on the series without that period, and on noise",
-        _EFFECTS,
+    # what was given to the model, and what it made of it
+    "history": Variable((WINDOW, SAMPLE), "float64", "the window's history, NaN after it", "units of the signal"),
+    "forecast": Variable(
+        (WINDOW, SAMPLE), "float64", "intact forecast (mean row), NaN before it", "units of the signal"
     ),
-    "knockout_rank": Variable(_HEADS, "float32", "rank of the knockout's distance among heads tested, 1 the largest"),
-    "knockout_p": Variable(_HEADS, "float32", "p-value of that distance as an outlier among all heads, corrected"),
-    "mask": Variable(
-        (OUTCOME, WINDOW, *_HEADS), "float32", "effect of taking away the attention one period back, and no other",
-        _EFFECTS,
+    "forecast_low": Variable((WINDOW, SAMPLE), "float64", "its 5 % quantile", "units of the signal"),
+    "forecast_high": Variable((WINDOW, SAMPLE), "float64", "its 95 % quantile", "units of the signal"),
+    "future": Variable((WINDOW, SAMPLE), "float64", "what really came, NaN where unknown", "units of the signal"),
+    "stand_in": Variable((WINDOW, SAMPLE), "float64", "the history moved by half its period", "units of the signal"),
+    "forecast_stand_in": Variable((WINDOW, SAMPLE), "float64", "forecast of that stand-in", "units of the signal"),
+    "forecast_without": Variable(
+        (WINDOW, SAMPLE),
+        "float64",
+        "forecast with the values that attention reads whole periods back taken from that stand-in",
+        "units of the signal",
     ),
-    "mask_low": Variable((OUTCOME, *_HEADS), "float32", "lower end of its 95 % interval over windows", _EFFECTS),
-    "mask_high": Variable((OUTCOME, *_HEADS), "float32", "upper end of its 95 % interval over windows", _EFFECTS),
-    "mask_mass": Variable(_HEADS, "float32", "attention one period back, mean over queries", "share"),
-    "mask_elsewhere": Variable(
-        (OUTCOME, WINDOW, *_HEADS), "float32", "effect of taking as much attention of each query evenly elsewhere",
-        _EFFECTS,
-    ),
-    "mask_control": Variable((CONTROL, OUTCOME, *_HEADS), "float32", "effect of masking another lag", _EFFECTS),
-    "mask_control_elsewhere": Variable(
-        (CONTROL, OUTCOME, *_HEADS), "float32", "effect of taking as much as at that lag evenly elsewhere", _EFFECTS
-    ),
-    "mask_p": Variable(
-        (OUTCOME, *_HEADS), "float32",
-        "p-value of what masking one period back does beyond mask_elsewhere, against other lags, corrected over heads",
-    ),
-    "through_lags": Variable(
-        _HEADS, "bool", "whether the causal verdict rests on what the head reads one period back, else on all of it"
-    ),
-    "comb": Variable(
-        (OUTCOME, WINDOW, *_HEADS), "float32",
-        "effect of masking the lags of the period and of all its multiples, the attention shared out among the rest",
-        _EFFECTS,
-    ),
-    "comb_kept": Variable(
-        (OUTCOME, WINDOW, *_HEADS), "float32", "the same without sharing the attention out again", _EFFECTS
-    ),
-    "comb_rank": Variable(
-        _HEADS, "float32", "rank of the comb's distance among combs of the same spacing at other phases, 1 the largest"
-    ),
-    "windows_p": Variable(_HEADS, "float32", "sign-flip p-value over windows, corrected; NaN with fewer than five"),
-    "joint": Variable((OUTCOME,), "float32", "joint knockout of the heads named in counts.joint", _EFFECTS),
-    "joint_random": Variable(
-        (RANDOM_SET, OUTCOME), "float32", "joint knockout of a random set with as many heads in each layer", _EFFECTS
-    ),
-    "joint_sum": Variable((OUTCOME,), "float32", "sum of their single knockouts", _EFFECTS),
-    # what was given to the model
-    "history": Variable((WINDOW, SAMPLE), "float32", "the window's history, NaN after it", "units of the signal"),
-    "forecast": Variable((WINDOW, SAMPLE), "float32", "intact forecast, NaN before it", "units of the signal"),
-    "future": Variable((WINDOW, SAMPLE), "float32", "what really came, NaN where unknown", "units of the signal"),
-}  # fmt: skip
+}
 COORDINATES: Mapping[str, tuple[str, str]] = {
     "window_start": (WINDOW, "first sample of the window in the series"),
     "measured_on": (SWEEP, "whether slopes are measured on this period; heads are chosen on the others"),
+    "whole_periods": (PAST_LAG, "whether the lag lies whole periods back"),
 }
-# JSON objects, but for the plain texts `config` (a JSON object as in the attention schema) and `created`.
-ATTRIBUTES = ("question", "window_facts", "counts", "screening", "sentences", "stages", "config", "created")
-METHOD = 3  # part of every question; to be raised where what is done, and so its answer or its variables, changes
-STAGES = RUNGS  # as they are completed; a verdict is complete when all are
+# JSON values, but for the plain texts `config` (a JSON object as in the attention schema) and `created`.
+# question: what is asked, and by which weights. window_facts: as `window` says. counts: numbers of windows, heads,
+# stand-ins, masks, passes; `margin` and `smallest` (the smallest effect that could have been seen, by claim).
+# answer: kind (of `levels.table.KINDS`), headline, sentences. families: heads that could stand in for another.
+# dropped: what a budget left out, a sentence each. weights: the weights' note, such as what they were adapted on.
+ATTRIBUTES = (
+    "question",
+    "window_facts",
+    "counts",
+    "answer",
+    "families",
+    "dropped",
+    "stages",
+    "config",
+    "created",
+    "weights",
+)
+METHOD = 4  # part of every question; to be raised where what is done, and so its answer or its variables, changes
+_PLAIN = ("config", "created", "weights")
 
 
 class VerdictError(VitimeError):
@@ -147,47 +177,62 @@ class VerdictError(VitimeError):
 
 
 def blank(
-    layers: Sequence[str], heads: int, *, patches: int, windows: Sequence[int], samples: int, nulls: Sequence[str],
-    sweep: ArrayLike, measured_on: ArrayLike, controls: int, sets: int, attributes: Mapping[str, Any],
+    layers: Sequence[str], heads: int, *, patches: int, whole_periods: ArrayLike, windows: Sequence[int], samples: int,
+    phases: ArrayLike, multiples: int, replicates: int, sizes: int, random_sets: int, nulls: Sequence[str],
+    sweep: ArrayLike, measured_on: ArrayLike, attributes: Mapping[str, Any],
 ) -> xr.Dataset:  # fmt: skip
     """A verdict in which nothing is known yet.
 
     Parameters
     ----------
     patches
-        Patch columns; lags into the past are 0 … patches - 1.
+        Patch columns; lags into the past are 0 … patches - 1, of which `whole_periods` (patches,) says which lie whole
+        periods back.
     windows
         First sample of each window.
     samples
         History and horizon of a window together.
+    phases
+        Other phases of the period, in patches.
+    multiples
+        Whole periods back that the axis has: 1 … multiples.
+    replicates
+        Of each head's effects: stand-ins or groups of references, by window.
+    sizes, random_sets
+        Of the sets of heads that were tried, and random sets at most.
     sweep, measured_on
         Periods of the sweep in samples, and which of them slopes are measured on.
-    controls, sets
-        Other lags that are masked, at most, and random sets of heads.
     attributes
-        Values of `ATTRIBUTES`; all but `config` and `created` are encoded as JSON here.
+        Values of `ATTRIBUTES`; encoded as JSON here.
     """
     labels: dict[str, Any] = {
-        RUNG: np.array(RUNGS, dtype=object), LAYER: np.array(layers, dtype=object), HEAD: np.arange(heads),
-        NULL: np.array(nulls, dtype=object), PAST_LAG: np.arange(patches), SWEEP: np.array(sweep, dtype=np.float64),
-        OUTCOME: np.array(OUTCOMES, dtype=object), CONTROL: np.arange(controls),
-        RANDOM_SET: np.arange(sets),
-        STAND_IN: np.array(STAND_INS, dtype=object), WINDOW: np.arange(len(windows)), SAMPLE: np.arange(samples),
+        CLAIM: np.array(CLAIM_NAMES, dtype=object), LAYER: np.array(layers, dtype=object), HEAD: np.arange(heads),
+        REGION: np.array(REGIONS, dtype=object), CURVE: np.array(CURVES, dtype=object), PAST_LAG: np.arange(patches),
+        NULL: np.array(nulls, dtype=object), SWEEP: np.array(sweep, dtype=np.float64),
+        OUTCOME: np.array(list(OUTCOMES), dtype=object), PHASE: np.array(phases, dtype=np.float64),
+        MULTIPLE: np.arange(1, multiples + 1), REPLICATE: np.arange(replicates), SET_SIZE: np.arange(1, sizes + 1),
+        RANDOM_SET: np.arange(random_sets), WINDOW: np.arange(len(windows)), SAMPLE: np.arange(samples),
     }  # fmt: skip
-    empty: Mapping[str, Any] = {"float32": np.nan, "int8": NOT_TESTED, "bool": False}
+    empty: Mapping[str, Any] = {"float32": np.nan, "float64": np.nan, "int8": NOT_TESTED, "bool": False}
     ds = xr.Dataset(
         {
             name: (v.dims, np.full([len(labels[d]) for d in v.dims], empty[v.dtype], v.dtype), v.attributes)
             for name, v in VARIABLES.items()
         },
         coords=labels,
-    ).assign_coords(window_start=(WINDOW, np.array(windows)), measured_on=(SWEEP, np.array(measured_on, dtype=bool)))
+    ).assign_coords(
+        window_start=(WINDOW, np.array(windows)),
+        measured_on=(SWEEP, np.array(measured_on, dtype=bool)),
+        whole_periods=(PAST_LAG, np.array(whole_periods, dtype=bool)),
+    )
     for name, (_, meaning) in COORDINATES.items():
         ds[name].attrs["long_name"] = meaning
-    ds["verdict"].attrs |= {
-        "flag_values": list(WORDS), "flag_meanings": " ".join(word.replace(" ", "_") for word in WORDS.values()),
-    }  # fmt: skip
-    ds.attrs = {"title": "verdict on what the heads of a ViTime model do with one period of one signal"}
+    for name in ("verdict", "looks"):
+        ds[name].attrs |= {
+            "flag_values": list(VERDICTS),
+            "flag_meanings": " ".join(each.word.replace(" ", "_") for each in VERDICTS.values()),
+        }
+    ds.attrs = {"title": "whether the forecast of a ViTime model uses what lies whole periods back, and by which heads"}
     ds.attrs |= {name: _encoded(name, attributes[name]) for name in ATTRIBUTES}
     return ds
 
@@ -217,24 +262,23 @@ def validate(ds: xr.Dataset) -> xr.Dataset:
             facts(ds, name)
         except (TypeError, ValueError) as error:
             raise VerdictError(f"the verdict's attribute {name!r} is not JSON: {error}") from error
-    if list(ds[RUNG].values) != list(RUNGS):
-        raise VerdictError(f"the rungs are {', '.join(map(str, ds[RUNG].values))}, expected {', '.join(RUNGS)}")
-    if strange := sorted(set(np.unique(ds["verdict"].values).tolist()) - set(WORDS)):
-        raise VerdictError(f"verdicts are {', '.join(map(str, WORDS))}, got {', '.join(map(str, strange))}")
+    if list(ds[CLAIM].values) != list(CLAIM_NAMES):
+        raise VerdictError(f"the claims are {', '.join(map(str, ds[CLAIM].values))}, expected {', '.join(CLAIM_NAMES)}")
+    for name in ("verdict", "looks"):
+        if strange := sorted(set(np.unique(ds[name].values).tolist()) - set(VERDICTS)):
+            raise VerdictError(f"{name} is one of {', '.join(map(str, VERDICTS))}, got {', '.join(map(str, strange))}")
     return ds
 
 
-def three_values(
-    supported: NDArray[np.bool_], refuted: NDArray[np.bool_], asked: NDArray[np.bool_]
-) -> NDArray[np.int8]:
+def three_values(supported: Bools, refuted: Bools, asked: Bools) -> NDArray[np.int8]:
     """Verdicts: supported, not supported where an effect worth the name is ruled out, inconclusive otherwise."""
     answered = np.where(supported, SUPPORTED, np.where(refuted, NOT_SUPPORTED, INCONCLUSIVE))
     return np.where(asked, answered, NOT_TESTED).astype(np.int8)
 
 
 def facts(ds: xr.Dataset, name: str) -> Any:
-    """A JSON attribute of a verdict, decoded: "question", "window_facts", "counts", "screening", "sentences" …"""
-    return ds.attrs[name] if name == "created" else json.loads(ds.attrs[name])
+    """A JSON attribute of a verdict, decoded: "question", "window_facts", "counts", "answer" …"""
+    return ds.attrs[name] if name in ("created", "weights") else json.loads(ds.attrs[name])
 
 
 def with_facts(ds: xr.Dataset, **changes: Any) -> xr.Dataset:
@@ -243,7 +287,7 @@ def with_facts(ds: xr.Dataset, **changes: Any) -> xr.Dataset:
 
 
 def complete(ds: xr.Dataset) -> bool:
-    """Whether every rung has been worked on: False for a partial verdict."""
+    """Whether every level has been worked on: False for a partial verdict."""
     return set(STAGES) <= set(facts(ds, "stages"))
 
 
@@ -255,4 +299,4 @@ def question_key(ds: xr.Dataset) -> str:
 
 
 def _encoded(name: str, value: Any) -> str:
-    return str(value) if name in ("config", "created") else json.dumps(value)
+    return str(value) if name in _PLAIN else json.dumps(value)
