@@ -1,76 +1,86 @@
-"""The verdict Dataset and its made-up stand-in."""
-
-import json
-import pickle
+"""The schema of verdicts, and made-up ones of every kind."""
 
 import numpy as np
 import pytest
-import xarray as xr
 
+from tests.conftest import small_config
+from vitime_cache.evidence.levels.table import CLAIM_NAMES, KINDS, NOT_TESTED, SUPPORTED
 from vitime_cache.evidence.verdict import schema as v
-from vitime_cache.evidence.verdict.mock import mock_verdict
+from vitime_cache.evidence.verdict.mock import MADE, mock_verdict
 
 
-@pytest.fixture(scope="module")
-def verdict():
-    return mock_verdict()
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("windows", [1, 3])
+def test_a_made_up_verdict_of_every_kind_follows_the_schema(kind, windows):
+    stages = ("influence",) if kind == "open" else v.STAGES
+    ds = v.validate(mock_verdict(kind=kind, windows=windows, stages=stages))
+    assert v.facts(ds, "answer")["kind"] == kind
+    assert set(ds.data_vars) == set(v.VARIABLES)
+    assert ds.sizes["window"] == windows == v.facts(ds, "counts")["windows"]
+    assert v.complete(ds) == (kind != "open")
 
 
-def test_a_made_up_verdict_follows_the_schema_with_any_number_of_windows_and_stages():
-    for windows in (1, 3):
-        ds = mock_verdict(windows=windows)
-        assert ds.sizes["window"] == windows
-        assert v.complete(ds)
-    partial = v.validate(mock_verdict(stages=("descriptive",)))
-    assert not v.complete(partial)
-    assert (partial.verdict.sel(rung="causal") == v.NOT_TESTED).all()
-    assert np.isnan(partial.mask).all()
+@pytest.mark.parametrize("heads", [1, 2, 8])
+@pytest.mark.parametrize("period", [40.0, 64.0, 100.3])
+def test_a_made_up_verdict_fits_any_network_and_period(heads, period):
+    config = small_config(context_columns=160, horizon_columns=160, encoder_width=32, decoder_width=16, heads=heads)
+    ds = mock_verdict(config, period=period)
+    assert ds.sizes["head"] == heads
+    assert float(ds["set_rank"].max()) >= 1
 
 
-def test_a_verdict_is_plain_arrays_and_json_so_that_pickle_and_zarr_give_it_back_unchanged(verdict, tmp_path):
-    xr.testing.assert_identical(pickle.loads(pickle.dumps(verdict)), verdict)
-    verdict.to_zarr(tmp_path / "v.zarr", zarr_format=3, consolidated=False)
-    again = xr.open_zarr(tmp_path / "v.zarr", consolidated=False).load()
-    v.validate(again)
-    xr.testing.assert_equal(again, verdict)
-    assert {name: v.facts(again, name) for name in v.ATTRIBUTES} == {
-        name: v.facts(verdict, name) for name in v.ATTRIBUTES
+def test_what_is_made_up_adds_up():
+    for kind in MADE:
+        ds = mock_verdict(kind=kind)
+        if kind == "indifferent":
+            assert np.isnan(ds["mechanism_share"])
+            continue
+        parts = sum(float(ds[f"influence_{part}"]) for part in ("share", "near", "far"))
+        assert parts == pytest.approx(1, abs=1e-6)
+        for name in ("mechanism_by_multiple", "mechanism_by_layer"):
+            assert float(ds[name].sum()) == pytest.approx(float(ds["mechanism_share"]), abs=1e-6)
+    ds = mock_verdict()
+    low, figure, high = (ds[name].sel(claim="reads").values for name in ("low", "figure", "high"))
+    assert (low <= figure).all()
+    assert (figure <= high).all()
+    yes = ds["verdict"].sel(claim="reads").values == SUPPORTED
+    assert np.array_equal(yes, np.isfinite(ds["set_rank"].values)), "heads that are read are those of the set"
+    assert yes.sum() == 3
+    at = int(ds["influence_curve"].sel(curve="intact").argmax("past_lag"))
+    assert bool(ds["whole_periods"][at])
+
+
+def test_what_a_level_has_not_worked_on_is_missing():
+    none = mock_verdict(stages=())
+    floats = [name for name, variable in v.VARIABLES.items() if variable.dtype.startswith("float")]
+    assert [name for name in floats if np.isfinite(none[name]).any()] == []
+    assert (none["verdict"] == NOT_TESTED).all()
+    for n, stage in enumerate(v.STAGES):
+        known = {name for name in floats if np.isfinite(mock_verdict(stages=v.STAGES[: n + 1])[name]).any()}
+        before = {name for name in floats if np.isfinite(mock_verdict(stages=v.STAGES[:n])[name]).any()}
+        assert known > before, stage
+
+
+def test_a_dataset_that_is_no_verdict_is_refused_by_the_name_of_what_is_wrong():
+    ds = mock_verdict()
+    nameless = ds.copy()
+    del nameless.attrs["answer"]
+    wrong = {
+        "lacks the variable 'influence_share'": ds.drop_vars("influence_share"),
+        "expected float32": ds.assign(head_share=ds["head_share"].astype("float64")),
+        "has dimensions": ds.assign(head_share=ds["head_share"].T),
+        "lacks the coordinate 'window_start'": ds.drop_vars("window_start"),
+        "lacks the attribute 'answer'": nameless,
+        "'counts' is not JSON": ds.assign_attrs(counts="{"),
+        "the claims are": ds.assign_coords(claim=[f"{name}?" for name in CLAIM_NAMES]),
+        "verdict is one of": ds.assign(verdict=ds["verdict"] + np.int8(7)),
     }
+    for message, each in wrong.items():
+        with pytest.raises(v.VerdictError, match=message):
+            v.validate(each)
 
 
-def test_every_variable_says_what_a_number_in_it_means(verdict):
-    for name, array in verdict.data_vars.items():
-        assert array.attrs["long_name"], name
-        assert array.attrs["units"], name
-    assert verdict.verdict.attrs["flag_meanings"].split() == [
-        "supported",
-        "not_supported",
-        "inconclusive",
-        "not_tested",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda ds: ds.drop_vars("mask_p"), "lacks the variable 'mask_p'"),
-        (lambda ds: ds.assign(slope=ds.slope.astype("float64")), "slope has dtype float64, expected float32"),
-        (lambda ds: ds.assign(slope=ds.slope.transpose("head", "layer")), "slope has dimensions"),
-        (lambda ds: ds.assign(verdict=ds.verdict + np.int8(4)), "got 2, 3, 4, 5|got 3, 4, 5"),
-        (lambda ds: ds.drop_vars("window_start"), "coordinate 'window_start'"),
-        (lambda ds: ds.assign_attrs(counts="{"), "'counts' is not JSON"),
-        (lambda ds: ds.isel(rung=slice(None, None, -1)), "the rungs are causal, tracking"),
-    ],
-)
-def test_what_is_no_verdict_is_named(verdict, spoil, message):
-    with pytest.raises(v.VerdictError, match=message):
-        v.validate(spoil(verdict))
-
-
-def test_equal_questions_have_equal_names_and_others_have_not(verdict):
+def test_equal_questions_have_equal_keys_and_others_have_others():
     same, other = mock_verdict(), mock_verdict(period=64.5)
-    assert v.question_key(same) == v.question_key(verdict)
-    assert v.question_key(other) != v.question_key(verdict)
-    assert v.question_key(other).replace("-", "").replace("_", "").isalnum()
-    asked = json.loads(verdict.attrs["question"])
-    assert v.question_key(v.with_facts(verdict, question=asked | {"seed": 1})) != v.question_key(verdict)
+    assert v.question_key(mock_verdict()) == v.question_key(same) != v.question_key(other)
+    assert v.question_key(same).replace("-", "").replace("_", "").isalnum()
