@@ -51,14 +51,16 @@ def test_what_is_made_up_adds_up():
 
 
 def test_what_a_level_has_not_worked_on_is_missing():
-    none = mock_verdict(stages=())
-    floats = [name for name, variable in v.VARIABLES.items() if variable.dtype.startswith("float")]
-    assert [name for name in floats if np.isfinite(none[name]).any()] == []
-    assert (none["verdict"] == NOT_TESTED).all()
-    for n, stage in enumerate(v.STAGES):
-        known = {name for name in floats if np.isfinite(mock_verdict(stages=v.STAGES[: n + 1])[name]).any()}
-        before = {name for name in floats if np.isfinite(mock_verdict(stages=v.STAGES[:n])[name]).any()}
-        assert known > before, stage
+    known = [_known(mock_verdict(stages=v.STAGES[:n])) for n in range(len(v.STAGES) + 1)]
+    assert known[0] == set()
+    for stage, before, after in zip(v.STAGES, known, known[1:], strict=False):
+        assert before < after, stage
+    assert (mock_verdict(stages=())["verdict"] == NOT_TESTED).all()
+
+
+def _known(ds) -> set[str]:
+    """Variables that have a number."""
+    return {name for name, of in v.VARIABLES.items() if of.dtype.startswith("float") and np.isfinite(ds[name]).any()}
 
 
 def test_a_dataset_that_is_no_verdict_is_refused_by_the_name_of_what_is_wrong():
