@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
+from vitime_cache.evidence.periods import propose_periods
 from vitime_cache.evidence.verdict.schema import VerdictError
-from vitime_cache.evidence.window import FEWEST_PERIODS, GOOD_PATCHES, choose_window, propose_periods
+from vitime_cache.evidence.window import FEWEST_PERIODS, GOOD_PATCHES, choose_window
 from vitime_cache.series.examples import catalogue
 
 GRID = {"columns": 1232, "patch_width": 16}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from vitime_cache.interventions.screening import screen_heads
 
 from tests.conftest import small_config
 from tests.interventions.conftest import CONFIG, SIGNALS
@@ -10,7 +11,6 @@ from vitime_cache.interventions.knockout import knock_out_all, knock_out_sets, r
 from vitime_cache.interventions.masking import mask_lags_all
 from vitime_cache.interventions.named_heads import ablate_heads
 from vitime_cache.interventions.references import InterventionError
-from vitime_cache.interventions.screening import screen_heads
 from vitime_cache.model.network import ViTime
 
 

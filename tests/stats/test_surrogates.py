@@ -16,7 +16,7 @@ def series():
     return 3 + np.sin(2 * np.pi * time / 62.8) + 0.5 * np.sin(2 * np.pi * time / 31.4) + 0.3 * noise
 
 
-@pytest.mark.parametrize("kind", nulls.NULLS)
+@pytest.mark.parametrize("kind", nulls.KINDS)
 def test_every_null_is_fixed_by_its_seed_and_unlike_the_next(kind, series):
     first = nulls.null_series(kind, series, 5, seed=3, period=62.8)
     assert first.shape == (5, T)
@@ -73,7 +73,7 @@ def test_the_table_says_which_nulls_a_claim_about_a_period_is_held_against():
 
 
 def test_a_constant_series_has_constant_nulls():
-    for kind in nulls.NULLS:
+    for kind in nulls.KINDS:
         np.testing.assert_allclose(nulls.null_series(kind, np.full(64, 2.5), 3, period=16), 2.5, atol=1e-9)
 
 

@@ -129,6 +129,15 @@ def first_peaks(
     return np.where(prominent.any(axis=-1), at, np.nan)
 
 
+def strongest_peak(lag: ArrayLike, curves: ArrayLike, samples_per_patch: float, side: Side = "past") -> Array:
+    """Lag in samples of the most prominent peak of each curve (..., L), (...,); NaN where there is none."""
+    distance, values, _ = _one_side(lag, curves, side)
+    strength = np.where(distance >= SHORTEST_PERIOD, prominences(values), 0)
+    strongest = strength.max(axis=-1)
+    found = (strongest > 0) & (strongest >= MIN_PROMINENCE * _level(distance, values))
+    return np.where(found, distance[strength.argmax(axis=-1)] * samples_per_patch, np.nan)
+
+
 def period_prominence(
     lag: ArrayLike,
     curves: ArrayLike,

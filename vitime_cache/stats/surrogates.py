@@ -45,20 +45,20 @@ class Kind:
 
 def null_kinds(period: float | None = None) -> tuple[Null, ...]:
     """The kinds that claims about a period, or about any lag, are held against."""
-    usable = {name: kind for name, kind in NULLS.items() if not kind.keeps_period}
+    usable = {name: kind for name, kind in KINDS.items() if not kind.keeps_period}
     return tuple(name for name, kind in usable.items() if period is not None or not kind.of_period)
 
 
 def null_series(kind: Null, series: ArrayLike, n: int, seed: int = 0, *, period: float | None = None) -> Array:
-    """`n` null inputs of one kind of `NULLS`, (n, T); some need the period in samples.
+    """`n` null inputs of one kind of `KINDS`, (n, T); some need the period in samples.
 
     19 or more of a kind give a one-sided 5 % band.
     """
-    if kind not in NULLS:
-        raise NullError(f"no null {kind!r}; there are {', '.join(NULLS)}")
-    if period is None and NULLS[kind].of_period:
+    if kind not in KINDS:
+        raise NullError(f"no null {kind!r}; there are {', '.join(KINDS)}")
+    if period is None and KINDS[kind].of_period:
         raise NullError(f"the {kind} null needs the period to take out")
-    return NULLS[kind].make(_checked(series, n), n, seed, np.nan if period is None else period)
+    return KINDS[kind].make(_checked(series, n), n, seed, np.nan if period is None else period)
 
 
 def shuffled(series: ArrayLike, n: int, seed: int = 0) -> Array:
@@ -123,9 +123,9 @@ def _checked(series: ArrayLike, n: int) -> Array:
     return x
 
 
-Null = str  # a key of NULLS
+Null = str  # a key of KINDS
 # What adds a null is an entry here: the null test, `ask` and the pages read this table.
-NULLS: Mapping[Null, Kind] = {
+KINDS: Mapping[Null, Kind] = {
     "shuffled": Kind("shuffled", lambda x, n, seed, _: shuffled(x, n, seed)),
     "ar1": Kind("AR(1)", lambda x, n, seed, _: ar1(x, n, seed)),
     "notched": Kind(

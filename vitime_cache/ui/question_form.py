@@ -14,7 +14,8 @@ from vitime_cache import charts
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.budget import BUDGET, SMALL
-from vitime_cache.evidence.window import LEVEL, Window, choose_window, propose_periods
+from vitime_cache.evidence.periods import LEVEL, propose_periods
+from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal

@@ -22,7 +22,7 @@ from vitime_cache.checks import is_number, numbers, positive, whole
 from vitime_cache.model.checkpoint import check_model
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.series.signal import Signal, as_signal
-from vitime_cache.stats.max_statistic import max_statistic_band
+from vitime_cache.stats.max_statistic import max_statistic
 from vitime_cache.stats.surrogates import Null, NullError, null_kinds, null_series
 
 if TYPE_CHECKING:
@@ -151,10 +151,10 @@ def against_nulls(
         null = numbers(each, f"the {kind} curves", error=NullError)
         if null.shape[1:] != observed.mean.shape:
             raise NullError(f"the {kind} curves have shape {null.shape}, expected (n, *{observed.mean.shape})")
-        bands[kind] = max_statistic_band(curves, null[..., known], level)
+        bands[kind] = max_statistic(curves, null[..., known], level)
     exceeded = np.logical_and.reduce([band.exceeded(curves) for band in bands.values()])
     lags = observed.lag[known] * float(ds[schema.SAMPLES_PER_PATCH])
-    return Dependence(lags, exceeded, {kind: band.p_value for kind, band in bands.items()})
+    return Dependence(lags, exceeded, {kind: float(band.p_value.min()) for kind, band in bands.items()})
 
 
 def lags_to_test(ds: xr.Dataset, *, period: float | None = None, region: Region = "all") -> NDArray[np.bool_]:

@@ -97,7 +97,7 @@ LEVELS: tuple[Level, ...] = (
         "looking",
         "Looking",
         "Where does each head look?",
-        "Its lag curve at the period against the lags beside it, for queries of the history and of the forecast.",
+        "Its attention whole periods back against that beside it, for queries of the history and of the forecast.",
         "Whether it would look there on any input, and whether the forecast uses it.",
     ),
     Level(
@@ -127,12 +127,12 @@ CLAIMS: tuple[Claim, ...] = (
         "change of the forecast when its output is replaced by a mean", STDS,
     ),
     Claim(
-        "looks", "looking", "Looks", "looks one period back", "look one period back",
-        "prominence of the peak at the period", "of the curve's mean",
+        "looks", "looking", "Looks", "looks whole periods back", "look whole periods back",
+        "(attention whole periods back - beside it) / (their sum), mean over queries", "-1 … 1",
     ),
     Claim(
         "depends", "nulls", "More than on nulls", "looks there more than on null inputs",
-        "look there more than on null inputs", "excess over the mean null curve", "of the curve's mean",
+        "look there more than on null inputs", "that contrast less the mean one of null inputs", "-2 … 2",
     ),
     Claim(
         "tracks", "tracking", "Tracks", "has a peak that moves with the period",

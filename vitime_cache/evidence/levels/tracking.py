@@ -1,4 +1,7 @@
-"""Does a head's lag peak move with the period? A regression over a sweep of periods; plain arrays in and out."""
+"""Does a head's peak move with the period? A regression over a sweep of periods; plain arrays in and out.
+
+That is a property of the network. The series lends its cycle and its noise, and its own period may lie anywhere.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binom
+from scipy.stats import t as student
 
-from vitime_cache.arrays import Array
+from vitime_cache.arrays import Array, Bools
 from vitime_cache.attention.lags import over_baseline
 from vitime_cache.attention.peaks import FIRST_SHARE, first_peaks
 from vitime_cache.errors import VitimeError
+from vitime_cache.evidence.levels.claimed import Claimed
+from vitime_cache.evidence.verdict.schema import three_values
 
 TRACKING_SLOPE = (0.9, 1.1)
 TRACKING_R_SQUARED = 0.95
+FOUND = 0.8  # share of the periods at which a head that tracks has a peak
+FEWEST_PEAKS = 4  # that an interval of a slope is taken over
 
 
 class EvidenceError(VitimeError):
@@ -32,6 +41,8 @@ class Tracking:
         First prominent peak in samples, (P, ...); NaN where there is none.
     slope, intercept, r_squared
         Ordinary least squares over the periods with a peak, (...,); NaN with fewer than three.
+    error
+        Standard error of the slope, (...,).
     found
         Share of the periods with a peak, (...,).
     """
@@ -41,15 +52,99 @@ class Tracking:
     slope: Array
     intercept: Array
     r_squared: Array
+    error: Array
     found: Array
 
     @property
-    def tracks(self) -> NDArray[np.bool_]:
+    def tracks(self) -> Bools:
         """Heads whose slope is within 0.9 … 1.1 with R² of 0.95 or more, and a peak at four periods of five."""
         low, high = TRACKING_SLOPE
         straight = (self.slope >= low) & (self.slope <= high) & (self.r_squared >= TRACKING_R_SQUARED)
-        tracks: NDArray[np.bool_] = straight & (self.found >= 0.8)
+        tracks: Bools = straight & (self.found >= FOUND)
         return tracks
+
+    @property
+    def degrees(self) -> NDArray[np.intp]:
+        """Degrees of freedom of the slope's error, (...,); 0 with fewer than `FEWEST_PEAKS` peaks."""
+        count = np.isfinite(self.lags).sum(axis=0)
+        return np.where(count >= FEWEST_PEAKS, count - 2, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked:
+    """What a sweep says of every head. Head axes are (layer, head).
+
+    Attributes
+    ----------
+    claimed
+        The claim "tracks": the slope on the periods measured on, with its interval.
+    sweep_peak
+        First prominent peak at every period in samples, (period, layer, head).
+    intercept, r_squared, found
+        Of the periods measured on.
+    chosen
+        Whether the head tracks on the periods it was chosen on.
+    """
+
+    claimed: Claimed
+    sweep_peak: Array
+    intercept: Array
+    r_squared: Array
+    found: Array
+    chosen: Bools
+
+
+def track(
+    curves: ArrayLike, periods: ArrayLike, measured: ArrayLike, samples_per_patch: float, unrelated: ArrayLike,
+    asked: Bools, level: float,
+) -> Tracked:  # fmt: skip
+    """Choose the heads whose first peak follows the period, and measure them on other periods.
+
+    Parameters
+    ----------
+    curves
+        (period, layer, head, n) over lags 0 … n - 1.
+    measured
+        (period,): those that slopes are measured on; heads are chosen on the others.
+    unrelated
+        Mean curve of inputs without a period, (layer, head, n), which is position and is divided out.
+    asked
+        (layer, head): the heads told about.
+    level
+        Family-wise error over the heads chosen.
+
+    Notes
+    -----
+    A chosen head is supported where its slope's interval lies within 0.9 … 1.1 (two one-sided tests: Schuirmann,
+    J. Pharmacokinetics and Biopharmaceutics 1987) and it has a peak at four periods of five; the interval's level is
+    divided by the number of heads chosen. A head is refuted where its interval lies outside that range, or its peaks
+    are too rare.
+    """
+    sweep, period = np.asarray(curves, dtype=np.float64), np.asarray(periods, dtype=np.float64)
+    half = np.asarray(measured, dtype=bool)
+    lag, baseline = np.arange(sweep.shape[-1]), np.asarray(unrelated)[None]
+    first, second = (track_periods(lag, sweep[p], period[p], samples_per_patch, baseline) for p in (~half, half))
+    chosen = first.tracks & asked
+    family = max(int(chosen.sum()), 1)
+    low_slope, high_slope = TRACKING_SLOPE
+    known, degrees = second.degrees > 0, np.maximum(second.degrees, 1)
+    error = np.where(known, np.maximum(second.error, 1e-12), np.nan)
+    reach = student.isf(level / family, degrees) * error
+    low, high = second.slope - reach, second.slope + reach
+    nearest = np.minimum(second.slope - low_slope, high_slope - second.slope) / error
+    p_value = np.where(chosen, np.minimum(student.sf(nearest, degrees) * family, 1), np.nan)
+    often = second.found >= FOUND
+    supported = chosen & often & (low >= low_slope) & (high <= high_slope)
+    count = len(second.periods)
+    rare = binom.cdf(np.rint(second.found * count), count, FOUND) <= level / max(int(asked.sum()), 1)
+    elsewhere = ((low > high_slope) | (high < low_slope)) & (second.found >= 0.5)
+    claimed = Claimed(
+        *(np.where(asked, each, np.nan) for each in (second.slope, low, high, p_value)),
+        three_values(supported, rare | elsewhere, asked),
+    )
+    peaks = np.empty(sweep.shape[:-1])
+    peaks[~half], peaks[half] = first.lags, second.lags
+    return Tracked(claimed, peaks, second.intercept, second.r_squared, second.found, chosen)
 
 
 def track_periods(
@@ -97,7 +192,9 @@ def track_periods(
     slope = np.where(enough, xy / np.where(xx > 0, xx, 1), np.nan)
     # A peak that never moves explains nothing: R² of 0, not 0 / 0.
     r_squared = np.where(enough, np.where(yy > 0, slope * xy / np.where(yy > 0, yy, 1), 0.0), np.nan)
-    return Tracking(period, found, slope, mean_y - slope * mean_x, r_squared, count / len(period))
+    rest = np.maximum(yy - slope * xy, 0)
+    error = np.sqrt(rest / np.maximum(count - 2, 1) / np.where(xx > 0, xx, np.nan))
+    return Tracking(period, found, slope, mean_y - slope * mean_x, r_squared, error, count / len(period))
 
 
 def choose_head(tracking: Tracking) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.arrays import Bools
+from vitime_cache.attention.lags import Region
 from vitime_cache.attention.schema import HEAD, LAYER, Variable
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import CLAIM_NAMES, INCONCLUSIVE, NOT_SUPPORTED, NOT_TESTED, SUPPORTED
@@ -30,7 +31,7 @@ CLAIM, REGION, NULL, PAST_LAG, SWEEP = "claim", "region", "null", "past_lag", "s
 WINDOW, SAMPLE, REPLICATE = "window", "sample", "replicate"
 PHASE, MULTIPLE, SET_SIZE, RANDOM_SET = "phase", "multiple", "set_size", "random_set"
 
-REGIONS = ("history → history", "forecast → history")
+REGIONS: tuple[Region, ...] = ("history→history", "forecast→history")  # queries→keys that "looks" is about
 CURVES = ("intact", "blocked")
 CURVE = "curve"
 
@@ -106,23 +107,22 @@ VARIABLES: Mapping[str, Variable] = {
     "peak_lag": Variable(
         (REGION, *_HEADS), "float32", "lag of the strongest peak that the axis resolves, NaN: none", "samples"
     ),
-    "prominence": Variable((REGION, *_HEADS), "float32", "prominence of the peak at the period", "of the curve's mean"),
-    "flank_excess": Variable(
-        (REGION, *_HEADS), "float32", "attention at the period less that beside it", "of the curve's mean"
-    ),
-    "flank_excess_error": Variable(
-        (REGION, *_HEADS), "float32", "its standard error over queries", "of the curve's mean"
+    "prominence": Variable(
+        (REGION, *_HEADS), "float32", "largest prominence of a peak whole periods back", "of the curve's mean"
     ),
     "query_contrast": Variable(
         (REGION, *_HEADS),
         "float32",
-        "(attention at the period - beside it) / (their sum), mean over queries and windows",
+        "(attention whole periods back - beside it) / (their sum), mean over queries and windows",
     ),
     "query_contrast_error": Variable((REGION, *_HEADS), "float32", "its standard error over queries"),
     # against nulls
-    "null_mean": Variable((NULL, *_HEADS, PAST_LAG), "float32", "mean lag curve of null inputs, forecast → history"),
-    "null_upper": Variable((NULL, *_HEADS, PAST_LAG), "float32", "95 % quantile of null curves, lag by lag"),
-    "null_p": Variable((NULL, *_HEADS), "float32", "p-value of flank_excess against null inputs, corrected over heads"),
+    "null_mean": Variable((NULL, REGION, *_HEADS, PAST_LAG), "float32", "mean lag curve of null inputs"),
+    "null_upper": Variable((NULL, REGION, *_HEADS, PAST_LAG), "float32", "95 % quantile of null curves, lag by lag"),
+    "null_contrast": Variable((NULL, REGION, *_HEADS), "float32", "mean query_contrast of null inputs"),
+    "null_p": Variable(
+        (NULL, REGION, *_HEADS), "float32", "p-value of query_contrast against null inputs, the maximum over heads"
+    ),
     # tracking
     "sweep_peak": Variable((SWEEP, *_HEADS), "float32", "first prominent peak at a period, NaN: none", "samples"),
     "intercept": Variable(_HEADS, "float32", "lag of the first peak at period 0 on the fitted line", "samples"),
@@ -153,7 +153,8 @@ COORDINATES: Mapping[str, tuple[str, str]] = {
 }
 # JSON values, but for the plain texts `config` (a JSON object as in the attention schema) and `created`.
 # question: what is asked, and by which weights. window_facts: as `window` says. counts: numbers of windows, heads,
-# stand-ins, masks, passes; `margin` and `smallest` (the smallest effect that could have been seen, by claim).
+# stand-ins, masks, passes; `left_out`, a sentence for each region with lags of too few pairs; `margin` and `smallest`
+# (the smallest effect that could have been seen, by claim).
 # answer: kind (of `levels.table.KINDS`), headline, sentences. families: heads that could stand in for another.
 # dropped: what a budget left out, a sentence each. weights: the weights' note, such as what they were adapted on.
 ATTRIBUTES = (

@@ -1,0 +1,31 @@
+"""What a claim about single heads came to, as plain arrays: a figure with its interval, a p-value and a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitime_cache.arrays import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Claimed:
+    """A claim over heads; every array has their axes, (layer, head), and NaN where nothing is known.
+
+    Attributes
+    ----------
+    figure, low, high
+        What the verdict rests on and its interval, simultaneous over the heads asked about.
+    p_value
+        Corrected over the heads asked about; NaN where no test is made.
+    verdict
+        Codes of `levels.table.OUTCOMES`.
+    """
+
+    figure: Array
+    low: Array
+    high: Array
+    p_value: Array
+    verdict: NDArray[np.int8]

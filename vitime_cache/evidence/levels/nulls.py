@@ -1,0 +1,201 @@
+"""Does a head look there more than on null inputs? Which inputs those are, and the signal held against them.
+
+A null input is made of the stretch that the question is asked on and cut into the same windows. Its figure is that of
+`looking`, the mean contrast of a region's queries at the period asked about. Where that period was proposed from the
+series, as its strongest, each null input is given the same chance: the signal must also show more at its period than
+null inputs show at their own strongest ones. Plain arrays in and out; running the model is the caller's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vitime_cache.arrays import Array, Bools
+from vitime_cache.attention.peaks import SHORTEST_PERIOD
+from vitime_cache.evidence.levels.claimed import Claimed
+from vitime_cache.evidence.levels.looking import (
+    LEAST_CONTRAST,
+    Sight,
+    mean_contrast,
+    past_curves,
+    sights,
+)  # fmt: skip
+from vitime_cache.evidence.periods import strongest_period
+from vitime_cache.evidence.verdict.schema import REGIONS, three_values
+from vitime_cache.series.signal import Signal
+from vitime_cache.stats.max_statistic import max_statistic
+from vitime_cache.stats.surrogates import KINDS, Null, NullError, null_kinds, null_series
+
+NULLS = 99  # of each kind, where a person names no number
+QUANTILE = 0.95  # of null curves, lag by lag: what is drawn as a band
+
+
+@dataclass(frozen=True, eq=False)
+class NullInput:
+    """One window of a null series, to be run.
+
+    Attributes
+    ----------
+    kind, number
+        Which null series.
+    signal
+        What the model is given.
+    own_period
+        Its strongest period in samples where periods are proposed anew, else None.
+    """
+
+    kind: Null
+    number: int
+    signal: Signal
+    own_period: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Nulls:
+    """Every head against null inputs. Region axes are those of a verdict, kinds those of `kinds`.
+
+    Attributes
+    ----------
+    claimed
+        The claim "depends", (layer, head): the least excess of the contrast over a kind's mean, in the region that
+        shows most.
+    kinds
+        Kinds of null, (kind,).
+    null_mean, null_upper
+        Mean and 95 % quantile of null lag curves, (kind, region, layer, head, n).
+    null_contrast
+        Mean contrast of null inputs, (kind, region, layer, head).
+    null_p
+        p-values by the maximum over heads and regions, (kind, region, layer, head).
+    """
+
+    claimed: Claimed
+    kinds: tuple[Null, ...]
+    null_mean: Array
+    null_upper: Array
+    null_contrast: Array
+    null_p: Array
+
+    @property
+    def aperiodic(self) -> Array:
+        """Mean lag curve of the kinds without any period, (region, layer, head, n): what position alone produces."""
+        some = [k for k, kind in enumerate(self.kinds) if not KINDS[kind].of_period]
+        mean: Array = self.null_mean[some].mean(axis=0)
+        return mean
+
+
+def fewest_nulls(level: float) -> int:
+    """Null inputs of a kind with which a p-value can be as small as `level`."""
+    return max(int(np.ceil(1 / level - 1e-9)) - 1, 3)  # 3: their deviation has to be known
+
+
+def null_inputs(
+    stretch: ArrayLike, starts: Sequence[int], history: int, horizon: int, period: float, *, n: int = NULLS,
+    seed: int = 0, proposed: bool = False,
+) -> list[NullInput]:  # fmt: skip
+    """`n` null series of each kind, cut into windows.
+
+    Parameters
+    ----------
+    stretch
+        The samples that the question is asked on, from the first window's first to the last one's last.
+    starts
+        First sample of each window in the stretch.
+    proposed
+        Whether the period was proposed from the series.
+    """
+    x = np.asarray(stretch, dtype=np.float64)
+    inputs = []
+    for k, kind in enumerate(null_kinds(period)):
+        for number, series in enumerate(null_series(kind, x, n, _seed(seed, k), period=period)):
+            own = strongest_period(series) if proposed else None
+            inputs += [
+                NullInput(kind, number, Signal(f"{kind} {number}", series[start : start + history], horizon), own)
+                for start in starts
+            ]
+    return inputs
+
+
+def against_null_inputs(
+    query_contrast: ArrayLike, inputs: Sequence[NullInput], time_attention: Iterable[ArrayLike], history_patches: int,
+    patches_per_period: float, samples_per_patch: float, asked: Bools, level: float,
+) -> Nulls:  # fmt: skip
+    """Hold the signal's contrasts against those of null inputs.
+
+    Parameters
+    ----------
+    query_contrast
+        Of the signal, (region, layer, head), as `looking.look` gives it; NaN takes no part.
+    time_attention
+        (layer, head, n, n) for each of `inputs`, in their order; one is held at a time.
+
+    Raises
+    ------
+    NullError
+        For fewer null inputs than the level takes.
+    """
+    kinds = tuple(dict.fromkeys(each.kind for each in inputs))
+    n = max(each.number for each in inputs) + 1
+    if n < fewest_nulls(level):
+        raise NullError(f"a level of {level:g} needs {fewest_nulls(level)} nulls of a kind, got {n}")
+    windows = len(inputs) / (n * len(kinds))
+    observed = np.where(asked, np.asarray(query_contrast, dtype=np.float64), np.nan)
+    contrasts = curves = None
+    for each, maps in zip(inputs, time_attention, strict=True):
+        attention = np.asarray(maps)
+        contrast = _contrast(attention, history_patches, patches_per_period, each.own_period, samples_per_patch)
+        curve = past_curves(attention, history_patches)
+        if contrasts is None or curves is None:
+            contrasts = np.zeros((len(kinds), n, *contrast.shape))
+            curves = np.zeros((len(kinds), n, *curve.shape), dtype=np.float32)
+        at = kinds.index(each.kind), each.number
+        contrasts[at] += contrast / windows
+        curves[at] += curve / windows
+    assert contrasts is not None
+    assert curves is not None
+    contrasts = np.where(asked, contrasts, np.nan)  # (kind, n, which period, region, layer, head)
+    mean = contrasts.mean(axis=1)
+    bands = [[max_statistic(observed, of_kind[:, w], level) for w in range(mean.shape[1])] for of_kind in contrasts]
+    p_value = np.array([[band.p_value for band in of_kind] for of_kind in bands])  # (kind, which period, …)
+    low = observed - np.array([[band.upper for band in of_kind] for of_kind in bands])
+    excess = observed - mean
+    high = 2 * excess - low
+    return Nulls(
+        _claimed(*(each.min(axis=(0, 1)) for each in (excess, low, high)), p_value.max(axis=(0, 1))),
+        kinds, curves.mean(axis=1), np.quantile(curves, QUANTILE, axis=1), mean.max(axis=1), p_value.max(axis=1),
+    )  # fmt: skip
+
+
+def _contrast(
+    attention: Array, history_patches: int, patches_per_period: float, own: float | None, samples_per_patch: float
+) -> Array:
+    """Mean contrast at the period asked about and, where periods are proposed anew, at the null's own."""
+    patches = attention.shape[-1]
+    at = mean_contrast(attention, sights(patches, history_patches, patches_per_period))
+    if own is None:
+        return at[None]
+    if own < SHORTEST_PERIOD * samples_per_patch:
+        return np.stack((at, at))
+    seen = tuple(Sight.of(region, patches, history_patches, own / samples_per_patch) for region in REGIONS)
+    anew = mean_contrast(attention, seen)
+    return np.stack((at, np.where(np.isfinite(anew), anew, at)))
+
+
+def _claimed(excess: Array, low: Array, high: Array, p_value: Array) -> Claimed:
+    """The claim over regions, of arrays (region, layer, head): supported in either, refuted in all that are known."""
+    known = np.isfinite(excess)
+    best = np.where(known, low, -np.inf).argmax(axis=0)[None]
+    figure, least, most, p = (
+        np.take_along_axis(each, best, axis=0)[0] for each in (excess, low, high, p_value)
+    )  # fmt: skip
+    supported = ((low > 0) & (excess >= LEAST_CONTRAST)).any(axis=0)
+    refuted = ((high < LEAST_CONTRAST) | ~known).all(axis=0)
+    return Claimed(figure, least, most, p, three_values(supported, refuted, known.any(axis=0)))
+
+
+def _seed(seed: int, *parts: int) -> int:
+    return int(np.random.SeedSequence([seed, *parts]).generate_state(1)[0])
