@@ -10,10 +10,9 @@ from vitime_cache.evidence.verdict.mock import mock_verdict
 def with_heads(prominence, effect):
     """A verdict of 3 × 4 heads that look and matter as told."""
     ds = mock_verdict()
-    prominences, knockouts = ds["prominence"].copy(), ds["knockout"].copy()
-    prominences[:] = np.reshape(prominence, (3, 4))
-    knockouts.loc[{"outcome": "distance"}] = np.reshape(effect, (3, 4))
-    return ds.assign(prominence=prominences, knockout=knockouts)
+    ds["figure"].loc[{"claim": "looks"}] = np.reshape(prominence, (3, 4))
+    ds["figure"].loc[{"claim": "matters"}] = np.reshape(effect, (3, 4))
+    return ds
 
 
 def ranks(values):

@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from vitime_cache.attention.schema import HEAD, LAYER
+from vitime_cache.evidence.levels.table import OUTCOMES
 from vitime_cache.evidence.verdict import schema as v
 
 RESAMPLES = 2000
@@ -22,8 +23,8 @@ class Agreement:
     Attributes
     ----------
     heads
-        layer, head, prominence (of the curve's mean), effect (distance of the forecast without the head from the
-        intact one, standard deviations of the history) and verdict (of the causal rung, in words), a row per head.
+        layer, head, prominence (figure of the claim looks, of the curve's mean), effect (figure of the claim matters,
+        standard deviations of the history) and verdict (of the claim matters, in words), a row per head.
     rho, low, high
         Spearman's rank correlation and its 95 % bootstrap interval over heads; NaN with fewer than `FEWEST` heads.
     """
@@ -46,16 +47,16 @@ class Agreement:
 
 
 def looking_and_mattering(verdict: xr.Dataset, *, seed: int = 0) -> Agreement:
-    """Hold every head's prominence at the period against the effect of its knockout, both means over windows.
+    """Hold every head's prominence at the period against the effect of its knockout.
 
     Parameters
     ----------
     verdict
-        As `evidence.verdict` describes it; heads without a knockout are left out.
+        As `evidence.verdict` describes it; heads of which one of the two is not known are left out.
     """
-    prominence = verdict["prominence"].mean(v.WINDOW).transpose(LAYER, HEAD).values.ravel()
-    effect = verdict["knockout"].sel({v.OUTCOME: "distance"}).mean(v.WINDOW).transpose(LAYER, HEAD).values.ravel()
-    causal = verdict["verdict"].sel({v.RUNG: "causal"}).transpose(LAYER, HEAD).values.ravel()
+    at = verdict.transpose(..., LAYER, HEAD)
+    prominence, effect = (at["figure"].sel({v.CLAIM: claim}).values.ravel() for claim in ("looks", "matters"))
+    codes = at["verdict"].sel({v.CLAIM: "matters"}).values.ravel()
     names = np.array([str(layer) for layer in verdict[LAYER].values], dtype=object)  # a store's text is no numpy str
     layers, heads = np.meshgrid(names, verdict[HEAD].values, indexing="ij")
     table = pd.DataFrame(
@@ -64,7 +65,7 @@ def looking_and_mattering(verdict: xr.Dataset, *, seed: int = 0) -> Agreement:
             "head": heads.ravel(),
             "prominence": prominence.astype(np.float64),
             "effect": effect.astype(np.float64),
-            "verdict": [v.WORDS[int(code)] for code in causal],
+            "verdict": [OUTCOMES[int(code)].word for code in codes],
         }
     )
     known = table[np.isfinite(table["prominence"]) & np.isfinite(table["effect"])].reset_index(drop=True)

@@ -1,182 +1,388 @@
-"""A verdict for a reader: heads in order, a table, two sentences, JSON."""
+"""The answer in words: a headline, a sentence for each level, and what is not claimed. Functions of the verdict alone.
+
+Figures are rounded, never bent: a share above one or below zero is printed as it was measured. What a level has not
+worked on is not spoken of, but for the list of what is still to come.
+"""
 
 from __future__ import annotations
 
-import json
-import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from vitime_cache.arrays import Bools
 from vitime_cache.attention.schema import HEAD, LAYER
-from vitime_cache.evidence.agreement import looking_and_mattering
+from vitime_cache.evidence.levels.table import (
+    CLAIM,
+    CLAIMS,
+    INCONCLUSIVE,
+    KINDS,
+    LEVEL,
+    NOT_SUPPORTED,
+    NOT_TESTED,
+    SUPPORTED,
+)
 from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.data import head_order, set_heads, to_come
+from vitime_cache.series.times import in_words
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-# What is said of some heads, and what is not shown of any.
-CLAIMS = {
-    "descriptive": ("look one period back", "looks one period back"),
-    "signal-dependent": ("look there more than on null inputs", "looks there more than on null inputs"),
-    "tracking": ("have a peak that moves with the period", "has a peak that moves with the period"),
-    "causal": ("matter to the forecast", "matters to the forecast"),
-}
-MOST_NAMED = 4
-MARKS = {"supported": "✓", "not supported": "✗", "inconclusive": "?", "not tested": "–"}
-# The column of `verdict_table` with the figure that each rung's verdict rests on.
-FIGURES = dict(zip(v.RUNGS, ("prominence", "excess_over_nulls", "slope", "effect"), strict=True))
+MOST_NAMED = 6
+COVERED = (0.8, 1.2)  # share of the whole change that values carry; outside, what changes where heads look counts too
+GOOD_PATCHES = 4.0  # of a period: with fewer, its phases run into one another
+NOT_CLAIMED = "not claimed"
+STANDS_FOR = "a history moved by a part of its period"
 
 
-def verdict_table(ds: xr.Dataset) -> pd.DataFrame:
-    """One row for each head asked about, best first: verdicts in words, and the figures that they rest on."""
-    import pandas as pd
-
-    rows = []
-    for i, h in head_order(ds):
-        row: dict[str, Any] = {LAYER: str(ds[LAYER].values[i]), HEAD: int(ds[HEAD].values[h])}
-        for r, rung in enumerate(v.RUNGS):
-            row[rung] = v.WORDS[int(ds["verdict"].values[r, i, h])]
-            row[f"{rung}_p"] = float(ds["p_value"].values[r, i, h])
-            row[FIGURES[rung]] = float(ds["figure"].values[r, i, h])
-        row |= {
-            **{name: float(ds[name].values[i, h]) for name in ("peak_lag", "flank_excess", "r_squared", "found")},
-            "mask_distance": float(ds["mask"].values[0, :, i, h].mean()),
-            "mask_elsewhere_distance": float(ds["mask_elsewhere"].values[0, :, i, h].mean()),
-            "comb_distance": float(ds["comb"].values[0, :, i, h].mean()),
-            "comb_rank": float(ds["comb_rank"].values[i, h]),
-            "knockout_distance": float(ds["knockout"].values[0, :, i, h].mean()),
-            "knockout_rank": float(ds["knockout_rank"].values[i, h]),
-        }
-        rows.append(row)
-    return pd.DataFrame(rows)
+def with_words(ds: xr.Dataset) -> xr.Dataset:
+    """The verdict with its headline and sentences, by the kind of answer that its attribute "answer" names."""
+    answer = {"kind": kind(ds), "headline": headline(ds), "sentences": sentences(ds)}
+    return v.with_facts(ds, answer=answer)
 
 
-def head_order(ds: xr.Dataset) -> list[tuple[int, int]]:
-    """Indices (layer, head) of the heads asked about, best first: the order of the command, the card and the page.
+def kind(ds: xr.Dataset) -> str:
+    """The kind of answer, one of `levels.table.KINDS`.
 
-    By rungs supported, then by the figure of the causal rung, then by that of the descriptive one.
+    Raises
+    ------
+    VerdictError
+        For one that this version does not know.
     """
-    supported = (ds["verdict"].values == v.SUPPORTED).sum(axis=0)
-    looks, *_, matters = np.nan_to_num(ds["figure"].values, nan=-np.inf)
-    found = [(int(i), int(h)) for i, h in np.argwhere(ds["asked"].values)]
-    return sorted(found, key=lambda at: (-supported[at], -matters[at], -looks[at], at))
+    found = v.facts(ds, "answer")["kind"]
+    if found not in KINDS:
+        raise v.VerdictError(f"the answer is of the kind {found!r:.60}; there are {', '.join(KINDS)}")
+    return str(found)
 
 
-def to_come(ds: xr.Dataset) -> list[str]:
-    """Rungs that a partial verdict has not worked on; none of a complete one."""
-    return [rung for rung in v.RUNGS if rung not in v.facts(ds, "stages")]
+def headline(ds: xr.Dataset) -> str:
+    """The answer in two or three sentences: what the forecast follows, by which heads, and what was tested."""
+    of = kind(ds)
+    return f"{KINDS[of].words}: {_HEADLINES[of](ds)}{_tested(ds, effect=of not in ('indifferent', 'open'))}"
 
 
 def sentences(ds: xr.Dataset) -> dict[str, str]:
-    """What the verdict supports, and what it does not."""
-    question, window, counts = (v.facts(ds, name) for name in ("question", "window_facts", "counts"))
+    """What each level found, by its name, in the order of levels; last, under `NOT_CLAIMED`, what is not claimed."""
     stages = v.facts(ds, "stages")
-    asked, verdicts = int(ds["asked"].values.sum()), ds["verdict"].values
-    scope = "On this one window" if counts["windows"] == 1 else f"On {counts['windows']} windows"
-    period = f"{question['period']:.4g} samples"
-    parts, missing = [], []
-    for r, rung in enumerate(v.RUNGS):
-        if rung not in stages:
-            continue
-        found, (some, one) = verdicts[r] == v.SUPPORTED, CLAIMS[rung]
-        if not found.any():
-            missing.append(f"that any {one}")
-            continue
-        said = f"{found.sum()} {one if found.sum() == 1 else some}"
-        if rung == "causal":
-            by_lags = ds["through_lags"].values & found
-            ways = [
-                f"{ways.sum()} {how}{_named(ds, ways)}"
-                for ways, how in ((by_lags, _by_lags(by_lags.sum())), (found & ~by_lags, "as a whole"))
-                if ways.any()
-            ]
-            parts.append(f"{said}, {', '.join(ways)}")
-        else:
-            parts.append(said + _named(ds, found))
-    heads = "the head" if asked == 1 else f"{asked} heads"
-    supported = f"{scope} of {question['signal']!r}, at a period of {period}, of {heads} asked about: "
-    supported += ("; ".join(parts) or "nothing is shown") + "."
-    unsettled = {
-        rung: tuple(int((verdicts[r][ds["asked"].values] == code).sum()) for code in (v.INCONCLUSIVE, v.NOT_TESTED))
-        for r, rung in enumerate(v.RUNGS) if rung in stages
-    }  # fmt: skip
-    limits = list(missing)
-    if coming := to_come(ds):
-        limits.append(f"anything on the rungs not worked on: {', '.join(coming)}")
-    limits.append("anything of other series" if counts["windows"] > 1 else "anything of other windows or other series")
-    if window["patches_per_period"] < 4:
-        limits.append("anything finer than half a patch")
-    not_said = [f"This does not say: {'; '.join(limits)}."]
-    if open_ := [f"{rung} {n}" for rung, (n, _) in unsettled.items() if n]:
-        not_said.append(f"Heads left inconclusive, which is not a no: {', '.join(open_)}.")
-    if untested := [f"{rung} {n}" for rung, (_, n) in unsettled.items() if n]:
-        not_said.append(f"Heads not tested: {', '.join(untested)}.")
-    return {"supported": supported, "not_supported": " ".join(not_said)}
+    said = {level: say(ds) for level, say in _LEVELS.items() if level in stages}
+    return said | {NOT_CLAIMED: _not_claimed(ds, stages)}
 
 
-def together(ds: xr.Dataset) -> str:
-    """The heads that look most at the period, knocked out together: beside their single knockouts and random sets.
+def period_words(ds: xr.Dataset) -> str:
+    """The period asked about, in samples and, where their spacing is known, in time."""
+    return _span(ds, float(v.facts(ds, "question")["period"]))
 
-    Empty where nothing has been knocked out together.
-    """
-    joint, singly = (float(ds[name].sel({v.OUTCOME: "distance"})) for name in ("joint", "joint_sum"))
-    if not math.isfinite(joint):
+
+def head_names(ds: xr.Dataset, heads: Iterable[tuple[int, int]], most: int = MOST_NAMED) -> str:
+    """Heads by layer, such as "decoder.1 · 6, 0; decoder.0 · 3 and 4 more"; indices in the order to be told."""
+    heads = list(heads)
+    groups: dict[str, list[str]] = {}
+    for i, h in heads[:most]:
+        groups.setdefault(str(ds[LAYER].values[i]), []).append(str(ds[HEAD].values[h]))
+    told = "; ".join(f"{layer} · {', '.join(numbers)}" for layer, numbers in groups.items())
+    return told + (f" and {len(heads) - most} more" if len(heads) > most else "")
+
+
+def counted(number: int, thing: str) -> str:
+    """ "1 head", "2 heads"."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """A share as "84 %", with a minus sign where it is negative; "no figure" where there is none."""
+    if not np.isfinite(share):
+        return "no figure"
+    return f"{_whole(share)} %"
+
+
+def interval(share: float, low: float, high: float) -> str:
+    """A share with its interval, "84 % (74 … 94)"."""
+    if not np.isfinite([low, high]).all():
+        return percent(share)
+    return f"{percent(share)} ({_whole(low)} … {_whole(high)})"
+
+
+def _whole(share: float) -> str:
+    return f"{round(100 * share) + 0:d}".replace("-", "−")
+
+
+def _value(ds: xr.Dataset, name: str) -> float:
+    return float(ds[name])
+
+
+def _span(ds: xr.Dataset, samples: float) -> str:
+    time = in_words(samples, float(v.facts(ds, "question").get("sample_seconds") or 0.0))
+    return f"{samples:.4g} samples" + (f" ({time})" if time else "")
+
+
+def _back(ds: xr.Dataset) -> str:
+    return f"whole periods of {period_words(ds)} back"
+
+
+def _stds(effect: float) -> str:
+    return f"{effect:.2g} standard deviations"
+
+
+# The headline of each kind, less the words that it begins with.
+
+
+def _followed(ds: xr.Dataset) -> str:
+    """How much of what the forecast follows comes from whole periods back."""
+    share = interval(*(_value(ds, f"influence_{name}") for name in ("share", "low", "high")))
+    return f"{share} of how this forecast follows its past comes from {_back(ds)}"
+
+
+def _by_chance(ds: xr.Dataset) -> str:
+    return f"{percent(_value(ds, 'influence_by_chance'))} would by chance"
+
+
+def _yes(ds: xr.Dataset) -> str:
+    share, rest = (percent(_value(ds, f"mechanism_{name}")) for name in ("share", "rest"))
+    elsewhere = f" ({rest} elsewhere)" if kind(ds) == "partly" else ""
+    return (
+        f"{_followed(ds)} ({_by_chance(ds)}). Of what it reads through attention, {share} is read there"
+        f"{elsewhere}{_through(ds)}."
+    )
+
+
+def _through(ds: xr.Dataset) -> str:
+    """The set of heads, as the end of a sentence; empty where none is known."""
+    few = set_heads(ds)
+    if not few:
         return ""
-    heads = [f"{layer} head {head}" for layer, head in v.facts(ds, "counts")["joint"]]
-    random = ds["joint_random"].sel({v.OUTCOME: "distance"}).values
+    asked = int(ds["asked"].sum())
+    heads = "the one head asked about" if asked == 1 else f"{len(few)} of {asked} heads"
+    return f", {percent(_value(ds, 'set_share'))} of it through {heads}: {head_names(ds, few)}"
+
+
+def _detour(ds: xr.Dataset) -> str:
+    share = interval(*(_value(ds, f"mechanism_{name}") for name in ("share", "low", "high")))
+    return (
+        f"{_followed(ds)} ({_by_chance(ds)}). That it is read there directly is not shown: of what the forecast reads "
+        f"through attention, {share} is. It may come by lags that add up over layers, or by other routes."
+    )
+
+
+def _indifferent(ds: xr.Dataset) -> str:
+    margin = v.facts(ds, "counts")["margin"]
+    return (
+        f"this forecast does not follow where in its period of {period_words(ds)} the history is. "
+        f"{STANDS_FOR.capitalize()} changes it by {_stds(_value(ds, 'influence_effect'))}; less than {margin:g} "
+        "counts as none."
+    )
+
+
+def _elsewhere(ds: xr.Dataset) -> str:
+    return f"{_followed(ds)}, where {_by_chance(ds)}."
+
+
+def _unsettled(ds: xr.Dataset) -> str:
+    share = interval(*(_value(ds, f"mechanism_{name}") for name in ("share", "low", "high")))
+    return (
+        f"of what this forecast reads through attention, {share} is read {_back(ds)}, but the input alone does not "
+        f"show it yet: {interval(*(_value(ds, f'influence_{name}') for name in ('share', 'low', 'high')))} of how the "
+        f"forecast follows its past comes from there, where {_by_chance(ds)}."
+    )
+
+
+def _not_shown(ds: xr.Dataset) -> str:
+    share, low, chance = (_value(ds, f"influence_{name}") for name in ("share", "low", "by_chance"))
+    seen = chance + share - low  # with this interval around it, its lower end is that of chance
+    return f"{_followed(ds)}, where {_by_chance(ds)}. A share above about {percent(seen)} would have been seen."
+
+
+def _open(ds: xr.Dataset) -> str:
+    stages = v.facts(ds, "stages")
+    coming = LEVEL["mechanism" if "influence" in stages else "influence"]
+    so_far = f"{_followed(ds)} ({_by_chance(ds)}). " if np.isfinite(_value(ds, "influence_share")) else ""
+    return f"{so_far}{'Still' if so_far else 'still'} to be worked on: {_lower(coming.asks)}"
+
+
+_HEADLINES: Mapping[str, Callable[[xr.Dataset], str]] = {
+    "mostly": _yes, "partly": _yes, "detour": _detour, "indifferent": _indifferent, "elsewhere": _elsewhere,
+    "unsettled": _unsettled, "not shown": _not_shown, "open": _open,
+}  # fmt: skip
+
+
+def _tested(ds: xr.Dataset, *, effect: bool) -> str:
+    """On how much the answer rests, and how large the effect is."""
+    windows = int(v.facts(ds, "counts")["windows"])
+    scope = " Tested on one window" if windows == 1 else f" Tested on {windows} windows"
+    if "mechanism" in v.facts(ds, "stages"):  # before, no head has been looked into
+        scope += " and the head asked about" if (n := int(ds["asked"].sum())) == 1 else f" and {n} heads"
+    size = _value(ds, "influence_effect")
+    if not effect or not np.isfinite(size):
+        return f"{scope}."
+    return f"{scope}; {STANDS_FOR} changes the forecast by {_stds(size)}."
+
+
+# What each level found.
+
+
+def _influence(ds: xr.Dataset) -> str:
+    share, near, far, chance = (_value(ds, f"influence_{name}") for name in ("share", "near", "far", "by_chance"))
+    size = f"{STANDS_FOR.capitalize()} changes the forecast by {_stds(_value(ds, 'influence_effect'))}."
+    if not np.isfinite(share):
+        return size
+    return (
+        f"{size} By the input alone, {percent(share)} of that change comes from whole periods back, {percent(near)} "
+        f"from the patches beside them and {percent(far)} from all others; it would be {percent(chance)} whole periods "
+        "back if all of the history counted alike."
+    )
+
+
+def _mechanism(ds: xr.Dataset) -> str:
+    share, low, high, rest, coverage, effect = (
+        _value(ds, f"mechanism_{name}") for name in ("share", "low", "high", "rest", "coverage", "effect")
+    )
+    said = f"With attention held as it is, the values that the forecast reads change it by {_stds(effect)}"
+    said += f", {percent(coverage)} of the whole change." if np.isfinite(coverage) else "."
+    if not np.isfinite(share):
+        return said
+    said += f" Whole periods back lie {interval(share, low, high)} of that, at all other lags {percent(rest)}"
+    phases = ds["mechanism_phase"].values
+    if np.isfinite(phases).any():
+        said += f"; the largest other phase of the period has {percent(float(np.nanmax(phases)))}"
+    by_k, by_layer = ds["mechanism_by_multiple"].values, ds["mechanism_by_layer"].values
+    most = []
+    if np.isfinite(by_k).any():
+        k = int(np.nanargmax(by_k))
+        most.append(f"{counted(int(ds[v.MULTIPLE].values[k]), 'period')} back ({percent(float(by_k[k]))})")
+    if np.isfinite(by_layer).any():
+        i = int(np.nanargmax(by_layer))
+        most.append(f"in {ds[LAYER].values[i]} ({percent(float(by_layer[i]))})")
+    return said + (f". The largest part lies {' and '.join(most)}." if most else ".")
+
+
+def _set(ds: xr.Dataset) -> str:
+    few = set_heads(ds)
+    if not few:
+        return "No few heads are named: too little is read whole periods back, or no small set carries most of it."
+    share, without = (percent(_value(ds, name)) for name in ("set_share", "set_without"))
+    it = "it" if len(few) == 1 else "them"
+    said = f"{counted(len(few), 'head')} ({head_names(ds, few)}) alone: {share} of what is read whole periods back; all"
+    said += f" others without {it}: {without}."
+    random = ds["set_random"].values
     random = random[np.isfinite(random)]
-    which = f"The {len(heads)} heads that look most there" if len(heads) > 1 else "The head that looks most there"
-    said = f"{which} ({', '.join(heads)}), knocked out together, move the forecast by {joint:.2g} standard deviations"
-    said += f"; the sum of their single knockouts is {singly:.2g}."
-    if joint > singly:
-        said += " More together than singly added: single knockouts understate what redundant heads do."
-    if not len(random):
-        return said + " No other heads were knocked out together."
-    as_far = int((random >= joint * (1 - 1e-6)).sum())
-    return said + f" Random sets with as many heads in each layer that move it as far: {as_far} of {len(random)}."
+    if random.size:
+        said += f" {counted(random.size, 'random set')} as large: {percent(float(np.median(random)))} in the middle, "
+        said += f"{percent(float(random.max()))} at most."
+    for family in v.facts(ds, "families"):
+        names = [f"{layer} · {head}" for layer, head in family]
+        said += f" These could stand in for one another: {', '.join(names)}."
+    return said
 
 
-def to_json(ds: xr.Dataset) -> str:
-    """The whole verdict as JSON: attributes, coordinates, every number; what is missing is null."""
-    agreement = looking_and_mattering(ds)
-    document = {
-        "attributes": {
-            name: v.facts(ds, name) if name in v.ATTRIBUTES else str(value) for name, value in ds.attrs.items()
-        },
-        "looking_and_mattering": {"rho": agreement.rho, "low": agreement.low, "high": agreement.high},
-        "heads": verdict_table(ds).to_dict("records"),
-        "coordinates": {str(name): _plain(each.values) for name, each in ds.coords.items()},
-        "variables": {
-            str(name): {"dims": list(each.dims), **each.attrs, "values": _plain(each.values)}
-            for name, each in ds.data_vars.items()
-        },
-    }
-    return json.dumps(_without_nan(document), allow_nan=False)
+def _heads(ds: xr.Dataset) -> str:
+    smallest = v.facts(ds, "counts").get("smallest", {})
+    parts = []
+    for claim in (each for each in CLAIMS if each.level == "heads"):
+        part = _claimed(ds, claim.name)
+        if (least := smallest.get(claim.name)) is not None and np.isfinite(least):
+            part += f"; a change of {least:.2g} standard deviations would have been seen"
+        parts.append(part)
+    margin = v.facts(ds, "counts")["margin"]
+    return f"{'. '.join(parts)}. Less than {margin:g} counts as none."
 
 
-def _by_lags(heads: int) -> str:
-    return f"by what {'it reads' if heads == 1 else 'they read'} one period back"
+def _looking(ds: xr.Dataset) -> str:
+    looks = ds["looks"].transpose(v.REGION, LAYER, HEAD).values == SUPPORTED
+    regions = ", ".join(f"{region}: {int(of.sum())}" for region, of in zip(ds[v.REGION].values, looks, strict=True))
+    return f"{_claimed(ds, 'looks')}. By region, {regions}."
 
 
-def _named(ds: xr.Dataset, found: NDArray[np.bool_]) -> str:
-    at = [head for head in head_order(ds) if found[head]]
-    names = [f"{ds[LAYER].values[i]} head {h}" for i, h in at[:MOST_NAMED]]
-    more = f" and {len(at) - MOST_NAMED} more" if len(at) > MOST_NAMED else ""
-    return f" ({', '.join(names)}{more})"
+def _nulls(ds: xr.Dataset) -> str:
+    return f"{_claimed(ds, 'depends')}."
 
 
-def _plain(values: np.ndarray) -> Any:
-    if values.dtype.kind == "f":
-        return [_plain(row) for row in values] if values.ndim else float(f"{values:.7g}")
-    return values.tolist()
+def _tracking(ds: xr.Dataset) -> str:
+    return f"{_claimed(ds, 'tracks')}. That is a property of the network, not of this series."
 
 
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+_LEVELS: Mapping[str, Callable[[xr.Dataset], str]] = {
+    "influence": _influence, "mechanism": _mechanism, "set": _set, "heads": _heads, "looking": _looking,
+    "nulls": _nulls, "tracking": _tracking,
+}  # fmt: skip
+
+
+def _claimed(ds: xr.Dataset, name: str) -> str:
+    """Of how many heads a claim is supported, which, and of how many it is not decided."""
+    verdict = ds["verdict"].sel({v.CLAIM: name}).transpose(LAYER, HEAD).values
+    claim, asked = CLAIM[name], ds["asked"].values
+    found: Bools = (verdict == SUPPORTED) & asked
+    number = {code: int(((verdict == code) & asked).sum()) for code in (NOT_SUPPORTED, INCONCLUSIVE, NOT_TESTED)}
+    tested = int(asked.sum()) - number[NOT_TESTED]
+    if not tested:
+        return f"No head was tested: {claim.title.lower()}"
+    some = int(found.sum())
+    if tested == 1:
+        of = "The head asked about" if asked.sum() == 1 else "The one head that was tested"
+        said = f"{of} {claim.one if some else _undecided(claim.one, bool(number[INCONCLUSIVE]))}"
+    else:
+        said = f"Of {tested} heads, {some or 'none'} {claim.one if some <= 1 else claim.many}"
+    if found.any():
+        said += f" ({head_names(ds, [at for at in head_order(ds) if found[at]])})"
+    if number[INCONCLUSIVE] and tested > 1:
+        said += f"; {number[INCONCLUSIVE]} inconclusive, which is not a no"
+    if number[NOT_TESTED]:
+        said += f"; {number[NOT_TESTED]} not tested"
+    return said
+
+
+def _undecided(one: str, inconclusive: bool) -> str:
+    return f"is {'inconclusive' if inconclusive else 'not supported'} on this: that it {one}"
+
+
+def _not_claimed(ds: xr.Dataset, stages: list[str]) -> str:
+    """What a reader might take from the answer, and may not."""
+    question, window, counts = (v.facts(ds, name) for name in ("question", "window_facts", "counts"))
+    limits = []
+    if KINDS[kind(ds)].answer == "yes":
+        limits.append(
+            "that it is because of the period: a head at a fixed lag does the same, and a second period would tell "
+            "(the series resampled, or tracking)"
+        )
+    limits.append("anything of other series" if counts["windows"] > 1 else "anything of other windows or other series")
+    if "heads" in stages and (ds["verdict"].values[: len(_of_heads())] == NOT_SUPPORTED).any():
+        limits.append("that a head without an effect has no role: others may do the same")
+    if window["patches_per_period"] < GOOD_PATCHES:
+        limits.append("anything finer than half a patch")
+    said = [f"This does not say: {'; '.join(limits)}."]
+    said += _other_routes(ds, stages) + _shared_lags(question["period"], window)
+    said += [each if each.endswith(".") else f"{each}." for each in v.facts(ds, "dropped")]
+    if coming := to_come(ds):
+        said.append(f"Not worked on yet: {'; '.join(LEVEL[name].title.lower() for name in coming)}.")
+    return " ".join(said)
+
+
+def _of_heads() -> list[str]:
+    return [claim.name for claim in CLAIMS if claim.level == "heads"]
+
+
+def _other_routes(ds: xr.Dataset, stages: list[str]) -> list[str]:
+    coverage = _value(ds, "mechanism_coverage")
+    if "mechanism" not in stages or not np.isfinite(coverage) or COVERED[0] <= coverage <= COVERED[1]:
+        return []
+    rest = (
+        "the rest goes by changes of where heads look, which this does not follow"
+        if coverage < 1
+        else "changes of where heads look work against them, which this does not follow"
+    )
+    return [f"The values that are read carry {percent(coverage)} of the whole change; {rest}."]
+
+
+def _shared_lags(period: float, window: Mapping[str, Any]) -> list[str]:
+    """A word on other periods of the series whose whole periods are among those asked about, or the other way round."""
+    near = 0.95 * window["samples_per_patch"]
+    others = []
+    for each in (float(proposal["period"]) for proposal in window.get("proposed", ())):
+        long, short = max(each, period), min(each, period)
+        if long - short > near and abs(long - short * round(long / short)) < near:
+            others.append(f"{each:.4g}")
+    if not others:
+        return []
+    return [f"The series also has a period of {' and '.join(others)} samples, which shares lags with this one."]
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

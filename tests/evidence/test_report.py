@@ -1,0 +1,214 @@
+"""The words of a verdict: true of true networks and of false ones, and honest where it cannot be known."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from tests.conftest import small_config
+from vitime_cache.evidence.levels.table import INCONCLUSIVE, KINDS, NOT_TESTED, SUPPORTED
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.data import head_order, set_heads, to_json, verdict_table
+from vitime_cache.evidence.verdict.mock import MADE, mock_verdict
+from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, interval, percent, sentences, with_words
+
+
+def made(kind="mostly", **options):
+    return mock_verdict(kind=kind, stages=("influence",) if kind == "open" else v.STAGES, **options)
+
+
+def changed(ds, **values):
+    """The verdict with some variables replaced, scalars or whole arrays."""
+    return ds.assign({name: ds[name].copy(data=np.full(ds[name].shape, value)) for name, value in values.items()})
+
+
+@pytest.mark.parametrize(("kind", "begins"), [(kind, of.words) for kind, of in KINDS.items()])
+def test_a_headline_begins_with_the_answer_and_ends_with_what_was_tested(kind, begins):
+    told = headline(made(kind))
+    assert told.startswith(f"{begins}: ")
+    assert "Tested on one window" in told
+    assert told.endswith(".")
+    assert not re.search(r"nan|None|\.\.|  | ,", told), told
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MADE if kind != "indifferent"])
+def test_every_figure_of_a_headline_is_one_of_the_verdict(kind):
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        names = [f"{level}_{part}" for level in ("influence", "mechanism") for part in ("share", "low", "high")]
+        names += ["mechanism_rest", "influence_by_chance", "set_share"]
+        figures = dict(zip(names, rng.uniform(-0.3, 1.3, len(names)), strict=True))
+        ds = changed(made(kind), **figures)
+        told = headline(ds)
+        shares = [int(text.replace("−", "-")) for text in re.findall(r"(−?\d+) %", told)]
+        known = {round(100 * float(ds[name])) for name in names}
+        known.add(round(100 * float(ds["influence_by_chance"] + ds["influence_share"] - ds["influence_low"])))
+        assert set(shares) <= known, told
+        assert interval(*(float(ds[f"influence_{part}"]) for part in ("share", "low", "high"))) in told
+
+
+def test_a_yes_names_the_share_the_chance_the_way_and_the_heads():
+    told = headline(made(period=64.0))
+    assert "84 % (74 … 94) of how this forecast follows its past comes from whole periods of 64 samples back" in told
+    assert "25 % would by chance" in told
+    assert "99 % is read there, 95 % of it through 3 of 12 heads: decoder.0 · 2, 0, 3." in told
+    assert "changes the forecast by 0.45 standard deviations" in told
+
+
+def test_of_a_partial_yes_both_shares_are_told():
+    assert "58 % is read there (38 % elsewhere), 95 % of it through" in headline(made("partly"))
+
+
+def test_by_a_detour_no_head_is_named_and_the_way_is_left_open():
+    told = headline(made("detour"))
+    assert "is not shown" in told
+    assert "It may come by" in told
+    assert "decoder" not in told
+
+
+def test_a_no_says_how_little_it_was_or_how_much_would_come_by_chance():
+    assert "changes it by 0.008 standard deviations; less than 0.02 counts as none" in headline(made("indifferent"))
+    assert "17 % (9 … 25)" in (told := headline(made("elsewhere")))
+    assert "where 25 % would by chance" in told
+
+
+def test_what_is_not_shown_says_what_would_have_been_seen():
+    ds = changed(made("not shown"), influence_share=0.3, influence_low=0.1, influence_by_chance=0.2)
+    assert "A share above about 40 % would have been seen." in headline(ds)
+
+
+@pytest.mark.parametrize(
+    ("period", "seconds", "told"),
+    [
+        (63.0, 0.0, "whole periods of 63 samples back"), (24.0, 3600.0, "whole periods of 24 samples (24 hours) back"),
+        (168.0, 3600.0, "168 samples (7 days)"), (40.5, 0.0, "40.5 samples back"), (63.0, 0.37, "63 samples ("),
+    ],
+)  # fmt: skip
+def test_a_period_is_told_in_samples_and_in_time_where_that_is_known(period, seconds, told):
+    assert told in headline(made(period=period, sample_seconds=seconds))
+
+
+def test_a_period_of_two_and_a_half_samples_is_told_and_its_coarseness_too():
+    config = small_config(context_columns=40, horizon_columns=56, patch_width=1)
+    ds = mock_verdict(config, period=2.5)
+    assert "whole periods of 2.5 samples back" in headline(ds)
+    assert "anything finer than half a patch" in sentences(ds)[NOT_CLAIMED]
+
+
+def test_one_window_and_one_head_are_told_in_the_singular():
+    config = small_config(context_columns=160, horizon_columns=160, heads=1, encoder_depth=1, decoder_depth=1)
+    ds = mock_verdict(config, period=40.0)
+    ds["asked"][{"layer": 0}] = False
+    told = headline(ds)
+    assert "through the one head asked about: decoder.0 · 0" in told
+    assert "Tested on one window and the head asked about" in told
+    said = sentences(ds)
+    assert said["heads"].startswith("The head asked about is read whole periods back by the forecast (decoder.0 · 0)")
+    assert said["set"].startswith("1 head (decoder.0 · 0) alone")
+    assert "all others without it" in said["set"]
+    several = headline(made(windows=3))
+    assert "Tested on 3 windows and 12 heads" in several
+
+
+def test_heads_beyond_six_are_counted_and_not_named():
+    ds = made()
+    rank = np.full(ds["set_rank"].shape, np.nan, "float32")
+    rank.flat[:9] = np.arange(1, 10)
+    told = headline(ds.assign(set_rank=ds["set_rank"].copy(data=rank)))
+    assert "9 of 12 heads: encoder.0 · 0, 1, 2, 3; encoder.1 · 0, 1 and 3 more." in told
+
+
+def test_heads_that_were_not_tested_or_not_settled_are_no_nos():
+    ds = made()
+    ds["verdict"].loc[{"claim": "reads"}] = INCONCLUSIVE
+    ds["verdict"].loc[{"claim": "matters"}] = NOT_TESTED
+    told = sentences(ds)["heads"]
+    assert "Of 12 heads, none is read whole periods back by the forecast; 12 inconclusive, which is not a no" in told
+    assert "No head was tested: matters" in told
+    ds["verdict"].loc[{"claim": "matters", "layer": "decoder.0", "head": 1}] = SUPPORTED
+    said = sentences(ds)["heads"]
+    assert "The one head that was tested matters to the forecast (decoder.0 · 1); 11 not tested" in said
+
+
+def test_a_partial_verdict_speaks_of_what_was_worked_on_and_lists_the_rest():
+    for n in range(len(v.STAGES)):
+        said = sentences(mock_verdict(stages=v.STAGES[:n]))
+        assert list(said) == [*v.STAGES[:n], NOT_CLAIMED]
+        assert "Not worked on yet:" in said[NOT_CLAIMED]
+    assert "Not worked on yet" not in sentences(made())[NOT_CLAIMED]
+    assert headline(mock_verdict(stages=())).startswith("Not answered yet: still to be worked on: does the forecast")
+
+
+def test_because_of_the_period_is_not_claimed_of_any_yes():
+    for kind, of in KINDS.items():
+        said = sentences(made(kind))[NOT_CLAIMED]
+        assert ("that it is because of the period" in said) == (of.answer == "yes"), kind
+        assert "other windows or other series" in said
+    assert "other windows" not in sentences(made(windows=2))[NOT_CLAIMED]
+
+
+@pytest.mark.parametrize(("coverage", "told"), [(0.5, "the rest goes by"), (1.0, ""), (1.3, "work against them")])
+def test_what_values_do_not_carry_is_said_where_it_is_much(coverage, told):
+    said = sentences(changed(made(), mechanism_coverage=coverage))[NOT_CLAIMED]
+    assert (told in said) if told else ("The values that are read carry" not in said)
+
+
+def test_another_period_of_the_series_that_shares_lags_is_named():
+    ds = made(period=64.0)
+    window = v.facts(ds, "window_facts")
+    proposals = [{"period": each, "power": 0.1, "p_value": 0.001} for each in (64.0, 64.3, 100.0, 448.0)]
+    said = sentences(v.with_facts(ds, window_facts=window | {"proposed": proposals}))[NOT_CLAIMED]
+    assert "also has a period of 448 samples, which shares lags" in said
+
+
+def test_what_a_budget_left_out_is_said():
+    ds = v.with_facts(made(), dropped=["20 heads were not tested alone"])
+    assert "20 heads were not tested alone." in sentences(ds)[NOT_CLAIMED]
+
+
+def test_shares_are_rounded_and_never_bent():
+    assert [percent(x) for x in (0.994, 0.996, 1.2, -0.001, -0.06, np.nan)] == [
+        "99 %", "100 %", "120 %", "0 %", "−6 %", "no figure",
+    ]  # fmt: skip
+    assert interval(0.5, np.nan, 0.6) == "50 %"
+
+
+def test_an_unknown_kind_of_answer_is_refused():
+    with pytest.raises(v.VerdictError, match="'surely'"):
+        headline(v.with_facts(made(), answer={"kind": "surely"}))
+
+
+def test_words_are_kept_with_the_verdict():
+    ds = with_words(made())
+    answer = v.facts(ds, "answer")
+    assert answer == {"kind": "mostly", "headline": headline(ds), "sentences": sentences(ds)}
+
+
+def test_heads_of_the_set_come_first_then_those_with_most_supported():
+    ds = made()
+    order = head_order(ds)
+    assert order[:3] == set_heads(ds) == [(2, 2), (2, 0), (2, 3)]
+    assert order[3] == (0, 3), "it matters, and is not in the set"
+    assert sorted(order) == [(i, h) for i in range(3) for h in range(4)]
+    table = verdict_table(ds)
+    assert list(zip(table["layer"], table["head"], strict=True))[:2] == [("decoder.0", 2), ("decoder.0", 0)]
+    assert table["reads_verdict"].tolist()[:4] == ["supported"] * 3 + ["not supported"]
+
+
+def test_the_answer_as_data_has_the_fields_that_other_programs_read():
+    for kind in KINDS:
+        document = json.loads(to_json(made(kind)))
+        assert document["answer"] == KINDS[kind].answer
+        assert document["headline"] == headline(made(kind))
+        assert {"share", "low", "high", "by_chance", "lags", "curve"} <= set(document["influence"])
+        assert {"share", "low", "high", "rest", "other_phases", "by_k", "by_layer", "coverage", "effect"} <= set(
+            document["mechanism"]
+        )
+        assert {"heads", "share", "without", "random"} == set(document["set"])
+        of_head = {"layer", "head", *(f"knockout{end}" for end in ("", "_low", "_high", "_verdict"))}
+        of_head |= {*(f"reads{end}" for end in ("", "_low", "_high", "_verdict")), "looks_verdict"}
+        assert all(of_head <= set(row) for row in document["heads"])
+        assert len(document["variables"]) == len(v.VARIABLES)
+    assert json.loads(to_json(made()))["set"]["heads"] == [["decoder.0", 2], ["decoder.0", 0], ["decoder.0", 3]]
+    assert json.loads(to_json(made("indifferent")))["mechanism"]["share"] is None
