@@ -59,6 +59,17 @@ class Judgement:
         """Whether nothing is false and nothing withheld at these levels."""
         return not any(self.false.get(level) or self.withheld.get(level) for level in levels)
 
+    @property
+    def words(self) -> str:
+        """Everything that is wrong, or "right"."""
+        parts = [
+            f"{what} ({level}): {', '.join(said)}"
+            for what, each in (("FALSE", self.false), ("withheld", self.withheld))
+            for level, said in each.items()
+            if said
+        ]
+        return "; ".join(parts) or "right"
+
 
 MODEL, SET, EACH = "model", "set", "heads"  # levels 1 and 2 together, 3, 4 (and the looking levels)
 

@@ -1,94 +1,93 @@
-"""`ask` of networks whose answers are known; `benchmarks.evidence` asks them a hundred times."""
+"""`ask` of networks whose answers are known, a few of them; `benchmarks.evidence` asks them all, many times."""
+
+from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from benchmarks import planted
-from vitime_cache.evidence.ask import ask
+from vitime_cache.evidence.ask import answers
+from vitime_cache.evidence.levels.table import STAGES
+from vitime_cache.evidence.question import prepare
 from vitime_cache.evidence.verdict import schema as v
-from vitime_cache.evidence.verdict.report import together
+
+SEED = 21
 
 
-def asked(network: planted.Planted, seed: int = 1):
-    window = (planted.N_HISTORY, planted.HORIZON)
-    return ask(network.model, planted.question(seed), planted.PERIOD, window=window, nulls=19, controls=39, seed=seed)
+@cache
+def asked(kind: str, last: str = "mechanism") -> xr.Dataset:
+    """The verdict on a kind's question, up to a level."""
+    case = planted.case(kind, SEED)
+    question = prepare(case.model, case.signal, case.period, window=case.window, seed=SEED)
+    return next(ds for ds in answers(case.model, question) if last in v.facts(ds, "stages"))
 
 
-def supported(ds, network: planted.Planted) -> set[str]:
-    """The rungs supported for every planted head; none may be for any other."""
-    layers = list(ds.layer.values)
-    claims = ds["verdict"].values == v.SUPPORTED
-    mine = np.zeros(claims.shape[1:], dtype=bool)
-    for layer, head in network.heads:
-        mine[layers.index(layer), head] = True
-    assert not claims[:, ~mine].any()
-    return {rung for rung, row in zip(v.RUNGS, claims, strict=True) if row[mine].all() and mine.any()}
+def judged(kind: str, last: str = "mechanism") -> planted.Judgement:
+    return planted.judge(asked(kind, last), planted.case(kind, SEED).truth)
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        ("copier", {"descriptive", "causal"}),
-        ("inert_copier", {"descriptive"}),
-        ("even_head", {"causal"}),
-        ("matcher", {"signal-dependent", "tracking"}),
-    ],
+    "kind", ["fraction_copier", "two_hops", "period_and_a_half", "bias_head", "beside_lag_12", "history_queries"]
 )
-def test_looking_following_and_mattering_are_told_apart(kind, expected):
-    network = getattr(planted, kind)()
-    assert supported(asked(network), network) == expected
+def test_the_forecast_as_a_whole_is_answered_as_the_network_works(kind: str) -> None:
+    assert judged(kind).words == "right"
 
 
-def test_two_redundant_copiers_understate_each_other_and_the_joint_knockout_does_not():
-    network = planted.redundant_copiers()
-    ds = asked(network)
-    assert "descriptive" in supported(ds, network)
-    assert v.facts(ds, "counts")["joint"][0] in [list(head) for head in network.heads]
-    assert float(ds.joint[0]) > 2 * float(ds.joint_sum[0])
+def test_a_copier_is_found_at_every_level_and_no_other_head_is_named() -> None:
+    said = judged("copier", STAGES[-1])
+    assert said.kind == "mostly"
+    assert said.words == "right"
 
 
-def test_a_copier_over_three_periods_is_not_missed_where_the_other_teeth_supply_what_one_lacks():
-    network = planted.comb_copier()
-    ds = asked(network)
-    assert supported(ds, network) == {"descriptive", "causal"}
-    head = ds.sel(layer=planted.LAYER, head=1, outcome="distance")
-    assert float(head.comb_kept[0]) > 10 * float(head["mask"][0])
+def test_of_two_heads_that_do_the_same_both_are_of_the_set() -> None:
+    ds = asked("redundant", "set")
+    assert judged("redundant", "set").words == "right"
+    assert float(ds.set_share) > 0.9
+    assert float(ds.set_without) < 0.1
 
 
-def test_the_sentence_says_by_what_a_head_matters():
-    by_lags, as_a_whole = (
-        v.facts(asked(kind()), "sentences")["supported"] for kind in (planted.copier, planted.even_head)
-    )
-    assert "1 matters to the forecast, 1 by what it reads one period back (decoder.0 head 1)" in by_lags
-    assert "1 as a whole (decoder.0 head 1)" in as_a_whole
+def test_a_head_that_looks_one_period_back_for_a_constant_is_not_used() -> None:
+    """Taking its attention away changes the forecast; replacing what it reads there does not."""
+    ds = asked("bias_head")
+    assert v.facts(ds, "answer")["kind"] == "indifferent"
+    assert float(ds.mechanism_effect) < 0.02
 
 
-def test_a_dependence_on_the_signal_too_small_to_mean_anything_is_no_claim():
-    network = planted.even_head()
-    ds = asked(network, 4)
-    layer, head = network.heads[0]
-    dependent = ds.sel(layer=layer, head=head, rung="signal-dependent")
-    assert float(dependent.p_value) < 0.051  # its attention does change with the ink, by LayerNorm
-    assert 0 < float(dependent.figure) < 1e-3
-    assert int(dependent.verdict) != v.SUPPORTED
+def test_two_hops_are_a_detour_no_attention_reaches_that_far() -> None:
+    ds = asked("two_hops")
+    assert float(ds.influence_low) > 0.3
+    assert float(ds.mechanism_high) < 0.1
 
 
-def test_nothing_is_claimed_of_sharpened_random_weights():
-    network = planted.sharpened(3)
-    assert supported(asked(network, 3), network) == set()
+def test_the_influence_curve_has_its_peak_at_the_lag_that_the_forecast_is_made_of() -> None:
+    case = planted.case("period_and_a_half", SEED)
+    assert case.lags is not None
+    [lag] = case.lags
+    curve = asked("period_and_a_half").influence_curve.sel(curve="intact").values
+    assert int(np.nanargmax(curve)) == lag
+    assert curve[lag] > 3 * np.nanmedian(curve)
 
 
-def test_the_heads_that_look_are_knocked_out_together_beside_as_many_at_random():
-    network = planted.redundant_copiers()
-    ds = asked(network)
-    random = ds.joint_random.sel(outcome="distance").values
-    assert np.isfinite(random).sum() == 5  # the other pairs of the four heads in that layer
-    assert (random[np.isfinite(random)] < 0.5 * float(ds.joint[0])).all()  # a copier less does far less
+def test_patching_whole_periods_takes_the_peak_there_and_leaves_other_lags() -> None:
+    for kind, left in (("copier", False), ("period_and_a_half", True)):
+        case = planted.case(kind, SEED)
+        assert case.lags is not None
+        intact, blocked = asked(kind, STAGES[-1] if kind == "copier" else "mechanism").influence_curve.values
+        [lag] = case.lags
+        assert (blocked[lag] > 0.5 * intact[lag]) == left
 
 
-def test_what_redundant_heads_do_together_is_said_beside_single_knockouts_and_random_sets():
-    said = together(asked(planted.redundant_copiers()))
-    assert "The 2 heads that look most there" in said
-    assert "single knockouts understate what redundant heads do" in said
-    assert "Random sets with as many heads in each layer" in said
-    assert "understate" not in together(asked(planted.copier()))
+def test_a_judgement_tells_false_from_withheld() -> None:
+    case = planted.case("copier", SEED)
+    ds = asked("copier", STAGES[-1])
+    [(layer, head)] = case.truth.carriers
+    no = v.with_facts(ds, answer={**v.facts(ds, "answer"), "kind": "elsewhere"})
+    assert planted.judge(no, case.truth).false["model"] == ("elsewhere",)
+    unknown = v.with_facts(ds, answer={**v.facts(ds, "answer"), "kind": "not shown"})
+    assert planted.judge(unknown, case.truth).withheld["model"] == ("not shown",)
+    other = planted.Truth(case.truth.kinds, frozenset({(layer, (head + 1) % 4)}))
+    assert planted.judge(ds, other).false["set"] == (f"{layer} {head} is not of the set",)
+    assert f"{layer} {head} reads" in planted.judge(ds, other).false["heads"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,14 @@ from vitime_cache.interventions.named_heads import ablate_heads
 from vitime_cache.model.encoding import SeriesEncoding
 
 NOTICED = 0.1  # of the probability of a column of the forecast, moved elsewhere; LayerNorm moves 0.01
+
+
+SEED = 11
+
+
+@cache
+def made(kind: str) -> Case:
+    return planted.case(kind, SEED)
 
 
 def images(case: Case) -> torch.Tensor:
@@ -50,14 +60,14 @@ def attention(case: Case, plan: Plan) -> Floats:
 
 @pytest.mark.parametrize("kind", planted.KINDS)
 def test_the_forecast_is_made_of_the_lags_that_were_planted_and_of_no_other(kind: str) -> None:
-    case = planted.case(kind, seed=11)
+    case = made(kind)
     if case.lags is not None:
         assert lags_noticed(case) == set(case.lags)
 
 
 @pytest.mark.parametrize("kind", planted.KINDS)
 def test_every_truth_speaks_of_planted_heads_in_the_words_of_a_verdict(kind: str) -> None:
-    case = planted.case(kind, seed=12)
+    case = made(kind)
     heads = {(plan.layer, plan.head) for plan in case.plans}
     truth = case.truth
     assert truth.kinds <= set(KINDS)
@@ -69,7 +79,7 @@ def test_every_truth_speaks_of_planted_heads_in_the_words_of_a_verdict(kind: str
 @pytest.mark.parametrize("kind", planted.KINDS)
 def test_whether_whole_periods_are_used_follows_from_the_lags(kind: str) -> None:
     """Of the truth tables: a lag lies whole periods back where one patch holds both moments, as EVIDENCE's ON."""
-    case = planted.case(kind, seed=13)
+    case = made(kind)
     if case.lags is None:
         return
     period = case.period / planted.SAMPLES_PER_PATCH
