@@ -98,7 +98,8 @@ def put(
     seed: int = 0, last: str = STAGES[-1], truth: planted.Truth | None = None, **how: Any,
 ) -> Asked:  # fmt: skip
     """Ask, up to a level."""
-    began, seconds = time.perf_counter(), {}
+    began = time.perf_counter()
+    seconds: dict[str, float] = {}
     question = prepare(model, signal, period, window=window, seed=seed, **how)
     ds = None
     for ds in answers(model, question):
