@@ -23,7 +23,7 @@ import torch
 
 from vitime_cache.attention.forward import above, forecast
 from vitime_cache.interventions.knockout import knock_out_all
-from vitime_cache.interventions.outcomes import Yardstick
+from vitime_cache.interventions.outcomes import ForecastScorer
 from vitime_cache.interventions.runs import draw, run_signal
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.config import ViTimeConfig
@@ -45,7 +45,7 @@ def sampled_layers(model: ViTime, repeats: int) -> tuple[float, float]:
     forecast(model, image)  # warm
     intact = run_signal(model, signal)
     kept = seconds(lambda: run_signal(model, signal))
-    yardstick = Yardstick.of(signal, config, intact.probability[0].cpu().numpy(), 63.0)
+    scorer = ForecastScorer.of(signal, config, intact.probability[0].cpu().numpy(), 63.0)
     depth, layers = config.encoder_depth, len(config.layers)
     sampled = sorted({0, depth // 3, 2 * depth // 3, depth - 1, depth, (depth + layers) // 2, layers - 1})
     full = [seconds(lambda: forecast(model, image))]
@@ -55,7 +55,7 @@ def sampled_layers(model: ViTime, repeats: int) -> tuple[float, float]:
         other = torch.zeros_like(intact.outputs[number][0, :1])
 
         def changed(number: int = number, other: torch.Tensor = other) -> None:
-            yardstick.measure(above(model, intact, number, [0], other).cpu().numpy())
+            scorer.measure(above(model, intact, number, [0], other).cpu().numpy())
 
         partial.append(median(seconds(changed) for _ in range(repeats)))
         if number in (sampled[len(sampled) // 2], sampled[-1]):

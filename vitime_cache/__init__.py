@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vitime_cache.evidence.levels.null_test import null_curves as null_curves
     from vitime_cache.interventions.named_heads import ablate_heads as ablate_heads
     from vitime_cache.interventions.named_heads import mask_lags as mask_lags
+    from vitime_cache.interventions.named_heads import patch_values as patch_values
     from vitime_cache.model.checkpoint import CheckpointError as CheckpointError
     from vitime_cache.model.checkpoint import load_model as load_model
     from vitime_cache.model.config import ViTimeConfig as ViTimeConfig
@@ -50,6 +51,7 @@ _HOME = {
     "capture": "attention.capture",
     "ablate_heads": "interventions.named_heads",
     "mask_lags": "interventions.named_heads",
+    "patch_values": "interventions.named_heads",
     "null_curves": "evidence.levels.null_test",
     "against_nulls": "evidence.levels.null_test",
     "ask": "evidence.ask",

@@ -3,12 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from vitime_cache.interventions.screening import screen_heads
 
 from tests.conftest import small_config
 from tests.interventions.conftest import CONFIG, SIGNALS
 from vitime_cache.interventions.knockout import knock_out_all, knock_out_sets, random_sets
-from vitime_cache.interventions.masking import mask_lags_all
 from vitime_cache.interventions.named_heads import ablate_heads
 from vitime_cache.interventions.references import InterventionError
 from vitime_cache.model.network import ViTime
@@ -26,18 +24,14 @@ def test_every_single_knockout_is_that_of_the_full_pass(model: ViTime, value: st
 
 def test_heads_that_were_not_asked_for_are_missing_and_progress_counts_to_the_end(model: ViTime) -> None:
     asked = [("decoder.0", 1), ("encoder.1", 0)]
-    for run in (
-        lambda told: knock_out_all(model, SIGNALS, heads=asked, progress=told),
-        lambda told: mask_lags_all(model, SIGNALS, 48, heads=asked, progress=told),
-    ):
-        steps = []
-        ds = run(lambda done, total, what, steps=steps: steps.append((done, total, what)))
-        known = ds.effect.sel(outcome="distance").notnull()
-        assert int(known.sum()) == 4
-        assert known.sel(layer="decoder.0", head=1).all()
-        assert steps[-1][0] == steps[-1][1]
-        assert [done for done, *_ in steps] == sorted(done for done, *_ in steps)
-        assert "walk 1" in steps[-1][2]
+    steps = []
+    ds = knock_out_all(model, SIGNALS, heads=asked, progress=lambda *step: steps.append(step))
+    known = ds.effect.sel(outcome="distance").notnull()
+    assert int(known.sum()) == 4
+    assert known.sel(layer="decoder.0", head=1).all()
+    assert steps[-1][0] == steps[-1][1]
+    assert [done for done, *_ in steps] == sorted(done for done, *_ in steps)
+    assert "walk 1" in steps[-1][2]
 
 
 def test_progress_may_end_a_run_by_raising(model: ViTime) -> None:
@@ -75,8 +69,6 @@ def test_random_sets_have_as_many_heads_in_each_layer_and_differ(model: ViTime) 
 
 def test_knocking_out_leaves_the_model_unchanged(model: ViTime) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    for run in (knock_out_all, screen_heads):
-        run(model, SIGNALS)
-    mask_lags_all(model, SIGNALS, 48)
+    knock_out_all(model, SIGNALS)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in model.parameters())

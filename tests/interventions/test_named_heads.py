@@ -11,9 +11,9 @@ import vitime_cache as vc
 from tests.conftest import random_model, small_config
 from vitime_cache.attention.capture import capture
 from vitime_cache.attention.forward import Replace, forecast
-from vitime_cache.interventions.combs import CombError
+from vitime_cache.interventions.lag_masks import LagMaskError
 from vitime_cache.interventions.named_heads import ablate_heads, mask_lags
-from vitime_cache.interventions.outcomes import OUTCOMES, Yardstick
+from vitime_cache.interventions.outcomes import OUTCOMES, ForecastScorer
 from vitime_cache.interventions.references import InterventionError, mean_outputs, unrelated_signals
 from vitime_cache.interventions.runs import draw, run_signal
 from vitime_cache.model.config import ViTimeConfig
@@ -42,11 +42,11 @@ def test_a_mean_ablation_puts_the_reference_mean_of_every_token_before_the_outpu
         for layer, n, head in (("encoder.1", 1, 1), ("decoder.0", 2, 0))
     ]
     image = draw(model, [walk()])
-    yardstick = Yardstick.of(walk(), CONFIG, forecast(model, image)[0].numpy(), 24)
+    scorer = ForecastScorer.of(walk(), CONFIG, forecast(model, image)[0].numpy(), 24)
     probability = forecast(model, image, edits).numpy()
-    np.testing.assert_allclose(ds.effect[0], yardstick.measure(probability)[:, 0], rtol=1e-3, atol=1e-6)
-    np.testing.assert_allclose(ds.forecast.dropna("time")[0], yardstick.forecast(probability)[0], rtol=1e-4)
-    np.testing.assert_allclose(ds.intact_forecast.dropna("time")[0], yardstick.intact, rtol=1e-5)
+    np.testing.assert_allclose(ds.effect[0], scorer.measure(probability)[:, 0], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(ds.forecast.dropna("time")[0], scorer.forecast(probability)[0], rtol=1e-4)
+    np.testing.assert_allclose(ds.intact_forecast.dropna("time")[0], scorer.intact, rtol=1e-5)
     assert ds.effect.sel(outcome="distance").item() > 1e-4
     assert int(ds.changed.sum()) == 2
     assert ds.changed.sel(layer="encoder.1", head=1)
@@ -154,7 +154,7 @@ def test_bad_references_values_periods_and_signals_are_errors_that_say_what_to_d
         ablate_heads(model, walk(), head, reference=[walk(1), walk(2, n=120, horizon=24)])
     with pytest.raises(InterventionError, match="value must be mean, resample, zero"):
         ablate_heads(model, walk(), head, "median")
-    with pytest.raises(CombError, match=r"a period of 20 samples spans 1\.7 patches"):
+    with pytest.raises(LagMaskError, match=r"a period of 20 samples spans 1\.7 patches"):
         mask_lags(model, walk(), head, 20)
     with pytest.raises(InterventionError, match="give a Signal"):
         ablate_heads(model, [], head)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import small_config
-from vitime_cache.interventions.outcomes import OUTCOMES, Yardstick, seasonal_power
+from vitime_cache.interventions.outcomes import OUTCOMES, ForecastScorer, seasonal_power
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.series.signal import Signal
 
@@ -33,8 +33,8 @@ def drawn(shift: int = 0) -> np.ndarray:
 
 
 def measured(intact: np.ndarray, changed: np.ndarray, s: Signal, period: float | None = 28.0) -> dict[str, float]:
-    yardstick = Yardstick.of(s, CONFIG, intact, period)
-    return dict(zip(OUTCOMES, yardstick.measure(changed[None])[:, 0], strict=True))
+    scorer = ForecastScorer.of(s, CONFIG, intact, period)
+    return dict(zip(OUTCOMES, scorer.measure(changed[None])[:, 0], strict=True))
 
 
 def test_the_intact_forecast_is_at_no_distance_from_itself() -> None:

@@ -162,7 +162,11 @@ def dtype_deviation(model: ViTime, exact: ViTime, signal: Signal) -> float:
 
 def images_of(signals: Sequence[Signal], encodings: Sequence[SeriesEncoding], model: ViTime) -> Tensor:
     """The signals drawn as a batch that `model` takes, (B, 1, h, W), on its device and in its dtype."""
-    images = np.stack([e.image(s.values) for e, s in zip(encodings, signals, strict=True)])  # (B, W, h)
+    return as_batch(model, np.stack([e.image(s.values) for e, s in zip(encodings, signals, strict=True)]))
+
+
+def as_batch(model: ViTime, images: NDArray[np.float32]) -> Tensor:
+    """Ink (B, W, h) as what `model` takes, (B, 1, h, W), on its device and in its dtype."""
     return torch.from_numpy(images).transpose(1, 2).unsqueeze(1).to(model.device, model.dtype)
 
 

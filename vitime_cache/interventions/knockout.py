@@ -6,7 +6,7 @@ One intact pass of a signal keeps each layer's input and every head's output z. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,9 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.forward import Intact, above, plain_outputs, run_layers
 from vitime_cache.interventions.named_heads import Head, Signals, as_signals, check_heads
 from vitime_cache.interventions.outcomes import OUTCOME, OUTCOMES
-from vitime_cache.interventions.references import InterventionError, Substitutes, Value
+from vitime_cache.interventions.references import InterventionError, ReplacementOutputs, Value
 from vitime_cache.interventions.result_metadata import EFFECT, labels, record
-from vitime_cache.interventions.runs import Progress, Steps, batch_size, run_signal, yardstick_of
+from vitime_cache.interventions.runs import Progress, Steps, batch_size, run_signal, scorer_of
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
 
@@ -30,7 +30,7 @@ SET = "set"
 def knock_out_all(
     model: ViTime,
     signals: Signals,
-    reference: Sequence[Signal] | Substitutes | None = None,
+    reference: Sequence[Signal] | ReplacementOutputs | None = None,
     *,
     heads: Sequence[Head] | str = "all",
     value: Value = "mean",
@@ -59,22 +59,16 @@ def knock_out_all(
         Naming what does not fit and what to do.
     """
     asked, chosen = as_signals(model, signals), check_heads(model, heads)
-    values = Substitutes.by(model, value, reference)
+    values = ReplacementOutputs.by(model, value, reference)
     config = model.config
     effect = np.full((len(asked), len(OUTCOMES), len(config.layers), config.heads), np.nan)
     steps = Steps(progress, len(asked) * len(chosen))
-    batch = batch_size(model)
     for i, signal in enumerate(asked):
-        outputs = values.of(signal)
         intact = run_signal(model, signal)
-        yardstick = yardstick_of(model, signal, intact, period)
-        for number, layer in enumerate(config.layers):
-            mine = [head for name, head in chosen if name == layer]
-            for start in range(0, len(mine), batch):
-                some = mine[start : start + batch]
-                probability = above(model, intact, number, some, outputs[number][some])
-                effect[i, :, number, some] = yardstick.measure(probability.cpu().numpy()).T
-                steps.add(len(some), f"{signal.name}: {layer} knocked out")
+        scorer = scorer_of(model, signal, intact, period)
+        for number, some, probability in knocked_out(model, intact, values.of(signal), chosen):
+            effect[i, :, number, some] = scorer.measure(probability.cpu().numpy()).T
+            steps.add(len(some), f"{signal.name}: {config.layers[number]} knocked out")
     facts = {"kind": "head ablation, each head singly", "period": period, **values.facts}
     return xr.Dataset(
         {"effect": ((schema.SIGNAL, OUTCOME, schema.LAYER, schema.HEAD), effect, EFFECT)},
@@ -83,11 +77,33 @@ def knock_out_all(
     )
 
 
+def knocked_out(
+    model: ViTime, intact: Intact, outputs: Sequence[Tensor], heads: Sequence[Head]
+) -> Iterator[tuple[int, list[int], Tensor]]:
+    """Forecasts with each of `heads` replaced alone, batch by batch.
+
+    Parameters
+    ----------
+    outputs
+        What replaces heads' outputs, (heads, 1 + N, d) for every layer.
+
+    Yields
+    ------
+    Number of the layer, heads, and their probability images (B, W, h).
+    """
+    batch = batch_size(model)
+    for number, layer in enumerate(model.config.layers):
+        mine = [head for name, head in heads if name == layer]
+        for start in range(0, len(mine), batch):
+            some = mine[start : start + batch]
+            yield number, some, above(model, intact, number, some, outputs[number][some])
+
+
 def knock_out_sets(
     model: ViTime,
     signals: Signals,
     sets: Sequence[Sequence[Head]],
-    reference: Sequence[Signal] | Substitutes | None = None,
+    reference: Sequence[Signal] | ReplacementOutputs | None = None,
     *,
     value: Value = "mean",
     period: float | None = None,
@@ -110,7 +126,7 @@ def knock_out_sets(
     for row, heads in zip(member, chosen, strict=True):
         for layer, head in heads:
             row[config.layers.index(layer), head] = True
-    values = Substitutes.by(model, value, reference)
+    values = ReplacementOutputs.by(model, value, reference)
     effect = np.full((len(asked), len(OUTCOMES), len(chosen)), np.nan)
     steps = Steps(progress, len(asked) * len(chosen))
     batch = batch_size(model)
@@ -119,11 +135,11 @@ def knock_out_sets(
     for i, signal in enumerate(asked):
         outputs = values.of(signal)
         intact = run_signal(model, signal)
-        yardstick = yardstick_of(model, signal, intact, period)
+        scorer = scorer_of(model, signal, intact, period)
         for start in range(0, len(chosen), batch):
             some = order[start : start + batch]
             probability = _replaced(model, intact, outputs, member[some], int(lowest[some].min()))
-            effect[i][:, some] = yardstick.measure(probability)
+            effect[i][:, some] = scorer.measure(probability)
             steps.add(len(some), f"{signal.name}: sets of heads knocked out")
     facts = {"kind": "head ablation, sets of heads together", "period": period, **values.facts}
     return xr.Dataset(

@@ -1,10 +1,11 @@
-"""Change named heads and see what the forecast does: head ablation, and masking of attention by lag.
+"""Change named heads and see what the forecast does: head ablation, value patching, and masking of attention by lag.
 
     ablate_heads(model, signals, heads=[("decoder.1", 6)])          # z replaced before the output projection
+    patch_values(model, signals, [("decoder.1", 6)], [5, 10, 15])   # what is read there replaced, attention kept
     mask_lags(model, signals, [("decoder.1", 6)], period=63)        # the comb of P, 2P, 3P … removed
 
 Heads named together are changed together. Every signal is run in its own geometry; reference signals are cut to it.
-For every head singly see `knockout`, which also does sets of heads, and `masking`, which adds control combs.
+For every head singly see `knockout`, which also does sets of heads.
 """
 
 from __future__ import annotations
@@ -15,19 +16,25 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from vitime_cache.attention import schema
+from vitime_cache.attention.capture import as_batch
 from vitime_cache.attention.forward import Edit, Intact, Mask, Replace, edited, run_layers
 from vitime_cache.checks import positive
-from vitime_cache.interventions.combs import pairs_at, period_lags, token_pairs
+from vitime_cache.interventions.lag_masks import comb, lag_mask, pairs_at, token_pairs
 from vitime_cache.interventions.outcomes import OUTCOME
-from vitime_cache.interventions.references import InterventionError, Substitutes, Value
+from vitime_cache.interventions.references import InterventionError, ReplacementOutputs, Value
 from vitime_cache.interventions.result_metadata import EFFECT, labels, mask_facts, record
-from vitime_cache.interventions.runs import by_column, run_signal, samples_per_patch, yardstick_of
+from vitime_cache.interventions.runs import by_column, draw, run_signal, samples_per_patch, scorer_of
+from vitime_cache.interventions.value_patch import Patch, freeze, lag_pairs, run_for_values, run_patches
 from vitime_cache.model.checkpoint import check_model, dtype_name
+from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series import signal as series
-from vitime_cache.series.signal import Signal
+from vitime_cache.series.signal import Harmonic, Signal
+from vitime_cache.stats.stand_ins import stand_ins
 
 Head = tuple[str, int]
 Signals = Signal | Sequence[Signal] | xr.Dataset
@@ -73,7 +80,7 @@ def ablate_heads(
     asked, chosen = as_signals(model, signals), check_heads(model, heads)
     if period is not None:
         period = positive(period, "the period", "samples", error=InterventionError)
-    values = Substitutes(model, value, reference)
+    values = ReplacementOutputs(model, value, reference)
     parts = []
     for signal in asked:
         outputs = values.of(signal)
@@ -94,6 +101,9 @@ def mask_lags(
 ) -> xr.Dataset:
     """Take away the attention of `heads`, all together, to keys one period back, and measure the forecast.
 
+    This removes magnitude: a head that carries the same whatever it reads there counts as well. Whether the forecast
+    uses *what* is read there `patch_values` says.
+
     Parameters
     ----------
     period
@@ -110,7 +120,7 @@ def mask_lags(
 
     Raises
     ------
-    InterventionError, CombError, EncodingError
+    InterventionError, LagMaskError, EncodingError
         For a period that the axis of one of the signals cannot resolve, among others.
     """
     asked, chosen = as_signals(model, signals), check_heads(model, heads)
@@ -118,7 +128,7 @@ def mask_lags(
     config = model.config
     parts = []
     for signal in asked:
-        lags = period_lags(period, samples_per_patch(model, signal), config.grid[1], harmonics)
+        lags = comb(period, samples_per_patch(model, signal), config.grid[1], harmonics)
         removed = token_pairs(pairs_at(lags), config.grid[0])
         keep = torch.from_numpy(1 - removed.astype(np.float32)).to(model.device)
         intact = run_signal(model, signal)
@@ -130,6 +140,77 @@ def mask_lags(
             mass[config.layers.index(layer), head] = float((attended.mass * (1 - keep)).sum(-1).mean())
         parts.append(part | {"removed_mass": mass})
     facts = {"kind": "lag mask", "heads": chosen, "period": period, **mask_facts(harmonics, renormalise)}
+    return _labelled(model, asked, chosen, parts, facts)
+
+
+def patch_values(
+    model: ViTime,
+    signals: Signals,
+    heads: Sequence[Head],
+    lags: ArrayLike,
+    stand_in: Signal | Sequence[Signal] | None = None,
+    *,
+    period: float | None = None,
+) -> xr.Dataset:
+    """Let the forecast read another history's values at `lags` in `heads`, attention as it is, and measure it.
+
+    Parameters
+    ----------
+    signals, heads
+        As for `ablate_heads`; the heads are patched together.
+    lags
+        Whole patches into the past, such as [5, 10, 15]: a query of the forecast reads the stand-in's values in keys so
+        many patches back, those of the forecast's own patches included. A patch is `samples_per_patch` samples.
+    stand_in
+        Where values come from: a signal for each of `signals` (or one for all), with as many samples. None: the signal
+        itself, moved by half of `period` about its linear trend. It is drawn with the scaling of the signal.
+    period
+        In samples, for that stand-in and the outcome "seasonal_power"; None: the shortest of `lags`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `ablate_heads`, with `read_mass` (signal, layer, head), the attention that the queries of the forecast give
+        to what is replaced, their mean; NaN for heads that are not patched.
+
+    Raises
+    ------
+    InterventionError, LagMaskError, EncodingError
+        For lags that the axis does not have and stand-ins of another length, among others.
+
+    Examples
+    --------
+    >>> model, signal = load_model(), catalogue()[0]
+    >>> ds = patch_values(model, signal, [("decoder.1", 6), ("decoder.1", 0)], [4, 8, 12, 16])
+    >>> ds.effect.sel(outcome="distance")  # standard deviations of the history
+    """
+    asked, chosen = as_signals(model, signals), check_heads(model, heads)
+    if period is not None:
+        period = positive(period, "the period", "samples", error=InterventionError)
+    config = model.config
+    mask = lag_mask(lags, config.grid[1])
+    others = _stand_ins(model, asked, stand_in, int(mask.argmax()), period)
+    heads_changed = _members(model, chosen)
+    parts = []
+    for signal, other in zip(asked, others, strict=True):
+        encoding = SeriesEncoding.fit(signal.values, signal.horizon, config)
+        frozen = freeze(model, draw(model, [signal]))
+        values, _ = run_for_values(model, as_batch(model, encoding.image(other)[None]))
+        pairs = lag_pairs(mask, first_query=-(-encoding.history_columns // config.patch_width))
+        [(_, changed)] = run_patches(model, frozen, values, [Patch(0, pairs, heads_changed)])
+        part = _outcome(model, signal, frozen.intact, changed, period)
+        mass = np.full((len(config.layers), config.heads), np.nan, np.float32)
+        for layer, head in chosen:
+            attended = by_column(model, frozen.intact, layer, head).mass.cpu().numpy()  # (N, gw)
+            read = token_pairs(pairs[:, 1:], config.grid[0])
+            mass[config.layers.index(layer), head] = np.where(read, attended, 0).sum(-1)[read.any(-1)].mean()
+        parts.append(part | {"read_mass": mass})
+    facts = {
+        "kind": "value patch", "heads": chosen, "period": period, "lags": np.flatnonzero(mask).tolist(),
+        "stand_in": "the signal moved by half its period" if stand_in is None else [o.name for o in _listed(stand_in)],
+        "positions": "queries of the forecast; CLS reads and is read as before",
+        "where": "values of the keys, attention as in the intact run in every layer",
+    }  # fmt: skip
     return _labelled(model, asked, chosen, parts, facts)
 
 
@@ -158,9 +239,19 @@ def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
             str(ds[schema.SIGNAL].item()),
             ds[schema.HISTORY].values.ravel()[: int(ds[schema.N_HISTORY].item())].astype(np.float64),
             horizon=int(ds[schema.HORIZON].item()),
+            harmonics=_harmonics(ds),
+            reduced_of=str(ds[schema.REDUCED_OF].item()),
         )
         for ds in each
     ]
+
+
+def _harmonics(ds: xr.Dataset) -> tuple[Harmonic, ...]:
+    """A stored signal's harmonics; their phases are not stored."""
+    periods, amplitudes = (
+        ds[name].values.ravel().astype(float) for name in (schema.COMPONENT_PERIOD, schema.COMPONENT_AMPLITUDE)
+    )
+    return tuple(Harmonic(p, a) for p, a in zip(periods, amplitudes, strict=True) if np.isfinite(p))
 
 
 def check_heads(model: ViTime, heads: Sequence[Head] | str) -> list[Head]:
@@ -197,13 +288,64 @@ def _measured(
     """Effect and forecasts of joint edits, computed from the lowest layer that they touch."""
     first = min(model.config.layers.index(edit.layer) for edit in edits)
     scores = run_layers(model, intact.inputs[first], edited(model, edits, 1), first)
-    probability = model.probability(scores).cpu().numpy()
-    yardstick = yardstick_of(model, signal, intact, period)
+    return _outcome(model, signal, intact, model.probability(scores), period)
+
+
+def _outcome(
+    model: ViTime, signal: Signal, intact: Intact, changed: Tensor, period: float | None
+) -> dict[str, np.ndarray]:
+    """Effect and forecasts of one changed run, from its probability image (1, W, h)."""
+    probability = changed.cpu().numpy()
+    scorer = scorer_of(model, signal, intact, period)
     return {
-        "effect": yardstick.measure(probability)[:, 0],
-        "forecast": yardstick.forecast(probability)[0],
-        "intact_forecast": yardstick.intact,
+        "effect": scorer.measure(probability)[:, 0],
+        "forecast": scorer.forecast(probability)[0],
+        "intact_forecast": scorer.intact,
     }
+
+
+def _stand_ins(
+    model: ViTime,
+    signals: Sequence[Signal],
+    given: Signal | Sequence[Signal] | None,
+    shortest_lag: int,
+    period: float | None,
+) -> list[np.ndarray]:
+    """For each signal the history (T,) that values come from."""
+    if given is None:
+        moves = []
+        for signal in signals:
+            length = period or shortest_lag * samples_per_patch(model, signal)
+            if not 2 <= length <= len(signal.values):
+                raise InterventionError(
+                    f"a stand-in of {signal.name!r} is its history moved by half a period, and a period of "
+                    f"{length:.4g} samples does not fit its {len(signal.values)}; give a stand_in"
+                )
+            moves.append(stand_ins(signal.values, length, 1)[0])
+        return moves
+    others = _listed(given)
+    others = others * len(signals) if len(others) == 1 else others
+    if len(others) != len(signals):
+        raise InterventionError(f"{len(signals)} signals need as many stand-ins or one, got {len(others)}")
+    for signal, other in zip(signals, others, strict=True):
+        if len(other.values) != len(signal.values):
+            raise InterventionError(
+                f"the stand-in {other.name!r} has {len(other.values)} samples, {signal.name!r} has "
+                f"{len(signal.values)}: values are read token by token; give one of the same length"
+            )
+    return [other.values for other in others]
+
+
+def _listed(given: Signal | Sequence[Signal]) -> list[Signal]:
+    return series.as_signals(given)
+
+
+def _members(model: ViTime, heads: Sequence[Head]) -> np.ndarray:
+    """(layer, head) bool of the heads named."""
+    member = np.zeros((len(model.config.layers), model.config.heads), dtype=bool)
+    for layer, head in heads:
+        member[model.config.layers.index(layer), head] = True
+    return member
 
 
 def _labelled(
@@ -213,11 +355,8 @@ def _labelled(
     parts: Sequence[Mapping[str, np.ndarray]],
     facts: Mapping[str, Any],
 ) -> xr.Dataset:
-    config = model.config
     length = max(len(signal.values) + signal.horizon for signal in signals)
-    changed = np.zeros((len(config.layers), config.heads), dtype=bool)
-    for layer, head in heads:
-        changed[config.layers.index(layer), head] = True
+    changed = _members(model, heads)
 
     def in_time(name: str) -> np.ndarray:
         rows = np.full((len(signals), length), np.nan)
@@ -234,9 +373,14 @@ def _labelled(
             for name, text in {"forecast": "changed forecast", "intact_forecast": "intact forecast"}.items()
         },
     }  # fmt: skip
-    if "removed_mass" in parts[0]:
-        variables["removed_mass"] = (
-            (schema.SIGNAL, schema.LAYER, schema.HEAD), np.stack([part["removed_mass"] for part in parts]),
-            {"long_name": "attention of the intact head to what is masked, mean over query tokens", "units": "share"},
-        )  # fmt: skip
+    masses = {
+        "removed_mass": "attention of the intact head to what is masked, mean over query tokens",
+        "read_mass": "attention of the intact head to what is replaced, mean over query tokens of the forecast",
+    }
+    for name, text in masses.items():
+        if name in parts[0]:
+            by_head = np.stack([part[name] for part in parts])
+            variables[name] = (
+                (schema.SIGNAL, schema.LAYER, schema.HEAD), by_head, {"long_name": text, "units": "share"}
+            )  # fmt: skip
     return xr.Dataset(variables, labels(model, signals), record(model, f"{facts['kind']} in a ViTime model", facts))

@@ -46,7 +46,7 @@ LEAST_PROBABILITY = 1e-12  # a row that a network rules out costs 28 nats, not i
 
 
 @dataclass(frozen=True, eq=False)
-class Yardstick:
+class ForecastScorer:
     """Measures changed forecasts of one signal against the intact one.
 
     Attributes

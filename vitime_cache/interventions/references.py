@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -26,11 +27,13 @@ class InterventionError(VitimeError):
 
 def unrelated_signals(signal: Signal) -> list[Signal]:
     """The catalogue's signals that share no harmonic, name or origin with `signal`, cut to its share of history."""
-    own = {harmonic.period for harmonic in signal.harmonics}
+    own = [harmonic.period for harmonic in signal.harmonics]
     related = {signal.name, signal.reduced_of} - {""}
     cut = []
     for other in catalogue():
-        if {other.name, other.reduced_of} & related or own & {harmonic.period for harmonic in other.harmonics}:
+        # A store keeps periods in float32.
+        shared = any(math.isclose(mine, its.period, rel_tol=1e-6) for mine in own for its in other.harmonics)
+        if shared or {other.name, other.reduced_of} & related:
             continue
         assert other.future is not None
         series = np.concatenate((other.values, other.future))
@@ -39,7 +42,7 @@ def unrelated_signals(signal: Signal) -> list[Signal]:
     return cut
 
 
-class Substitutes:
+class ReplacementOutputs:
     """What heads' outputs are replaced by, for every layer, computed once for each geometry and set of references.
 
     Whoever knocks heads out of many signals of one geometry hands one of these on in place of the references.
@@ -62,9 +65,11 @@ class Substitutes:
         self._computed: dict[tuple[int, tuple[str, ...]], list[Tensor]] = {}
 
     @classmethod
-    def by(cls, model: ViTime, value: Value, reference: Sequence[Signal] | Substitutes | None) -> Substitutes:
+    def by(
+        cls, model: ViTime, value: Value, reference: Sequence[Signal] | ReplacementOutputs | None
+    ) -> ReplacementOutputs:
         """`reference` itself where it is one already."""
-        return reference if isinstance(reference, Substitutes) else cls(model, value, reference)
+        return reference if isinstance(reference, cls) else cls(model, value, reference)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -111,6 +116,15 @@ class Substitutes:
         if key not in self._computed:
             self._computed = {key: mean_outputs(self.model, reference)}
         return self._computed[key]
+
+
+def mean_of_means(means: Sequence[list[Tensor]], counts: Sequence[int]) -> list[Tensor]:
+    """Outputs of every layer, mean over groups of `counts` signals of which the means are known."""
+    total = sum(counts)
+    return [
+        sum(layer.double() * (count / total) for layer, count in zip(each, counts, strict=True)).to(each[0].dtype)  # type: ignore[union-attr]
+        for each in zip(*means, strict=True)
+    ]
 
 
 @torch.inference_mode()

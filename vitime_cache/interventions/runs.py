@@ -9,14 +9,15 @@ from torch import Tensor
 
 from vitime_cache.attention.capture import images_of
 from vitime_cache.attention.forward import ByColumn, Intact, open_blocks, run_and_keep, split_heads
-from vitime_cache.interventions.outcomes import Yardstick
+from vitime_cache.interventions.outcomes import ForecastScorer
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
 
 Progress = Callable[[int, int, str], object]  # steps done, steps in all, what has just been done
 
-TOKENS_AT_ONCE = 4096  # in a batch of forecasts: more do not run faster on two cores, and cost memory
+# In a batch of forecasts: more do not run faster on two cores, and cost memory; a device takes more at once.
+TOKENS_AT_ONCE, TOKENS_ON_A_DEVICE = 4096, 65536
 
 
 def draw(model: ViTime, signals: Sequence[Signal]) -> Tensor:
@@ -37,9 +38,14 @@ def by_column(model: ViTime, intact: Intact, layer: str, head: int) -> ByColumn:
     return ByColumn.of(q[0, head], k[0, head], v[0, head], model.config.grid)
 
 
-def yardstick_of(model: ViTime, signal: Signal, intact: Intact, period: float | None) -> Yardstick:
+def mean_rows(probability: Tensor) -> Tensor:
+    """Mean row of each image column, (B, W), of probability images (B, W, h)."""
+    return probability @ torch.arange(probability.shape[-1], dtype=probability.dtype, device=probability.device)
+
+
+def scorer_of(model: ViTime, signal: Signal, intact: Intact, period: float | None) -> ForecastScorer:
     """What forecasts of a signal are held to: its intact one."""
-    return Yardstick.of(signal, model.config, intact.probability[0].cpu().numpy(), period)
+    return ForecastScorer.of(signal, model.config, intact.probability[0].cpu().numpy(), period)
 
 
 def samples_per_patch(model: ViTime, signal: Signal) -> float:
@@ -48,7 +54,8 @@ def samples_per_patch(model: ViTime, signal: Signal) -> float:
 
 def batch_size(model: ViTime) -> int:
     """Forecasts in one batch."""
-    return max(1, TOKENS_AT_ONCE // (1 + model.config.tokens))
+    most = TOKENS_AT_ONCE if model.device.type == "cpu" else TOKENS_ON_A_DEVICE
+    return max(1, most // (1 + model.config.tokens))
 
 
 class Steps:

@@ -111,8 +111,16 @@ class SeriesEncoding:
         values = np.asarray(history, dtype=np.float64)
         if values.shape[-1] != self.n_history:
             raise EncodingError(f"this encoding was fitted to {self.n_history} samples, got {values.shape[-1]}")
-        rows = self.rows(_resample(values, self.history_columns))  # (..., history_columns)
-        ink = np.zeros((*values.shape[:-1], self.config.columns, self.config.image_height), np.float32)
+        return self.draw(self.columns_of(values))
+
+    def columns_of(self, history: ArrayLike) -> Floats:
+        """Values of the history (..., T) at its image columns, (..., history_columns)."""
+        return _resample(np.asarray(history, dtype=np.float64), self.history_columns)
+
+    def draw(self, values: ArrayLike) -> NDArray[np.float32]:
+        """Draw values at the history's image columns (..., history_columns) as `image` draws a history."""
+        rows = self.rows(values)
+        ink = np.zeros((*rows.shape[:-1], self.config.columns, self.config.image_height), np.float32)
         # Blurring a one-hot column along the rows is a lookup; only the blur along time is a convolution.
         ink[..., : self.history_columns, :] = _row_blur(self.config.image_height)[rows]
         from scipy.ndimage import correlate1d  # here, as reading a store does without
@@ -171,7 +179,11 @@ class SeriesEncoding:
     def _samples(self, row: Floats) -> Floats:
         """Rows of the image columns (..., W) → values at the samples (..., T + H)."""
         value = (row * self.config.row_step - self.config.value_range) * self.std + self.mean
-        return _resample(value, self.n_history + self.horizon)
+        return self.at_samples(value)
+
+    def at_samples(self, values: Floats) -> Floats:
+        """Values at the image columns (..., W) → at the samples (..., T + H)."""
+        return _resample(values, self.n_history + self.horizon)
 
 
 def _history_columns(n_history: int, horizon: int, config: ViTimeConfig) -> int:

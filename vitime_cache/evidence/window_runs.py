@@ -1,0 +1,176 @@
+"""One window of a series as the model sees it: its intact run, its stand-ins, and what changed runs do to the forecast.
+
+Forecasts here are mean rows of image columns, in standard deviations of the history: they move continuously, and a
+change of one is a vector that can be projected on another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vitime_cache.arrays import Bools, Floats
+from vitime_cache.interventions.lag_masks import whole_periods
+from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.series.signal import Signal
+from vitime_cache.stats.stand_ins import moved, shifts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vitime_cache.interventions.value_patch import FrozenRun, Pairs, Patch
+    from vitime_cache.model.network import ViTime
+
+
+Told = Callable[[int], object]  # of so many more runs that are done
+
+
+class WindowRuns:
+    """Runs of one window.
+
+    Attributes
+    ----------
+    period
+        In patches.
+    drawn
+        (C,) values of the history at its image columns.
+    first_future
+        Patch column from which on columns show nothing of the history.
+    """
+
+    def __init__(self, model: ViTime, signal: Signal, period: float, earlier: ArrayLike = ()) -> None:
+        config = model.config
+        self.model, self.signal, self._period, self._earlier = model, signal, period, earlier
+        self.encoding = SeriesEncoding.fit(signal.values, signal.horizon, config)
+        self.period = period / self.encoding.samples_per_patch
+        self.patches, self.patch_width = config.grid[1], config.patch_width
+        self.history_columns = self.encoding.history_columns
+        self.first_future = -(-self.history_columns // self.patch_width)
+        self.drawn = self.encoding.columns_of(signal.values)
+
+    @property
+    def on(self) -> Bools:
+        """Lags whole periods back, (patches,)."""
+        return whole_periods(self.period, self.patches)
+
+    def stand_in(self, draw: int) -> Floats:
+        """Stand-in number `draw` of the history, (T,)."""
+        return moved(self.signal.values, shifts(self._period, draw + 1)[draw], self._period, self._earlier)
+
+    def stand_in_columns(self, draw: int) -> Floats:
+        """The same at the history's image columns, (C,)."""
+        return self.encoding.columns_of(self.stand_in(draw))
+
+    @cached_property
+    def frozen(self) -> FrozenRun:
+        """The intact run, kept."""
+        from vitime_cache.interventions.value_patch import freeze
+
+        return freeze(self.model, self._images(self.drawn[None]))
+
+    @cached_property
+    def intact(self) -> Floats:
+        """The intact forecast, (W,)."""
+        rows: Floats = self._rows(self.frozen.intact.probability)[0]
+        return rows
+
+    def forecasts(self, drawn: ArrayLike, told: Told = lambda _: None) -> Floats:
+        """Forecasts (B, W) of other histories, (B, C) at the image columns; `told` of the runs done."""
+        from vitime_cache.attention.forward import forecast
+
+        return self._in_batches(np.asarray(drawn), lambda images: forecast(self.model, images), told)
+
+    def forecasts_holding(self, drawn: ArrayLike, pairs: Pairs, told: Told = lambda _: None) -> Floats:
+        """The same with the values that heads read at `pairs` held as in the intact run."""
+        from vitime_cache.interventions.value_patch import run_holding
+
+        def run(images: Tensor) -> Tensor:
+            return run_holding(self.model, images, self.frozen, pairs)
+
+        return self._in_batches(np.asarray(drawn), run, told)
+
+    def source(self, draw: int) -> tuple[list[Tensor], Floats]:
+        """Values of every layer in the run of a stand-in, and its forecast (W,)."""
+        from vitime_cache.interventions.value_patch import run_for_values
+
+        values, probability = run_for_values(self.model, self._images(self.stand_in_columns(draw)[None]))
+        return values, self._rows(probability)[0]
+
+    def patched(self, values: Sequence[Tensor], patches: Sequence[Patch], told: Told = lambda _: None) -> Floats:
+        """Forecasts (B, W) of patches of the intact run."""
+        from vitime_cache.interventions.value_patch import run_patches
+
+        found = np.empty((len(patches), self.model.config.columns))
+        for numbers, probability in run_patches(self.model, self.frozen, values, patches):
+            found[numbers] = self._rows(probability)
+            told(len(numbers))
+        return found
+
+    def change(self, rows: Floats) -> Floats:
+        """Forecasts (..., W) less the intact one, at the future's columns: (..., F)."""
+        changed: Floats = (rows - self.intact)[..., self.history_columns :]
+        return changed
+
+    def change_by_patch(self, rows: Floats) -> Floats:
+        """The same by future patch, (..., patches, columns)."""
+        changed = (rows - self.intact)[..., self.first_future * self.patch_width :]
+        return changed.reshape(*rows.shape[:-1], -1, self.patch_width)
+
+    def effect(self, rows: Floats) -> Floats:
+        """Root mean square change over the horizon's samples, (...), in standard deviations of the history."""
+        distance: Floats = np.sqrt((self._at_samples(rows - self.intact) ** 2).mean(axis=-1))
+        return distance
+
+    def values_of(self, rows: Floats) -> Floats:
+        """A forecast (..., W) at the horizon's samples, (..., H), in units of the series."""
+        limit = self.model.config.value_range
+        values: Floats = (self._at_samples(rows) - limit) * self.encoding.std + self.encoding.mean
+        return values
+
+    def _at_samples(self, rows: Floats) -> Floats:
+        samples = self.encoding.at_samples(rows)
+        return samples[..., -self.signal.horizon :]
+
+    def _images(self, drawn: Floats) -> Tensor:
+        from vitime_cache.attention.capture import as_batch
+
+        return as_batch(self.model, self.encoding.draw(drawn))
+
+    def _rows(self, probability: Tensor) -> Floats:
+        """Mean rows of probability images (B, W, h), (B, W), in standard deviations above the lowest row."""
+        from vitime_cache.interventions.runs import mean_rows
+
+        return mean_rows(probability).cpu().numpy().astype(np.float64) * self.model.config.row_step
+
+    def _in_batches(self, drawn: Floats, run: Callable[[Tensor], Tensor], told: Told) -> Floats:
+        from vitime_cache.interventions.runs import batch_size
+
+        size = batch_size(self.model)
+        parts = []
+        for start in range(0, len(drawn), size):
+            parts.append(self._rows(run(self._images(drawn[start : start + size]))))
+            told(len(parts[-1]))
+        return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One replicate: a window, and the number of its stand-in."""
+
+    window: int
+    draw: int
+
+
+def cells(windows: int, n: int) -> list[Cell]:
+    """`n` replicates or one of each window, whichever is more: windows in turn, a new stand-in for each."""
+    return [Cell(i % windows, i) for i in range(max(n, windows))]
+
+
+def projections(changes: Iterable[Floats], on: Floats) -> Floats:
+    """⟨change, on⟩ of each change."""
+    return np.array([float((each * on).sum()) for each in changes])

@@ -1,0 +1,224 @@
+"""Value patching: what heads read at chosen pairs of query and key comes from another run, where they look does not.
+
+A head's output is z = A v, with A its attention. A patch keeps A as in the intact run, in every layer, and puts the
+values of another run v' in the place of v at some pairs: z' = A v + (A ∘ M) (v' - v). The content that is read there
+changes, and the attention's magnitude does not (activation patching: Vig et al., NeurIPS 2020; Zhang and Nanda,
+ICLR 2024). Layers below the lowest one touched are those of the intact run, and are not computed again.
+
+Many patches of one signal run as a batch. As attention is the same for all of them, it is computed once for each layer
+and batch, and z' = z + A (v - v₀) + (A ∘ M) (v' - v) with the intact run's z and v₀: where nothing has changed, the
+output is the intact one to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import linear, scaled_dot_product_attention
+
+from vitime_cache.arrays import Bools
+from vitime_cache.attention.forward import Intact, open_blocks, plain_outputs, run_and_keep, run_layers, split_heads
+from vitime_cache.interventions.lag_masks import pairs_at
+from vitime_cache.interventions.runs import batch_size
+from vitime_cache.model.network import ViTime
+
+Pairs = Bools  # (gw, 1 + gw): query column by CLS and key column
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """One patched run.
+
+    Attributes
+    ----------
+    source
+        Number of the run that values come from.
+    pairs
+        Where they go, (gw, 1 + gw) bool: the column of the query token by CLS and the column of the key token.
+    heads
+        In which heads, (layer, head) bool.
+    """
+
+    source: int
+    pairs: Pairs
+    heads: Bools
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenRun:
+    """The intact run of one signal, with its attention and values at hand.
+
+    Attributes
+    ----------
+    queries, keys, values
+        Of every layer, (1, heads, 1 + N, d).
+    """
+
+    intact: Intact
+    queries: list[Tensor]
+    keys: list[Tensor]
+    values: list[Tensor]
+
+    def attention(self, number: int) -> Tensor:
+        """Attention of every head of layer `number`, (heads, 1 + N, 1 + N), in the network's dtype."""
+        q, k = self.queries[number][0], self.keys[number][0]
+        scores = (q.float() * q.shape[-1] ** -0.5) @ k.float().transpose(-2, -1)
+        return scores.softmax(-1).to(q.dtype)
+
+
+def lag_pairs(lags: Bools, first_query: int = 0) -> Pairs:
+    """Pairs whose key lies `lags` (patches,) behind its query, for query columns from `first_query` on."""
+    pairs = np.pad(pairs_at(lags), ((0, 0), (1, 0)))
+    pairs[:first_query] = False
+    return pairs
+
+
+def all_pairs(patches: int, first_query: int = 0) -> Pairs:
+    """Every pair, keys that lie ahead and CLS included, for query columns from `first_query` on."""
+    pairs = np.ones((patches, 1 + patches), dtype=bool)
+    pairs[:first_query] = False
+    return pairs
+
+
+@torch.inference_mode()
+def freeze(model: ViTime, image: Tensor) -> FrozenRun:
+    """Run one image (1, 1, h, W) and keep what patches stand on."""
+    intact = run_and_keep(model, image)
+    queries, keys, values = [], [], []
+    for block, x in zip(open_blocks(model).values(), intact.inputs, strict=True):
+        normalised = block.norm1(x)
+        q, k, _ = split_heads(block.attn, normalised)
+        queries.append(q)
+        keys.append(k)
+        values.append(head_values(block.attn, normalised))
+    return FrozenRun(intact, queries, keys, values)
+
+
+@torch.inference_mode()
+def run_for_values(model: ViTime, images: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Values of every layer, (B, heads, 1 + N, d) each, and probability (B, W, h) of images (B, 1, h, W)."""
+    values: list[Tensor] = []
+
+    def outputs(layer: str, attention: Any, x: Tensor) -> Tensor:
+        values.append(head_values(attention, x))
+        return plain_outputs(layer, attention, x)
+
+    probability = model.probability(run_layers(model, model.embed(images), outputs))
+    return values, probability
+
+
+def head_values(attention: Any, x: Tensor) -> Tensor:
+    """Values alone, (B, heads, 1 + N, d), of a block's normalised input (B, 1 + N, D)."""
+    n = attention.qkv.out_features // 3
+    bias = attention.qkv.bias
+    v = linear(x, attention.qkv.weight[2 * n :], None if bias is None else bias[2 * n :])
+    return v.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+
+
+def run_patches(
+    model: ViTime, frozen: FrozenRun, sources: Sequence[Tensor], patches: Sequence[Patch]
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Forecasts of many patches, batch by batch.
+
+    Parameters
+    ----------
+    sources
+        Values of the runs that patches take from, one tensor for each layer, as of `run_for_values`.
+
+    Yields
+    ------
+    Numbers of the patches of a batch and their probability images (B, W, h). Patches that touch like layers run
+    together, so that the lower layers of a late one are not computed.
+    """
+    lowest = [int(each.heads.any(axis=1).argmax()) for each in patches]
+    order = sorted(range(len(patches)), key=lambda i: (lowest[i], patches[i].pairs.tobytes()))
+    size = batch_size(model)
+    for start in range(0, len(order), size):
+        some = order[start : start + size]
+        yield some, _run_batch(model, frozen, sources, [patches[i] for i in some], lowest[some[0]])
+
+
+@torch.inference_mode()
+def run_holding(model: ViTime, images: Tensor, frozen: FrozenRun, pairs: Pairs) -> Tensor:
+    """Forecasts (B, W, h) of images (B, 1, h, W) in which all heads read the frozen run's values at `pairs`.
+
+    Here attention is each run's own, and only the values there are held as they were.
+    """
+    columns = np.tile(np.arange(model.config.grid[1]), model.config.grid[0])
+    at = np.flatnonzero(pairs.any(axis=1)[columns])
+    mask = torch.from_numpy(pairs[columns[at]][:, np.concatenate(([0], 1 + columns))]).to(model.device)
+    queries = torch.from_numpy(1 + at).to(model.device)
+    held = iter(frozen.values)
+
+    def outputs(_: str, attention: Any, x: Tensor) -> Tensor:
+        q, k, v = split_heads(attention, x)
+        z = scaled_dot_product_attention(q, k, v)
+        scores = (q[:, :, queries].float() * q.shape[-1] ** -0.5) @ k.float().transpose(-2, -1)
+        z[:, :, queries] += (scores.softmax(-1).to(q.dtype) * mask) @ (next(held) - v)
+        return z
+
+    return model.probability(run_layers(model, model.embed(images), outputs))
+
+
+@torch.inference_mode()
+def _run_batch(
+    model: ViTime, frozen: FrozenRun, sources: Sequence[Tensor], patches: Sequence[Patch], first: int
+) -> Tensor:
+    device, layers = model.device, model.config.layers
+    columns = np.tile(np.arange(model.config.grid[1]), model.config.grid[0])
+    source = torch.tensor([each.source for each in patches], device=device)
+    groups = [_Group.of(patches, numbers, columns, device) for numbers in _alike(patches)]
+
+    def outputs(layer: str, attention: Any, x: Tensor) -> Tensor:
+        number = layers.index(layer)
+        z, v0 = frozen.intact.outputs[number], frozen.values[number]
+        z = z.expand(len(patches), -1, -1, -1).clone()
+        touched = [group for group in groups if group.heads[:, number].any()]
+        a = frozen.attention(number)
+        if number == first:
+            v = v0.expand(len(patches), -1, -1, -1)
+        else:
+            v = head_values(attention, x)
+            z += torch.einsum("hqk,bhkd->bhqd", a, v - v0)
+        for group in touched:
+            heads = group.heads[:, number].any(0).nonzero().flatten()
+            given = sources[number][source[group.members]][:, heads]
+            change = (given - v[group.members][:, heads]) * group.heads[:, number, heads, None, None]
+            read = a[heads][:, group.queries] * group.mask  # (heads, queries, 1 + N)
+            at = (group.members[:, None, None], heads[None, :, None], group.queries[None, None, :])
+            z[at] += torch.einsum("hqk,bhkd->bhqd", read, change)
+        return z
+
+    x = frozen.intact.inputs[first].expand(len(patches), -1, -1)
+    return model.probability(run_layers(model, x, outputs, first))
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Patches of a batch that share their pairs: their numbers, heads (B, layer, head), and the pairs by token."""
+
+    members: Tensor
+    heads: Tensor
+    queries: Tensor  # tokens that any pair has as its query
+    mask: Tensor  # (queries, 1 + N)
+
+    @classmethod
+    def of(cls, patches: Sequence[Patch], members: list[int], columns: Any, device: torch.device) -> _Group:
+        pairs = patches[members[0]].pairs
+        queries = np.flatnonzero(pairs.any(axis=1)[columns])
+        mask = pairs[columns[queries]][:, np.concatenate(([0], 1 + columns))]
+        heads = np.stack([patches[i].heads for i in members])
+        return cls(*(torch.from_numpy(each).to(device) for each in (np.array(members), heads, 1 + queries, mask)))
+
+
+def _alike(patches: Sequence[Patch]) -> list[list[int]]:
+    """Numbers of the patches with equal pairs."""
+    groups: dict[bytes, list[int]] = {}
+    for number, each in enumerate(patches):
+        groups.setdefault(each.pairs.tobytes(), []).append(number)
+    return list(groups.values())
