@@ -1,9 +1,9 @@
-"""Which heads look one period back, and does the forecast use it? Every rung, for every head, as one verdict.
+"""Does the forecast use what lies whole periods back, through attention there, through which heads? One verdict.
 
     verdict = vc.ask(model, signal, period=24)
 
-The cheap parts come first: what the heads show, null inputs, a sweep of periods, then interventions. Whoever waits is
-handed the verdict as far as it goes after each of them.
+The model comes first (influence, mechanism), then the few heads, then each head, then where heads look. Whoever waits
+is handed the verdict as far as it goes after each level, and a question that was left goes on from there.
 """
 
 from __future__ import annotations
@@ -16,42 +16,30 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from vitime_cache.arrays import Array
-from vitime_cache.attention import schema
-from vitime_cache.attention.lags import diagonal_means
-from vitime_cache.attention.peaks import MIN_PROMINENCE, lag_peaks, period_prominence
-from vitime_cache.evidence.budget import SMALL, fit_budget
-from vitime_cache.evidence.causal import NEGLIGIBLE
-from vitime_cache.evidence.levels.contrast import Lags, looks_back
-from vitime_cache.evidence.levels.sweep import judge_sweep, sweep_signals
-from vitime_cache.evidence.question import (
-    CAPTURED,
-    CONTROLS,
-    LEVEL,
-    NULL_RUN,
-    NULLS,
-    SWEPT,
-    Heads,
-    Question,
-    Subject,
-    prepare,
-    unanswered,
-)  # fmt: skip
+from vitime_cache.arrays import Bools
+from vitime_cache.evidence.budget import SCREENED, SMALL, Effort, fit_budget
+from vitime_cache.evidence.levels import heads_set, influence, mechanism, nulls, single_heads, sweep
+from vitime_cache.evidence.levels.answer_kind import kind_of
+from vitime_cache.evidence.levels.claimed import Claimed
+from vitime_cache.evidence.levels.looking import look, past_curves
+from vitime_cache.evidence.levels.table import CLAIM_NAMES
+from vitime_cache.evidence.levels.table import LEVEL as LEVELS
+from vitime_cache.evidence.levels.tracking import track
+from vitime_cache.evidence.question import LEVEL, Heads, Question, Subject, prepare, unanswered
 from vitime_cache.evidence.verdict import schema as v
-from vitime_cache.evidence.verdict.report import sentences
+from vitime_cache.evidence.verdict.report import with_words
 from vitime_cache.evidence.verdict.schema import three_values
+from vitime_cache.evidence.window_runs import WindowRuns
 from vitime_cache.series.signal import Signal
-from vitime_cache.stats.max_statistic import max_statistic_p
-from vitime_cache.stats.surrogates import NULLS as NULL_TABLE
-from vitime_cache.stats.surrogates import null_kinds, null_series
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
 
 Progress = Callable[[float, str], object]
 
-ONE_SIDED = 1.645
-SPENT = 0.97  # of a budget when the last intervention ends; loading, judging and drawing take the rest
+SPENT = 0.97  # of a budget when the last head is tested; loading, judging and drawing take the rest
+HEADS_AT_ONCE = 8  # tested between two looks at the clock
+LOOKED_AT = 0  # region of `schema.REGIONS` whose curves are followed over periods: the one with most pairs
 
 
 def ask(
@@ -60,17 +48,16 @@ def ask(
     period: float | None = None,
     *,
     heads: Heads = "all",
-    nulls: int = NULLS,
-    controls: int = CONTROLS,
+    nulls: int = nulls.NULLS,
     window: tuple[int, int] | None = None,
     level: float = LEVEL,
-    negligible: float = NEGLIGIBLE,
     budget: float | None = None,
     seed: int = 0,
     progress: Progress | None = None,
     partial: Callable[[xr.Dataset], object] | None = None,
+    start: xr.Dataset | None = None,
 ) -> xr.Dataset:
-    """Ask which heads look one period back, and whether the forecast uses it.
+    """Ask whether the forecast uses what lies whole periods back, through attention there, and through which heads.
 
     Parameters
     ----------
@@ -80,113 +67,75 @@ def ask(
     period
         In samples; None asks about the strongest period that the series has.
     heads
-        "all", or pairs (layer, head): what corrections are over.
+        "all", or pairs (layer, head): what claims about single heads are simultaneous over.
     nulls
         Null inputs of each kind; 19 or more. Where there are several windows, each gets a share.
-    controls
-        Other lags that are masked in each head, where the axis has as many, and random sets of heads.
     window
         History and horizon in samples, in place of those that the tool chooses.
     level
-        Family-wise error of each rung over the heads asked about.
-    negligible
-        Change of the forecast in standard deviations of the history that counts as none.
+        Family-wise error of each claim over the heads asked about.
     budget
-        Minutes. Where all of it takes longer, windows, nulls and controls are fewer, and interventions are made in the
-        heads that screening puts first, one after the other until the time is up; the verdict says which were not
-        tested. What comes before the first of them is not cut short.
+        Minutes. Where all of it takes longer, windows, null inputs and masks are fewer, and as many single heads are
+        tested as the time allows, those of the layers that carry most first; the verdict says what was dropped.
     seed
         Equal questions with equal seeds have equal answers.
     progress
         Called as (share done, what is being done); an exception that it raises ends the question.
     partial
-        Called with the verdict as far as it goes, after each rung.
+        Called with the verdict as far as it goes, after each level.
+    start
+        Such a partial verdict of the same question: finished levels are taken from it.
 
     Returns
     -------
     xarray.Dataset
-        As `verdict` describes.
+        As `evidence.verdict.schema` describes.
 
     Raises
     ------
     VerdictError, SignalError, EncodingError, InterventionError, CheckpointError
         For a period that cannot be seen or is not there, too few nulls, heads that do not exist; saying what to do.
+
+    Examples
+    --------
+    >>> ds = ask(load_model(), catalogue()[0], period=62.83)
+    >>> float(ds.influence_share), float(ds.mechanism_share)
     """
     question = prepare(
-        model, signal, period, heads=heads, nulls=nulls, controls=controls, window=window, level=level,
-        negligible=negligible, budget=budget, seed=seed,
-    )  # fmt: skip
-    for ds in answers(model, question, progress or (lambda *_: None)):
+        model, signal, period, heads=heads, nulls=nulls, window=window, level=level, budget=budget, seed=seed
+    )
+    for ds in answers(model, question, progress or (lambda *_: None), start):
         if partial is not None:
             partial(ds)
     return ds
 
 
-def answers(model: ViTime, question: Question, progress: Progress = lambda *_: None) -> Iterator[xr.Dataset]:
-    """The verdict as far as it goes, after each rung."""
-    from vitime_cache.evidence.intervene import causal
+def answers(
+    model: ViTime, question: Question, progress: Progress = lambda *_: None, start: xr.Dataset | None = None
+) -> Iterator[xr.Dataset]:
+    """The verdict as far as it goes, after each level; with `start` after those that it lacks.
 
-    run = Run(model, question, progress)
-    unrelated: list[Array] = []
-    for stage, work in zip(v.STAGES, (_descriptive, _signal_dependent, _tracking), strict=False):
-        work(run, unrelated)
-        yield run.stage(stage)
-    causal(run)
-    yield run.stage(v.STAGES[-1])
+    Raises
+    ------
+    VerdictError
+        If `start` is a verdict on another question.
+    """
+    run = Run(model, within_budget(model, question) if start is None else question, progress, start)
+    for stage, work in _WORK.items():
+        if stage not in run.facts["stages"]:
+            run.begin(stage)
+            work(run)
+            yield run.stage(stage)
+    if start is not None and v.complete(start):
+        yield start
 
 
-class Run:
-    """A question being answered: the arrays of its verdict, filled rung by rung."""
-
-    def __init__(self, model: ViTime, question: Question, progress: Progress) -> None:
-        self.model, self._progress = model, progress
-        self.began = time.monotonic()
-        self.deadline = self.began + (60 * question.budget * SPENT if question.budget is not None else float("inf"))
-        self.captured: list[xr.Dataset] = []
-        self._set(question)
-
-    def _set(self, question: Question) -> None:
-        self.q, self.windows = question, question.windows
-        self.blank = unanswered(self.model, question)
-        self.values: dict[str, NDArray[Any]] = {name: each.values for name, each in self.blank.data_vars.items()}  # type: ignore[misc]
-        self.values["asked"][:] = question.asked
-        self.facts: dict[str, Any] = {name: v.facts(self.blank, name) for name in ("counts", "screening", "stages")}
-
-    def progress(self, share: float, what: str) -> None:
-        """Tell the share done; where time ends the question, that is the share of the time."""
-        if self.q.effort.screened:
-            share = min((time.monotonic() - self.began) / (self.deadline - self.began), 1.0)
-        self._progress(share, what)
-
-    def capture(self) -> None:
-        """Capture every window; the first run says what a budget affords."""
-        from vitime_cache.attention.capture import capture
-
-        last = capture(self.model, self.windows[-1])
-        if self.q.budget is not None:
-            effort = fit_budget(self.q.wanted, *pace(self.model, self.windows[-1]), 60 * self.q.budget)
-            if effort != self.q.effort:
-                self._set(self.q.with_effort(effort))
-        for i, window in enumerate(self.windows[:-1]):
-            self.progress(CAPTURED * i / len(self.windows), f"window {i + 1} of {len(self.windows)}")
-            self.captured.append(capture(self.model, window))
-        self.captured.append(last)
-
-    def settle(
-        self, rung: int, figure: Array, p_value: Array, supported: NDArray[np.bool_], refuted: NDArray[np.bool_]
-    ) -> None:
-        """Write down a rung's verdicts, the figures that they rest on and the corrected p-values."""
-        asked = self.q.asked
-        self.values["figure"][rung] = np.where(asked, figure, np.nan)
-        self.values["p_value"][rung] = np.where(asked, p_value, np.nan)
-        self.values["verdict"][rung] = three_values(supported, refuted, asked)
-
-    def stage(self, name: str) -> xr.Dataset:
-        """The verdict as it stands once a rung is done, independent of what follows."""
-        self.facts["stages"] = [*self.facts["stages"], name]
-        ds = self.blank.copy(data={name: array.copy() for name, array in self.values.items()})
-        ds = v.with_facts(ds, **self.facts)
-        return v.validate(v.with_facts(ds, sentences=sentences(ds)))
+def within_budget(model: ViTime, question: Question) -> Question:
+    """The question with what its budget allows, and what it dropped; measures a few runs of the model."""
+    if question.budget is None or question.effort != question.wanted:
+        return question
+    effort, dropped = fit_budget(question.wanted, *pace(model, question.windows[-1]), 60 * question.budget)
+    return question.with_effort(effort, dropped)
 
 
 def pace(model: ViTime, window: Signal) -> tuple[float, float]:
@@ -201,87 +150,257 @@ def pace(model: ViTime, window: Signal) -> tuple[float, float]:
     return run, run * (0.5 if model.config.tokens <= SMALL else 0.9)
 
 
-def past(attention: Array) -> Array:
-    """Lag curves (..., n) over lags 0 … n - 1 into the past, of time attention (..., n, n)."""
-    return diagonal_means(attention)[..., attention.shape[-1] - 1 :]
+class Run:
+    """A question being answered: the arrays of its verdict, filled level by level."""
+
+    def __init__(self, model: ViTime, question: Question, progress: Progress, start: xr.Dataset | None) -> None:
+        self.model, self._progress = model, progress
+        if start is not None:
+            question = question.with_effort(Effort(**v.facts(start, "counts")["effort"]), v.facts(start, "dropped"))
+        self.q = question
+        self.blank = unanswered(model, question)
+        if start is not None and v.question_key(start) != v.question_key(self.blank):
+            raise v.VerdictError("the verdict to go on from is on another question, or on other weights")
+        known = self.blank if start is None else v.validate(start)
+        self.values: dict[str, NDArray[Any]] = {str(n): known[n].values.copy() for n in self.blank.data_vars}
+        self.values["asked"][:] = question.asked
+        self.facts: dict[str, Any] = {n: v.facts(known, n) for n in ("counts", "families", "dropped", "stages")}
+        began = time.monotonic()
+        self.deadline = began + (60 * question.budget * SPENT if question.budget is not None else float("inf"))
+        self.windows = [
+            WindowRuns(model, signal, question.period, question.series[:first])
+            for signal, first in zip(question.windows, question.window.starts, strict=True)
+        ]
+        self.reads: dict[Any, heads_set.HeadReads] = {}
+        self._done, self._stage = 0, ""
+
+    def begin(self, stage: str) -> None:
+        self._stage, self._done = stage, 0
+        self.told(0)
+
+    def told(self, runs: int) -> None:
+        """Tell the share done after `runs` more runs of this level."""
+        self._done += runs
+        self.facts["counts"]["passes"] += runs
+        planned = _planned(self.q.effort)
+        before = sum(planned[stage] for stage in v.STAGES[: v.STAGES.index(self._stage)])
+        here = min(self._done, planned[self._stage])
+        self._progress(min((before + here) / sum(planned.values()), 1.0), LEVELS[self._stage].title)
+
+    def settle(self, name: str, claimed: Claimed) -> None:
+        """Write down a claim's verdicts, figures, intervals and p-values."""
+        number = CLAIM_NAMES.index(name)
+        for part in ("verdict", "figure", "low", "high", "p_value"):
+            self.values[part][number] = getattr(claimed, part)
+
+    def stage(self, name: str) -> xr.Dataset:
+        """The verdict as it stands once a level is done, independent of what follows."""
+        self.facts["stages"] = [*self.facts["stages"], name]
+        ds = self.blank.copy(data={name: array.copy() for name, array in self.values.items()})
+        ds = v.with_facts(ds, **self.facts)
+        ds = v.with_facts(ds, answer={"kind": kind_of(ds), "headline": "", "sentences": {}})
+        return with_words(v.validate(ds))
 
 
-def _descriptive(run: Run, _: list[Array]) -> None:
-    run.capture()
-    q, values = run.q, run.values
-    attention = np.stack([each[schema.TIME_ATTENTION].values for each in run.captured])
-    curves = past(attention)  # (window, layer, head, n)
-    mean = curves.mean(axis=0)
-    looks = looks_back(attention, mean, q.window.patches_per_period, q.asked)
-    values["lag_curve"][:] = mean
-    for name, found in (("flank_excess", looks.excess), ("query_contrast", looks.contrast)):
-        values[name][:], values[f"{name}_error"][:] = found.value, found.error
-    lag = np.arange(mean.shape[-1])
-    values["prominence"][:] = period_prominence(lag, curves, 1.0, q.window.patches_per_period)
-    for at in np.ndindex(mean.shape[:-1]):
-        peaks = lag_peaks(lag, mean[at], q.window.samples_per_patch)
-        if peaks:
-            strongest = max(peaks, key=lambda peak: peak.prominence)
-            values["peak_lag"][at] = strongest.lag
-            values["peak_prominence"][at] = strongest.relative_prominence
-    for w, (ds, window) in enumerate(zip(run.captured, run.windows, strict=True)):
-        values["history"][w] = ds[schema.HISTORY].values
-        values["forecast"][w] = ds[schema.FORECAST_QUANTILE].sel({schema.QUANTILE: 0.5}).values
-        values["future"][w, -window.horizon :] = window.future
-    run.settle(0, looks.prominence, looks.p_value, looks.supported(q.level), looks.refuted(q.level))
+def _planned(e: Effort) -> dict[str, float]:
+    """Runs of each level, about: what shares of progress go by."""
+    curve = 2 * e.history_patches if e.curve else 0
+    patches = e.model_runs() - e.most_masks - curve
+    return {
+        "influence": e.masks + e.cells + curve, "mechanism": patches, "set": e.set_runs(),
+        "heads": e.tested * e.head_runs(), "looking": e.windows, "nulls": e.windows * e.nulls * e.kinds,
+        "tracking": e.sweep,
+    }  # fmt: skip
 
 
-def _signal_dependent(run: Run, unrelated: list[Array]) -> None:
-    """Hold the excess at the period against that of null inputs; leaves the curves of those without any period."""
+def _influence(run: Run) -> None:
+    e, values = run.q.effort, run.values
+    _draw_windows(run)
+    found = influence.measure_influence(run.windows, run.q.seed, masks=e.masks, most=e.most_masks, told=run.told)
+    for name in ("effect", "share", "low", "high", "by_chance", "near", "far"):
+        values[f"influence_{name}"][...] = getattr(found, name)
+    run.facts["counts"]["masks"] = found.masks
+    run.facts["counts"]["smallest"]["influence"] = found.by_chance + found.share - found.low
+    if e.curve:
+        curve = influence.influence_curve(run.windows[-1], run.q.seed, run.told)
+        values["influence_curve"][:] = curve.intact, curve.blocked
+
+
+def _draw_windows(run: Run) -> None:
+    """What was given to the model and what it made of it: the windows, their forecasts, one stand-in of each."""
+    values, q = run.values, run.q
+    history = slice(0, q.window.history)
+    ahead = slice(q.window.history, None)
+    for w, window in enumerate(run.windows):
+        values["history"][w, history] = window.signal.values
+        values["future"][w, ahead] = window.signal.future
+        values["forecast"][w, ahead] = window.values_of(window.intact)
+        values["forecast_low"][w, ahead], values["forecast_high"][w, ahead] = window.quantiles((0.05, 0.95))
+        values["stand_in"][w, history] = window.stand_in(0)
+        values["forecast_stand_in"][w, ahead] = window.values_of(window.forecasts(window.stand_in_columns(0)[None])[0])
+        run.told(2)
+
+
+def _mechanism(run: Run) -> None:
+    values = run.values
+    found = mechanism.measure_mechanism(run.windows, run.told)
+    for name in (
+        "effect", "coverage", "share", "low", "high", "rest", "margin_low", "by_multiple", "by_layer",
+    ):  # fmt: skip
+        values[f"mechanism_{name}"][...] = getattr(found, name)
+    values["mechanism_phase"][:] = found.by_phase
+    for w, window in enumerate(run.windows):
+        values["forecast_without"][w, run.q.window.history :] = window.values_of(mechanism.without_periods(window))
+        run.told(2)
+
+
+def _set(run: Run) -> None:
+    values, model = run.values, run.model
+    candidates = _candidates(run)
+    found = heads_set.choose_and_test(run.windows, candidates, run.q.seed, run.told, run.reads)
+    if found is None:
+        return
+    values["head_share"][:] = found.head_share
+    for rank, head in enumerate(found.heads, start=1):
+        values["set_rank"][head] = rank
+    values["set_path"][: len(found.path)] = found.path
+    values["set_share"][...], values["set_without"][...] = found.share, found.without
+    values["set_random"][: len(found.random)] = found.random
+    layers = model.config.layers
+    run.facts["families"] = [[[layers[i], head] for i, head in family] for family in found.families]
+
+
+def _candidates(run: Run) -> Bools:
+    """Heads that the set is chosen among: all, or with a budget those of the layers that carry most."""
+    every: Bools = np.ones_like(run.q.asked)
+    if not run.q.effort.screened:
+        return every
+    share = run.values["mechanism_by_layer"]
+    some: Bools = every & (share >= min(SCREENED, np.nanmax(share, initial=0)))[:, None]
+    if (left := int((~some).sum())) and some.any():
+        run.facts["dropped"].append(
+            f"At the few heads: {left} of {some.size} heads were not tried, those of layers that carry less than "
+            f"{SCREENED:.0%} each."
+        )
+    return some if some.any() else every
+
+
+def _heads(run: Run) -> None:
+    q, values, counts = run.q, run.values, run.facts["counts"]
+    tested = np.zeros_like(q.asked)
+    references = single_heads.ReferenceMeans.of(run.windows[-1], run.told)
+    for heads in _in_turn(run):
+        reads = single_heads.measure_reads(run.windows, heads, q.asked, q.level, run.told, known=run.reads)
+        knockouts = single_heads.measure_knockouts(run.windows, heads, q.asked, q.level, q.period, references, run.told)
+        for name, effects in (("reads", reads), ("matters", knockouts.effects)):
+            values[f"{name}_each"][: len(effects.each), heads] = effects.each[:, heads]
+        values["knockout"][:, :, heads] = knockouts.outcomes[:, :, heads]
+        tested |= heads
+    nothing = np.full(tested.shape, np.nan)
+    for name, figure in (("reads", None), ("matters", values["knockout"][0].mean(axis=0))):
+        effects = single_heads.simultaneous(values[f"{name}_each"].astype(np.float64), q.asked, q.level, figure)
+        interval, verdict = effects.interval, three_values(effects.supported, effects.refuted, tested)
+        run.settle(name, Claimed(interval.value, interval.low, interval.high, nothing, verdict))
+        counts["smallest"][name] = effects.smallest(tested)
+    if missed := int((q.asked & ~tested).sum()):
+        run.facts["dropped"].append(
+            f"At each head: {missed} of {int(q.asked.sum())} heads were not tested one by one, as the time was up."
+        )
+
+
+def _in_turn(run: Run) -> Iterator[Bools]:
+    """Heads to test together: all at once or, with a budget, in the order of what their layers carry till time is up."""
+    asked = run.q.asked
+    if not run.q.effort.screened:
+        yield asked
+        return
+    share = np.where(np.isfinite(run.values["head_share"]), run.values["head_share"], -1)
+    by_layer = np.nan_to_num(run.values["mechanism_by_layer"])[:, None]
+    order = sorted(zip(*np.nonzero(asked), strict=True), key=lambda at: (-by_layer[at[0], 0], -share[at]))
+    for first in range(0, len(order), HEADS_AT_ONCE):
+        heads = np.zeros_like(asked)
+        for at in order[first : first + HEADS_AT_ONCE]:
+            heads[at] = True
+        yield heads
+        if time.monotonic() > run.deadline:
+            return
+
+
+def _looking(run: Run) -> None:
     from vitime_cache.attention.capture import time_attention
 
-    q, values = run.q, run.values
-    e, kinds = q.effort, null_kinds(q.period)
-    mean = values["lag_curve"].astype(np.float64)
-    lags = Lags.of(q.window.patches_per_period, mean.shape[-1])
-    observed = np.where(q.asked, lags.excess(mean), np.nan)
-    excess, upper, total = [], [], e.nulls * e.windows * len(kinds)
-    done = 0
-    for k, kind in enumerate(kinds):
-        curves = np.zeros((e.nulls, *mean.shape))  # mean over windows
-        for w, window in enumerate(run.windows):
-            series = null_series(kind, window.values, e.nulls, _seed(q.seed, k, w), period=q.period)
-            inputs = [Signal(f"{kind} {i}", each, window.horizon) for i, each in enumerate(series)]
-            for i, attention in enumerate(time_attention(run.model, inputs)):
-                curves[i] += past(attention) / e.windows
-                done += 1
-                run.progress(CAPTURED + (NULL_RUN - CAPTURED) * done / total, f"null input {done} of {total}")
-        of_nulls = np.where(q.asked, lags.excess(curves), np.nan)
-        values["null_mean"][k], values["null_upper"][k] = curves.mean(axis=0), np.quantile(curves, 0.95, axis=0)
-        values["null_p"][k] = max_statistic_p(observed, of_nulls)
-        excess.append(observed - of_nulls.mean(axis=0))
-        upper.append(excess[-1] + ONE_SIDED * of_nulls.std(axis=0, ddof=1) * np.sqrt(1 + 1 / e.nulls))
-        if not NULL_TABLE[kind].of_period:
-            unrelated.append(curves)
-    worst, least = values["null_p"].max(axis=0), np.min(excess, axis=0)
-    # What a head does at the period may depend on its input measurably and by next to nothing.
-    supported = (worst <= q.level) & (least >= MIN_PROMINENCE)
-    run.settle(1, least, worst, supported, np.min(upper, axis=0) < MIN_PROMINENCE)
+    q = run.q
+    attention = []
+    for each in time_attention(run.model, [window.signal for window in run.windows]):
+        attention.append(each)
+        run.told(1)
+    found = look(
+        np.stack(attention), q.effort.history_patches, q.window.patches_per_period, q.window.samples_per_patch,
+        q.asked, q.level,
+    )  # fmt: skip
+    for name in ("looks", "query_contrast", "query_contrast_error", "lag_curve", "peak_lag", "prominence"):
+        run.values[name][:] = getattr(found, name)
+    run.settle("looks", found.claimed)
+    run.facts["counts"]["left_out"] = list(found.left_out)
 
 
-def _tracking(run: Run, unrelated: list[Array]) -> None:
+def _nulls(run: Run) -> None:
+    from vitime_cache.attention.capture import time_attention
+
+    q, e = run.q, run.q.effort
+    if not e.nulls:
+        return
+    first = q.window.starts[0]
+    inputs = nulls.null_inputs(
+        q.series[first:], [start - first for start in q.window.starts], q.window.history, q.window.horizon, q.period,
+        n=e.nulls, seed=q.seed, proposed=q.period_from == "proposed",
+    )  # fmt: skip
+
+    def attention() -> Iterator[NDArray[np.float32]]:
+        for each in time_attention(run.model, [each.signal for each in inputs]):
+            run.told(1)
+            yield each
+
+    found = nulls.against_null_inputs(
+        run.values["query_contrast"], inputs, attention(), e.history_patches, q.window.patches_per_period,
+        q.window.samples_per_patch, q.asked, q.level,
+    )  # fmt: skip
+    for name in ("null_mean", "null_upper", "null_contrast", "null_p"):
+        run.values[name][:] = getattr(found, name)
+    run.settle("depends", found.claimed)
+
+
+def _tracking(run: Run) -> None:
     from vitime_cache.attention.capture import time_attention
 
     q, values, periods = run.q, run.values, run.blank[v.SWEEP].values
-    last = run.windows[-1]
-    signals = sweep_signals(last.values, q.period, periods, len(last.values), last.horizon, q.seed)
+    if not len(periods):
+        return
+    last = run.windows[-1].signal
+    signals = sweep.sweep_signals(
+        last.values, q.period, periods, len(last.values), last.horizon, others=_others(q), seed=q.seed
+    )
     swept = []
-    for i, attention in enumerate(time_attention(run.model, signals)):
-        swept.append(past(attention))
-        run.progress(NULL_RUN + (SWEPT - NULL_RUN) * i / len(signals), f"period {i + 1} of {len(signals)} of the sweep")
-    judged = judge_sweep(swept, periods, q.window.samples_per_patch, np.concatenate(unrelated), q.asked, q.seed)
-    values["sweep_peak"][:], values["chosen"][:] = judged.all_periods.lags, judged.chosen
-    for name in ("slope", "intercept", "r_squared", "found"):
-        values[name][:] = getattr(judged.measured, name)
-    values["slope_low"][:], values["slope_high"][:] = judged.low, judged.high
-    slope = judged.measured.slope
-    run.settle(2, slope, judged.p_value, judged.supported(q.level), judged.refuted(q.level))
+    for attention in time_attention(run.model, signals):
+        swept.append(past_curves(attention, q.effort.history_patches)[LOOKED_AT])
+        run.told(1)
+    unrelated = nulls.aperiodic(values["null_mean"], [str(kind) for kind in run.blank[v.NULL].values])[LOOKED_AT]
+    found = track(
+        np.stack(swept), periods, run.blank["measured_on"].values, q.window.samples_per_patch, unrelated, q.asked,
+        q.level,
+    )  # fmt: skip
+    for name in ("sweep_peak", "intercept", "r_squared", "found", "chosen"):
+        values[name][:] = getattr(found, name)
+    run.settle("tracks", found.claimed)
 
 
-def _seed(seed: int, *parts: int) -> int:
-    return int(np.random.SeedSequence([seed, *parts]).generate_state(1)[0])
+def _others(q: Question) -> list[float]:
+    """Other periods of the series, none of them a harmonic of the one asked about."""
+    ratios = [(each.period, q.period / each.period) for each in q.proposed]
+    return [period for period, ratio in ratios if abs(ratio - max(round(ratio), 1)) > 0.05]
+
+
+_WORK: dict[str, Callable[[Run], None]] = {
+    "influence": _influence, "mechanism": _mechanism, "set": _set, "heads": _heads, "looking": _looking,
+    "nulls": _nulls, "tracking": _tracking,
+}  # fmt: skip

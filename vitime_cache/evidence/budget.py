@@ -1,20 +1,24 @@
 """How much of a question fits into a time: runs of the model counted, and what gives way first when they are too many.
 
-Pure arithmetic: what one run costs is measured by the caller.
+Pure arithmetic: what one run costs is measured by the caller. The model and its mechanism come first, then the few
+heads, then as many single heads as the time allows; null inputs and the sweep give way before any of that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-LEAST_NULLS, LEAST_CONTROLS = 19, 24  # the fewest that reach 5 %, the latter at four fifths of the level
-FEWEST_KNOCKED, FEWEST_REFERENCES = 12, 8  # a head's effect is held against those of others
-PHASES = 10  # of the period's comb, about
+from vitime_cache.evidence.levels import heads_set, mechanism, single_heads
+
+LEAST_MASKS = 48
+FEWEST_HEADS = 8  # that a plan leaves to the time that remains
 ABOVE = 0.55  # of a forward pass: what lies above a layer, mean over layers
-SCREENING = 3  # forward passes that a forward and a backward pass cost
+PHASES = 5  # patches of level 2 besides multiples and layers, about
 SMALL = 1000  # tokens of a network whose passes take milliseconds, and a whole question a minute
 BUDGET = 30.0  # minutes to propose where a question would take hours
 RESERVE = 0.85  # of a budget that is planned with
+SCREENED = 0.05  # share of a layer whose heads are worth testing one by one
 
 
 @dataclass(frozen=True)
@@ -23,67 +27,139 @@ class Effort:
 
     Attributes
     ----------
-    heads
-        Asked about.
-    knocked, candidates
-        Of these, how many are knocked out and how many masked; below `heads` they are chosen by screening.
-    windows, nulls, kinds, sweep, controls
-        Windows, null inputs of a kind and window, kinds, periods of the sweep, control combs.
-    sets
-        Random sets of heads knocked out together.
-    references
-        Signals whose mean replaces a head, at most.
+    heads, network
+        Asked about, and all that the network has.
+    tested
+        Of those asked about, how many are tested one by one; below `heads`, those of the layers that carry most.
+    layers, windows, history_patches, multiples
+        Of the network, the question and its geometry.
+    masks, most_masks
+        Of the input, and where these leave a wide interval.
+    curve
+        Whether the influence of every single patch is measured.
+    nulls, kinds, sweep
+        Null inputs of a kind, kinds, periods of the sweep; 0: that level is left out.
+    fewest_nulls
+        With which the level asked for can be reached.
     """
 
     heads: int
-    knocked: int
-    candidates: int
+    tested: int
+    network: int
+    layers: int
     windows: int
+    history_patches: int
+    multiples: int
+    masks: int
+    most_masks: int
+    curve: bool
     nulls: int
     kinds: int
     sweep: int
-    controls: int
-    sets: int
-    references: int = 26
+    fewest_nulls: int = 19
 
     @property
     def screened(self) -> bool:
-        """Whether screening chooses the heads that are tested."""
-        return self.candidates < self.heads
+        """Whether heads are tested in the order of what their layers carry, as far as time allows."""
+        return self.tested < self.heads
+
+    @property
+    def cells(self) -> int:
+        """Stand-ins, over all windows."""
+        return max(mechanism.CELLS, self.windows)
+
+    def model_runs(self) -> float:
+        """Forward passes of the first two levels: what the headline takes."""
+        curve = 2 * self.history_patches if self.curve else 0
+        patches = PHASES + self.multiples + ABOVE * self.layers
+        return self.most_masks + self.cells * (2 + patches) + curve
+
+    def set_runs(self) -> float:
+        """Forward passes of choosing and testing the few heads."""
+        candidates = self.network if not self.screened else min(self.network, max(self.tested, 2 * FEWEST_HEADS))
+        return self.cells / 2 * (2 + ABOVE * (candidates + 4 * heads_set.MOST)) + ABOVE * heads_set.RANDOM_SETS
+
+    def head_runs(self) -> float:
+        """Forward passes that testing one head takes."""
+        replicates = max(single_heads.REPLICATES, self.windows)
+        return ABOVE * (2 * replicates + self.windows)
+
+    def pooled_runs(self) -> int:
+        """Runs that pool attention: looking, null inputs, the sweep."""
+        return self.windows * (1 + self.nulls * self.kinds) + self.sweep
 
     def seconds(self, run: float, forward: float) -> float:
         """Time for all of it, from the time of a run that pools attention and of a plain forward pass."""
-        pooled = self.windows * (1 + self.nulls * self.kinds) + self.sweep
-        knocked = (ABOVE * self.knocked + 1) * (self.windows + 2) + self.references  # the windows, and two stand-ins
-        masked = ABOVE * self.candidates * (PHASES + 2 * self.controls) * self.windows
-        together = ABOVE * (1 + self.sets)
-        return run * pooled + forward * (knocked + masked + together + SCREENING * self.screened)
+        passes = self.model_runs() + self.set_runs() + self.tested * self.head_runs()
+        return run * self.pooled_runs() + forward * passes
+
+    @property
+    def words(self) -> str:
+        """What will be done, in a line."""
+        few = f"{self.masks} to {self.most_masks}" if self.most_masks > self.masks else f"{self.masks}"
+        tested = (
+            f"{self.heads} heads one by one"
+            if not self.screened
+            else f"about {self.tested} of {self.heads} heads one by one, those of the layers that carry most"
+        )
+        nulls = f"{self.windows * self.nulls * self.kinds} null inputs" if self.nulls else "no null inputs"
+        sweep = f"a sweep of {self.sweep} periods" if self.sweep else "no sweep of periods"
+        return f"{few} masks of the input, values patched on {self.cells} stand-ins, {tested}; {nulls}, {sweep}"
 
 
-def fit_budget(wanted: Effort, run: float, forward: float, budget: float) -> Effort:
-    """The most that `budget` seconds allow: windows give way first, then nulls and controls, then heads.
+def fit_budget(wanted: Effort, run: float, forward: float, budget: float) -> tuple[Effort, list[str]]:
+    """The most that `budget` seconds allow, and what was dropped for it, a sentence each, in the order it gave way.
 
     What is left when nothing more can give way is returned even if it takes longer.
     """
-    least = {
-        "nulls": min(wanted.nulls, LEAST_NULLS), "controls": min(wanted.controls, LEAST_CONTROLS), "sets": 0,
-    }  # fmt: skip
-    steps = [
-        wanted,
-        replace(wanted, windows=1),
-        replace(wanted, windows=1, nulls=min(wanted.nulls, 2 * LEAST_NULLS)),
-        replace(wanted, windows=1, **least),
-        replace(wanted, windows=1, **least, sweep=min(wanted.sweep, 16)),
-        replace(wanted, windows=1, **least, sweep=min(wanted.sweep, 16), references=FEWEST_REFERENCES),
-    ]
-    room = budget * RESERVE
-    for effort in steps:
+    room, effort, dropped = budget * RESERVE, wanted, []
+    for change in _STEPS:
         if effort.seconds(run, forward) <= room:
-            return effort
-    smallest = steps[-1]
-    while smallest.candidates > 1 and smallest.seconds(run, forward) > room:
-        candidates = max(1, int(smallest.candidates * 0.8))
-        smallest = replace(
-            smallest, candidates=candidates, knocked=min(wanted.knocked, max(candidates, FEWEST_KNOCKED))
+            break
+        less, said = change(effort)
+        if less != effort:
+            effort = less
+            dropped.append(said)
+    left = room - (effort.seconds(run, forward) - forward * effort.tested * effort.head_runs())
+    affordable = int(max(left, 0) / (forward * effort.head_runs()))
+    if affordable < effort.heads:
+        tested = max(min(FEWEST_HEADS, effort.heads - 1), affordable)
+        effort = replace(effort, tested=tested)
+        dropped.append(
+            f"Before the start: about {tested} of {wanted.heads} heads are tested one by one, those of the layers that "
+            "carry most first."
         )
-    return smallest
+    return effort, dropped
+
+
+def _fewer_windows(e: Effort) -> tuple[Effort, str]:
+    return replace(e, windows=1), f"Before the start: one window in place of {e.windows}."
+
+
+def _fewer_nulls(e: Effort) -> tuple[Effort, str]:
+    nulls = min(e.nulls, e.fewest_nulls)
+    return replace(e, nulls=nulls), f"Before the start: {nulls} null inputs of a kind in place of {e.nulls}."
+
+
+def _shorter_sweep(e: Effort) -> tuple[Effort, str]:
+    sweep = min(e.sweep, 24)
+    return replace(e, sweep=sweep), f"Before the start: {sweep} periods in the sweep in place of {e.sweep}."
+
+
+def _no_nulls(e: Effort) -> tuple[Effort, str]:
+    return replace(e, nulls=0, sweep=0), "Before the start: null inputs and the sweep of periods are left out."
+
+
+def _no_curve(e: Effort) -> tuple[Effort, str]:
+    return replace(e, curve=False), "Before the start: the influence of every single patch is not measured."
+
+
+def _fewer_masks(e: Effort) -> tuple[Effort, str]:
+    masks = min(e.masks, LEAST_MASKS)
+    said = f"Before the start: {masks} masks of the input, and no more where they leave a wide interval."
+    return replace(e, masks=masks, most_masks=masks), said
+
+
+_STEPS: tuple[Callable[[Effort], tuple[Effort, str]], ...] = (
+    _fewer_windows, _fewer_nulls, _shorter_sweep, _no_curve, _no_nulls, _fewer_masks,
+)  # fmt: skip

@@ -1,28 +1,29 @@
-"""A question about the heads of a model and one period of one series, checked before anything is run."""
+"""A question about one period of one series, checked before anything is run."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from vitime_cache._version import __version__
-from vitime_cache.arrays import Floats
+from vitime_cache.arrays import Bools, Floats
 from vitime_cache.checks import is_number, positive, whole
 from vitime_cache.evidence.budget import Effort
-from vitime_cache.evidence.causal import NEGLIGIBLE
-from vitime_cache.evidence.levels.contrast import Lags
-from vitime_cache.evidence.levels.sweep import PERIODS, sweep_periods
+from vitime_cache.evidence.levels import heads_set, influence, mechanism, single_heads
+from vitime_cache.evidence.levels.looking import sights
+from vitime_cache.evidence.levels.nulls import NULLS, fewest_nulls
+from vitime_cache.evidence.levels.sweep import PERIODS, measured_on, sweep_periods
+from vitime_cache.evidence.periods import Proposal, propose_periods
 from vitime_cache.evidence.verdict import schema as v
-from vitime_cache.evidence.window import Proposal, Window, choose_window, propose_periods
-from vitime_cache.interventions.combs import with_controls
+from vitime_cache.evidence.window import Window, choose_window
+from vitime_cache.interventions.lag_masks import multiples, other_phases, whole_periods
 from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.encoding import FLAT, SeriesEncoding
 from vitime_cache.series.signal import Signal, as_signal, hold_out
@@ -35,11 +36,6 @@ Heads = str | Sequence[tuple[str, int]]
 Subject = Signal | ArrayLike | xr.Dataset
 
 LEVEL = 0.05
-NULLS, CONTROLS = 99, 99
-# Where the first three rungs end, as a share of the whole.
-CAPTURED, NULL_RUN, SWEPT = 0.02, 0.22, 0.25
-FEWEST_NULLS = 3  # for a deviation of theirs to be known at all
-MOST_CONTROLS = 1000  # no axis has as many lags, and more sets of heads tell nothing more
 NULLS_OF_A_WINDOW = 39  # the fewest where there are several windows
 
 
@@ -59,6 +55,8 @@ class Question:
         All that answering takes, and what is made of it, which is less where a budget does not allow for all.
     budget
         Minutes; None: as long as it takes.
+    dropped
+        What a budget left out, a sentence each.
     """
 
     signal: Signal
@@ -68,13 +66,13 @@ class Question:
     period_from: str
     window: Window
     heads: Heads
-    asked: NDArray[np.bool_]
+    asked: Bools
     wanted: Effort
     effort: Effort
     level: float
-    negligible: float
     seed: int
     budget: float | None = None
+    dropped: tuple[str, ...] = ()
 
     @property
     def windows(self) -> list[Signal]:
@@ -88,54 +86,37 @@ class Question:
             for start in self.window.starts
         ]  # fmt: skip
 
-    def with_effort(self, effort: Effort) -> Question:
+    def with_effort(self, effort: Effort, dropped: Sequence[str] = ()) -> Question:
         """The same question with as many windows as the effort says, the last ones."""
         window = replace(self.window, starts=self.window.starts[-effort.windows :])
-        return replace(self, window=window, effort=effort)
+        return replace(self, window=window, effort=effort, dropped=tuple(dropped))
 
     @property
     def words(self) -> str:
-        """What will be done, in two lines."""
-        e, heads = self.effort, int(self.asked.sum())
+        """What will be done, in two lines, and what a budget leaves out."""
         source = "the strongest of the series" if self.period_from == "proposed" else "as asked"
         first = f"{self.signal.name}: period {self.period:.4g} samples ({source}). {self.window.words}"
-        out, masked = (
-            ("every head", f"{e.candidates} heads")
-            if not e.screened
-            else (f"{e.knocked} heads that screening puts first", f"about {e.candidates} of them")
-        )
-        second = (
-            f"{heads} heads; {e.windows * e.nulls * e.kinds} null inputs, a sweep of {e.sweep} periods, {out} "
-            f"knocked out, the period's lags masked in {masked} and at {e.controls} other lags"
-        )
-        return f"{first}\n{second}"
+        return "\n".join((first, self.effort.words, *self.dropped))
 
 
 def prepare(
     model: ViTime, signal: Subject, period: float | None = None, *, heads: Heads = "all", nulls: int = NULLS,
-    controls: int = CONTROLS, window: tuple[int, int] | None = None, level: float = LEVEL,
-    negligible: float = NEGLIGIBLE, budget: float | None = None, seed: int = 0,
+    window: tuple[int, int] | None = None, level: float = LEVEL, budget: float | None = None, seed: int = 0,
 ) -> Question:  # fmt: skip
     """Check a question and choose its period and window; nothing is run. Parameters and errors as for `ask`."""
     from vitime_cache.interventions.named_heads import check_heads
 
     signal, config = _one_signal(model, signal), model.config
-    nulls, controls = (
-        whole(n, what, 1, error=v.VerdictError) for n, what in ((nulls, "nulls"), (controls, "controls"))
-    )
-    if controls > MOST_CONTROLS:
-        raise v.VerdictError(f"controls must be at most {MOST_CONTROLS}, got {controls}")
+    nulls = whole(nulls, "nulls", 1, error=v.VerdictError)
     seed = whole(seed, "the seed", 0, 2**63, error=v.VerdictError)
     if period is not None:
         period = positive(period, "the period", "samples", error=v.VerdictError)
     if budget is not None:
         budget = positive(budget, "the budget", "minutes", error=v.VerdictError)
     history, horizon = (None, None) if window is None else _lengths(window)
-    if not (is_number(negligible) and 0 <= negligible < np.inf):
-        raise v.VerdictError(f"negligible must be a number of standard deviations, 0 or more, got {negligible!r:.60}")
     if not (is_number(level) and 0 < level < 1):
         raise v.VerdictError(f"the level must lie between 0 and 1, got {level!r:.60}")
-    fewest = max(int(np.ceil(1 / max(level, 1e-9) - 1e-9)) - 1, FEWEST_NULLS)
+    fewest = fewest_nulls(level)
     if nulls < fewest:
         raise v.VerdictError(f"a level of {level:g} needs {fewest} nulls or more, got {nulls}")
     series = signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
@@ -152,24 +133,23 @@ def prepare(
     chosen = choose_window(
         len(series), period, columns=config.columns, patch_width=config.patch_width, history=history, horizon=horizon
     )
-    Lags.of(chosen.patches_per_period, config.grid[1])
     asked = np.zeros((len(config.layers), config.heads), dtype=bool)
     for layer, head in check_heads(model, heads):
         asked[config.layers.index(layer), head] = True
     # In one order, so that equal questions are known as such.
     heads = "all" if asked.all() else [(config.layers[i], int(head)) for i, head in np.argwhere(asked)]
-    count = len(chosen.starts)
-    teeth = with_controls(period, chosen.samples_per_patch, config.grid[1], harmonics=False, n=controls)
+    count, history_patches = len(chosen.starts), _history_patches(model, chosen)
+    sights(config.grid[1], history_patches, chosen.patches_per_period)
     effort = Effort(
-        heads=int(asked.sum()), knocked=int(asked.sum()), candidates=int(asked.sum()), windows=count,
-        kinds=len(null_kinds(period)),
-        nulls=nulls if count == 1 else min(nulls, max(NULLS_OF_A_WINDOW, -(-nulls // count))),
-        sweep=PERIODS, controls=len(teeth.lags) - 1, sets=controls,
+        heads=int(asked.sum()), tested=int(asked.sum()), network=asked.size, layers=len(config.layers), windows=count,
+        history_patches=history_patches, masks=influence.MASKS, most_masks=influence.MOST_MASKS, curve=True,
+        multiples=multiples(chosen.patches_per_period, config.grid[1]), kinds=len(null_kinds(period)),
+        nulls=nulls if count == 1 else min(nulls, max(NULLS_OF_A_WINDOW, fewest, -(-nulls // count))),
+        sweep=PERIODS, fewest_nulls=fewest,
     )  # fmt: skip
     question = Question(
-        signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, effort, level, negligible,
-        seed, budget,
-    )  # fmt: skip
+        signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, effort, level, seed, budget
+    )
     for each in question.windows:
         if SeriesEncoding.fit(each.values, each.horizon, config).std.item() < 2 * FLAT:
             raise v.VerdictError(
@@ -178,6 +158,12 @@ def prepare(
                 "window where it varies"
             )
     return question
+
+
+def _history_patches(model: ViTime, window: Window) -> int:
+    """Patch columns of which at least half show history."""
+    length = np.arange(float(window.history))
+    return SeriesEncoding.fit(length, window.horizon, model.config).history_patches
 
 
 def _one_signal(model: ViTime, given: Subject) -> Signal:
@@ -211,32 +197,36 @@ def identity(model: ViTime, q: Question, budget: float | None = None) -> dict[st
     heads = q.heads if isinstance(q.heads, str) else [list(head) for head in q.heads]
     return {
         "signal": q.signal.name, "period": q.period, "period_from": q.period_from, "heads": heads,
-        "nulls": e.nulls, "controls": e.controls, "windows": e.windows, "sweep": e.sweep,
-        "history": q.window.history, "horizon": q.window.horizon, "budget": budget,
-        "seed": q.seed, "level": q.level, "negligible": q.negligible, "weights": model.weights.name,
+        "nulls": e.nulls, "windows": e.windows, "sweep": e.sweep, "masks": e.masks,
+        "history": q.window.history, "horizon": q.window.horizon, "budget": budget, "seed": q.seed, "level": q.level,
+        "sample_seconds": q.signal.sample_seconds, "weights": model.weights.name,
         "weights_sha256": model.weights.sha256, "dtype": dtype_name(model),
-        "series_sha256": hashlib.sha256(q.series.astype("<f8").tobytes()).hexdigest(),
-        "method": v.METHOD, "version": __version__,
+        "series_sha256": hashlib.sha256(q.series.astype("<f8").tobytes()).hexdigest(), "method": v.METHOD,
     }  # fmt: skip
 
 
 def unanswered(model: ViTime, q: Question) -> xr.Dataset:
     """The verdict on a question before anything is known."""
     config, e = model.config, q.effort
-    question = identity(model, q, q.budget if e != q.wanted else None)
+    period, patches = q.window.patches_per_period, config.grid[1]
     counts: dict[str, Any] = {
-        "windows": e.windows, "heads": e.heads, "nulls": e.nulls, "null_kinds": e.kinds, "sweep": e.sweep,
-        "controls": 0, "smallest_p": 1.0, "smallest_p_nulls": 1 / (e.nulls + 1), "joint": [],
+        "windows": e.windows, "heads": e.heads, "masks": 0, "stand_ins": max(mechanism.CELLS, e.windows),
+        "nulls": e.nulls, "null_kinds": e.kinds, "sweep": e.sweep, "passes": 0, "margin": single_heads.MARGIN,
+        "smallest": {}, "left_out": [],
+        "effort": asdict(e),
     }  # fmt: skip
     periods = sweep_periods(q.window.history, q.window.samples_per_patch, e.sweep)
     return v.blank(
-        config.layers, config.heads, patches=config.grid[1], windows=q.window.starts,
-        samples=q.window.history + q.window.horizon, nulls=null_kinds(q.period), sweep=periods,
-        measured_on=np.arange(e.sweep) % 2 == 1, controls=e.controls, sets=e.sets,
+        config.layers, config.heads, patches=patches, whole_periods=whole_periods(period, patches),
+        windows=q.window.starts, samples=q.window.history + q.window.horizon, phases=other_phases(period),
+        multiples=e.multiples, replicates=single_heads.MOST_GROUPS + e.windows,
+        sizes=min(heads_set.MOST, e.network), random_sets=heads_set.RANDOM_SETS, nulls=null_kinds(q.period),
+        sweep=periods, measured_on=measured_on(e.sweep),
         attributes={
-            "question": question, "window_facts": q.window.facts(q.proposed), "counts": counts,
-            "screening": {"method": "", "tested": e.candidates, "not_tested": []},
-            "sentences": {"supported": "", "not_supported": ""}, "stages": [],
+            "question": identity(model, q, q.budget if e != q.wanted else None),
+            "window_facts": q.window.facts(q.proposed), "counts": counts,
+            "answer": {"kind": "open", "headline": "", "sentences": {}}, "families": [], "dropped": list(q.dropped), "stages": [],
             "config": json.dumps(config.to_dict()), "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "weights": model.weights.note,
         },
     )  # fmt: skip

@@ -132,6 +132,11 @@ class WindowRuns:
         values: Floats = (self._at_samples(rows) - limit) * self.encoding.std + self.encoding.mean
         return values
 
+    def quantiles(self, levels: Sequence[float]) -> Floats:
+        """Quantiles of the intact forecast, (levels, H), in units of the series."""
+        probability = self.frozen.intact.probability[0].cpu().numpy()
+        return self.encoding.quantiles(probability, levels)[:, -self.signal.horizon :]
+
     def _at_samples(self, rows: Floats) -> Floats:
         samples = self.encoding.at_samples(rows)
         return samples[..., -self.signal.horizon :]

@@ -103,7 +103,9 @@ def choose_and_test(
     if size == 0:
         return None
     share = sum(reads[cell].projection for cell in choosing) / size
-    order = [(int(i), int(j)) for i, j in zip(*np.unravel_index(np.argsort(-share, axis=None), share.shape), strict=True)]
+    order = [
+        (int(i), int(j)) for i, j in zip(*np.unravel_index(np.argsort(-share, axis=None), share.shape), strict=True)
+    ]
     ranked = [head for head in order if heads[head]][:MOST]
     path: list[float] = []
     while len(path) < len(ranked) and (not path or max(path) < TARGET):

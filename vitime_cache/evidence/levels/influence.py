@@ -28,7 +28,6 @@ LEVEL = 0.1  # what the two-sided interval misses: 5 % on either side
 RESAMPLES = 2000
 
 
-
 @dataclass(frozen=True)
 class Influence:
     """What the forecast takes from whole periods back.

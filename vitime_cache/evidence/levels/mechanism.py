@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from vitime_cache.arrays import Bools, Floats
 from vitime_cache.evidence.window_runs import Told, WindowRuns, cells
 from vitime_cache.interventions.lag_masks import at_phase, multiples, one_multiple, other_phases
 from vitime_cache.stats.intervals import ratio_interval
+
+if TYPE_CHECKING:
+    from vitime_cache.interventions.value_patch import Patch
 
 CELLS = 4  # stand-ins, over all windows
 LEVEL = 0.1  # what the two-sided intervals miss: 5 % on either side
@@ -86,6 +90,16 @@ def measure_mechanism(windows: Sequence[WindowRuns], told: Told = lambda _: None
     )  # fmt: skip
 
 
+def without_periods(window: WindowRuns, draw: int = 0) -> Floats:
+    """The forecast (W,) with the values whole periods back in all heads from a stand-in."""
+    from vitime_cache.interventions.value_patch import Patch, lag_pairs
+
+    every = np.ones((len(window.model.config.layers), window.model.config.heads), dtype=bool)
+    values, _ = window.source(draw)
+    rows: Floats = window.patched(values, [Patch(0, lag_pairs(window.on, window.first_future), every)])[0]
+    return rows
+
+
 @dataclass(frozen=True, eq=False)
 class _Projected:
     """One stand-in on one window: projections on the change when every value is its.
@@ -123,7 +137,7 @@ class _Projected:
         )  # fmt: skip
 
 
-def _patches(window: WindowRuns, every: Bools) -> list:  # type: ignore[type-arg]
+def _patches(window: WindowRuns, every: Bools) -> list[Patch]:
     """Whole periods back; all but those; other phases; each multiple; each layer alone."""
     from vitime_cache.interventions.value_patch import Patch, all_pairs, lag_pairs
 

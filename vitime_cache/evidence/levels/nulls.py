@@ -80,12 +80,12 @@ class Nulls:
     null_contrast: Array
     null_p: Array
 
-    @property
-    def aperiodic(self) -> Array:
-        """Mean lag curve of the kinds without any period, (region, layer, head, n): what position alone produces."""
-        some = [k for k, kind in enumerate(self.kinds) if not KINDS[kind].of_period]
-        mean: Array = self.null_mean[some].mean(axis=0)
-        return mean
+
+def aperiodic(null_mean: Array, kinds: Sequence[Null]) -> Array:
+    """Mean lag curve of the kinds without any period: what position alone produces, (kind, ...) → (...)."""
+    some = [k for k, kind in enumerate(kinds) if not KINDS[kind].of_period]
+    mean: Array = null_mean[some].mean(axis=0)
+    return mean
 
 
 def fewest_nulls(level: float) -> int:

@@ -5,14 +5,15 @@ output is replaced, token by token, by its mean over reference signals (knockout
 an effect on the forecast in standard deviations of the history, held against a fixed margin: above it, below it, or
 not decided. Rank among heads is no test.
 
-Error is 5 % over all heads and claims of a kind together. Heads that a first look leaves undecided get twice the
-replicates; as there are two looks, each has half the error.
+Error is `level` over all heads asked about, for each of the two claims. Heads that a first look leaves undecided get
+more replicates; as there are two looks, each has half the error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -21,10 +22,15 @@ from vitime_cache.evidence.levels.heads_set import HeadReads, read_heads
 from vitime_cache.evidence.window_runs import Cell, Told, WindowRuns, cells
 from vitime_cache.stats.intervals import Interval, mean_interval, pseudo_values
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 MARGIN = 0.02  # standard deviations of the history: an effect below is none
 REPLICATES = 8  # stand-ins or groups of references, over all windows, at the first look
-MOST_REPLICATES = 16  # at the second, for heads that the first left undecided
+MOST_STAND_INS = 16  # at the second, for heads that the first left undecided
+MOST_GROUPS = 32  # of references, likewise
 LOOKS = 2
+KEPT_BYTES = 2**26  # of the outputs that replace all heads: with more, no second look at references
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +42,7 @@ class Effects:
     each
         (replicate, layer, head); NaN where a head was not tested, or needed fewer.
     interval
-        Mean over replicates (layer, head) with ends of which each misses by at most the level over all heads.
+        Of the effect, (layer, head); each end misses by at most the level over all heads.
     """
 
     each: Floats
@@ -54,46 +60,106 @@ class Effects:
         below: Bools = self.interval.high < MARGIN
         return below
 
+    def undecided(self, heads: Bools) -> Bools:
+        """Those of `heads` whose interval holds the margin."""
+        rest: Bools = heads & ~self.supported & ~self.refuted
+        return rest
 
-def simultaneous(each: Floats, asked: Bools, level: float) -> Effects:
+    def smallest(self, heads: Bools) -> float:
+        """The smallest effect that would have been seen in any of `heads` that is not supported, by its spread."""
+        rest = heads & ~self.supported
+        half = self.interval.value - self.interval.low
+        return MARGIN + float(np.nanmax(half[rest], initial=0.0))
+
+
+def simultaneous(each: Floats, asked: Bools, level: float, effect: Floats | None = None) -> Effects:
     """Intervals over replicates (replicate, layer, head), simultaneous over the heads `asked` about (Bonferroni).
 
     A head's effect is either above the margin or not, so that only one end of its interval can err: each end misses by
     `level` over the heads and looks.
-    """
-    interval = mean_interval(each, 2 * level / max(int(asked.sum()), 1) / LOOKS)
-    return Effects(each, interval)
-
-
-def undecided(effects: Effects, asked: Bools) -> Bools:
-    """Heads asked about whose interval holds the margin."""
-    rest: Bools = asked & ~effects.supported & ~effects.refuted
-    return rest
-
-
-def measure_reads(
-    windows: Sequence[WindowRuns], asked: Bools, level: float, told: Told = lambda _: None, *,
-    known: Mapping[Cell, HeadReads] | None = None,
-) -> Effects:  # fmt: skip
-    """Patch every head asked about alone, on several stand-ins and windows.
 
     Parameters
     ----------
+    effect
+        (layer, head): what the interval is about, where that is not the replicates' mean.
+    """
+    found = mean_interval(each, 2 * level / max(int(asked.sum()), 1) / LOOKS)
+    if effect is not None:
+        half = found.high - found.value
+        found = Interval(effect, effect - half, effect + half)
+    return Effects(each, found)
+
+
+def measure_reads(
+    windows: Sequence[WindowRuns], heads: Bools, asked: Bools, level: float, told: Told = lambda _: None, *,
+    known: Mapping[Cell, HeadReads] | None = None,
+) -> Effects:  # fmt: skip
+    """Patch every one of `heads` alone, on several stand-ins and windows.
+
+    Parameters
+    ----------
+    asked
+        (layer, head): the heads that intervals are simultaneous over.
     known
         What has been measured already, by stand-in and window.
     """
     known = known or {}
 
     def measured(some: Sequence[Cell], heads: Bools) -> list[Floats]:
-        there = [known[c] if c in known else read_heads(windows[c.window], c.draw, heads, told) for c in some]
-        return [np.where(heads, each.effect, np.nan) for each in there]
+        each = []
+        for cell in some:
+            there = known[cell].effect if cell in known else np.full(heads.shape, np.nan)
+            missing = heads & ~np.isfinite(there)
+            if missing.any():
+                new = read_heads(windows[cell.window], cell.draw, missing, told).effect
+                there = np.where(missing, new, there)
+            each.append(np.where(heads, there, np.nan))
+        return each
 
-    first, more = (cells(len(windows), n) for n in (REPLICATES, MOST_REPLICATES))
-    each = measured(first, asked)
-    rest = undecided(simultaneous(np.array(each), asked, level), asked)
+    first, more = (cells(len(windows), n) for n in (REPLICATES, MOST_STAND_INS))
+    each = measured(first, heads)
+    rest = simultaneous(np.array(each), asked, level).undecided(heads)
     if rest.any():
         each += measured(more[len(first) :], rest)
     return simultaneous(np.array(each), asked, level)
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceMeans:
+    """Heads' mean outputs over groups of the reference signals of `vc.ablate_heads`.
+
+    Attributes
+    ----------
+    means
+        For each group and layer, (heads, 1 + N, d).
+    counts
+        Signals of each group.
+    """
+
+    means: list[list[Tensor]]
+    counts: list[int]
+
+    @classmethod
+    def of(cls, window: WindowRuns, told: Told = lambda _: None) -> Self:
+        """Those of a window, which are those of every window of its signal and geometry."""
+        from vitime_cache.interventions.references import mean_outputs, unrelated_signals
+
+        references = unrelated_signals(window.signal)
+        size = sum(each.nbytes for each in window.frozen.intact.outputs)
+        number = min(len(references), MOST_GROUPS if size <= KEPT_BYTES else REPLICATES)
+        groups = [references[i::number] for i in range(number)]
+        means = []
+        for group in groups:
+            means.append(mean_outputs(window.model, group))
+            told(len(group))
+        return cls(means, [len(group) for group in groups])
+
+    def without(self, left_out: Collection[int] = ()) -> list[Tensor]:
+        """For every layer the mean over all references but some groups."""
+        from vitime_cache.interventions.references import mean_of_means
+
+        kept = [i for i in range(len(self.means)) if i not in left_out]
+        return mean_of_means([self.means[i] for i in kept], [self.counts[i] for i in kept])
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +171,8 @@ class Knockouts:
     outcomes
         (outcome, window, layer, head), by the mean over all references: what `vc.ablate_heads` gives.
     effects
-        Of the outcome "distance"; its replicates are jackknife pseudo-values over groups of references and windows.
+        Of the outcome "distance", mean over windows; its replicates are jackknife pseudo-values over groups of
+        references, by window.
     """
 
     outcomes: Floats
@@ -113,29 +180,55 @@ class Knockouts:
 
 
 def measure_knockouts(
-    windows: Sequence[WindowRuns], asked: Bools, level: float, period: float, told: Told = lambda _: None
-) -> Knockouts:
-    """Replace every head asked about by its mean over reference signals, and over all but a group of them."""
-    from vitime_cache.interventions.outcomes import OUTCOMES
-    from vitime_cache.interventions.references import mean_of_means, mean_outputs, unrelated_signals
+    windows: Sequence[WindowRuns], heads: Bools, asked: Bools, level: float, period: float,
+    references: ReferenceMeans, told: Told = lambda _: None,
+) -> Knockouts:  # fmt: skip
+    """Replace every one of `heads` by its mean over reference signals, and over all of them but a group.
 
-    distance = list(OUTCOMES).index("distance")
-    model, n = windows[0].model, len(windows)
-    references = unrelated_signals(windows[0].signal)  # all windows are of one signal and one geometry
-    per_window = min(-(-MOST_REPLICATES // n), len(references))
-    groups = [references[i::per_window] for i in range(per_window)]
-    counts = [len(group) for group in groups]
-    means = []
-    for group in groups:
-        means.append(mean_outputs(model, group))
-        told(len(group))
-    whole = np.stack([_outcomes(w, mean_of_means(means, counts), asked, period, told) for w in windows], axis=1)
-    mean = Effects(whole[distance], mean_interval(whole[distance], level))
-    if per_window == 1:
-        return Knockouts(whole, simultaneous(whole[distance], asked, level))
-    few = max(1, per_window // LOOKS)  # at the first look neighbouring groups are left out together
-    each = _left_out(windows, means, counts, few, asked, whole[distance], period, told)
-    effects = simultaneous(each, asked, level)
-    rest = undecided(effects, asked)
-    del mean
-    return Knockouts(whole, effects) if not rest.any() else Knockouts(whole, effects)
+    Parameters
+    ----------
+    asked
+        (layer, head): the heads that intervals are simultaneous over.
+    period
+        In samples, for the outcome "seasonal_power".
+    """
+    outcomes = np.stack([_knocked_out(w, heads, references.without(), period, told) for w in windows], axis=1)
+    whole = outcomes[0]  # distance, (window, layer, head)
+
+    def replicates(number: int, heads: Bools) -> Floats:
+        parts = min(-(-number // len(windows)), len(references.means))
+        groups = [range(i, len(references.means), parts) for i in range(parts)]
+        each = [
+            pseudo_values(distance, [
+                _knocked_out(window, heads, references.without(group), period, told)[0] for group in groups
+            ])
+            for window, distance in zip(windows, whole, strict=True)
+        ] if parts > 1 else [whole]  # fmt: skip
+        return np.concatenate(each)
+
+    each = replicates(REPLICATES, heads)
+    effects = simultaneous(each, asked, level, whole.mean(axis=0))
+    rest = effects.undecided(heads)
+    if rest.any() and len(references.means) > REPLICATES:
+        finer = replicates(MOST_GROUPS, rest)
+        padded = np.full(finer.shape, np.nan)
+        padded[: len(each)] = each
+        effects = simultaneous(np.where(rest, finer, padded), asked, level, whole.mean(axis=0))
+    return Knockouts(outcomes, effects)
+
+
+def _knocked_out(window: WindowRuns, heads: Bools, outputs: list[Tensor], period: float, told: Told) -> Floats:
+    """Outcomes (outcome, layer, head) of every one of `heads` replaced alone."""
+    from vitime_cache.interventions.knockout import knocked_out
+    from vitime_cache.interventions.outcomes import OUTCOMES
+    from vitime_cache.interventions.runs import scorer_of
+
+    model, intact = window.model, window.frozen.intact
+    layers = model.config.layers
+    scorer = scorer_of(model, window.signal, intact, period)
+    effect = np.full((len(OUTCOMES), *heads.shape), np.nan)
+    named = [(layers[i], int(head)) for i, head in np.argwhere(heads)]
+    for number, some, probability in knocked_out(model, intact, outputs, named):
+        effect[:, number, some] = scorer.measure(probability.cpu().numpy())
+        told(len(some))
+    return effect

@@ -1,0 +1,86 @@
+"""Which kind of answer the first two levels come to: a function of their figures alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from vitime_cache.evidence.levels.single_heads import MARGIN
+from vitime_cache.evidence.verdict import schema as v
+
+CARRIED = 0.5  # of what values carry: mostly whole periods back, or not
+AHEAD = 0.2  # by which whole periods back must lead the largest other phase
+COVERED = 0.25  # of the whole change, below which values say little about it
+CHANCE = 0.1  # of what is not chance: κ below this is no more than by chance
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the kind of answer rests on: shares with the ends of their intervals, effects in standard deviations."""
+
+    effect: float
+    influence_low: float
+    influence_high: float
+    by_chance: float
+    carried_effect: float
+    coverage: float
+    share_low: float
+    rest: float
+    margin_low: float
+
+    @classmethod
+    def of(cls, ds: xr.Dataset) -> Figures:
+        """From a verdict whose first two levels have been worked on."""
+        names = (
+            "influence_effect", "influence_low", "influence_high", "influence_by_chance", "mechanism_effect",
+            "mechanism_coverage", "mechanism_low", "mechanism_rest", "mechanism_margin_low",
+        )  # fmt: skip
+        return cls(*(float(ds[name]) for name in names))
+
+    @property
+    def kappa(self) -> tuple[float, float]:
+        """Interval of (share - by chance) / (1 - by chance): 0 by chance, 1 where all comes from whole periods back."""
+        low, high = ((end - self.by_chance) / (1 - self.by_chance) for end in (self.influence_low, self.influence_high))
+        return low, high
+
+    @property
+    def followed(self) -> bool:
+        """Level 1: the input alone shows more than chance."""
+        return self.kappa[0] > 0
+
+    @property
+    def ahead(self) -> bool:
+        """Level 2, its last condition: values whole periods back carry more than those at any other phase."""
+        carried = self.carried_effect >= MARGIN and self.coverage >= COVERED
+        return carried and self.margin_low > AHEAD
+
+    @property
+    def mostly(self) -> bool:
+        """Level 2, all of it: more than half, and the rest less."""
+        return self.ahead and self.share_low > CARRIED and self.rest < CARRIED
+
+
+def kind_of(ds: xr.Dataset) -> str:
+    """Of `levels.table.KINDS`, the one that a verdict's figures lead to; "open" while a level is missing.
+
+    The forecast is indifferent to its past's phase where the whole stand-in changes it by less than the margin. It
+    follows its past elsewhere where κ is at most `CHANCE` by its whole interval. Where the two levels disagree, the
+    input's yes is a detour (routes over several layers, or by where heads look), and the values' yes is unsettled: the
+    input has the last word, and has not shown it.
+    """
+    if not {"influence", "mechanism"} <= set(v.facts(ds, "stages")):
+        return "open"
+    return kind_of_figures(Figures.of(ds))
+
+
+def kind_of_figures(f: Figures) -> str:
+    """The kind of answer of bare figures."""
+    if f.effect < MARGIN:
+        return "indifferent"
+    if f.followed:
+        return "mostly" if f.mostly else "partly" if f.ahead else "detour"
+    if f.ahead:
+        return "unsettled"
+    return "elsewhere" if np.isfinite(f.kappa[1]) and f.kappa[1] < CHANCE else "not shown"
