@@ -298,7 +298,7 @@ def _heads(run: Run) -> None:
         tested |= heads
     nothing = np.full(tested.shape, np.nan)
     for name, figure in (("reads", None), ("matters", values["knockout"][0].mean(axis=0))):
-        effects = single_heads.simultaneous(values[f"{name}_each"].astype(np.float64), q.asked, q.level, figure)
+        effects = single_heads.judge(values[f"{name}_each"].astype(np.float64), q.asked, q.level, figure)
         interval, verdict = effects.interval, three_values(effects.supported, effects.refuted, tested)
         run.settle(name, Claimed(interval.value, interval.low, interval.high, nothing, verdict))
         counts["smallest"][name] = effects.smallest(tested)
@@ -309,7 +309,7 @@ def _heads(run: Run) -> None:
 
 
 def _in_turn(run: Run) -> Iterator[Bools]:
-    """Heads to test together: all at once or, with a budget, in the order of what their layers carry till time is up."""
+    """Heads to test together: all or, with a budget, those of the layers that carry most first till time is up."""
     asked = run.q.asked
     if not run.q.effort.screened:
         yield asked

@@ -225,7 +225,8 @@ def unanswered(model: ViTime, q: Question) -> xr.Dataset:
         attributes={
             "question": identity(model, q, q.budget if e != q.wanted else None),
             "window_facts": q.window.facts(q.proposed), "counts": counts,
-            "answer": {"kind": "open", "headline": "", "sentences": {}}, "families": [], "dropped": list(q.dropped), "stages": [],
+            "answer": {"kind": "open", "headline": "", "sentences": {}}, "families": [],
+            "dropped": list(q.dropped), "stages": [],
             "config": json.dumps(config.to_dict()), "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "weights": model.weights.note,
         },

@@ -48,7 +48,8 @@ def other_phases(period: float) -> Floats:
     if period < 2 * GUARD:
         return np.array([period / 2])
     offset = np.arange(1.0, np.ceil(period))
-    return offset[np.minimum(offset, period - offset) >= GUARD]
+    apart: Floats = offset[np.minimum(offset, period - offset) >= GUARD]
+    return apart
 
 
 def at_phase(period: float, offset: float, patches: int) -> Mask:

@@ -69,7 +69,7 @@ class ReplacementOutputs:
         cls, model: ViTime, value: Value, reference: Sequence[Signal] | ReplacementOutputs | None
     ) -> ReplacementOutputs:
         """`reference` itself where it is one already."""
-        return reference if isinstance(reference, cls) else cls(model, value, reference)
+        return reference if isinstance(reference, ReplacementOutputs) else cls(model, value, reference)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -120,10 +120,10 @@ class ReplacementOutputs:
 
 def mean_of_means(means: Sequence[list[Tensor]], counts: Sequence[int]) -> list[Tensor]:
     """Outputs of every layer, mean over groups of `counts` signals of which the means are known."""
-    total = sum(counts)
+    share = [n / sum(counts) for n in counts]
     return [
-        sum(layer.double() * (count / total) for layer, count in zip(each, counts, strict=True)).to(each[0].dtype)  # type: ignore[union-attr]
-        for each in zip(*means, strict=True)
+        torch.stack([layer.double() * s for layer, s in zip(layers, share, strict=True)]).sum(dim=0).to(layers[0].dtype)
+        for layers in zip(*means, strict=True)
     ]
 
 

@@ -68,7 +68,8 @@ class FrozenRun:
         """Attention of every head of layer `number`, (heads, 1 + N, 1 + N), in the network's dtype."""
         q, k = self.queries[number][0], self.keys[number][0]
         scores = (q.float() * q.shape[-1] ** -0.5) @ k.float().transpose(-2, -1)
-        return scores.softmax(-1).to(q.dtype)
+        attention: Tensor = scores.softmax(-1).to(q.dtype)
+        return attention
 
 
 def lag_pairs(lags: Bools, first_query: int = 0) -> Pairs:
@@ -117,7 +118,8 @@ def head_values(attention: Any, x: Tensor) -> Tensor:
     n = attention.qkv.out_features // 3
     bias = attention.qkv.bias
     v = linear(x, attention.qkv.weight[2 * n :], None if bias is None else bias[2 * n :])
-    return v.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+    by_head: Tensor = v.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+    return by_head
 
 
 def run_patches(
@@ -149,10 +151,7 @@ def run_holding(model: ViTime, images: Tensor, frozen: FrozenRun, pairs: Pairs) 
 
     Here attention is each run's own, and only the values there are held as they were.
     """
-    columns = np.tile(np.arange(model.config.grid[1]), model.config.grid[0])
-    at = np.flatnonzero(pairs.any(axis=1)[columns])
-    mask = torch.from_numpy(pairs[columns[at]][:, np.concatenate(([0], 1 + columns))]).to(model.device)
-    queries = torch.from_numpy(1 + at).to(model.device)
+    queries, mask = _by_token(pairs, model)
     held = iter(frozen.values)
 
     def outputs(_: str, attention: Any, x: Tensor) -> Tensor:
@@ -169,10 +168,9 @@ def run_holding(model: ViTime, images: Tensor, frozen: FrozenRun, pairs: Pairs) 
 def _run_batch(
     model: ViTime, frozen: FrozenRun, sources: Sequence[Tensor], patches: Sequence[Patch], first: int
 ) -> Tensor:
-    device, layers = model.device, model.config.layers
-    columns = np.tile(np.arange(model.config.grid[1]), model.config.grid[0])
-    source = torch.tensor([each.source for each in patches], device=device)
-    groups = [_Group.of(patches, numbers, columns, device) for numbers in _alike(patches)]
+    layers = model.config.layers
+    source = torch.tensor([each.source for each in patches], device=model.device)
+    groups = [_Group.of(patches, numbers, model) for numbers in _alike(patches)]
 
     def outputs(layer: str, attention: Any, x: Tensor) -> Tensor:
         number = layers.index(layer)
@@ -208,12 +206,21 @@ class _Group:
     mask: Tensor  # (queries, 1 + N)
 
     @classmethod
-    def of(cls, patches: Sequence[Patch], members: list[int], columns: Any, device: torch.device) -> _Group:
-        pairs = patches[members[0]].pairs
-        queries = np.flatnonzero(pairs.any(axis=1)[columns])
-        mask = pairs[columns[queries]][:, np.concatenate(([0], 1 + columns))]
-        heads = np.stack([patches[i].heads for i in members])
-        return cls(*(torch.from_numpy(each).to(device) for each in (np.array(members), heads, 1 + queries, mask)))
+    def of(cls, patches: Sequence[Patch], members: list[int], model: ViTime) -> _Group:
+        heads = torch.from_numpy(np.stack([patches[i].heads for i in members]))
+        return cls(
+            torch.tensor(members, device=model.device), heads.to(model.device),
+            *_by_token(patches[members[0]].pairs, model),
+        )  # fmt: skip
+
+
+def _by_token(pairs: Pairs, model: ViTime) -> tuple[Tensor, Tensor]:
+    """Tokens that any pair has as its query, and the pairs as (queries, 1 + N)."""
+    columns = np.tile(np.arange(model.config.grid[1]), model.config.grid[0])
+    asking: Bools = np.any(pairs, axis=1)[columns]
+    queries = np.flatnonzero(asking)
+    mask = pairs[columns[queries]][:, np.concatenate(([0], 1 + columns))]
+    return torch.from_numpy(1 + queries).to(model.device), torch.from_numpy(mask).to(model.device)
 
 
 def _alike(patches: Sequence[Patch]) -> list[list[int]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
-from vitime_cache.arrays import Array
+from vitime_cache.arrays import Array, Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,34 +20,47 @@ class Interval:
     high: Array
 
 
-def mean_interval(values: ArrayLike, level: float) -> Interval:
-    """Student's t interval of the mean over the first axis, which misses by `level` in all; NaN is left out.
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """A mean over replicates (...,), its standard error and the degrees of freedom of their ratio.
 
-    With one replicate nothing is known of its spread, and the interval is infinite.
+    The error is infinite for one replicate, of whose spread nothing is known; all is NaN where there is none.
     """
-    x = np.asarray(values, dtype=np.float64)
-    n = np.isfinite(x).sum(axis=0)
-    mean = np.nansum(x, axis=0) / np.where(n > 0, n, np.nan)
-    degrees = np.maximum(n - 1, 1)
-    error = np.sqrt(np.nansum((x - mean) ** 2, axis=0) / degrees / np.maximum(n, 1))
-    half = np.where(n > 1, student.ppf(1 - level / 2, degrees) * error, np.where(n == 1, np.inf, np.nan))
-    return Interval(mean, mean - half, mean + half)
+
+    value: Array
+    error: Array
+    degrees: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, values: ArrayLike) -> Mean:
+        """Of replicates (n, ...); NaN is left out."""
+        x = np.asarray(values, dtype=np.float64)
+        n = np.isfinite(x).sum(axis=0)
+        mean = np.nansum(x, axis=0) / np.where(n > 0, n, np.nan)
+        variance = np.nansum((x - mean) ** 2, axis=0) / np.maximum(n - 1, 1)
+        error = np.where(n > 1, np.sqrt(variance / np.maximum(n, 1)), np.where(n == 1, np.inf, np.nan))
+        return cls(mean, error, np.maximum(n - 1, 1))
+
+    def interval(self, tail: float | Array) -> Interval:
+        """Student's t interval of which each end misses with probability `tail` (...,)."""
+        reach = student.isf(tail, self.degrees)
+        half = np.where(np.isfinite(self.error), reach * np.nan_to_num(self.error), self.error)
+        return Interval(self.value, self.value - half, self.value + half)
 
 
-def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, level: float) -> Interval:
-    """Interval of Σ numerator / Σ denominator over replicates: (n, ...) over (n,).
+def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, tail: float) -> Interval:
+    """Interval of Σ numerator / Σ denominator over replicates: (n, ...) over (n,); each end misses by `tail`.
 
-    By the delete-one jackknife (Quenouille 1956; Tukey 1958) with Student's t of n - 1 degrees of freedom: replicates in
-    which the denominator is small weigh little.
+    By the delete-one jackknife (Quenouille 1956; Tukey 1958) with Student's t of n - 1 degrees of freedom. Replicates
+    in which the denominator is small weigh little.
     """
     given, by = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     by = by.reshape(len(by), *[1] * (given.ndim - 1))
     total = by.sum(axis=0)
     ratio = given.sum(axis=0) / total
     pseudo = pseudo_values(ratio, (given.sum(axis=0) - given) / (total - by)) if len(given) > 1 else given / by
-    spread = mean_interval(pseudo, level)
-    half = spread.high - spread.value
-    return Interval(ratio, ratio - half, ratio + half)
+    spread = Mean.of(pseudo)
+    return Mean(ratio, spread.error, spread.degrees).interval(tail)
 
 
 def pseudo_values(whole: ArrayLike, without: ArrayLike) -> Array:
@@ -55,3 +68,25 @@ def pseudo_values(whole: ArrayLike, without: ArrayLike) -> Array:
     left = np.asarray(without, dtype=np.float64)
     values: Array = len(left) * np.asarray(whole, dtype=np.float64) - (len(left) - 1) * left
     return values
+
+
+def held_against(margin: float, means: Mean, asked: Bools, level: float) -> Interval:
+    """Intervals of several means against one margin, whose errors together miss by `level`.
+
+    By Holm's step-down procedure (Scandinavian Journal of Statistics 1979): the mean that lies farthest from the
+    margin, in standard errors, is held to the level over all of those `asked` about; where that decides it, the next is
+    held to the level over one less. Each interval has the level of its step, so that it excludes the margin exactly
+    where the mean is decided. A mean is either above the margin or not, so that only one end can err (directional
+    errors: Shaffer, Annals of Statistics 1980). What is asked about and not known counts among all.
+    """
+    distance = np.abs(means.value - margin)
+    ratio = np.divide(distance, means.error, out=np.where(distance > 0, np.inf, 0.0), where=means.error > 0)
+    p = np.where(asked & np.isfinite(means.error), student.sf(ratio, means.degrees), np.where(asked, 1.0, np.nan))
+    count = int(asked.sum())
+    tail = np.full(p.shape, level / max(count, 1))
+    order = np.argsort(p, axis=None)[:count]  # NaN comes last
+    for step, at in enumerate(order):
+        tail.flat[order[step:]] = level / (count - step)
+        if p.flat[at] >= level / (count - step):
+            break
+    return means.interval(tail)

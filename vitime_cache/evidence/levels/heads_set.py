@@ -102,11 +102,9 @@ def choose_and_test(
     size = sum(reads[cell].size for cell in choosing)
     if size == 0:
         return None
-    share = sum(reads[cell].projection for cell in choosing) / size
-    order = [
-        (int(i), int(j)) for i, j in zip(*np.unravel_index(np.argsort(-share, axis=None), share.shape), strict=True)
-    ]
-    ranked = [head for head in order if heads[head]][:MOST]
+    share: Floats = np.sum([reads[cell].projection for cell in choosing], axis=0) / size
+    order = np.argwhere(heads)[np.argsort(-share[heads], kind="stable")]
+    ranked = [(int(i), int(j)) for i, j in order[:MOST]]
     path: list[float] = []
     while len(path) < len(ranked) and (not path or max(path) < TARGET):
         prefixes = [ranked[: n + 1] for n in range(len(path), min(len(path) + 4, len(ranked)))]
@@ -159,7 +157,7 @@ def _shares(
 def _carried(
     window: WindowRuns, draw: int, shape: tuple[int, int], sets: Sequence[Sequence[Index]], told: Told
 ) -> tuple[Floats, Floats, float]:
-    """Forecasts (sets, W) with whole periods back patched in sets of heads, projected on that of all, and its square."""
+    """Forecasts (sets, W) with sets of heads patched, their projections on that of all heads, and its square."""
     from vitime_cache.interventions.value_patch import Patch, lag_pairs
 
     on = lag_pairs(window.on, window.first_future)

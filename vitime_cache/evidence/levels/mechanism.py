@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vitime_cache.interventions.value_patch import Patch
 
 CELLS = 4  # stand-ins, over all windows
-LEVEL = 0.1  # what the two-sided intervals miss: 5 % on either side
+TAIL = 0.05  # what either end of an interval misses
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +78,8 @@ def measure_mechanism(windows: Sequence[WindowRuns], told: Told = lambda _: None
             effect, 0.0, nothing, nothing, nothing, nothing, phases, np.full(n, np.nan), nothing, nothing,
             np.full(m, np.nan), np.full(shares.shape[1] - 2 - n - m, np.nan),
         )  # fmt: skip
-    on = ratio_interval(shares[:, 0], size, LEVEL)
-    margins = ratio_interval(shares[:, :1] - shares[:, 2 : 2 + n], size, LEVEL)
+    on = ratio_interval(shares[:, 0], size, TAIL)
+    margins = ratio_interval(shares[:, :1] - shares[:, 2 : 2 + n], size, TAIL)
     mean = shares.sum(axis=0) / size.sum()
     nearest = int(margins.low.argmin())
     return Mechanism(

@@ -20,7 +20,7 @@ import numpy as np
 from vitime_cache.arrays import Bools, Floats
 from vitime_cache.evidence.levels.heads_set import HeadReads, read_heads
 from vitime_cache.evidence.window_runs import Cell, Told, WindowRuns, cells
-from vitime_cache.stats.intervals import Interval, mean_interval, pseudo_values
+from vitime_cache.stats.intervals import Interval, Mean, held_against, pseudo_values
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +42,7 @@ class Effects:
     each
         (replicate, layer, head); NaN where a head was not tested, or needed fewer.
     interval
-        Of the effect, (layer, head); each end misses by at most the level over all heads.
+        Of the effect, (layer, head), as `stats.intervals.held_against` gives it.
     """
 
     each: Floats
@@ -72,22 +72,18 @@ class Effects:
         return MARGIN + float(np.nanmax(half[rest], initial=0.0))
 
 
-def simultaneous(each: Floats, asked: Bools, level: float, effect: Floats | None = None) -> Effects:
-    """Intervals over replicates (replicate, layer, head), simultaneous over the heads `asked` about (Bonferroni).
-
-    A head's effect is either above the margin or not, so that only one end of its interval can err: each end misses by
-    `level` over the heads and looks.
+def judge(each: Floats, asked: Bools, level: float, effect: Floats | None = None) -> Effects:
+    """Replicates (replicate, layer, head) held against the margin, for all heads `asked` about together.
 
     Parameters
     ----------
     effect
         (layer, head): what the interval is about, where that is not the replicates' mean.
     """
-    found = mean_interval(each, 2 * level / max(int(asked.sum()), 1) / LOOKS)
+    mean = Mean.of(each)
     if effect is not None:
-        half = found.high - found.value
-        found = Interval(effect, effect - half, effect + half)
-    return Effects(each, found)
+        mean = Mean(effect, mean.error, mean.degrees)
+    return Effects(each, held_against(MARGIN, mean, asked, level / LOOKS))
 
 
 def measure_reads(
@@ -99,7 +95,7 @@ def measure_reads(
     Parameters
     ----------
     asked
-        (layer, head): the heads that intervals are simultaneous over.
+        (layer, head): the heads that claims hold over together.
     known
         What has been measured already, by stand-in and window.
     """
@@ -118,10 +114,10 @@ def measure_reads(
 
     first, more = (cells(len(windows), n) for n in (REPLICATES, MOST_STAND_INS))
     each = measured(first, heads)
-    rest = simultaneous(np.array(each), asked, level).undecided(heads)
+    rest = judge(np.array(each), asked, level).undecided(heads)
     if rest.any():
         each += measured(more[len(first) :], rest)
-    return simultaneous(np.array(each), asked, level)
+    return judge(np.array(each), asked, level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +184,7 @@ def measure_knockouts(
     Parameters
     ----------
     asked
-        (layer, head): the heads that intervals are simultaneous over.
+        (layer, head): the heads that claims hold over together.
     period
         In samples, for the outcome "seasonal_power".
     """
@@ -207,13 +203,13 @@ def measure_knockouts(
         return np.concatenate(each)
 
     each = replicates(REPLICATES, heads)
-    effects = simultaneous(each, asked, level, whole.mean(axis=0))
+    effects = judge(each, asked, level, whole.mean(axis=0))
     rest = effects.undecided(heads)
     if rest.any() and len(references.means) > REPLICATES:
         finer = replicates(MOST_GROUPS, rest)
         padded = np.full(finer.shape, np.nan)
         padded[: len(each)] = each
-        effects = simultaneous(np.where(rest, finer, padded), asked, level, whole.mean(axis=0))
+        effects = judge(np.where(rest, finer, padded), asked, level, whole.mean(axis=0))
     return Knockouts(outcomes, effects)
 
 
