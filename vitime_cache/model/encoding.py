@@ -103,24 +103,28 @@ class SeriesEncoding:
         rows = np.floor((np.clip(z, -limit, limit) + limit) / self.config.row_step).astype(np.intp)
         return np.clip(rows, 0, self.config.image_height - 1)
 
+    def history_rows(self, history: ArrayLike) -> NDArray[np.intp]:
+        """Image row of each column of a history (..., T), (..., history_columns): what `image` and `drawing` draw."""
+        values = np.asarray(history, dtype=np.float64)
+        if values.shape[-1] != self.n_history:
+            raise EncodingError(f"this encoding was fitted to {self.n_history} samples, got {values.shape[-1]}")
+        return self.rows(_resample(values, self.history_columns))
+
     def image(self, history: ArrayLike) -> NDArray[np.float32]:
         """Draw the history (..., T) as ink, (..., W, h): one-hot rows, Gaussian blur 31 × 31, future columns blank.
 
         The blur carries the last 15 columns of history ink over the border into the future.
         """
-        values = np.asarray(history, dtype=np.float64)
-        if values.shape[-1] != self.n_history:
-            raise EncodingError(f"this encoding was fitted to {self.n_history} samples, got {values.shape[-1]}")
-        rows = self.rows(_resample(values, self.history_columns))  # (..., history_columns)
-        ink = np.zeros((*values.shape[:-1], self.config.columns, self.config.image_height), np.float32)
+        rows = self.history_rows(history)
+        ink = np.zeros((*rows.shape[:-1], self.config.columns, self.config.image_height), np.float32)
         # Blurring a one-hot column along the rows is a lookup; only the blur along time is a convolution.
-        ink[..., : self.history_columns, :] = _row_blur(self.config.image_height)[rows]
+        ink[..., : self.history_columns, :] = row_blur(self.config.image_height)[rows]
         from scipy.ndimage import correlate1d  # here, as reading a store does without
 
         inked = ink[
             ..., : self.history_columns + BLUR_SIZE, :
         ]  # the ink reaches no further: leave the blank rest alone
-        correlate1d(inked, BLUR_SIZE * _blur_kernel(), axis=-2, output=inked, mode="mirror")
+        correlate1d(inked, BLUR_SIZE * blur_kernel(), axis=-2, output=inked, mode="mirror")
         return ink
 
     def series(self, probability: ArrayLike, method: Method = "max") -> Floats:
@@ -201,7 +205,8 @@ def _rows_below(cumulative: Floats, level: float) -> Floats:
 
 
 @lru_cache
-def _blur_kernel() -> NDArray[np.float32]:
+def blur_kernel() -> NDArray[np.float32]:
+    """(BLUR_SIZE,): weights of the blur along either axis, 1 together."""
     offset = np.arange(BLUR_SIZE) - BLUR_SIZE // 2
     kernel = np.exp(-0.5 * (offset / BLUR_SIGMA) ** 2)
     normalised: NDArray[np.float64] = kernel / kernel.sum()
@@ -209,9 +214,9 @@ def _blur_kernel() -> NDArray[np.float32]:
 
 
 @lru_cache
-def _row_blur(height: int) -> NDArray[np.float32]:
+def row_blur(height: int) -> NDArray[np.float32]:
     """(h, h): row r is a one-hot column at r after the blur along the value axis, border reflect-101."""
     from scipy.ndimage import correlate1d
 
-    blurred: NDArray[np.float32] = correlate1d(np.eye(height, dtype=np.float32), _blur_kernel(), axis=1, mode="mirror")
+    blurred: NDArray[np.float32] = correlate1d(np.eye(height, dtype=np.float32), blur_kernel(), axis=1, mode="mirror")
     return blurred
