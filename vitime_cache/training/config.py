@@ -10,7 +10,8 @@ from typing import Any, Literal, Self, get_args
 
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ConfigError, ViTimeConfig
-from vitime_cache.training.synthesis import PERIODS, Mixture, Range
+from vitime_cache.training.synthesis import PERIODS, Mixture
+from vitime_cache.training.waveforms import Range
 
 Precision = Literal["float32", "bfloat16"]
 
