@@ -158,6 +158,18 @@ def test_what_was_asked_for_is_written_though_nobody_reads_what_is_printed(folde
     assert json.loads((folder / "day.json").read_text())
 
 
+def test_a_small_variation_on_a_high_level_is_answered_alike_from_a_file_and_from_a_store(folder):
+    noise = np.random.default_rng(0).standard_normal(260)
+    meter = 12e6 + 0.1 * np.sin(2 * np.pi * np.arange(260) / 24) + 0.02 * noise  # float32 holds steps of 1 there
+    (folder / "meter.csv").write_text("kWh\n" + "\n".join(map(repr, meter.tolist())))
+    assert run("build meter.csv --store meter.zarr --weights small.safetensors --horizon 40 --quiet") == 0
+    for source in ("meter.csv", "meter.zarr"):
+        assert run(f"ask {source} {OPTIONS} --quiet --json {Path(source).suffix[1:]}.json") == 0
+    file, store = (json.loads((folder / name).read_text()) for name in ("csv.json", "zarr.json"))
+    assert file.pop("attributes")["question"] == store.pop("attributes")["question"]
+    assert file == store
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_folder_is_asked_about_as_the_store_it_is(capsys):
     assert run("build data.csv --weights small.safetensors --horizon 60 --store plain --quiet") == 0

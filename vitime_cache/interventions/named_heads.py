@@ -152,15 +152,9 @@ def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
             f"the Dataset was computed in {signals.attrs['dtype']}, the model computes in {dtype_name(model)}; load "
             "the model in that dtype"
         )
-    each = [signals] if schema.SIGNAL not in signals.dims else [ds for _, ds in signals.groupby(schema.SIGNAL)]
-    return [
-        Signal(
-            str(ds[schema.SIGNAL].item()),
-            ds[schema.HISTORY].values.ravel()[: int(ds[schema.N_HISTORY].item())].astype(np.float64),
-            horizon=int(ds[schema.HORIZON].item()),
-        )
-        for ds in each
-    ]
+    if schema.SIGNAL not in signals.dims:
+        return [schema.signal_of(signals)]
+    return [schema.signal_of(signals.isel({schema.SIGNAL: place})) for place in range(signals.sizes[schema.SIGNAL])]
 
 
 def check_heads(model: ViTime, heads: Sequence[Head] | str) -> list[Head]:

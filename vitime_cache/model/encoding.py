@@ -16,7 +16,9 @@ from vitime_cache.arrays import Floats
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig
 
-FLAT = 1e-7  # added to a history's deviation, so that a constant one can be drawn
+OFFSET = 1e-7  # what the published code adds to a deviation and to a moment, so that a constant history can be drawn
+TINY = 1e-3  # a smaller deviation would feel the offset: such a history is measured in units of its own range
+FLAT = 1e-12  # of the largest magnitude: what varies less is rounding
 BLUR_SIZE = 31
 BLUR_SIGMA = 5.0  # what OpenCV derives from a 31-pixel kernel: 0.3 * ((31 - 1) / 2 - 1) + 0.8
 
@@ -74,12 +76,13 @@ class SeriesEncoding:
                 "image columns; give a longer history or a shorter horizon"
             )
         drawn = _resample(values, columns)
-        if config.mu_norm is None:
-            mean = drawn.mean(axis=-1, keepdims=True)
-        else:
-            moment = (np.power(drawn, config.mu_norm) * np.sign(drawn)).mean(axis=-1, keepdims=True) + 1e-7
-            mean = np.sqrt(np.abs(moment)) * np.sign(moment)
-        return cls(config, n_history, horizon, mean, drawn.std(axis=-1, keepdims=True) + FLAT)
+        tiny = drawn.std(axis=-1, keepdims=True) < TINY
+        unit = np.where(tiny, np.ptp(drawn, axis=-1, keepdims=True), 1.0)
+        level = np.maximum(np.abs(drawn).max(axis=-1, keepdims=True), 1.0)
+        unit = np.where(is_flat(drawn)[..., None], level, unit)  # so that rounding is not drawn
+        measured = drawn / unit
+        std = measured.std(axis=-1, keepdims=True) + OFFSET
+        return cls(config, n_history, horizon, unit * _centre(measured, config.mu_norm), unit * std)
 
     @property
     def history_columns(self) -> int:
@@ -176,6 +179,22 @@ class SeriesEncoding:
         """Rows of the image columns (..., W) → values at the samples (..., T + H)."""
         value = (row * self.config.row_step - self.config.value_range) * self.std + self.mean
         return _resample(value, self.n_history + self.horizon)
+
+
+def is_flat(history: ArrayLike) -> NDArray[np.bool_]:
+    """Whether histories (..., T) are constant but for rounding, (...): they are drawn as a line in any unit."""
+    values = np.asarray(history, dtype=np.float64)
+    flat: NDArray[np.bool_] = np.ptp(values, axis=-1) <= FLAT * np.abs(values).max(axis=-1)
+    return flat
+
+
+def _centre(values: Floats, mu_norm: float | None) -> Floats:
+    """What histories (..., n) are centred on, (..., 1): the mean, or the root of a signed moment."""
+    if mu_norm is None:
+        return np.asarray(values.mean(axis=-1, keepdims=True))
+    power = np.power(values if float(mu_norm).is_integer() else np.abs(values), mu_norm)  # no NaN of (-2) ** 1.5
+    moment = (power * np.sign(values)).mean(axis=-1, keepdims=True) + OFFSET
+    return np.asarray(np.sqrt(np.abs(moment)) * np.sign(moment))
 
 
 def _history_columns(n_history: int, horizon: int, config: ViTimeConfig) -> int:
