@@ -117,18 +117,13 @@ def patch_scores(model: ViTime, patches: Tensor, tokens: Tensor) -> Tensor:
         (B, n, ph * pw)
     """
 
-    def placed(x: Tensor, positions: Tensor) -> Tensor:  # (B, 1 + n, D), CLS first
-        cls = positions[:, :1].expand(len(x), -1, -1)
-        return x + torch.cat((cls, positions[0, 1:][tokens]), dim=1)
+    def places(positions: Tensor) -> Tensor:  # (B, 1 + n, D), CLS first
+        return torch.cat((positions[:, :1].expand(len(tokens), -1, -1), positions[0, 1:][tokens]), dim=1)
 
     projection = model.patch_embed.proj
     x = functional.linear(patches, projection.weight.flatten(1), projection.bias)
-    x = placed(torch.cat((model.cls_token.expand(len(x), -1, -1), x), dim=1), model.pos_embed)
-    for block in model.blocks:
-        x = block(x)
-    x = placed(model.decoder_embed(model.norm(x)), model.decoder_pos_embed)
-    for block in model.decoder_blocks:
-        x = block(x)
+    x = torch.cat((model.cls_token.expand(len(x), -1, -1), x), dim=1) + places(model.pos_embed)
+    x = model.run_blocks(x, decoder_positions=places(model.decoder_pos_embed))
     scores: Tensor = model.decoder_pred(model.decoder_norm(x))[:, 1:]
     return scores
 
