@@ -13,7 +13,7 @@ from vitime_cache.model.config import ConfigError, ViTimeConfig
 from vitime_cache.training.synthesis import PERIODS, Mixture
 from vitime_cache.training.waveforms import Range
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 MINI = ViTimeConfig(
     image_height=64, context_columns=512, horizon_columns=720, patch_height=16, patch_width=16,
@@ -100,8 +100,9 @@ class TrainConfig:
     softness
         Standard deviation, in rows, of the Gaussian that softens the true row.
     precision
-        "float32", or "bfloat16" for the products of matrices, in network and optimiser; weights, sums and the loss
-        stay float32. It pays where the processor multiplies bfloat16 in hardware (AMX, CUDA).
+        Of the products of matrices, in network and optimiser; weights, sums and the loss stay float32. "bfloat16" pays
+        where the processor multiplies it in hardware (AMX, CUDA). "tf32" rounds to 10 bits on a CUDA device and is
+        float32 elsewhere; on a CUDA device "bfloat16" takes it for what is left in float32.
     """
 
     network: ViTimeConfig = MINI
@@ -133,7 +134,7 @@ class TrainConfig:
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.precision not in get_args(Precision):
-            raise TrainingError(f"precision is {' or '.join(get_args(Precision))}, got {self.precision!r}")
+            raise TrainingError(f"precision is one of {', '.join(get_args(Precision))}, got {self.precision!r}")
         if not 0 <= self.average < 1:
             raise TrainingError(f"average must be at least 0 and below 1, got {self.average}")
 

@@ -10,29 +10,24 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from vitime_cache.model.checkpoint import load_model, pick_device, save_safetensors
+from vitime_cache.model.checkpoint import pick_device, save_safetensors
+from vitime_cache.model.drawing import draw
 from vitime_cache.model.network import ViTime
+from vitime_cache.training.batches import Batches, image_rows
 from vitime_cache.training.config import TrainConfig, TrainingError
-from vitime_cache.training.muon import Muon
-from vitime_cache.training.objective import (
-    PeriodReadout,
-    SyntheticBatches,
-    choose_columns,
-    encode_batch,
-    sampled_loss,
-    whole_loss,
-)
+from vitime_cache.training.files import RunFiles
+from vitime_cache.training.learner import NOT_PUBLISHED, Learner, float32_products
 from vitime_cache.training.synthesis import Mixture, synthesise
 
 MAY_CHANGE = {"stages", "cooldown", "lr", "precision"}  # between the parts of a run that is resumed
+AHEAD = 4  # batches that each worker draws ahead of the network
 VALIDATION_SEED = 2**40  # training draws from [seed, step]
 VALIDATION = {
     "repeats": Mixture(repeats=1.0),
@@ -41,98 +36,6 @@ VALIDATION = {
     "blends": Mixture(blends=1.0),
     "periodic": Mixture(periodic=1.0),
 }
-
-
-class Learner:
-    """All that a run changes: the network, the mean of its weights, the auxiliary readout, the optimisers.
-
-    Parameters
-    ----------
-    start
-        Weights to start from; None draws them at random from the seed.
-    """
-
-    def __init__(self, config: TrainConfig, device: torch.device, start: str | Path | None = None) -> None:
-        torch.manual_seed(config.seed)
-        self.config, self.device, self.step = config, device, 0
-        self.after = "" if start is None else f" after those of {Path(start).name}"
-        self.model = ViTime(config.network)
-        if start is not None:
-            self.model.load_state_dict(_weights_to_start_from(start, config))
-        self.model.to(device).train()
-        self.readout = PeriodReadout(config.network.encoder_width).to(device)
-        self._encoded: Tensor | None = None
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.average))
-        self.model.norm.register_forward_hook(self._keep_encoded)  # after the mean's copy of the network was made
-        self.precision = getattr(torch, config.precision)
-        if config.precision == "bfloat16" and device.type == "cpu":
-            for block in self.model.blocks_by_layer().values():
-                block.attn.fused_attn = False  # type: ignore[assignment]  # five times slower in bfloat16 there
-        inside = {p for block in self.model.blocks_by_layer().values() for p in block.parameters() if p.ndim == 2}
-        every = [p for p in (*self.model.parameters(), *self.readout.parameters()) if p.requires_grad]
-        self.optimisers: list[torch.optim.Optimizer] = [
-            Muon([p for p in every if p in inside], config.lr, config.weight_decay, precision=self.precision),
-            torch.optim.AdamW(
-                [p for p in every if p not in inside], config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay
-            ),
-        ]
-
-    def learn(self, images: Tensor, rows: Tensor, border: int, periods: Tensor) -> Tensor:
-        """One optimiser step on one batch; the loss without the auxiliary one."""
-        config, stage = self.config, self.config.stage(self.step)
-        generator = torch.Generator().manual_seed(config.seed * 2**32 + self.step)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate(self.step)
-        images, rows = images.to(self.device, non_blocking=True), rows.to(self.device, non_blocking=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16):
-            if float(torch.rand((), generator=generator)) < stage.whole:
-                loss = whole_loss(self.model.logits(images), rows, border, config)
-            else:
-                columns = choose_columns(len(images), border, stage.near, config, generator).to(self.device)
-                loss = sampled_loss(self.model, images, rows, border, columns, config)
-            total = loss
-            if config.period_weight:
-                assert self._encoded is not None
-                total = loss + config.period_weight * self.readout.loss(self._encoded[:, 1:], periods.to(self.device))
-        total.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for optimiser in self.optimisers:
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        self._encoded = None
-        self.average.update_parameters(self.model)
-        self.step += 1
-        return loss.detach()
-
-    def _keep_encoded(self, module: nn.Module, inputs: Any, output: Tensor) -> None:  # noqa: ARG002
-        self._encoded = output if self.model.training else None
-
-    def averaged(self) -> ViTime:
-        """The network with the mean weights, for evaluation and for the file."""
-        model: ViTime = self.average.module.eval()  # type: ignore[assignment]
-        return model
-
-    def state(self) -> dict[str, Any]:
-        parts = {name: getattr(self, name).state_dict() for name in ("model", "average", "readout")}
-        optimisers = [o.state_dict() for o in self.optimisers]
-        return {**parts, "optimisers": optimisers, "step": self.step, "after": self.after}
-
-    def load(self, state: dict[str, Any]) -> None:
-        for name in ("model", "average", "readout"):
-            getattr(self, name).load_state_dict(state[name])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        self.step, self.after = int(state["step"]), str(state.get("after", ""))
-
-
-def _weights_to_start_from(start: str | Path, config: TrainConfig) -> dict[str, Tensor]:
-    model = load_model(start, device="cpu")
-    then, now = model.config.to_dict(), config.network.to_dict()
-    if differing := [name for name in now if then[name] != now[name]]:
-        told = ", ".join(f"{name} {then[name]}, not {now[name]}" for name in differing)
-        raise TrainingError(f"{start} holds another network than this run trains: {told}")
-    return model.state_dict()
 
 
 @torch.no_grad()
@@ -145,13 +48,12 @@ def held_out_error(model: ViTime, config: TrainConfig, n: int = 32) -> dict[str,
         For each kind of `VALIDATION`, at the border of the study; "mean": of the history's mean on the last kind.
     """
     network = config.network
-    device = next(model.parameters()).device
-    border = network.context_columns
     errors: dict[str, float] = {}
     for name, mixture in VALIDATION.items():
         rng = np.random.default_rng([config.seed, VALIDATION_SEED])
-        images, rows = encode_batch(synthesise(rng, n, network.columns, mixture)[0], border, network)
-        probability = torch.cat([model(part.to(device)).cpu() for part in images.split(16)])
+        rows, border = image_rows(synthesise(rng, n, network.columns, mixture)[0], network.context_columns, network)
+        images = draw(rows.to(model.device)[:, :border], network)
+        probability = torch.cat([model(part).cpu() for part in images.split(16)])
         median = (probability.cumsum(-1) < 0.5).sum(-1)  # (n, W) rows
         errors[name] = float((median - rows)[:, border:].abs().float().mean()) * network.row_step
         errors["mean"] = float((rows[:, border:] - network.image_height / 2).abs().float().mean()) * network.row_step
@@ -169,7 +71,7 @@ def train(
     evaluate_every: int = 500,
     log: TextIO = sys.stderr,
 ) -> Path:
-    """Train until the stages of `config` are through, resuming from `out`'s training checkpoint if there is one.
+    """Train until the stages of `config` are through, resuming from `out`'s training state if there is one.
 
     Parameters
     ----------
@@ -178,72 +80,75 @@ def train(
     start
         Weights to start from, such as those of an earlier run, if there is no state to resume.
     workers
-        Processes that draw batches ahead of the network; 0 draws them in this one.
+        Processes that draw series ahead of the network; 0 draws them in this one. The series are the same.
     save_every
-        Seconds between checkpoints.
+        Seconds between checkpoints. One is written before the first step, to find out whether that can be done.
 
     Raises
     ------
     TrainingError
-        If `out` is there already and no run beside it to resume. If the state beside `out` belongs to another
-        configuration, naming the field; only `stages`, `cooldown`, `lr` and `precision` may change between resumes.
-        If `start` holds a network of another shape.
+        If `out` is there already and no run beside it to resume, or another run is writing it. If the state beside
+        `out` belongs to another configuration, naming the field; only `stages`, `cooldown`, `lr` and `precision` may
+        change between resumes. If `start` holds a network of another shape. If the loss is no longer finite.
     CheckpointError
         If the device is not there, naming what to use instead, or `start` cannot be read.
+    OSError
+        If `out` cannot be written, before the first step.
     """
     target = pick_device(device)
-    out = Path(out)
-    if out.suffix != ".safetensors":
-        raise TrainingError(f"the trained weights are written as .safetensors, got {out}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    state_file = out.with_suffix(".training.pt")
-    resumed = state_file.exists()
-    if out.exists() and not resumed:
-        raise TrainingError(f"{out} is there already, and no run to resume beside it; give another --out, or move it")
-    learner = Learner(config, target, None if resumed else start)
-    if resumed:
-        _resume(state_file, config, learner, target)
-    batches = DataLoader(
-        SyntheticBatches(config), batch_size=None, sampler=range(learner.step, config.steps), num_workers=workers,
-        pin_memory=target.type == "cuda",
-    )  # fmt: skip
-    report = _Report(config, learner.step, log)
-    saved = time.monotonic()
-    for images, rows, border, periods in batches:
-        loss = learner.learn(images, rows, border, periods)
-        done = learner.step
-        report.step(done, loss)
-        if done % evaluate_every == 0 or done == config.steps:
-            report.held_out(done, held_out_error(learner.averaged(), config))
-        if time.monotonic() - saved > save_every or done == config.steps:
-            _save(state_file, out, config, learner)
-            saved = time.monotonic()
-    state_file.unlink(missing_ok=True)
-    return out
+    files = RunFiles(out)
+    learner = Learner(config, target, None if files.resumable else start)
+    with files.held(), float32_products(config.precision, target):
+        if files.resumable:
+            _resume(files, learner)
+        _save(files, learner)
+        batches = DataLoader(
+            Batches(config), batch_size=None, sampler=range(learner.step, config.steps), num_workers=workers,
+            prefetch_factor=AHEAD if workers else None, pin_memory=target.type == "cuda",
+        )  # fmt: skip
+        report = _Report(config, learner.step, log)
+        saved = time.monotonic()
+        for batch in batches:
+            loss = learner.learn(batch)
+            done = learner.step
+            report.step(done, loss)
+            if done % evaluate_every == 0 or done == config.steps:
+                report.held_out(done, held_out_error(learner.averaged(), config))
+            if time.monotonic() - saved > save_every or done == config.steps:
+                _check(loss, done, files)
+                _save(files, learner)
+                _write(files, learner)
+                saved = time.monotonic()
+        _write(files, learner)  # again where a kill came between the state of the last step and its weights
+        files.finish()
+    return files.weights
 
 
-def _save(state_file: Path, out: Path, config: TrainConfig, learner: Learner) -> None:
-    partial = state_file.with_suffix(".partial")
-    torch.save({"config": json.dumps(asdict(config)), **learner.state()}, partial)
-    partial.replace(state_file)
-    note = (
-        f"trained on synthetic series for {learner.step} steps of {config.batch_size}{learner.after}; "
-        "not the published ViTime model"
-    )
-    save_safetensors(learner.averaged(), out, note=note)
+def _check(loss: Tensor, step: int, files: RunFiles) -> None:
+    """Keep what is no number out of the files."""
+    if not torch.isfinite(loss):
+        raise TrainingError(
+            f"the loss is no finite number at step {step}: go on from {files.state}, the last checkpoint before it, or "
+            "remove that to start anew, with a lower --lr"
+        )
 
 
-def _resume(state_file: Path, config: TrainConfig, learner: Learner, target: torch.device) -> None:
-    try:
-        state = torch.load(state_file, map_location=target, weights_only=True)
-        then = json.loads(state["config"])
-    except Exception as error:
-        raise TrainingError(f"{state_file} is damaged ({error}); remove it to start anew") from error
-    now = json.loads(json.dumps(asdict(config)))
+def _save(files: RunFiles, learner: Learner) -> None:
+    files.save_state({"config": json.dumps(asdict(learner.config)), **learner.state()})
+
+
+def _write(files: RunFiles, learner: Learner) -> None:
+    taught = f"trained on synthetic series for {learner.step} steps of {learner.config.batch_size}"
+    save_safetensors(learner.averaged(), files.weights, note=taught + learner.after + NOT_PUBLISHED)
+
+
+def _resume(files: RunFiles, learner: Learner) -> None:
+    state = files.read_state(learner.device)
+    then, now = json.loads(state["config"]), json.loads(json.dumps(asdict(learner.config)))
     for name in now.keys() - MAY_CHANGE:
         if then.get(name) != now[name]:
             raise TrainingError(
-                f"{state_file} was written by a run with {name} = {then.get(name)}, now it is {now[name]}; "
+                f"{files.state} was written by a run with {name} = {then.get(name)}, now it is {now[name]}; "
                 "remove the file to start anew, or give the old value"
             )
     learner.load(state)
