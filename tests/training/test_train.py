@@ -293,7 +293,7 @@ def test_weights_are_written_as_safetensors_only(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_a_device_that_is_not_there_is_refused_naming_what_to_use_instead(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no CUDA device; use auto or cpu"):
+    with pytest.raises(CheckpointError, match="no CUDA device that torch can use; use auto or cpu"):
         train(QUICK, tmp_path / "w.safetensors", device="cuda")
     assert not list(tmp_path.iterdir())
 
