@@ -30,7 +30,7 @@ FLOORS = [
 # Library → the only files and rooms that may import it.
 HEAVY = {
     "torch": {
-        "model/network", "model/checkpoint", "model/drawing", "attention/forward", "attention/streaming",
+        "model/network", "model/checkpoint", "model/drawing", "attention/forward", "attention/streaming", "attention/fused",
         "attention/capture", "interventions", "training", "study/prediction", "study/rollout",
     },
     "timm": {"model/network", "training"},

@@ -131,7 +131,7 @@ def test_options_reach_the_build(folder, monkeypatch):  # noqa: ARG001
     ) == 0  # fmt: skip
     assert seen.pop("args")[1:] == ("s3://b/a.zarr", "w.pth")
     assert seen == {
-        "tokens": ["decoder.0", "encoder.1"], "device": "cuda:1", "dtype": "bfloat16", "batch_size": 4,
+        "tokens": ["decoder.0", "encoder.1"], "device": "cuda:1", "dtype": "float16", "batch_size": 4,
         "workers": "tcp://host:8786", "max_size": 1.5e9,
     }  # fmt: skip
 
@@ -145,7 +145,7 @@ def test_options_reach_the_build(folder, monkeypatch):  # noqa: ARG001
      ({}, f"{BUILD} --tokens encoder.9", "no layer 'encoder.9'"),
      ({}, "build data.csv --weights none.safetensors", "none.safetensors does not exist"),
      ({"w.pth": "no weights"}, "build data.csv --weights w.pth --store a.zarr", "w.pth is truncated or damaged"),
-     ({}, f"{BUILD} --max-size 0.000008", "--tokens none"),
+     ({}, f"{BUILD} --max-size 0.000012", "--tokens none"),
      ({}, f"{BUILD} --store wrong://a", "wrong"),
      ({}, f"{BUILD} --store data.csv", "data.csv"),
      ({}, f"{BUILD} --device cuda:77", "device"),
@@ -169,7 +169,7 @@ def test_bad_input_is_one_line_that_names_it_and_nothing_is_written(folder, caps
     [("--batch-size 0", "'0' is no whole number from 1 on"), ("--horizon -3", "'-3' is no whole number"),
      ("--workers none", "neither a number of processes nor an address"), ("--workers 0", "neither a number"),
      ("--max-size nan", "no positive number of gigabytes"), ("--max-size 0", "no positive number"),
-     ("--dtype float16", "invalid choice"), ("--fill guess", "invalid choice"), ("--colour red", "unrecognized")],
+     ("--dtype int8", "invalid choice"), ("--fill guess", "invalid choice"), ("--colour red", "unrecognized")],
 )  # fmt: skip
 def test_a_flag_that_makes_no_sense_is_a_usage_error(folder, capsys, flags, message):
     with pytest.raises(SystemExit) as ended:
