@@ -76,12 +76,30 @@ def encoding_errors(config: ViTimeConfig) -> dict[str, float]:
     return errors
 
 
+def fast_wave(model: ViTime) -> tuple[dict[str, float], dict[str, float]]:
+    """What a forecast without the study's wave of 6.28 samples, else exact, would be off; how much of it the model has.
+
+    The second is the least-squares factor of the wave in the forecast less the rest of the true future.
+    """
+    errors, shares = {}, {}
+    for signal in catalogue():
+        if signal.name in ("full", "reduced_harmonic") and signal.future is not None:
+            fastest = min(signal.harmonics, key=lambda harmonic: harmonic.period)
+            wave = fastest.at(np.arange(len(signal.values), len(signal.values) + SHORT))
+            median = network_quantiles(model, [signal])[0, MEDIAN, :SHORT]
+            errors[signal.name] = float(np.abs(wave).mean() / signal.values.std())
+            shares[signal.name] = float((median - (signal.future[:SHORT] - wave)) @ wave / (wave @ wave))
+    return errors, shares
+
+
 def report_attention(model: ViTime) -> None:
     curves = SweepCurves.of(model)
     for line in (*tracking(curves), *whole_periods(curves), *full_against_reduced(model)):
         print(line)
     errors = study_errors(model)
     print("(c) MAE / history std, first 360 samples: " + listed(errors))
+    without, held = fast_wave(model)
+    print(f"    without the wave of 6.28 samples, else exact: {listed(without)}; it has of it: {listed(held)}")
     for what, config in (("on this image", model.config), ("on the published one", ViTimeConfig())):
         size = f"{config.image_height} × {config.columns}"
         print(f"    median of an exact drawing {what}, {size}: {listed(encoding_errors(config))}")
