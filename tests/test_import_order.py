@@ -30,10 +30,8 @@ FLOORS = [
 # Library → the only files and rooms that may import it.
 HEAVY = {
     "torch": {
-        "model/network", "model/checkpoint", "model/drawing",
-        "attention/forward", "attention/streaming", "attention/fused", "attention/capture",
-        "interventions", "training",
-        "study/prediction", "study/rollout", "study/multi_head", "study/seen_attention",
+        "model/network", "model/checkpoint", "model/drawing", "attention/forward", "attention/streaming",
+        "attention/fused", "attention/capture", "interventions", "training", "study/prediction", "study/rollout",
     },
     "timm": {"model/network", "training"},
     "zarr": {"store"},

@@ -29,7 +29,7 @@ def weights(tmp_path_factory) -> Path:
         encoder_width=16, encoder_depth=1, decoder_width=8, decoder_depth=1, heads=2,
     )  # fmt: skip
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_safetensors(random_model(config), path)
+    save_safetensors(random_model(config), path, note="adapted on 1 series of a.csv (SHA-256 0123)")
     return path
 
 
@@ -55,6 +55,7 @@ def test_a_file_is_answered_with_a_plan_a_table_two_sentences_a_card_and_every_n
     told = capsys.readouterr().out
     assert re.search(r"daily: period 2[34]\.?\d* samples \(the strongest of the series\)", told)
     assert "patches" in told
+    assert "weights small: adapted on 1 series of a.csv (SHA-256 0123)" in told
     assert "It takes about" in told
     assert [rung for rung in ("descriptive:", "signal-dependent:", "tracking:", "causal:") if rung in told] == [
         "descriptive:", "signal-dependent:", "tracking:", "causal:",

@@ -17,6 +17,7 @@ from vitime_cache.arrays import Floats
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.training.config import TrainConfig
+from vitime_cache.training.own_series import OwnSeries
 from vitime_cache.training.synthesis import synthesise
 
 NEAR = 12  # columns of tokens next to the border
@@ -49,10 +50,10 @@ class Batch(NamedTuple):
 
 
 class Batches(Dataset[Batch]):
-    """Batch number i; it depends on the configuration and i alone."""
+    """Batch number i; it depends on the configuration, one's own series and i alone."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
+    def __init__(self, config: TrainConfig, own: OwnSeries | None = None) -> None:
+        self.config, self.own = config, own
 
     def __len__(self) -> int:
         return self.config.steps
@@ -63,7 +64,11 @@ class Batches(Dataset[Batch]):
         border = network.context_columns
         if rng.random() >= stage.study_border:
             border = int(network.columns * rng.uniform(*stage.border))
-        series, periods = synthesise(rng, config.batch_size, network.columns, stage.mixture, stage.periods)
+        mine = 0 if self.own is None else rng.binomial(config.batch_size, self.own.share)
+        series, periods = synthesise(rng, config.batch_size - mine, network.columns, stage.mixture, stage.periods)
+        if self.own is not None:
+            series = np.concatenate((self.own.windows(rng, mine, network.columns), series))
+            periods = np.concatenate((np.full(mine, np.nan), periods))
         rows, border = image_rows(series, border, network)
         generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
         whole = float(torch.rand((), generator=generator)) < stage.whole

@@ -73,6 +73,12 @@ STAGES = (
 )
 
 
+ADAPTING = Stage(
+    300, Mixture(copies=0.1, repeats=0.3, slow=0.1, sines=0.15, blends=0.2, periodic=0.15),
+    border=(0.3, 0.85), near=0.3, whole=0.2,
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that fixes a training run; with the seed, the run.
@@ -137,6 +143,13 @@ class TrainConfig:
             raise TrainingError(f"precision is one of {', '.join(get_args(Precision))}, got {self.precision!r}")
         if not 0 <= self.average < 1:
             raise TrainingError(f"average must be at least 0 and below 1, got {self.average}")
+
+    @classmethod
+    def adapting(cls, network: ViTimeConfig, steps: int = ADAPTING.steps) -> Self:
+        """A short, gentle run that adapts a taught network: its rate falls over the second half."""
+        scale = network.columns / MINI.columns
+        stage = replace(ADAPTING, steps=steps, periods=(PERIODS[0] * scale, PERIODS[1] * scale))
+        return cls(network, (stage,), lr=1e-3, warmup=min(20, steps), cooldown=(steps + 1) // 2, average=0.95)
 
     @property
     def steps(self) -> int:

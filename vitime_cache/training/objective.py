@@ -18,10 +18,11 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vitime_cache.model.encoding import BLUR_SIZE
 from vitime_cache.model.network import ViTime
 from vitime_cache.training.config import TrainConfig
 
-INKED = 2.25  # tokens of the history that are shown, for each of its columns, about
+INKED = 2.25  # tokens of the history that are shown, for each of its columns, about; in patches of 16 rows
 TILE = 32  # tokens, CLS among them, are shown in multiples of it: processors multiply whole tiles
 
 
@@ -44,9 +45,14 @@ def choose_tokens(patches: Tensor, columns: Tensor, border: int, config: TrainCo
     ink.scatter_(1, scored.flatten(1), -1)
     spare = height * (first - past)  # tokens of the history that are not shown already; no device is asked
     others = 1 + height * columns.shape[1]
-    shown = round((others + INKED * first) / TILE) * TILE - others
+    shown = round((others + inked_tokens(config.network.patch_height) * first) / TILE) * TILE - others
     inked = ink.topk(max(0, min(shown, spare)), dim=1).indices
     return torch.cat((scored.flatten(1), inked), dim=1)
+
+
+def inked_tokens(patch_height: int) -> float:
+    """How many tokens of a column are shown for the ink of a series: BLUR_SIZE rows of it touch more flat patches."""
+    return INKED * max(1.0, (BLUR_SIZE / patch_height + 1) / (BLUR_SIZE / 16 + 1))
 
 
 def patch_scores(model: ViTime, patches: Tensor, tokens: Tensor) -> Tensor:
@@ -90,20 +96,28 @@ def sampled_loss(
     scores = patch_scores(model, shown, tokens)[:, : network.grid[0] * columns.shape[1]]
     scores = rearrange(scores, "b (row col) (ph pw) -> b (col pw) (row ph)", row=network.grid[0], ph=height)
     pixels = (columns[..., None] * width + torch.arange(width, device=columns.device)).flatten(1)  # (B, scored * pw)
-    return cross_entropy(scores, rows.gather(1, pixels), config.softness).mean()
+    return cross_entropy(scores, rows.gather(1, pixels), config.softness, network.output).mean()
 
 
 def whole_loss(logits: Tensor, rows: Tensor, border: int, config: TrainConfig) -> Tensor:
     """Mean cross-entropy over all columns, the future weighted more: logits (B, W, h), rows (B, W)."""
     weight = torch.ones(logits.shape[1], device=logits.device)
     weight[border:] = config.future_weight
-    return (cross_entropy(logits, rows, config.softness) * weight).sum() / (weight.sum() * len(rows))
+    return (cross_entropy(logits, rows, config.softness, config.network.output) * weight).sum() / (
+        weight.sum() * len(rows)
+    )
 
 
-def cross_entropy(logits: Tensor, rows: Tensor, softness: float) -> Tensor:
-    """Cross-entropy in nats between softened true rows (B, n) and logits (B, n, h), (B, n)."""
+def cross_entropy(logits: Tensor, rows: Tensor, softness: float, output: str = "softmax") -> Tensor:
+    """Cross-entropy in nats between softened true rows (B, n) and logits (B, n, h), (B, n).
+
+    A network whose output is a sigmoid tells each row by itself: the cross-entropies of a column's rows are summed.
+    Both are least where the network tells the true probability of each row.
+    """
     height = torch.arange(logits.shape[-1], device=logits.device)
     softened = torch.softmax(-0.5 * ((height[:, None] - height) / softness) ** 2, dim=-1)  # (h, h)
+    if output == "sigmoid":
+        return functional.binary_cross_entropy_with_logits(logits.float(), softened[rows], reduction="none").sum(dim=-1)
     return -(softened[rows] * logits.float().log_softmax(dim=-1)).sum(dim=-1)
 
 
