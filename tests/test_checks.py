@@ -41,7 +41,7 @@ def ds() -> xr.Dataset:
     ids=["list", "range", "gradient", "bfloat16", "labelled"],
 )
 def test_a_series_is_taken_from_lists_arrays_and_tensors(given: object) -> None:
-    assert vc.capture(MODEL, given, 16).history.dtype == np.float32
+    assert vc.capture(MODEL, given, 16).history.dtype == np.float64
 
 
 @pytest.mark.parametrize("given", ["1 2 3", {"a": 1.0}, (x for x in X), X + 1j, [True, False], xr.Dataset(), None])
@@ -61,7 +61,9 @@ def test_what_is_no_series_is_refused_without_a_warning(call: object, given: obj
         (lambda: vc.capture("model.pth", X), "load_model returns, got 'model.pth'"),
         (lambda: vc.load_model(3), "name of a file.* got 3"),
         (lambda: vc.load_model(device=None), "None is no device"),
-        (lambda: vc.load_model(device="mps"), "'mps' is no device"),
+        (lambda: vc.load_model(device="mps"), "no MPS device"),
+        (lambda: vc.load_model(device="xpu:3"), "no XPU device"),
+        (lambda: vc.load_model(device="mps:1"), "'mps:1' is no device"),
         (lambda: vc.load_model(device="meta"), "'meta' is no device"),
         (lambda: vc.load_model(device="cpu:7"), "'cpu:7' is no device"),
         (lambda: vc.ask(MODEL, DAY, "24"), "period must be a positive number of samples, got '24'"),

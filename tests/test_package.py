@@ -16,6 +16,7 @@ BESIDE = [
     "streamlit_app.py",
     ".streamlit/config.toml",
     "weights/README.md",
+    "weights/TRIALS.md",
     "weights/vitime-mini.safetensors",
     "weights/vitime-mini.toml",
     "weights/vitime-mini-more.toml",

@@ -48,7 +48,10 @@ def test_token_coordinates_name_row_and_column() -> None:
     [
         (lambda ds: ds.drop_vars("cls_attention"), "lacks the variable 'cls_attention'"),
         (lambda ds: ds.drop_vars("reduced_of"), "lacks the coordinate 'reduced_of'"),
-        (lambda ds: ds.assign(history=ds.history.astype("float64")), "history has dtype float64, expected float32"),
+        (
+            lambda ds: ds.assign(history=ds.history.fillna(0).astype("int64")),
+            "history has dtype int64, expected float64",
+        ),
         (lambda ds: ds.assign(forecast=ds.forecast.transpose("time", "signal")), "forecast has dimensions"),
         (lambda ds: ds.isel(lag=slice(5)), "lag has 5 entries, expected 153 for 77 patches"),
     ],

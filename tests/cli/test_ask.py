@@ -29,7 +29,7 @@ def weights(tmp_path_factory) -> Path:
         encoder_width=16, encoder_depth=1, decoder_width=8, decoder_depth=1, heads=2,
     )  # fmt: skip
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_safetensors(random_model(config), path)
+    save_safetensors(random_model(config), path, note="adapted on 1 series of a.csv (SHA-256 0123)")
     return path
 
 
@@ -55,6 +55,7 @@ def test_a_file_is_answered_with_a_plan_a_table_two_sentences_a_card_and_every_n
     told = capsys.readouterr().out
     assert re.search(r"daily: period 2[34]\.?\d* samples \(the strongest of the series\)", told)
     assert "patches" in told
+    assert "weights small: adapted on 1 series of a.csv (SHA-256 0123)" in told
     assert "It takes about" in told
     assert [rung for rung in ("descriptive:", "signal-dependent:", "tracking:", "causal:") if rung in told] == [
         "descriptive:", "signal-dependent:", "tracking:", "causal:",
@@ -156,6 +157,18 @@ def test_what_was_asked_for_is_written_though_nobody_reads_what_is_printed(folde
     with pytest.raises(SystemExit):
         run(f"ask data.csv --signal daily --period 24 {OPTIONS} --json day.json --quiet")
     assert json.loads((folder / "day.json").read_text())
+
+
+def test_a_small_variation_on_a_high_level_is_answered_alike_from_a_file_and_from_a_store(folder):
+    noise = np.random.default_rng(0).standard_normal(260)
+    meter = 12e6 + 0.1 * np.sin(2 * np.pi * np.arange(260) / 24) + 0.02 * noise  # float32 holds steps of 1 there
+    (folder / "meter.csv").write_text("kWh\n" + "\n".join(map(repr, meter.tolist())))
+    assert run("build meter.csv --store meter.zarr --weights small.safetensors --horizon 40 --quiet") == 0
+    for source in ("meter.csv", "meter.zarr"):
+        assert run(f"ask {source} {OPTIONS} --quiet --json {Path(source).suffix[1:]}.json") == 0
+    file, store = (json.loads((folder / name).read_text()) for name in ("csv.json", "zarr.json"))
+    assert file.pop("attributes")["question"] == store.pop("attributes")["question"]
+    assert file == store
 
 
 @pytest.mark.usefixtures("folder")

@@ -127,11 +127,11 @@ def test_options_reach_the_build(folder, monkeypatch):  # noqa: ARG001
     monkeypatch.setattr(vitime_cache.store.build, "build", lambda *args, **options: seen.update(options, args=args))
     assert run(
         "build data.csv --store s3://b/a.zarr --weights w.pth --tokens decoder.0,encoder.1 --device cuda:1 --quiet "
-        "--dtype bfloat16 --batch-size 4 --workers tcp://host:8786 --max-size 1.5"
+        "--dtype float16 --batch-size 4 --workers tcp://host:8786 --max-size 1.5"
     ) == 0  # fmt: skip
     assert seen.pop("args")[1:] == ("s3://b/a.zarr", "w.pth")
     assert seen == {
-        "tokens": ["decoder.0", "encoder.1"], "device": "cuda:1", "dtype": "bfloat16", "batch_size": 4,
+        "tokens": ["decoder.0", "encoder.1"], "device": "cuda:1", "dtype": "float16", "batch_size": 4,
         "workers": "tcp://host:8786", "max_size": 1.5e9,
     }  # fmt: skip
 
@@ -145,7 +145,7 @@ def test_options_reach_the_build(folder, monkeypatch):  # noqa: ARG001
      ({}, f"{BUILD} --tokens encoder.9", "no layer 'encoder.9'"),
      ({}, "build data.csv --weights none.safetensors", "none.safetensors does not exist"),
      ({"w.pth": "no weights"}, "build data.csv --weights w.pth --store a.zarr", "w.pth is truncated or damaged"),
-     ({}, f"{BUILD} --max-size 0.000008", "--tokens none"),
+     ({}, f"{BUILD} --max-size 0.000012", "--tokens none"),
      ({}, f"{BUILD} --store wrong://a", "wrong"),
      ({}, f"{BUILD} --store data.csv", "data.csv"),
      ({}, f"{BUILD} --device cuda:77", "device"),
@@ -169,7 +169,7 @@ def test_bad_input_is_one_line_that_names_it_and_nothing_is_written(folder, caps
     [("--batch-size 0", "'0' is no whole number from 1 on"), ("--horizon -3", "'-3' is no whole number"),
      ("--workers none", "neither a number of processes nor an address"), ("--workers 0", "neither a number"),
      ("--max-size nan", "no positive number of gigabytes"), ("--max-size 0", "no positive number"),
-     ("--dtype float16", "invalid choice"), ("--fill guess", "invalid choice"), ("--colour red", "unrecognized")],
+     ("--dtype int8", "invalid choice"), ("--fill guess", "invalid choice"), ("--colour red", "unrecognized")],
 )  # fmt: skip
 def test_a_flag_that_makes_no_sense_is_a_usage_error(folder, capsys, flags, message):
     with pytest.raises(SystemExit) as ended:
@@ -298,7 +298,9 @@ def test_training_writes_weights_that_a_build_takes(folder, capsys):
 def test_training_on_a_device_that_is_not_there_names_what_to_use_instead(folder, capsys):
     assert run("train --out mine.safetensors --steps 1 --device cuda") == 1
     told = " ".join(capsys.readouterr().err.split())
-    assert told == ("error: device 'cuda' was asked for, but this machine has no CUDA device; use auto or cpu")
+    assert told == (
+        "error: device 'cuda' was asked for, but this machine has no CUDA device that torch can use; use auto or cpu"
+    )
     assert not (folder / "mine.safetensors").exists()
 
 
@@ -311,11 +313,11 @@ def test_names_are_shown_as_they_are_and_never_read_as_markup(folder, capsys):
 
 @pytest.mark.parametrize(
     ("allocate", "message"),
-    [(lambda: torch.empty(2**60), "the machine is out of memory; use a smaller --batch-size or --dtype bfloat16"),
-     (lambda: np.empty(2**50), "the machine is out of memory; use a smaller --batch-size or --dtype bfloat16"),
-     (lambda: bytes(2**62), "the machine is out of memory; use a smaller --batch-size or --dtype bfloat16"),
+    [(lambda: torch.empty(2**60), "the machine is out of memory; use a smaller --batch-size or --dtype float16"),
+     (lambda: np.empty(2**50), "the machine is out of memory; use a smaller --batch-size or --dtype float16"),
+     (lambda: bytes(2**62), "the machine is out of memory; use a smaller --batch-size or --dtype float16"),
      (lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA")),
-      "the device is out of memory; use a smaller --batch-size or --dtype bfloat16")],
+      "the device is out of memory; use a smaller --batch-size or --dtype float16")],
     ids=["torch", "numpy", "Python", "CUDA"],
 )  # fmt: skip
 def test_want_of_memory_is_told_as_what_it_is_with_what_to_do(folder, capsys, monkeypatch, allocate, message):  # noqa: ARG001
@@ -326,7 +328,7 @@ def test_want_of_memory_is_told_as_what_it_is_with_what_to_do(folder, capsys, mo
 
 def test_only_flags_that_would_need_less_memory_are_named(folder, capsys, monkeypatch):  # noqa: ARG001
     monkeypatch.setattr("vitime_cache.attention.capture.capture_batch", lambda *_: bytes(2**62))
-    assert run(f"{BUILD} --quiet --batch-size 1 --dtype bfloat16") == 1
+    assert run(f"{BUILD} --quiet --batch-size 1 --dtype float16") == 1
     assert capsys.readouterr().err == (
         "error: the machine is out of memory; close other programs, or use a machine with more\n"
     )
@@ -341,7 +343,7 @@ def test_a_defect_of_ours_shows_its_traceback(folder, monkeypatch):  # noqa: ARG
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (MemoryError(), "the machine is out of memory; use a smaller --batch-size or --dtype bfloat16"),
+        (MemoryError(), "the machine is out of memory; use a smaller --batch-size or --dtype float16"),
         (
             RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
             "the machine is out",

@@ -189,12 +189,20 @@ def test_the_model_computes_the_same_before_and_after(model, signal):
 WAVE = np.sin(2 * np.pi * np.arange(240) / PERIOD)
 
 
-@pytest.mark.parametrize(
-    "series", [1e-9 * WAVE, np.where(np.arange(240) < 60, WAVE, 0.5)], ids=["too small", "constant in the window"]
-)
-def test_what_the_model_sees_as_a_flat_line_is_not_asked_about(model, series):
-    with pytest.raises(v.VerdictError, match=r"sees a flat line in a window of 'signal'.*rescale"):
+@pytest.mark.parametrize("series", [np.ones(240), 1e6 + 1e-9 * WAVE], ids=["constant", "rounding"])
+def test_a_constant_series_is_not_asked_about(model, series):
+    with pytest.raises(v.VerdictError, match=r"'signal' is constant"):
         prepare(model, series, PERIOD, **QUICK)
+
+
+def test_a_window_that_is_constant_is_not_asked_about(model):
+    with pytest.raises(v.VerdictError, match=r"a window of 'signal' is constant.*where the series varies"):
+        prepare(model, np.where(np.arange(240) < 60, WAVE, 0.5), PERIOD, **QUICK)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-30, 1e25])
+def test_a_series_in_a_small_or_a_large_unit_is_asked_about_like_any_other(model, scale):
+    assert prepare(model, scale * WAVE, **QUICK).period == pytest.approx(prepare(model, WAVE, **QUICK).period)
 
 
 def test_equal_questions_are_known_as_such_however_their_heads_are_given(model, signal):

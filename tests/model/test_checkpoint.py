@@ -223,5 +223,5 @@ def test_a_device_that_is_not_there_is_an_error_with_the_remedy() -> None:
     with pytest.raises(CheckpointError, match="'gpu7' is no device"):
         load_model(GOLDEN_WEIGHTS, device="gpu7")
     if not torch.cuda.is_available():
-        with pytest.raises(CheckpointError, match="no CUDA device; use auto or cpu"):
+        with pytest.raises(CheckpointError, match="no CUDA device that torch can use; use auto or cpu"):
             load_model(GOLDEN_WEIGHTS, device="cuda:0")

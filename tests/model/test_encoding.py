@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from tests.conftest import small_config
 from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.model.encoding import EncodingError, SeriesEncoding
+from vitime_cache.model.encoding import EncodingError, SeriesEncoding, is_flat
 
 WIDE = small_config(image_height=64, context_columns=40, horizon_columns=56, patch_height=32)
 
@@ -85,6 +87,41 @@ def test_the_image_does_not_change_when_the_series_is_shifted_and_scaled(lengths
     changed = np.abs(image - moved).max(axis=1) > 1e-4
     assert changed.mean() < 0.5  # rounding at a row's edge may move single samples by one row
     assert np.abs(image.argmax(axis=1) - moved.argmax(axis=1)).max() <= 1
+
+
+@pytest.mark.parametrize("mu_norm", [None, 2])
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**16), exponent=st.integers(-330, 90), level=st.sampled_from([0.0, 1.0, -1000.0]))
+def test_a_history_in_any_unit_is_drawn_as_in_another(
+    mu_norm: float | None, seed: int, exponent: int, level: float
+) -> None:
+    """Amperes or picoamperes: only where the published offset is felt at all may single rows differ."""
+    config = replace(WIDE, mu_norm=mu_norm)
+    history = level + walk(seed, 80)
+    scaled = history * 2.0**exponent
+    image, moved = (SeriesEncoding.fit(each, 60, config).image(each) for each in (history, scaled))
+    rows = np.abs(image.argmax(axis=1) - moved.argmax(axis=1))
+    assert rows.max() <= (1 if mu_norm is None else 3)  # the root of the offset, 3e-4, is felt from 1e-2 down
+    encoding = SeriesEncoding.fit(scaled, 60, config)
+    assert len(np.unique(encoding.rows(scaled))) > 10  # never a line
+
+
+def test_a_moment_that_is_no_whole_power_is_known_of_negative_samples_too() -> None:
+    config = replace(WIDE, mu_norm=1.5)
+    history = walk(0, 80)
+    drawn = np.interp(np.linspace(0, 79, SeriesEncoding.fit(history, 60, config).history_columns), range(80), history)
+    moment = np.mean(np.sign(drawn) * np.abs(drawn) ** 1.5) + 1e-7
+    expected = np.sign(moment) * np.sqrt(abs(moment))
+    np.testing.assert_allclose(SeriesEncoding.fit(history, 60, config).mean, expected)
+
+
+def test_what_is_constant_but_for_rounding_is_a_line_in_every_unit() -> None:
+    for level in (0.0, 1e-12, 1.0, 1e8):
+        noisy = level * (1 + 1e-14 * np.random.default_rng(0).standard_normal(80))
+        assert is_flat(noisy)
+        assert len(np.unique(SeriesEncoding.fit(noisy, 60, WIDE).rows(noisy))) == 1
+    assert not is_flat(12e6 + 0.1 * walk(0, 80))
+    assert not is_flat(1e-12 * walk(0, 80))
 
 
 def test_a_batch_is_encoded_as_its_members_are() -> None:

@@ -82,7 +82,7 @@ def capture_batch(
             "component_period": np.array([harmonic.period for harmonic in signal.harmonics]),
             "component_amplitude": np.array([harmonic.amplitude for harmonic in signal.harmonics]),
         }
-        results.append({name: values.astype(np.float32) for name, values in arrays.items()})
+        results.append({name: values.astype(schema.VARIABLES[name].dtype) for name, values in arrays.items()})
     return results
 
 

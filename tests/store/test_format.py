@@ -286,6 +286,28 @@ def test_a_store_built_under_another_format_is_refused(tmp_path):
         build(make_signals(2), path, Model())
 
 
+def test_a_store_of_the_format_that_kept_series_in_float32_still_opens(tmp_path, monkeypatch):
+    older = {
+        name: replace(variable, dtype=variable.dtype.replace("float64", "float32"))
+        for name, variable in schema.VARIABLES.items()
+    }
+    coordinates = {name: kept for name, kept in schema.SIGNAL_COORDINATES.items() if name != schema.START}
+    with monkeypatch.context() as before:
+        before.setattr(standin.schema, "VARIABLES", older)
+        before.setattr(store, "VARIABLES", older)
+        before.setattr(store, "SIGNAL_COORDINATES", coordinates)
+        before.setattr("vitime_cache.store.manifest.FORMAT", 2)
+        build(make_signals(2), tmp_path / "a.zarr", Model())
+    ds = open_store(tmp_path / "a.zarr")
+    assert (ds.history.dtype, ds.start.values.tolist()) == (np.dtype("float32"), ["", ""])
+    for place, signal in enumerate(make_signals(2)):
+        read = schema.signal_of(ds.isel(signal=place))
+        np.testing.assert_array_equal(read.values, signal.values.astype("float32"))
+        assert (read.name, read.horizon, read.start) == (signal.name, signal.horizon, "")
+    with pytest.raises(StoreError, match="format 2, this version writes 3: it can still be read"):
+        build(make_signals(3), tmp_path / "a.zarr", Model())
+
+
 def test_attributes_say_where_the_numbers_come_from(tmp_path):
     build(make_signals(1), tmp_path / "a.zarr", Model())
     ds = open_store(tmp_path / "a.zarr")

@@ -5,12 +5,11 @@ import pytest
 import torch
 
 from tests.conftest import random_model, small_config
+from vitime_cache.model.drawing import draw
+from vitime_cache.training.batches import Batches, choose_columns
 from vitime_cache.training.config import Stage, TrainConfig
 from vitime_cache.training.objective import (
-    NEAR,
     PeriodReadout,
-    SyntheticBatches,
-    choose_columns,
     choose_tokens,
     cross_entropy,
     patch_scores,
@@ -26,32 +25,17 @@ CONFIG = TrainConfig(
 )  # fmt: skip
 
 
-def test_scored_columns_are_of_the_future_first_then_of_the_history_and_differ() -> None:
-    columns = choose_columns(50, 40, 0.0, CONFIG, torch.manual_seed(0))
-    assert columns.shape == (50, 5)
-    assert ((columns[:, :3] >= 5) & (columns[:, :3] < 12)).all()
-    assert (columns[:, 3:] < 5).all()
-    assert all(len(set(row.tolist())) == 5 for row in columns)
-    assert len({tuple(row.tolist()) for row in columns}) > 20, "drawn anew for each series"
-
-
-def test_a_column_of_tokens_that_the_border_cuts_counts_as_history() -> None:
-    columns = choose_columns(50, 41, 0.0, CONFIG, torch.manual_seed(0))
-    assert int(columns[:, :3].min()) == 6
-
-
-def test_near_columns_lie_next_to_the_border() -> None:
-    wide = TrainConfig(network=small_config(context_columns=40, horizon_columns=400), future_columns=3)
-    near = choose_columns(200, 40, 1.0, wide, torch.manual_seed(0))[:, :3]
-    assert int(near.max()) < 5 + NEAR
-    assert int(choose_columns(200, 40, 0.0, wide, torch.manual_seed(0))[:, :3].max()) > 40
+def first_batch() -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Images (4, 1, 16, 96), rows (4, 96) and the border."""
+    batch = Batches(CONFIG)[0]
+    return draw(batch.rows[:, : batch.border], NETWORK), batch.rows.long(), batch.border
 
 
 def test_shown_tokens_are_the_scored_columns_and_the_inked_history() -> None:
-    images, _, border, _ = SyntheticBatches(CONFIG)[0]
+    images, _, border = first_batch()
     patches = images.unfold(2, 8, 8).unfold(3, 8, 8).flatten(-2).flatten(1, 3)  # (4, 24, 64)
     columns = choose_columns(4, border, 0.0, CONFIG, torch.manual_seed(0))
-    tokens = choose_tokens(patches, columns, border, NETWORK)
+    tokens = choose_tokens(patches, columns, border, CONFIG)
     for shown, scored, pixels in zip(tokens.tolist(), columns.tolist(), patches, strict=True):
         assert shown[:10] == [row * 12 + column for row in (0, 1) for column in scored]
         rest = shown[10:]
@@ -63,7 +47,7 @@ def test_shown_tokens_are_the_scored_columns_and_the_inked_history() -> None:
 
 def test_tokens_in_another_order_are_scored_alike() -> None:
     model = random_model(NETWORK)
-    images, _, _, _ = SyntheticBatches(CONFIG)[0]
+    images, _, _ = first_batch()
     patches = images.unfold(2, 8, 8).unfold(3, 8, 8).flatten(-2).flatten(1, 3)
     order = torch.randperm(24, generator=torch.manual_seed(0)).repeat(4, 1)
     in_order = patch_scores(model, patches, torch.arange(24).repeat(4, 1))
@@ -72,7 +56,7 @@ def test_tokens_in_another_order_are_scored_alike() -> None:
 
 
 def test_the_sampled_loss_is_the_loss_at_the_scored_columns() -> None:
-    images, rows, border, _ = SyntheticBatches(CONFIG)[0]
+    images, rows, border = first_batch()
     every = TrainConfig(network=NETWORK, future_columns=7, history_columns=5)
     columns = torch.arange(12).roll(-5).repeat(4, 1)  # all of the future, then all of the history: all tokens
     model = random_model(NETWORK)

@@ -8,7 +8,6 @@ from vitime_cache.training.synthesis import (
     blends,
     copies,
     periodic,
-    profiles,
     repeats,
     sines,
     slow,
@@ -16,6 +15,7 @@ from vitime_cache.training.synthesis import (
     synthesise,
     trend,
 )
+from vitime_cache.training.waveforms import profiles
 
 
 @pytest.mark.parametrize("generate", [copies, repeats, slow, sines, blends, periodic, spectrum, trend])

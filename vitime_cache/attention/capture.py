@@ -185,11 +185,9 @@ def _arrays(
         schema.TIME_ATTENTION: time_attention,
         schema.LAG_ATTENTION: lag_means(time_attention)[1].astype(np.float32),
         schema.CLS_ATTENTION: cls_attention,
-        schema.HISTORY: history.astype(np.float32),
-        schema.FORECAST: np.where(is_history, np.nan, encoding.series(probability, "max")).astype(np.float32),
-        schema.FORECAST_QUANTILE: np.where(
-            is_history, np.nan, encoding.quantiles(probability, schema.QUANTILES)
-        ).astype(np.float32),
+        schema.HISTORY: history,
+        schema.FORECAST: np.where(is_history, np.nan, encoding.series(probability, "max")),
+        schema.FORECAST_QUANTILE: np.where(is_history, np.nan, encoding.quantiles(probability, schema.QUANTILES)),
         schema.COMPONENT_PERIOD: np.array([h.period for h in signal.harmonics], np.float32),
         schema.COMPONENT_AMPLITUDE: np.array([h.amplitude for h in signal.harmonics], np.float32),
     }

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from vitime_cache.errors import VitimeError
-from vitime_cache.model.network import ViTime
+from vitime_cache.model.network import Attend, ViTime
 
 # (layer, its attention module, the block's normalised input (B, 1 + N, D)) → heads' outputs z (B, heads, 1 + N, d).
 HeadOutputs = Callable[[str, Any, Tensor], Tensor]
@@ -89,14 +89,13 @@ def run_layers(model: ViTime, x: Tensor, outputs: HeadOutputs = plain_outputs, f
     CaptureError
         If a block does more than the published network's, so that this pass would not be the model's own.
     """
-    for number, (layer, block) in enumerate(open_blocks(model).items()):
-        if number < first:
-            continue
-        if number == model.config.encoder_depth > first:
-            x = model.enter_decoder(x)
-        x = x + mix_heads(block.attn, outputs(layer, block.attn, block.norm1(x)))
-        x = x + block.mlp(block.norm2(x))
-    return model.read_out(x)
+    open_blocks(model)
+    return model.read_out(model.run_blocks(x, mixed(outputs), first))
+
+
+def mixed(outputs: HeadOutputs) -> Attend:
+    """Heads' outputs z as the network's loop takes them: put through the block's output projection."""
+    return lambda layer, attention, x: mix_heads(attention, outputs(layer, attention, x))
 
 
 def open_blocks(model: ViTime) -> dict[str, Any]:
@@ -243,16 +242,15 @@ class Intact:
 @torch.inference_mode()
 def run_and_keep(model: ViTime, image: Tensor) -> Intact:
     """The plain forward pass of one image (1, 1, h, W), kept; about twice the tokens' size for every layer."""
+    open_blocks(model)
     inputs: list[Tensor] = []
     outputs: list[Tensor] = []
-    x = model.embed(image)
-    for number, (layer, block) in enumerate(open_blocks(model).items()):
-        if number == model.config.encoder_depth:
-            x = model.enter_decoder(x)
-        inputs.append(x)
-        outputs.append(plain_outputs(layer, block.attn, block.norm1(x)))
-        x = x + mix_heads(block.attn, outputs[-1])
-        x = x + block.mlp(block.norm2(x))
+
+    def kept(layer: str, attention: Any, x: Tensor) -> Tensor:
+        outputs.append(plain_outputs(layer, attention, x))
+        return outputs[-1]
+
+    x = model.run_blocks(model.embed(image), mixed(kept), on_input=lambda _, x: inputs.append(x))
     return Intact(inputs, outputs, model.probability(model.read_out(x)))
 
 
@@ -276,15 +274,14 @@ def above(model: ViTime, intact: Intact, number: int, heads: Sequence[int], outp
     -----
     The output projection is linear, so the block's attention output changes by (z' − z) W_O of that head alone.
     """
-    block = open_blocks(model)[model.config.layers[number]]
+    changed = model.config.layers[number]
+    attention = open_blocks(model)[changed].attn
     z = intact.outputs[number]
-    attended = intact.inputs[number] + mix_heads(block.attn, z)  # (1, 1 + N, D)
-    weight = block.attn.proj.weight.unflatten(1, (z.shape[1], -1))[:, list(heads)]  # (D, B, d)
+    weight = attention.proj.weight.unflatten(1, (z.shape[1], -1))[:, list(heads)]  # (D, B, d)
     change = (outputs - z[0, list(heads)]) @ weight.permute(1, 2, 0)  # (B, 1 + N, D)
-    x = attended + change
-    x = x + block.mlp(block.norm2(x))
-    if number + 1 == len(model.config.layers):
-        return model.probability(model.read_out(x))
-    if number + 1 == model.config.encoder_depth:
-        x = model.enter_decoder(x)
-    return model.probability(run_layers(model, x, first=number + 1))
+    plain = mixed(plain_outputs)
+
+    def attend(layer: str, attention: Any, x: Tensor) -> Tensor:
+        return mix_heads(attention, z) + change if layer == changed else plain(layer, attention, x)
+
+    return model.probability(model.read_out(model.run_blocks(intact.inputs[number], attend, number)))

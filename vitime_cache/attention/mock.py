@@ -62,16 +62,16 @@ def mock_dataset(
         slow = 0.0 if reduced else 1.0
         series = slow * np.sin(2 * np.pi * time / period) + np.sin(4 * np.pi * time / period)
         is_history = time < n_history
-        arrays["history"] = np.where(is_history, series, np.nan).astype("float32")
-        arrays["forecast"] = np.where(is_history, np.nan, series).astype("float32")
+        arrays["history"] = np.where(is_history, series, np.nan)
+        arrays["forecast"] = np.where(is_history, np.nan, series)
         spread = np.array(QUANTILES)[:, None] - 0.5
-        arrays["forecast_quantile"] = (arrays["forecast"] + spread).astype("float32")
+        arrays["forecast_quantile"] = arrays["forecast"] + spread
         arrays["component_period"] = np.array([np.nan if reduced else period, period / 2], "float32")
         arrays["component_amplitude"] = np.array([np.nan if reduced else 1.0, 1.0], "float32")
         scalars = {
             SIGNAL: name, "n_history": n_history, "horizon": horizon, "samples_per_patch": samples_per_patch,
             "history_patches": round(n_history / samples_per_patch), "reduced_of": signals[0] if reduced else "",
-            "description": f"mock signal {name}", "filled": 0, "sample_seconds": 0.0,
+            "description": f"mock signal {name}", "filled": 0, "sample_seconds": 0.0, "start": "",
             "complete": True,
         }  # fmt: skip
         parts.append(

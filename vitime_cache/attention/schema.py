@@ -21,7 +21,7 @@ from vitime_cache._version import __version__
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.model.encoding import SeriesEncoding
-from vitime_cache.series.signal import Signal
+from vitime_cache.series.signal import Harmonic, Signal
 
 SIGNAL = "signal"
 LAYER = "layer"
@@ -53,6 +53,7 @@ REDUCED_OF = "reduced_of"
 DESCRIPTION = "description"
 FILLED = "filled"
 SAMPLE_SECONDS = "sample_seconds"
+START = "start"
 COMPLETE = "complete"
 
 # Attribute of a store that was not computed in float32: the largest difference of a cell of time attention from float32
@@ -107,10 +108,10 @@ VARIABLES: Mapping[str, Variable] = {
         "attention between tokens",
         normalisation="softmax weight over tokens and CLS, CLS dropped; NaN where the layer was not asked for",
     ),
-    HISTORY: Variable((TIME,), "float32", "the series given to the model", "units of the signal"),
-    FORECAST: Variable((TIME,), "float32", "forecast: the most probable value at each time", "units of the signal"),
+    HISTORY: Variable((TIME,), "float64", "the series given to the model", "units of the signal"),
+    FORECAST: Variable((TIME,), "float64", "forecast: the most probable value at each time", "units of the signal"),
     FORECAST_QUANTILE: Variable(
-        (QUANTILE, TIME), "float32", "quantiles of the model's own forecast distribution", "units of the signal"
+        (QUANTILE, TIME), "float64", "quantiles of the model's own forecast distribution", "units of the signal"
     ),
     COMPONENT_PERIOD: Variable((COMPONENT,), "float32", "true period of a harmonic, NaN where unknown", "samples"),
     COMPONENT_AMPLITUDE: Variable((COMPONENT,), "float32", "true amplitude of a harmonic", "units of the signal"),
@@ -129,8 +130,12 @@ SIGNAL_COORDINATES: Mapping[str, tuple[str, str]] = {
     DESCRIPTION: ("string", "what the signal is"),
     FILLED: ("int64", "missing values that were interpolated on request"),
     SAMPLE_SECONDS: ("float64", "seconds from one sample to the next, 0 where that is not known"),
+    START: ("string", "time of the first sample in ISO 8601, or empty where that is not known"),
     COMPLETE: ("bool", "whether every array of this signal has been written and committed"),
 }
+
+# Stores of earlier versions kept series in float32, which loses a variation of 0.1 on a level of 1e7.
+_EARLIER = {(name, np.dtype("float32")) for name in (HISTORY, FORECAST, FORECAST_QUANTILE)}
 
 
 def config_of(ds: xr.Dataset) -> ViTimeConfig:
@@ -157,8 +162,26 @@ def signal_coordinates(signal: Signal, config: ViTimeConfig) -> dict[str, Any]:
         DESCRIPTION: signal.description,
         FILLED: signal.filled,
         SAMPLE_SECONDS: signal.sample_seconds,
+        START: signal.start,
         COMPLETE: True,
     }
+
+
+def signal_of(ds: xr.Dataset) -> Signal:
+    """The signal behind a Dataset without the signal dimension; phases and the future of a formula are not kept."""
+    known = np.isfinite(ds[COMPONENT_PERIOD].values)
+    parts = (ds[name].values[known].astype(float) for name in (COMPONENT_PERIOD, COMPONENT_AMPLITUDE))
+    return Signal(
+        str(ds[SIGNAL].item()),
+        ds[HISTORY].values[: int(ds[N_HISTORY].item())].astype(np.float64),
+        horizon=int(ds[HORIZON].item()),
+        description=str(ds[DESCRIPTION].item()),
+        harmonics=tuple(Harmonic(period, amplitude) for period, amplitude in zip(*parts, strict=True)),
+        reduced_of=str(ds[REDUCED_OF].item()),
+        filled=int(ds[FILLED].item()),
+        sample_seconds=float(ds[SAMPLE_SECONDS].item()),
+        start=str(ds[START].item()) if START in ds.coords else "",
+    )
 
 
 def coordinates(config: ViTimeConfig, n_time: int, n_components: int) -> dict[str, tuple[str, np.ndarray]]:
@@ -267,8 +290,10 @@ def validate(ds: xr.Dataset) -> xr.Dataset:
             raise SchemaError(f"the dataset lacks the variable {name!r}")
         if ds[name].dims != lead + variable.dims:
             raise SchemaError(f"{name} has dimensions {ds[name].dims}, expected {lead + variable.dims}")
-        if ds[name].dtype != np.dtype(variable.dtype):
+        if ds[name].dtype != np.dtype(variable.dtype) and (name, ds[name].dtype) not in _EARLIER:
             raise SchemaError(f"{name} has dtype {ds[name].dtype}, expected {variable.dtype}")
+    if START not in ds.coords:  # nor had they this one
+        ds = ds.assign_coords({START: (lead, np.full([ds.sizes[SIGNAL] for _ in lead], "", object))})
     for name in (SIGNAL, *SIGNAL_COORDINATES):
         if name not in ds.coords:
             raise SchemaError(f"the dataset lacks the coordinate {name!r}")

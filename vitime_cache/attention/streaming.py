@@ -1,8 +1,9 @@
 """The forward pass with every head's attention pooled on the way.
 
-Attention is computed for a block of query rows at a time. While its softmax is still in cache it is applied to the
-values, pooled to time, and, where asked for, cast into the head's token map; it never exists as a whole, let alone for
-all layers. The network's answer is that of its plain forward pass.
+On the CPU attention is computed for a block of query rows at a time. While its softmax is still in cache it is applied
+to the values, pooled to time, and, where asked for, cast into the head's token map; it never exists as a whole, let
+alone for all layers. On another device a fused kernel pools it (see `fused`), but for layers whose token maps are asked
+for or whose attention is masked. The network's answer is that of its plain forward pass.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitime_cache.attention.forward import Edit, Mask, Replace, run_layers, sort_edits, split_heads
+from vitime_cache.attention.fused import WAYS, quickest_way
 from vitime_cache.model.network import ViTime
 
 TokenSink = Callable[[int, str, int, NDArray[np.float16]], None]
 Progress = Callable[[float, str], object]
 
+BLOCKS = "blocks"
 DEVICE_BLOCK_BYTES = 2**29  # of the scores of one block of query rows on a device
 SMALL_BYTES = 2**22  # of the scores of a head that on the CPU is quicker together with the others than alone on a core
 
@@ -47,6 +50,8 @@ class Streaming:
     block_bytes
         Bounds the scores of one block of query rows, at least one grid row, of all heads at once; 0 takes one head at a
         time on the CPU's cores, where a block of one grid row stays in the core's cache. None takes what is quickest.
+    way
+        "blocks", or one of `fused.WAYS`; None takes blocks on the CPU, and elsewhere what is quickest when tried.
 
     Attributes
     ----------
@@ -65,8 +70,10 @@ class Streaming:
         edits: Sequence[Edit] = (),
         progress: Progress | None = None,
         block_bytes: int | None = None,
+        way: str | None = None,
     ) -> None:
         config = model.config
+        self.way = BLOCKS if way is None and model.device.type == "cpu" else way
         self.progress = progress
         self.model, self.batch, self.on_tokens = model, batch, on_tokens
         self.tokens = tokens if on_tokens else ()
@@ -86,20 +93,32 @@ class Streaming:
         return self.model.probability(scores)
 
     def _outputs(self, layer: str, attention: Any, x: Tensor) -> Tensor:
-        q, k, v = (part.contiguous() for part in split_heads(attention, x))
-        q *= attention.scale
-        out = torch.empty_like(q)  # (B, heads, 1 + N, d)
+        q, k, v = split_heads(attention, x)
         shares = self._shares(layer)
-        if self.block_bytes == 0:
-            self._stream_on_cores(layer, q, k, v, out, shares)
+        if layer in self.tokens or shares != (None, None) or self._way_for(layer, q, k, v) == BLOCKS:
+            out = self._by_blocks(layer, q, k, v, shares)
         else:
-            self._stream_at_once(layer, q, k, v, out, shares)
+            time, cls = self._maps_of(layer)
+            out, time[:], cls[:] = WAYS[str(self.way)](q, k, v, self.model.config.grid)
         for edit in self.edits.get(layer, ()):
             if isinstance(edit, Replace):
                 out[:, edit.head] = edit.output
         if self.progress is not None:
             layers = self.model.config.layers
             self.progress((layers.index(layer) + 1) / len(layers), layer)
+        return out
+
+    def _way_for(self, layer: str, q: Tensor, k: Tensor, v: Tensor) -> str:
+        if self.way is None:
+            blocks = {BLOCKS: lambda: self._by_blocks(layer, q, k, v, (None, None))}
+            self.way = quickest_way(q, k, v, self.model.config.grid, blocks)
+        return self.way
+
+    def _by_blocks(self, layer: str, q: Tensor, k: Tensor, v: Tensor, shares: _Shares) -> Tensor:
+        q, k, v = (part.contiguous() for part in (q * q.shape[-1] ** -0.5, k, v))
+        out = torch.empty_like(q)  # (B, heads, 1 + N, d)
+        stream = self._stream_on_cores if self.block_bytes == 0 else self._stream_at_once
+        stream(layer, q, k, v, out, shares)
         return out
 
     def _stream_on_cores(self, layer: str, q: Tensor, k: Tensor, v: Tensor, out: Tensor, shares: _Shares) -> None:

@@ -71,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
         model, signal, args.period, heads=args.heads or "all", nulls=args.nulls, controls=args.controls,
         window=args.window, budget=args.budget, seed=args.seed,
     )  # fmt: skip
+    if model.weights.note and not args.quiet:
+        console.console.print(f"weights {model.weights.name}: {model.weights.note}")
     verdict = None if store is None else find_answer(store, model, question)
     if verdict is None:
         verdict = _answer(model, question, args)

@@ -16,6 +16,7 @@ from vitime_cache.cli.arguments import (
     positive,
     signals_of,
 )
+from vitime_cache.model.checkpoint import DTYPES
 
 PURPOSE = "write the attention of signals into a store"
 EXAMPLE = "prices.csv --tokens decoder.5 --store store/prices.zarr"
@@ -30,8 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--store", help=f"{STORE_HELP}; a first argument that ends in .zarr is one, too")
     add("--weights", help="weights file (default: weights/ViTime_Model.pth, else the shipped model)")
     add("--tokens", type=layers, default="all", help="layers whose token maps are kept: all, none or names")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:0")
-    add("--dtype", choices=("float32", "bfloat16"), default="float32")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:0 (mps and xpu are taken, untested)")
+    add(
+        "--dtype", choices=DTYPES, default="float32",
+        help="of the arithmetic: float32 is exact; on a card float16 is several times faster and keeps three bits more "
+        "than bfloat16, which is for weights that overflow in float16",
+    )  # fmt: skip
     add("--batch-size", type=at_least(1), help="signals per pass (default: as many as the model's size suggests)")
     add("--workers", type=_workers, help="processes, or a dask scheduler's address (tcp://…)")
     add("--max-size", type=positive("gigabytes"), default=20.0, help="refuse to write more than this many GB (20)")

@@ -31,6 +31,8 @@ def show_plan(plan: Plan) -> None:
     head = Table(box=None, show_header=False, pad_edge=False)
     head.add_row("store", plan.store)
     head.add_row("weights", plan.identity.weights.name)
+    if plan.identity.weights.note:
+        head.add_row("", plan.identity.weights.note)
     head.add_row("signals", f"{len(plan.names)} to write, {plan.complete} there already")
     head.add_row("layers × heads", f"{len(config.layers)} × {config.heads}, {config.tokens} tokens")
     head.add_row("token maps of", ", ".join(plan.tokens) or "no layer")

@@ -115,7 +115,7 @@ def _relief(args: argparse.Namespace) -> str:
     less = {
         "a smaller --batch-size": flags.get("batch_size", 1) != 1,
         "fewer --workers": bool(flags.get("workers")),
-        "--dtype bfloat16": flags.get("dtype") == "float32",
+        "--dtype float16": flags.get("dtype") == "float32",
     }
     useful = [words for words, would_help in less.items() if would_help]
     return f"use {' or '.join(useful)}" if useful else "close other programs, or use a machine with more"

@@ -1,4 +1,4 @@
-"""`train`: a small model, taught on synthetic series."""
+"""`train`: a small model, taught on synthetic series; or any model, adapted to series of one's own."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import os
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from vitime_cache.cli.arguments import at_least
+from vitime_cache.cli.arguments import UsageError, at_least
 
-PURPOSE = "train a model on synthetic series"
-EXAMPLE = "--config weights/vitime-mini.toml --out weights/mine.safetensors"
+if TYPE_CHECKING:
+    from vitime_cache.training.config import TrainConfig
+    from vitime_cache.training.own_series import OwnSeries
+
+PURPOSE = "train a model on synthetic series, or adapt one to series of your own"
+EXAMPLE = "--data prices.csv --start weights/vitime-mini.safetensors --out weights/prices.safetensors"
 AFTER_INTERRUPT = "Run the same command again to go on from the last checkpoint: one is written every minute."
+OF_DATA = ("share", "holdout", "fill")  # flags that say something about --data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", required=True, help="the .safetensors file to write; its checkpoint lies beside it")
     add("--config", metavar="FILE", help="TOML file with fields of TrainConfig; the flags below go first")
-    add("--start", metavar="WEIGHTS", help="weights to start from, where there is no checkpoint yet")
+    add(
+        "--start", metavar="WEIGHTS",
+        help="weights to start from, where there is no checkpoint yet (default: none; with --data and no --config, the "
+        "weights that every command takes)",
+    )  # fmt: skip
     add("--steps", type=at_least(1), help="optimiser steps in all: the stages end early, or the last one goes on")
     add("--batch-size", type=at_least(1), help="series in each step")
     add("--lr", type=float, help="peak learning rate")
@@ -28,18 +38,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu, cuda or cuda:0")
     add("--workers", type=at_least(0), default=0, help="processes that draw series ahead (0: none)")
     add("--quiet", action="store_true", help="print errors only")
+    own = parser.add_argument_group(
+        "your own series",
+        "Random windows of them are mixed with synthetic series. The end of each is kept from teaching: a stretch by "
+        "which the best state is chosen, then one that is held out.",
+    )
+    own.add_argument("--data", nargs="+", metavar="FILE", help="CSV, Parquet, NPY or TOML")
+    own.add_argument("--share", type=float, help="of these series in each batch (default: 0.5)")
+    own.add_argument(
+        "--holdout", type=at_least(1), metavar="N", help="samples in each stretch (default: a fifth of each)"
+    )
+    own.add_argument(
+        "--fill", choices=("none", "interpolate"), help="interpolate missing values, or refuse them (none)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, with a line of progress every few seconds."""
-    from vitime_cache.training.config import TrainConfig
     from vitime_cache.training.train import train
 
-    config = TrainConfig.from_toml(args.config) if args.config else TrainConfig()
+    own = _own_series(args)
+    config, start = _lesson(args)
+    with open(os.devnull, "w") if args.quiet else nullcontext(sys.stderr) as log:  # noqa: PTH123
+        train(config, args.out, own=own, start=start, device=args.device, workers=args.workers, log=log)
+    return 0
+
+
+def _own_series(args: argparse.Namespace) -> OwnSeries | None:
+    """The series of --data, with what the other flags say of them."""
+    from vitime_cache.training.own_series import read_own_series
+
+    given = {name: getattr(args, name) for name in OF_DATA if getattr(args, name) is not None}
+    if args.data is None:
+        if given:
+            raise UsageError(f"--{next(iter(given))} is about your own series; name them by --data")
+        return None
+    if "holdout" in given:
+        given["hold_out"] = given.pop("holdout")
+    return read_own_series(args.data, **given)
+
+
+def _lesson(args: argparse.Namespace) -> tuple[TrainConfig, str | None]:
+    """What is taught, and the weights that it starts from."""
+    from vitime_cache.model.checkpoint import find_weights, peek
+    from vitime_cache.training.config import TrainConfig
+
+    start = args.start
+    if args.config:
+        config = TrainConfig.from_toml(args.config)
+    elif args.data:
+        start = start or str(find_weights())
+        config = TrainConfig.adapting(peek(start)[0], **({} if args.steps is None else {"steps": args.steps}))
+    else:
+        config = TrainConfig()
     changes = {name: getattr(args, name) for name in ("batch_size", "lr", "seed")}
     config = replace(config, **{name: value for name, value in changes.items() if value is not None})
-    if args.steps is not None:
-        config = config.with_steps(args.steps)
-    with open(os.devnull, "w") if args.quiet else nullcontext(sys.stderr) as log:  # noqa: PTH123
-        train(config, args.out, start=args.start, device=args.device, workers=args.workers, log=log)
-    return 0
+    return (config if args.steps is None else config.with_steps(args.steps)), start

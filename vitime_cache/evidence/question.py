@@ -25,7 +25,7 @@ from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.interventions.lag_masks import multiples, other_phases, whole_periods
 from vitime_cache.model.checkpoint import check_model, dtype_name
-from vitime_cache.model.encoding import FLAT, SeriesEncoding
+from vitime_cache.model.encoding import SeriesEncoding, is_flat
 from vitime_cache.series.signal import Signal, as_signal, hold_out
 from vitime_cache.stats.surrogates import null_kinds
 
@@ -120,7 +120,7 @@ def prepare(
     if nulls < fewest:
         raise v.VerdictError(f"a level of {level:g} needs {fewest} nulls or more, got {nulls}")
     series = signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
-    if np.ptp(series) == 0:
+    if is_flat(series):
         raise v.VerdictError(f"{signal.name!r} is constant: there is nothing to look back at")
     proposed, period_from = tuple(propose_periods(series)), "asked"
     if period is None:
@@ -151,11 +151,10 @@ def prepare(
         signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, effort, level, seed, budget
     )
     for each in question.windows:
-        if SeriesEncoding.fit(each.values, each.horizon, config).std.item() < 2 * FLAT:
+        if is_flat(each.values):
             raise v.VerdictError(
-                f"the model sees a flat line in a window of {signal.name!r}: its history varies by "
-                f"{np.std(each.values):.2g}, and the encoding adds {FLAT:g} to that; rescale the series, or ask on a "
-                "window where it varies"
+                f"a window of {signal.name!r} is constant: there is nothing to look back at; ask on a window where the "
+                "series varies"
             )
     return question
 

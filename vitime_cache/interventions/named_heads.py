@@ -33,7 +33,7 @@ from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series import signal as series
-from vitime_cache.series.signal import Harmonic, Signal
+from vitime_cache.series.signal import Signal
 from vitime_cache.stats.stand_ins import stand_ins
 
 Head = tuple[str, int]
@@ -233,25 +233,9 @@ def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
             f"the Dataset was computed in {signals.attrs['dtype']}, the model computes in {dtype_name(model)}; load "
             "the model in that dtype"
         )
-    each = [signals] if schema.SIGNAL not in signals.dims else [ds for _, ds in signals.groupby(schema.SIGNAL)]
-    return [
-        Signal(
-            str(ds[schema.SIGNAL].item()),
-            ds[schema.HISTORY].values.ravel()[: int(ds[schema.N_HISTORY].item())].astype(np.float64),
-            horizon=int(ds[schema.HORIZON].item()),
-            harmonics=_harmonics(ds),
-            reduced_of=str(ds[schema.REDUCED_OF].item()),
-        )
-        for ds in each
-    ]
-
-
-def _harmonics(ds: xr.Dataset) -> tuple[Harmonic, ...]:
-    """A stored signal's harmonics; their phases are not stored."""
-    periods, amplitudes = (
-        ds[name].values.ravel().astype(float) for name in (schema.COMPONENT_PERIOD, schema.COMPONENT_AMPLITUDE)
-    )
-    return tuple(Harmonic(p, a) for p, a in zip(periods, amplitudes, strict=True) if np.isfinite(p))
+    if schema.SIGNAL not in signals.dims:
+        return [schema.signal_of(signals)]
+    return [schema.signal_of(signals.isel({schema.SIGNAL: place})) for place in range(signals.sizes[schema.SIGNAL])]
 
 
 def check_heads(model: ViTime, heads: Sequence[Head] | str) -> list[Head]:

@@ -35,6 +35,7 @@ PUBLISHED_SOURCE = "https://github.com/IkeYang/ViTime"
 
 MAX_FILE_BYTES = 8 * 2**30
 MAX_HEADER_BYTES = 4_000_000
+DTYPES = ("float32", "float16", "bfloat16")  # that networks are computed in
 _SAFETENSORS_FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -69,9 +70,10 @@ def load_model(weights: str | Path | None = None, device: str = "auto", dtype: s
     weights
         A `.pth` or `.safetensors` file; None takes `find_weights()`.
     device
-        "auto" (CUDA if there is one, else the CPU), "cpu", "cuda", or one of several as "cuda:1".
+        "auto" (CUDA if there is one, else the CPU), "cpu", "cuda", or one of several as "cuda:1"; "mps" and "xpu" where
+        torch has them, which nobody has tested.
     dtype
-        "float32" or "bfloat16", of the parameters and the arithmetic.
+        "float32", "float16" or "bfloat16", of the parameters and the arithmetic.
 
     Raises
     ------
@@ -170,24 +172,31 @@ def _existing_file(weights: str | Path | None) -> Path:
 
 def check_dtype(dtype: str) -> None:
     """Refuse what no network is computed in."""
-    if dtype not in ("float32", "bfloat16"):
-        raise CheckpointError(f"dtype must be 'float32' or 'bfloat16', got {dtype!r:.60}")
+    if dtype not in DTYPES:
+        raise CheckpointError(f"dtype must be {', '.join(map(repr, DTYPES))}, got {dtype!r:.60}")
 
 
 def pick_device(name: str | torch.device) -> torch.device:
     """The device of a name, "auto" for the best there is; CheckpointError for one that this machine lacks."""
     import torch
 
-    there = torch.cuda.is_available()
-    named = str(name) if name != "auto" else "cuda" if there else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", named):
+    named = str(name)
+    if named == "auto":
+        named = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"(cpu|mps)|(cuda|xpu)(:[0-9]{1,3})?", named):
         raise CheckpointError(f"{name!r:.60} is no device that a network runs on here; use auto, cpu, cuda or cuda:0")
     kind, _, number = named.partition(":")
-    if kind == "cuda" and not there:
-        raise CheckpointError(f"device {named!r} was asked for, but this machine has no CUDA device; use auto or cpu")
-    if number and int(number) >= torch.cuda.device_count():
+    if kind == "cpu":
+        return torch.device(named)
+    there: bool = getattr(torch, kind).is_available() if hasattr(torch, kind) else False
+    if not there:
         raise CheckpointError(
-            f"there is no device {named!r}; this machine has {torch.cuda.device_count()}, from cuda:0 on"
+            f"device {named!r} was asked for, but this machine has no {kind.upper()} device that torch can use; use "
+            "auto or cpu"
+        )
+    if number and int(number) >= getattr(torch, kind).device_count():
+        raise CheckpointError(
+            f"there is no device {named!r}; this machine has {getattr(torch, kind).device_count()}, from {kind}:0 on"
         )
     return torch.device(named)
 

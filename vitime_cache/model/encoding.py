@@ -16,7 +16,9 @@ from vitime_cache.arrays import Floats
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig
 
-FLAT = 1e-7  # added to a history's deviation, so that a constant one can be drawn
+OFFSET = 1e-7  # what the published code adds to a deviation and to a moment, so that a constant history can be drawn
+TINY = 1e-3  # a smaller deviation would feel the offset: such a history is measured in units of its own range
+FLAT = 1e-12  # of the largest magnitude: what varies less is rounding
 BLUR_SIZE = 31
 BLUR_SIGMA = 5.0  # what OpenCV derives from a 31-pixel kernel: 0.3 * ((31 - 1) / 2 - 1) + 0.8
 
@@ -74,12 +76,13 @@ class SeriesEncoding:
                 "image columns; give a longer history or a shorter horizon"
             )
         drawn = _resample(values, columns)
-        if config.mu_norm is None:
-            mean = drawn.mean(axis=-1, keepdims=True)
-        else:
-            moment = (np.power(drawn, config.mu_norm) * np.sign(drawn)).mean(axis=-1, keepdims=True) + 1e-7
-            mean = np.sqrt(np.abs(moment)) * np.sign(moment)
-        return cls(config, n_history, horizon, mean, drawn.std(axis=-1, keepdims=True) + FLAT)
+        tiny = drawn.std(axis=-1, keepdims=True) < TINY
+        unit = np.where(tiny, np.ptp(drawn, axis=-1, keepdims=True), 1.0)
+        level = np.maximum(np.abs(drawn).max(axis=-1, keepdims=True), 1.0)
+        unit = np.where(is_flat(drawn)[..., None], level, unit)  # so that rounding is not drawn
+        measured = drawn / unit
+        std = measured.std(axis=-1, keepdims=True) + OFFSET
+        return cls(config, n_history, horizon, unit * _centre(measured, config.mu_norm), unit * std)
 
     @property
     def history_columns(self) -> int:
@@ -103,32 +106,39 @@ class SeriesEncoding:
         rows = np.floor((np.clip(z, -limit, limit) + limit) / self.config.row_step).astype(np.intp)
         return np.clip(rows, 0, self.config.image_height - 1)
 
-    def image(self, history: ArrayLike) -> NDArray[np.float32]:
-        """Draw the history (..., T) as ink, (..., W, h): one-hot rows, Gaussian blur 31 × 31, future columns blank.
-
-        The blur carries the last 15 columns of history ink over the border into the future.
-        """
+    def history_rows(self, history: ArrayLike) -> NDArray[np.intp]:
+        """Image row of each column of a history (..., T), (..., history_columns): what `image` and `drawing` draw."""
         values = np.asarray(history, dtype=np.float64)
         if values.shape[-1] != self.n_history:
             raise EncodingError(f"this encoding was fitted to {self.n_history} samples, got {values.shape[-1]}")
-        return self.draw(self.columns_of(values))
+        return self.rows(self.columns_of(values))
 
     def columns_of(self, history: ArrayLike) -> Floats:
         """Values of the history (..., T) at its image columns, (..., history_columns)."""
         return _resample(np.asarray(history, dtype=np.float64), self.history_columns)
 
+    def image(self, history: ArrayLike) -> NDArray[np.float32]:
+        """Draw the history (..., T) as ink, (..., W, h): one-hot rows, Gaussian blur 31 × 31, future columns blank.
+
+        The blur carries the last 15 columns of history ink over the border into the future.
+        """
+        return self.ink(self.history_rows(history))
+
     def draw(self, values: ArrayLike) -> NDArray[np.float32]:
         """Draw values at the history's image columns (..., history_columns) as `image` draws a history."""
-        rows = self.rows(values)
+        return self.ink(self.rows(values))
+
+    def ink(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Ink (..., W, h) of the rows of the history's columns, (..., history_columns)."""
         ink = np.zeros((*rows.shape[:-1], self.config.columns, self.config.image_height), np.float32)
         # Blurring a one-hot column along the rows is a lookup; only the blur along time is a convolution.
-        ink[..., : self.history_columns, :] = _row_blur(self.config.image_height)[rows]
+        ink[..., : self.history_columns, :] = row_blur(self.config.image_height)[rows]
         from scipy.ndimage import correlate1d  # here, as reading a store does without
 
         inked = ink[
             ..., : self.history_columns + BLUR_SIZE, :
         ]  # the ink reaches no further: leave the blank rest alone
-        correlate1d(inked, BLUR_SIZE * _blur_kernel(), axis=-2, output=inked, mode="mirror")
+        correlate1d(inked, BLUR_SIZE * blur_kernel(), axis=-2, output=inked, mode="mirror")
         return ink
 
     def series(self, probability: ArrayLike, method: Method = "max") -> Floats:
@@ -186,6 +196,22 @@ class SeriesEncoding:
         return _resample(values, self.n_history + self.horizon)
 
 
+def is_flat(history: ArrayLike) -> NDArray[np.bool_]:
+    """Whether histories (..., T) are constant but for rounding, (...): they are drawn as a line in any unit."""
+    values = np.asarray(history, dtype=np.float64)
+    flat: NDArray[np.bool_] = np.ptp(values, axis=-1) <= FLAT * np.abs(values).max(axis=-1)
+    return flat
+
+
+def _centre(values: Floats, mu_norm: float | None) -> Floats:
+    """What histories (..., n) are centred on, (..., 1): the mean, or the root of a signed moment."""
+    if mu_norm is None:
+        return np.asarray(values.mean(axis=-1, keepdims=True))
+    power = np.power(values if float(mu_norm).is_integer() else np.abs(values), mu_norm)  # no NaN of (-2) ** 1.5
+    moment = (power * np.sign(values)).mean(axis=-1, keepdims=True) + OFFSET
+    return np.asarray(np.sqrt(np.abs(moment)) * np.sign(moment))
+
+
 def _history_columns(n_history: int, horizon: int, config: ViTimeConfig) -> int:
     return int(n_history / (n_history + horizon) * config.columns)
 
@@ -213,7 +239,8 @@ def _rows_below(cumulative: Floats, level: float) -> Floats:
 
 
 @lru_cache
-def _blur_kernel() -> NDArray[np.float32]:
+def blur_kernel() -> NDArray[np.float32]:
+    """(BLUR_SIZE,): weights of the blur along either axis, 1 together."""
     offset = np.arange(BLUR_SIZE) - BLUR_SIZE // 2
     kernel = np.exp(-0.5 * (offset / BLUR_SIGMA) ** 2)
     normalised: NDArray[np.float64] = kernel / kernel.sum()
@@ -221,9 +248,9 @@ def _blur_kernel() -> NDArray[np.float32]:
 
 
 @lru_cache
-def _row_blur(height: int) -> NDArray[np.float32]:
+def row_blur(height: int) -> NDArray[np.float32]:
     """(h, h): row r is a one-hot column at r after the blur along the value axis, border reflect-101."""
     from scipy.ndimage import correlate1d
 
-    blurred: NDArray[np.float32] = correlate1d(np.eye(height, dtype=np.float32), _blur_kernel(), axis=1, mode="mirror")
+    blurred: NDArray[np.float32] = correlate1d(np.eye(height, dtype=np.float32), blur_kernel(), axis=1, mode="mirror")
     return blurred

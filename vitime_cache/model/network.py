@@ -6,6 +6,9 @@ token t + 1 of every layer is grid row t // columns, grid column t % columns, an
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from einops import rearrange
 from timm.layers.patch_embed import PatchEmbed
@@ -13,6 +16,9 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
+
+# (layer, its attention module, the block's normalised input (B, 1 + N, D)) → its attention output (B, 1 + N, D).
+Attend = Callable[[str, Any, Tensor], Tensor]
 
 
 class ViTime(nn.Module):
@@ -83,13 +89,48 @@ class ViTime(nn.Module):
         Tensor
             (B, W, h)
         """
-        x = self.embed(images)
-        for block in self.blocks:
-            x = block(x)
-        x = self.enter_decoder(x)
-        for block in self.decoder_blocks:
-            x = block(x)
-        return self.read_out(x)
+        return self.read_out(self.run_blocks(self.embed(images)))
+
+    def run_blocks(
+        self,
+        x: Tensor,
+        attend: Attend | None = None,
+        first: int = 0,
+        *,
+        decoder_positions: Tensor | None = None,
+        on_input: Callable[[int, Tensor], object] | None = None,
+    ) -> Tensor:
+        """From the input of layer number `first` to what the last decoder block gives: the one loop over blocks.
+
+        Parameters
+        ----------
+        x
+            (B, 1 + n, D), CLS first: all tokens of the grid, or in teaching some of them.
+        attend
+            Stands in for the attention of every block; None runs the blocks as they are.
+        decoder_positions
+            In place of `decoder_pos_embed`, (B, 1 + n, D_dec), where x holds some tokens only.
+        on_input
+            Called with the number of each layer and its input, before the layer is run.
+
+        Returns
+        -------
+        Tensor
+            (B, 1 + n, D_dec)
+        """
+        for number, (layer, block) in enumerate(self.blocks_by_layer().items()):
+            if number < first:
+                continue
+            if number == self.config.encoder_depth > first:
+                x = self.enter_decoder(x, decoder_positions)
+            if on_input is not None:
+                on_input(number, x)
+            if attend is None:
+                x = block(x)
+            else:
+                x = x + attend(layer, block.attn, block.norm1(x))
+                x = x + block.mlp(block.norm2(x))
+        return x
 
     def embed(self, images: Tensor) -> Tensor:
         """Images (B, 1, h, W) → what the first encoder block takes, (B, 1 + N, D), CLS first."""
@@ -97,9 +138,11 @@ class ViTime(nn.Module):
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1)
         return torch.cat((cls, x), dim=1)
 
-    def enter_decoder(self, x: Tensor) -> Tensor:
+    def enter_decoder(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         """What the last encoder block gives → what the first decoder block takes, (B, 1 + N, D_dec)."""
-        entered: Tensor = self.decoder_embed(self.norm(x)) + self.decoder_pos_embed
+        entered: Tensor = self.decoder_embed(self.norm(x)) + (
+            self.decoder_pos_embed if positions is None else positions
+        )
         return entered
 
     def read_out(self, x: Tensor) -> Tensor:

@@ -74,7 +74,9 @@ class Signal:
     filled
         How many of the values were missing and are interpolated.
     sample_seconds
-        Seconds from one sample to the next, 0 where that is not known.
+        Seconds from one sample to the next, 0 where that is not known. A month or a year is the mean one.
+    start
+        Time of the first sample in ISO 8601, such as "2016-07-01T00:00:00", or "" where that is not known.
     future
         (horizon,) what really came, where it is known. Never shown to a model.
 
@@ -92,6 +94,7 @@ class Signal:
     reduced_of: str = ""
     filled: int = 0
     sample_seconds: float = 0.0
+    start: str = ""
     future: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -101,6 +104,7 @@ class Signal:
             raise SignalError("a signal needs a name, got ''")
         _check_text(self.reduced_of, f"{who}: reduced_of", 200)
         _check_text(self.description, f"{who}: the description", 2000)
+        _check_text(self.start, f"{who}: the start", 40)
         if self.reduced_of == self.name:
             raise SignalError(f"{who} cannot be a reduction of itself; leave reduced_of empty")
         object.__setattr__(self, "harmonics", tuple(self.harmonics))
@@ -128,6 +132,8 @@ class Signal:
         facts = [self.name, self.horizon, harmonics, self.reduced_of, self.description, self.filled, len(self.values)]
         if self.sample_seconds:  # 12 digits: two ways to a month differ in the last bit
             facts.append(f"{self.sample_seconds:.12g}")
+        if self.start:
+            facts.append(self.start)
         values = self.values
         if spread := float(np.ptp(values)):
             # The last bit of sin differs between processors: 8 digits of the spread forgive it and outdo an image row.

@@ -25,7 +25,7 @@ from typing import Any, Self
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.store.objects import Stamp, StoreError, stamp
 
-FORMAT = 2
+FORMAT = 3  # 2 kept series in float32
 FOLDER = "journal/"
 MANIFEST = f"{FOLDER}manifest.json"
 TEMPLATE = f"{FOLDER}template.json"

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 # A sum of N float16 weights: each is off by 2^-11 of itself at most, and what is below 2^-25 is lost.
 HALF_PRECISION = 2e-3
 SINGLE_PRECISION = 1e-5
-RECOMPUTED = {"float32": 1e-3, "bfloat16": 5e-2}  # of the largest value: another machine adds in another order
+# Of the largest value: another machine adds in another order.
+RECOMPUTED = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from typing import Any, Literal, Self, get_args
 
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ConfigError, ViTimeConfig
-from vitime_cache.training.synthesis import PERIODS, Mixture, Range
+from vitime_cache.training.synthesis import PERIODS, Mixture
+from vitime_cache.training.waveforms import Range
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 MINI = ViTimeConfig(
     image_height=64, context_columns=512, horizon_columns=720, patch_height=16, patch_width=16,
@@ -72,6 +73,12 @@ STAGES = (
 )
 
 
+ADAPTING = Stage(
+    300, Mixture(copies=0.1, repeats=0.3, slow=0.1, sines=0.15, blends=0.2, periodic=0.15),
+    border=(0.3, 0.85), near=0.3, whole=0.2,
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that fixes a training run; with the seed, the run.
@@ -99,8 +106,9 @@ class TrainConfig:
     softness
         Standard deviation, in rows, of the Gaussian that softens the true row.
     precision
-        "float32", or "bfloat16" for the products of matrices, in network and optimiser; weights, sums and the loss
-        stay float32. It pays where the processor multiplies bfloat16 in hardware (AMX, CUDA).
+        Of the products of matrices, in network and optimiser; weights, sums and the loss stay float32. "bfloat16" pays
+        where the processor multiplies it in hardware (AMX, CUDA). "tf32" rounds to 10 bits on a CUDA device and is
+        float32 elsewhere; on a CUDA device "bfloat16" takes it for what is left in float32.
     """
 
     network: ViTimeConfig = MINI
@@ -132,9 +140,16 @@ class TrainConfig:
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.precision not in get_args(Precision):
-            raise TrainingError(f"precision is {' or '.join(get_args(Precision))}, got {self.precision!r}")
+            raise TrainingError(f"precision is one of {', '.join(get_args(Precision))}, got {self.precision!r}")
         if not 0 <= self.average < 1:
             raise TrainingError(f"average must be at least 0 and below 1, got {self.average}")
+
+    @classmethod
+    def adapting(cls, network: ViTimeConfig, steps: int = ADAPTING.steps) -> Self:
+        """A short, gentle run that adapts a taught network: its rate falls over the second half."""
+        scale = network.columns / MINI.columns
+        stage = replace(ADAPTING, steps=steps, periods=(PERIODS[0] * scale, PERIODS[1] * scale))
+        return cls(network, (stage,), lr=1e-3, warmup=min(20, steps), cooldown=(steps + 1) // 2, average=0.95)
 
     @property
     def steps(self) -> int:

@@ -13,70 +13,20 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import Dataset
 
-from vitime_cache.arrays import Floats
-from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.model.encoding import SeriesEncoding
+from vitime_cache.model.encoding import BLUR_SIZE
 from vitime_cache.model.network import ViTime
 from vitime_cache.training.config import TrainConfig
-from vitime_cache.training.synthesis import synthesise
 
-NEAR = 12  # columns of tokens next to the border
-INKED = 2.25  # tokens of the history that are shown, for each of its columns, about
+INKED = 2.25  # tokens of the history that are shown, for each of its columns, about; in patches of 16 rows
 TILE = 32  # tokens, CLS among them, are shown in multiples of it: processors multiply whole tiles
 
 
-class SyntheticBatches(Dataset[tuple[Tensor, Tensor, int, Tensor]]):
-    """Batch number i as (images (B, 1, h, W), rows (B, W), border column, periods (B,)).
-
-    It depends on the configuration and i alone.
-    """
-
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
-
-    def __len__(self) -> int:
-        return self.config.steps
-
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, int, Tensor]:
-        config, network, stage = self.config, self.config.network, self.config.stage(step)
-        rng = np.random.default_rng([config.seed, step])
-        border = network.context_columns
-        if rng.random() >= stage.study_border:
-            border = int(network.columns * rng.uniform(*stage.border))
-        series, periods = synthesise(rng, config.batch_size, network.columns, stage.mixture, stage.periods)
-        return *encode_batch(series, border, network), border, torch.from_numpy(periods).float()
-
-
-def encode_batch(series: Floats, border: int, network: ViTimeConfig) -> tuple[Tensor, Tensor]:
-    """Images (B, 1, h, W) of the histories series[:, :border] and the rows (B, W) of the whole series."""
-    encoding = SeriesEncoding.fit(series[:, :border], network.columns - border, network)
-    images = torch.from_numpy(encoding.image(series[:, :border])).transpose(1, 2).unsqueeze(1)
-    return images, torch.from_numpy(encoding.rows(series))
-
-
-def choose_columns(n: int, border: int, near: float, config: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Columns of tokens that are scored, (n, scored): first those of the future, then those of the history.
-
-    A column that the border cuts counts as history.
-    """
-    first = math.ceil(border / config.network.patch_width)
-    ahead = config.network.grid[1] - first
-    confined = torch.rand(n, 1, generator=generator) < near
-    far = torch.arange(ahead) >= NEAR
-    order = torch.rand(n, ahead, generator=generator) - (confined & far).float()
-    future = first + order.topk(min(config.future_columns, ahead), dim=1).indices
-    history = torch.rand(n, first, generator=generator).topk(min(config.history_columns, first), dim=1).indices
-    return torch.cat((future, history), dim=1)
-
-
-def choose_tokens(patches: Tensor, columns: Tensor, border: int, network: ViTimeConfig) -> Tensor:
+def choose_tokens(patches: Tensor, columns: Tensor, border: int, config: TrainConfig) -> Tensor:
     """Tokens that are shown, (B, n): those of the scored columns, row by row, then the history's with the most ink.
 
     Parameters
@@ -84,19 +34,25 @@ def choose_tokens(patches: Tensor, columns: Tensor, border: int, network: ViTime
     patches
         (B, N, ph * pw) ink of each token.
     columns
-        (B, scored) of `choose_columns`.
+        (B, scored) columns of tokens, those of the future first (`Batch`).
     """
-    height, width = network.grid
-    first = math.ceil(border / network.patch_width)
+    height, width = config.network.grid
+    first = math.ceil(border / config.network.patch_width)
+    past = columns.shape[1] - min(config.future_columns, width - first)
     scored = columns[:, None, :] + width * torch.arange(height, device=columns.device)[:, None]  # (B, rows, scored)
     ink = patches.sum(dim=-1)
     ink[:, torch.arange(ink.shape[1], device=ink.device) % width >= first] = -1
     ink.scatter_(1, scored.flatten(1), -1)
-    spare = height * (first - (columns[0] < first).sum())  # tokens of the history that are not shown already
+    spare = height * (first - past)  # tokens of the history that are not shown already; no device is asked
     others = 1 + height * columns.shape[1]
-    shown = round((others + INKED * first) / TILE) * TILE - others
-    inked = ink.topk(max(0, min(shown, int(spare))), dim=1).indices
+    shown = round((others + inked_tokens(config.network.patch_height) * first) / TILE) * TILE - others
+    inked = ink.topk(max(0, min(shown, spare)), dim=1).indices
     return torch.cat((scored.flatten(1), inked), dim=1)
+
+
+def inked_tokens(patch_height: int) -> float:
+    """How many tokens of a column are shown for the ink of a series: BLUR_SIZE rows of it touch more flat patches."""
+    return INKED * max(1.0, (BLUR_SIZE / patch_height + 1) / (BLUR_SIZE / 16 + 1))
 
 
 def patch_scores(model: ViTime, patches: Tensor, tokens: Tensor) -> Tensor:
@@ -117,18 +73,13 @@ def patch_scores(model: ViTime, patches: Tensor, tokens: Tensor) -> Tensor:
         (B, n, ph * pw)
     """
 
-    def placed(x: Tensor, positions: Tensor) -> Tensor:  # (B, 1 + n, D), CLS first
-        cls = positions[:, :1].expand(len(x), -1, -1)
-        return x + torch.cat((cls, positions[0, 1:][tokens]), dim=1)
+    def places(positions: Tensor) -> Tensor:  # (B, 1 + n, D), CLS first
+        return torch.cat((positions[:, :1].expand(len(tokens), -1, -1), positions[0, 1:][tokens]), dim=1)
 
     projection = model.patch_embed.proj
     x = functional.linear(patches, projection.weight.flatten(1), projection.bias)
-    x = placed(torch.cat((model.cls_token.expand(len(x), -1, -1), x), dim=1), model.pos_embed)
-    for block in model.blocks:
-        x = block(x)
-    x = placed(model.decoder_embed(model.norm(x)), model.decoder_pos_embed)
-    for block in model.decoder_blocks:
-        x = block(x)
+    x = torch.cat((model.cls_token.expand(len(x), -1, -1), x), dim=1) + places(model.pos_embed)
+    x = model.run_blocks(x, decoder_positions=places(model.decoder_pos_embed))
     scores: Tensor = model.decoder_pred(model.decoder_norm(x))[:, 1:]
     return scores
 
@@ -140,25 +91,33 @@ def sampled_loss(
     network = config.network
     height, width = network.patch_height, network.patch_width
     patches = rearrange(images, "b 1 (row ph) (col pw) -> b (row col) (ph pw)", ph=height, pw=width)
-    tokens = choose_tokens(patches, columns, border, network)
+    tokens = choose_tokens(patches, columns, border, config)
     shown = patches.gather(1, tokens[..., None].expand(-1, -1, patches.shape[-1]))
     scores = patch_scores(model, shown, tokens)[:, : network.grid[0] * columns.shape[1]]
     scores = rearrange(scores, "b (row col) (ph pw) -> b (col pw) (row ph)", row=network.grid[0], ph=height)
     pixels = (columns[..., None] * width + torch.arange(width, device=columns.device)).flatten(1)  # (B, scored * pw)
-    return cross_entropy(scores, rows.gather(1, pixels), config.softness).mean()
+    return cross_entropy(scores, rows.gather(1, pixels), config.softness, network.output).mean()
 
 
 def whole_loss(logits: Tensor, rows: Tensor, border: int, config: TrainConfig) -> Tensor:
     """Mean cross-entropy over all columns, the future weighted more: logits (B, W, h), rows (B, W)."""
     weight = torch.ones(logits.shape[1], device=logits.device)
     weight[border:] = config.future_weight
-    return (cross_entropy(logits, rows, config.softness) * weight).sum() / (weight.sum() * len(rows))
+    return (cross_entropy(logits, rows, config.softness, config.network.output) * weight).sum() / (
+        weight.sum() * len(rows)
+    )
 
 
-def cross_entropy(logits: Tensor, rows: Tensor, softness: float) -> Tensor:
-    """Cross-entropy in nats between softened true rows (B, n) and logits (B, n, h), (B, n)."""
+def cross_entropy(logits: Tensor, rows: Tensor, softness: float, output: str = "softmax") -> Tensor:
+    """Cross-entropy in nats between softened true rows (B, n) and logits (B, n, h), (B, n).
+
+    A network whose output is a sigmoid tells each row by itself: the cross-entropies of a column's rows are summed.
+    Both are least where the network tells the true probability of each row.
+    """
     height = torch.arange(logits.shape[-1], device=logits.device)
     softened = torch.softmax(-0.5 * ((height[:, None] - height) / softness) ** 2, dim=-1)  # (h, h)
+    if output == "sigmoid":
+        return functional.binary_cross_entropy_with_logits(logits.float(), softened[rows], reduction="none").sum(dim=-1)
     return -(softened[rows] * logits.float().log_softmax(dim=-1)).sum(dim=-1)
 
 
@@ -170,8 +129,7 @@ class PeriodReadout(nn.Linear):
 
     def loss(self, encoded: Tensor, periods: Tensor) -> Tensor:
         """Mean squared error of log2(period / 80) over the tokens (B, n, D) of series that have one."""
-        known = torch.isfinite(periods)
-        if not known.any():
-            return encoded.new_zeros(())
-        true = torch.log2(periods[known] / 80)[:, None, None]
-        return functional.mse_loss(self(encoded[known]), true.expand(-1, encoded.shape[1], 1))
+        known = torch.isfinite(periods)  # stays a mask: to pick the series would make the host wait for the device
+        true = torch.log2(periods.where(known, 80.0) / 80)[:, None, None]
+        errors: Tensor = (self(encoded).float() - true).square().mean(dim=(1, 2))  # (B,)
+        return (errors * known).sum() / known.sum().clamp(min=1)

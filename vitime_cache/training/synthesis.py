@@ -1,5 +1,6 @@
 """Random training series in the spirit of ViTime's RealTS (arXiv 2407.07311, section 3.1), seeded and vectorised.
 
+Eight kinds that are regular are made here, five that are as real series are in `lifelike`.
 Every generator maps (rng, n, length, periods) to n series (n, length) and the main period of each (n,), NaN where
 there is none; time is counted in image columns.
 """
@@ -12,12 +13,21 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from vitime_cache.arrays import Floats
+from vitime_cache.training.lifelike import autoregressive, drifting, outliers, seasons, skewed
+from vitime_cache.training.waveforms import (
+    Range,
+    cycle,
+    log_uniform,
+    noise,
+    profiles,
+    sine,
+    standardise,
+    textbook_waves,
+)
 
-Range = tuple[float, float]
 Generator = Callable[[np.random.Generator, int, int, Range], tuple[Floats, Floats]]
 
 PERIODS: Range = (24.0, 300.0)
-PROFILE = 256  # points of one cycle of an arbitrary waveform
 PATCH = 16  # columns: the whole-patch periods of `copies` are multiples of it
 
 
@@ -44,6 +54,9 @@ class Mixture:
         Inverse FFT of a random power-law spectrum.
     trend
         Linear, exponential or logistic growth, or a random walk with drift, each with noise.
+    autoregressive, drifting, seasons, skewed, outliers
+        What real series have (see `lifelike`): noise with a memory; amplitude and level that change slowly; a short
+        season within a long one, as days within a week; skewed or bounded values; single samples far off.
     """
 
     copies: float = 0.0
@@ -54,6 +67,11 @@ class Mixture:
     periodic: float = 0.0
     spectrum: float = 0.0
     trend: float = 0.0
+    autoregressive: float = 0.0
+    drifting: float = 0.0
+    seasons: float = 0.0
+    skewed: float = 0.0
+    outliers: float = 0.0
 
     def __post_init__(self) -> None:
         shares = tuple(asdict(self).values())
@@ -69,7 +87,7 @@ def synthesise(
     Parameters
     ----------
     periods
-        Smallest and largest period of copies, repeats, sines and blends, in columns.
+        Smallest and largest period in columns, of all kinds but slow and periodic.
 
     Returns
     -------
@@ -78,7 +96,8 @@ def synthesise(
     """
     kinds: dict[str, Generator] = {
         "copies": copies, "repeats": repeats, "slow": slow, "sines": sines, "blends": blends, "periodic": periodic,
-        "spectrum": spectrum, "trend": trend,
+        "spectrum": spectrum, "trend": trend, "autoregressive": autoregressive, "drifting": drifting,
+        "seasons": seasons, "skewed": skewed, "outliers": outliers,
     }  # fmt: skip
     shares = np.array([getattr(mixture, kind) for kind in kinds])
     drawn = rng.choice(len(kinds), size=n, p=shares / shares.sum())
@@ -94,19 +113,19 @@ def copies(rng: np.random.Generator, n: int, length: int, periods: Range = PERIO
     """Exact repeats whose period is a whole number of patches."""
     low, high = (max(1, round(p / PATCH)) for p in periods)
     period = PATCH * rng.integers(low, high + 1, n).astype(float)
-    return _cycle(profiles(rng, n), period, rng.random(n), length), period
+    return cycle(profiles(rng, n), period, rng.random(n), length), period
 
 
 def repeats(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:
     """Exact repeats of an arbitrary waveform, log-uniform periods."""
-    period = _log_uniform(rng, periods, n)
-    return _cycle(profiles(rng, n), period, rng.random(n), length), period
+    period = log_uniform(rng, periods, n)
+    return cycle(profiles(rng, n), period, rng.random(n), length), period
 
 
 def slow(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:  # noqa: ARG001
     """One sine with a period of 64 to 160 columns and a little noise."""
-    period = _log_uniform(rng, (64.0, 160.0), n)
-    return np.sqrt(2) * _sine(rng, period, length) + _noise(rng, n, length, 0.05), period
+    period = log_uniform(rng, (64.0, 160.0), n)
+    return np.sqrt(2) * sine(rng, period, length) + noise(rng, n, length, 0.05), period
 
 
 def sines(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:
@@ -114,11 +133,11 @@ def sines(rng: np.random.Generator, n: int, length: int, periods: Range = PERIOD
     total, largest, main = np.zeros((n, length)), np.zeros(n), np.zeros(n)
     for probability in (1.0, 0.7, 0.4, 0.2):
         amplitude = (rng.random(n) < probability) * rng.uniform(0.2, 1.0, n)
-        period = _log_uniform(rng, periods, n)
-        total += amplitude[:, None] * _sine(rng, period, length)
+        period = log_uniform(rng, periods, n)
+        total += amplitude[:, None] * sine(rng, period, length)
         main = np.where(amplitude > largest, period, main)
         largest = np.maximum(amplitude, largest)
-    return _standardise(total), main
+    return standardise(total), main
 
 
 def blends(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:
@@ -127,18 +146,18 @@ def blends(rng: np.random.Generator, n: int, length: int, periods: Range = PERIO
     second = np.where(rng.random((n, 1)) < 0.5, repeats(rng, n, length, periods)[0], sines(rng, n, length, periods)[0])
     weight = (rng.random((n, 1)) < 0.5) * rng.uniform(0.2, 1.0, (n, 1))
     drift = (rng.random((n, 1)) < 0.4) * rng.normal(0.0, 2.0, (n, 1)) * np.linspace(-1, 1, length)
-    noisy = (rng.random((n, 1)) < 0.8) * _noise(rng, n, length, 0.5)
-    return _standardise(first + weight * second) + drift + noisy, period
+    noisy = (rng.random((n, 1)) < 0.8) * noise(rng, n, length, 0.5)
+    return standardise(first + weight * second) + drift + noisy, period
 
 
 def periodic(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:  # noqa: ARG001
     """One to three waves with log-uniform periods of 12 to 300 columns, noise, and a trend for every third series."""
-    total, period = _waves(rng, n, length, (12.0, 300.0))
+    total, period = textbook_waves(rng, n, length, (12.0, 300.0))
     for probability in (0.6, 0.35):
         present = rng.random((n, 1)) < probability
-        total += present * rng.uniform(0.2, 1.0, (n, 1)) * _waves(rng, n, length, (12.0, 300.0))[0]
+        total += present * rng.uniform(0.2, 1.0, (n, 1)) * textbook_waves(rng, n, length, (12.0, 300.0))[0]
     drift = (rng.random((n, 1)) < 0.33) * rng.normal(0.0, 1.0, (n, 1)) * np.linspace(-1, 1, length)
-    return total + drift + _noise(rng, n, length, 0.3), period
+    return total + drift + noise(rng, n, length, 0.3), period
 
 
 def spectrum(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:  # noqa: ARG001
@@ -149,7 +168,7 @@ def spectrum(rng: np.random.Generator, n: int, length: int, periods: Range = PER
         rng.standard_normal((n, len(frequency))) + 1j * rng.standard_normal((n, len(frequency)))
     )
     series = np.fft.irfft(np.pad(coefficients, ((0, 0), (1, 0))), n=2 * (length // 2) + 2)[:, :length]
-    return _standardise(series), np.full(n, np.nan)
+    return standardise(series), np.full(n, np.nan)
 
 
 def trend(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:  # noqa: ARG001
@@ -160,101 +179,7 @@ def trend(rng: np.random.Generator, n: int, length: int, periods: Range = PERIOD
     exponential = np.expm1(rate * t) / np.expm1(rate)
     logistic = 1 / (1 + np.exp(-4 * rate * (t - rng.uniform(0.2, 0.8, (n, 1)))))
     steps = rng.standard_normal((n, length)) + rng.normal(0, 0.1, (n, 1))
-    growth = np.stack([linear, exponential, logistic, _standardise(steps.cumsum(axis=1))])
+    growth = np.stack([linear, exponential, logistic, standardise(steps.cumsum(axis=1))])
     chosen: Floats = growth[rng.integers(4, size=n), np.arange(n)]
     sign: Floats = rng.choice([-1.0, 1.0], (n, 1))
-    return _standardise(chosen) * sign + _noise(rng, n, length, 0.2), np.full(n, np.nan)
-
-
-def profiles(rng: np.random.Generator, n: int) -> Floats:
-    """One cycle each of `n` arbitrary waveforms, (n, PROFILE), mean 0 and standard deviation 1.
-
-    Two of five are random harmonics, the rest steps, broken lines and bumps.
-    """
-    t = np.arange(PROFILE) / PROFILE
-    draw = (_harmonics, _harmonics, _steps, _broken_line, _bumps)
-    return _standardise(np.stack([draw[kind](rng, t) for kind in rng.integers(len(draw), size=n)]))
-
-
-def _harmonics(rng: np.random.Generator, t: Floats) -> Floats:
-    order = np.arange(1, rng.integers(2, 14))[:, None]
-    amplitude = rng.standard_normal(order.shape) * order ** -rng.uniform(0.0, 2.0)
-    total: Floats = (amplitude * np.sin(2 * np.pi * (order * t + rng.random(order.shape)))).sum(axis=0)
-    return total
-
-
-def _steps(rng: np.random.Generator, t: Floats) -> Floats:
-    edges = np.sort(rng.random(rng.integers(2, 9)))
-    level: Floats = rng.standard_normal(len(edges))[np.searchsorted(edges, t) % len(edges)]
-    return level
-
-
-def _broken_line(rng: np.random.Generator, t: Floats) -> Floats:
-    knots = np.sort(rng.random(rng.integers(2, 9)))
-    line: Floats = np.interp(t, knots, rng.standard_normal(len(knots)), period=1)
-    return line
-
-
-def _bumps(rng: np.random.Generator, t: Floats) -> Floats:
-    total = np.zeros_like(t)
-    for _ in range(rng.integers(1, 4)):
-        distance = (t - rng.random() + 0.5) % 1 - 0.5
-        total += rng.normal(1.0, 0.6) * np.exp(-0.5 * (distance / rng.uniform(0.02, 0.12)) ** 2)
-    return total
-
-
-def _cycle(tables: Floats, period: Floats, phase: Floats, length: int) -> Floats:
-    """Play each row of `tables` (n, PROFILE) round and round, `period` columns a turn: (n, length)."""
-    turn = (np.arange(length) / period[:, None] + phase[:, None]) % 1.0 * PROFILE
-    left = turn.astype(np.intp) % PROFILE
-    weight = turn - np.floor(turn)
-    row = np.arange(len(tables))[:, None]
-    played: Floats = tables[row, left] * (1 - weight) + tables[row, (left + 1) % PROFILE] * weight
-    return played
-
-
-def _sine(rng: np.random.Generator, period: Floats, length: int) -> Floats:
-    sine: Floats = np.sin(2 * np.pi * (np.arange(length) / period[:, None] + rng.random((len(period), 1))))
-    return sine
-
-
-def _log_uniform(rng: np.random.Generator, between: Range, n: int) -> Floats:
-    drawn: Floats = np.exp(rng.uniform(np.log(between[0]), np.log(between[1]), n))
-    return drawn
-
-
-def _waves(
-    rng: np.random.Generator,
-    n: int,
-    length: int,
-    periods: Range,
-    shapes: tuple[str, ...] = ("sine", "sine", "square", "triangle", "sawtooth", "pulse", "harmonics"),
-) -> tuple[Floats, Floats]:
-    """One wave a series with unit standard deviation, log-uniform period, uniform phase and a shape out of `shapes`."""
-    period = _log_uniform(rng, periods, n)
-    phase = (np.arange(length) / period[:, None] + rng.random((n, 1))) % 1.0  # in turns
-    sine = np.sin(2 * np.pi * phase)
-    order = np.arange(2, 6)[:, None, None]
-    weight = rng.normal(0, 1, (4, n, 1)) / order
-    waves: dict[str, Floats] = {
-        "sine": sine,
-        "square": np.tanh(8 * sine),
-        "triangle": 1 - 4 * np.abs(phase - 0.5),
-        "sawtooth": 2 * phase - 1,
-        "pulse": np.exp(-0.5 * ((phase - 0.5) / 0.08) ** 2),
-        "harmonics": sine + (weight * np.sin(2 * np.pi * order * phase)).sum(axis=0),
-    }
-    chosen = rng.choice(len(shapes), size=n)
-    return _standardise(np.stack([waves[shapes[shape]][i] for i, shape in enumerate(chosen)])), period
-
-
-def _noise(rng: np.random.Generator, n: int, length: int, largest: float) -> Floats:
-    """White noise whose standard deviation is uniform in 0 … largest, one for each series."""
-    noise: Floats = rng.uniform(0, largest, (n, 1)) * rng.standard_normal((n, length))
-    return noise
-
-
-def _standardise(series: Floats) -> Floats:
-    centred = series - series.mean(axis=1, keepdims=True)
-    standardised: Floats = centred / (centred.std(axis=1, keepdims=True) + 1e-9)
-    return standardised
+    return standardise(chosen) * sign + noise(rng, n, length, 0.2), np.full(n, np.nan)

@@ -1,0 +1,161 @@
+"""Forecasts of the ends of one's own series, as a user would make them, and which state of a run makes them best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from scipy.signal import find_peaks
+
+from vitime_cache.arrays import Floats
+from vitime_cache.attention.lags import autocorrelation
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.model.drawing import draw
+from vitime_cache.model.encoding import EncodingError, SeriesEncoding
+from vitime_cache.model.network import ViTime
+from vitime_cache.training.config import TrainingError
+from vitime_cache.training.own_series import SHORTEST, OwnSeries, Split
+
+Stretch = Literal["validation", "held out"]
+
+CUTS = (1, 2, 4)  # forecasts of a whole stretch, of its halves, of its quarters
+LEAST = 8  # samples of a part that is still forecast
+MAX_FORECASTS = 64  # of a stretch of all series together
+MAX_SEASONED = 20_000  # samples from whose end a season is estimated
+PROMINENCE = 0.05  # of a peak of the autocorrelation over its surroundings, lest rounding is taken for one
+AT_ONCE = 8  # images in a pass
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """A history and what came after it, with the scale of its series and the samples of its season."""
+
+    history: Floats
+    future: Floats
+    scale: float
+    season: int
+
+    @property
+    def last_season(self) -> Floats:
+        """The last season of the history again and again."""
+        return np.resize(self.history[-min(self.season, len(self.history)) :], len(self.future))
+
+    def error(self, forecast: Floats) -> float:
+        """Mean absolute error in standard deviations of what is taught of the series."""
+        return float(np.abs(forecast - self.future).mean() / self.scale)
+
+
+class Backtest:
+    """The same forecasts of one stretch of every series, whenever a model is tested.
+
+    The stretch is forecast as a whole, in halves and in quarters, each from a history of twice its length.
+
+    Attributes
+    ----------
+    last_season
+        Error of repeating the last season, as `error`. The season is the highest peak of the autocorrelation of what
+        is taught; without a peak it is one sample.
+
+    Raises
+    ------
+    TrainingError
+        Where the stretch is so long that the histories before it would not show.
+    """
+
+    def __init__(self, own: OwnSeries, stretch: Stretch, network: ViTimeConfig) -> None:
+        every = [origin for split in own.splits for origin in _origins(split, stretch)]
+        chosen = np.unique(np.linspace(0, len(every) - 1, MAX_FORECASTS).astype(int))
+        self.origins = [every[i] for i in chosen]
+        try:
+            self.encodings = [SeriesEncoding.fit(o.history, len(o.future), network) for o in self.origins]
+        except EncodingError as error:
+            raise TrainingError(f"too much is held out: {error}") from error
+        rows = [e.history_rows(o.history) for e, o in zip(self.encodings, self.origins, strict=True)]
+        self.images = torch.cat([draw(torch.from_numpy(each)[None], network) for each in rows])
+        self.last_season = float(np.mean([origin.error(origin.last_season) for origin in self.origins]))
+
+    @torch.no_grad()
+    def error(self, model: ViTime) -> float:
+        """Mean absolute error of the median forecast, in standard deviations of what is taught of each series."""
+        probability = torch.cat([model(part.to(model.device)).cpu() for part in self.images.split(AT_ONCE)]).numpy()
+        errors = [
+            origin.error(encoding.quantiles(p, [0.5])[0, -len(origin.future) :])
+            for origin, encoding, p in zip(self.origins, self.encodings, probability, strict=True)
+        ]
+        return float(np.mean(errors))
+
+
+class Choice:
+    """The best state of a run by the validation stretch; the weights that it began with are the first.
+
+    Attributes
+    ----------
+    before, errors
+        Errors of the weights that the run began with, and of the best state.
+    step
+        Steps that led to it.
+    best
+        The network in that state.
+
+    Raises
+    ------
+    TrainingError
+        As `Backtest`.
+    """
+
+    def __init__(self, own: OwnSeries, model: ViTime) -> None:
+        self.tests = {name: Backtest(own, name, model.config) for name in get_args(Stretch)}
+        self.before = self.errors = dict.fromkeys(self.tests, float("inf"))
+        self.step, self.best = 0, deepcopy(model)
+
+    def begin(self, model: ViTime) -> None:
+        """Test the weights that a run begins with."""
+        self.before = self.errors = self._errors(model)
+
+    def consider(self, step: int, model: ViTime) -> dict[str, float]:
+        """Test a state, and keep it if none was better; its errors."""
+        errors = self._errors(model)
+        if errors["validation"] < self.errors["validation"]:
+            self.errors, self.step, self.best = errors, step, deepcopy(model)
+        return errors
+
+    def told(self, errors: dict[str, float]) -> str:
+        """Errors against those before and of repeating the last season."""
+        return "; ".join(
+            f"{name} {errors[name]:.3f} (before {self.before[name]:.3f}, last season {test.last_season:.3f})"
+            for name, test in self.tests.items()
+        )
+
+    def _errors(self, model: ViTime) -> dict[str, float]:
+        return {name: test.error(model) for name, test in self.tests.items()}
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {"before": self.before, "errors": self.errors, "step": self.step, "best": self.best.state_dict()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.before, self.errors, self.step = state["before"], state["errors"], state["step"]
+        self.best.load_state_dict(state["best"])
+
+
+def season(series: Floats) -> int:
+    """Samples of a series' season: the highest peak of its autocorrelation up to two thirds of it, or 1."""
+    correlation = autocorrelation(series, len(series) * 2 // 3)
+    at, _ = find_peaks(correlation, prominence=PROMINENCE)
+    return int(at[correlation[at].argmax()]) if len(at) else 1
+
+
+def _origins(split: Split, stretch: Stretch) -> Iterator[Origin]:
+    begin = len(split.values) - split.end * (2 if stretch == "validation" else 1)
+    scale, samples = float(split.taught.std()), season(split.taught[-MAX_SEASONED:])
+    for cuts in CUTS:
+        horizon = split.end // cuts
+        if horizon < LEAST and cuts > 1:
+            return
+        for origin in range(begin, begin + cuts * horizon, horizon):
+            first = max(0, origin - max(2 * horizon, SHORTEST))
+            yield Origin(split.values[first:origin], split.values[origin : origin + horizon], scale, samples)

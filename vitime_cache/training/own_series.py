@@ -1,0 +1,191 @@
+"""One's own series as teaching: windows of any length at any place, of all but the end of each series.
+
+A series has three parts. From the first, windows are taught. By the second, the best state of the run is chosen. The
+third is held out: no batch holds a value of it, and its error is told and decides nothing (`backtest`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitime_cache.arrays import Floats
+from vitime_cache.model.checkpoint import sha256
+from vitime_cache.series.signal import Signal
+from vitime_cache.series.sources import Fill, read_signals
+from vitime_cache.training.config import TrainingError
+
+SHORTEST = 32  # samples of a window, history and horizon together
+SPARSEST = 4  # samples to a column in the longest window: drawing passes over those between columns
+HELD_OUT = 5  # a fifth of each series, unless samples are named
+NAMED = 3  # files that a note names one by one
+MAX_NAME = 80  # characters of a file's name in it
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A series whose last 2 × `end` samples are not taught from: those to choose by, and those held out.
+
+    Raises
+    ------
+    TrainingError
+        Where too little is left to teach from, or that is constant.
+    """
+
+    name: str
+    values: Floats
+    end: int
+    filled: int = 0
+
+    def __post_init__(self) -> None:
+        samples, left = len(self.values), len(self.values) - 2 * self.end
+        if self.end < 1:
+            raise TrainingError(f"at least one sample of each series must be held out, got {self.end}")
+        if samples < SHORTEST + 2:
+            raise TrainingError(
+                f"series {self.name!r} is shorter than a window: it has {samples} samples, a window needs {SHORTEST} "
+                "besides those held out"
+            )
+        if left < SHORTEST:
+            raise TrainingError(
+                f"series {self.name!r} has {samples} samples; {self.end} held out and {self.end} to choose the weights "
+                f"by leave {max(left, 0)} to teach from, and a window needs {SHORTEST}: hold out fewer (--holdout)"
+            )
+        if np.ptp(self.taught) == 0 or len(self.taught) < SHORTEST:
+            raise TrainingError(
+                f"series {self.name!r} is constant, or interpolated, over the part to teach from; leave it out"
+            )
+
+    @cached_property
+    def taught(self) -> Floats:
+        """The samples that windows are cut from.
+
+        A value that was interpolated over a gap across the cut knows what lies behind it. Such a run is a straight
+        line up to the cut, and is left out.
+        """
+        stop = len(self.values) - 2 * self.end
+        first = stop - self.filled
+        while stop > max(first, 2) and _in_line(self.values[stop - 2 : stop + 1]):
+            stop -= 1
+        return self.values[:stop]
+
+
+@dataclass(frozen=True, eq=False)
+class OwnSeries:
+    """Series to adapt a network to.
+
+    Attributes
+    ----------
+    splits
+        The series and what of each is taught.
+    share
+        Of these series in each batch, on average; the rest is synthetic.
+    told
+        What they are, for the note of the weights: how many, of which files, with hashes.
+    """
+
+    splits: tuple[Split, ...]
+    share: float
+    told: str
+
+    def __post_init__(self) -> None:
+        if not self.splits:
+            raise TrainingError("there are no series to teach from")
+        if not 0 < self.share <= 1:
+            raise TrainingError(f"the share of one's own series is above 0 and at most 1, got {self.share}")
+
+    @classmethod
+    def of(
+        cls, signals: Sequence[Signal], *, share: float = 0.5, hold_out: int | None = None, told: str | None = None
+    ) -> OwnSeries:
+        """Split signals; their futures, where known, are not used.
+
+        Parameters
+        ----------
+        hold_out
+            Samples at the end of each series that no batch shows, with as many before them to choose the best state
+            by; None takes a fifth of each.
+
+        Raises
+        ------
+        TrainingError
+            Naming the series that cannot be split.
+        """
+        splits = tuple(
+            Split(
+                signal.name, signal.values, hold_out if hold_out is not None else len(signal.values) // HELD_OUT,
+                signal.filled,
+            )
+            for signal in signals
+        )  # fmt: skip
+        if told is None:
+            digest = hashlib.sha256(b"".join(split.values.astype("<f8").tobytes() for split in splits)).hexdigest()
+            told = f"{len(splits)} series (SHA-256 of their values {digest[:12]})"
+        return cls(splits, share, told)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes two runs learn from the same windows."""
+        return {"data": self.told, "share": self.share, "held out": [split.end for split in self.splits]}
+
+    def windows(self, rng: np.random.Generator, n: int, columns: int) -> Floats:
+        """Random windows (n, columns), each from one series: where it begins and how long it is are real numbers.
+
+        Their lengths are log-uniform from `SHORTEST` samples to all that is taught, or `SPARSEST` to a column.
+        """
+        values, first, samples = self._joined
+        which = rng.integers(len(self.splits), size=n)
+        most = np.minimum(samples[which], SPARSEST * columns) - 1
+        span = np.exp(rng.uniform(np.log(SHORTEST - 1), np.log(most)))  # samples from the first column to the last
+        begin = rng.uniform(0, samples[which] - 1 - span)
+        at = begin[:, None] + span[:, None] * np.linspace(0, 1, columns)
+        left = np.clip(at.astype(np.intp), 0, samples[which, None] - 2)
+        weight = np.clip(at - left, 0, 1)
+        here = first[which, None] + left
+        drawn: Floats = values[here] * (1 - weight) + values[here + 1] * weight
+        return drawn
+
+    @cached_property
+    def _joined(self) -> tuple[Floats, np.ndarray, np.ndarray]:
+        """All that is taught in one array, and where each series begins in it and how long it is."""
+        samples = np.array([len(split.taught) for split in self.splits])
+        return np.concatenate([split.taught for split in self.splits]), np.cumsum(samples) - samples, samples
+
+
+def read_own_series(
+    files: Sequence[str | Path], *, share: float = 0.5, hold_out: int | None = None, fill: Fill = "none"
+) -> OwnSeries:
+    """All series of CSV, Parquet, NPY and TOML files (`series.read_signals`), split as `OwnSeries.of` does.
+
+    Raises
+    ------
+    SignalError
+        Naming the file, column, row and value that cannot be read, or that is missing and `fill` is "none".
+    TrainingError
+        Naming the series that cannot be split.
+    """
+    signals = [signal for file in files for signal in read_signals(file, fill=fill)]
+    told = f"{len(signals)} series of {_named([Path(file) for file in files])}"
+    return OwnSeries.of(signals, share=share, hold_out=hold_out, told=told)
+
+
+def _named(files: Sequence[Path]) -> str:
+    """Files by name and the beginning of their SHA-256; many by one hash of all hashes."""
+    hashes = [sha256(file) for file in files]
+    names = ["".join(c if c.isprintable() else "?" for c in file.name)[:MAX_NAME] for file in files]
+    told = [f"{name} (SHA-256 {digest[:12]})" for name, digest in zip(names, hashes, strict=True)]
+    if len(told) <= NAMED:
+        return ", ".join(told)
+    joint = hashlib.sha256("".join(hashes[NAMED:]).encode()).hexdigest()
+    return f"{', '.join(told[:NAMED])} and {len(told) - NAMED} more files (SHA-256 of their hashes {joint[:12]})"
+
+
+def _in_line(three: Floats) -> bool:
+    """Whether the middle one of three values lies half-way between its neighbours but for rounding."""
+    return bool(abs(three[0] - 2 * three[1] + three[2]) <= 1e-9 * np.abs(three).max())

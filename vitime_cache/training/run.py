@@ -1,0 +1,99 @@
+"""What a run keeps and writes: its state, to go on from, and the weights, with what must be known about them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vitime_cache.model.checkpoint import save_safetensors
+from vitime_cache.training.backtest import Choice
+from vitime_cache.training.config import TrainingError
+from vitime_cache.training.files import RunFiles
+from vitime_cache.training.learner import NOT_PUBLISHED, Learner
+from vitime_cache.training.own_series import OwnSeries
+from vitime_cache.training.validation import held_out_error
+
+MAY_CHANGE = {"stages", "cooldown", "lr", "precision"}  # between the parts of a run that is resumed
+ERRORS = "mean absolute error in standard deviations"
+
+
+class Run:
+    """A learner with the files that it is kept in and the choice of what is written."""
+
+    def __init__(self, files: RunFiles, learner: Learner, own: OwnSeries | None) -> None:
+        self.files, self.learner, self.own = files, learner, own
+        self.choice = None if own is None else Choice(own, learner.averaged())  # refuses what cannot be tested
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a run that is resumed must have in common with the one before."""
+        data = {} if self.own is None else self.own.identity
+        return json.loads(json.dumps(asdict(self.learner.config) | data))  # type: ignore[no-any-return]
+
+    def begin(self) -> str:
+        """Test what the run begins with, where states are to be chosen from; in words."""
+        assert self.choice is not None
+        self.choice.begin(self.learner.averaged())
+        return f"step 0  {ERRORS}: {self.choice.told(self.choice.before)}"
+
+    def evaluate(self) -> str:
+        """Held-out errors of the mean weights, in words."""
+        step, model = self.learner.step, self.learner.averaged()
+        if self.choice is not None:
+            return f"step {step}  {ERRORS}: {self.choice.told(self.choice.consider(step, model))}"
+        errors = held_out_error(model, self.learner.config)
+        told = ", ".join(f"{kind} {error:.3f}" for kind, error in errors.items())
+        return f"step {step}  held-out {ERRORS}: {told}"
+
+    def check(self, loss: Tensor) -> None:
+        """Keep what is no number out of the files."""
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is no finite number at step {self.learner.step}: go on from {self.files.state}, the last "
+                "checkpoint before it, or remove that to start anew, with a lower --lr"
+            )
+
+    def save(self) -> None:
+        choice = {} if self.choice is None else {"choice": self.choice.state()}
+        self.files.save_state({"config": json.dumps(self.identity), **self.learner.state(), **choice})
+
+    def write(self) -> None:
+        model = self.learner.averaged() if self.choice is None else self.choice.best
+        save_safetensors(model, self.files.weights, note=self._taught() + self.learner.after + NOT_PUBLISHED)
+
+    def _taught(self) -> str:
+        size = self.learner.config.batch_size
+        if self.own is None or self.choice is None:
+            return f"trained on synthetic series for {self.learner.step} steps of {size}"
+        if not self.choice.step:
+            return f"not adapted: no step on {self.own.told} made them better; unchanged"
+        share = f", {self.own.share:.0%} of them these and the rest synthetic" if self.own.share < 1 else ""
+        return f"adapted on {self.own.told} in {self.choice.step} steps of {size} series{share}"
+
+    def resume(self) -> None:
+        state = self.files.read_state(self.learner.device)
+        then, now = json.loads(state["config"]), self.identity
+        for name in sorted((then.keys() | now.keys()) - MAY_CHANGE):
+            if then.get(name) != now.get(name):
+                raise TrainingError(
+                    f"{self.files.state} was written by a run with {name} = {then.get(name)!s:.200}, now it is "
+                    f"{now.get(name)!s:.200}; remove the file to start anew, or give the old value"
+                )
+        self.learner.load(state)
+        if self.choice is not None:
+            self.choice.load(state["choice"])
+
+    def outcome(self) -> str:
+        """What was written, in one line."""
+        if self.choice is None:
+            return f"written: {self.files.weights}"
+        if not self.choice.step:
+            return f"written: {self.files.weights}, the weights as they were: no step made the validation error less"
+        return (
+            f"written: {self.files.weights}, the state after step {self.choice.step}, the best on the validation "
+            f"stretches; {ERRORS}: {self.choice.told(self.choice.errors)}"
+        )
