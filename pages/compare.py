@@ -45,7 +45,7 @@ def comparison() -> None:
     a, b = views
     found = compared(a, b, options.region, period, options.side)
     said = reading(found)
-    statement("descriptive", plain(said.conclusion))
+    statement("looking", plain(said.conclusion))
     head_badges(store, first, layer, head, period)
     shading = charts.shared_shading(views, contrast)
     with st.container(horizontal=True):

@@ -1,4 +1,4 @@
-"""Ask which heads look one period back and whether the forecast uses it; read the answer, rung by rung."""
+"""Ask whether the forecast uses what lies one period back, and through which heads; read the answer."""
 
 import streamlit as st
 
@@ -12,8 +12,8 @@ from vitime_cache.ui.words import say_if_unknown, title, weights_note
 
 title(
     "Evidence",
-    "Which heads look one period back, which of them more than on null inputs, and does the forecast use it? Each of "
-    "these claims stands on a rung of its own: no rung follows from another.",
+    "Does the forecast use what lies one period back, through attention there, and through which heads? The model "
+    "comes first, then the mechanism, then the few heads, then each head.",
 )
 store = chosen_store()
 say_if_unknown("own", "A series of my own", ())  # no address holds a series

@@ -7,7 +7,7 @@ from vitime_cache.ui.address import choose_signal, open_head
 from vitime_cache.ui.chart import figure, measured, ranked_heads, statement
 from vitime_cache.ui.options import choose_contrast, choose_measure, choose_period, clicked
 from vitime_cache.ui.routing import chosen_store
-from vitime_cache.ui.verdicts import best_badges, verdict_at, with_rungs
+from vitime_cache.ui.verdicts import best_badges, verdict_at, with_claims
 from vitime_cache.ui.words import say_if_unknown, title, weights_note
 
 VIEWS = ("By a measure", "Maps", "Ranked")
@@ -15,12 +15,12 @@ title("Heads", "Every layer and head at a glance. **Click one to open its heatma
 store = chosen_store()
 ds = choose_signal(store)
 weights_note(ds)
-statement("descriptive", "Measures describe this one signal. A head that leads here on one signal may lead on any: "
+statement("looking", "Measures describe this one signal. A head that leads here on one signal may lead on any: "
           "look at a null such as white noise, and at **Compare**.")  # fmt: skip
 with st.container(horizontal=True, vertical_alignment="bottom"):
     period = choose_period(ds)
     verdict = verdict_at(store, ds, period)
-    measures = with_rungs(measured(ds, period), verdict)
+    measures = with_claims(measured(ds, period), verdict)
     measure = choose_measure(measures)
 
 best_badges(store, ds, period)

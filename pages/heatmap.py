@@ -15,7 +15,7 @@ ds = choose_signal(store)
 layer, head = choose_head(store, ds)
 weights_note(ds)
 statement(
-    "descriptive",
+    "looking",
     "This is where the head looks on this one signal. A stripe parallel to the diagonal is a fixed lag; whether it "
     "belongs to the signal or to the position is what **Compare** and **Evidence** are for.",
 )

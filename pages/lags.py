@@ -15,7 +15,7 @@ store = chosen_store()
 ds = choose_signal(store)
 layer, head = choose_head(store, ds)
 weights_note(ds)
-statement("descriptive", "A peak at a multiple of P says where the head looks on this signal. It is no proof that the "
+statement("looking", "A peak at a multiple of P says where the head looks on this signal. It is no proof that the "
           "head tracks the period: position alone gives curves some structure.")  # fmt: skip
 
 

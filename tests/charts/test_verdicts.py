@@ -1,7 +1,8 @@
-"""Pictures of a verdict: what they show of it, for every head, complete or not."""
+"""Pictures of a verdict: what they show of it, for every kind of answer and every head, complete or not."""
 
 import io
 import re
+from contextlib import suppress
 
 import altair
 import numpy as np
@@ -9,15 +10,22 @@ import pandas as pd
 import pytest
 import vl_convert
 from altair.utils.schemapi import validate_jsonschema
+from rich.console import Console
 
 from vitime_cache import charts
 from vitime_cache.charts.card import verdict_card
+from vitime_cache.charts.style import for_dark
 from vitime_cache.cli import console
 from vitime_cache.evidence.agreement import looking_and_mattering
+from vitime_cache.evidence.levels.table import CLAIMS, KINDS, OUTCOMES
 from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.data import verdict_table
 from vitime_cache.evidence.verdict.mock import mock_verdict
-from vitime_cache.evidence.verdict.report import verdict_table
 from vitime_cache.evidence.window import choose_window
+
+LAST = "decoder.0"
+OF_ANSWER = (charts.answer_forecast, charts.answer_influence, charts.answer_attention, charts.answer_heads)
+OF_HEAD = (charts.verdict_curve, charts.verdict_sweep, charts.verdict_effect)
 
 
 @pytest.fixture(scope="module")
@@ -29,126 +37,165 @@ def cells(chart, at=0) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(chart["layer"][at]["data"]["values"]))
 
 
+def every_chart(verdict) -> dict:
+    drawn = {draw.__name__: draw(verdict) for draw in OF_ANSWER}
+    drawn |= {f"shares by {by}": charts.answer_shares(verdict, by) for by in ("phase", "multiple", "layer")}
+    drawn |= {draw.__name__: draw(verdict, LAST, 0) for draw in OF_HEAD}
+    drawn["grid"] = charts.claims_grid(verdict, selected=(LAST, 2))
+    drawn["looking"] = charts.looking_chart(looking_and_mattering(verdict), "full")
+    return drawn
+
+
 def test_every_picture_of_a_verdict_follows_the_schema_and_renders(verdict):
-    drawn = [
-        charts.rung_matrix(verdict, selected=("decoder.0", 1)),
-        charts.looking_chart(looking_and_mattering(verdict), "full"),
-        charts.asked_window(verdict),
-        charts.verdict_curve(verdict, "decoder.0", 0),
-        charts.verdict_sweep(verdict, "decoder.0", 0),
-        charts.verdict_effect(verdict, "decoder.0", 0),
-        charts.window_picture("a", np.arange(500.0), [100, 300], 150, 50, "words"),
-    ]
-    for chart in drawn:
+    drawn = every_chart(verdict)
+    drawn["window"] = charts.window_picture("a", np.arange(500.0), [100, 300], 150, 50, "words")
+    for name, chart in drawn.items():
         validate_jsonschema(chart, altair.Chart._rootschema)
-        assert vl_convert.vegalite_to_svg(chart).startswith("<svg")
+        assert vl_convert.vegalite_to_svg(for_dark(chart)).startswith("<svg"), name
+        assert chart["autosize"]["type"] == "fit-x", f"{name} is as wide as its column"
 
 
-def test_no_line_below_a_title_is_longer_than_a_page_shows(verdict):
-    window = choose_window(9000, 62.83, columns=1232, patch_width=16)
-    drawn = [
-        charts.window_picture("a", np.arange(9000.0), window.starts, window.history, window.horizon, window.words),
-        charts.rung_matrix(verdict),
-        charts.asked_window(v.with_facts(verdict, window_facts=window.facts())),
-        charts.verdict_curve(verdict, "decoder.0", 0),
-        charts.verdict_effect(verdict, "decoder.0", 0),
-    ]
-    for chart in drawn:
+def test_no_line_below_a_title_is_longer_than_a_narrow_screen_shows(verdict):
+    for name, chart in every_chart(verdict).items():
         lines = np.atleast_1d(chart["title"]["subtitle"])
-        assert max(map(len, lines)) < 90, lines
-    assert len(charts.rung_matrix(verdict)["title"]["text"]) < 40
+        assert max(map(len, lines)) <= 56, (name, lines)
+        assert len(chart["title"]["text"]) <= 44, name
+    window = choose_window(9000, 62.83, columns=1232, patch_width=16)
+    chart = charts.window_picture("a", np.arange(9000.0), window.starts, window.history, window.horizon, window.words)
+    assert max(map(len, np.atleast_1d(chart["title"]["subtitle"]))) < 90
 
 
-def test_the_matrix_says_of_every_head_and_rung_what_the_verdict_says(verdict):
-    shown = cells(charts.rung_matrix(verdict)).set_index(["layer", "head", "rung"])
-    assert len(shown) == verdict["verdict"].size
-    for (layer, head, rung), row in shown.iterrows():
-        at = {"layer": layer, "head": head, "rung": rung}
-        assert row["verdict"] == v.WORDS[int(verdict["verdict"].sel(at))]
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_verdict_does_not_know_is_no_picture_but_a_reason(kind):
+    ds = mock_verdict(kind=kind, stages=("influence",) if kind == "open" else v.STAGES)
+    for draw in (*OF_ANSWER, charts.answer_shares):
+        with suppress(charts.ChartError):  # but for nothing else
+            assert vl_convert.vegalite_to_svg(draw(ds))
+    with pytest.raises(charts.ChartError, match="not been"):
+        charts.answer_forecast(mock_verdict(stages=()))
+    with pytest.raises(charts.ChartError, match="follows too little"):
+        charts.answer_shares(mock_verdict(kind="indifferent"))
+
+
+def test_influence_and_attention_lie_on_one_axis_with_whole_periods_marked(verdict):
+    first, second = charts.answer_influence(verdict), charts.answer_attention(verdict)
+    domains = [chart["layer"][1]["encoding"]["x"]["scale"]["domain"] for chart in (first, second)]
+    assert domains[0] == domains[1]
+    for chart in (first, second):
+        bands = chart["layer"][0]["data"]["values"]
+        period = v.facts(verdict, "question")["period"]
+        assert [round((band["from"] + band["to"]) / 2 / period, 6) for band in bands] == [*range(1, len(bands) + 1)]
+    table = charts.answer_influence_table(verdict)
+    whole = table[table["whole"]]
+    assert whole["intact"].mean() > 5 * whole["blocked"].mean(), "what is left once attention there is held"
+    assert set(table) == {"lag", "whole", "intact", "blocked"}
+
+
+def test_the_forecast_is_drawn_with_and_without_that_past(verdict):
+    parts = charts.answer_forecast_table(verdict).groupby("part")["value"]
+    assert set(parts.groups) == {"history", "what came", "forecast", "forecast without that past"}
+    assert parts.std()["forecast without that past"] < 0.5 * parts.std()["forecast"]
+    early = charts.answer_forecast_table(mock_verdict(stages=("influence",)))
+    assert "forecast without that past" not in set(early["part"])
+
+
+def test_shares_are_those_of_the_verdict(verdict):
+    by_phase = charts.answer_shares_table(verdict).set_index("what")["share"]
+    assert by_phase["whole periods back"] == pytest.approx(float(verdict["mechanism_share"]))
+    assert by_phase["everything else"] == pytest.approx(float(verdict["mechanism_rest"]))
+    for by, name in (("multiple", "mechanism_by_multiple"), ("layer", "mechanism_by_layer")):
+        assert np.allclose(charts.answer_shares_table(verdict, by)["share"], verdict[name].values)
+    assert charts.answer_shares_table(verdict, "multiple")["what"].tolist()[:2] == ["1 period back", "2 periods back"]
+
+
+def test_the_few_heads_are_framed_and_numbered_in_the_grid(verdict):
+    table = charts.answer_heads_table(verdict)
+    assert len(table) == 12
+    few = table[table["place"] > 0].sort_values("place")
+    assert few["head"].tolist() == [2, 0, 3]
+    assert cells(charts.answer_heads(verdict), 1)["head"].tolist() == [0, 2, 3]
+
+
+def test_the_grid_says_of_every_head_and_claim_what_the_verdict_says(verdict):
+    table = charts.claims_grid_table(verdict).set_index(["layer", "head", "claim"])
+    assert len(table) == verdict["verdict"].size
+    for (layer, head, claim), row in table.iterrows():
+        at = {"layer": layer, "head": head, "claim": claim}
+        assert row["verdict"] == OUTCOMES[int(verdict["verdict"].sel(at))].word
         assert row["figure"] == pytest.approx(float(verdict["figure"].sel(at)), rel=1e-3, abs=1e-4)
 
 
-def test_rungs_stand_in_their_order_and_heads_best_first(verdict):
-    chart = charts.rung_matrix(verdict, selected=("decoder.0", 1))
-    across, down = ([layer["encoding"][axis].get("scale") for layer in chart["layer"]] for axis in ("x", "y"))
-    assert {"domain": list(v.RUNGS)} in across
-    assert next(scale for scale in down if scale)["domain"][:3] == ["encoder.0 · 0", "encoder.1 · 0", "decoder.0 · 0"]
-    svg = vl_convert.vegalite_to_svg(chart)
-    at = [svg.index(f">{rung}<") for rung in v.RUNGS]
-    assert at == sorted(at)
+def test_a_bar_is_as_long_as_the_effect_and_changes_of_the_forecast_share_a_scale(verdict):
+    chart = charts.claims_grid(verdict)
+    bars = pd.concat([cells(chart, i) for i, of in enumerate(chart["layer"]) if of["mark"]["type"] == "bar"])
+    bars["share"] = (bars["end"] - bars["from"]) / (bars["to"] - bars["from"])
+    of_heads = bars[bars["claim"].isin(["reads", "matters"])]
+    ratio = of_heads["share"] / of_heads["figure"]
+    assert np.allclose(ratio, ratio.iloc[0], rtol=1e-2)
+    assert of_heads["share"].max() == pytest.approx(1)
+    assert bars["share"].between(0, 1 + 1e-9).all()
 
 
-def test_the_matrix_the_command_and_the_card_put_the_heads_in_one_order(verdict, capsys):
+def test_what_is_inconclusive_is_hatched_and_what_is_not_tested_is_left_blank(verdict):
+    mixed = verdict.copy(deep=True)
+    codes = np.resize([1, 0, -1, -2], mixed["verdict"].shape)
+    mixed["verdict"].values[:] = codes
+    chart = charts.claims_grid(mixed)
+    marks = {of["mark"]["type"]: set(cells(chart, i)["verdict"]) for i, of in enumerate(chart["layer"])
+             if "data" in of and of["mark"].get("opacity") != 0}  # fmt: skip
+    assert marks["point"] == {"inconclusive"}
+    assert "not tested" not in set().union(*marks.values())
+
+
+def test_grid_command_and_card_put_the_heads_in_one_order(verdict):
     rng = np.random.default_rng(5)
     mixed = verdict.copy(deep=True)
     mixed["figure"].values[:] = rng.random(mixed["figure"].shape)
     mixed["verdict"].values[:] = rng.integers(-1, 2, mixed["verdict"].shape)
-    drawn = list(dict.fromkeys(cells(charts.rung_matrix(mixed))["name"].str.replace(" · ", " ")))
-    console.show_verdict(mixed, rows=12)
-    printed = re.findall(r"│ (\w+\.\d \d) +│", capsys.readouterr().out)
+    drawn = list(dict.fromkeys(cells(charts.claims_grid(mixed), -1)["name"].str.replace(" · ", " ")))
+    told = Console(file=io.StringIO(), width=160, markup=False)
+    console.show_verdict(mixed, told, rows=12)
+    printed = re.findall(r"│ (\w+\.\d \d) +│", told.file.getvalue())
     carded = re.findall(r"<td>(\w+\.\d \d)</td>", verdict_card(mixed))
     assert len(drawn) == 12
     assert drawn == printed == carded
     assert drawn == [f"{row.layer} {row.head}" for row in verdict_table(mixed).itertuples()]
 
 
-def test_the_best_heads_come_first_and_heads_not_asked_about_do_not_come(verdict):
-    table = verdict_table(verdict)
-    assert table["head"].iloc[:3].eq(0).all(), "head 0 of each layer passes every rung"
+def test_heads_not_asked_about_do_not_come_and_of_many_the_best_are_shown(verdict):
     asked = verdict["asked"].copy()
     asked[{"head": 0}] = False
-    assert 0 not in cells(charts.rung_matrix(verdict.assign(asked=asked)))["head"].to_numpy()
+    assert 0 not in set(charts.claims_grid_table(verdict.assign(asked=asked))["head"])
+    assert charts.claims_grid(verdict)["height"] == 20 * 12
 
 
-def test_a_partial_verdict_shows_what_is_not_tested_and_what_cannot_be_drawn_says_so():
-    partial = mock_verdict(stages=("descriptive",))
-    assert verdict_table(partial)["causal"].eq("not tested").all()
-    assert charts.rung_matrix(partial)["layer"]
-    assert charts.verdict_curve(partial, "decoder.0", 0)["layer"]
-    with pytest.raises(charts.ChartError, match="sweep"):
-        charts.verdict_sweep(partial, "decoder.0", 0)
-    with pytest.raises(charts.ChartError, match="not been knocked out"):
-        charts.verdict_effect(partial, "decoder.0", 0)
-    with pytest.raises(charts.ChartError, match="lag curve"):
-        charts.verdict_curve(mock_verdict(stages=()), "decoder.0", 0)
+def test_a_partial_verdict_says_what_has_not_been_worked_on():
+    partial = mock_verdict(stages=("influence", "mechanism"))
+    told = " ".join(charts.claims_grid(partial)["title"]["subtitle"])
+    assert "Not worked on yet:" in told
+    assert all(claim.title.lower() in told for claim in CLAIMS)
+    for draw in OF_HEAD:
+        with pytest.raises(charts.ChartError, match=r"yet|come"):
+            draw(partial, LAST, 0)
 
 
-def test_the_tables_behind_the_pictures_are_the_verdict_s_arrays(verdict):
-    one = verdict.sel(layer="encoder.1", head=2)
-    curve = charts.verdict_curve_table(verdict, "encoder.1", 2)
-    np.testing.assert_allclose(curve["attention"], one["lag_curve"].values[1:])
-    np.testing.assert_allclose(curve["ar1_upper"], one["null_upper"].sel(null="ar1").values[1:])
-    np.testing.assert_allclose(curve["lag"].iloc[0], v.facts(verdict, "window_facts")["samples_per_patch"])
-    sweep = charts.verdict_sweep_table(verdict, "encoder.1", 2)
-    np.testing.assert_allclose(sweep["lag"], one["sweep_peak"])
-    effects = charts.verdict_effect_table(verdict, "encoder.1", 2, "error")
-    assert (effects["what"] == "other lags").sum() == (effects["what"] == "as much as at other lags").sum() == 99
-    own = effects.set_index("what")["effect"]
-    assert own["this head"] == pytest.approx(float(one["knockout"].sel(outcome="error").mean()))
-    assert own["the lags of the period"] == pytest.approx(float(one["mask"].sel(outcome="error").mean()))
-
-
-def test_a_head_that_is_not_in_the_verdict_is_an_error(verdict):
+def test_a_head_that_is_not_there_is_named():
     with pytest.raises(charts.ChartError, match="no head 9"):
-        charts.verdict_curve(verdict, "decoder.0", 9)
+        charts.verdict_curve(mock_verdict(), LAST, 9)
 
 
-def test_a_test_that_could_not_be_made_is_said_in_words_and_not_as_nan(verdict):
-    few = verdict.copy(deep=True)
-    for name in ("mask_p", "slope_low", "slope_high"):
-        few[name].values[:] = np.nan
-    few["mask_control"].values[2:] = np.nan
-    assert "2 other lags are too few" in str(charts.verdict_effect(few, "decoder.0", 0)["title"])
-    assert "no interval" in str(charts.verdict_sweep(few, "decoder.0", 0)["title"])
-    for name in ("slope", "mask", "mask_control", "mask_elsewhere", "mask_control_elsewhere"):
-        few[name].values[:] = np.nan
-    for draw, words in ((charts.verdict_effect, "not tested"), (charts.verdict_sweep, "no slope")):
-        said = str(draw(few, "decoder.0", 0)["title"])
-        assert words in said
-        assert "nan" not in said
+def test_a_heads_curve_is_drawn_by_region_against_nulls(verdict):
+    for region in v.REGIONS:
+        table = charts.verdict_curve_table(verdict, LAST, 0, region)
+        expected = verdict["lag_curve"].sel(layer=LAST, head=0, region=region).values[1:]
+        assert np.allclose(table["attention"], expected, equal_nan=True)
+        assert {"shuffled_upper", "ar1_mean"} <= set(table)
+        assert "keys in the history" in str(charts.verdict_curve(verdict, LAST, 0, region)["title"]["subtitle"])
 
 
-def test_what_is_said_under_a_picture_fits_the_narrowest_column_it_stands_in(verdict):
-    for draw in (charts.verdict_curve, charts.verdict_sweep, charts.verdict_effect):
-        lines = draw(verdict, "decoder.0", 0)["title"]["subtitle"]
-        assert max(len(line) for line in lines) <= 66, lines
+def test_the_effects_of_a_head_are_drawn_with_their_intervals_and_the_margin(verdict):
+    chart = charts.verdict_effect(verdict, LAST, 2)
+    told = " ".join(chart["title"]["subtitle"])
+    assert "Read by the forecast: 0.225 (0.176 … 0.274), supported." in told
+    assert {"effect": 0.02} in [row for of in chart["layer"] if isinstance(of["data"]["values"], list)
+                                for row in of["data"]["values"]]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from html.parser import HTMLParser
@@ -13,13 +14,16 @@ import pytest
 from tests.conftest import random_model
 from vitime_cache.charts.card import verdict_card
 from vitime_cache.cli.main import main
+from vitime_cache.evidence import ask as engine
+from vitime_cache.evidence.levels.table import LEVEL, STAGES
+from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.store.verdicts import stored_verdicts
+from vitime_cache.store.verdicts import stored_verdicts, verdicts_on
 
 HOSTILE = "<script>alert(1)</script>&\"'[bold]"
-OPTIONS = "--weights small.safetensors --nulls 19 --controls 20"
+OPTIONS = "--weights small.safetensors --nulls 19"
 
 
 @pytest.fixture(scope="module")
@@ -50,23 +54,108 @@ def run(command: str) -> int:
     return main(command.split())
 
 
-def test_a_file_is_answered_with_a_plan_a_table_two_sentences_a_card_and_every_number(folder, capsys):
+def test_a_file_is_answered_with_a_plan_each_level_the_headline_a_table_a_card_and_every_number(folder, capsys):
     assert run(f"ask data.csv --signal daily {OPTIONS} --card day.html --json day.json") == 0
     told = capsys.readouterr().out
     assert re.search(r"daily: period 2[34]\.?\d* samples \(the strongest of the series\)", told)
-    assert "patches" in told
     assert "weights small: adapted on 1 series of a.csv (SHA-256 0123)" in told
     assert "It takes about" in told
-    assert [rung for rung in ("descriptive:", "signal-dependent:", "tracking:", "causal:") if rung in told] == [
-        "descriptive:", "signal-dependent:", "tracking:", "causal:",
-    ]  # fmt: skip
-    assert "encoder.0 1" in told
-    assert "On this one window of 'daily'" in told
-    assert "This does not say:" in told
+    begins = [told.index(f"\n{LEVEL[stage].title}: ") for stage in STAGES]
+    assert begins == sorted(begins), "levels in their order"
     document = json.loads((folder / "day.json").read_text())
+    flat = " ".join(told.split())
+    assert begins[1] < told.index("Tested on one window") < begins[2], "the headline comes after two levels"
+    assert flat.endswith("written: day.json written: day.html")
+    assert " ".join(document["headline"].split()) in flat
+    assert "encoder.0 1" in told
+    assert "This does not say:" in told
     assert document["attributes"]["question"]["signal"] == "daily"
     assert (folder / "day.html").read_text().count("<svg") >= 3
     assert sorted(path.name for path in folder.iterdir()) == ["data.csv", "day.html", "day.json", "small.safetensors"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_json_to_standard_output_is_all_that_is_there(capsys):
+    assert run(f"ask data.csv --signal daily --period 24 {OPTIONS} --json -") == 0
+    told = capsys.readouterr()
+    document = json.loads(told.out)
+    assert document["headline"].split(":")[0] in told.err
+    assert set(document) >= {"answer", "headline", "influence", "mechanism", "set", "heads", "variables"}
+
+
+class Interrupted:
+    """Ctrl-C while a level is worked on."""
+
+    def __init__(self, monkeypatch, level: str) -> None:
+        real = engine.answers
+
+        def answers(*args):
+            for verdict in real(*args):
+                yield verdict
+                if v.facts(verdict, "stages")[-1] == level:
+                    raise KeyboardInterrupt
+
+        monkeypatch.setattr(engine, "answers", answers)
+
+
+def test_ctrl_c_keeps_finished_levels_and_the_question_goes_on_from_them(folder, capsys, monkeypatch):
+    assert run("build data.csv --weights small.safetensors --horizon 60 --store s.zarr --quiet") == 0
+    command = f"ask s.zarr --signal daily --period 24 {OPTIONS}"
+    with monkeypatch.context() as patch:
+        Interrupted(patch, "set")
+        assert run(command) == 130
+    told = " ".join(capsys.readouterr().err.split())
+    assert "Finished levels are kept in s.zarr (influence, mechanism, set): the same question goes on" in told
+    (kept,) = stored_verdicts("s.zarr")
+    assert kept.stages == ("influence", "mechanism", "set")
+    assert run(command) == 0
+    told = capsys.readouterr().out
+    assert "Goes on from what was found before: influence, mechanism, set" in told
+    assert "\nInfluence: " not in told, "nothing is worked out twice"
+    assert [kept.complete for kept in stored_verdicts("s.zarr")] == [True]
+    with monkeypatch.context() as patch:
+        Interrupted(patch, "influence")
+        assert run(f"ask data.csv --signal noise --period 24 {OPTIONS} --json part.json --quiet") == 130
+    told = " ".join(capsys.readouterr().err.split())
+    assert "(influence) are in no store" in told
+    assert "Written so far: part.json" in told
+    assert json.loads((folder / "part.json").read_text())["complete"] is False
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_answer_that_cannot_be_kept_is_shown_all_the_same_and_costs_a_line(capsys, monkeypatch):
+    assert run("build data.csv --weights small.safetensors --horizon 60 --store s.zarr --quiet") == 0
+    command = f"ask s.zarr --signal daily --period 24 {OPTIONS} --quiet"
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "s.zarr")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vitime_cache.store.verdicts.check_keeping", full)
+        assert run(command) == 0
+    told = capsys.readouterr()
+    assert "the answer will not be kept, only shown: " in " ".join(told.err.split())
+    assert "This does not say" in told.out
+    assert stored_verdicts("s.zarr") == []
+    with monkeypatch.context() as patch:
+        patch.setattr("vitime_cache.store.verdicts.keep_verdict", full)
+        assert run(command) == 1
+    told = capsys.readouterr()
+    assert "the answer could not be kept in s.zarr: " in " ".join(told.err.split())
+    assert "This does not say" in told.out
+    assert "Traceback" not in told.err
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_column_called_like_a_stored_signal_is_not_that_signal():
+    assert run("build data.csv --weights small.safetensors --horizon 60 --store s.zarr --quiet") == 0
+    Path("other.csv").write_text(Path("data.csv").read_text().replace("daily,noise", "noise,daily"))
+    for file in ("data.csv", "other.csv"):
+        assert run(f"ask {file} --store s.zarr --signal daily --period 24 {OPTIONS} --quiet") == 0
+    first, second = stored_verdicts("s.zarr")
+    assert first.signal == second.signal == "daily"
+    assert first.series != second.series
+    assert [kept.group for kept in verdicts_on("s.zarr", first.series)] == [first.group]
 
 
 @pytest.mark.usefixtures("folder")
@@ -79,7 +168,7 @@ def test_a_stores_verdict_is_kept_and_asking_again_costs_nothing(capsys):
     assert run(command) == 0
     again = capsys.readouterr().out
     assert "answered before" in again
-    assert again.splitlines()[-1] == first.splitlines()[-1]
+    assert again.splitlines()[-1] == first.splitlines()[-1], "the same words"
     assert run(f"ask data.csv --store s.zarr --signal noise --period 24 {OPTIONS} --quiet") == 0
     assert {kept.signal for kept in stored_verdicts("s.zarr")} == {"daily", "noise"}
     assert run("verify s.zarr --weights small.safetensors") == 0
@@ -99,11 +188,11 @@ def test_what_a_budget_allowed_is_found_again_by_the_same_budget_and_all_of_it_b
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_signal_of_the_catalogue_is_asked_about_by_name_and_quiet_prints_the_two_sentences(capsys):
+def test_a_signal_of_the_catalogue_is_asked_about_by_name_and_quiet_prints_the_answer_alone(capsys):
     command = f"ask --signal greensboro_temperature --period 24 --heads encoder.0:1 --window 120+60 {OPTIONS} --quiet"
     assert run(command) == 0
     told = capsys.readouterr().out
-    assert "of the head asked about" in told
+    assert "and the head asked about" in " ".join(told.split())
     assert told.strip().count("This does not say") == 1
     assert "┃" not in told
 
@@ -223,17 +312,22 @@ class Page(HTMLParser):
 
 def test_a_card_stands_alone_and_a_hostile_name_is_text_in_it():
     page = Page()
-    html = verdict_card(mock_verdict(signal=HOSTILE))
+    hostile = mock_verdict(signal=HOSTILE)
+    for name in ("question", "window_facts", "counts"):  # whatever a stranger's file says, in every fact
+        facts = {key: HOSTILE if isinstance(value, str) else value for key, value in v.facts(hostile, name).items()}
+        hostile = v.with_facts(hostile, **{name: facts | ({"seed": HOSTILE} if name == "question" else {})})
+    hostile = v.with_facts(hostile, dropped=[HOSTILE], families=[[[HOSTILE, HOSTILE]]], weights=HOSTILE)
+    html = verdict_card(hostile.assign_attrs(created=HOSTILE))
     page.feed(html)
     assert not page.risky
     assert page.tags.count("script") == 1
-    assert page.tags.count("svg") == 5
+    assert page.tags.count("svg") == 13
     assert "&lt;script&gt;alert" in html
     assert json.loads(page.json)["attributes"]["question"]["signal"] == HOSTILE
     assert 'http-equiv="Content-Security-Policy" content="default-src \'none\'' in html
 
 
 def test_a_card_of_an_unfinished_verdict_says_so_and_shows_what_there_is():
-    html = verdict_card(mock_verdict(stages=("descriptive",)))
+    html = verdict_card(mock_verdict(stages=("influence",)))
     assert "Not finished" in html
     assert "No picture" in html

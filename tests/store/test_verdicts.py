@@ -31,12 +31,14 @@ from vitime_cache.store.objects import StoreError, open_objects
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.root import listed_verdicts, visible_verdicts, without_verdicts
 from vitime_cache.store.verdicts import (
+    check_keeping,
     damaged_verdicts,
     find_verdict,
     keep_verdict,
     open_verdict,
     remove_verdicts,
     stored_verdicts,
+    verdicts_on,
 )
 
 SIGNALS = make_signals(2)
@@ -176,7 +178,7 @@ def test_a_verdict_of_other_weights_is_refused(path):
     with pytest.raises(StoreError, match="no store at"):
         keep_verdict(path.with_name("none.zarr"), verdict())
     with pytest.raises(schema.VerdictError, match="lacks the variable"):
-        keep_verdict(path, verdict().drop_vars("slope"))
+        keep_verdict(path, verdict().drop_vars("figure"))
     assert files(path) == before
 
 
@@ -193,9 +195,9 @@ def test_verify_finds_every_flipped_bit_of_a_verdict_and_repair_takes_it_out(pat
         found = verify(path).problems
         assert [problem.verdict for problem in found] == [group], f"bit {bit} of {key}"
         (path / key).write_bytes(pristine[key])
-    (path / group / "slope" / "c" / "0" / "0").unlink()
+    (path / group / "head_share" / "c" / "0" / "0").unlink()
     assert [what for _, what in damaged_verdicts(open_objects(path))] == [
-        f"verdict {group}: {group}/slope/c/0/0 is missing"
+        f"verdict {group}: {group}/head_share/c/0/0 is missing"
     ]
     remove_verdicts(path, [group])
     assert [kept.group for kept in stored_verdicts(path)] == [other]
@@ -415,3 +417,50 @@ def test_a_verdict_by_another_method_is_no_answer_and_stays_where_it_is(path):
     assert [kept.group for kept in stored_verdicts(path)] != [group]
     assert xr.open_zarr(f"{path}/{group}").load().identical(old)
     assert verify(path).problems == ()
+    with pytest.raises(StoreError, match="was found by method 1, this version's is 4: ask again"):
+        open_verdict(path, group)
+
+
+def named(ds: xr.Dataset, **question) -> xr.Dataset:
+    return schema.with_facts(ds, question=schema.facts(ds, "question") | question)
+
+
+def test_a_verdict_belongs_to_a_series_by_its_hash_and_not_by_its_name(path):
+    mine = keep_verdict(path, named(verdict("full"), series_sha256="a" * 64))
+    keep_verdict(path, named(verdict("full"), series_sha256="b" * 64))
+    other = keep_verdict(path, named(verdict("a copy", period=32.0), series_sha256="a" * 64))
+    assert {kept.group for kept in verdicts_on(path, "a" * 64)} == {mine, other}
+    assert verdicts_on(path, "c" * 64) == []
+    assert len(verdicts_on(path, "a" * 64, "b" * 64)) == 2, "of each period one"
+
+
+def test_a_later_question_about_one_head_or_one_left_half_way_hides_no_full_answer(path):
+    every = keep_verdict(path, verdict())
+    one = named(verdict(), heads=[["decoder.0", 1]]).assign_attrs(created="2001-01-01T00:00:00+00:00")
+    keep_verdict(path, one)
+    half = named(verdict(stages=schema.STAGES[:2]), seed=7).assign_attrs(created="2002-01-01T00:00:00+00:00")
+    keep_verdict(path, half)
+    assert len(stored_verdicts(path)) == 3
+    assert [kept.group for kept in verdicts_on(path, "")] == [every]
+
+
+def test_a_shorter_answer_does_not_take_the_place_of_a_fuller_one(path):
+    group = keep_verdict(path, verdict())
+    assert keep_verdict(path, verdict(stages=schema.STAGES[:3])) == group
+    assert find_verdict(path, schema.facts(verdict(), "question")).identical(verdict())
+
+
+def test_an_answer_left_half_way_is_found_unless_there_is_a_full_one_to_another_of_the_questions(path):
+    within = named(verdict(stages=schema.STAGES[:2]), budget=1.0)
+    keep_verdict(path, within)
+    questions = [schema.facts(each, "question") for each in (verdict(), within)]
+    assert not schema.complete(find_verdict(path, *questions))
+    keep_verdict(path, verdict())
+    assert schema.complete(find_verdict(path, *reversed(questions)))
+
+
+def test_a_store_without_room_is_told_before_a_question_is_worked_on(path, monkeypatch):
+    check_keeping(path)
+    monkeypatch.setattr("vitime_cache.store.local_objects.LocalObjects.free_bytes", lambda _: 10_000)
+    with pytest.raises(StoreError, match="make room on this disk"):
+        check_keeping(path)

@@ -6,14 +6,25 @@ screen, as a dictionary for `st.vega_lite_chart(chart)`, `figure_bytes(chart)` o
 chart, and backgrounds are transparent until `figure_bytes` exports on white.
 """
 
+from vitime_cache.charts.answer import answer_attention as answer_attention
+from vitime_cache.charts.answer import answer_attention_table as answer_attention_table
+from vitime_cache.charts.answer import answer_forecast as answer_forecast
+from vitime_cache.charts.answer import answer_forecast_table as answer_forecast_table
+from vitime_cache.charts.answer import answer_heads as answer_heads
+from vitime_cache.charts.answer import answer_heads_table as answer_heads_table
+from vitime_cache.charts.answer import answer_influence as answer_influence
+from vitime_cache.charts.answer import answer_influence_table as answer_influence_table
+from vitime_cache.charts.answer import answer_shares as answer_shares
+from vitime_cache.charts.answer import answer_shares_table as answer_shares_table
+from vitime_cache.charts.claims import claims_grid as claims_grid
+from vitime_cache.charts.claims import claims_grid_table as claims_grid_table
+from vitime_cache.charts.claims import looking_chart as looking_chart
 from vitime_cache.charts.curves import autocorrelation as autocorrelation
 from vitime_cache.charts.curves import history as history
 from vitime_cache.charts.curves import lag_curves as lag_curves
 from vitime_cache.charts.curves import series as series
 from vitime_cache.charts.heads import head_matrix as head_matrix
 from vitime_cache.charts.heads import small_multiples as small_multiples
-from vitime_cache.charts.ladder import looking_chart as looking_chart
-from vitime_cache.charts.ladder import rung_matrix as rung_matrix
 from vitime_cache.charts.maps import difference as difference
 from vitime_cache.charts.maps import heatmap as heatmap
 from vitime_cache.charts.maps import shared_shading as shared_shading
@@ -31,7 +42,6 @@ from vitime_cache.charts.tables import measures_table as measures_table
 from vitime_cache.charts.tables import peak_table as peak_table
 from vitime_cache.charts.tables import series_table as series_table
 from vitime_cache.charts.tables import token_table as token_table
-from vitime_cache.charts.verdicts import asked_window as asked_window
 from vitime_cache.charts.verdicts import verdict_curve as verdict_curve
 from vitime_cache.charts.verdicts import verdict_curve_table as verdict_curve_table
 from vitime_cache.charts.verdicts import verdict_effect as verdict_effect

@@ -1,36 +1,41 @@
-"""A verdict as one page that needs nothing else: the sentences, the table, a head's pictures, every number.
+"""A verdict as one page that needs nothing else: the headline, pictures, tables, every number.
 
 Pictures are inline SVG, numbers are a JSON block that other programs can read back. Nothing of a verdict is markup:
-names come from people's files, so all text is escaped, and the page forbids itself scripts and requests.
+names and facts come from people's files, so every text and every number passes one escape (`_Page.text`), and the page
+forbids itself scripts and requests.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import escape
 
 import xarray as xr
 
-from vitime_cache.charts.ladder import looking_chart
+from vitime_cache._version import __version__
+from vitime_cache.charts.answer import answer_attention, answer_forecast, answer_heads, answer_influence, answer_shares
+from vitime_cache.charts.claims import claims_grid, looking_chart
 from vitime_cache.charts.render import figure_bytes
 from vitime_cache.charts.style import ChartError, Spec
-from vitime_cache.charts.verdicts import asked_window, verdict_curve, verdict_effect, verdict_sweep
+from vitime_cache.charts.verdicts import verdict_curve, verdict_effect, verdict_sweep
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.rungs import RUNGS
+from vitime_cache.evidence.levels.table import CLAIMS, LEVEL, LEVELS, OUTCOMES
 from vitime_cache.evidence.verdict import schema as v
-from vitime_cache.evidence.verdict.report import MARKS, head_order, to_json, together, verdict_table
+from vitime_cache.evidence.verdict.data import COLUMN, head_order, to_json, verdict_table
+from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, period_words, sentences
 
 MOST_ROWS = 48
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+MARKS = {of.word: of.mark for of in OUTCOMES.values()}
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } svg { max-width: 100%; height: auto }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+h1 { font-size: 1.4rem } h2 { font-size: 1.15rem; margin-top: 2rem } .headline { font-size: 1.15rem }
+figure { margin: 1rem 0 } svg { max-width: 100%; height: auto } .wide { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .15rem .6rem; text-align: right; white-space: nowrap }
 th:first-child, td:first-child { text-align: left } tr:nth-child(even) { background: #f6f6f6 }
-.supported { color: #00613f; font-weight: 600 } .not-supported { color: #8a3b00 }
-.small { color: #666; font-size: .87rem }
+.supported { color: #00613f; font-weight: 600 } .small { color: #666; font-size: .87rem }
 """
 
 
@@ -51,38 +56,52 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
     if layer is None or head is None:
         first = head_order(verdict)[0]
         layer, head = str(verdict["layer"].values[first[0]]), int(verdict["head"].values[first[1]])
-    question, window, said = (v.facts(verdict, name) for name in ("question", "window_facts", "sentences"))
-    title = f"{question['signal']}: what looks {question['period']:.4g} samples back?"
-    unsettled = "" if v.complete(verdict) else "<p><b>Not finished: some rungs have not been worked on.</b></p>"
-    agreement = looking_and_mattering(verdict)
-    pictures = [
-        _picture(lambda: asked_window(verdict)),
-        _picture(lambda: verdict_curve(verdict, layer, head)),
-        _picture(lambda: verdict_sweep(verdict, layer, head)),
-        _picture(lambda: verdict_effect(verdict, layer, head)),
-    ]
+    question, said, agreement = v.facts(verdict, "question"), sentences(verdict), looking_and_mattering(verdict)
+    title = f"{question['signal']}: does the forecast use what lies {period_words(verdict)} back?"
+    unfinished = "" if v.complete(verdict) else "<p><b>Not finished: some levels have not been worked on.</b></p>"
     numbers = to_json(verdict).replace("<", "\\u003c")
+    found = "".join(
+        f"<dt><b>{_text(LEVEL[name].title)}</b></dt><dd>{_text(text)}</dd>"
+        for name, text in said.items()
+        if name in LEVEL
+    )
+    answer = (
+        lambda: answer_forecast(verdict, width=620),
+        lambda: answer_influence(verdict, width=620),
+        lambda: answer_attention(verdict, width=620),
+        lambda: answer_shares(verdict, "phase"),
+        lambda: answer_shares(verdict, "multiple"),
+        lambda: answer_shares(verdict, "layer"),
+        lambda: answer_heads(verdict),
+    )
+    of_head = (
+        lambda: verdict_effect(verdict, layer, head),
+        *(lambda region=region: verdict_curve(verdict, layer, head, region) for region in v.REGIONS),
+        lambda: verdict_sweep(verdict, layer, head),
+    )
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{escape(title)}</title><style>{STYLE}</style></head><body>
-<h1>{escape(title)}</h1>
-{unsettled}
-<p>{escape(said["supported"])}</p>
-<p>{escape(said["not_supported"])}</p>
-<p class="small">{escape(window["words"])} Weights {escape(question["weights"])}
-({escape(question["weights_sha256"][:12])}, {escape(question["dtype"])}), seed {question["seed"]},
-level {question["level"]:g} over all heads asked about, vitime-cache {escape(question["version"])}.</p>
-<h2>Heads, best first</h2>
+<title>{_text(title)}</title><style>{STYLE}</style></head><body>
+<h1>{_text(title)}</h1>
+{unfinished}
+<p class="headline">{_text(headline(verdict))}</p>
+<p>{_text(said[NOT_CLAIMED])}</p>
+{_pictures(answer)}
+<h2>What each level found</h2>
+<dl>{found}</dl>
+<h2>Heads</h2>
+{_pictures([lambda: claims_grid(verdict)])}
 {_table(verdict)}
-<h2>{escape(layer)}, head {head}</h2>
-{"".join(pictures)}
+<h2>{_text(layer)}, head {_text(head)}</h2>
+{_pictures(of_head)}
 <h2>Looking against mattering</h2>
-<p>{escape(agreement.words)}</p>
-<p>{escape(together(verdict))}</p>
-{_picture(lambda: looking_chart(agreement, question["signal"]))}
-<h2>What each rung means</h2>
-{_rungs()}
+<p>{_text(agreement.words)}</p>
+{_pictures([lambda: looking_chart(agreement, str(question["signal"]))])}
+<h2>What each level asks</h2>
+{_levels()}
+<h2>How it was asked</h2>
+{_asked(verdict)}
 <h2>Every number</h2>
 <p class="small">As JSON in the element with the id "verdict" of this file.</p>
 <script type="application/json" id="verdict">{numbers}</script>
@@ -90,42 +109,67 @@ level {question["level"]:g} over all heads asked about, vitime-cache {escape(que
 """
 
 
+def _text(value: object) -> str:
+    """Anything as text of the page: the one way by which what a verdict holds gets into it."""
+    return escape(str(value))
+
+
+def _pictures(draws: Iterable[Callable[[], Spec]]) -> str:
+    return "".join(_picture(draw) for draw in draws)
+
+
 def _picture(draw: Callable[[], Spec]) -> str:
     """A chart as inline SVG, or why there is none."""
     try:
         svg = figure_bytes(draw(), "svg").decode()
     except ChartError as error:
-        return f'<p class="small">No picture: {escape(str(error))}.</p>'
+        return f'<p class="small">No picture: {_text(error)}.</p>'
     return f"<figure>{re.sub(r'^<[?].*?[?]>', '', svg)}</figure>"
 
 
 def _table(verdict: xr.Dataset) -> str:
     table = verdict_table(verdict)
-    columns = {
-        "prominence": "prominence", "excess_over_nulls": "over nulls", "slope": "slope", "mask_distance": "mask",
-        "knockout_distance": "knockout",
-    }  # fmt: skip
-    names = "".join(f"<th>{escape(name)}</th>" for name in ("head", *v.RUNGS, *columns.values()))
+    names = "".join(f"<th>{_text(name)}</th>" for name in ("head", *(claim.title for claim in CLAIMS)))
     rows = []
     for row in table.head(MOST_ROWS).to_dict("records"):
-        cells = [f"<td>{escape(row['layer'])} {row['head']}</td>"]
-        for rung in v.RUNGS:
-            word = str(row[rung])
-            p = row[f"{rung}_p"]
-            figure = f" p {p:.2g}" if p == p else ""
-            kind = word.replace(" ", "-")
-            cells.append(f'<td class="{kind}" title="{word}">{MARKS[word]}<span class="small">{figure}</span></td>')
-        cells += [f"<td>{row[name]:.3g}</td>" if row[name] == row[name] else "<td></td>" for name in columns]
+        cells = [f"<td>{_text(row['layer'])} {_text(row['head'])}</td>"]
+        for column in (COLUMN[claim.name] for claim in CLAIMS):
+            word, figure = str(row[f"{column}_verdict"]), row[column]
+            shown = f"{figure:.3g} " if figure == figure else ""
+            low, high = row[f"{column}_low"], row[f"{column}_high"]
+            span = f", {low:.3g} … {high:.3g}" if low == low and high == high else ""
+            cells.append(
+                f'<td class="{_text(word.replace(" ", "-"))}" title="{_text(word + span)}">{_text(shown)}'
+                f"{_text(MARKS[word])}</td>"
+            )
         rows.append(f"<tr>{''.join(cells)}</tr>")
     more = f'<p class="small">{len(table) - MOST_ROWS} more heads below.</p>' if len(table) > MOST_ROWS else ""
     key = ", ".join(f"{mark} {word}" for word, mark in MARKS.items())
-    return f'<table><tr>{names}</tr>{"".join(rows)}</table>{more}<p class="small">{key}.</p>'
+    units = "; ".join(f"{claim.title}: {claim.figure} ({claim.units})" for claim in CLAIMS)
+    return (
+        f'<div class="wide"><table><tr>{names}</tr>{"".join(rows)}</table></div>{more}'
+        f'<p class="small">{_text(key)}. {_text(units)}. Intervals are simultaneous over heads.</p>'
+    )
 
 
-def _rungs() -> str:
+def _levels() -> str:
     items = (
-        f"<dt><b>{escape(rung.name)}</b>: {escape(rung.claim)}</dt>"
-        f"<dd>{escape(rung.shown_by)} <i>Leaves open:</i> {escape(rung.leaves_open)}</dd>"
-        for rung in RUNGS
+        f"<dt><b>{_text(level.title)}</b>: {_text(level.asks)}</dt>"
+        f"<dd>{_text(level.shown_by)} <i>Leaves open:</i> {_text(level.leaves_open)}</dd>"
+        for level in LEVELS
     )
     return f"<dl>{''.join(items)}</dl>"
+
+
+def _asked(verdict: xr.Dataset) -> str:
+    """Window, weights and every other fact of the question."""
+    question, window = v.facts(verdict, "question"), v.facts(verdict, "window_facts")
+    note = v.facts(verdict, "weights")
+    facts = [
+        window["words"],
+        f"Weights {question['weights']} ({str(question['weights_sha256'])[:12]}, {question['dtype']})"
+        + (f": {note}." if note else "."),
+        f"Seed {question['seed']}, level {question['level']}, method {question['method']}, vitime-cache {__version__}, "
+        f"{verdict.attrs['created']}.",
+    ]
+    return "".join(f'<p class="small">{_text(fact)}</p>' for fact in facts)

@@ -1,9 +1,10 @@
-"""`ask`: which heads look one period back, and does the forecast use it?"""
+"""`ask`: does the forecast use what lies one period back, through attention there, through which heads?"""
 
 from __future__ import annotations
 
 import argparse
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,17 +13,20 @@ import numpy as np
 from vitime_cache.atomic import replacing
 from vitime_cache.cli import console
 from vitime_cache.cli.arguments import STORE_HELP, UsageError, at_least, check_outputs, positive
+from vitime_cache.errors import VitimeError
 
 if TYPE_CHECKING:
     import xarray as xr
+    from rich.console import Console
 
     from vitime_cache.evidence.question import Question
     from vitime_cache.model.network import ViTime
     from vitime_cache.series.signal import Signal
 
-PURPOSE = "which heads look one period back, and does the forecast use it?"
+PURPOSE = "does the forecast use what lies one period back, and through which heads?"
 EXAMPLE = "load.csv --period 24 --card day.html"
-AFTER_INTERRUPT = "Nothing was kept: a verdict is kept when it is complete."
+AFTER_INTERRUPT = "No level was finished, so nothing was kept."
+STDOUT = Path("-")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,57 +39,136 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--period", type=positive("samples"), help="in samples (default: the strongest period of the series)")
     add("--heads", nargs="+", type=_head, metavar="LAYER:HEAD", help="such as decoder.1:6 (default: all)")
     add("--window", type=_window, metavar="T+H", help="history and horizon in samples (default: chosen to fit)")
-    add("--budget", type=positive("minutes"), metavar="MINUTES", help="test fewer heads rather than take longer")
-    add("--nulls", type=at_least(19), default=99, help="null inputs of each kind (99)")
     add(
-        "--controls",
-        type=at_least(1),
-        default=99,
-        help="other lags masked in each head, and random sets of heads, at most (99)",
+        "--budget",
+        type=positive("minutes"),
+        metavar="MINUTES",
+        help="test fewer heads rather than take longer; says what it leaves out",
     )
+    add("--nulls", type=at_least(19), default=99, help="null inputs of each kind (99)")
     add("--seed", type=at_least(0), default=0)
     add("--weights", help="weights file (default: weights/ViTime_Model.pth, else the shipped model)")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:0")
     add("--fill", choices=("none", "interpolate"), default="none", help="interpolate missing values, or refuse them")
-    add("--json", type=Path, metavar="FILE", help="write every number there")
+    add("--json", type=Path, metavar="FILE|-", help="write every number there; -: to standard output, words to errors")
     add("--card", type=Path, metavar="FILE.html", help="write a page with pictures and every number there")
     add("--rows", type=at_least(1), default=12, help="heads in the table (12)")
-    add("--quiet", action="store_true", help="print the two sentences only")
+    add("--quiet", action="store_true", help="print the answer only, and what it does not say")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Say what will be done, do it, and print the verdict."""
+    """Say what will be done, do it, print the answer, write what was asked for, and keep it where there is a store."""
     from vitime_cache.evidence.question import prepare
+    from vitime_cache.evidence.verdict import schema as v
     from vitime_cache.model.checkpoint import load_model
     from vitime_cache.store.reader import open_store
-    from vitime_cache.store.verdicts import find_answer, keep_verdict
+    from vitime_cache.store.verdicts import find_answer
 
     source, store = _places(args)
-    check_outputs([args.json, args.card], [source, store, args.weights])
+    check_outputs([None if args.json == STDOUT else args.json, args.card], [source, store, args.weights])
     ds = None if store is None else open_store(store)
     if ds is not None:
         _check_weights(args.weights, ds, str(store))
     model = load_model(args.weights, args.device, "float32" if ds is None else ds.attrs["dtype"])
     signal = _signal(args, source, store, ds, model)
     question = prepare(
-        model, signal, args.period, heads=args.heads or "all", nulls=args.nulls, controls=args.controls,
-        window=args.window, budget=args.budget, seed=args.seed,
+        model, signal, args.period, heads=args.heads or "all", nulls=args.nulls, window=args.window,
+        budget=args.budget, seed=args.seed,
     )  # fmt: skip
+    out = console.errors if args.json == STDOUT else console.console
     if model.weights.note and not args.quiet:
-        console.console.print(f"weights {model.weights.name}: {model.weights.note}")
-    verdict = None if store is None else find_answer(store, model, question)
-    if verdict is None:
-        verdict = _answer(model, question, args)
-        if store is not None:
-            keep_verdict(store, verdict)
-    elif not args.quiet:
-        console.console.print(f"{question.words}\nanswered before: read from {store}")
-    _write(verdict, args)  # before a word of it is printed: who reads that may leave
-    console.show_verdict(verdict, args.rows, quiet=args.quiet)
-    for path in (args.json, args.card):
-        if path is not None and not args.quiet:
-            console.console.print(f"written: {path}")
-    return 0
+        out.print(f"weights {model.weights.name}: {model.weights.note}")
+    known = None if store is None else find_answer(store, model, question)
+    if known is not None and v.complete(known):
+        if not args.quiet:
+            out.print(f"{question.words}\nanswered before: read from {store}")
+        _tell(known, args, out)
+        return 0
+    keeper = _Keeper(store, args, known)
+    keeper.check()
+    try:
+        verdict = _answer(model, question, args, out, keeper)
+    except BaseException:
+        keeper.after_the_end()
+        raise
+    try:
+        _tell(verdict, args, out)
+    finally:  # who reads what is printed may leave, and a disk may be full of something else
+        status = keeper.keep()
+    return status
+
+
+class _Keeper:
+    """The verdict as far as it goes, and whether and where it is kept."""
+
+    def __init__(self, store: str | None, args: argparse.Namespace, known: xr.Dataset | None) -> None:
+        self.store, self.args, self.start = store, args, known
+        self.verdict = known
+
+    def check(self) -> None:
+        """Before the work: whether the store can take the verdict; if not, say so and go on without."""
+        from vitime_cache.store.verdicts import check_keeping
+
+        if self.store is None:
+            return
+        try:
+            check_keeping(self.store)
+        except (VitimeError, OSError) as error:
+            console.errors.print(f"the answer will not be kept, only shown: {error}")
+            self.store = None
+
+    def keep(self) -> int:
+        """Keep what there is; the exit status. It has been shown by then, so that a failure costs a line."""
+        from vitime_cache.store.verdicts import keep_verdict
+
+        if self.store is None or self.verdict is None or self.verdict is self.start:
+            return 0
+        try:
+            keep_verdict(self.store, self.verdict)
+        except (VitimeError, OSError) as error:
+            console.errors.print(f"the answer could not be kept in {self.store}: {error}")
+            return 1
+        return 0
+
+    def after_the_end(self) -> None:
+        """After an interruption or a failure: keep finished levels, and say so."""
+        from vitime_cache.evidence.verdict import schema as v
+
+        if self.verdict is None:
+            return
+        levels = ", ".join(v.facts(self.verdict, "stages"))
+        if self.store is not None and self.keep() == 0:
+            told = f"Finished levels are kept in {self.store} ({levels}): the same question goes on from them."
+        else:
+            told = f"Finished levels ({levels}) are in no store: with --store a question goes on from them."
+        written = [str(path) for path in _write(self.verdict, self.args)]
+        self.args.after_interrupt = told + (f" Written so far: {', '.join(written)}." if written else "")
+
+
+def _tell(verdict: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
+    """Write what was asked for, and print the answer; files first, as who reads what is printed may leave."""
+    from vitime_cache.evidence.verdict.data import to_json
+
+    written = _write(verdict, args)
+    console.show_verdict(verdict, out, args.rows, quiet=args.quiet)
+    if args.json == STDOUT:
+        print(to_json(verdict))
+    if not args.quiet:
+        for path in written:
+            out.print(f"written: {path}")
+
+
+def _write(verdict: xr.Dataset, args: argparse.Namespace) -> list[Path]:
+    """The files that were asked for, written."""
+    from vitime_cache.charts.card import verdict_card
+    from vitime_cache.evidence.verdict.data import to_json
+
+    wanted = [(args.json, to_json), (args.card, verdict_card)]
+    files = [(path, render) for path, render in wanted if path not in (None, STDOUT)]
+    for path, render in files:
+        with replacing(path) as stream:
+            stream.write(render(verdict).encode())
+    return [path for path, _ in files]
 
 
 def _places(args: argparse.Namespace) -> tuple[str | None, str | None]:
@@ -148,49 +231,38 @@ def _only_name(names: list[str], name: str | None, where: str) -> str:
     raise UsageError(f"{where}: {given}; there are {', '.join(names[:20])}{' …' if len(names) > 20 else ''}")
 
 
-def _answer(model: ViTime, question: Question, args: argparse.Namespace) -> xr.Dataset:
-    from vitime_cache.evidence.ask import answers
+def _answer(
+    model: ViTime, question: Question, args: argparse.Namespace, out: Console, keeper: _Keeper
+) -> xr.Dataset:  # fmt: skip
+    """The verdict, told level by level."""
+    from vitime_cache.evidence.ask import answers, within_budget
+    from vitime_cache.evidence.verdict import schema as v
 
-    if args.quiet:
-        *_, verdict = answers(model, question)
-        return verdict
-    console.console.print(question.words)
-    console.console.print(_duration(model, question))
-    with console.share_bar() as progress:
-        for verdict in answers(model, question, progress):
-            console.show_rung(verdict)
+    start = keeper.start
+    if start is None:
+        question = within_budget(model, question)
+    if not args.quiet:
+        out.print(question.words)
+        if start is not None:
+            out.print(f"Goes on from what was found before: {', '.join(v.facts(start, 'stages'))}.")
+        out.print(_duration(model, question))
+    with nullcontext(lambda *_: None) if args.quiet else console.share_bar() as progress:
+        for verdict in answers(model, question, progress, start):
+            keeper.verdict = verdict
+            if not args.quiet:
+                console.show_level(verdict, out)
     return verdict
 
 
 def _duration(model: ViTime, question: Question) -> str:
-    """How long it will take, from a few runs."""
+    """How long all of it takes, from a few runs."""
     from vitime_cache.evidence.ask import pace
 
     pace(model, question.windows[-1])  # first runs are slower than those that follow
     minutes = question.effort.seconds(*pace(model, question.windows[-1])) / 60
     amounts = ((60 * minutes, "seconds"), (minutes, "minutes"), (minutes / 60, "hours"), (minutes / 1440, "days"))
     amount, unit = next(each for each in amounts if each[0] < 120 or each[1] == "days")
-    whole = f"about {max(amount, 1):.0f} {unit}"
-    if question.budget is None or minutes <= question.budget:
-        return f"It takes {whole}."
-    limit = f"{question.budget:g} minutes"
-    return f"All of it would take {whole}: within {limit} fewer windows, controls and heads are tested."
-
-
-def _write(verdict: xr.Dataset, args: argparse.Namespace) -> None:
-    from vitime_cache.evidence.verdict.report import to_json
-
-    if args.json is not None:
-        _write_text(args.json, to_json(verdict))
-    if args.card is not None:
-        from vitime_cache.charts.card import verdict_card
-
-        _write_text(args.card, verdict_card(verdict))
-
-
-def _write_text(path: Path, text: str) -> None:
-    with replacing(path) as stream:
-        stream.write(text.encode())
+    return f"It takes about {max(amount, 1):.0f} {unit}."
 
 
 def _head(text: str) -> tuple[str, int]:

@@ -144,48 +144,51 @@ def share_bar() -> Iterator[Any]:
         yield lambda share, what: bar.update(task, completed=share, description=what)
 
 
-def show_rung(verdict: xr.Dataset) -> None:
-    """One line once a rung is done: how many heads it holds for, and the best of them."""
+def show_level(verdict: xr.Dataset, out: Console) -> None:
+    """What the level that was done last found; the headline once the first two are done."""
+    from vitime_cache.evidence.levels.table import LEVEL
     from vitime_cache.evidence.verdict import schema as v
-    from vitime_cache.evidence.verdict.report import MARKS, verdict_table
+    from vitime_cache.evidence.verdict.report import headline, sentences
 
-    rung, table = v.facts(verdict, "stages")[-1], verdict_table(verdict)
-    counts = ", ".join(f"{(table[rung] == word).sum()} {word}" for word in MARKS if (table[rung] == word).any())
-    best = table.sort_values("prominence", ascending=False, kind="stable").iloc[0]
-    shown = ""
-    if rung == v.RUNGS[0]:
-        peak = (
-            "no peak" if best["peak_lag"] != best["peak_lag"] else f"strongest peak {best['peak_lag']:.4g} samples back"
-        )
-        shown = f"; most: {best['layer']} head {best['head']}, prominence {best['prominence']:.2f}, {peak}"
-    console.print(f"{rung}: {counts}{shown}")
+    stages = v.facts(verdict, "stages")
+    out.print(f"{LEVEL[stages[-1]].title}: {sentences(verdict)[stages[-1]]}")
+    if stages[-1] == "mechanism":
+        out.print(f"\n{headline(verdict)}\n")
 
 
-def show_verdict(verdict: xr.Dataset, rows: int = 12, *, quiet: bool = False) -> None:
-    """The heads of a verdict, best first, and what it supports and what not."""
+def show_verdict(verdict: xr.Dataset, out: Console, rows: int = 12, *, quiet: bool = False) -> None:
+    """The heads of a verdict, best first, looking against mattering, and last the answer and what it does not say."""
     from vitime_cache.evidence.agreement import looking_and_mattering
     from vitime_cache.evidence.verdict import schema as v
-    from vitime_cache.evidence.verdict.report import FIGURES, MARKS, together, verdict_table
+    from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, sentences
 
-    said = v.facts(verdict, "sentences")
     if not quiet:
-        table = verdict_table(verdict)
-        shown = Table("head", *(Column(rung, justify="right") for rung in v.RUNGS), Column("knockout", justify="right"))
-        for row in table.head(rows).to_dict("records"):
-            cells = [f"{_number(row[FIGURES[rung]])} {MARKS[row[rung]]}" for rung in v.RUNGS]
-            shown.add_row(f"{row['layer']} {row['head']}", *cells, _number(row["knockout_distance"]))
-        console.print(shown)
-        console.print(
-            f"{len(table)} heads asked about, {min(rows, len(table))} shown. "
-            + ", ".join(f"{mark} {word}" for word, mark in MARKS.items())
-            + ". Prominence at the period and excess over null inputs in means of the curve; slope of the peak against "
-            "the period; change of the forecast in standard deviations of the history."
-        )
-        console.print(looking_and_mattering(verdict).words)
-        if joint := together(verdict):
-            console.print(joint)
-    console.print(said["supported"])
-    console.print(said["not_supported"])
+        if v.facts(verdict, "stages"):
+            _show_heads(verdict, out, rows)
+        if {"heads", "looking"} <= set(v.facts(verdict, "stages")):
+            out.print(looking_and_mattering(verdict).words)
+        out.print()
+    out.print(headline(verdict))
+    out.print(sentences(verdict)[NOT_CLAIMED])
+
+
+def _show_heads(verdict: xr.Dataset, out: Console, rows: int) -> None:
+    from vitime_cache.evidence.levels.table import CLAIMS, OUTCOMES
+    from vitime_cache.evidence.verdict.data import COLUMN, verdict_table
+
+    marks = {of.word: of.mark for of in OUTCOMES.values()}
+    table = verdict_table(verdict)
+    shown = Table("head", *(Column(claim.title, justify="right") for claim in CLAIMS), Column("share", justify="right"))
+    for row in table.head(rows).to_dict("records"):
+        cells = [f"{_number(row[name])} {marks[row[f'{name}_verdict']]}".strip() for name in COLUMN.values()]
+        shown.add_row(f"{row['layer']} {row['head']}", *cells, _number(row["share"]))
+    out.print(shown)
+    units = "; ".join(f"{claim.title}: {claim.figure}" for claim in CLAIMS)
+    out.print(
+        f"{len(table)} heads asked about, {min(rows, len(table))} shown. "
+        + ", ".join(f"{mark} {word}" for word, mark in marks.items())
+        + f". {units}. Share: of what is read whole periods back, what the head carries alone."
+    )
 
 
 def _number(value: float) -> str:

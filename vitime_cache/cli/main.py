@@ -14,6 +14,7 @@ from types import ModuleType
 
 from vitime_cache._version import __version__
 from vitime_cache.cli import app, ask, build, console, export, info, signals, train, verify
+from vitime_cache.cli.signs import plain_signs
 from vitime_cache.errors import VitimeError
 
 PROGRAM = "python -m vitime_cache"
@@ -44,6 +45,7 @@ class Interruption(KeyboardInterrupt):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 for success, 1 for an error or a store that is not sound, 128 + the signal that ended it."""
+    plain_signs()
     args = _parsed(sys.argv[1:] if argv is None else argv)
     try:
         with _sigterm_interrupts():
@@ -51,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as error:
-        console.errors.print(f"interrupted. {args.command.AFTER_INTERRUPT}".strip())
+        kept = getattr(args, "after_interrupt", args.command.AFTER_INTERRUPT)  # a command may know more by then
+        console.errors.print(f"interrupted. {kept}".strip())
         return 128 + (signal.SIGTERM if isinstance(error, Interruption) else signal.SIGINT)
     except VitimeError as error:
         console.errors.print(f"error: {error}")

@@ -1,4 +1,4 @@
-"""Looking against mattering: do the heads that look one period back have more effect on the forecast?"""
+"""Looking against mattering: do the heads that look whole periods back have more effect on the forecast?"""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FEWEST = 5  # heads from which a rank correlation says anything
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Every tested head's prominence at the period and its effect on the forecast, and how well their ranks agree.
+    """How every tested head looks whole periods back, its effect on the forecast, and how well their ranks agree.
 
     Attributes
     ----------
     heads
-        layer, head, prominence (figure of the claim looks, of the curve's mean), effect (figure of the claim matters,
-        standard deviations of the history) and verdict (of the claim matters, in words), a row per head.
+        layer, head, looking (figure of the claim looks), effect (figure of the claim matters, standard deviations of
+        the history) and verdict (of the claim matters, in words), a row per head.
     rho, low, high
         Spearman's rank correlation and its 95 % bootstrap interval over heads; NaN with fewer than `FEWEST` heads.
     """
@@ -47,7 +47,7 @@ class Agreement:
 
 
 def looking_and_mattering(verdict: xr.Dataset, *, seed: int = 0) -> Agreement:
-    """Hold every head's prominence at the period against the effect of its knockout.
+    """Hold how every head looks whole periods back against the effect of its knockout.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def looking_and_mattering(verdict: xr.Dataset, *, seed: int = 0) -> Agreement:
         As `evidence.verdict` describes it; heads of which one of the two is not known are left out.
     """
     at = verdict.transpose(..., LAYER, HEAD)
-    prominence, effect = (at["figure"].sel({v.CLAIM: claim}).values.ravel() for claim in ("looks", "matters"))
+    looking, effect = (at["figure"].sel({v.CLAIM: claim}).values.ravel() for claim in ("looks", "matters"))
     codes = at["verdict"].sel({v.CLAIM: "matters"}).values.ravel()
     names = np.array([str(layer) for layer in verdict[LAYER].values], dtype=object)  # a store's text is no numpy str
     layers, heads = np.meshgrid(names, verdict[HEAD].values, indexing="ij")
@@ -63,13 +63,13 @@ def looking_and_mattering(verdict: xr.Dataset, *, seed: int = 0) -> Agreement:
         {
             "layer": layers.ravel(),
             "head": heads.ravel(),
-            "prominence": prominence.astype(np.float64),
+            "looking": looking.astype(np.float64),
             "effect": effect.astype(np.float64),
             "verdict": [OUTCOMES[int(code)].word for code in codes],
         }
     )
-    known = table[np.isfinite(table["prominence"]) & np.isfinite(table["effect"])].reset_index(drop=True)
-    return Agreement(known, *_spearman(known["prominence"].to_numpy(), known["effect"].to_numpy(), seed))
+    known = table[np.isfinite(table["looking"]) & np.isfinite(table["effect"])].reset_index(drop=True)
+    return Agreement(known, *_spearman(known["looking"].to_numpy(), known["effect"].to_numpy(), seed))
 
 
 def _spearman(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float, float]:

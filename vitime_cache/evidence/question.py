@@ -190,6 +190,11 @@ def _lengths(window: tuple[int, int]) -> tuple[int, int]:
     )
 
 
+def series_hash(series: Floats) -> str:
+    """What a verdict knows its series (T,) by: names may be anybody's."""
+    return hashlib.sha256(series.astype("<f8").tobytes()).hexdigest()
+
+
 def identity(model: ViTime, q: Question, budget: float | None = None) -> dict[str, Any]:
     """What two questions have in common that have the same answer; `budget` of one that got less than all it wants."""
     e = q.wanted
@@ -200,7 +205,7 @@ def identity(model: ViTime, q: Question, budget: float | None = None) -> dict[st
         "history": q.window.history, "horizon": q.window.horizon, "budget": budget, "seed": q.seed, "level": q.level,
         "sample_seconds": q.signal.sample_seconds, "weights": model.weights.name,
         "weights_sha256": model.weights.sha256, "dtype": dtype_name(model),
-        "series_sha256": hashlib.sha256(q.series.astype("<f8").tobytes()).hexdigest(), "method": v.METHOD,
+        "series_sha256": series_hash(q.series), "method": v.METHOD,
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ verdicts (see `root`).
 
 A verdict goes in by the protocol of signals (see `commit`): its objects, then a marker that lists them with their
 stamps, then the group's `zarr.json`, which makes it visible, then the list in the store's root. What a question is
-found to answer may grow, rung by rung: each time the Dataset goes into a group of its own; once that is visible, the
+found to answer may grow, level by level: each time the Dataset goes into a group of its own; once that is visible, the
 root lists it in the place of the one before, and only then is that taken out. A process killed between any two steps
 leaves the verdict that was kept before, or the new one, and no root that lists one which is not there.
 """
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 MARKERS = f"{FOLDER}{EVIDENCE}"
 PUTS_AT_ONCE = 4
+ROOM = 8_000_000  # bytes free: a verdict takes one or two million, and the one before goes only afterwards
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,19 @@ class KeptVerdict:
         return str(self.question["signal"])
 
     @property
+    def series(self) -> str:
+        """Which series was asked about, by its hash: names may be anybody's (`evidence.question.series_hash`)."""
+        return str(self.question["series_sha256"])
+
+    @property
     def complete(self) -> bool:
-        """Whether every rung has been worked on."""
+        """Whether every level has been worked on."""
         return set(schema.STAGES) <= set(self.stages)
+
+    @property
+    def of_all_heads(self) -> bool:
+        """Whether it is about all heads, not some."""
+        return bool(self.question["heads"] == "all")
 
 
 def keep_verdict(store: str | Path, verdict: xr.Dataset) -> str:
@@ -100,6 +111,8 @@ def keep_verdict(store: str | Path, verdict: xr.Dataset) -> str:
         numbers = [int(group.rpartition("-")[2]) for group in kept]
         shown = [group for group in kept if objects.get(f"{group}/{ROOT}") is not None]
         latest = max(shown, key=lambda group: int(group.rpartition("-")[2]), default=None)
+        if latest is not None and _knows_more(objects, latest, schema.facts(verdict, "stages")):
+            return latest  # another process has gone on meanwhile
         wanted = _render(verdict)
         if latest is None or not _is_there(objects, latest, wanted):
             latest = f"{EVIDENCE}{name}-{max(numbers, default=0) + 1}"
@@ -130,24 +143,54 @@ def stored_verdicts(store: str | Path) -> list[KeptVerdict]:
     return [kept for _, kept in latest.values() if kept.question.get("method") == schema.METHOD]
 
 
-def find_verdict(store: str | Path, *questions: Mapping[str, Any], complete: bool = False) -> xr.Dataset | None:
-    """What a store knows already of the first of these questions that it knows, in memory; None if it knows of none.
+def check_keeping(store: str | Path) -> None:
+    """See, before a question is worked on, whether its verdict can be kept.
 
-    Parameters
-    ----------
-    complete
-        Pass over questions that were not answered to the end.
+    Raises
+    ------
+    StoreError, OSError
+        If there is no room, or nothing may be written there.
     """
+    objects = open_objects(store)
+    with hold_root(objects):  # writes the lock, where that is a file
+        free = objects.free_bytes()
+    if free is not None and free < ROOM:
+        raise StoreError(f"{objects.url} has {free / 1e6:.1f} MB left; make room on this disk, or choose another store")
+
+
+def find_verdict(store: str | Path, *questions: Mapping[str, Any]) -> xr.Dataset | None:
+    """What a store knows of the first of these questions that it knows, in memory; answers that are complete first."""
     kept = stored_verdicts(store)
-    found = (each for asked in questions for each in kept if each.question == asked and (each.complete or not complete))
-    return next((open_verdict(store, each.group) for each in found), None)
+    for complete in (True, False):
+        for question in questions:
+            for each in kept:
+                if each.question == question and each.complete == complete:
+                    return open_verdict(store, each.group)
+    return None
 
 
 def find_answer(store: str | Path, model: ViTime, question: Question) -> xr.Dataset | None:
-    """The complete verdict that a store keeps of a question; with a budget, the one found within it, or without one."""
-    return find_verdict(
-        store, *(identity(model, question, budget) for budget in (None, question.budget)), complete=True
-    )
+    """The verdict that a store keeps of a question, complete or as far as it goes.
+
+    With a budget, the one found within it, or without one.
+    """
+    return find_verdict(store, *(identity(model, question, budget) for budget in (None, question.budget)))
+
+
+def verdicts_on(store: str | Path, *series: str) -> list[KeptVerdict]:
+    """The verdicts on a series, told by its hashes; of each period the one that says most, latest first.
+
+    One about all heads says more than one about some, one that is complete more than one that is not, the later more
+    than the earlier.
+    """
+    best: dict[float, KeptVerdict] = {}
+    for each in stored_verdicts(store):
+        if each.series in series:
+            period = float(each.question["period"])
+            best[period] = max(
+                best.get(period, each), each, key=lambda one: (one.of_all_heads, one.complete, one.created)
+            )
+    return sorted(best.values(), key=lambda one: one.created, reverse=True)
 
 
 def open_verdict(store: str | Path, group: str) -> xr.Dataset:
@@ -166,11 +209,17 @@ def open_verdict(store: str | Path, group: str) -> xr.Dataset:
     objects = open_objects(store)
     try:
         ds = xr.open_zarr(f"{objects.url}/{group}", chunks=None, consolidated=True).load()
+        method = json.loads(ds.attrs["question"])["method"]
         if objects.get(f"{group}/{ROOT}") is None:  # the first of its objects to go: others read as missing values
             raise FileNotFoundError("it was taken out while it was read")
-        return schema.validate(ds)
+        if method == schema.METHOD:
+            return schema.validate(ds)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise StoreError(f"{objects.url} holds no verdict {group}, or a damaged one: {error}") from error
+    raise StoreError(
+        f"{objects.url}/{group} was found by method {method}, this version's is {schema.METHOD}: ask again, or read it "
+        "as it is by xarray.open_zarr"
+    )
 
 
 def damaged_verdicts(objects: Objects) -> Iterator[tuple[str, str]]:
@@ -243,6 +292,16 @@ def _name(question: Mapping[str, Any]) -> str:
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{question['signal']}-{question['period']:g}")[:60].strip(".")
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
     return f"{readable}-{digest}"
+
+
+def _says(kept: KeptVerdict) -> tuple[bool, bool, str]:
+    return kept.of_all_heads, kept.complete, kept.created
+
+
+def _knows_more(objects: Objects, group: str, stages: Collection[str]) -> bool:
+    """Whether a verdict that is there has all of these levels and more."""
+    there = objects.get(f"{group}/{ROOT}")
+    return there is not None and set(stages) < set(_described(objects, group, there).stages)
 
 
 def _described(objects: Objects, group: str, root: bytes) -> KeptVerdict:

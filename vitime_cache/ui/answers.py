@@ -1,4 +1,4 @@
-"""What is known of a series so far: verdicts that were given, and those on their way, rung by rung."""
+"""What is known of a series so far: verdicts that were given, and those on their way, level by level."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 import xarray as xr
 
+from vitime_cache.evidence.levels.table import LEVEL, STAGES
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.ui import questions
 from vitime_cache.ui.questions import Inquiry, Key
@@ -22,7 +23,7 @@ class Answers:
     Attributes
     ----------
     verdicts
-        Period in samples -> the verdict as far as it goes, latest first; None where the first rung is still to come.
+        Period in samples -> the verdict as far as it goes, latest first; None where the first level is still to come.
     under_way, failed
         Questions that are being worked on, and those that ended without an answer.
     """
@@ -92,9 +93,9 @@ def _progress(key: Key, shown: list[str]) -> None:
         said = f"A period of {asked.period:.4g} samples: {plain(asked.step)}"
         st.progress(min(asked.share, 1.0), said, width="stretch")
         st.button("Stop", icon=":material/stop:", key=f"stop_{'_'.join(key)}", on_click=asked.leave)
-    coming = [rung for rung in v.RUNGS if rung not in shown]
-    done = " ".join(f":green-badge[:material/check: {rung}]" for rung in shown)
-    st.markdown(f"{done} Still to come: {', '.join(coming)}. It goes on when this page is left.")
+    coming = [LEVEL[stage].title.lower() for stage in STAGES if stage not in shown]
+    done = " ".join(f":green-badge[:material/check: {LEVEL[stage].title.lower()}]" for stage in shown)
+    st.markdown(f"{done} Still to come: {'; '.join(coming)}. It goes on when this page is left.")
 
 
 def _take(subject: Subject, key: Key, asked: Inquiry) -> None:

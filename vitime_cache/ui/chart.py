@@ -22,7 +22,7 @@ from vitime_cache.charts.contrast import Shading
 from vitime_cache.charts.style import for_dark
 from vitime_cache.compare.reduction import Comparison, SignalCurve, compare
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.rungs import RUNGS
+from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.evidence.verdict import schema as verdict_schema
 from vitime_cache.ui.runs import PREFIX
 from vitime_cache.ui.stores import KEY
@@ -53,9 +53,6 @@ CHANGE_COLUMNS = {
     "first": st.column_config.NumberColumn("Prominence / mean, first", format="%.2f", help=PROMINENCE),
     "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f", help=PROMINENCE),
 }
-
-COLOURS = {"descriptive": "gray", "signal-dependent": "blue", "tracking": "violet", "causal": "green"}
-LADDER = " → ".join(rung.name for rung in RUNGS)
 
 Spec = dict[str, Any]
 Draw = Callable[..., Spec]
@@ -115,11 +112,11 @@ def side_map(view: HeadView, shading: Shading, size: int) -> Spec:
 
 
 def statement(name: str, text: str) -> None:
-    """A sentence about a head, behind the badge of the rung of evidence it stands on."""
-    rung = next(rung for rung in RUNGS if rung.name == name)
+    """A sentence about a head, behind the badge of the level of evidence it stands on."""
+    level = LEVEL[name]
     st.markdown(
-        f":{COLOURS[name]}-badge[{name}] {text}",
-        help=f"{LADDER}. Shown by: {rung.shown_by} Left open: {rung.leaves_open}",
+        f":gray-badge[{level.title.lower()}] {text}",
+        help=f"{level.asks} Shown by: {level.shown_by} Left open: {level.leaves_open}",
     )
 
 

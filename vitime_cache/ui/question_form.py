@@ -17,15 +17,14 @@ from vitime_cache.evidence.budget import BUDGET, SMALL
 from vitime_cache.evidence.periods import LEVEL, propose_periods
 from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.model.checkpoint import CheckpointError
-from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
 from vitime_cache.ui import questions, runs
 from vitime_cache.ui.answers import look_at
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.compose import KEPT, choose_series
 from vitime_cache.ui.processes.engine import engine
-from vitime_cache.ui.stores import KEY, Store, planned
-from vitime_cache.ui.verdicts import Subject
+from vitime_cache.ui.stores import Store
+from vitime_cache.ui.verdicts import Subject, whole_series
 from vitime_cache.ui.words import complain, notice, plain
 
 
@@ -48,24 +47,6 @@ def choose_own() -> Subject | None:
     return Subject(signal, config, weights.sha256, weights.name, f"own:{session}:{signal.fingerprint}", None)
 
 
-def whole_series(store: Store | None, ds: xr.Dataset) -> Signal:
-    """The series behind a Dataset, with what came after its history where that is known.
-
-    A store keeps the history alone; a signal of the catalogue, told by its fingerprint, knows more.
-    """
-    name, key = str(ds[schema.SIGNAL].item()), str(ds.attrs.get(KEY, ""))
-    live = key.rpartition(":")[0]
-    if key.startswith(runs.PREFIX) and live in runs.runs():
-        return runs.runs()[live].signal
-    plan = planned(store) if store else None
-    fingerprint = next((entry.fingerprint for entry in plan.entries if entry.name == name), "") if plan else ""
-    known = _catalogue().get(name)
-    if known is not None and known.fingerprint == fingerprint:
-        return known
-    history = ds[schema.HISTORY].values
-    return Signal(name, history[np.isfinite(history)].astype(np.float64), horizon=int(ds[schema.HORIZON]))
-
-
 def choose_question(subject: Subject) -> tuple[float, Window] | None:
     """The period asked about and the stretch of the series it is asked on; None with the reason in place."""
     values = everything(subject.signal)
@@ -76,7 +57,7 @@ def choose_question(subject: Subject) -> tuple[float, Window] | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = st.number_input(
             "Period P, samples", 2.0, None, None, 1.0, "%.2f", key=key, width=200,
-            placeholder="give one", help="Which heads look one period back? A day of hourly data is 24.",
+            placeholder="give one", help="Does the forecast use what lies one period back? A day of hourly data is 24.",
         )  # fmt: skip
         if proposals:
             named = [i for i, each in enumerate(periods) if each == period]
@@ -134,15 +115,15 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
         settings["budget"] = st.number_input(
             "At most, minutes", 1.0, None, BUDGET if subject.config.tokens > SMALL else None, 1.0, "%.0f",
             key="budget", persist_state=KEPT, placeholder="no limit", width=160,
-            help="A large network would take hours for all of it. Within a limit there are fewer windows, null inputs "
-            "and controls, and interventions in the most promising heads alone; the verdict says what was not tested.",
+            help="A large network would take hours for all of it. Within a limit the model and its mechanism come "
+            "first, then as many heads as there is time for; the verdict says what was left out.",
         )  # fmt: skip
         st.button(
-            f"Ask which heads look {period:.4g} samples back", icon=":material/gavel:", type="primary", key="ask",
-            on_click=_ask, args=(key, subject, period, path, settings),
-            help="Runs the model on the stretch, on null inputs, on a sweep of periods, each head replaced by its mean "
-            "and its attention one period back, at other lags and elsewhere taken away. It goes on when this page is "
-            "left, and what it finds of a stored signal is kept in the store.",
+            f"Ask whether the forecast uses what lies {period:.4g} samples back", icon=":material/gavel:",
+            type="primary", key="ask", on_click=_ask, args=(key, subject, period, path, settings),
+            help="Runs the model on the stretch with parts of its history moved, with what attention reads replaced, "
+            "with each head replaced, and on null inputs. It goes on when this page is left, and what it finds of a "
+            "stored signal is kept in the store.",
         )  # fmt: skip
 
 
@@ -180,8 +161,3 @@ def _take_proposal(key: str, periods: list[float]) -> None:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _proposals(fingerprint: str, _values: np.ndarray) -> list[tuple[float, float]]:  # noqa: ARG001 - the cache's key
     return [(proposal.period, proposal.power) for proposal in propose_periods(_values)]
-
-
-@st.cache_resource(show_spinner=False)
-def _catalogue() -> dict[str, Signal]:
-    return {signal.name: signal for signal in catalogue()}

@@ -38,7 +38,7 @@ class Inquiry:
     share, step
         How much is done, 0 to 1, and what is being done.
     verdict
-        None until the first rung is done; complete once `ended`, unless there is an `error`.
+        None until the first level is done; complete once `ended`, unless there is an `error`.
     """
 
     signal: Signal
@@ -57,7 +57,7 @@ class Inquiry:
 
     @property
     def stages(self) -> list[str]:
-        """Rungs that have been worked on."""
+        """Levels that have been worked on."""
         return [] if self.verdict is None else list(v.facts(self.verdict, "stages"))
 
     def note(self, share: float, step: str) -> None:
@@ -67,7 +67,7 @@ class Inquiry:
         self.share, self.step = share, step
 
     def learn(self, verdict: xr.Dataset) -> None:
-        """Called by the run after each rung."""
+        """Called by the run after each level."""
         self.verdict = verdict
 
 

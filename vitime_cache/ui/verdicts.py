@@ -7,25 +7,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.rungs import RUNGS
+from vitime_cache.evidence.levels.table import (
+    CLAIM,
+    CLAIMS,
+    INCONCLUSIVE,
+    NOT_SUPPORTED,
+    NOT_TESTED,
+    OUTCOMES,
+    SUPPORTED,
+)
+from vitime_cache.evidence.question import series_hash
 from vitime_cache.evidence.verdict import schema as v
-from vitime_cache.evidence.verdict.report import MARKS
 from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
 from vitime_cache.store.manifest import EVIDENCE
-from vitime_cache.store.verdicts import KeptVerdict, open_verdict, stored_verdicts
+from vitime_cache.store.verdicts import KeptVerdict, open_verdict, verdicts_on
+from vitime_cache.ui import runs
 from vitime_cache.ui.address import address
 from vitime_cache.ui.runs import PREFIX
-from vitime_cache.ui.stores import KEY, Store
+from vitime_cache.ui.stores import KEY, Store, planned
 from vitime_cache.ui.words import counted, notice, plain
 
 SESSION = "verdicts"  # of live runs: a run's key -> its verdicts by period
-COLOURS = {v.SUPPORTED: "green", v.NOT_SUPPORTED: "gray", v.INCONCLUSIVE: "orange", v.NOT_TESTED: "gray"}
+COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "gray", INCONCLUSIVE: "orange", NOT_TESTED: "gray"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ class Subject:
 def known_verdicts(subject: Subject) -> dict[float, xr.Dataset]:
     """Period in samples -> the latest verdict on a series by its weights, latest first."""
     session: dict[str, dict[float, xr.Dataset]] = st.session_state.setdefault(SESSION, {})
-    stored = _of_store(subject.store, subject.signal.name, subject.weights_sha256) if subject.store else {}
+    stored = _of_store(subject.store, subject.signal, subject.weights_sha256) if subject.store else {}
     every = session.get(subject.key, {}) | stored
     return dict(sorted(every.items(), key=lambda item: str(item[1].attrs["created"]), reverse=True))
 
@@ -77,21 +88,46 @@ def named(subject: Subject, verdict: xr.Dataset) -> xr.Dataset:
     return verdict.assign_attrs({KEY: f"{subject.key}|{v.question_key(verdict)}|{verdict.attrs['created']}|{done}"})
 
 
-def _of_store(path: Path, name: str, weights_sha256: str) -> dict[float, xr.Dataset]:
-    """The latest verdict of each period that a store keeps on a signal."""
+def _of_store(path: Path, signal: Signal, weights_sha256: str) -> dict[float, xr.Dataset]:
+    """The verdict of each period that a store keeps on a series, whatever it was called when it was asked about."""
     if not (path / EVIDENCE).is_dir():
         return {}
     try:
-        kept = [one for one in _kept(str(path), _stamp(path)) if one.signal == name]
-        latest = {float(one.question["period"]): one for one in sorted(kept, key=lambda one: one.created)}
+        kept = _kept(str(path), _stamp(path), *_hashes(signal))
         return {
-            period: _opened(str(path), one.group)
-            for period, one in latest.items()
+            float(one.question["period"]): _opened(str(path), one.group)
+            for one in kept
             if one.question["weights_sha256"] == weights_sha256
         }
     except (VitimeError, OSError) as error:
         notice(error)
         return {}
+
+
+def _hashes(signal: Signal) -> list[str]:
+    """Of a series with what came after it, and without."""
+    every = (
+        [signal.values] if signal.future is None else [signal.values, np.concatenate((signal.values, signal.future))]
+    )
+    return [series_hash(values) for values in every]
+
+
+def whole_series(store: Store | None, ds: xr.Dataset) -> Signal:
+    """The series behind a Dataset, with what came after its history where that is known.
+
+    A store keeps the history alone; a signal of the catalogue, told by its fingerprint, knows more.
+    """
+    name, key = str(ds[schema.SIGNAL].item()), str(ds.attrs.get(KEY, ""))
+    live = key.rpartition(":")[0]
+    if key.startswith(runs.PREFIX) and live in runs.runs():
+        return runs.runs()[live].signal
+    plan = planned(store) if store else None
+    fingerprint = next((entry.fingerprint for entry in plan.entries if entry.name == name), "") if plan else ""
+    known = _catalogue().get(name)
+    if known is not None and known.fingerprint == fingerprint:
+        return known
+    history = ds[schema.HISTORY].values
+    return Signal(name, history[np.isfinite(history)].astype(np.float64), horizon=int(ds[schema.HORIZON]))
 
 
 def verdict_at(store: Store | None, ds: xr.Dataset, period: float | None) -> xr.Dataset | None:
@@ -104,7 +140,7 @@ def verdict_at(store: Store | None, ds: xr.Dataset, period: float | None) -> xr.
         session: dict[str, dict[float, xr.Dataset]] = st.session_state.setdefault(SESSION, {})
         known = session.get(str(ds.attrs[KEY]), {})
     else:
-        known = _of_store(store.path, str(ds[schema.SIGNAL].item()), ds.attrs["weights_sha256"])
+        known = _of_store(store.path, whole_series(store, ds), ds.attrs["weights_sha256"])
     if not known:
         return None
     if period is None:
@@ -114,14 +150,14 @@ def verdict_at(store: Store | None, ds: xr.Dataset, period: float | None) -> xr.
 
 
 def head_badges(store: Store | None, ds: xr.Dataset, layer: str, head: int, period: float | None) -> None:
-    """What is known of one head on each rung, as badges; without a verdict, the way to one."""
+    """What is known of one head, a badge for each claim; without a verdict, the way to one."""
     verdict = verdict_at(store, ds, period)
     if verdict is None:
         asked = "this head" if period is None else f"a period of {period:.4g} samples"
         st.page_link(
             "pages/evidence.py",
-            label=f"No verdict on {asked} yet: **ask** which heads look one period back, and whether the forecast "
-            "uses it",
+            label=f"No verdict on {asked} yet: **ask** whether the forecast uses what lies one period back, and "
+            "through which heads",
             icon=":material/gavel:",
             query_params=address(),
         )
@@ -129,47 +165,47 @@ def head_badges(store: Store | None, ds: xr.Dataset, layer: str, head: int, peri
     question = v.facts(verdict, "question")
     st.markdown(
         f"**{plain(layer)}, head {head}**, a period of {question['period']:.4g} samples: "
-        + " ".join(badge(verdict, rung.name, layer, head) for rung in RUNGS),
-        help="The verdict that is kept of this head. The rungs are separate: "
-        + " ".join(f"*{rung.name}*: {rung.claim}" for rung in RUNGS)
-        + " **Evidence** shows what each rests on.",
+        + " ".join(badge(verdict, claim.name, layer, head) for claim in CLAIMS),
+        help="The verdict that is kept of this head. No claim follows from another: "
+        + "; ".join(f"*{claim.title.lower()}*: {claim.figure}" for claim in CLAIMS)
+        + ". **Evidence** shows what each rests on.",
     )
 
 
 def best_badges(store: Store | None, ds: xr.Dataset, period: float | None) -> None:
-    """The verdict on the best head, of how many are supported on each rung; without one, the way to it."""
+    """Of how many heads each claim is supported; without a verdict, the way to one."""
     verdict = verdict_at(store, ds, period)
     if verdict is None:
         head_badges(store, ds, "", 0, period)
         return
-    codes = verdict["verdict"].transpose(v.RUNG, ...).values
-    counts = [int((codes[i] == v.SUPPORTED).sum()) for i in range(len(v.RUNGS))]
+    codes = verdict["verdict"].transpose(v.CLAIM, ...).values
+    counts = [(claim.title.lower(), int((of == SUPPORTED).sum())) for claim, of in zip(CLAIMS, codes, strict=True)]
     asked = int(verdict["asked"].sum())
     st.markdown(
         f"Of {counted(asked, 'head')} asked about a period of {v.facts(verdict, 'question')['period']:.4g} samples: "
-        + " ".join(f":{'green' if n else 'gray'}-badge[{n} {rung}]" for n, rung in zip(counts, v.RUNGS, strict=True)),
-        help="How many heads the verdict that is kept supports on each rung. **Evidence** shows what each rests on.",
+        + " ".join(f":{'green' if n else 'gray'}-badge[{n} {title}]" for title, n in counts),
+        help="Of how many heads the verdict that is kept supports each claim. **Evidence** shows what each rests on.",
     )
 
 
-def badge(verdict: xr.Dataset, rung: str, layer: str, head: int) -> str:
-    """One rung of one head in Markdown: a coloured badge with its mark and figure."""
-    at = {v.RUNG: rung, schema.LAYER: layer, schema.HEAD: head}
+def badge(verdict: xr.Dataset, claim: str, layer: str, head: int) -> str:
+    """One claim about one head in Markdown: a coloured badge with its mark and figure."""
+    at = {v.CLAIM: claim, schema.LAYER: layer, schema.HEAD: head}
     code = int(verdict["verdict"].sel(at))
     figure = float(verdict["figure"].sel(at))
-    shown = f" {figure:.2g}" if code != v.NOT_TESTED and figure == figure else ""
-    return f":{COLOURS[code]}-badge[{MARKS[v.WORDS[code]]} {rung}{shown}]"
+    shown = f" {figure:.2g}" if code != NOT_TESTED and figure == figure else ""
+    return f":{COLOURS[code]}-badge[{OUTCOMES[code].mark} {CLAIM[claim].title.lower()}{shown}]"
 
 
-def with_rungs(measures: xr.Dataset, verdict: xr.Dataset | None) -> xr.Dataset:
-    """The measures of every head, and the figure of every rung that has been worked on."""
+def with_claims(measures: xr.Dataset, verdict: xr.Dataset | None) -> xr.Dataset:
+    """The measures of every head, and the figure of every claim that has been worked on."""
     if verdict is None or dict(verdict.sizes) | dict(measures.sizes) != dict(verdict.sizes):
         return measures
     figures = {}
-    for rung in v.facts(verdict, "stages"):
-        of = verdict["figure"].sel({v.RUNG: rung}, drop=True).astype("float64")
-        label = {"long_name": f"{rung}: the figure of its rung of evidence", "units": "see Evidence"}
-        figures[f"{rung.replace('-', '_')}_figure"] = of.assign_attrs(label)
+    for claim in (each for each in CLAIMS if each.level in v.facts(verdict, "stages")):
+        of = verdict["figure"].sel({v.CLAIM: claim.name}, drop=True).astype("float64")
+        label = {"long_name": f"{claim.title.lower()}: the figure of this claim", "units": claim.units}
+        figures[f"{claim.name}_figure"] = of.assign_attrs(label)
     key = f"{measures.attrs[KEY]}|{json.dumps(v.facts(verdict, 'question'), sort_keys=True)}|{verdict.attrs['created']}"
     return measures.assign(figures).assign_attrs({KEY: key})
 
@@ -180,11 +216,16 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _kept(path: str, stamp: tuple[int, ...]) -> list[KeptVerdict]:  # noqa: ARG001 - the stamp is what the cache goes by
-    return stored_verdicts(Path(path))
+def _kept(path: str, stamp: tuple[int, ...], *series: str) -> list[KeptVerdict]:  # noqa: ARG001 - the cache goes by it
+    return verdicts_on(Path(path), *series)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _opened(path: str, group: str) -> xr.Dataset:  # a group is written once: its name has a number
     verdict = open_verdict(path, group)
     return verdict.assign_attrs({KEY: f"{path}/{group}|{verdict.attrs['created']}"})
+
+
+@st.cache_resource(show_spinner=False)
+def _catalogue() -> dict[str, Signal]:
+    return {signal.name: signal for signal in catalogue()}

@@ -40,7 +40,7 @@ LEVEL_OF = {
     "influence": "influence", "history": "influence", "forecast_without": "mechanism", "forecast": "influence",
     "future": "influence", "stand_in": "influence", "mechanism": "mechanism", "head_share": "set", "set_": "set",
     "reads_each": "heads", "matters_each": "heads", "knockout": "heads", "looks": "looking", "lag_curve": "looking",
-    "peak_lag": "looking", "prominence": "looking", "flank": "looking", "query": "looking", "null": "nulls",
+    "peak_lag": "looking", "prominence": "looking", "query": "looking", "null": "nulls",
 }  # fmt: skip
 CLAIMED = ("verdict", "figure", "low", "high", "p_value", "asked")
 
@@ -234,12 +234,10 @@ class _Maker:
         curves = base + 0.02 * (strength * np.array([0.8, 1.0])[:, None, None])[..., None] * self._teeth()
         curves[..., 0] = NAN
         looks = np.where(strength > 0.5, SUPPORTED, NOT_SUPPORTED)
-        upper = np.full((len(NULLS), *self.shape, self.patches), 0.013)
         return {
             "looks": looks, "lag_curve": curves, "peak_lag": np.where(strength > 0.5, self.period, NAN),
-            "prominence": strength, "flank_excess": strength, "flank_excess_error": 0.05,
-            "query_contrast": np.tanh(strength), "query_contrast_error": 0.05, "null_mean": 0.01, "null_upper": upper,
-            "null_p": np.where(strength > 0.5, 0.01, 0.5),
+            "prominence": strength, "query_contrast": 0.6 * strength, "query_contrast_error": 0.05, "null_mean": 0.01,
+            "null_upper": 0.013, "null_contrast": 0.01, "null_p": np.where(strength > 0.5, 0.01, 0.5),
         }  # fmt: skip
 
     def _tracking(self) -> dict[str, Any]:
@@ -257,11 +255,11 @@ class _Maker:
         figure, low, high = np.full(shape, NAN), np.full(shape, NAN), np.full(shape, NAN)
         reads, matters = self._effects()
         looks = self._looks()
-        excess = 2 * values["flank_excess"]
+        contrast = values["query_contrast"]
         told = {
             "reads": (reads, 0.2 * reads + 0.004, NAN), "matters": (matters, 0.2 * matters + 0.004, NAN),
-            "looks": (values["prominence"][...], NAN, np.where(looks, 0.001, 0.6)),
-            "depends": (excess, 0.1, values["null_p"]),
+            "looks": (contrast, 0.08, np.where(looks, 0.001, 0.6)),
+            "depends": (contrast - 0.01, 0.1, values["null_p"]),
             "tracks": (np.where(looks, 1.0, 0.0), 0.05, np.where(looks, 0.001, 0.9)),
         }  # fmt: skip
         for c, claim in enumerate(CLAIMS):
@@ -304,7 +302,7 @@ def _attributes(made: _Maker, signal: str, kind: str, sample_seconds: float) -> 
     }  # fmt: skip
     counts = {
         "windows": windows, "heads": heads, "stand_ins": 4, "masks": 96, "nulls": 99, "sweep": SWEPT, "passes": 600,
-        "margin": MARGIN, "smallest": {"reads": 0.03, "matters": 0.04},
+        "margin": MARGIN, "left_out": [], "smallest": {"reads": 0.03, "matters": 0.04},
     }  # fmt: skip
     names = [[made.config.layers[i], h] for i, h in made.set]
     return {

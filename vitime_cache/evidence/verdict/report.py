@@ -156,10 +156,11 @@ def _through(ds: xr.Dataset) -> str:
 
 
 def _detour(ds: xr.Dataset) -> str:
-    share = interval(*(_value(ds, f"mechanism_{name}") for name in ("share", "low", "high")))
+    share, low, high = (_value(ds, f"mechanism_{name}") for name in ("share", "low", "high"))
+    carried = f": of what it reads through attention, {interval(share, low, high)} is" if np.isfinite(share) else ""
     return (
-        f"{_followed(ds)} ({_by_chance(ds)}). That it is read there directly is not shown: of what the forecast reads "
-        f"through attention, {share} is. It may come by lags that add up over layers, or by other routes."
+        f"{_followed(ds)} ({_by_chance(ds)}). That it is read there directly is not shown{carried}. It may come by "
+        "lags that add up over layers, or by other routes."
     )
 
 
@@ -265,7 +266,7 @@ def _set(ds: xr.Dataset) -> str:
     random = ds["set_random"].values
     random = random[np.isfinite(random)]
     if random.size:
-        said += f" {counted(random.size, 'random set')} as large: {percent(float(np.median(random)))} in the middle, "
+        said += f" {counted(random.size, 'random set')} as large: {percent(float(np.median(random)))} at the median, "
         said += f"{percent(float(random.max()))} at most."
     for family in v.facts(ds, "families"):
         names = [f"{layer} · {head}" for layer, head in family]
@@ -288,7 +289,8 @@ def _heads(ds: xr.Dataset) -> str:
 def _looking(ds: xr.Dataset) -> str:
     looks = ds["looks"].transpose(v.REGION, LAYER, HEAD).values == SUPPORTED
     regions = ", ".join(f"{region}: {int(of.sum())}" for region, of in zip(ds[v.REGION].values, looks, strict=True))
-    return f"{_claimed(ds, 'looks')}. By region, {regions}."
+    said = f"{_claimed(ds, 'looks')}. By region, {regions}."
+    return " ".join([said, *v.facts(ds, "counts").get("left_out", [])])
 
 
 def _nulls(ds: xr.Dataset) -> str:

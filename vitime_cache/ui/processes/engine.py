@@ -75,7 +75,7 @@ class Engine:
         store
             Where the verdict is kept; a question that was answered there before costs nothing.
         partial
-            Called with the verdict as far as it goes, after each rung.
+            Called with the verdict as far as it goes, after each level.
         """
         verdict: xr.Dataset = self._ask(
             progress, weights, "ask", signal, period, dict(settings), store, partial=partial

@@ -21,6 +21,7 @@ from typing import Any
 import xarray as xr
 
 from vitime_cache.attention.capture import capture
+from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import CheckpointError, load_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
@@ -63,17 +64,25 @@ def _answer(
 ) -> xr.Dataset:
     from vitime_cache.evidence.ask import answers
     from vitime_cache.evidence.question import prepare
+    from vitime_cache.evidence.verdict import schema as v
+    from vitime_cache.store.objects import StoreError
     from vitime_cache.store.verdicts import find_answer, keep_verdict
 
     model = _loaded(weights)
     question = prepare(model, signal_, period, **settings)
     known = None if store is None else find_answer(store, model, question)
-    if known is not None:
+    if known is not None and v.complete(known):
         return known
-    for verdict in answers(model, question, progress=lambda *step: tell("step", step)):
-        tell("partial", verdict)
-    if store is not None:
-        keep_verdict(store, verdict)
+    problem = ""
+    for verdict in answers(model, question, lambda *step: tell("step", step), known):
+        tell("partial", verdict)  # shown first: what cannot be kept is an answer all the same
+        try:
+            if store is not None:
+                keep_verdict(store, verdict)  # level by level, as a question may be left at any time
+        except (VitimeError, OSError) as error:
+            problem = str(error)
+    if problem:
+        raise StoreError(f"answered, and shown below, but the answer could not be kept in the store: {problem}")
     return verdict
 
 

@@ -1,0 +1,35 @@
+"""Output on terminals whose encoding lacks a sign."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from vitime_cache.cli import console
+from vitime_cache.cli.signs import PLAIN, plain_signs
+from vitime_cache.evidence.verdict.mock import mock_verdict
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
+def test_a_verdict_is_printed_in_any_encoding_and_no_mark_becomes_another(encoding, monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, errors="strict"))
+    plain_signs()
+    verdict = mock_verdict(signal="日本 “day” → night")
+    console.show_verdict(verdict, console.console)
+    print(verdict.attrs["question"], "…→✓✗–−·日")
+    sys.stdout.flush()
+    told = raw.getvalue().decode(encoding)
+    assert "Yes, mostly: 84 % (74" in told
+    if encoding == "utf-8":
+        assert told.rstrip().endswith("…→✓✗–−·日")
+    if encoding == "ascii":
+        assert told.rstrip().endswith("...->yesno--/?")
+        assert "(74 ... 94)" in " ".join(told.split())
+
+
+def test_stand_ins_are_ascii_and_none_is_the_mark_of_what_is_inconclusive():
+    assert all(text.isascii() for text in PLAIN.values())
+    assert "?" not in PLAIN.values()

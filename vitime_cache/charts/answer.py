@@ -1,0 +1,295 @@
+"""The answer in pictures: the forecast without its past, influence and attention over lags, shares, the few heads.
+
+Each picture is of a verdict, complete or not, and has a table of its numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from textwrap import wrap
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from vitime_cache.attention import schema
+from vitime_cache.charts.style import (
+    CATEGORICAL,
+    FORECAST,
+    HISTORY,
+    NEUTRAL,
+    STRETCH,
+    ChartError,
+    Spec,
+    assemble,
+    category,
+    clicked,
+    layer,
+    quantity,
+    readable,
+    thin,
+    tip,
+)
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.data import set_heads
+from vitime_cache.evidence.verdict.report import percent, period_words
+
+Shares = Literal["phase", "multiple", "layer"]
+
+PERIODIC = CATEGORICAL[2]  # whatever lies whole periods back
+WITHOUT = "forecast without that past"
+LINE = 56  # characters of a subtitle's line that a narrow screen shows whole
+MOST_MARKS = 40
+ALIGNED = {"minExtent": 52, "maxExtent": 52}  # pixels of the value axis: charts one below another share the lag axis
+STDS = "std of the history"
+
+
+def lines(*sentences: str) -> list[str]:
+    """Sentences as the lines of a subtitle."""
+    return [line for sentence in sentences if sentence for line in wrap(sentence, LINE)] or [""]
+
+
+def answer_forecast_table(verdict: xr.Dataset) -> pd.DataFrame:
+    """sample, part and value, in the latest window: history, what really came, forecast, forecast without that past."""
+    latest = verdict.isel({v.WINDOW: -1})
+    parts = {"history": "history", "future": "what came", "forecast": "forecast", "forecast_without": WITHOUT}
+    found = []
+    for name, part in parts.items():
+        known = np.flatnonzero(np.isfinite(latest[name].values))
+        if len(known):
+            line = thin(known + int(latest["window_start"]), latest[name].values[known], 1200)
+            found.append(line.rename(columns={"time": "sample"}).assign(part=part))
+    if not found:
+        raise ChartError("the model has not been run yet")
+    return pd.concat(found, ignore_index=True)[["sample", "part", "value"]]
+
+
+def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220) -> Spec:
+    """The series, its forecast with a band, and the forecast without what attention reads whole periods back."""
+    table = answer_forecast_table(verdict)
+    latest = verdict.isel({v.WINDOW: -1})
+    colours = {"history": HISTORY, "what came": NEUTRAL, "forecast": FORECAST, WITHOUT: PERIODIC}
+    shown = [part for part in colours if part in set(table["part"])]
+    x = quantity("sample", "sample of the series", scale={"zero": False, "nice": False})
+    y = quantity("value", "value", scale={"zero": False})
+    colour = category(
+        "part", scale={"domain": shown, "range": [colours[part] for part in shown]},
+        legend={"title": None, "orient": "top", "symbolOpacity": 1, "columns": 2, "labelLimit": 190},
+    )  # fmt: skip
+    tooltip = [tip("part", "part"), tip("sample", "sample", "d"), tip("value", "value", readable(table["value"]))]
+    band = pd.DataFrame(
+        {
+            "sample": int(latest["window_start"]) + np.arange(latest.sizes[v.SAMPLE]),
+            "low": latest["forecast_low"].values,
+            "high": latest["forecast_high"].values,
+        }
+    ).dropna()
+    band = band.iloc[:: max(len(band) // 600, 1)]
+    area = {"x": quantity("sample"), "y": quantity("low"), "y2": {"field": "high"}}
+    last = WITHOUT in shown
+    said = (
+        f"Green: what would be forecast if attention read the {period_words(verdict)} before, and their multiples, "
+        "from a history moved by a part of its period."
+        if last
+        else ""
+    )
+    return assemble(
+        [
+            *([layer(band, "area", encoding=area, color=FORECAST, opacity=0.16)] if len(band) else []),
+            layer(table, "line", encoding={"x": x, "y": y, "color": colour}, strokeWidth=1.4),
+            layer(table, "circle", encoding={"x": x, "y": y, "tooltip": tooltip}, opacity=0, size=40),
+        ],
+        f"Forecast{' with and without that past' if last else ''}: {_signal(verdict)}",
+        lines(said, "Shaded: where the model's own forecast lies with 90 %." if len(band) else ""),
+        width=width, height=height, autosize=STRETCH,
+    )  # fmt: skip
+
+
+def answer_influence_table(verdict: xr.Dataset) -> pd.DataFrame:
+    """lag in samples, whether it lies whole periods back, influence of the input there, intact and blocked."""
+    curves = verdict["influence_curve"]
+    columns = {curve: curves.sel({v.CURVE: curve}).values for curve in v.CURVES}
+    return _lags(verdict).assign(**columns).dropna(subset=[v.CURVES[0]], ignore_index=True)
+
+
+def answer_influence(verdict: xr.Dataset, *, width: int = 860, height: int = 170) -> Spec:
+    """How much the forecast changes with the input at each lag; and what is left of it once attention there is held."""
+    table = answer_influence_table(verdict)
+    if table.empty:
+        raise ChartError("the influence of single lags has not been measured")
+    names = dict(zip(v.CURVES, ("as it is", "what attention reads whole periods back held"), strict=True))
+    melted = table.melt("lag", list(v.CURVES), "curve", "change").dropna()
+    melted["curve"] = melted["curve"].map(names)
+    colours = dict(zip(names.values(), (HISTORY, FORECAST), strict=True))
+    return _over_lags(
+        verdict, melted, "change", f"change, {STDS}", colours, "Influence: what the forecast follows",
+        lines("One patch of the history at a time is replaced by another place of it.", _marked(verdict)),
+        width, height,
+    )  # fmt: skip
+
+
+def answer_attention_table(verdict: xr.Dataset) -> pd.DataFrame:
+    """lag in samples, whole periods or not, mean attention forecast → history of all heads and of the few heads."""
+    curves = verdict["lag_curve"].sel({v.REGION: "forecast→history"}).transpose(schema.LAYER, schema.HEAD, v.PAST_LAG)
+    asked, few = verdict["asked"].transpose(schema.LAYER, schema.HEAD).values, set_heads(verdict)
+    columns = {"all heads": curves.values[asked].mean(axis=0)}
+    if few:
+        columns["the few heads"] = np.mean([curves.values[at] for at in few], axis=0)
+    table = _lags(verdict).assign(**columns)
+    return table[table["lag"] > 0].dropna(subset=["all heads"]).reset_index(drop=True)
+
+
+def answer_attention(verdict: xr.Dataset, *, width: int = 860, height: int = 150) -> Spec:
+    """Where the forecast looks, on the axis of `answer_influence`."""
+    table = answer_attention_table(verdict)
+    if table.empty:
+        raise ChartError("where heads look has not been worked out yet")
+    names = [name for name in ("all heads", "the few heads") if name in table]
+    melted = table.melt("lag", names, "curve", "attention").dropna()
+    return _over_lags(
+        verdict, melted, "attention", "mean attention", dict(zip(names, (NEUTRAL, PERIODIC), strict=False)),
+        "Attention: where the forecast looks",
+        lines("Queries in the forecast, keys in the history, mean over heads.", _marked(verdict)),
+        width, height,
+    )  # fmt: skip
+
+
+def answer_shares_table(verdict: xr.Dataset, by: Shares = "phase") -> pd.DataFrame:
+    """what, share, and low and high where there is an interval: of the change that values carry."""
+    if by == "layer":
+        return _shares(map(str, verdict[schema.LAYER].values), verdict["mechanism_by_layer"].values)
+    if by == "multiple":
+        whats = (f"{k} period{'' if k == 1 else 's'} back" for k in verdict[v.MULTIPLE].values)
+        return _shares(whats, verdict["mechanism_by_multiple"].values)
+    spp = float(v.facts(verdict, "window_facts")["samples_per_patch"])
+    phases = [f"{phase * spp:.4g} samples off" for phase in verdict[v.PHASE].values]
+    share, low, high, rest = (float(verdict[f"mechanism_{name}"]) for name in ("share", "low", "high", "rest"))
+    table = _shares(
+        ["whole periods back", *phases, "everything else"], [share, *verdict["mechanism_phase"].values, rest]
+    )
+    first = table["what"] == "whole periods back"
+    return table.assign(low=np.where(first, low, np.nan), high=np.where(first, high, np.nan))
+
+
+def answer_shares(verdict: xr.Dataset, by: Shares = "phase", *, width: int = 620) -> Spec:
+    """What values at whole periods back carry of the forecast's change, beside other phases; or by period or layer."""
+    table = answer_shares_table(verdict, by)
+    if table.empty:
+        raise ChartError("no shares are known: level 2 has not been worked on, or the forecast follows too little")
+    order = list(dict.fromkeys(table["what"]))
+    table = table.assign(kind=np.where((table["what"] == order[0]) | (by != "phase"), "on", "off"))
+    ends = [min(0.0, float(table["share"].min())), max(1.0, float(table["share"].max()))]
+    scale = {"scale": {"domain": ends}} if by == "phase" else {}
+    x = quantity("share", "share of what attention's values carry", axis={"format": ".0%"}, **scale)
+    y = category("what", scale={"domain": order}, axis={"title": None, "domain": False, "ticks": False})
+    colour = category("kind", scale={"domain": ["on", "off"], "range": [PERIODIC, NEUTRAL]}, legend=None)
+    tooltip = [tip("what", "values read"), tip("share", "share", ".1%")]
+    layers = [layer(table, "bar", encoding={"x": x, "y": y, "color": colour, "tooltip": tooltip}, height={"band": 0.7})]
+    if "low" in table and len(known := table.dropna()):
+        rule = {"x": quantity("low"), "x2": {"field": "high"}, "y": category("what")}
+        layers.append(layer(known, "rule", encoding=rule, color=NEUTRAL, strokeWidth=2))
+    said = {
+        "phase": "Values read there replaced by those of the moved history; all others kept. The line: 90 % interval.",
+        "multiple": "Whole periods back, one multiple at a time.",
+        "layer": "Whole periods back, one layer at a time.",
+    }
+    heads = {"phase": "What attention carries", "multiple": "How many periods back", "layer": "In which layer"}
+    return assemble(
+        layers, heads[by], lines(said[by]), width=width, height=20 * len(order), autosize=STRETCH
+    )  # fmt: skip
+
+
+def answer_heads_table(verdict: xr.Dataset) -> pd.DataFrame:
+    """layer, head, share of what is read whole periods back that it carries alone, and its place in the set."""
+    few = set_heads(verdict)
+    share = verdict["head_share"].transpose(schema.LAYER, schema.HEAD).values
+    rows = [
+        {
+            schema.LAYER: str(verdict[schema.LAYER].values[i]), schema.HEAD: int(verdict[schema.HEAD].values[h]),
+            "share": float(share[i, h]), "place": few.index((i, h)) + 1 if (i, h) in few else 0,
+        }
+        for i, h in np.ndindex(share.shape)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def answer_heads(verdict: xr.Dataset, *, width: int = 620) -> Spec:
+    """Every head's share of what is read whole periods back, the few that carry most of it framed and numbered."""
+    table = answer_heads_table(verdict).dropna(ignore_index=True)
+    if table.empty:
+        raise ChartError("the few heads have not been looked for yet")
+    table = table.assign(shade=table["share"].clip(0, 1), label=table["place"].map(lambda n: str(n) if n else ""))
+    few = table[table["place"] > 0]
+    rows = [str(name) for name in verdict[schema.LAYER].values]
+    x = category(schema.HEAD, "head", axis={"labelAngle": 0, "ticks": False, "domain": False})
+    y = category(schema.LAYER, scale={"domain": rows}, axis={"title": None, "ticks": False, "domain": False})
+    tooltip = [tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("share", "share alone", ".1%"),
+               tip("label", "place in the set")]  # fmt: skip
+    most = max(float(table["shade"].max()), 0.05)
+    shade = quantity("shade", scale={"domain": [0, most], "range": [0.06, 1]}, legend=None)
+    cells = {"x": x, "y": y, "fillOpacity": shade, "tooltip": tooltip}
+    layers = [layer(table, "rect", encoding=cells, color=HISTORY) | clicked("head", [schema.LAYER, schema.HEAD])]
+    if len(few):
+        place = {"x": category(schema.HEAD), "y": category(schema.LAYER)}
+        words = place | {"text": category("label")}
+        layers += [
+            layer(few, "rect", encoding=place, fillOpacity=0, stroke=FORECAST, strokeWidth=2.5),
+            layer(few, "text", encoding=words, color="#ffffff", fontWeight="bold"),
+        ]
+    share, without = float(verdict["set_share"]), float(verdict["set_without"])
+    known = len(few) and np.isfinite([share, without]).all()
+    tested = (
+        f"Framed: the few heads, in their order. Alone {percent(share)} of it, all others without: {percent(without)}."
+    )
+    return assemble(
+        layers, "The few heads", lines("The darker, the more a head carries alone.", tested if known else ""),
+        width=width, height=24 * len(rows), autosize=STRETCH,
+    )  # fmt: skip
+
+
+def _over_lags(
+    verdict: xr.Dataset, table: pd.DataFrame, value: str, title: str, colours: dict[str, str], heading: str,
+    said: list[str], width: int, height: int,
+) -> Spec:  # fmt: skip
+    """Curves over lags in samples, whole periods marked; charts of one verdict share their axis."""
+    period, last = float(v.facts(verdict, "question")["period"]), float(_lags(verdict)["lag"].max())
+    spp = float(v.facts(verdict, "window_facts")["samples_per_patch"])
+    marks = np.arange(1, min(int(last / period), MOST_MARKS) + 1) * period
+    bands = [{"from": float(mark - 0.95 * spp), "to": float(mark + 0.95 * spp)} for mark in marks]
+    x = quantity("lag", "lag to the past, samples", scale={"domain": [0, last], "nice": False})
+    y = quantity(value, title, axis=ALIGNED | {"format": "~g"})
+    colour = category(
+        "curve", scale={"domain": list(colours), "range": list(colours.values())},
+        legend={"title": None, "orient": "top", "columns": 1 if width < 500 else 2, "labelLimit": 320},
+    )  # fmt: skip
+    tooltip = [tip("curve", "curve"), tip("lag", "lag, samples", ".4~g"), tip(value, value, ".3~g")]
+    band = {"x": quantity("from"), "x2": {"field": "to"}}
+    encoding = {"x": x, "y": y, "color": colour}
+    return assemble(
+        [
+            layer(bands, "rect", encoding=band, color=PERIODIC, opacity=0.14, clip=True),
+            layer(table, "line", encoding=encoding, strokeWidth=1.6),
+            layer(table, "circle", encoding=encoding | {"tooltip": tooltip}, size=22, opacity=1),
+        ],
+        heading, said, width=width, height=height, autosize=STRETCH,
+    )  # fmt: skip
+
+
+def _lags(verdict: xr.Dataset) -> pd.DataFrame:
+    spp = float(v.facts(verdict, "window_facts")["samples_per_patch"])
+    return pd.DataFrame({"lag": verdict[v.PAST_LAG].values * spp, "whole": verdict["whole_periods"].values})
+
+
+def _marked(verdict: xr.Dataset) -> str:
+    return f"Shaded: whole periods of {period_words(verdict)} back."
+
+
+def _shares(whats: Iterable[str], shares: ArrayLike) -> pd.DataFrame:
+    table = pd.DataFrame({"what": list(whats), "share": np.asarray(shares, dtype=np.float64)})
+    return table.dropna(ignore_index=True)
+
+
+def _signal(verdict: xr.Dataset) -> str:
+    return str(v.facts(verdict, "question")["signal"])

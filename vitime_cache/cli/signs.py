@@ -1,0 +1,31 @@
+"""Output for terminals that cannot write every sign: each has a plain stand-in, so that nothing fails after the work.
+
+A question mark would not do: in a table of verdicts it is a word of its own.
+"""
+
+from __future__ import annotations
+
+import codecs
+import sys
+
+PLAIN = {
+    "…": "...", "→": "->", "✓": "yes", "✗": "no", "–": "-", "−": "-", "·": "/", "×": "x", "±": "+-", "κ": "kappa",
+    "“": '"', "”": '"', "‘": "'", "’": "'", "²": "2", "≤": "<=", "≥": ">=", "•": "*", "½": "1/2",
+}  # fmt: skip
+OTHER = "?"
+_HANDLER = "vitime_plain_signs"
+
+
+def plain_signs() -> None:
+    """Let both streams replace what their encoding lacks, where they would fail or print its number."""
+    codecs.register_error(_HANDLER, _replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and stream.errors in ("strict", "backslashreplace"):
+            stream.reconfigure(errors=_HANDLER)
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(PLAIN.get(sign, OTHER) for sign in missing), error.end
