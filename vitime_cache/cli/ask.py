@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,8 +164,8 @@ def _write(verdict: xr.Dataset, args: argparse.Namespace) -> list[Path]:
     from vitime_cache.charts.card import verdict_card
     from vitime_cache.evidence.verdict.data import to_json
 
-    wanted = [(args.json, to_json), (args.card, verdict_card)]
-    files = [(path, render) for path, render in wanted if path not in (None, STDOUT)]
+    wanted: list[tuple[Path | None, Callable[[xr.Dataset], str]]] = [(args.json, to_json), (args.card, verdict_card)]
+    files = [(path, render) for path, render in wanted if path is not None and path != STDOUT]
     for path, render in files:
         with replacing(path) as stream:
             stream.write(render(verdict).encode())
