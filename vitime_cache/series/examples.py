@@ -16,6 +16,7 @@ import numpy as np
 from vitime_cache.series.files import read_bytes, read_columns
 from vitime_cache.series.signal import Harmonic, Signal, compose, hold_out
 
+EXAMPLE = "full"  # the signal of the catalogue that is shown where nothing was chosen
 N_HISTORY = 512
 HORIZON = 720
 

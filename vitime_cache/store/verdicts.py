@@ -51,12 +51,15 @@ class KeptVerdict:
         Where it lies below the store: `xr.open_zarr(f"{path}/{group}")`.
     question, stages
         As `evidence.verdict` describes them; all stages make a complete verdict.
+    headline
+        The answer in a sentence.
     """
 
     group: str
     question: Mapping[str, Any]
     stages: tuple[str, ...]
     created: str
+    headline: str = ""
 
     @property
     def signal(self) -> str:
@@ -308,7 +311,9 @@ def _described(objects: Objects, group: str, root: bytes) -> KeptVerdict:
     try:
         attributes = json.loads(root)["attributes"]
         question, stages = json.loads(attributes["question"]), json.loads(attributes["stages"])
-        return KeptVerdict(group, question, tuple(stages), str(attributes["created"]))
+        answer = json.loads(attributes.get("answer", "{}"))  # older methods gave none
+        headline = str(answer.get("headline", "")) if isinstance(answer, dict) else ""
+        return KeptVerdict(group, question, tuple(stages), str(attributes["created"]), headline)
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{objects.url}/{group}/{ROOT} is damaged; verify --repair takes it out") from error
 

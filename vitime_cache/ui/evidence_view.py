@@ -16,9 +16,9 @@ from vitime_cache.evidence.levels.table import CLAIMS, KINDS, LEVEL
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.data import head_order, to_come, to_json, verdict_table
 from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, kind, sentences
+from vitime_cache.ui.badges import badge
 from vitime_cache.ui.chart import figure, file_name
 from vitime_cache.ui.options import clicked
-from vitime_cache.ui.verdicts import badge
 from vitime_cache.ui.words import plain
 
 # Chart, its table, and the level without which there is nothing to draw.
