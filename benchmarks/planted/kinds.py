@@ -310,11 +310,15 @@ def forward(rng: np.random.Generator) -> Recipe:
 
 
 def absolute_column(rng: np.random.Generator) -> Recipe:
-    """A copier of one column of the history, the same for every query."""
+    """A copier of one column of the history, the same for every query.
+
+    From some patches of the forecast it lies whole periods back by accident, and is used there: about as much as by
+    chance, which an interval may hold open.
+    """
     period, [place] = _period(rng), _places(rng, 1)
     layer, head = place
     plan = Plan(layer, head, column=int(rng.integers(8, 30)))
-    return Recipe([plan], period, _not("elsewhere", {"matters": [place]}))
+    return Recipe([plan], period, _not(("elsewhere", "not shown"), reads=[place], matters=[place]))
 
 
 def bias_head(rng: np.random.Generator) -> Recipe:
@@ -343,7 +347,7 @@ def even_head(rng: np.random.Generator) -> Recipe:
     history is no whole number of periods, that depends on the phase a little, and on no lag more than on another."""
     period, [place] = _period(rng), _places(rng, 1)
     plan = _plan(place, sink=False, strength=4.0)
-    return Recipe([plan], period, _not(("indifferent", "elsewhere"), matters=[place]))
+    return Recipe([plan], period, _not(("indifferent", "elsewhere"), reads=[place], matters=[place]))
 
 
 def matcher(rng: np.random.Generator) -> Recipe:

@@ -82,7 +82,7 @@ def judge(ds: xr.Dataset, truth: Truth) -> Judgement:
     if said not in truth.kinds:
         (withheld if KINDS[said].answer == "not shown" else false)[MODEL].append(said)
     stages = v.facts(ds, "stages")
-    if "set" in stages:
+    if "set" in stages and KINDS[said].answer == "yes":  # without one there is nothing that a set could carry
         chosen = heads_where(ds, np.isfinite(ds["set_rank"].values))
         false[SET] += [f"{_name(head)} is not of the set" for head in sorted(chosen - truth.carriers)]
         if len(chosen) < truth.fewest:

@@ -87,7 +87,7 @@ def test_a_question_proposes_periods_and_shows_the_stretch_it_would_be_asked_on(
 @pytest.mark.usefixtures("store")
 def test_where_no_period_stands_out_the_page_says_against_which_noise_and_asks_for_one(open_page: OpenPage) -> None:
     at = open_page("evidence", signal="white_noise")
-    said = "No period of this series stands out of red noise on a white floor. Give the period to ask about."
+    said = "No period of this series stands out of noise. Give the period to ask about."
     assert said in texts(at)
 
 

@@ -204,7 +204,7 @@ def test_a_signal_of_the_catalogue_is_asked_about_by_name_and_quiet_prints_the_a
         ("ask", "name a file, a store, or a signal of the catalogue|which signal"),
         ("ask data.csv", "which signal? Give --signal; there are daily, noise"),
         ("ask data.csv --signal nope", "no signal 'nope'"),
-        ("ask data.csv --signal noise", "stands out of red noise on a white floor; name the one to ask about"),
+        ("ask data.csv --signal noise", "stands out of noise; name the one to ask about"),
         ("ask data.csv --signal daily --period 2.5 --window 160+80", "cannot be seen"),
         ("ask data.csv --signal daily --heads decoder.7:0", "decoder.7"),
         ("ask nothing.csv", "no file"),

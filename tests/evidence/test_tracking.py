@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import linregress
 
 from vitime_cache.evidence.levels import tracking as evidence
+from vitime_cache.evidence.verdict import schema as v
 
 LAG = np.arange(-40, 41)
 SPP = 16.0
@@ -72,3 +73,63 @@ def test_the_head_chosen_among_layers_and_heads_is_the_one_that_tracks():
 def test_a_sweep_without_enough_periods_or_curves_is_an_error(curves, periods):
     with pytest.raises(evidence.EvidenceError, match=f"got {len(periods)} periods"):
         evidence.track_periods(LAG, curves, periods, SPP)
+
+
+N = 60
+MANY = np.geomspace(48, 300, 48)
+HALF = np.arange(48) // 6 % 2 == 1
+
+
+def tracked(*heads, rng=None, jitter: float = 0.0, level: float = 0.05):
+    """(1, head) of curves whose bump lies where each head's function of the period says, None for a flat curve."""
+    rng = rng or np.random.default_rng(0)
+    lag, rows = np.arange(N), []
+    for period in MANY:
+        places = [None if (p := head(period)) is None else p + jitter * rng.standard_normal() for head in heads]
+        bumps = [0 * lag if p is None else np.exp(-0.5 * ((lag - p / SPP) / 0.8) ** 2) for p in places]
+        rows.append([0.2 + bump for bump in bumps])
+    flat = np.full((1, len(heads), N), 0.2)
+    asked = np.ones((1, len(heads)), dtype=bool)
+    return evidence.track(np.array(rows)[:, None], MANY, HALF, SPP, flat, asked, level)
+
+
+def test_a_head_that_follows_is_supported_and_one_that_stays_or_has_no_peak_is_refuted():
+    found = tracked(lambda p: p, lambda _: 90.0, lambda _: None, lambda p: 1.5 * p)
+    assert found.claimed.verdict[0].tolist() == [v.SUPPORTED, *[v.NOT_SUPPORTED] * 3]
+    low, high = evidence.TRACKING_SLOPE
+    assert low <= found.claimed.low[0, 0] <= found.claimed.figure[0, 0] <= found.claimed.high[0, 0] <= high
+    assert found.claimed.p_value[0, 0] <= 0.05
+    assert np.isnan(found.claimed.p_value[0, 1:]).all()
+    assert found.chosen.tolist() == [[True, False, False, False]]
+
+
+def test_a_slope_near_one_whose_interval_is_wide_is_neither_supported_nor_refuted():
+    found = tracked(lambda p: p, jitter=35.0)
+    assert found.claimed.verdict[0, 0] == v.INCONCLUSIVE
+    low, high = evidence.TRACKING_SLOPE
+    assert found.claimed.low[0, 0] < low or found.claimed.high[0, 0] > high
+    assert not found.claimed.p_value[0, 0] <= 0.05
+
+
+def test_a_head_is_measured_on_other_blocks_of_periods_than_it_was_chosen_on():
+    chosen_on = set(MANY[~HALF].tolist())
+    found = tracked(lambda p: p if p in chosen_on else 90.0)
+    assert found.chosen.all()
+    assert (found.claimed.verdict != v.SUPPORTED).all()
+
+
+def test_p_value_and_interval_agree_and_peaks_at_random_are_never_said_to_follow():
+    rng = np.random.default_rng(4)
+    found = tracked(*[lambda _: rng.uniform(40, 400)] * 100, *[lambda p: p] * 3, rng=rng, jitter=12.0)
+    assert (found.claimed.verdict[0, :100] != v.SUPPORTED).all()
+    low, high = evidence.TRACKING_SLOPE
+    inside = (found.claimed.low >= low) & (found.claimed.high <= high)
+    chosen = found.chosen & np.isfinite(found.claimed.p_value)
+    assert chosen.sum() >= 3
+    np.testing.assert_array_equal(inside[chosen], (found.claimed.p_value <= 0.05)[chosen])
+
+
+def test_the_error_of_a_slope_is_that_of_least_squares():
+    rng = np.random.default_rng(0)
+    tracking = evidence.track_periods(LAG, sweep(lambda p: p + rng.normal(0, 25)), PERIODS, SPP)
+    assert tracking.error[0] == pytest.approx(linregress(PERIODS, tracking.lags[:, 0]).stderr)

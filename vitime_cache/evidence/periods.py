@@ -1,4 +1,4 @@
-"""Which periods a series has, and which is its strongest."""
+"""Which periods a series has: those whose line stands out of any smooth spectrum of noise."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize, minimize_scalar
 from scipy.signal import detrend, periodogram
 
-from vitime_cache.arrays import Array
+from vitime_cache.arrays import Array, Bools, Floats
+from vitime_cache.stats.spectrum import Noise, noise_spectrum
 
 LONGEST_SHARE = 1 / 3  # of the series: a longer period cannot be told from a trend
-FLOOR_GAIN = 3.0  # in misfit over all bins: with less, there is no white floor
-MOST_BINS = 10_000  # of a spectrum that noise is fitted to
-MOST_LINES = 20  # of a spectrum that are looked at, periods or not
+MOST_SAMPLES = 2**15  # of a series that are looked at, the last ones: questions are asked on its end
+MOST_LINES = 12  # of a spectrum that are looked at, periods or not
+TRIED = 2  # bins of most power, and as many that stand out most, that may be the next line
+HIDES = 0.2  # of the variance: a line so strong may hide of what kind the noise is
 ROUNDING = 1e-12  # of a series of size 1, that is of its squares as detrending sums them
+NOTHING_LEFT = 1e-6  # of the variance
 MIN_SAMPLES = 16  # of a series that periods are proposed for
 ABOUT = 0.8  # of the strongest: as strong, for all that one series can say
-LEVEL = 0.005  # the fitted noise makes p-values up to four times too small
+LEVEL = 0.0075  # family-wise over frequencies, were the noise of the kind that is fitted
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A period that a series has: its share of the variance, and the probability of such a peak in red noise."""
+    """A period that a series has: its share of the variance, and the probability of such a peak in noise."""
 
     period: float
     power: float
@@ -33,95 +35,149 @@ class Proposal:
 def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -> list[Proposal]:
     """Periods of a series that stand out of noise, strongest first; empty if none does.
 
-    Of periods about equally strong the longer comes first.
+    Of periods about equally strong the longer comes first, and what is a harmonic of a stronger one comes last. Of a
+    series of more than `MOST_SAMPLES` samples the last ones are looked at.
 
     Notes
     -----
-    The periodogram (scipy.signal) of the detrended series is held against the spectrum of noise that is fitted to its
-    logarithm by least absolute deviations, which a few tall peaks do not move: first-order autoregressive noise, as in
-    Torrence and Compo (Bulletin of the AMS 1998, equation 16), on a white floor, as measured series have it. A bin of
-    such noise is exponentially distributed about it, and the p-value is that of the largest of all bins. Of the bins
-    that stand out the one of most power is fitted by a sine and subtracted before the next; of several about equally
-    strong the slowest, as a waveform's fundamental comes before its harmonics. Noise of other kinds, such as a moving
-    average over many samples, may be given a period that it has not.
+    The periodogram (scipy.signal) of the detrended series is held against the smooth spectrum of noise that fits what
+    is left without a line there (`stats.spectrum`); the level is divided by the number of bins. Of the lines that stand
+    out the one of most power is fitted by a sine and subtracted before the next; of several about equally strong the
+    slowest, as a waveform's fundamental comes before its harmonics.
     """
-    x = np.asarray(series, dtype=np.float64)
-    if len(x) < MIN_SAMPLES or np.ptp(x) <= 1e-9 * np.abs(x).max():
+    x = _prepared(series)
+    if x is None:
         return []
-    x = detrend(x / np.abs(x).max())
-    if x.std() <= ROUNDING:
-        return []  # a straight line
-    x = x / x.std()
-    variance, n = x.var(), len(x)
-    longest = n * LONGEST_SHARE
+    longest, variance = len(x) * LONGEST_SHARE, x.var()
+    whole = x
+    frequency, power = _spectrum(x)
+    noise = noise_spectrum(power)
     found: list[Proposal] = []
     for _ in range(MOST_LINES):
-        if len(found) == most or x.var() <= 1e-6 * variance:
+        line = _strongest_line(x, noise, frequency, longest, level)
+        if line is None:
             break
-        frequency, power = (values[1:] for values in periodogram(x, window="hann", scaling="spectrum"))
-        ratio = power / _red_noise(frequency, power)
-        ratio[frequency < 1 / longest] = 1e-9
-        with np.errstate(divide="ignore"):  # a bin without power, as in a series without noise, has p = 1
-            p_values = -np.expm1(len(ratio) * np.log1p(-np.exp(-ratio)))
-        shown = np.where(p_values <= level, power, 0.0)
-        if not shown.any():
-            break
-        at = int((shown >= ABOUT * shown.max()).argmax())
-        period, sine = _sine(x, frequency[at])
-        of_a_trend = period > 1.01 * longest
-        if not of_a_trend and not any(abs(1 / period - 1 / other.period) < 1.5 / n for other in found):
-            found.append(Proposal(period, float(sine.var() / variance), float(p_values[at])))
-        elif sine.var() < 1e-4 * variance:
+        period, p_value = 1 / line.frequency, line.p_value
+        if period <= 1.01 * longest and not any(abs(1 / period - 1 / f.period) < 1.5 / len(x) for f in found):
+            found.append(Proposal(period, float(line.values.var() / variance), p_value))
+        elif line.values.var() < 1e-4 * variance:
             break  # what is left of a trend, or of a line that is no sine
-        x = x - sine
-    strongest = max((proposal.power for proposal in found), default=0.0)
-    return sorted(found, key=lambda p: (-p.power, -p.period) if p.power < ABOUT * strongest else (-1, -p.period))
+        x = x - line.values
+        if x.var() <= NOTHING_LEFT * variance:
+            break
+        noise = line.rest
+    found += _fundamental(whole, np.where(frequency >= 1 / longest, power, 0), frequency, found)
+    return _in_order(found, len(x))[:most]
 
 
 def strongest_period(series: ArrayLike) -> float | None:
     """The period in samples that stands out most, whether or not noise explains it; None of a series without any."""
-    found = propose_periods(series, most=1, level=1.0)
-    return found[0].period if found else None
+    x = _prepared(series)
+    if x is None:
+        return None
+    frequency, power = _spectrum(x)
+    ratio = np.where(frequency >= 1 / (len(x) * LONGEST_SHARE), power / noise_spectrum(power).power, 0)
+    return float(1 / frequency[ratio.argmax()])
 
 
-def _red_noise(frequency: Array, power: Array) -> Array:
-    """Mean power of first-order autoregressive noise on a white floor, of the shape and strength that fit best."""
-    log_median = np.log(np.log(2))  # of an exponential variable of mean 1
-    turn = np.cos(2 * np.pi * frequency)
-    some = slice(None, None, 1 + len(power) // MOST_BINS)
-    logs = np.log(np.maximum(power[some], np.finfo(np.float64).tiny))
-
-    def shape(parameters: Array, turn: Array) -> Array:
-        memory, average = 0.999 * np.tanh(parameters)  # the sum of the two is an ARMA(1, 1) process
-        log: Array = np.log(1 + 2 * average * turn + average**2) - np.log(1 - 2 * memory * turn + memory**2)
-        return log
-
-    def misfit(parameters: Array) -> float:
-        rest = logs - shape(parameters, turn[some])
-        return float(np.abs(rest - np.median(rest)).mean())
-
-    alone = minimize_scalar(lambda memory: misfit(np.array((memory, 0.0))), bounds=(0, 4), method="bounded")
-    fits = [
-        minimize(misfit, start, method="Nelder-Mead", bounds=((0, 4), (-4, 4)), options={"xatol": 0.01, "fatol": 1e-4})
-        for start in ((float(alone.x), 0.0), (2.5, -1.0))
-    ]
-    both = min(fits, key=lambda fit: float(fit.fun))
-    better = len(logs) * (float(alone.fun) - float(both.fun)) > FLOOR_GAIN
-    best = shape(both.x if better else np.array((alone.x, 0.0)), turn)
-    fitted: Array = np.exp(best + np.median(logs - best[some]) - log_median)
-    return fitted
+def _prepared(series: ArrayLike) -> Floats | None:
+    """The last samples without their linear trend, of deviation 1; None where nothing is left."""
+    x = np.asarray(series, dtype=np.float64)[-MOST_SAMPLES:]
+    if len(x) < MIN_SAMPLES or np.ptp(x) <= 1e-9 * np.abs(x).max():
+        return None
+    x = detrend(x / np.abs(x).max())
+    if x.std() <= ROUNDING:
+        return None  # a straight line
+    prepared: Floats = x / x.std()
+    return prepared
 
 
-def _sine(x: Array, frequency: float) -> tuple[float, Array]:
-    """Period and values of the sine nearest to `frequency` (within a bin) that fits the series best."""
-    time = np.arange(len(x))
+def _spectrum(x: Array) -> tuple[Floats, Floats]:
+    frequency, power = periodogram(x, window="hann", scaling="spectrum")
+    return frequency[1:], power[1:]
 
-    def basis(f: float) -> Array:
-        return np.stack((np.cos(2 * np.pi * f * time), np.sin(2 * np.pi * f * time)), axis=1)
 
-    tapered = x * np.hanning(len(x))
-    bounds = (frequency - 1 / len(x), min(frequency + 1 / len(x), 0.5))
-    near = minimize_scalar(lambda f: -float(((tapered @ basis(f)) ** 2).sum()), bounds=bounds, method="bounded",
-                           options={"xatol": 1e-4 / len(x)})  # fmt: skip
-    best = basis(float(near.x))
-    return 1 / float(near.x), best @ np.linalg.lstsq(best, x, rcond=None)[0]
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """A sine in a series, and the noise of the series without it."""
+
+    frequency: float
+    values: Floats
+    rest: Noise
+    p_value: float
+
+
+def _strongest_line(x: Floats, noise: Noise, frequency: Floats, longest: float, level: float) -> _Line | None:
+    """The line of most power that stands out; of about equally strong ones the slowest."""
+    bins = len(frequency)
+    for at in _candidates(noise, frequency >= 1 / longest):
+        near, values = _sine(x, frequency[at])
+        without = _spectrum(x - values)[1]
+        rest = noise_spectrum(without) if values.var() > HIDES * x.var() else noise.of(without)
+        p_value = float(-np.expm1(bins * np.log1p(-min(rest.p_value(at, noise.observed[at]), 1 - 1e-12))))
+        if p_value <= level:
+            return _Line(near, values, rest, p_value)
+    return None
+
+
+def _candidates(noise: Noise, allowed: Bools) -> list[int]:
+    """Bins that may be lines: those of most power, and those that stand out most; the one of most power first."""
+    power = np.where(allowed, noise.observed, 0.0)
+    peak = power * (power >= np.maximum(np.append(power[1:], 0), np.insert(power[:-1], 0, 0)))
+    some = {int(at) for values in (peak, peak / noise.power) for at in np.argsort(-values)[:TRIED] if peak[at] > 0}
+    order = sorted(some, key=lambda at: -peak[at])
+    about = [at for at in order if peak[at] >= ABOUT * peak[order[0]]]
+    return sorted(about) + order[len(about) :]
+
+
+def _fundamental(x: Floats, power: Floats, frequency: Floats, found: list[Proposal]) -> list[Proposal]:
+    """The period of most power where its own harmonics hide that it stands out, and two of them do."""
+    if not found:
+        return []
+    near, values = _sine(x, frequency[power.argmax()])
+    known = any(abs(near - 1 / each.period) < 1.5 / len(x) for each in found)
+    share = float(values.var() / x.var())
+    here = Proposal(1 / near, share, max(each.p_value for each in found))
+    harmonics = [each for each in found if _is_harmonic(each, here, len(x))]
+    return [here] if not known and len(harmonics) >= 2 and share >= max(each.power for each in found) else []
+
+
+def _is_harmonic(one: Proposal, other: Proposal, length: int) -> bool:
+    """Whether a period is a whole part of another, as far as the series tells."""
+    order = round(other.period / one.period)
+    return order > 1 and abs(1 / one.period - order / other.period) < order / length
+
+
+def _in_order(found: list[Proposal], length: int) -> list[Proposal]:
+    """Strongest first, the longer of those about as strong as the strongest, harmonics of stronger ones last."""
+    strongest = max((each.power for each in found), default=0.0)
+
+    def is_mere_harmonic(one: Proposal) -> bool:
+        return any(other.power >= ABOUT * one.power and _is_harmonic(one, other, length) for other in found)
+
+    def place(one: Proposal) -> tuple[bool, float, float]:
+        return is_mere_harmonic(one), -1.0 if one.power >= ABOUT * strongest else -one.power / strongest, -one.period
+
+    return sorted(found, key=place)
+
+
+def _sine(x: Array, frequency: float) -> tuple[float, Floats]:
+    """Frequency and values of the sine nearest to `frequency` that fits the series best, by Gauss and Newton.
+
+    The frequency stays within a bin of where it starts.
+    """
+    time = np.arange(len(x)) - (len(x) - 1) / 2
+    window = np.hanning(len(x))
+    best = frequency
+    for _ in range(4):
+        wave = np.exp(2j * np.pi * best * time)
+        amplitude = 2 * (x * window) @ wave.conj() / window.sum()
+        if amplitude == 0:
+            break
+        # x ≈ Re[(a + i a 2π δ t) wave]: the change of frequency from the part that grows with time
+        slope = 2 * (x * window * time) @ wave.conj() / (window @ time**2)
+        best += float(np.clip((slope / amplitude).imag / (2 * np.pi), -0.5 / len(x), 0.5 / len(x)))
+        best = float(np.clip(best, frequency - 1 / len(x), min(frequency + 1 / len(x), 0.5)))
+    angle = 2 * np.pi * best * time
+    basis = np.stack((np.cos(angle), np.sin(angle)), axis=1)
+    return best, basis @ np.linalg.lstsq(basis, x, rcond=None)[0]

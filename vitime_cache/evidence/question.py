@@ -126,8 +126,7 @@ def prepare(
     if period is None:
         if not proposed:
             raise v.VerdictError(
-                f"no period of {signal.name!r} stands out of red noise on a white floor; name the one to ask about "
-                "(--period)"
+                f"no period of {signal.name!r} stands out of noise; name the one to ask about (--period)"
             )
         period, period_from = proposed[0].period, "proposed"
     chosen = choose_window(

@@ -43,13 +43,13 @@ def choose_question(subject: Subject) -> tuple[float, Window] | None:
                 "Periods that stand out, strongest first", range(len(proposals)), key=f"{key}_proposals",
                 format_func=lambda i: f"{periods[i]:.4g} samples, {proposals[i][1]:.0%} of the variance",
                 on_change=_take_proposal, args=(key, periods),
-                help="Peaks of the periodogram that stand out of the red noise on a white floor that fits this series "
-                f"best, at the level {LEVEL:g} over all frequencies; of about equally strong ones the longest first. "
-                "Noise of other kinds may be given a period that it has not. The share is of the variance.",
+                help="Lines of the periodogram that stand out of any smooth spectrum of noise that fits this series, "
+                f"at the level {LEVEL:g} over all frequencies; of about equally strong ones the longest first, "
+                "harmonics of stronger ones last. The share is of the variance.",
             )  # fmt: skip
         own = st.toggle("Choose the stretch", key=f"{key}_own", help="Otherwise it is chosen so that P shows well.")
     if period is None:
-        none = "" if proposals else "No period of this series stands out of red noise on a white floor. "
+        none = "" if proposals else "No period of this series stands out of noise. "
         st.info(f"{none}Give the period to ask about.", icon=":material/help:")
         return None
     window = _window(subject, values, float(period), key, own)

@@ -42,19 +42,30 @@ class Figures:
     @property
     def kappa(self) -> tuple[float, float]:
         """Interval of (share - by chance) / (1 - by chance): 0 by chance, 1 where all comes from whole periods back."""
-        low, high = ((end - self.by_chance) / (1 - self.by_chance) for end in (self.influence_low, self.influence_high))
-        return low, high
+        return self._beyond_chance(self.influence_low), self._beyond_chance(self.influence_high)
 
     @property
     def followed(self) -> bool:
         """Level 1: the input alone shows more than chance."""
         return self.kappa[0] > 0
 
+    def _beyond_chance(self, share: float) -> float:
+        return (share - self.by_chance) / (1 - self.by_chance)
+
+    @property
+    def carried(self) -> bool:
+        """Level 2: values carry enough of the whole change to say anything about it."""
+        return self.carried_effect >= MARGIN and self.coverage >= COVERED
+
     @property
     def ahead(self) -> bool:
         """Level 2, its last condition: values whole periods back carry more than those at any other phase."""
-        carried = self.carried_effect >= MARGIN and self.coverage >= COVERED
-        return carried and self.margin_low > AHEAD
+        return self.carried and self.margin_low > AHEAD
+
+    @property
+    def besides(self) -> bool:
+        """Level 2: they carry more than by chance, even if another phase carries as much."""
+        return self.carried and self._beyond_chance(self.share_low) > CHANCE
 
     @property
     def mostly(self) -> bool:
@@ -66,9 +77,10 @@ def kind_of(ds: xr.Dataset) -> str:
     """Of `levels.table.KINDS`, the one that a verdict's figures lead to; "open" while a level is missing.
 
     The forecast is indifferent to its past's phase where the whole stand-in changes it by less than the margin. It
-    follows its past elsewhere where κ is at most `CHANCE` by its whole interval. Where the two levels disagree, the
-    input's yes is a detour (routes over several layers, or by where heads look), and the values' yes is unsettled: the
-    input has the last word, and has not shown it.
+    follows its past elsewhere where κ is at most `CHANCE` by its whole interval, and whole periods back by a detour
+    (routes over several layers, or by where heads look) where it is more by its whole interval and values there are not
+    shown to carry more than by chance: with the input as the only witness, a little is not enough. The values' yes
+    alone is unsettled: the input has the last word, and has not shown it.
     """
     if not {"influence", "mechanism"} <= set(v.facts(ds, "stages")):
         return "open"
@@ -79,8 +91,12 @@ def kind_of_figures(f: Figures) -> str:
     """The kind of answer of bare figures."""
     if f.effect < MARGIN:
         return "indifferent"
-    if f.followed:
-        return "mostly" if f.mostly else "partly" if f.ahead else "detour"
+    if f.followed and f.mostly:
+        return "mostly"
+    if f.followed and (f.ahead or f.besides):
+        return "partly"
+    if f.kappa[0] > CHANCE:
+        return "detour"
     if f.ahead:
         return "unsettled"
     return "elsewhere" if np.isfinite(f.kappa[1]) and f.kappa[1] < CHANCE else "not shown"

@@ -2,9 +2,10 @@
 
 Every patch of the history is replaced, with probability ½, by that of a stand-in: the same history moved by a share of
 its period. What this does to each future patch is projected on what the whole stand-in does there, and regressed on
-how much of the columns whole periods back, beside them and elsewhere was replaced. The three shares add up to about 1.
-Masks come in pairs, a mask and its complement, so that what two replaced patches do together averages out; the
-interval is a bootstrap over these pairs.
+how much of the columns whole periods back, beside them and elsewhere was replaced. Shares are of the three together:
+where half a stand-in does more or less than half of what the whole one does, as it does where the forecast makes much
+of noise, it does so wherever it lies. Masks come in pairs, a mask and its complement, so that what two replaced patches
+do together averages out; the interval is a bootstrap over these pairs.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ HALF_WIDTH = 0.1  # of the share's interval: what masks are added for
 CELLS = 4  # stand-ins, over all windows
 LEVEL = 0.1  # what the two-sided interval misses: 5 % on either side
 RESAMPLES = 2000
+LEAST = 0.25  # of the whole stand-in's change that masks explain, for shares of it to be taken as they are
 
 
 @dataclass(frozen=True)
@@ -121,15 +123,19 @@ class Moments:
         return cls(np.concatenate([p.squares for p in parts]), np.concatenate([p.products for p in parts]))
 
     def shares(self, weight: Floats | None = None) -> Floats:
-        """Shares (..., 3) of whole periods back, beside them, elsewhere; pairs counted by `weight` (..., n)."""
+        """Shares (..., 3) of whole periods back, beside them, elsewhere; pairs counted by `weight` (..., n).
+
+        They add up to 1, or to less where the masks explain less than `LEAST` of the whole change.
+        """
         weight = np.ones(len(self.squares)) if weight is None else weight
         squares, products = (np.tensordot(weight, each, axes=1) for each in (self.squares, self.products))
         known = self.squares.any(axis=(0, 2))  # a short period has nothing beside it
-        shares = np.zeros(products.shape)
-        shares[..., known] = np.linalg.solve(
+        explained = np.zeros(products.shape)
+        explained[..., known] = np.linalg.solve(
             squares[..., known, :][..., known] + 1e-12 * np.trace(self.squares.sum(axis=0)) * np.eye(int(known.sum())),
             products[..., known, None],
         )[..., 0]
+        shares: Floats = explained / np.maximum(explained.sum(axis=-1, keepdims=True), LEAST)
         return shares
 
     def interval(self, seed: int, level: float = LEVEL) -> tuple[float, float]:

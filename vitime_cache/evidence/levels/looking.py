@@ -61,12 +61,11 @@ class Sight:
         if not SHORTEST_PERIOD * (1 - 1e-9) <= period < np.inf:
             raise LookingError(f"a period of {period:.3g} patches cannot be seen; it needs two or more")
         lag = np.arange(1, patches)
-        multiple = np.maximum(np.round(lag / period), 1)
-        off = np.abs(lag - multiple * period)
-        near = off < WITHIN
-        beside = ~near & (off >= max(period / 4, min(GUARD, period / 2 - 0.5)) - 1e-9) & (off <= period / 2 + 0.5)
         k = np.arange(1, int(patches / period) + 1)[:, None]
-        teeth, flanks = near & (multiple == k), beside & (multiple == k)  # (k, lag)
+        off = np.abs(lag - k * period)  # (k, lag)
+        teeth = off < WITHIN
+        beside = (off >= max(period / 4, min(GUARD, period / 2 - 0.5)) - 1e-9) & (off <= period / 2 + 0.5)
+        flanks = beside & ~teeth.any(axis=0)
         both = teeth | flanks
         first, last = lag[both.argmax(axis=1)], lag[-1 - both[:, ::-1].argmax(axis=1)]
         queries = np.arange(history_patches) if region == REGIONS[0] else np.arange(history_patches, patches)

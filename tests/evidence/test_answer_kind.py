@@ -1,0 +1,48 @@
+"""The kind of answer is a function of the figures of the first two levels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vitime_cache.evidence.levels.answer_kind import Figures, kind_of_figures
+
+YES = Figures(
+    effect=1.0, influence_low=0.7, influence_high=0.9, by_chance=0.2, carried_effect=1.0, coverage=1.0, share_low=0.9,
+    rest=0.05, margin_low=0.9,
+)  # fmt: skip
+BESIDE_AS_MUCH = {"share_low": 0.49, "rest": 0.5, "margin_low": 0.0}
+ELSEWHERE = {"share_low": 0.0, "rest": 1.0, "margin_low": -1.0}
+BY_CHANCE = {"influence_low": 0.1, "influence_high": 0.25}
+WIDE = {"influence_low": 0.1, "influence_high": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({}, "mostly"),
+        ({"share_low": 0.45, "rest": 0.3, "margin_low": 0.3}, "partly"),
+        (BESIDE_AS_MUCH, "partly"),
+        (ELSEWHERE, "detour"),
+        ({"share_low": 0.2, "rest": 0.7, "margin_low": -0.1}, "detour"),
+        ({"coverage": 0.1}, "detour"),
+        ({"effect": 0.01}, "indifferent"),
+        ({**ELSEWHERE, "influence_low": 0.23, "influence_high": 0.4}, "not shown"),
+        ({"influence_low": 0.23, "influence_high": 0.4}, "mostly"),
+        (WIDE, "unsettled"),
+        ({**WIDE, **ELSEWHERE}, "not shown"),
+        ({**BY_CHANCE, **ELSEWHERE}, "elsewhere"),
+        ({**ELSEWHERE, "influence_low": np.nan, "influence_high": np.nan}, "not shown"),
+    ],
+)
+def test_each_kind_follows_from_the_figures(changes: dict[str, float], kind: str) -> None:
+    assert kind_of_figures(replace(YES, **changes)) == kind
+
+
+def test_without_the_input_there_is_no_yes_whatever_attention_carries() -> None:
+    for share in (0.0, 0.5, 1.0):
+        for margin in (-1.0, 0.0, 1.0):
+            figures = replace(YES, **BY_CHANCE, share_low=share, margin_low=margin)
+            assert kind_of_figures(figures) not in ("mostly", "partly", "detour")

@@ -1,0 +1,105 @@
+"""Every head against null inputs."""
+
+import numpy as np
+import pytest
+
+from vitime_cache.evidence.levels import nulls
+from vitime_cache.evidence.levels.looking import mean_contrast, sights
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.stats.surrogates import NullError, null_kinds
+
+N, HISTORY, SPP = 40, 26, 4.0
+PERIOD = 20.0  # samples: 5 patches
+ASKED = np.ones((1, 3), dtype=bool)
+
+
+def maps(rng: np.random.Generator, lag: int | None = None, height: float = 0.0) -> np.ndarray:
+    """Attention (1, 3, n, n), noise, of which head 0 has a ridge at multiples of a lag."""
+    attention = np.exp(0.2 * rng.standard_normal((1, 3, N, N)))
+    if lag:
+        query, key = np.indices((N, N))
+        attention[0, 0] += height * ((query - key) % lag == 0)
+    return attention
+
+
+def inputs(n: int = 19, *, proposed: bool = False, starts=(0,), seed: int = 0) -> list[nulls.NullInput]:
+    stretch = np.sin(2 * np.pi * np.arange(400) / PERIOD) + 0.3 * np.random.default_rng(9).standard_normal(400)
+    return nulls.null_inputs(stretch, starts, 104, 56, PERIOD, n=n, seed=seed, proposed=proposed)
+
+
+def held(observed: np.ndarray, given: list[nulls.NullInput], attention, level: float = 0.05) -> nulls.Nulls:
+    contrast = mean_contrast(observed, sights(N, HISTORY, PERIOD / SPP))
+    return nulls.against_null_inputs(contrast, given, attention, HISTORY, PERIOD / SPP, SPP, ASKED, level)
+
+
+def test_null_inputs_are_one_series_of_each_kind_cut_into_the_same_windows():
+    given = inputs(5, starts=(0, 240))
+    assert [(i.kind, i.number) for i in given[::2]] == [(kind, n) for kind in null_kinds(PERIOD) for n in range(5)]
+    assert {len(i.signal.values) for i in given} == {104}
+    assert all(i.own_period is None for i in given)
+    again = inputs(5, starts=(0, 240))
+    assert all(np.array_equal(a.signal.values, b.signal.values) for a, b in zip(given, again, strict=True))
+    assert not np.array_equal(given[0].signal.values, given[1].signal.values)
+
+
+def test_where_the_period_was_proposed_each_null_has_its_own_and_none_that_the_series_has():
+    given = inputs(9, proposed=True)
+    own = np.array([i.own_period for i in given])
+    assert len(set(own.tolist())) > 5
+    assert ((own >= 2) & (own <= 400 / 3)).all()
+
+
+def test_only_the_head_that_looks_there_more_than_on_nulls_is_supported():
+    rng = np.random.default_rng(0)
+    given = inputs()
+    found = held(maps(rng, 5, 1.0), given, (maps(rng) for _ in given))
+    assert found.claimed.verdict[0].tolist()[0] == v.SUPPORTED
+    assert (found.claimed.verdict[0, 1:] != v.SUPPORTED).all()
+    assert found.claimed.p_value[0, 0] == pytest.approx(1 / 20)
+    assert found.claimed.low[0, 0] > 0
+    assert found.null_p.shape == (3, len(v.REGIONS), 1, 3)
+    assert found.null_mean.shape == found.null_upper.shape == (3, len(v.REGIONS), 1, 3, N)
+
+
+def test_a_head_that_looks_there_on_any_input_is_refuted():
+    rng = np.random.default_rng(1)
+    given = inputs()
+    found = held(maps(rng, 5, 3.0), given, (maps(rng, 5, 3.0) for _ in given))
+    assert found.claimed.verdict[0, 0] == v.NOT_SUPPORTED
+    assert found.claimed.figure[0, 0] == pytest.approx(0, abs=0.05)
+
+
+def test_a_head_that_follows_whatever_period_its_input_has_gains_nothing_from_a_proposed_one():
+    rng = np.random.default_rng(2)
+    observed = maps(rng, 5, 1.0)
+    asked, proposed = inputs(), inputs(proposed=True)
+
+    def follows(given):
+        return (maps(rng, max(round((i.own_period or 36) / SPP), 2), 1.0) for i in given)
+
+    assert held(observed, asked, follows(asked)).claimed.verdict[0, 0] == v.SUPPORTED
+    assert held(observed, proposed, follows(proposed)).claimed.verdict[0, 0] != v.SUPPORTED
+
+
+def test_a_head_of_a_null_s_kind_is_claimed_no_more_often_than_the_level_says():
+    rng = np.random.default_rng(3)
+    given = inputs()
+    level = 0.2
+    hits = sum(
+        (held(maps(rng), given, (maps(rng) for _ in given), level).claimed.p_value <= level).any() for _ in range(60)
+    )
+    assert hits <= 60 * level + 3 * np.sqrt(60 * level)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.05, 0.01, 0.001])
+def test_the_fewest_nulls_can_reach_the_level_and_fewer_cannot(level):
+    n = nulls.fewest_nulls(level)
+    assert 1 / (n + 1) <= level * (1 + 1e-9)
+    assert n == 3 or 1 / n > level
+    assert nulls.fewest_nulls(0.05) <= nulls.NULLS
+
+
+def test_too_few_nulls_are_refused_before_the_model_would_be_run_in_vain():
+    given = inputs(18)
+    with pytest.raises(NullError, match="needs 19 nulls of a kind, got 18"):
+        held(maps(np.random.default_rng(4)), given, iter(()))

@@ -1,0 +1,67 @@
+"""The spectrum of noise, and how improbable a line in it is."""
+
+import numpy as np
+import pytest
+from scipy.signal import freqz, lfilter, periodogram
+from scipy.stats import kstest
+
+from vitime_cache.stats.spectrum import noise_spectrum
+
+N = 800
+
+
+def spectrum(x: np.ndarray) -> np.ndarray:
+    return periodogram(x, window="hann", scaling="density")[1][1:]
+
+
+def noise(rng: np.random.Generator, numerator, denominator) -> np.ndarray:
+    return lfilter(numerator, denominator, rng.standard_normal(N + 500))[500:]
+
+
+@pytest.mark.parametrize(
+    ("numerator", "denominator"),
+    [([1], [1]), ([1], [1, -0.9]), ([1, 0.6], [1]), ([1], [1, -1.2, 0.64]), ([1], [1, 0.7])],
+    ids=["white", "red", "moving average", "broad resonance", "blue"],
+)
+def test_the_spectrum_fitted_is_that_of_the_noise(numerator, denominator):
+    rng = np.random.default_rng(0)
+    fitted = [noise_spectrum(spectrum(noise(rng, numerator, denominator))).power for _ in range(20)]
+    true = 2 * np.abs(freqz(numerator, denominator, 2 * np.pi * np.arange(1, N // 2 + 1) / N)[1]) ** 2
+    ratio = np.log(np.array(fitted) / true)
+    assert np.abs(ratio[:, 20:-20].mean(axis=0)).max() < 0.35
+    assert np.abs(ratio.mean()) < 0.1
+
+
+def test_a_line_does_not_move_the_spectrum_of_the_noise_that_it_stands_in():
+    rng = np.random.default_rng(1)
+    x = noise(rng, [1], [1, -0.6])
+    line = 5 * np.sin(2 * np.pi * np.arange(N) / 20)
+    ratio = noise_spectrum(spectrum(x + line)).power / noise_spectrum(spectrum(x)).power
+    assert np.median(ratio) == pytest.approx(1, abs=0.1)
+    assert ratio.max() < 2
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.8])
+def test_the_p_value_of_a_bin_named_beforehand_is_uniform(memory):
+    rng = np.random.default_rng(2)
+    p = []
+    for _ in range(300):
+        power = spectrum(noise(rng, [1], [1, -memory]))
+        p.append(noise_spectrum(power).p_value(60, power[60]))
+    assert kstest(p, "uniform").pvalue > 0.01
+    assert np.mean(np.array(p) <= 0.01) <= 0.03
+
+
+def test_the_more_power_the_smaller_the_p_value_and_none_at_all_is_certain():
+    fitted = noise_spectrum(spectrum(noise(np.random.default_rng(3), [1], [1])))
+    p = [fitted.p_value(50, power) for power in (0.0, 1.0, 10.0, 100.0, 1e300)]
+    assert p[0] == 1
+    assert np.all(np.diff(p) < 0)
+    assert p[-1] >= 0
+
+
+@pytest.mark.parametrize("bins", [8, 9, 50, 5000])
+def test_short_and_long_spectra_and_such_without_power_are_fitted(bins):
+    rng = np.random.default_rng(4)
+    assert noise_spectrum(rng.exponential(size=bins)).power.shape == (bins,)
+    assert np.isfinite(noise_spectrum(np.zeros(bins)).power).all()
