@@ -73,7 +73,8 @@ def choose_signal(
 ) -> xr.Dataset:
     """The signal picker over the store and this session's own series; ends the page where there is neither."""
     stored = stored_signals(store) if store else []
-    options = [*stored, *own.options()]
+    mine = own.options()
+    options = [*stored, *mine]
     if not options:
         st.info(
             "There is no signal to show yet. Bring a series on the page **Ask**, or build a store in the **Library**.",
@@ -81,8 +82,9 @@ def choose_signal(
         )
         end_page()
     name = pick(
-        label, options, key, default=default if default in options else None, format_func=own.label, where=where
-    )
+        label, options, key, default=default if default in options else None, where=where,
+        format_func=lambda option: f"{mine[option]} (yours)" if option in mine else option,
+    )  # fmt: skip
     return dataset(store, name)
 
 

@@ -49,11 +49,6 @@ def options() -> dict[str, str]:
     return {option: mine[option] for option in reversed(mine) if _path(option).is_dir()}
 
 
-def label(option: str) -> str:
-    """How a signal is called in a picker."""
-    return f"{options().get(option, option)} (yours)" if option.startswith(PREFIX) else option
-
-
 def dataset(option: str) -> xr.Dataset:
     """The attention of a series of one's own, as a store's signal."""
     found = store_of(option)
