@@ -51,13 +51,15 @@ def telegraph(rng: np.random.Generator, n: int) -> Array:
 def growth(rng: np.random.Generator, n: int) -> Array:
     """A logistic curve in noise."""
     middle, pace = rng.uniform(0.2, 0.8) * n, rng.uniform(0.02, 0.15) * n
-    return 1 / (1 + np.exp(-(np.arange(n) - middle) / pace)) + 0.03 * rng.standard_normal(n)
+    series: Array = 1 / (1 + np.exp(-(np.arange(n) - middle) / pace)) + 0.03 * rng.standard_normal(n)
+    return series
 
 
 def ramp(rng: np.random.Generator, n: int) -> Array:
     """Level, rise, level, in noise."""
     first, last = np.sort(rng.uniform(0, n, 2))
-    return np.clip((np.arange(n) - first) / (last - first), 0, 1) + 0.03 * rng.standard_normal(n)
+    series: Array = np.clip((np.arange(n) - first) / (last - first), 0, 1) + 0.03 * rng.standard_normal(n)
+    return series
 
 
 def spikes(rng: np.random.Generator, n: int) -> Array:
@@ -86,7 +88,8 @@ def chirp(rng: np.random.Generator, n: int) -> Array:
 
 def volatile(rng: np.random.Generator, n: int) -> Array:
     """Noise whose size wanders."""
-    return rng.standard_normal(n) * np.exp(0.7 * filtered([0.2], [1, -0.98])(rng, n) / 1.0)
+    series: Array = rng.standard_normal(n) * np.exp(0.7 * filtered([0.2], [1, -0.98])(rng, n) / 1.0)
+    return series
 
 
 APERIODIC: Mapping[str, Make] = {
@@ -136,13 +139,17 @@ def load(rng: np.random.Generator, n: int) -> Array:
     day = 1 - np.cos(2 * np.pi * hour / 24) + 0.5 * np.cos(4 * np.pi * hour / 24 - 1)
     weekend = (hour // 24 + rng.integers(7)) % 7 >= 5
     noise = filtered([1.0], [1, -0.8])(rng, n)
-    return 10 + day * np.where(weekend, 0.6, 1.0) - 0.8 * weekend + 0.3 * noise / noise.std()
+    series: Array = 10 + day * np.where(weekend, 0.6, 1.0) - 0.8 * weekend + 0.3 * noise / noise.std()
+    return series
 
 
 def over_years(rng: np.random.Generator, n: int) -> Array:
     """A season of 52.2 weeks on a growing level."""
     t = np.arange(n)
-    return 0.01 * t + 1e-5 * t**2 + np.cos(2 * np.pi * t / 52.18 + rng.uniform(0, 6)) + 0.3 * rng.standard_normal(n)
+    series: Array = (
+        0.01 * t + 1e-5 * t**2 + np.cos(2 * np.pi * t / 52.18 + rng.uniform(0, 6)) + 0.3 * rng.standard_normal(n)
+    )
+    return series
 
 
 WHITE, RED, REDDER = filtered([1.0]), filtered([1.0], [1, -0.8]), filtered([1.0], [1, -0.95])

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import streamlit as st
 import xarray as xr
@@ -16,10 +17,13 @@ from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import SMALL
 from vitime_cache.errors import VitimeError
+from vitime_cache.evidence.levels.table import CLAIMS
+from vitime_cache.evidence.question import series_hash
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import peek
-from vitime_cache.series.sources import Signal
+from vitime_cache.series.examples import catalogue
+from vitime_cache.series.signal import Signal
 from vitime_cache.store.verdicts import keep_verdict, remove_verdicts, stored_verdicts
 from vitime_cache.ui import questions
 from vitime_cache.ui.stores import stores
@@ -40,12 +44,20 @@ def charts(at: AppTest) -> list[str]:
 @pytest.fixture
 def verdict_kept(store: Path, weights: Path) -> Path:
     """A store that holds a made-up verdict on `full` and its 62.8 samples."""
+    keep_verdict(store, made(weights, "full"))
+    return store
+
+
+def made(weights: Path, signal: str) -> xr.Dataset:
+    """A made-up verdict on a signal of the catalogue, known by its samples as a real one is."""
     config, info = peek(weights)
     assert config == SMALL
-    verdict = mock_verdict(SMALL, "full", 62.8)
-    question = v.facts(verdict, "question") | {"weights": info.name, "weights_sha256": info.sha256}
-    keep_verdict(store, v.with_facts(verdict, question=question))
-    return store
+    known = next(each for each in catalogue() if each.name == signal)
+    assert known.future is not None
+    series = series_hash(np.concatenate((known.values, known.future)))
+    verdict = mock_verdict(SMALL, signal, 62.8)
+    question = {"weights": info.name, "weights_sha256": info.sha256, "series_sha256": series}
+    return v.with_facts(verdict, question=v.facts(verdict, "question") | question)
 
 
 def answered(at: AppTest, patience: float = 240) -> AppTest:
@@ -57,15 +69,19 @@ def answered(at: AppTest, patience: float = 240) -> AppTest:
 
 
 @pytest.mark.usefixtures("verdict_kept")
-def test_a_verdict_is_shown_with_its_sentences_its_heads_and_the_picture_behind_each_rung(open_page: OpenPage) -> None:
+def test_a_verdict_is_shown_as_its_headline_what_it_does_not_say_its_pictures_and_its_heads(
+    open_page: OpenPage,
+) -> None:
     at = open_page("evidence", signal="full")
     assert not at.exception
-    assert "Made up: one head in each layer passes every rung" in at.success[0].value
+    assert at.success[0].value.startswith("Yes, mostly: 84 % (74 … 94)")
+    assert "This does not say: that it is because of the period" in texts(at)
     drawn = charts(at)
-    assert "What is supported: full" in drawn[0]
-    assert "A period of 62.8 samples." in drawn[0]
-    assert "Rank correlation of looking with mattering over 12 heads" in drawn[1]
-    for words in ("Looks: encoder.0, head 0", "Tracks: encoder.0, head 0", "Matters: encoder.0, head 0"):
+    for words in (
+        "Forecast with and without that past: full", "Influence: what", "Attention: where", "What attention carries",
+        "The few heads", "What is shown of each head", "Rank correlation of looking with mattering",
+        "Used: decoder.0, head 2", "Looks: decoder.0, head 2", "Tracks: decoder.0, head 2",
+    ):  # fmt: skip
         assert any(words in chart for chart in drawn), words
     assert [button.label for button in at.get("download_button")]
 
@@ -77,7 +93,7 @@ def test_a_question_proposes_periods_and_shows_the_stretch_it_would_be_asked_on(
     period = next(number for number in at.number_input if number.label == "Period P, samples")
     assert any(abs(period.value - each) < 1 for each in (62.8, 31.4, 6.28))
     assert "The stretch asked about: full" in charts(at)[0]
-    assert re.search(r"Ask which heads look [\d.]+ samples back", at.button(key="ask").label)
+    assert re.search(r"Ask whether the forecast uses what lies [\d.]+ samples back", at.button(key="ask").label)
     period.set_value(5000.0).run()
     assert not at.exception
     assert "5000 samples" in texts(at)
@@ -111,7 +127,7 @@ def test_a_question_is_answered_kept_in_the_store_and_found_again(store: Path, o
     at = answered(open_page("evidence", signal="harmonic_63"))
     assert not at.exception
     assert not at.error, at.error[0].value
-    assert "What is supported: harmonic_63" in charts(at)[0]
+    assert any("What is shown of each head" in chart for chart in charts(at))
     (kept,) = stored_verdicts(store)
     assert kept.complete
     assert "-badge[" in texts(open_page("lags", signal="harmonic_63", layer="encoder.0", head="0"))
@@ -129,11 +145,11 @@ def test_a_question_can_be_stopped(open_page: OpenPage) -> None:
 
 
 class SlowEngine:
-    """Answers with a made-up verdict, a rung at a time, as the test lets it."""
+    """Answers with a made-up verdict, a level at a time, as the test lets it."""
 
     def __init__(self) -> None:
         self.settings: dict[str, object] = {}
-        self.rungs: queue.Queue[str | None] = queue.Queue()
+        self.levels: queue.Queue[str | None] = queue.Queue()
         self.told = threading.Event()
 
     def __call__(self) -> SlowEngine:
@@ -144,22 +160,22 @@ class SlowEngine:
         progress: Callable[[float, str], None], partial: Callable[[xr.Dataset], None],
     ) -> xr.Dataset:  # fmt: skip
         self.settings = settings
-        for i, rung in enumerate(v.RUNGS):
+        for i, level in enumerate(v.STAGES):
             self.told.set()
-            progress(0.25 * i, f"working on {rung}")
-            asked_for = self.rungs.get(timeout=60)
+            progress(0.1 * i, f"working on {level}")
+            asked_for = self.levels.get(timeout=60)
             if asked_for is None:
                 raise VitimeError("the test is over")
-            assert asked_for == rung
-            verdict = mock_verdict(SMALL, signal.name, period, stages=v.RUNGS[: i + 1])
+            assert asked_for == level
+            verdict = mock_verdict(SMALL, signal.name, period, stages=v.STAGES[: i + 1])
             partial(verdict)
         return verdict
 
-    def finish(self, rung: str) -> None:
-        """Let it finish a rung, and wait until it works on the next."""
+    def finish(self, level: str) -> None:
+        """Let it finish a level, and wait until it works on the next."""
         self.told.clear()
-        self.rungs.put(rung)
-        if rung != v.RUNGS[-1]:
+        self.levels.put(level)
+        if level != v.STAGES[-1]:
             assert self.told.wait(60)
 
 
@@ -168,35 +184,35 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowEngine]:
     engine = SlowEngine()
     monkeypatch.setattr(questions, "engine", engine)
     yield engine
-    engine.rungs.put(None)
+    engine.levels.put(None)
 
 
 @pytest.mark.usefixtures("store")
-def test_a_verdict_is_shown_rung_by_rung_while_its_question_runs_in_this_tab_and_in_another(
+def test_a_verdict_is_shown_level_by_level_while_its_question_runs_in_this_tab_and_in_another(
     slow: SlowEngine, open_page: OpenPage
 ) -> None:
     at = open_page("evidence", signal="harmonic_63")
     at.button(key="ask").click().run()
     assert "Nothing is known yet" in texts(at)
-    assert "Still to come: descriptive, signal-dependent, tracking, causal." in texts(at)
+    assert "Still to come: influence; mechanism; the few heads; each head;" in texts(at)
     assert all(button.key != "ask" for button in at.button), "it is under way"
-    slow.finish("descriptive")
+    slow.finish("influence")
     away = open_page("lags", signal="harmonic_63")  # the page is left; nothing of a partial verdict is a badge
     assert any("No verdict on" in link.proto.label for link in away.get("page_link"))
     for tab in (at.run(), open_page("evidence", signal="harmonic_63")):
         assert not tab.exception
-        assert "Still to come: signal-dependent, tracking, causal." in texts(tab)
+        assert "Still to come: mechanism; the few heads;" in texts(tab)
+        assert "Not answered yet" in tab.warning[0].value
         drawn = charts(tab)
-        assert "What is supported: harmonic_63" in drawn[0]
-        assert "tracking: not worked on yet" in drawn[0]
-        assert any("Looks: encoder.0, head 0" in chart for chart in drawn)
-        assert not any(word in chart for chart in drawn for word in ("Tracks:", "Matters:", "against mattering:"))
+        assert any("Influence: what the forecast follows" in chart for chart in drawn)
+        assert any("Not worked on yet" in chart for chart in drawn)
+        assert not any(word in chart for chart in drawn for word in ("Tracks:", "Used:", "against mattering:"))
         assert "partial" not in texts(tab)
-        assert "null inputs of a kind" not in texts(tab), "what was not done is not counted"
-    slow.finish("signal-dependent")
-    assert "Still to come: tracking, causal." in texts(at.run())
-    for rung in ("tracking", "causal"):
-        slow.finish(rung)
+    slow.finish("mechanism")
+    assert "Still to come: the few heads;" in texts(at.run())
+    assert at.success[0].value.startswith("Yes, mostly")
+    for level in v.STAGES[2:]:
+        slow.finish(level)
     at = answered(at)
     assert "Still to come" not in texts(at)
 
@@ -210,8 +226,8 @@ def test_a_question_takes_as_long_as_it_takes_or_as_a_person_allows(
     if limit is not None:
         at.number_input(key="budget").set_value(limit).run()
     at.button(key="ask").click().run()
-    for rung in v.RUNGS:
-        slow.finish(rung)
+    for level in v.STAGES:
+        slow.finish(level)
     answered(at)
     assert slow.settings["budget"] == limit
 
@@ -220,18 +236,18 @@ def test_a_question_takes_as_long_as_it_takes_or_as_a_person_allows(
 def test_what_a_stopped_question_had_found_stays_and_says_what_it_lacks(slow: SlowEngine, open_page: OpenPage) -> None:
     at = open_page("evidence", signal="harmonic_63")
     at.button(key="ask").click().run()
-    slow.finish("descriptive")
+    slow.finish("influence")
     at.run()
     next(button for button in at.button if button.label == "Stop").click().run()
-    slow.finish("signal-dependent")
+    slow.finish("mechanism")
     at = answered(at)
     assert not at.exception
     assert "stopped before it was answered" in texts(at)
-    assert "nothing is known of tracking, causal. Ask again" in texts(at)
-    assert "What is supported: harmonic_63" in charts(at)[0]
+    assert "nothing is known of the few heads; each head; looking;" in texts(at)
+    assert any("What is shown of each head" in chart for chart in charts(at))
     assert at.button(key="ask")
     again = open_page("evidence", signal="harmonic_63")
-    assert "nothing is known of tracking, causal. Ask again" in texts(again), "in any tab, and after a reload"
+    assert "nothing is known of the few heads; each head; looking;" in texts(again), "in any tab, and after a reload"
 
 
 def test_a_question_that_the_store_has_an_answer_to_costs_nothing(store: Path, open_page: OpenPage) -> None:
@@ -254,9 +270,9 @@ def test_a_new_question_is_looked_at_and_the_verdict_before_it_can_be_again(
     at = open_page("evidence", signal="full")
     next(number for number in at.number_input if number.label == "Period P, samples").set_value(100.0).run()
     at.button(key="ask").click().run()
-    slow.finish("descriptive")
+    slow.finish("influence")
     at.run()
-    assert "A period of 100 samples" in charts(at)[0]
+    assert "whole periods of 100 samples back" in at.warning[0].value
     picker = at.get("button_group")[0]
     assert not at.exception, picker
     assert "Still to come" in texts(open_page("evidence", signal="full"))
@@ -267,23 +283,31 @@ def test_a_new_question_is_looked_at_and_the_verdict_before_it_can_be_again(
 def test_other_pages_show_the_verdict_on_a_head_as_badges(open_page: OpenPage) -> None:
     for page in ("lags", "compare"):
         said = texts(open_page(page, signal="full", layer="decoder.0", head="2"))
-        assert re.search(r":green-badge\[✓ causal [\d.]+\]", said), page
-        assert ":orange-badge[? tracking" in said, page
+        assert re.search(r":green-badge\[✓ matters [\d.]+\]", said), page
+        said = texts(open_page(page, signal="full", layer="encoder.0", head="0"))
+        assert ":orange-badge[? matters" in said, page
     said = texts(open_page("heads", signal="full"))
-    assert ":green-badge[6 descriptive]" in said
+    assert ":green-badge[4 looks]" in said
     assert "a period of 62.8 samples" in said
 
 
-def test_one_head_and_one_mask_are_not_spoken_of_as_several(store: Path, weights: Path, open_page: OpenPage) -> None:
-    verdict = mock_verdict(SMALL, "full", 62.8)
-    question = v.facts(verdict, "question") | {"weights_sha256": peek(weights)[1].sha256}
-    counts = v.facts(verdict, "counts") | {"heads": 1, "controls": 1}
+def test_one_head_is_not_spoken_of_as_several(store: Path, weights: Path, open_page: OpenPage) -> None:
+    verdict = made(weights, "full")
     verdict["asked"][:], verdict["asked"][0, 0] = False, True
-    keep_verdict(store, v.with_facts(verdict, question=question, counts=counts))
+    keep_verdict(store, verdict)
     assert "Of 1 head asked about" in texts(open_page("heads", signal="full"))
-    said = texts(open_page("evidence", signal="full"))
-    assert "1 head, 1 window, 99 null inputs of a kind (no p below 0.01)" in said
-    assert "1 control mask a head" in said
+    assert "Tested on one window and the head asked about" in texts(open_page("evidence", signal="full"))
+
+
+def test_a_series_that_is_only_called_like_a_stored_signal_is_not_that_signal(
+    store: Path, weights: Path, open_page: OpenPage
+) -> None:
+    verdict = made(weights, "full")
+    stranger = v.facts(verdict, "question") | {"series_sha256": "0" * 64}
+    keep_verdict(store, v.with_facts(verdict, question=stranger))
+    at = open_page("evidence", signal="full")
+    assert not at.success
+    assert any("No verdict on" in link.proto.label for link in open_page("heads", signal="full").get("page_link"))
 
 
 def test_where_no_period_is_looked_at_the_latest_verdict_is_shown_with_its_own(
@@ -291,9 +315,7 @@ def test_where_no_period_is_looked_at_the_latest_verdict_is_shown_with_its_own(
 ) -> None:
     at = open_page("lags", signal="white_noise", layer="decoder.0", head="0")
     assert any("No verdict on this head yet" in link.proto.label for link in at.get("page_link"))
-    verdict = mock_verdict(SMALL, "white_noise", 62.8)
-    question = v.facts(verdict, "question") | {"weights_sha256": peek(weights)[1].sha256}
-    keep_verdict(store, v.with_facts(verdict, question=question))
+    keep_verdict(store, made(weights, "white_noise"))
     at.run()
     assert at.number_input(key="period_white_noise").value is None
     assert "a period of 62.8 samples: :green-badge" in texts(at)
@@ -313,21 +335,21 @@ def test_the_proposal_marked_is_the_period_that_is_asked_about(open_page: OpenPa
 
 
 @pytest.mark.usefixtures("verdict_kept")
-def test_heads_can_be_ranked_by_the_figure_of_any_rung(open_page: OpenPage) -> None:
+def test_heads_can_be_ranked_by_the_figure_of_any_claim(open_page: OpenPage) -> None:
     at = open_page("heads", signal="full", view="Ranked")
     options = at.selectbox(key="measure").options
-    assert sum("rung of evidence" in option for option in options) == len(v.RUNGS)
-    at.selectbox(key="measure").select("causal_figure").run()
+    assert sum("the figure of this claim" in option for option in options) == len(CLAIMS)
+    at.selectbox(key="measure").select("matters_figure").run()
     assert not at.exception
-    assert at.dataframe[0].value.iloc[0]["head"] == 0
+    assert at.dataframe[0].value.iloc[0]["head"] == 2
 
 
 @pytest.mark.usefixtures("verdict_kept")
 def test_a_verdict_on_another_period_or_signal_is_no_badge(open_page: OpenPage) -> None:
     at = open_page("lags", signal="full", layer="decoder.0", head="0")
     at.number_input(key="period_full").set_value(120.0).run()
-    assert "causal" not in texts(at)
-    assert "causal" not in texts(open_page("lags", signal="harmonic_63", layer="decoder.0", head="0"))
+    assert "matters" not in texts(at)
+    assert "matters" not in texts(open_page("lags", signal="harmonic_63", layer="decoder.0", head="0"))
 
 
 def test_pages_keep_what_they_know_of_a_store_while_verdicts_come_and_go(verdict_kept: Path) -> None:

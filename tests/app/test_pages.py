@@ -75,8 +75,8 @@ def test_a_page_draws_its_charts(page: str, count: int, open_page: OpenPage) -> 
 
 @pytest.mark.parametrize("page", READING)
 @pytest.mark.usefixtures("store")
-def test_every_statement_shows_its_rung_of_evidence(page: str, open_page: OpenPage) -> None:
-    assert "badge[descriptive]" in texts(open_page(page))
+def test_every_statement_shows_its_level_of_evidence(page: str, open_page: OpenPage) -> None:
+    assert "badge[looking]" in texts(open_page(page))
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -26,7 +26,7 @@ def test_a_verdict_is_printed_in_any_encoding_and_no_mark_becomes_another(encodi
     if encoding == "utf-8":
         assert told.rstrip().endswith("…→✓✗–−·日")
     if encoding == "ascii":
-        assert told.rstrip().endswith("...->yesno--/?")
+        assert told.rstrip().endswith("...->+x--/?")
         assert "(74 ... 94)" in " ".join(told.split())
 
 

@@ -26,6 +26,7 @@ from vitime_cache.evidence.verdict.data import COLUMN, head_order, to_json, verd
 from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, period_words, sentences
 
 MOST_ROWS = 48
+WIDTH = 520  # of a picture in pixels: words stay readable where a narrow screen shrinks it
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 MARKS = {of.word: of.mark for of in OUTCOMES.values()}
 STYLE = """
@@ -66,18 +67,18 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
         if name in LEVEL
     )
     answer = (
-        lambda: answer_forecast(verdict, width=620),
-        lambda: answer_influence(verdict, width=620),
-        lambda: answer_attention(verdict, width=620),
-        lambda: answer_shares(verdict, "phase"),
-        lambda: answer_shares(verdict, "multiple"),
-        lambda: answer_shares(verdict, "layer"),
-        lambda: answer_heads(verdict),
+        lambda: answer_forecast(verdict, width=WIDTH),
+        lambda: answer_influence(verdict, width=WIDTH),
+        lambda: answer_attention(verdict, width=WIDTH),
+        lambda: answer_shares(verdict, "phase", width=WIDTH),
+        lambda: answer_shares(verdict, "multiple", width=WIDTH),
+        lambda: answer_shares(verdict, "layer", width=WIDTH),
+        lambda: answer_heads(verdict, width=WIDTH),
     )
     of_head = (
-        lambda: verdict_effect(verdict, layer, head),
-        *(lambda region=region: verdict_curve(verdict, layer, head, region) for region in v.REGIONS),
-        lambda: verdict_sweep(verdict, layer, head),
+        lambda: verdict_effect(verdict, layer, head, width=WIDTH),
+        *(lambda region=region: verdict_curve(verdict, layer, head, region, width=WIDTH) for region in v.REGIONS),
+        lambda: verdict_sweep(verdict, layer, head, width=WIDTH),
     )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -91,13 +92,13 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
 <h2>What each level found</h2>
 <dl>{found}</dl>
 <h2>Heads</h2>
-{_pictures([lambda: claims_grid(verdict)])}
+{_pictures([lambda: claims_grid(verdict, width=WIDTH)])}
 {_table(verdict)}
 <h2>{_text(layer)}, head {_text(head)}</h2>
 {_pictures(of_head)}
 <h2>Looking against mattering</h2>
 <p>{_text(agreement.words)}</p>
-{_pictures([lambda: looking_chart(agreement, str(question["signal"]))])}
+{_pictures([lambda: looking_chart(agreement, str(question["signal"]), width=WIDTH)])}
 <h2>What each level asks</h2>
 {_levels()}
 <h2>How it was asked</h2>

@@ -178,7 +178,11 @@ def _show_heads(verdict: xr.Dataset, out: Console, rows: int) -> None:
 
     marks = {of.word: of.mark for of in OUTCOMES.values()}
     table = verdict_table(verdict)
-    shown = Table("head", *(Column(claim.title, justify="right") for claim in CLAIMS), Column("share", justify="right"))
+    shown = Table(
+        Column("head", no_wrap=True),
+        *(Column(claim.title, justify="right") for claim in CLAIMS),
+        Column("share", justify="right"),
+    )
     for row in table.head(rows).to_dict("records"):
         cells = [f"{_number(row[name])} {marks[row[f'{name}_verdict']]}".strip() for name in COLUMN.values()]
         shown.add_row(f"{row['layer']} {row['head']}", *cells, _number(row["share"]))

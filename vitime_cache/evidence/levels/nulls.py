@@ -164,8 +164,9 @@ def against_null_inputs(
     low = observed - np.array([[band.upper for band in of_kind] for of_kind in bands])
     excess = observed - mean
     high = 2 * excess - low
+    least_excess, least_low, least_high = (each.min(axis=(0, 1)) for each in (excess, low, high))
     return Nulls(
-        _claimed(*(each.min(axis=(0, 1)) for each in (excess, low, high)), p_value.max(axis=(0, 1))),
+        _claimed(least_excess, least_low, least_high, p_value.max(axis=(0, 1))),
         kinds, curves.mean(axis=1), np.quantile(curves, QUANTILE, axis=1), mean.max(axis=1), p_value.max(axis=1),
     )  # fmt: skip
 
@@ -192,9 +193,9 @@ def _claimed(excess: Array, low: Array, high: Array, p_value: Array) -> Claimed:
     figure, least, most, p = (
         np.take_along_axis(each, best, axis=0)[0] for each in (excess, low, high, p_value)
     )  # fmt: skip
-    supported = ((low > 0) & (excess >= LEAST_CONTRAST)).any(axis=0)
-    refuted = ((high < LEAST_CONTRAST) | ~known).all(axis=0)
-    return Claimed(figure, least, most, p, three_values(supported, refuted, known.any(axis=0)))
+    supported: Bools = np.asarray(((low > 0) & (excess >= LEAST_CONTRAST)).any(axis=0))
+    refuted: Bools = np.asarray(((high < LEAST_CONTRAST) | ~known).all(axis=0))
+    return Claimed(figure, least, most, p, three_values(supported, refuted, np.asarray(known.any(axis=0))))
 
 
 def _seed(seed: int, *parts: int) -> int:

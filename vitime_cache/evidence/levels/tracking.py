@@ -138,10 +138,8 @@ def track(
     count = len(second.periods)
     rare = binom.cdf(np.rint(second.found * count), count, FOUND) <= level / max(int(asked.sum()), 1)
     elsewhere = ((low > high_slope) | (high < low_slope)) & (second.found >= 0.5)
-    claimed = Claimed(
-        *(np.where(asked, each, np.nan) for each in (second.slope, low, high, p_value)),
-        three_values(supported, rare | elsewhere, asked),
-    )
+    slope, low, high, p_value = (np.where(asked, each, np.nan) for each in (second.slope, low, high, p_value))
+    claimed = Claimed(slope, low, high, p_value, three_values(supported, rare | elsewhere, asked))
     peaks = np.empty(sweep.shape[:-1])
     peaks[~half], peaks[half] = first.lags, second.lags
     return Tracked(claimed, peaks, second.intercept, second.r_squared, second.found, chosen)
