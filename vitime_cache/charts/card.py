@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from html import escape
 
 import xarray as xr
 
@@ -20,6 +19,7 @@ from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.rungs import RUNGS
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.report import MARKS, head_order, to_json, together, verdict_table
+from vitime_cache.shown import html
 
 MOST_ROWS = 48
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -65,21 +65,21 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{escape(title)}</title><style>{STYLE}</style></head><body>
-<h1>{escape(title)}</h1>
+<title>{html(title)}</title><style>{STYLE}</style></head><body>
+<h1>{html(title)}</h1>
 {unsettled}
-<p>{escape(said["supported"])}</p>
-<p>{escape(said["not_supported"])}</p>
-<p class="small">{escape(window["words"])} Weights {escape(question["weights"])}
-({escape(question["weights_sha256"][:12])}, {escape(question["dtype"])}), seed {question["seed"]},
-level {question["level"]:g} over all heads asked about, vitime-cache {escape(question["version"])}.</p>
+<p>{html(said["supported"])}</p>
+<p>{html(said["not_supported"])}</p>
+<p class="small">{html(window["words"])} Weights {html(question["weights"])}
+({html(question["weights_sha256"][:12])}, {html(question["dtype"])}), seed {html(question["seed"])},
+level {question["level"]:g} over all heads asked about, vitime-cache {html(question["version"])}.</p>
 <h2>Heads, best first</h2>
 {_table(verdict)}
-<h2>{escape(layer)}, head {head}</h2>
+<h2>{html(layer)}, head {head}</h2>
 {"".join(pictures)}
 <h2>Looking against mattering</h2>
-<p>{escape(agreement.words)}</p>
-<p>{escape(together(verdict))}</p>
+<p>{html(agreement.words)}</p>
+<p>{html(together(verdict))}</p>
 {_picture(lambda: looking_chart(agreement, question["signal"]))}
 <h2>What each rung means</h2>
 {_rungs()}
@@ -95,7 +95,7 @@ def _picture(draw: Callable[[], Spec]) -> str:
     try:
         svg = figure_bytes(draw(), "svg").decode()
     except ChartError as error:
-        return f'<p class="small">No picture: {escape(str(error))}.</p>'
+        return f'<p class="small">No picture: {html(str(error))}.</p>'
     return f"<figure>{re.sub(r'^<[?].*?[?]>', '', svg)}</figure>"
 
 
@@ -105,10 +105,10 @@ def _table(verdict: xr.Dataset) -> str:
         "prominence": "prominence", "excess_over_nulls": "over nulls", "slope": "slope", "mask_distance": "mask",
         "knockout_distance": "knockout",
     }  # fmt: skip
-    names = "".join(f"<th>{escape(name)}</th>" for name in ("head", *v.RUNGS, *columns.values()))
+    names = "".join(f"<th>{html(name)}</th>" for name in ("head", *v.RUNGS, *columns.values()))
     rows = []
     for row in table.head(MOST_ROWS).to_dict("records"):
-        cells = [f"<td>{escape(row['layer'])} {row['head']}</td>"]
+        cells = [f"<td>{html(row['layer'])} {row['head']}</td>"]
         for rung in v.RUNGS:
             word = str(row[rung])
             p = row[f"{rung}_p"]
@@ -124,8 +124,8 @@ def _table(verdict: xr.Dataset) -> str:
 
 def _rungs() -> str:
     items = (
-        f"<dt><b>{escape(rung.name)}</b>: {escape(rung.claim)}</dt>"
-        f"<dd>{escape(rung.shown_by)} <i>Leaves open:</i> {escape(rung.leaves_open)}</dd>"
+        f"<dt><b>{html(rung.name)}</b>: {html(rung.claim)}</dt>"
+        f"<dd>{html(rung.shown_by)} <i>Leaves open:</i> {html(rung.leaves_open)}</dd>"
         for rung in RUNGS
     )
     return f"<dl>{''.join(items)}</dl>"

@@ -29,20 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check a store and say what is wrong with it; 1 where something is."""
-    from vitime_cache.store.commit import forget
-    from vitime_cache.store.objects import open_objects
-    from vitime_cache.store.verdicts import remove_verdicts
+    from vitime_cache.store.repair import repair
     from vitime_cache.store.verify import verify
 
     store = store_of(args)
     model = _model_of(store, args.weights) if args.sample else None
     found = verify(store, model, signals_of(args) if model else (), args.sample)
     console.show_verification(store, found)
+    if args.repair:  # also of a sound store: a repair that was killed may have left something
+        repair(store, found.problems)
     if not found.problems:
         return 0
     if args.repair:
-        forget(open_objects(store), {problem.place for problem in found.problems if problem.place is not None})
-        remove_verdicts(store, {problem.verdict for problem in found.problems if problem.verdict is not None})
         console.console.print("what is damaged is taken out; build again to write it, ask again for verdicts")
     else:
         console.errors.print("verify --repair takes what is damaged out; the next build, or ask, makes it again")

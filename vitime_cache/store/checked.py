@@ -59,6 +59,8 @@ class CheckedStore(Store):
     def __str__(self) -> str:
         return f"{self._objects.url}/{self._group}"
 
+    __repr__ = __str__
+
     def with_read_only(self, read_only: bool = False) -> Store:
         if not read_only:
             raise StoreError(f"{self._objects.url} is read only here; build and ask write to it")

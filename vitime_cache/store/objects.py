@@ -25,12 +25,6 @@ Stamp = tuple[int, str]  # size in bytes and XXH3 of an object
 MOST_BYTES = 256 * 2**20  # of an object that is read as a whole, unless the caller knows better
 _PART = r"(?!\.{1,2}(?:/|$))[^/\\\0]+"
 _KEY = re.compile(rf"{_PART}(?:/{_PART})*")
-# A secret key may hold slashes, so that all up to an @ behind a colon counts, unless the colon is that of a port.
-ADDRESS = re.compile(
-    r"(?P<protocol>[a-z][a-z0-9+.-]*://)(?:(?P<user>[^\s/?#@]*|[^\s/?#@:]*:(?!\d+/)[^\s?#@]*)@)?"
-    r"(?P<place>[^\s?#'\"<>()]*)(?:[?#](?P<query>[^\s'\"<>()]*))?",
-    re.IGNORECASE,
-)
 
 
 class StoreError(VitimeError):
@@ -76,11 +70,6 @@ def check_key(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise ObjectError(f"{key!r:.100} is no place in a store")
     return key
-
-
-def redact(text: str) -> str:
-    """A text in which no address shows a user, a password, a query or a fragment."""
-    return ADDRESS.sub(r"\g<protocol>\g<place>", text)
 
 
 class Objects(Protocol):

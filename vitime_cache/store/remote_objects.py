@@ -9,17 +9,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote
 
-from vitime_cache.store.objects import (
-    ADDRESS,
-    MOST_BYTES,
-    ObjectError,
-    Stamp,
-    StoreError,
-    Stream,
-    check_key,
-    redact,
-    stamp,
-)
+from vitime_cache.shown import ADDRESS, redact
+from vitime_cache.store.objects import MOST_BYTES, ObjectError, Stamp, StoreError, Stream, check_key, stamp
 
 GETS_AT_ONCE = 16
 UPLOAD_BYTES = 50 * 2**20  # of one part of an object that is streamed

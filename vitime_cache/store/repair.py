@@ -23,5 +23,6 @@ def repair(store: str | Path, problems: Iterable[Problem]) -> None:
         If there is no store, its manifest is damaged, or another process writes to it.
     """
     found = list(problems)
-    forget(open_objects(store), {problem.place for problem in found if problem.place is not None})
+    if found:
+        forget(open_objects(store), {problem.place for problem in found if problem.place is not None})
     remove_verdicts(store, {problem.verdict for problem in found if problem.verdict is not None})
