@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,14 +17,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.isolated import Isolated, Verdict, many
 from tests.store.standin import WEIGHTS, build, files, make_signals, verify
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence import verdict as schema
-from vitime_cache.evidence.mock_verdict import mock_verdict
+from vitime_cache.evidence.verdict import schema
+from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.store.chunks import ShardIndex, checksum
 from vitime_cache.store.info import info
 from vitime_cache.store.manifest import MANIFEST, ROOT, TEMPLATE, seal
@@ -32,6 +33,7 @@ from vitime_cache.store.reader import open_store
 from vitime_cache.store.repair import repair
 from vitime_cache.store.verdicts import keep_verdict, open_verdict, stored_verdicts
 
+SOME = int(os.environ.get("VITIME_HOSTILE", "4"))  # kinds of objects tried, of some 60; all before a release
 SIGNALS = make_signals(2, harmonics=1)
 TEXTS = ["", "x" * 100_000, "\ud800", "\x1b[31m", "a\nb", "../../outside", "/dev/zero", "nan", "days since 2000-01-01"]
 NUMBERS = [-1, 0, 1, 2, 10**6, 2**31, 2**53, 2**63, 2**70, -(2**70), 0.5, 1e308, float("nan"), float("inf")]
@@ -143,7 +145,7 @@ STRANGE: dict[str, Callable[[Path, Path], object]] = {
 def test_anything_in_the_place_of_a_file_or_a_folder_does_no_harm(
     child: Isolated, tmp_path: Path, pristine: Path, outside: Path, strange: str
 ) -> None:
-    for key in kinds(pristine):
+    for key in random.sample(kinds(pristine), SOME):
         path = Path(shutil.copytree(pristine, tmp_path / "hostile.zarr"))
         put(path / key, lambda place: STRANGE[strange](place, outside))
         assert harmless(child, path, outside).seconds < 30, key
@@ -187,7 +189,7 @@ def write(path: Path, key: str, data: bytes) -> None:
     (path / TEMPLATE).write_bytes(seal(template))
 
 
-@many
+@settings(many, max_examples=10 * SOME)
 @given(data=st.data())
 def test_records_of_any_types_under_new_seals_do_no_harm(
     child: Isolated, pristine: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

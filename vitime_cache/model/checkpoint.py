@@ -23,6 +23,7 @@ from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
 from vitime_cache.model.pickled import CodeError
 from vitime_cache.model.published import FLOATS, MAX_DIMENSIONS, FormatError, StoredTensor, read_published
 from vitime_cache.model.shapes import check_shapes
+from vitime_cache.shown import terminal
 
 if TYPE_CHECKING:
     import torch
@@ -239,7 +240,8 @@ def _describe_once(path: Path, stamp: tuple[int, int, int]) -> _Description:  # 
     for name, tensor in tensors.items():
         if tensor.dtype not in FLOATS:
             raise CheckpointError(f"{path}: weight {name!r} holds {tensor.dtype}; save dense float tensors")
-    return _Description(config, tensors, WeightsInfo(weights_name(path), sha256(path), note))
+    name, note = (" ".join(terminal(text).split()) for text in (weights_name(path), note))
+    return _Description(config, tensors, WeightsInfo(name, sha256(path), note))
 
 
 def _read_header(path: Path) -> tuple[ViTimeConfig, str, dict[str, StoredTensor]]:

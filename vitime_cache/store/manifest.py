@@ -25,6 +25,7 @@ from typing import Annotated, Any, Self, TypedDict, TypeVar
 
 from msgspec import Meta
 
+from vitime_cache.model.checkpoint import DTYPES
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.store.bounds import check_config, check_lengths
 from vitime_cache.store.objects import MOST_BYTES, StoreError, stamp
@@ -40,7 +41,6 @@ ROOT_LOCK = f"{FOLDER}root-lock"  # held by whoever writes the root, or keeps a 
 EVIDENCE = "evidence/"  # groups of verdicts, and the folder of their markers in the journal
 ROOT = "zarr.json"  # the object that readers start from
 ROOT_BYTES = 64 * 2**20  # that it has at most
-DTYPES = ("float32", "bfloat16")
 
 
 Record = TypeVar("Record")
@@ -106,6 +106,7 @@ class Coordinates(TypedDict):
     description: str
     filled: Count
     sample_seconds: Annotated[float, Meta(ge=0)]
+    start: str
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,8 @@ class Manifest:
         record = unseal(data, _Format)
         if record is not None and record["format"] != FORMAT:
             raise StoreError(
-                f"{url} has store format {record['format']}, this version writes {FORMAT}: build it anew from the "
-                f"same signals into another place: python -m vitime_cache build --store …"
+                f"{url} has store format {record['format']}, this version writes {FORMAT}: it can still be read; to "
+                f"add to it, remove it and build it anew: python -m vitime_cache build --store {url}"
             )
         manifest = unseal(data, cls)
         if manifest is None:
@@ -231,7 +232,8 @@ def _contradiction(manifest: Manifest) -> str:
         return "one of its attributes is not printable"
     layers = set(identity.config.layers)
     for place, entry in enumerate(manifest.entries):
-        texts = entry.name, entry.coordinates["reduced_of"], entry.coordinates["description"]
+        known = entry.coordinates
+        texts = entry.name, known["reduced_of"], known["description"], known["start"]
         if not (entry.name and all(map(str.isprintable, texts))):
             return f"the texts of signal {place} are not printable"
         if entry.samples > manifest.n_time or entry.components > manifest.n_components:
