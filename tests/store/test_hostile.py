@@ -180,6 +180,8 @@ def sealed(record: Any) -> bytes:
 def write(path: Path, key: str, data: bytes) -> None:
     """Replace an object, and make anew what speaks for it: the template of what a manifest lays out."""
     (path / key).write_bytes(data)
+    if key == TEMPLATE:
+        return
     template = json.loads((path / TEMPLATE).read_bytes())
     del template["xxh3"]
     if key == MANIFEST:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from vitime_cache.cli import console
-from vitime_cache.cli.arguments import add_inputs, add_store, at_least, signals_of, store_of
+from vitime_cache.cli.arguments import CONFIG_HELP, add_inputs, add_store, at_least, signals_of, store_of
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--inputs", nargs="+", dest="files", default=[], metavar="FILE", help="what the store was built from")
     add("--weights", help="weights file the store was built with")
+    add("--config", help=CONFIG_HELP)
     add("--sample", type=at_least(0), default=1, help="signals to capture again (1)")
     add("--repair", action="store_true", help="take damaged signals out, for the next build to write again")
 
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from vitime_cache.store.verify import verify
 
     store = store_of(args)
-    model = _model_of(store, args.weights) if args.sample else None
+    model = _model_of(store, args.weights, args.config) if args.sample else None
     found = verify(store, model, signals_of(args) if model else (), args.sample)
     console.show_verification(store, found)
     if args.repair:  # also of a sound store: a repair that was killed may have left something
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     return 1
 
 
-def _model_of(store: str, weights: str | None) -> ViTime | None:
+def _model_of(store: str, weights: str | None, config: str | None) -> ViTime | None:
     """The model a store was built with, if its weights are at hand."""
     from vitime_cache.model.checkpoint import CheckpointError, load_model, peek
     from vitime_cache.store.info import info
@@ -55,13 +56,13 @@ def _model_of(store: str, weights: str | None) -> ViTime | None:
 
     wanted = info(store)
     try:
-        sha256 = peek(weights)[1].sha256
+        sha256 = peek(weights, config=config)[1].sha256
     except CheckpointError:
         if weights:
             raise
         sha256 = ""
     if sha256 == wanted["weights"]["sha256"]:
-        return load_model(weights, dtype=wanted["dtype"])
+        return load_model(weights, dtype=wanted["dtype"], config=config)
     if not weights:
         console.errors.print(f"nothing is captured again without --weights: the file of {wanted['weights']['name']}")
         return None

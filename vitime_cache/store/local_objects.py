@@ -68,6 +68,7 @@ class LocalObjects:
     def stream(self, key: str) -> Iterator[Stream]:
         path = self._path(key)
         self._make_folder(key.rpartition("/")[0])
+        self._size(key)  # what is no file cannot be replaced by one
         with replacing(path) as file:
             synced = 0
 
@@ -193,11 +194,9 @@ class LocalObjects:
             return None
         except OSError as error:
             raise self._refused(key, error) from error
-        if stat.S_ISREG(found.st_mode):
-            return found.st_size
-        if stat.S_ISDIR(found.st_mode):
-            return None
-        raise ObjectError(self._strange(key))
+        if not stat.S_ISREG(found.st_mode):
+            raise ObjectError(self._strange(key))
+        return found.st_size
 
     def _is_folder(self, folder: str) -> bool:
         """Whether there is a folder; StoreError where it, or one above it, is a link or no folder."""
