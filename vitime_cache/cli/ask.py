@@ -13,7 +13,7 @@ import numpy as np
 
 from vitime_cache.atomic import replacing
 from vitime_cache.cli import console
-from vitime_cache.cli.arguments import STORE_HELP, UsageError, at_least, check_outputs, positive
+from vitime_cache.cli.arguments import CONFIG_HELP, STORE_HELP, UsageError, at_least, check_outputs, positive
 from vitime_cache.errors import VitimeError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--nulls", type=at_least(19), default=99, help="null inputs of each kind (99)")
     add("--seed", type=at_least(0), default=0)
     add("--weights", help="weights file (default: weights/ViTime_Model.pth, else the shipped model)")
+    add("--config", help=CONFIG_HELP)
     add("--device", default="auto", help="auto, cpu, cuda or cuda:0")
     add("--fill", choices=("none", "interpolate"), default="none", help="interpolate missing values, or refuse them")
     add("--json", type=Path, metavar="FILE|-", help="write every number there; -: to standard output, words to errors")
@@ -69,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     check_outputs([None if args.json == STDOUT else args.json, args.card], [source, store, args.weights])
     ds = None if store is None else open_store(store)
     if ds is not None:
-        _check_weights(args.weights, ds, str(store))
-    model = load_model(args.weights, args.device, "float32" if ds is None else ds.attrs["dtype"])
+        _check_weights(args.weights, args.config, ds, str(store))
+    model = load_model(args.weights, args.device, "float32" if ds is None else ds.attrs["dtype"], config=args.config)
     signal = _signal(args, source, store, ds, model)
     question = prepare(
         model, signal, args.period, heads=args.heads or "all", nulls=args.nulls, window=args.window,
@@ -182,11 +183,11 @@ def _places(args: argparse.Namespace) -> tuple[str | None, str | None]:
     return None, source
 
 
-def _check_weights(weights: str | None, ds: xr.Dataset, store: str) -> None:
+def _check_weights(weights: str | None, config: str | None, ds: xr.Dataset, store: str) -> None:
     """Refuse weights that are not the store's."""
     from vitime_cache.model.checkpoint import peek
 
-    found = peek(weights)[1]
+    found = peek(weights, config=config)[1]
     if found.sha256 != ds.attrs["weights_sha256"]:
         raise UsageError(
             f"{weights or found.name} is not what {store} was built with: name the file of {ds.attrs['weights']} by "

@@ -16,6 +16,7 @@ from vitime_cache._version import __version__
 from vitime_cache.cli import app, ask, build, console, export, info, signals, train, verify
 from vitime_cache.cli.signs import plain_signs
 from vitime_cache.errors import VitimeError
+from vitime_cache.shown import terminal
 
 PROGRAM = "python -m vitime_cache"
 COMMANDS: dict[str, ModuleType] = {
@@ -144,5 +145,5 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
         parsers[name].set_defaults(command=module, name=name)
     args, unknown = parser.parse_known_args(argv)
     if unknown:
-        parsers[args.name].error(f"unrecognized arguments: {' '.join(unknown)}")
+        parsers[args.name].error(terminal(f"unrecognized arguments: {' '.join(unknown)}"))
     return args

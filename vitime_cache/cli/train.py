@@ -36,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--lr", type=float, help="peak learning rate")
     add("--seed", type=at_least(0), help="of weights and series")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:0")
-    add("--workers", type=at_least(0), default=0, help="processes that draw series ahead (0: none)")
+    add(
+        "--workers", type=at_least(0),
+        help="processes that draw series ahead (default: 0 on a CPU, all cores but one on a device)",
+    )  # fmt: skip
     add("--quiet", action="store_true", help="print errors only")
     own = parser.add_argument_group(
         "your own series",

@@ -232,5 +232,6 @@ def _common(dims: Sequence[str], attributes: Mapping[str, str]) -> dict[str, Any
 
 
 def _column(manifest: Manifest, name: str, dtype: str) -> np.ndarray:
-    values = [entry.name if name == SIGNAL else entry.coordinates[name] for entry in manifest.entries]
+    known: Sequence[Mapping[str, Any]] = [{SIGNAL: entry.name, **entry.coordinates} for entry in manifest.entries]
+    values = [entry[name] for entry in known]
     return np.array(values, dtype=object if dtype == "string" else dtype)

@@ -26,7 +26,7 @@ class Run:
 
     def __init__(self, files: RunFiles, learner: Learner, own: OwnSeries | None) -> None:
         self.files, self.learner, self.own = files, learner, own
-        self.choice = None if own is None else Choice(own, learner.averaged())  # refuses what cannot be tested
+        self.choice = None if own is None else Choice(own, learner.average)  # refuses what cannot be tested
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -37,12 +37,12 @@ class Run:
     def begin(self) -> str:
         """Test what the run begins with, where states are to be chosen from; in words."""
         assert self.choice is not None
-        self.choice.begin(self.learner.averaged())
+        self.choice.begin(self.learner.average)
         return f"step 0  {ERRORS}: {self.choice.told(self.choice.before)}"
 
     def evaluate(self) -> str:
         """Held-out errors of the mean weights, in words."""
-        step, model = self.learner.step, self.learner.averaged()
+        step, model = self.learner.step, self.learner.average
         if self.choice is not None:
             return f"step {step}  {ERRORS}: {self.choice.told(self.choice.consider(step, model))}"
         errors = held_out_error(model, self.learner.config)
@@ -62,7 +62,7 @@ class Run:
         self.files.save_state({"config": json.dumps(self.identity), **self.learner.state(), **choice})
 
     def write(self) -> None:
-        model = self.learner.averaged() if self.choice is None else self.choice.best
+        model = self.learner.average if self.choice is None else self.choice.best
         save_safetensors(model, self.files.weights, note=self._taught() + self.learner.after + NOT_PUBLISHED)
 
     def _taught(self) -> str:

@@ -6,6 +6,7 @@ What a step is scored on is in `objective`, what is taught when in `config`, fro
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -33,7 +34,7 @@ def train(
     own: OwnSeries | None = None,
     start: str | Path | None = None,
     device: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     save_every: float = 60.0,
     evaluate_every: int | None = None,
     log: TextIO = sys.stderr,
@@ -50,7 +51,8 @@ def train(
     start
         Weights to start from, such as those of an earlier run, if there is no state to resume.
     workers
-        Processes that draw series ahead of the network; 0 draws them in this one. The series are the same.
+        Processes that draw series ahead of the network; 0 draws them in this one, None takes that on a CPU and all
+        cores but one on a device. The series are the same.
     save_every
         Seconds between checkpoints. One is written before the first step, to find out whether that can be done.
     evaluate_every
@@ -68,6 +70,8 @@ def train(
         If `out` cannot be written, before the first step.
     """
     target = pick_device(device)
+    if workers is None:
+        workers = 0 if target.type == "cpu" else (os.cpu_count() or 1) - 1
     files = RunFiles(out)
     learner = Learner(config, target, None if files.resumable else start)
     evaluate_every = evaluate_every or (500 if own is None else max(1, config.steps // EVALUATIONS))
