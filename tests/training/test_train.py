@@ -487,7 +487,11 @@ def test_a_killed_adaptation_resumes_to_the_choice_of_one_that_was_not(
         run(ADAPT, cut)
     with pytest.raises(TrainingError, match=r"with share = 0\.5, now it is 0\.25"):
         run(ADAPT, cut, own=own_series(share=0.25))
-    resumed = run(ADAPT, cut, own=own_series(), evaluate_every=1)
+    with pytest.raises(
+        TrainingError, match=r"a run that did not start from other\.safetensors; .* or leave --start out"
+    ):
+        run(ADAPT, cut, own=own_series(), start="other.safetensors")
+    resumed = run(ADAPT, cut, own=own_series(), start=taught, evaluate_every=1)
     assert resumed.splitlines()[-1].replace("cut.", "whole.") == log.splitlines()[-1], "errors before included"
     assert same_weights(whole, cut)
     assert load_model(cut).weights.note == load_model(whole).weights.note

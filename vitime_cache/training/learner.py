@@ -138,7 +138,12 @@ class Learner:
             raise TrainingError(f"{start} holds another network than this run trains: {told}")
         self.model.load_state_dict(model.state_dict())
         before = model.weights.note.removesuffix(NOT_PUBLISHED)
-        return f" after those of {Path(start).name}" + (f" ({before:.{MAX_NOTE}})" if before else "")
+        return begun_from(start) + (f" ({before:.{MAX_NOTE}})" if before else "")
+
+
+def begun_from(start: str | Path) -> str:
+    """How a note says which weights a run started from."""
+    return f" after those of {Path(start).name}"
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def train(
         Series of one's own to mix with the synthetic ones. What is written then is the state of the run, its beginning
         included, that forecasts the validation stretches of these series best.
     start
-        Weights to start from, such as those of an earlier run, if there is no state to resume.
+        Weights to start from, such as those of an earlier run. A resumed run has started already: None, or the same.
     workers
         Processes that draw series ahead of the network; 0 draws them in this one, None takes that on a CPU and all
         cores but one on a device. The series are the same.
@@ -62,8 +62,9 @@ def train(
     ------
     TrainingError
         If `out` is there already and no run beside it to resume, or another run is writing it. If the state beside
-        `out` belongs to another configuration, naming the field; only `stages`, `cooldown`, `lr` and `precision` may
-        change between resumes. If `start` holds a network of another shape. If the loss is no longer finite.
+        `out` belongs to another configuration, naming the field, or to a run from another `start`; only `stages`,
+        `cooldown`, `lr` and `precision` may change between resumes. If `start` holds a network of another shape. If
+        the validation stretches cannot be forecast. If the loss is no longer finite.
     CheckpointError
         If the device is not there, naming what to use instead, or `start` cannot be read.
     OSError
@@ -78,7 +79,7 @@ def train(
     run, progress = Run(files, learner, own), Progress(config, log)
     with files.held(), float32_products(config.precision, target):
         if files.resumable:
-            run.resume()
+            run.resume(start)
         elif own is not None:
             progress.say(run.begin())
         run.save()

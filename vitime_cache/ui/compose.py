@@ -12,7 +12,16 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from vitime_cache import charts
 from vitime_cache.series.examples import FAST, HORIZON, MIDDLE, N_HISTORY, SLOW
-from vitime_cache.series.sources import Fill, Harmonic, Signal, SignalError, compose, parse_values, read_signals
+from vitime_cache.series.sources import (
+    ENDINGS,
+    Fill,
+    Harmonic,
+    Signal,
+    SignalError,
+    compose,
+    parse_values,
+    read_signals,
+)
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.words import complain, counted, plain
 
@@ -116,11 +125,15 @@ def _pasted(horizon: int, fill: Fill) -> Signal | None:
 
 def _uploaded(horizon: int, fill: Fill) -> Signal | None:
     file = st.file_uploader(
-        "CSV, Parquet or NPY, a series per column; TOML, formulas", ["csv", "parquet", "npy", "toml"], key="upload"
+        "A table with a series per column; TOML, formulas",
+        [ending[1:] for ending in ENDINGS],
+        key="upload",
     )
     if file is None:
         return None
-    signals = _read(file, horizon, fill)
+    signals, notes = _read(file, horizon, fill)
+    for note in notes:
+        st.caption(plain(note))
     names = [signal.name for signal in signals]
     number = st.selectbox("Series in the file", range(len(names)), format_func=names.__getitem__, key="series_in_file")
     signal, key = signals[number], f"{file.file_id}_{number}"
@@ -129,10 +142,12 @@ def _uploaded(horizon: int, fill: Fill) -> Signal | None:
         last = int(st.number_input("Use the last samples", 2, most, most, 1, key=f"last_{key}", width=200))
         name = st.text_input("Name", signal.name, key=f"name_{key}", max_chars=200, width=240)
     if last < most:  # read again: what was filled, and where a formula begins, follow from where the series begins
-        signal = _read(file, horizon, fill, last)[number]
+        signal = _read(file, horizon, fill, last)[0][number]
     return replace(signal, name=name.strip())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={UploadedFile: lambda file: file.file_id})
-def _read(file: UploadedFile, horizon: int, fill: Fill, last: int | None = None) -> list[Signal]:
-    return read_signals(BytesIO(file.getvalue()), name=file.name, horizon=horizon, fill=fill, last=last)
+def _read(file: UploadedFile, horizon: int, fill: Fill, last: int | None = None) -> tuple[list[Signal], list[str]]:
+    notes: list[str] = []
+    content = BytesIO(file.getvalue())
+    return read_signals(content, name=file.name, horizon=horizon, fill=fill, last=last, tell=notes.append), notes

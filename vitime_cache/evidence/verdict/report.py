@@ -27,7 +27,7 @@ from vitime_cache.evidence.levels.table import (
 )
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.data import head_order, set_heads, to_come
-from vitime_cache.series.times import in_words
+from vitime_cache.series.spans import in_words
 
 MOST_NAMED = 6
 COVERED = (0.8, 1.2)  # share of the whole change that values carry; outside, what changes where heads look counts too
