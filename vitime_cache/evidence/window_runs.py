@@ -76,7 +76,7 @@ class WindowRuns:
     @cached_property
     def intact(self) -> Floats:
         """The intact forecast, (W,)."""
-        rows: Floats = self._rows(self.frozen.intact.probability)[0]
+        rows: Floats = self.rows(self.frozen.intact.probability)[0]
         return rows
 
     def forecasts(self, drawn: ArrayLike, told: Told = lambda _: None) -> Floats:
@@ -99,7 +99,7 @@ class WindowRuns:
         from vitime_cache.interventions.value_patch import run_for_values
 
         values, probability = run_for_values(self.model, self._images(self.stand_in_columns(draw)[None]))
-        return values, self._rows(probability)[0]
+        return values, self.rows(probability)[0]
 
     def patched(self, values: Sequence[Tensor], patches: Sequence[Patch], told: Told = lambda _: None) -> Floats:
         """Forecasts (B, W) of patches of the intact run."""
@@ -107,7 +107,7 @@ class WindowRuns:
 
         found = np.empty((len(patches), self.model.config.columns))
         for numbers, probability in run_patches(self.model, self.frozen, values, patches):
-            found[numbers] = self._rows(probability)
+            found[numbers] = self.rows(probability)
             told(len(numbers))
         return found
 
@@ -146,7 +146,7 @@ class WindowRuns:
 
         return as_batch(self.model, self.encoding.draw(drawn))
 
-    def _rows(self, probability: Tensor) -> Floats:
+    def rows(self, probability: Tensor) -> Floats:
         """Mean rows of probability images (B, W, h), (B, W), in standard deviations above the lowest row."""
         from vitime_cache.interventions.runs import mean_rows
 
@@ -158,7 +158,7 @@ class WindowRuns:
         size = batch_size(self.model)
         parts = []
         for start in range(0, len(drawn), size):
-            parts.append(self._rows(run(self._images(drawn[start : start + size]))))
+            parts.append(self.rows(run(self._images(drawn[start : start + size]))))
             told(len(parts[-1]))
         return np.concatenate(parts)
 

@@ -11,7 +11,7 @@ more replicates; as there are two looks, each has half the error.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -196,7 +196,7 @@ def measure_knockouts(
         groups = [range(i, len(references.means), parts) for i in range(parts)]
         each = [
             pseudo_values(distance, [
-                _knocked_out(window, heads, references.without(group), period, told)[0] for group in groups
+                _distance(window, heads, references.without(group), told) for group in groups
             ])
             for window, distance in zip(windows, whole, strict=True)
         ] if parts > 1 else [whole]  # fmt: skip
@@ -214,17 +214,31 @@ def measure_knockouts(
 
 
 def _knocked_out(window: WindowRuns, heads: Bools, outputs: list[Tensor], period: float, told: Told) -> Floats:
-    """Outcomes (outcome, layer, head) of every one of `heads` replaced alone."""
-    from vitime_cache.interventions.knockout import knocked_out
+    """Outcomes (outcome, layer, head) of every one of `heads` replaced alone, as `vc.ablate_heads` measures them."""
     from vitime_cache.interventions.outcomes import OUTCOMES
     from vitime_cache.interventions.runs import scorer_of
 
-    model, intact = window.model, window.frozen.intact
-    layers = model.config.layers
-    scorer = scorer_of(model, window.signal, intact, period)
+    scorer = scorer_of(window.model, window.signal, window.frozen.intact, period)
     effect = np.full((len(OUTCOMES), *heads.shape), np.nan)
-    named = [(layers[i], int(head)) for i, head in np.argwhere(heads)]
-    for number, some, probability in knocked_out(model, intact, outputs, named):
+    for number, some, probability in _each_out(window, heads, outputs):
         effect[:, number, some] = scorer.measure(probability.cpu().numpy())
         told(len(some))
     return effect
+
+
+def _distance(window: WindowRuns, heads: Bools, outputs: list[Tensor], told: Told) -> Floats:
+    """The outcome "distance" alone, (layer, head)."""
+    effect = np.full(heads.shape, np.nan)
+    for number, some, probability in _each_out(window, heads, outputs):
+        effect[number, some] = window.effect(window.rows(probability))
+        told(len(some))
+    return effect
+
+
+def _each_out(window: WindowRuns, heads: Bools, outputs: list[Tensor]) -> Iterator[tuple[int, list[int], Tensor]]:
+    from vitime_cache.interventions.knockout import knocked_out
+
+    layers = window.model.config.layers
+    return knocked_out(
+        window.model, window.frozen.intact, outputs, [(layers[i], int(head)) for i, head in np.argwhere(heads)]
+    )
