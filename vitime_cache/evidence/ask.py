@@ -288,17 +288,16 @@ def _candidates(run: Run) -> Bools:
 def _heads(run: Run) -> None:
     q, values, counts = run.q, run.values, run.facts["counts"]
     tested = np.zeros_like(q.asked)
-    references = single_heads.ReferenceMeans.of(run.windows[-1], run.told)
     for heads in _in_turn(run):
         reads = single_heads.measure_reads(run.windows, heads, q.asked, q.level, run.told, known=run.reads)
-        knockouts = single_heads.measure_knockouts(run.windows, heads, q.asked, q.level, q.period, references, run.told)
+        knockouts = single_heads.measure_knockouts(run.windows, heads, q.asked, q.level, q.period, run.told)
         for name, effects in (("reads", reads), ("matters", knockouts.effects)):
             values[f"{name}_each"][: len(effects.each), heads] = effects.each[:, heads]
         values["knockout"][:, :, heads] = knockouts.outcomes[:, :, heads]
         tested |= heads
     nothing = np.full(tested.shape, np.nan)
-    for name, figure in (("reads", None), ("matters", values["knockout"][0].mean(axis=0))):
-        effects = single_heads.judge(values[f"{name}_each"].astype(np.float64), q.asked, q.level, figure)
+    for name in ("reads", "matters"):
+        effects = single_heads.judge(values[f"{name}_each"].astype(np.float64), q.asked, q.level)
         interval, verdict = effects.interval, three_values(effects.supported, effects.refuted, tested)
         run.settle(name, Claimed(interval.value, interval.low, interval.high, nothing, verdict))
         counts["smallest"][name] = effects.smallest(tested)

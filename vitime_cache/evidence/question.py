@@ -222,7 +222,7 @@ def unanswered(model: ViTime, q: Question) -> xr.Dataset:
     return v.blank(
         config.layers, config.heads, patches=patches, whole_periods=whole_periods(period, patches),
         windows=q.window.starts, samples=q.window.history + q.window.horizon, phases=other_phases(period),
-        multiples=e.multiples, replicates=single_heads.MOST_GROUPS + e.windows,
+        multiples=e.multiples, replicates=single_heads.MOST_REPLICATES,
         sizes=min(heads_set.MOST, e.network), random_sets=heads_set.RANDOM_SETS, nulls=null_kinds(q.period),
         sweep=periods, measured_on=measured_on(e.sweep),
         attributes={

@@ -23,6 +23,7 @@ from vitime_cache.stats.stand_ins import moved, shifts
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vitime_cache.attention.forward import Intact
     from vitime_cache.interventions.value_patch import FrozenRun, Pairs, Patch
     from vitime_cache.model.network import ViTime
 
@@ -101,6 +102,19 @@ class WindowRuns:
         values, probability = run_for_values(self.model, self._images(self.stand_in_columns(draw)[None]))
         return values, self.rows(probability)[0]
 
+    def keep_stand_in(self, draw: int) -> tuple[Intact, Floats]:
+        """The run of a stand-in, kept, and its forecast (W,)."""
+        from vitime_cache.attention.forward import run_and_keep
+
+        intact = run_and_keep(self.model, self._images(self.stand_in_columns(draw)[None]))
+        return intact, self.rows(intact.probability)[0]
+
+    def reference_means(self) -> list[Tensor]:
+        """Heads' outputs of every layer, (heads, 1 + N, d), mean over the reference signals of `vc.ablate_heads`."""
+        from vitime_cache.interventions.references import ReplacementOutputs
+
+        return ReplacementOutputs(self.model, "mean", None).of(self.signal)
+
     def patched(self, values: Sequence[Tensor], patches: Sequence[Patch], told: Told = lambda _: None) -> Floats:
         """Forecasts (B, W) of patches of the intact run."""
         from vitime_cache.interventions.value_patch import run_patches
@@ -121,9 +135,13 @@ class WindowRuns:
         changed = (rows - self.intact)[..., self.first_future * self.patch_width :]
         return changed.reshape(*rows.shape[:-1], -1, self.patch_width)
 
-    def effect(self, rows: Floats) -> Floats:
-        """Root mean square change over the horizon's samples, (...), in standard deviations of the history."""
-        distance: Floats = np.sqrt((self._at_samples(rows - self.intact) ** 2).mean(axis=-1))
+    def effect(self, rows: Floats, intact: Floats | None = None) -> Floats:
+        """Root mean square change over the horizon's samples, (...), in standard deviations of the history.
+
+        `intact`: of another run than the window's own, where the change is from that.
+        """
+        change = rows - (self.intact if intact is None else intact)
+        distance: Floats = np.sqrt((self._at_samples(change) ** 2).mean(axis=-1))
         return distance
 
     def values_of(self, rows: Floats) -> Floats:
