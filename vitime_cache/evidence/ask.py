@@ -20,12 +20,12 @@ from vitime_cache.arrays import Bools
 from vitime_cache.evidence.budget import SCREENED, SMALL, Effort, fit_budget
 from vitime_cache.evidence.levels import heads_set, influence, mechanism, nulls, single_heads, sweep
 from vitime_cache.evidence.levels.answer_kind import kind_of
-from vitime_cache.evidence.levels.claimed import Claimed
+from vitime_cache.evidence.levels.claimed import LEVEL, Claimed
 from vitime_cache.evidence.levels.looking import look, past_curves
 from vitime_cache.evidence.levels.table import CLAIM_NAMES
 from vitime_cache.evidence.levels.table import LEVEL as LEVELS
 from vitime_cache.evidence.levels.tracking import track
-from vitime_cache.evidence.question import LEVEL, Heads, Question, Subject, prepare, unanswered
+from vitime_cache.evidence.question import Heads, Question, Subject, prepare, unanswered
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.report import with_words
 from vitime_cache.evidence.verdict.schema import three_values
