@@ -30,7 +30,7 @@ WIDE = {"influence_low": 0.1, "influence_high": 0.6}
         ({"share_low": 0.2, "rest": 0.7, "margin_low": -0.1}, "detour"),
         ({"coverage": 0.1}, "detour"),
         ({"effect": 0.01}, "indifferent"),
-        ({**ELSEWHERE, "influence_low": 0.23, "influence_high": 0.4}, "not shown"),
+        ({**ELSEWHERE, "influence_low": 0.29, "influence_high": 0.39}, "not shown"),
         ({"influence_low": 0.23, "influence_high": 0.4}, "mostly"),
         (WIDE, "unsettled"),
         ({**WIDE, **ELSEWHERE}, "not shown"),
