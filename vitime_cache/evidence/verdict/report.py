@@ -14,7 +14,7 @@ import xarray as xr
 
 from vitime_cache.arrays import Bools
 from vitime_cache.attention.schema import HEAD, LAYER
-from vitime_cache.evidence.levels.answer_kind import CHANCE
+from vitime_cache.evidence.levels.answer_kind import ALONE
 from vitime_cache.evidence.levels.table import (
     CLAIM,
     CLAIMS,
@@ -189,7 +189,7 @@ def _unsettled(ds: xr.Dataset) -> str:
 
 def _not_shown(ds: xr.Dataset) -> str:
     share, low, chance = (_value(ds, f"influence_{name}") for name in ("share", "low", "by_chance"))
-    seen = chance + CHANCE * (1 - chance) + share - low  # with this interval around it, its lower end would say so
+    seen = chance + ALONE * (1 - chance) + share - low  # with this interval around it, its lower end would say so
     little = ", and too little more to be told without attention there carrying it" if low > chance else ""
     return f"{_followed(ds)}, where {_by_chance(ds)}{little}. A share above about {percent(seen)} would have been seen."
 
