@@ -335,3 +335,13 @@ def test_the_manifest_knows_the_coordinates_of_the_schema_and_their_types():
     kinds = {"int64": int, "float64": float, "string": str}
     known = {name: getattr(kind, "__origin__", kind) for name, kind in get_type_hints(Coordinates).items()}
     assert known == {name: kinds[dtype] for name, (dtype, _) in SIGNAL_COORDINATES.items() if name != COMPLETE}
+
+
+def test_a_system_without_fdatasync_builds_too(tmp_path):
+    """As macOS is."""
+    code = (
+        "import os; del os.fdatasync; from vitime_cache.store import local_objects as local; local.SYNC_BYTES = 10\n"
+        "from tests.store.standin import *; import sys; build(make_signals(1), sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.zarr")], check=True)
+    assert_holds(open_store(tmp_path / "a.zarr"), make_signals(1))

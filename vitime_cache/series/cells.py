@@ -28,7 +28,7 @@ _POWER = r"([eE][+-]?\d+)?"
 PLAIN = rf"[+-]?(\d+\.?\d*|\.\d+){_POWER}|[+-]?([iI][nN][fF](inity)?)"
 _THIN = "\xa0\u202f"  # blanks that do not break a line
 COMMA = rf"[+-]?(\d+|\d{{1,3}}([. '{_THIN}]\d{{3}})+),\d+{_POWER}"
-GROUPS = rf"[+-]?\d{{1,3}}(,\d{{3}})+(\.\d*)?{_POWER}"
+GROUPS = rf"[+-]?[1-9]\d{{0,2}}(,\d{{3}})+(\.\d*)?{_POWER}"
 _EITHER = r"[+-]?[1-9]\d{0,2},\d{3}"  # 1,234 is a little more than one, or more than a thousand
 _WHOLE = r"[+-]?(\d+|\d{1,3}([. ']\d{3})+)"  # as it stands among numbers with a decimal comma
 

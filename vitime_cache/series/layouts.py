@@ -177,7 +177,7 @@ def _ids(table: Table, time: Time) -> list[str]:
     for count in (1, 2, 3):
         for some in combinations(candidates, min(count, len(candidates))):
             if _distinct(table, some) > 1 and _distinct(table, some, times) == length:
-                return list(some)
+                return sorted(some, key=table.names.index)
     return []
 
 

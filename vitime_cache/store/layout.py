@@ -64,11 +64,22 @@ class _Shards:
 
 
 @dataclass(frozen=True)
+class _Width:
+    length_bytes: Count
+
+
+@dataclass(frozen=True)
+class _Text:
+    name: Literal["fixed_length_utf32"]
+    configuration: _Width
+
+
+@dataclass(frozen=True)
 class _Node:
     zarr_format: Literal[3]
     node_type: Literal["array"]
     shape: tuple[Count, ...]
-    data_type: str
+    data_type: str | _Text
     chunk_grid: _Regular
     chunk_key_encoding: _Keys
     codecs: tuple[_Codec, ...]
@@ -160,8 +171,12 @@ def layout_of(name: str, node: Any) -> Layout:
             codecs, chunk = shards.codecs, shards.chunk_shape
             _check(tuple(codec.name for codec in shards.index_codecs) == _CODECS["plain"], "its index")
         names = tuple(codec.name for codec in codecs)
-        _check(found.data_type in _BYTES, "its type of numbers")
-        item = _BYTES[found.data_type]
+        if isinstance(found.data_type, str):
+            _check(found.data_type in _BYTES, "its type of numbers")
+            item = _BYTES[found.data_type]
+        else:
+            item = found.data_type.configuration.length_bytes
+            _check(item >= 4 and item % 4 == 0, "the width of its texts")
         kinds = {_CODECS["numbers"], _CODECS["plain"]} if item else {_CODECS["text"]}
         _check(names in kinds, "its codecs")
         whole = block.chunk_shape

@@ -156,7 +156,8 @@ def _manifest(path: str, stamp: FileStamp) -> Manifest:  # noqa: ARG001 - the st
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _open(path: str, stamp: Stamp) -> xr.Dataset:  # noqa: ARG001 - the stamp is what the cache goes by
     ds = open_store(path)
-    return ds.assign_coords({name: ds[name].load() for name in ds.coords})
+    # A description takes 8 kB in memory, and is read for the rows of a table only.
+    return ds.assign_coords({name: ds[name].load() for name in ds.coords if name != schema.DESCRIPTION})
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
