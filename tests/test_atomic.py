@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from vitime_cache.atomic import PARTIAL, replacing
+from vitime_cache.atomic import PARTIAL, remove_left, replacing
 
 
 def test_a_file_has_its_old_content_until_all_of_the_new_is_written(tmp_path: Path) -> None:
@@ -41,3 +45,28 @@ def test_two_writers_of_one_file_do_not_meet_under_a_partial_name(tmp_path: Path
         other.write(b"22")
         assert len([path for path in tmp_path.iterdir() if path.name.endswith(PARTIAL)]) == 2
     assert (tmp_path / "a").read_bytes() in (b"1", b"22")
+
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from vitime_cache.atomic import replacing
+with replacing(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", DYING, str(tmp_path / "a")], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (tmp_path / "mine.partial").touch()
+    os.mkfifo(tmp_path / f"b.01234567{PARTIAL}")
+    assert len(list(tmp_path.glob("a.*"))) == 1
+    with replacing(tmp_path / "c") as file:
+        file.write(b"1")
+        remove_left(tmp_path)
+        assert list(tmp_path.glob("a.*")) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"b.01234567{PARTIAL}", "c", "mine.partial"]
+    remove_left(tmp_path / "none")

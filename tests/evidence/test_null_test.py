@@ -8,10 +8,11 @@ import pytest
 from vitime_cache.attention.capture import capture
 from vitime_cache.attention.lags import lag_means
 from vitime_cache.attention.mock import mock_dataset
-from vitime_cache.evidence.levels.null_test import against_nulls, check_network, null_curves
+from vitime_cache.evidence.levels.null_test import against_nulls, null_curves
+from vitime_cache.evidence.levels.nulls import null_inputs
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
-from vitime_cache.stats.surrogates import NullError, null_series
+from vitime_cache.stats.surrogates import NullError
 
 CONFIG = ViTimeConfig(
     image_height=32, context_columns=512, horizon_columns=720, patch_height=16, patch_width=16,
@@ -52,11 +53,11 @@ def test_null_curves_are_those_of_a_capture_of_each_null(model):
     curves = null_curves(model, HISTORY, 720, period=PERIOD, n=2, seed=5, progress=done.append)
     assert list(curves) == ["shuffled", "ar1", "notched"]
     assert done == pytest.approx(np.arange(1, 7) / 6)
-    for kind, each in curves.items():
-        for values, curve in zip(null_series(kind, HISTORY, 2, 5, period=PERIOD), each, strict=True):
-            _, expected = lag_means(capture(model, values, 720).time_attention.values)
-            known = np.isfinite(curve)
-            np.testing.assert_allclose(curve[known], expected[known], rtol=1e-5)
+    for each in null_inputs(HISTORY, (0,), len(HISTORY), 720, PERIOD, n=2, seed=5):
+        _, expected = lag_means(capture(model, each.signal.values, 720).time_attention.values)
+        curve = curves[each.kind][each.number]
+        known = np.isfinite(curve)
+        np.testing.assert_allclose(curve[known], expected[known], rtol=1e-5)
 
 
 def test_without_a_period_nothing_is_notched(model):
@@ -102,10 +103,3 @@ def test_a_flat_head_on_nulls_of_its_own_kind_is_found_about_as_often_as_the_lev
             ds = with_peak(ds, layer, head, 4, curve[layer, head])
         hits += against_nulls(ds, null, period=PERIOD).exceeded.any()
     assert hits / 200 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
-
-
-def test_a_dataset_of_other_weights_or_of_another_precision_is_not_held_against_these_nulls(signal):
-    check_network(signal, signal.attrs["weights_sha256"], "float32")
-    for weights, dtype in (("0" * 64, "float32"), (signal.attrs["weights_sha256"], "bfloat16")):
-        with pytest.raises(NullError, match="capture the signal again"):
-            check_network(signal, weights, dtype)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import small_config
-from vitime_cache.evidence.levels.answer_kind import CHANCE
+from vitime_cache.evidence.levels.answer_kind import ALONE
 from vitime_cache.evidence.levels.table import INCONCLUSIVE, KINDS, NOT_TESTED, SUPPORTED
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.data import head_order, set_heads, to_json, verdict_table
@@ -45,7 +45,7 @@ def test_every_figure_of_a_headline_is_one_of_the_verdict(kind):
         shares = [int(text.replace("−", "-")) for text in re.findall(r"(−?\d+) %", told)]
         known = {round(100 * float(ds[name])) for name in names}
         chance = float(ds["influence_by_chance"])
-        seen = chance + CHANCE * (1 - chance) + float(ds["influence_share"] - ds["influence_low"])
+        seen = chance + ALONE * (1 - chance) + float(ds["influence_share"] - ds["influence_low"])
         known.add(round(100 * seen))
         assert set(shares) <= known, told
         assert interval(*(float(ds[f"influence_{part}"]) for part in ("share", "low", "high"))) in told
@@ -78,7 +78,7 @@ def test_a_no_says_how_little_it_was_or_how_much_would_come_by_chance():
 
 def test_what_is_not_shown_says_what_would_have_been_seen():
     ds = changed(made("not shown"), influence_share=0.3, influence_low=0.1, influence_by_chance=0.2)
-    assert "A share above about 48 % would have been seen." in headline(ds)
+    assert "A share above about 56 % would have been seen." in headline(ds)
     assert "too little more" not in headline(ds)
     assert "where 20 % would by chance, and too little more to be told" in headline(changed(ds, influence_low=0.22))
 

@@ -86,3 +86,9 @@ def test_equal_questions_have_equal_keys_and_others_have_others():
     same, other = mock_verdict(), mock_verdict(period=64.5)
     assert v.question_key(mock_verdict()) == v.question_key(same) != v.question_key(other)
     assert v.question_key(same).replace("-", "").replace("_", "").isalnum()
+
+
+def test_what_is_neither_shown_nor_ruled_out_is_inconclusive_and_what_was_not_asked_not_tested():
+    yes, no = np.array([True, False, False, True]), np.array([False, True, False, False])
+    asked = np.array([True, True, True, False])
+    assert v.three_values(yes, no, asked).tolist() == [v.SUPPORTED, v.NOT_SUPPORTED, v.INCONCLUSIVE, v.NOT_TESTED]

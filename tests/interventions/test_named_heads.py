@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import vitime_cache as vc
 from tests.conftest import random_model, small_config
@@ -18,7 +19,7 @@ from vitime_cache.interventions.references import InterventionError, mean_output
 from vitime_cache.interventions.runs import draw, run_signal
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
-from vitime_cache.series.signal import Signal
+from vitime_cache.series.signal import Harmonic, Signal, compose
 
 CONFIG = small_config(context_columns=40, horizon_columns=56, encoder_width=32, decoder_width=16)  # 2 × 12 tokens
 
@@ -184,3 +185,24 @@ def test_one_dtype_throughout() -> None:
     ds = ablate_heads(model, walk(), [("encoder.0", 0)], "resample", [walk()])
     np.testing.assert_array_equal(ds.forecast, ds.intact_forecast)
     assert ds.attrs["dtype"] == "bfloat16"
+
+
+def test_a_dataset_gives_what_its_signals_give_in_every_call(tmp_path, golden_model):
+    """Harmonics, what a signal is a reduction of, and the order of signals are in a store, too."""
+    signals = [
+        compose("z", [Harmonic(50.0), Harmonic(20.0)], n=200, horizon=300, description="two tones"),
+        compose("a", [Harmonic(20.0)], n=200, horizon=300, reduced_of="z"),
+        Signal("m", np.random.default_rng(0).standard_normal(120), horizon=180),
+    ]
+    signals = [replace(signal, future=None) for signal in signals]  # what really came is kept in no store
+    vc.build(signals, tmp_path / "a.zarr", golden_model, tokens="none")
+    stored = vc.open_store(tmp_path / "a.zarr")
+    heads = [("decoder.0", 1)]
+    calls = [
+        lambda given: vc.ablate_heads(golden_model, given, heads),
+        lambda given: vc.mask_lags(golden_model, given, heads, 60.0),
+    ]
+    for call in calls:
+        xr.testing.assert_identical(call(stored).drop_attrs(), call(signals).drop_attrs())
+        one = stored.sel(signal="a")
+        xr.testing.assert_identical(call(one).drop_attrs(), call(signals[1]).drop_attrs())

@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -173,7 +175,7 @@ def test_a_file_of_noise_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_another_kind_of_file_is_refused_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "weights.zip").touch()
-    with pytest.raises(CheckpointError, match=r"ends in \.pth or \.safetensors"):
+    with pytest.raises(CheckpointError, match=r"ends in \.pth, .* or \.safetensors"):
         load_model(tmp_path / "weights.zip")
 
 
@@ -225,3 +227,161 @@ def test_a_device_that_is_not_there_is_an_error_with_the_remedy() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(CheckpointError, match="no CUDA device that torch can use; use auto or cpu"):
             load_model(GOLDEN_WEIGHTS, device="cuda:0")
+
+
+WRAPPINGS = [
+    "module.",
+    "_orig_mod.",
+    "module._orig_mod.",
+    "_orig_mod.module.",
+    "module.module._orig_mod.",
+    "model.module.",
+]
+
+
+@pytest.mark.parametrize("wrapping", [*WRAPPINGS, "model.module.", "model._orig_mod.model."])
+def test_names_in_any_nesting_of_wrappers_are_read(tmp_path: Path, wrapping: str) -> None:
+    content = golden_content()
+    expected = {key.removeprefix("model."): value for key, value in content["model"].items()}
+    content["model"] = {f"{wrapping}{key}": value for key, value in content["model"].items()}
+    torch.save(content, tmp_path / "a.pth")
+    found = load_model(tmp_path / "a.pth", device="cpu").state_dict()
+    assert all(torch.equal(found[key], value.float()) for key, value in expected.items())
+
+
+def test_wrappers_between_the_parts_of_a_name_are_taken_out_and_a_name_twice_is_refused(tmp_path: Path) -> None:
+    content = golden_content()
+    state = {key.replace("model.blocks.0.", "model.blocks._orig_mod.0."): v for key, v in content["model"].items()}
+    torch.save(content | {"model": state}, tmp_path / "a.pth")
+    assert load_model(tmp_path / "a.pth", device="cpu").config.encoder_depth == 2
+    twice = content["model"] | {"module.model.norm.bias": content["model"]["model.norm.bias"]}
+    torch.save(content | {"model": twice}, tmp_path / "b.pth")
+    with pytest.raises(CheckpointError, match=r"'norm\.bias' twice"):
+        load_model(tmp_path / "b.pth")
+
+
+def golden_config() -> dict[str, object]:
+    return load_model(GOLDEN_WEIGHTS, device="cpu").config.to_dict()
+
+
+def write_config(folder: Path, kind: str) -> Path:
+    """The golden file's config as a file of that kind."""
+    path = folder / f"config.{'toml' if kind == 'toml' else 'json'}"
+    if kind == "settings":
+        path.write_text(json.dumps(vars(golden_content()["args"])))
+    elif kind == "toml":
+        path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in golden_config().items()))
+    else:
+        path.write_text(json.dumps(golden_config()))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["json", "toml", "settings"])
+def test_a_bare_state_dict_is_read_with_its_config_beside_it(tmp_path: Path, kind: str) -> None:
+    torch.save(golden_content()["model"], tmp_path / "bare.bin")
+    with pytest.raises(CheckpointError, match=r"bare state dict.*--config FILE, config="):
+        load_model(tmp_path / "bare.bin")
+    config = write_config(tmp_path, kind)
+    found = load_model(tmp_path / "bare.bin", "cpu", config=config)
+    assert found.config == load_model(GOLDEN_WEIGHTS, device="cpu").config
+    assert peek(tmp_path / "bare.bin", config=found.config) == (found.config, found.weights)
+
+
+def test_a_config_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
+    torch.save(golden_content()["model"], tmp_path / "bare.pth")
+    for text in ("", "[" * 100_000, "[1]", '{"heads": 3}', '{"modelSize": "big"}', "\udcff"):
+        (tmp_path / "c.json").write_text(text, errors="surrogateescape")
+        with pytest.raises(CheckpointError, match=r"c\.json is no config of a network: .+") as told:
+            load_model(tmp_path / "bare.pth", config=tmp_path / "c.json")
+        assert "\n" not in str(told.value)
+    with pytest.raises(CheckpointError, match="no file of at most"):
+        load_model(tmp_path / "bare.pth", config=tmp_path / "none.json")
+
+
+def test_safetensors_without_metadata_are_read_with_their_config(tmp_path: Path) -> None:
+    state = {f"module.{key}": value.clone() for key, value in golden_content()["model"].items()}
+    save_file(state, tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match=r"carries no ViTime config.*--config"):
+        load_model(tmp_path / "a.safetensors")
+    found = load_model(tmp_path / "a.safetensors", "cpu", config=write_config(tmp_path, "json"))
+    assert found.config.to_dict() == golden_config()
+
+
+def test_what_lightning_saves_is_read(tmp_path: Path) -> None:
+    content = golden_content()
+    saved = {
+        "state_dict": {f"net.{key}".removeprefix("net."): value for key, value in content["model"].items()},
+        "hyper_parameters": {"args": vars(content["args"]), "lr": np.float64(1e-3), "out": Path("runs")},
+        "callbacks": {"best": {"score": np.float32(0.1), "epoch": np.int64(3)}},
+        "loops": defaultdict(dict),
+        "epoch": 3,
+    }
+    torch.save(saved, tmp_path / "last.ckpt")
+    assert load_model(tmp_path / "last.ckpt", "cpu").config.to_dict() == golden_config()
+
+
+@pytest.mark.parametrize("as_dict", [True, False])
+def test_numpy_scalars_among_the_settings_and_settings_as_a_dict_are_read(tmp_path: Path, as_dict: bool) -> None:
+    content = golden_content()
+    args = vars(content["args"])
+    args |= {
+        "modelSize": np.float64(args["modelSize"]),
+        "h": np.int64(args["h"]),
+        "maxScal": np.float32(args["maxScal"]),
+    }
+    args |= {"muNorm": np.float16(args["muNorm"]), "dropout": np.float64("nan"), "use": np.bool_(True)}
+    args["size"] = [np.int32(each) for each in args["size"]]
+    torch.save(content | ({"args": args} if as_dict else {}), tmp_path / "A.PTH")
+    assert load_model(tmp_path / "A.PTH", "cpu").config.to_dict() == golden_config()
+
+
+def test_numpy_values_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    for value in (np.datetime64("2020-01-01"), np.str_("a"), np.complex128(1j), np.zeros(3), np.array("a", object)):
+        content = golden_content()
+        content["args"].extra = value
+        torch.save(content, tmp_path / "a.pth")
+        with pytest.raises(CheckpointError, match=r"a\.pth"):
+            load_model(tmp_path / "a.pth")
+
+
+def test_an_older_published_file_is_named_as_such(tmp_path: Path) -> None:
+    content = golden_content()
+    content["model"]["RefiningModel.layers.0.weight"] = torch.zeros(3)
+    torch.save(content, tmp_path / "V1.pth")
+    with pytest.raises(CheckpointError, match=r"one of ViTime's older published files.*RefiningModel"):
+        load_model(tmp_path / "V1.pth")
+
+
+FOREIGN = {
+    "a web page": b"\n<!DOCTYPE html><html><head><title>Sign in</title>",
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n",
+    "torch before 1.6": b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
+    "a bare pickle": b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00}\x94.",
+    "compressed": b"\x1f\x8b\x08\x00abcdefghijk",
+    "in HDF5": b"\x89HDF\r\n\x1a\n",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("ending", checkpoint.ENDINGS)
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_file_that_holds_no_weights_is_told_what_it_is(tmp_path: Path, kind: str, ending: str) -> None:
+    path = tmp_path / f"weights{ending}"
+    path.write_bytes(FOREIGN[kind])
+    with pytest.raises(CheckpointError, match=rf"weights{ending} is no weights file: it is .*{kind}") as told:
+        load_model(path)
+    assert "\n" not in str(told.value)
+
+
+def test_the_legacy_format_is_known_by_what_torch_writes(tmp_path: Path) -> None:
+    torch.save({"model": {}}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    with pytest.raises(CheckpointError, match=r"torch before 1\.6"):
+        load_model(tmp_path / "old.pth")
+
+
+def test_a_file_is_read_by_what_it_holds_and_not_by_its_name(tmp_path: Path) -> None:
+    save_safetensors(random_model(small_config()), tmp_path / "a.safetensors")
+    shutil.copy(tmp_path / "a.safetensors", tmp_path / "b.bin")
+    shutil.copy(GOLDEN_WEIGHTS, tmp_path / "c.CKPT")
+    assert load_model(tmp_path / "b.bin", "cpu").config == small_config()
+    assert load_model(tmp_path / "c.CKPT", "cpu").config.heads == 3

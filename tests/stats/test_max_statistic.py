@@ -63,6 +63,13 @@ def test_a_head_that_nothing_varies_about_has_p_of_one_and_an_unknown_one_has_no
     assert p[1] == 1
 
 
+def test_where_no_head_varies_over_nulls_the_band_is_their_mean():
+    """As of a network whose attention knows positions alone."""
+    band = max_statistic([0.25, 0.5], np.tile([0.25, 0.125], (20, 1)))
+    np.testing.assert_array_equal(band.upper, [0.25, 0.125])
+    np.testing.assert_array_equal(band.p_value, [1, 1])
+
+
 @pytest.mark.parametrize(("n", "shape"), [(18, 4), (19, 5)])
 def test_too_few_nulls_and_nulls_of_another_shape_are_refused(n, shape):
     with pytest.raises(NullError, match=r"needs 19 nulls, got 18|\(5,\)"):

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -16,12 +17,13 @@ from hypothesis import strategies as st
 
 from tests.store import standin
 from tests.store.standin import CONFIG, Model, assert_holds, build, files, make_signal, make_signals
+from vitime_cache.attention.schema import COMPLETE, SIGNAL_COORDINATES
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import SignalError
 from vitime_cache.store import build as building
 from vitime_cache.store.build import add_dataset
 from vitime_cache.store.journal import Journal, assign_places
-from vitime_cache.store.manifest import Identity, Manifest, Marker, seal, unseal
+from vitime_cache.store.manifest import Coordinates, Identity, Manifest, Marker, seal, unseal
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.plan import Plan, identity_of
 from vitime_cache.store.reader import open_store
@@ -278,14 +280,14 @@ def test_random_weights_are_told_apart_by_their_values():
 
 
 def test_building_a_finished_store_again_imports_neither_torch_nor_xarray(tmp_path):
-    """A resume with nothing to do is an import of numpy and a look into the journal."""
+    """A resume with nothing to do reads the series, and looks into the journal."""
     path, weights = tmp_path / "a.zarr", tmp_path / "small.safetensors"
     script = """
         import sys
         from pathlib import Path
         from vitime_cache.cli.main import main
         code = main("build data.csv --store a.zarr --weights small.safetensors --quiet --horizon 28".split())
-        print(code, sorted({"torch", "xarray", "zarr", "pandas", "scipy"} & sys.modules.keys()))
+        print(code, sorted({"torch", "xarray", "zarr", "scipy"} & sys.modules.keys()))
     """
     from tests.conftest import random_model, small_config
     from vitime_cache.model.checkpoint import load_model, save_safetensors
@@ -327,3 +329,19 @@ def test_a_sealed_record_is_read_back_and_any_flipped_bit_breaks_the_seal(record
     bit = data.draw(st.integers(0, 8 * len(sealed) - 1))
     broken[bit // 8] ^= 1 << bit % 8
     assert unseal(bytes(broken)) is None
+
+
+def test_the_manifest_knows_the_coordinates_of_the_schema_and_their_types():
+    kinds = {"int64": int, "float64": float, "string": str}
+    known = {name: getattr(kind, "__origin__", kind) for name, kind in get_type_hints(Coordinates).items()}
+    assert known == {name: kinds[dtype] for name, (dtype, _) in SIGNAL_COORDINATES.items() if name != COMPLETE}
+
+
+def test_a_system_without_fdatasync_builds_too(tmp_path):
+    """As macOS is."""
+    code = (
+        "import os; del os.fdatasync; from vitime_cache.store import local_objects as local; local.SYNC_BYTES = 10\n"
+        "from tests.store.standin import *; import sys; build(make_signals(1), sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.zarr")], check=True)
+    assert_holds(open_store(tmp_path / "a.zarr"), make_signals(1))

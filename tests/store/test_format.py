@@ -38,7 +38,7 @@ def test_a_plain_xarray_open_shows_every_signal_without_a_warning(tmp_path):
     build(signals, tmp_path / "a.zarr", Model())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for options in ({}, {"chunks": None}, {"chunks": {}}, {"consolidated": False}):
+        for options in ({}, {"chunks": None}, {"chunks": {}}, {"chunks": "auto"}, {"consolidated": False}):
             ds = xr.open_zarr(tmp_path / "a.zarr", **options)
             assert_holds(ds.load(), signals)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vitime_cache.model.checkpoint import peek
+from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.training.config import MINI, Stage, TrainConfig, TrainingError
 from vitime_cache.training.synthesis import Mixture
 
@@ -64,6 +65,22 @@ def test_the_configurations_beside_the_shipped_weights_describe_their_network(pa
 def test_no_part_of_the_teaching_draws_the_series_of_another() -> None:
     seeds = [TrainConfig.from_toml(ROOT / "weights" / f"{part}.toml").seed for part in PARTS]
     assert len(set(seeds)) == len(PARTS)
+
+
+def test_adapting_is_short_and_its_rate_falls_over_the_second_half() -> None:
+    for steps in (1, 7, TrainConfig.adapting(MINI).steps):
+        config = TrainConfig.adapting(MINI, steps)
+        rates = [config.learning_rate(step) for step in range(steps)]
+        assert config.steps == steps <= 200
+        assert all(rate > 0 for rate in rates)
+        assert np.all(np.diff(rates[(steps + 1) // 2 :]) < 0)
+    assert max(rates) == config.lr
+
+
+def test_adapting_a_wider_image_shows_synthetic_periods_that_are_wider_by_as_much() -> None:
+    narrow, wide = (TrainConfig.adapting(network).stages[0].periods for network in (MINI, ViTimeConfig()))
+    assert wide == (2 * narrow[0], 2 * narrow[1])
+    assert TrainConfig.adapting(ViTimeConfig()).network == ViTimeConfig()
 
 
 STAGE = "[[stages]]\nsteps = 3\n[stages.mixture]\nslow = 1\n"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tests.conftest import GOLDEN_WEIGHTS, small_config
 from vitime_cache.model.checkpoint import CheckpointError, load_model, peek
@@ -248,6 +249,28 @@ def test_a_run_goes_on_in_another_precision_and_from_a_state_that_knows_of_none(
     assert all(tensor.isfinite().all() for tensor in load_file(out).values())
 
 
+def test_a_state_of_the_version_before_is_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It kept the mean of the weights in torch's AveragedModel, which counts its updates."""
+    out, state_file = tmp_path / "w.safetensors", tmp_path / "w.training.pt"
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # keep the training state of a finished run
+    run(QUICK, out)
+    before, state = out.rename(tmp_path / "before.safetensors"), torch.load(state_file)
+    mean = {f"module.{name}": value for name, value in state["average"].items()}
+    torch.save({**state, "average": {"n_averaged": torch.tensor(6), **mean}}, state_file)
+    run(QUICK, out)
+    assert same_weights(out, before)
+
+
+def test_the_mean_of_the_weights_is_that_of_torch_s_averaged_model() -> None:
+    learner = Learner(QUICK, torch.device("cpu"))
+    mean = AveragedModel(learner.model, multi_avg_fn=get_ema_multi_avg_fn(QUICK.average))
+    for step in range(4):
+        learner.learn(Batches(QUICK)[step])
+        mean.update_parameters(learner.model)
+    for ours, torchs in zip(learner.average.parameters(), mean.module.parameters(), strict=True):
+        assert torch.equal(ours, torchs)
+
+
 def test_bfloat16_learns_what_float32_learns(tmp_path: Path) -> None:
     config = replace(QUICK, stages=(Stage(40, SLOW, whole=0.3),), batch_size=16)
     for precision in ("float32", "bfloat16"):
@@ -464,7 +487,11 @@ def test_a_killed_adaptation_resumes_to_the_choice_of_one_that_was_not(
         run(ADAPT, cut)
     with pytest.raises(TrainingError, match=r"with share = 0\.5, now it is 0\.25"):
         run(ADAPT, cut, own=own_series(share=0.25))
-    resumed = run(ADAPT, cut, own=own_series(), evaluate_every=1)
+    with pytest.raises(
+        TrainingError, match=r"a run that did not start from other\.safetensors; .* or leave --start out"
+    ):
+        run(ADAPT, cut, own=own_series(), start="other.safetensors")
+    resumed = run(ADAPT, cut, own=own_series(), start=taught, evaluate_every=1)
     assert resumed.splitlines()[-1].replace("cut.", "whole.") == log.splitlines()[-1], "errors before included"
     assert same_weights(whole, cut)
     assert load_model(cut).weights.note == load_model(whole).weights.note

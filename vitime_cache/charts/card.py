@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from html import escape
 
 import xarray as xr
 
@@ -24,6 +23,7 @@ from vitime_cache.evidence.levels.table import CLAIMS, LEVEL, LEVELS, OUTCOMES
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.data import COLUMN, head_order, to_json, verdict_table
 from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, period_words, sentences
+from vitime_cache.shown import html
 
 MOST_ROWS = 48
 WIDTH = 520  # of a picture in pixels: words stay readable where a narrow screen shrinks it
@@ -62,7 +62,7 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
     unfinished = "" if v.complete(verdict) else "<p><b>Not finished: some levels have not been worked on.</b></p>"
     numbers = to_json(verdict).replace("<", "\\u003c")
     found = "".join(
-        f"<dt><b>{_text(LEVEL[name].title)}</b></dt><dd>{_text(text)}</dd>"
+        f"<dt><b>{html(LEVEL[name].title)}</b></dt><dd>{html(text)}</dd>"
         for name, text in said.items()
         if name in LEVEL
     )
@@ -83,21 +83,21 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{_text(title)}</title><style>{STYLE}</style></head><body>
-<h1>{_text(title)}</h1>
+<title>{html(title)}</title><style>{STYLE}</style></head><body>
+<h1>{html(title)}</h1>
 {unfinished}
-<p class="headline">{_text(headline(verdict))}</p>
-<p>{_text(said[NOT_CLAIMED])}</p>
+<p class="headline">{html(headline(verdict))}</p>
+<p>{html(said[NOT_CLAIMED])}</p>
 {_pictures(answer)}
 <h2>What each level found</h2>
 <dl>{found}</dl>
 <h2>Heads</h2>
 {_pictures([lambda: claims_grid(verdict, width=WIDTH)])}
 {_table(verdict)}
-<h2>{_text(layer)}, head {_text(head)}</h2>
+<h2>{html(layer)}, head {html(head)}</h2>
 {_pictures(of_head)}
 <h2>Looking against mattering</h2>
-<p>{_text(agreement.words)}</p>
+<p>{html(agreement.words)}</p>
 {_pictures([lambda: looking_chart(agreement, str(question["signal"]), width=WIDTH)])}
 <h2>What each level asks</h2>
 {_levels()}
@@ -110,11 +110,6 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
 """
 
 
-def _text(value: object) -> str:
-    """Anything as text of the page: the one way by which what a verdict holds gets into it."""
-    return escape(str(value))
-
-
 def _pictures(draws: Iterable[Callable[[], Spec]]) -> str:
     return "".join(_picture(draw) for draw in draws)
 
@@ -124,24 +119,24 @@ def _picture(draw: Callable[[], Spec]) -> str:
     try:
         svg = figure_bytes(draw(), "svg").decode()
     except ChartError as error:
-        return f'<p class="small">No picture: {_text(error)}.</p>'
+        return f'<p class="small">No picture: {html(error)}.</p>'
     return f"<figure>{re.sub(r'^<[?].*?[?]>', '', svg)}</figure>"
 
 
 def _table(verdict: xr.Dataset) -> str:
     table = verdict_table(verdict)
-    names = "".join(f"<th>{_text(name)}</th>" for name in ("head", *(claim.title for claim in CLAIMS)))
+    names = "".join(f"<th>{html(name)}</th>" for name in ("head", *(claim.title for claim in CLAIMS)))
     rows = []
     for row in table.head(MOST_ROWS).to_dict("records"):
-        cells = [f"<td>{_text(row['layer'])} {_text(row['head'])}</td>"]
+        cells = [f"<td>{html(row['layer'])} {html(row['head'])}</td>"]
         for column in (COLUMN[claim.name] for claim in CLAIMS):
             word, figure = str(row[f"{column}_verdict"]), row[column]
             shown = f"{figure:.3g} " if figure == figure else ""
             low, high = row[f"{column}_low"], row[f"{column}_high"]
             span = f", {low:.3g} … {high:.3g}" if low == low and high == high else ""
             cells.append(
-                f'<td class="{_text(word.replace(" ", "-"))}" title="{_text(word + span)}">{_text(shown)}'
-                f"{_text(MARKS[word])}</td>"
+                f'<td class="{html(word.replace(" ", "-"))}" title="{html(word + span)}">{html(shown)}'
+                f"{html(MARKS[word])}</td>"
             )
         rows.append(f"<tr>{''.join(cells)}</tr>")
     more = f'<p class="small">{len(table) - MOST_ROWS} more heads below.</p>' if len(table) > MOST_ROWS else ""
@@ -149,14 +144,14 @@ def _table(verdict: xr.Dataset) -> str:
     units = "; ".join(f"{claim.title}: {claim.figure} ({claim.units})" for claim in CLAIMS)
     return (
         f'<div class="wide"><table><tr>{names}</tr>{"".join(rows)}</table></div>{more}'
-        f'<p class="small">{_text(key)}. {_text(units)}. Intervals are simultaneous over heads.</p>'
+        f'<p class="small">{html(key)}. {html(units)}. Intervals are simultaneous over heads.</p>'
     )
 
 
 def _levels() -> str:
     items = (
-        f"<dt><b>{_text(level.title)}</b>: {_text(level.asks)}</dt>"
-        f"<dd>{_text(level.shown_by)} <i>Leaves open:</i> {_text(level.leaves_open)}</dd>"
+        f"<dt><b>{html(level.title)}</b>: {html(level.asks)}</dt>"
+        f"<dd>{html(level.shown_by)} <i>Leaves open:</i> {html(level.leaves_open)}</dd>"
         for level in LEVELS
     )
     return f"<dl>{''.join(items)}</dl>"
@@ -173,4 +168,4 @@ def _asked(verdict: xr.Dataset) -> str:
         f"Seed {question['seed']}, level {question['level']}, method {question['method']}, vitime-cache {__version__}, "
         f"{verdict.attrs['created']}.",
     ]
-    return "".join(f'<p class="small">{_text(fact)}</p>' for fact in facts)
+    return "".join(f'<p class="small">{html(fact)}</p>' for fact in facts)

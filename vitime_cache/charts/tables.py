@@ -14,7 +14,7 @@ from vitime_cache.attention import lags, peaks, pooling, schema
 from vitime_cache.attention.peaks import Peak, Side
 from vitime_cache.charts.style import ChartError, thin
 from vitime_cache.charts.view import HeadView
-from vitime_cache.series.times import in_words
+from vitime_cache.series.spans import in_words
 
 FORECAST_ROWS = {"most probable": schema.FORECAST}
 UNKNOWN = {"multiple": np.nan, "nearest": np.nan, "error": np.nan, "matches": None}

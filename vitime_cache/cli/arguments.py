@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vitime_cache.errors import VitimeError
 from vitime_cache.places import default_store
@@ -16,6 +16,8 @@ from vitime_cache.places import default_store
 if TYPE_CHECKING:
     from vitime_cache.series.signal import Signal
 
+CONFIG_HELP = "JSON or TOML with the network's shape, for weights that do not tell (a bare state dict)"
+FILES_HELP = "CSV and its kin, Parquet, Feather, a workbook, NPY, NPZ or TOML"
 STORE_HELP = "folder or URL (s3://…, gs://…; default: the store of the default weights, store/<weights>.zarr)"
 
 
@@ -51,16 +53,47 @@ def default_store_of(weights: str | None) -> str:
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
-    """How files are read."""
+    """How many samples to forecast, and how files are read."""
     parser.add_argument("--horizon", type=at_least(1), help="samples to forecast (default: as the signals say, or 720)")
-    parser.add_argument(
-        "--fill", choices=("none", "interpolate"), default="none", help="interpolate missing values, or refuse them"
+    add_reading(parser)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """How files are read; `reading_of` hands it to `read_signals`."""
+    group = parser.add_argument_group(
+        "files", "What a file leaves open. By default every column of numbers is a series."
     )
+    add = group.add_argument
+    add("--column", nargs="+", metavar="NAME", default=(), help="columns to be read")
+    add("--time", metavar="NAME", help="the column that holds the time; none: rows are taken one after the other")
+    add("--fill", choices=("none", "interpolate"), default="none",
+        help="interpolate missing values and missing times and put times in order, or refuse them")  # fmt: skip
+    add("--rows", action=argparse.BooleanOptionalAction, help="each row of the table is a series, or each column")
+    add("--decimal", choices=("point", "comma"), help="what stands before the decimals")
+    add("--day-first", action=argparse.BooleanOptionalAction, help="01/02/2020 is in February, or in January")
+
+
+def reading_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The flags of `add_reading` as `read_signals` takes them."""
+    same = {name: getattr(args, name) for name in ("fill", "time", "rows", "decimal", "day_first")}
+    return same | {"columns": tuple(args.column)}
+
+
+def span(text: str) -> str:
+    """The type of a span such as 24, 24h or "2 weeks", which has so many samples once a series is known."""
+    from vitime_cache.series.bounds import SignalError
+    from vitime_cache.series.spans import to_samples
+
+    try:
+        to_samples(text, 1.0)
+    except SignalError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
     """Files of series as the arguments of a command."""
-    parser.add_argument("files", nargs="*", metavar="FILE", help="CSV, Parquet, NPY or TOML (default: the catalogue)")
+    parser.add_argument("files", nargs="*", metavar="FILE", help=f"{FILES_HELP} (default: the catalogue)")
 
 
 def signals_of(args: argparse.Namespace) -> list[Signal]:
@@ -69,7 +102,7 @@ def signals_of(args: argparse.Namespace) -> list[Signal]:
 
     if args.files:
         horizon = {} if args.horizon is None else {"horizon": args.horizon}
-        return [signal for file in args.files for signal in read_signals(file, fill=args.fill, **horizon)]
+        return [signal for file in args.files for signal in read_signals(file, **reading_of(args), **horizon)]
     signals = catalogue()
     if args.horizon is None:
         return signals

@@ -13,7 +13,18 @@ import numpy as np
 
 from vitime_cache.atomic import replacing
 from vitime_cache.cli import console
-from vitime_cache.cli.arguments import STORE_HELP, UsageError, at_least, check_outputs, positive
+from vitime_cache.cli.arguments import (
+    CONFIG_HELP,
+    FILES_HELP,
+    STORE_HELP,
+    UsageError,
+    add_reading,
+    at_least,
+    check_outputs,
+    positive,
+    reading_of,
+    span,
+)
 from vitime_cache.errors import VitimeError
 
 if TYPE_CHECKING:
@@ -34,10 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `ask`."""
     add = parser.add_argument
     add("source", nargs="?", metavar="FILE|STORE",
-        help="CSV, Parquet, NPY or TOML, or a store; without one, --signal names one of the catalogue")  # fmt: skip
+        help=f"{FILES_HELP}, or a store; without one, --signal names one of the catalogue")  # fmt: skip
     add("--store", help=f"the store to ask about, and where its verdict is kept: {STORE_HELP}")
     add("--signal", metavar="NAME", help="which of several signals")
-    add("--period", type=positive("samples"), help="in samples (default: the strongest period of the series)")
+    add("--period", type=span, help="24 samples, 24h, 1d, '2 weeks' (default: the strongest period of the series)")
     add("--heads", nargs="+", type=_head, metavar="LAYER:HEAD", help="such as decoder.1:6 (default: all)")
     add("--window", type=_window, metavar="T+H", help="history and horizon in samples (default: chosen to fit)")
     add(
@@ -49,11 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--nulls", type=at_least(19), default=99, help="null inputs of each kind (99)")
     add("--seed", type=at_least(0), default=0)
     add("--weights", help="weights file (default: weights/ViTime_Model.pth, else the shipped model)")
+    add("--config", help=CONFIG_HELP)
     add("--device", default="auto", help="auto, cpu, cuda or cuda:0")
-    add("--fill", choices=("none", "interpolate"), default="none", help="interpolate missing values, or refuse them")
+    add_reading(parser)
     add("--json", type=Path, metavar="FILE|-", help="write every number there; -: to standard output, words to errors")
     add("--card", type=Path, metavar="FILE.html", help="write a page with pictures and every number there")
-    add("--rows", type=at_least(1), default=12, help="heads in the table (12)")
+    add("--top", type=at_least(1), default=12, help="heads in the table (12)")
     add("--quiet", action="store_true", help="print the answer only, and what it does not say")
 
 
@@ -62,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from vitime_cache.evidence.question import prepare
     from vitime_cache.evidence.verdict import schema as v
     from vitime_cache.model.checkpoint import load_model
+    from vitime_cache.series.spans import to_samples
     from vitime_cache.store.reader import open_store
     from vitime_cache.store.verdicts import find_answer
 
@@ -69,11 +82,12 @@ def run(args: argparse.Namespace) -> int:
     check_outputs([None if args.json == STDOUT else args.json, args.card], [source, store, args.weights])
     ds = None if store is None else open_store(store)
     if ds is not None:
-        _check_weights(args.weights, ds, str(store))
-    model = load_model(args.weights, args.device, "float32" if ds is None else ds.attrs["dtype"])
+        _check_weights(args.weights, args.config, ds, str(store))
+    model = load_model(args.weights, args.device, "float32" if ds is None else ds.attrs["dtype"], config=args.config)
     signal = _signal(args, source, store, ds, model)
+    period = None if args.period is None else to_samples(args.period, signal.sample_seconds)
     question = prepare(
-        model, signal, args.period, heads=args.heads or "all", nulls=args.nulls, window=args.window,
+        model, signal, period, heads=args.heads or "all", nulls=args.nulls, window=args.window,
         budget=args.budget, seed=args.seed,
     )  # fmt: skip
     out = console.errors if args.json == STDOUT else console.console
@@ -151,7 +165,7 @@ def _tell(verdict: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
     from vitime_cache.evidence.verdict.data import to_json
 
     written = _write(verdict, args)
-    console.show_verdict(verdict, out, args.rows, quiet=args.quiet)
+    console.show_verdict(verdict, out, args.top, quiet=args.quiet)
     if args.json == STDOUT:
         print(to_json(verdict))
     if not args.quiet:
@@ -182,11 +196,11 @@ def _places(args: argparse.Namespace) -> tuple[str | None, str | None]:
     return None, source
 
 
-def _check_weights(weights: str | None, ds: xr.Dataset, store: str) -> None:
+def _check_weights(weights: str | None, config: str | None, ds: xr.Dataset, store: str) -> None:
     """Refuse weights that are not the store's."""
     from vitime_cache.model.checkpoint import peek
 
-    found = peek(weights)[1]
+    found = peek(weights, config=config)[1]
     if found.sha256 != ds.attrs["weights_sha256"]:
         raise UsageError(
             f"{weights or found.name} is not what {store} was built with: name the file of {ds.attrs['weights']} by "
@@ -202,7 +216,7 @@ def _signal(
     from vitime_cache.series.sources import read_signals
 
     if source is not None:
-        return _only(read_signals(source, fill=args.fill), args.signal, source)
+        return _only(read_signals(source, **reading_of(args)), args.signal, source)
     if ds is None:
         return _only(catalogue(), args.signal, "the catalogue")
     from vitime_cache.interventions.named_heads import as_signals

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from vitime_cache.cli import console
 from vitime_cache.cli.arguments import (
+    CONFIG_HELP,
     STORE_HELP,
     UsageError,
     add_files,
@@ -17,6 +19,9 @@ from vitime_cache.cli.arguments import (
     signals_of,
 )
 from vitime_cache.model.checkpoint import DTYPES
+
+if TYPE_CHECKING:
+    from vitime_cache.model.network import ViTime
 
 PURPOSE = "write the attention of signals into a store"
 EXAMPLE = "prices.csv --tokens decoder.5 --store store/prices.zarr"
@@ -30,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--store", help=f"{STORE_HELP}; a first argument that ends in .zarr is one, too")
     add("--weights", help="weights file (default: weights/ViTime_Model.pth, else the shipped model)")
+    add("--config", help=CONFIG_HELP)
     add("--tokens", type=layers, default="all", help="layers whose token maps are kept: all, none or names")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:0 (mps and xpu are taken, untested)")
     add(
@@ -51,13 +57,25 @@ def run(args: argparse.Namespace) -> int:
     signals = signals_of(args)
     options = {name: getattr(args, name) for name in ("tokens", "batch_size", "workers", "device", "dtype")}
     options["max_size"] = args.max_size * 1e9
+    model = _model(args)
     if args.quiet:
-        build(signals, store, args.weights, **options)
+        build(signals, store, model, **options)
         return 0
     with console.progress_bar("signals") as progress:
-        report = build(signals, store, args.weights, **options, announce=console.show_plan, progress=progress)
+        report = build(signals, store, model, **options, announce=console.show_plan, progress=progress)
     console.show_report(report)
     return 0
+
+
+def _model(args: argparse.Namespace) -> ViTime | str | None:
+    """The weights file, or the network where the file does not tell its shape."""
+    if not args.config:
+        return None if args.weights is None else str(args.weights)
+    if args.workers:
+        raise UsageError("--workers load the weights themselves, and know of no --config; build without one of them")
+    from vitime_cache.model.checkpoint import load_model
+
+    return load_model(args.weights, args.device, args.dtype, config=args.config)
 
 
 def _store(args: argparse.Namespace) -> str:

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, Tex
 from rich.progress import Progress as Bar
 from rich.table import Column, Table
 
+from vitime_cache.shown import terminal
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -20,9 +22,17 @@ if TYPE_CHECKING:
     from vitime_cache.store.plan import Plan
     from vitime_cache.store.verify import Verification
 
-# Names come from people's files: nothing in them is markup.
-console = Console(markup=False, emoji=False, highlight=False)
-errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+class _Plain(Console):
+    """Names, messages and addresses come from people and their files: nothing in them is markup, or a secret told."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        shown = (terminal(each) if isinstance(each, str) else each for each in objects)
+        super().print(*shown, **options)
+
+
+console = _Plain(markup=False, emoji=False, highlight=False)
+errors = _Plain(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def show_plan(plan: Plan) -> None:

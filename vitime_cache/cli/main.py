@@ -7,15 +7,19 @@ import errno
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import ModuleType
+from typing import Any
 
 from vitime_cache._version import __version__
 from vitime_cache.cli import app, ask, build, console, export, info, signals, train, verify
 from vitime_cache.cli.signs import plain_signs
 from vitime_cache.errors import VitimeError
+from vitime_cache.series.bounds import ReadingWarning
+from vitime_cache.shown import terminal
 
 PROGRAM = "python -m vitime_cache"
 COMMANDS: dict[str, ModuleType] = {
@@ -48,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plain_signs()
     args = _parsed(sys.argv[1:] if argv is None else argv)
     try:
-        with _sigterm_interrupts():
+        with _sigterm_interrupts(), _notes_on_reading():
             status = int(args.command.run(args))
         sys.stdout.flush()
         return status
@@ -83,6 +87,23 @@ def _sigterm_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _notes_on_reading() -> Iterator[None]:
+    """What was left out or put right as a file was read is told in a line of its own."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, ReadingWarning):
+            console.errors.print(f"note: {message}")
+        else:
+            before(message, category, *place, **more)
+
+    with warnings.catch_warnings():
+        before = warnings.showwarning
+        warnings.simplefilter("always", ReadingWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _reader_is_gone(error: OSError) -> bool:
@@ -144,5 +165,5 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
         parsers[name].set_defaults(command=module, name=name)
     args, unknown = parser.parse_known_args(argv)
     if unknown:
-        parsers[args.name].error(f"unrecognized arguments: {' '.join(unknown)}")
+        parsers[args.name].error(terminal(f"unrecognized arguments: {' '.join(unknown)}"))
     return args

@@ -28,15 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--config", metavar="FILE", help="TOML file with fields of TrainConfig; the flags below go first")
     add(
         "--start", metavar="WEIGHTS",
-        help="weights to start from, where there is no checkpoint yet (default: none; with --data and no --config, the "
-        "weights that every command takes)",
+        help="weights to start from (default: none; with --data and no --config, the weights that every command takes)",
     )  # fmt: skip
-    add("--steps", type=at_least(1), help="optimiser steps in all: the stages end early, or the last one goes on")
+    add(
+        "--steps", type=at_least(1),
+        help="optimiser steps in all: the stages end early, or the last one goes on (default: as the config says; with "
+        "--data and no --config, 120)",
+    )  # fmt: skip
     add("--batch-size", type=at_least(1), help="series in each step")
     add("--lr", type=float, help="peak learning rate")
     add("--seed", type=at_least(0), help="of weights and series")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:0")
-    add("--workers", type=at_least(0), default=0, help="processes that draw series ahead (0: none)")
+    add(
+        "--workers", type=at_least(0),
+        help="processes that draw series ahead (default: 0 on a CPU, all cores but one on a device)",
+    )  # fmt: skip
     add("--quiet", action="store_true", help="print errors only")
     own = parser.add_argument_group(
         "your own series",
@@ -44,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "which the best state is chosen, then one that is held out.",
     )
     own.add_argument("--data", nargs="+", metavar="FILE", help="CSV, Parquet, NPY or TOML")
-    own.add_argument("--share", type=float, help="of these series in each batch (default: 0.5)")
+    own.add_argument("--share", type=float, help="their share of each batch (default: 0.5)")
     own.add_argument(
         "--holdout", type=at_least(1), metavar="N", help="samples in each stretch (default: a fifth of each)"
     )

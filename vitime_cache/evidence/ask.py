@@ -20,12 +20,12 @@ from vitime_cache.arrays import Bools
 from vitime_cache.evidence.budget import SCREENED, SMALL, Effort, fit_budget
 from vitime_cache.evidence.levels import heads_set, influence, mechanism, nulls, single_heads, sweep
 from vitime_cache.evidence.levels.answer_kind import kind_of
-from vitime_cache.evidence.levels.claimed import Claimed
+from vitime_cache.evidence.levels.claimed import LEVEL, Claimed
 from vitime_cache.evidence.levels.looking import look, past_curves
 from vitime_cache.evidence.levels.table import CLAIM_NAMES
 from vitime_cache.evidence.levels.table import LEVEL as LEVELS
 from vitime_cache.evidence.levels.tracking import track
-from vitime_cache.evidence.question import LEVEL, Heads, Question, Subject, prepare, unanswered
+from vitime_cache.evidence.question import Heads, Question, Subject, prepare, unanswered
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.report import with_words
 from vitime_cache.evidence.verdict.schema import three_values
@@ -288,17 +288,16 @@ def _candidates(run: Run) -> Bools:
 def _heads(run: Run) -> None:
     q, values, counts = run.q, run.values, run.facts["counts"]
     tested = np.zeros_like(q.asked)
-    references = single_heads.ReferenceMeans.of(run.windows[-1], run.told)
     for heads in _in_turn(run):
         reads = single_heads.measure_reads(run.windows, heads, q.asked, q.level, run.told, known=run.reads)
-        knockouts = single_heads.measure_knockouts(run.windows, heads, q.asked, q.level, q.period, references, run.told)
+        knockouts = single_heads.measure_knockouts(run.windows, heads, q.asked, q.level, q.period, run.told)
         for name, effects in (("reads", reads), ("matters", knockouts.effects)):
             values[f"{name}_each"][: len(effects.each), heads] = effects.each[:, heads]
         values["knockout"][:, :, heads] = knockouts.outcomes[:, :, heads]
         tested |= heads
     nothing = np.full(tested.shape, np.nan)
-    for name, figure in (("reads", None), ("matters", values["knockout"][0].mean(axis=0))):
-        effects = single_heads.judge(values[f"{name}_each"].astype(np.float64), q.asked, q.level, figure)
+    for name in ("reads", "matters"):
+        effects = single_heads.judge(values[f"{name}_each"].astype(np.float64), q.asked, q.level)
         interval, verdict = effects.interval, three_values(effects.supported, effects.refuted, tested)
         run.settle(name, Claimed(interval.value, interval.low, interval.high, nothing, verdict))
         counts["smallest"][name] = effects.smallest(tested)

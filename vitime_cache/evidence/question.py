@@ -17,6 +17,7 @@ from vitime_cache.arrays import Bools, Floats
 from vitime_cache.checks import is_number, positive, whole
 from vitime_cache.evidence.budget import Effort
 from vitime_cache.evidence.levels import heads_set, influence, mechanism, single_heads
+from vitime_cache.evidence.levels.claimed import LEVEL
 from vitime_cache.evidence.levels.looking import sights
 from vitime_cache.evidence.levels.nulls import NULLS, fewest_nulls
 from vitime_cache.evidence.levels.sweep import PERIODS, measured_on, sweep_periods
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 Heads = str | Sequence[tuple[str, int]]
 Subject = Signal | ArrayLike | xr.Dataset
 
-LEVEL = 0.05
 NULLS_OF_A_WINDOW = 39  # the fewest where there are several windows
 
 
@@ -222,7 +222,7 @@ def unanswered(model: ViTime, q: Question) -> xr.Dataset:
     return v.blank(
         config.layers, config.heads, patches=patches, whole_periods=whole_periods(period, patches),
         windows=q.window.starts, samples=q.window.history + q.window.horizon, phases=other_phases(period),
-        multiples=e.multiples, replicates=single_heads.MOST_GROUPS + e.windows,
+        multiples=e.multiples, replicates=single_heads.MOST_REPLICATES,
         sizes=min(heads_set.MOST, e.network), random_sets=heads_set.RANDOM_SETS, nulls=null_kinds(q.period),
         sweep=periods, measured_on=measured_on(e.sweep),
         attributes={

@@ -23,6 +23,7 @@ from vitime_cache.stats.stand_ins import moved, shifts
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vitime_cache.attention.forward import Intact
     from vitime_cache.interventions.value_patch import FrozenRun, Pairs, Patch
     from vitime_cache.model.network import ViTime
 
@@ -76,7 +77,7 @@ class WindowRuns:
     @cached_property
     def intact(self) -> Floats:
         """The intact forecast, (W,)."""
-        rows: Floats = self._rows(self.frozen.intact.probability)[0]
+        rows: Floats = self.rows(self.frozen.intact.probability)[0]
         return rows
 
     def forecasts(self, drawn: ArrayLike, told: Told = lambda _: None) -> Floats:
@@ -99,7 +100,20 @@ class WindowRuns:
         from vitime_cache.interventions.value_patch import run_for_values
 
         values, probability = run_for_values(self.model, self._images(self.stand_in_columns(draw)[None]))
-        return values, self._rows(probability)[0]
+        return values, self.rows(probability)[0]
+
+    def keep_stand_in(self, draw: int) -> tuple[Intact, Floats]:
+        """The run of a stand-in, kept, and its forecast (W,)."""
+        from vitime_cache.attention.forward import run_and_keep
+
+        intact = run_and_keep(self.model, self._images(self.stand_in_columns(draw)[None]))
+        return intact, self.rows(intact.probability)[0]
+
+    def reference_means(self) -> list[Tensor]:
+        """Heads' outputs of every layer, (heads, 1 + N, d), mean over the reference signals of `vc.ablate_heads`."""
+        from vitime_cache.interventions.references import ReplacementOutputs
+
+        return ReplacementOutputs(self.model, "mean", None).of(self.signal)
 
     def patched(self, values: Sequence[Tensor], patches: Sequence[Patch], told: Told = lambda _: None) -> Floats:
         """Forecasts (B, W) of patches of the intact run."""
@@ -107,7 +121,7 @@ class WindowRuns:
 
         found = np.empty((len(patches), self.model.config.columns))
         for numbers, probability in run_patches(self.model, self.frozen, values, patches):
-            found[numbers] = self._rows(probability)
+            found[numbers] = self.rows(probability)
             told(len(numbers))
         return found
 
@@ -121,9 +135,13 @@ class WindowRuns:
         changed = (rows - self.intact)[..., self.first_future * self.patch_width :]
         return changed.reshape(*rows.shape[:-1], -1, self.patch_width)
 
-    def effect(self, rows: Floats) -> Floats:
-        """Root mean square change over the horizon's samples, (...), in standard deviations of the history."""
-        distance: Floats = np.sqrt((self._at_samples(rows - self.intact) ** 2).mean(axis=-1))
+    def effect(self, rows: Floats, intact: Floats | None = None) -> Floats:
+        """Root mean square change over the horizon's samples, (...), in standard deviations of the history.
+
+        `intact`: of another run than the window's own, where the change is from that.
+        """
+        change = rows - (self.intact if intact is None else intact)
+        distance: Floats = np.sqrt((self._at_samples(change) ** 2).mean(axis=-1))
         return distance
 
     def values_of(self, rows: Floats) -> Floats:
@@ -146,7 +164,7 @@ class WindowRuns:
 
         return as_batch(self.model, self.encoding.draw(drawn))
 
-    def _rows(self, probability: Tensor) -> Floats:
+    def rows(self, probability: Tensor) -> Floats:
         """Mean rows of probability images (B, W, h), (B, W), in standard deviations above the lowest row."""
         from vitime_cache.interventions.runs import mean_rows
 
@@ -158,7 +176,7 @@ class WindowRuns:
         size = batch_size(self.model)
         parts = []
         for start in range(0, len(drawn), size):
-            parts.append(self._rows(run(self._images(drawn[start : start + size]))))
+            parts.append(self.rows(run(self._images(drawn[start : start + size]))))
             told(len(parts[-1]))
         return np.concatenate(parts)
 

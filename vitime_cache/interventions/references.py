@@ -118,15 +118,6 @@ class ReplacementOutputs:
         return self._computed[key]
 
 
-def mean_of_means(means: Sequence[list[Tensor]], counts: Sequence[int]) -> list[Tensor]:
-    """Outputs of every layer, mean over groups of `counts` signals of which the means are known."""
-    share = [n / sum(counts) for n in counts]
-    return [
-        torch.stack([layer.double() * s for layer, s in zip(layers, share, strict=True)]).sum(dim=0).to(layers[0].dtype)
-        for layers in zip(*means, strict=True)
-    ]
-
-
 @torch.inference_mode()
 def mean_outputs(model: ViTime, signals: Sequence[Signal]) -> list[Tensor]:
     """For every layer the heads' outputs (heads, 1 + N, d), mean over signals, token by token."""

@@ -10,6 +10,7 @@ import hashlib
 import json
 import mmap
 import re
+import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
@@ -17,12 +18,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitime_cache import places
-from vitime_cache.atomic import replacing
+from vitime_cache.atomic import remove_left, replacing
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
+from vitime_cache.model.foreign import SAFETENSORS, kind_of
 from vitime_cache.model.pickled import CodeError
-from vitime_cache.model.published import FLOATS, MAX_DIMENSIONS, FormatError, StoredTensor, read_published
-from vitime_cache.model.shapes import check_shapes
+from vitime_cache.model.published import (
+    FLOATS,
+    MAX_DIMENSIONS,
+    FormatError,
+    StoredTensor,
+    config_of_settings,
+    read_published,
+)
+from vitime_cache.model.shapes import check_shapes, plain_names
+from vitime_cache.shown import terminal
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +43,8 @@ PUBLISHED_NAME = "ViTime_Model.pth"
 SHIPPED_NAME = "vitime-mini.safetensors"
 PUBLISHED_SOURCE = "https://github.com/IkeYang/ViTime"
 
+ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors")
+MAX_CONFIG_BYTES = 1_000_000
 MAX_FILE_BYTES = 8 * 2**30
 MAX_HEADER_BYTES = 4_000_000
 DTYPES = ("float32", "float16", "bfloat16")  # that networks are computed in
@@ -62,18 +74,27 @@ def weights_name(weights: str | Path) -> str:
     return Path(weights).stem
 
 
-def load_model(weights: str | Path | None = None, device: str = "auto", dtype: str = "float32") -> ViTime:
+def load_model(
+    weights: str | Path | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    *,
+    config: ViTimeConfig | str | Path | None = None,
+) -> ViTime:
     """Build the network that a weights file describes, ready for inference.
 
     Parameters
     ----------
     weights
-        A `.pth` or `.safetensors` file; None takes `find_weights()`.
+        A file as torch.save writes it (.pth, .pt, .bin, .ckpt), or `.safetensors`; None takes `find_weights()`.
     device
         "auto" (CUDA if there is one, else the CPU), "cpu", "cuda", or one of several as "cuda:1"; "mps" and "xpu" where
         torch has them, which nobody has tested.
     dtype
         "float32", "float16" or "bfloat16", of the parameters and the arithmetic.
+    config
+        The network's shape, or a JSON or TOML file with it, for weights that do not tell: a bare state dict. The fields
+        are those of `ViTimeConfig`, or the settings of ViTime's own code ("modelSize", "h", "size", …).
 
     Raises
     ------
@@ -87,7 +108,7 @@ def load_model(weights: str | Path | None = None, device: str = "auto", dtype: s
     path = _existing_file(weights)
     target = pick_device(device)
     check_dtype(dtype)
-    description = _describe(path)
+    description = _describe(path, config)
     with torch.device("meta"):
         model = ViTime(description.config)
     model.load_state_dict(_read_tensors(path, description.tensors), strict=True, assign=True)
@@ -113,7 +134,9 @@ def dtype_name(model: ViTime) -> str:
     return str(model.dtype).removeprefix("torch.")
 
 
-def peek(weights: str | Path | None = None) -> tuple[ViTimeConfig, WeightsInfo]:
+def peek(
+    weights: str | Path | None = None, *, config: ViTimeConfig | str | Path | None = None
+) -> tuple[ViTimeConfig, WeightsInfo]:
     """Config and identity of a weights file, without torch and without its numbers.
 
     A file is read once in a process, and again when it has changed.
@@ -123,7 +146,7 @@ def peek(weights: str | Path | None = None) -> tuple[ViTimeConfig, WeightsInfo]:
     CheckpointError
         As `load_model`, but for what only the numbers show.
     """
-    description = _describe(_existing_file(weights))
+    description = _describe(_existing_file(weights), config)
     return description.config, description.info
 
 
@@ -136,6 +159,7 @@ def save_safetensors(model: ViTime, path: str | Path, *, note: str = "", dtype: 
         name: value.detach().cpu().to(getattr(torch, dtype)).contiguous() for name, value in model.state_dict().items()
     }
     metadata = {"format": "vitime-cache", "config": json.dumps(model.config.to_dict()), "note": note}
+    remove_left(Path(path).parent)
     with replacing(Path(path)) as file:
         file.write(save(tensors, metadata=metadata))
 
@@ -161,8 +185,10 @@ def _existing_file(weights: str | Path | None) -> Path:
     if not path.is_file():
         what = "is a folder, not a weights file" if path.is_dir() else "does not exist"
         raise CheckpointError(f"{path} {what}. {_how_to_get_weights()}")
-    if path.suffix not in (".pth", ".pt", ".safetensors"):
-        raise CheckpointError(f"{path} is no weights file: expected a name that ends in .pth or .safetensors")
+    if path.suffix.lower() not in ENDINGS:
+        raise CheckpointError(
+            f"{path} is no weights file: expected a name that ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+        )
     if path.stat().st_size > MAX_FILE_BYTES:
         raise CheckpointError(
             f"{path} has {path.stat().st_size:,} bytes; weights files above {MAX_FILE_BYTES:,} are refused"
@@ -213,19 +239,24 @@ class _Description:
     info: WeightsInfo
 
 
-def _describe(path: Path) -> _Description:
+def _describe(path: Path, config: ViTimeConfig | str | Path | None = None) -> _Description:
     """The description of a file, kept until the file changes."""
     found = path.stat()
-    return _describe_once(path, (found.st_mtime_ns, found.st_size, found.st_ino))
+    given = config if isinstance(config, ViTimeConfig | None) else _read_config(Path(config))
+    return _describe_once(path, (found.st_mtime_ns, found.st_size, found.st_ino), given)
 
 
 @lru_cache(maxsize=8)
-def _describe_once(path: Path, stamp: tuple[int, int, int]) -> _Description:  # noqa: ARG001 - part of the cache's key
+def _describe_once(path: Path, stamp: tuple[int, int, int], given: ViTimeConfig | None) -> _Description:  # noqa: ARG001 - part of the cache's key
     try:
-        if path.suffix == ".safetensors":
-            config, note, tensors = _read_header(path)
+        kind = kind_of(path)
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no weights file: it is {error}") from error
+    try:
+        if kind == SAFETENSORS:
+            config, note, tensors = _read_header(path, given)
         else:
-            (config, tensors), note = read_published(path), ""
+            (config, tensors), note = read_published(path, given), ""
         check_shapes(config, {name: tensor.shape for name, tensor in tensors.items()})
     except CodeError as error:
         raise CheckpointError(
@@ -239,10 +270,29 @@ def _describe_once(path: Path, stamp: tuple[int, int, int]) -> _Description:  # 
     for name, tensor in tensors.items():
         if tensor.dtype not in FLOATS:
             raise CheckpointError(f"{path}: weight {name!r} holds {tensor.dtype}; save dense float tensors")
-    return _Description(config, tensors, WeightsInfo(weights_name(path), sha256(path), note))
+    name, note = (" ".join(terminal(text).split()) for text in (weights_name(path), note))
+    return _Description(config, tensors, WeightsInfo(name, sha256(path), note))
 
 
-def _read_header(path: Path) -> tuple[ViTimeConfig, str, dict[str, StoredTensor]]:
+def _read_config(path: Path) -> ViTimeConfig:
+    """A network's shape from a JSON or TOML file: the fields of `ViTimeConfig`, or ViTime's own settings.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the file and what is wrong with it.
+    """
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ValueError(f"there is no file of at most {MAX_CONFIG_BYTES:,} bytes")
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text) if path.suffix.lower() == ".toml" else _json_object(text, "it")
+        return config_of_settings(values) if "modelSize" in values else ViTimeConfig.from_dict(values)
+    except (ValueError, OSError, RecursionError) as error:
+        raise CheckpointError(f"{path} is no config of a network: {error}") from error
+
+
+def _read_header(path: Path, given: ViTimeConfig | None) -> tuple[ViTimeConfig, str, dict[str, StoredTensor]]:
     """Config, note and tensors from the JSON at the head of a safetensors file.
 
     (https://github.com/safetensors/safetensors: eight bytes of length, a JSON object of tensors, their numbers)
@@ -256,16 +306,17 @@ def _read_header(path: Path) -> tuple[ViTimeConfig, str, dict[str, StoredTensor]
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise FormatError("its metadata are no texts")
-    if "config" not in metadata:
+    if given is None and "config" not in metadata:
         raise ConfigError(
-            "it carries no ViTime config in its metadata; it was not written by `python -m vitime_cache train`"
+            "it carries no ViTime config in its metadata; it was not written by `python -m vitime_cache train`: give "
+            "the network's shape beside it (--config FILE, config=)"
         )
-    config = ViTimeConfig.from_dict(_json_object(metadata["config"], "its config"))
+    config = given or ViTimeConfig.from_dict(_json_object(metadata["config"], "its config"))
     start = 8 + size
     tensors = {name: _header_tensor(name, entry, start, length) for name, entry in header.items()}
     if start + sum(tensor.size for tensor in tensors.values()) > length:
         raise FormatError("its tensors are together larger than the file")
-    return config, metadata.get("note", ""), tensors
+    return config, metadata.get("note", ""), plain_names(tensors)
 
 
 def _json_object(text: bytes | str, what: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 from vitime_cache.model.config import ConfigError, ViTimeConfig
 from vitime_cache.model.pickled import MAX_BYTES as MAX_PICKLE_BYTES
 from vitime_cache.model.pickled import CodeError, Name, PickleError, read_pickle
+from vitime_cache.model.shapes import plain_names
 
 MAX_DIRECTORY_BYTES = 4_000_000  # of the zip archive; one of 700 entries has some 60 kB
 MAX_DIMENSIONS = 8
@@ -37,8 +38,22 @@ _BYTES = {
     "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1,
 }  # fmt: skip
 FLOATS = frozenset({"float64", "float32", "float16", "bfloat16"})
-_PLAIN = {"torch.device", *(f"torch.{name}" for name in _BYTES)}
+_FACTORIES = (f"{place}.{kind}" for place in ("builtins", "__builtin__") for kind in ("dict", "list", "int", "float"))
+_PLAIN = {"torch.device", *_FACTORIES, *(f"torch.{name}" for name in _BYTES)}
 _OTHER_TENSORS = ("torch._utils._rebuild_", "torch._tensor.", "torch.nested.", "torch.sparse")
+_SCALARS = {
+    "f8": "d", "f4": "f", "f2": "e", "i8": "q", "i4": "i", "i2": "h", "i1": "b",
+    "u8": "Q", "u4": "I", "u2": "H", "u1": "B", "b1": "?",
+}  # fmt: skip
+_ORDERS = ("<", ">", "|")
+_LIGHTNING = tuple(
+    f"{place}.AttributeDict"
+    for place in (
+        "pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing",
+        "lightning_fabric.utilities.data", "lightning.fabric.utilities.data",
+    )
+)  # fmt: skip
+_PATHS = ("pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath", "pathlib.PureWindowsPath")
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -73,13 +88,30 @@ class _Settings(dict[str, Any]):
     """Stands for an argparse.Namespace."""
 
 
-def read_published(path: Path) -> tuple[ViTimeConfig, dict[str, StoredTensor]]:
-    """Config and weights of a published checkpoint; `args` give the config, whether the weights agree is not checked.
+@dataclass(frozen=True)
+class _Dtype:
+    """A numpy dtype, by its code and the order of its bytes."""
+
+    code: str
+    order: str = "<"
+
+
+_STATES = ("model", "state_dict", "model_state_dict")  # where a checkpoint has its weights: ViTime's, Lightning's
+_SETTINGS = ("args", "hyper_parameters", "hparams")
+
+
+def read_published(path: Path, config: ViTimeConfig | None = None) -> tuple[ViTimeConfig, dict[str, StoredTensor]]:
+    """Config and weights of a checkpoint that `torch.save` wrote; whether the two agree is not checked.
+
+    Parameters
+    ----------
+    config
+        In the place of what the file's own settings give; None where those are to be taken.
 
     Raises
     ------
     CodeError
-        If the file holds objects of other classes than a published checkpoint has.
+        If the file holds objects of other classes than a checkpoint has.
     FormatError
         If the file is damaged.
     ConfigError
@@ -94,30 +126,58 @@ def read_published(path: Path) -> tuple[ViTimeConfig, dict[str, StoredTensor]]:
         raise FormatError(str(error) or type(error).__name__) from error
     except (struct.error, RuntimeError, OverflowError, KeyError, IndexError) as error:
         raise FormatError(f"its archive is damaged: {error}") from error
-    if not isinstance(content, dict) or not {"model", "args"} <= content.keys():
+    if not isinstance(content, dict):
+        raise ConfigError(f"it is no ViTime checkpoint: it holds a {type(content).__name__}, not a dict")
+    where = next((key for key in _STATES if key in content), None)
+    model = content if where is None else content[where]
+    if type(model) is not dict:
+        raise ConfigError(f"it is no ViTime checkpoint: '{where}' must be a state dict")
+    if where is None and not any(isinstance(value, StoredTensor) for value in model.values()):
         raise ConfigError("it is no ViTime checkpoint: expected the keys 'model' and 'args' at its top level")
-    model, args = content["model"], content["args"]
-    if type(model) is not dict or not isinstance(args, _Settings):
-        raise ConfigError("it is no ViTime checkpoint: 'model' must be a state dict and 'args' a Namespace")
-    return _config(args), _state(model)
+    return config or _config(_settings(content)), plain_names(_tensors(model))
 
 
-def _state(model: dict[Any, Any]) -> dict[str, StoredTensor]:
-    """The tensors by the names they have in our network."""
-    state = {}
+def _tensors(model: dict[Any, Any]) -> dict[str, StoredTensor]:
     for key, value in model.items():
-        if not isinstance(key, str) or not key.removeprefix("module.").startswith("model."):
-            raise ConfigError(f"it has an unexpected weight {_short(key)}: every name starts with 'model.' there")
+        if not isinstance(key, str):
+            raise ConfigError(f"it has an unexpected weight {_short(key)}: names are texts")
         if not isinstance(value, StoredTensor):
             raise ConfigError(f"it holds {type(value).__name__} under {_short(key)} where a tensor was expected")
-        state[key.removeprefix("module.").removeprefix("model.")] = value
-    return state
+    return model
 
 
-def _config(args: _Settings) -> ViTimeConfig:
+def _settings(content: dict[Any, Any]) -> Mapping[str, Any]:
+    """The settings that a network was taught with, wherever a checkpoint keeps them."""
+    for key in _SETTINGS:
+        found = content.get(key)
+        if isinstance(found, dict):
+            inner = found.get("args")
+            return inner if isinstance(inner, dict) else found
+    if any(key in content for key in _SETTINGS):
+        raise ConfigError("it is no ViTime checkpoint: 'args' must be a Namespace or a dict")
+    raise ConfigError(
+        "it is no ViTime checkpoint, or a bare state dict: expected the keys 'model' and 'args' at its top level, or "
+        "the network's shape beside it (--config FILE, config=)"
+    )
+
+
+def config_of_settings(args: Mapping[str, Any]) -> ViTimeConfig:
+    """The config that ViTime's own settings describe ("modelSize", "h", "size" …).
+
+    Raises
+    ------
+    ConfigError
+        Naming a setting that is missing or impossible.
+    """
+    return _config(args)
+
+
+def _config(args: Mapping[str, Any]) -> ViTimeConfig:
     def setting(name: str) -> Any:
         if name not in args:
-            raise ConfigError(f"it lacks the setting {name!r} among its args: {', '.join(sorted(args))[:500]}")
+            raise ConfigError(
+                f"it lacks the setting {name!r} among its args: {', '.join(sorted(map(str, args)))[:500]}"
+            )
         return args[name]
 
     def number(value: Any) -> float:
@@ -237,6 +297,8 @@ class _Checkpoint:
         """The attributes of a Namespace; those of a state dict, its version, say nothing we need."""
         if isinstance(value, _Settings) and not value and type(state) is dict:
             value.update({str(key): each for key, each in state.items()})
+        elif isinstance(value, _Dtype) and isinstance(state, tuple) and len(state) > 1 and state[1] in _ORDERS:
+            object.__setattr__(value, "order", "<" if state[1] == "|" else state[1])
         elif type(value) is not dict:
             raise PickleError(f"a state of {type(value).__name__}")
 
@@ -278,7 +340,38 @@ class _Checkpoint:
     def _device(self, *arguments: Any) -> str:
         return str(arguments[0])[:60] if arguments and isinstance(arguments[0], str) else "device"
 
+    def _dict(self, *_: Any) -> dict[Any, Any]:
+        return {}
+
+    def _path(self, *parts: Any) -> str:
+        if not all(isinstance(part, str) for part in parts):
+            raise PickleError("a path that is made of no texts")
+        return "/".join(parts)[:1000]
+
+    def _dtype(self, code: Any = None, *_: Any) -> _Dtype:
+        if not isinstance(code, str) or code not in _SCALARS:
+            raise PickleError("a numpy value that is no number")
+        return _Dtype(code)
+
+    def _encoded(self, text: Any = None, encoding: Any = None) -> bytes:
+        if not isinstance(text, str) or encoding != "latin1" or len(text) > 16:
+            raise PickleError("bytes that are none of a number")
+        return text.encode("latin1")
+
+    def _scalar(self, dtype: Any = None, data: Any = None) -> float:
+        if not isinstance(dtype, _Dtype) or not isinstance(data, bytes):
+            raise PickleError("a numpy value that is no number")
+        (number,) = struct.unpack(dtype.order + _SCALARS[dtype.code], data)
+        return number  # type: ignore[no-any-return]
+
     calls: Mapping[str, Any] = {
+        "collections.defaultdict": _dict,
+        **dict.fromkeys(_LIGHTNING, _dict),
+        **dict.fromkeys(_PATHS, _path),
+        "numpy.dtype": _dtype,
+        "_codecs.encode": _encoded,
+        "numpy.core.multiarray.scalar": _scalar,
+        "numpy._core.multiarray.scalar": _scalar,
         "torch._utils._rebuild_tensor_v2": _tensor,
         "torch._utils._rebuild_parameter": _parameter,
         "collections.OrderedDict": _ordered_dict,

@@ -3,10 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from vitime_cache.model.config import ConfigError, ViTimeConfig
 
 Shape = tuple[int, ...]
+Value = TypeVar("Value")
+
+_WRAPPERS = {"module", "_orig_mod"}  # of DataParallel and torch.compile, in any nesting
+
+
+def plain_names(found: Mapping[str, Value]) -> dict[str, Value]:
+    """Weights by their names in our network: without the wrappers around it, and "model." where all are below one.
+
+    Raises
+    ------
+    ConfigError
+        Naming a weight that is not below "model." as the others are, or is there twice, or that older files have.
+    """
+    bare = {name: [part for part in name.split(".") if part not in _WRAPPERS] for name in found}
+    if older := next((name for name in found if "refin" in name.lower()), None):
+        raise ConfigError(
+            f"it is one of ViTime's older published files, with a second network ({older[:60]!r}: RefiningModel) that "
+            "is not in this program; take the file that is linked there now"
+        )
+    while bare and any(parts[:1] == ["model"] for parts in bare.values()):
+        for name, parts in bare.items():
+            if parts[:1] != ["model"]:
+                raise ConfigError(f"it has an unexpected weight {name[:100]!r}: the others' names start with 'model.'")
+        bare = {name: parts[1:] for name, parts in bare.items()}
+    named: dict[str, Value] = {}
+    for name, parts in bare.items():
+        plain = ".".join(parts)
+        if plain in named:
+            raise ConfigError(f"it has the weight {plain[:100]!r} twice, the second time as {name[:100]!r}")
+        named[plain] = found[name]
+    return named
 
 
 def weight_shapes(config: ViTimeConfig) -> Iterator[tuple[str, Shape]]:

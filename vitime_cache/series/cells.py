@@ -1,153 +1,121 @@
-"""What a cell of a file may hold: a number or a gap. Anything else is a SignalError that says where it stands."""
+"""What a cell of text may hold: a number in one of two notations, or a mark that says it is missing."""
 
 from __future__ import annotations
 
 import math
 import re
 from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from itertools import chain
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vitime_cache.errors import VitimeError
+from vitime_cache.series.bounds import MAX_BYTES, SignalError, check_length
 
-# Limits, so that no file can fill the memory.
-MAX_BYTES = 50_000_000  # of a file
-MAX_SERIES = 10_000  # in a file
-MAX_SAMPLES = 1_000_000  # of a series
-MAX_VALUES = 50_000_000  # in a file, which may be compressed
+if TYPE_CHECKING:
+    import pandas as pd
 
-MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
+MISSING = frozenset(
+    (
+        "", "nan", "-nan", "na", "n/a", "#n/a", "#na", "#n/a n/a", "<na>", "null", "none", "nat", "nil", "\\n", "?",
+        ".", "-", "--", "..", "…", "*", "#num!", "#value!", "#div/0!", "1.#qnan", "-1.#ind",
+    )
+)  # fmt: skip
 
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+(?:[. ']\d{3})*,\d+(?:[eE][+-]?\d+)?")
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_POWER = r"([eE][+-]?\d+)?"
+PLAIN = rf"[+-]?(\d+\.?\d*|\.\d+){_POWER}|[+-]?([iI][nN][fF](inity)?)"
+_THIN = "\xa0\u202f"  # blanks that do not break a line
+COMMA = rf"[+-]?(\d+|\d{{1,3}}([. '{_THIN}]\d{{3}})+),\d+{_POWER}"
+GROUPS = rf"[+-]?[1-9]\d{{0,2}}(,\d{{3}})+(\.\d*)?{_POWER}"
+_EITHER = r"[+-]?[1-9]\d{0,2},\d{3}"  # 1,234 is a little more than one, or more than a thousand
+_WHOLE = r"[+-]?(\d+|\d{1,3}([. ']\d{3})+)"  # as it stands among numbers with a decimal comma
 
-Fill = Literal["none", "interpolate"]
-
-
-class SignalError(VitimeError):
-    """A series, or a file of series, that cannot be used."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One series of a file.
-
-    Parameters
-    ----------
-    name
-        Its name in the file, or one made from the name of the file.
-    values
-        (T,) float64. NaN stands for a missing value until `fill_missing` has been here.
-    rows
-        (T,) the row of each value, for messages.
-    filled
-        How many of the values were missing and are interpolated.
-    sample_seconds
-        Seconds from one sample to the next, 0 where that is not known.
-    """
-
-    name: str
-    values: np.ndarray
-    rows: Sequence[int]
-    filled: int = 0
-    sample_seconds: float = 0.0
-
-
-def fill_missing(column: Column, fill: Fill, where: str) -> Column:
-    """The column without gaps.
-
-    Parameters
-    ----------
-    fill
-        "none" refuses missing values. "interpolate" fills them: linearly between their neighbours, at either end with
-        the nearest value.
-    where
-        How the column is called in messages.
-
-    Raises
-    ------
-    SignalError
-        Where a value is infinite, or missing with nothing to fill it.
-    """
-    if fill not in ("none", "interpolate"):
-        raise SignalError(f"fill must be 'none' or 'interpolate', got {fill!r}")
-    values = column.values
-    if (infinite := np.isinf(values)).any():
-        first = int(infinite.argmax())
-        raise SignalError(f"{where}, row {column.rows[first]}: {values[first]} is not finite; correct it")
-    missing = np.isnan(values)
-    if not missing.any():
-        return column
-    if fill == "none":
-        raise SignalError(
-            f"{where}, row {column.rows[int(missing.argmax())]}: the value is missing (empty or nan), the first of "
-            f"{missing.sum()}; correct it, or interpolate with fill='interpolate' (--fill interpolate)"
-        )
-    if missing.all():
-        raise SignalError(f"{where}: all {len(values)} values are missing")
-    samples = np.arange(len(values))
-    filled = np.where(missing, np.interp(samples, samples[~missing], values[~missing]), values)
-    return replace(column, values=filled, filled=int(missing.sum()))
-
-
-def number(cell: str) -> float:
-    """The number in a cell, NaN where it is missing; ValueError quoting anything else."""
-    try:
-        return float(cell.replace("_", "?"))  # Python would read 1_000, in a file it is more likely a broken name
-    except ValueError:
-        if cell.lower() in MISSING:
-            return math.nan
-        raise ValueError(
-            f"{cell[:60]!r} is not a number with a decimal point; correct it, or leave its row or column out"
-        ) from None
+Notation = Literal["point", "comma"]
 
 
 def is_number(cell: str) -> bool:
-    """Whether `number` reads it."""
-    try:
-        number(cell)
-    except ValueError:
-        return False
-    return True
+    """Whether a cell without blanks around it is a number in either notation."""
+    return any(re.fullmatch(pattern, cell) for pattern in (PLAIN, COMMA, GROUPS))
 
 
-def read_text(text: str, name: str, fill: Fill = "none", last: int | None = None) -> Column:
-    """Pasted numbers, apart by commas, semicolons, blanks or line ends; two commas in a row miss a value between them.
+def is_missing(cell: str) -> bool:
+    """Whether a cell marks a missing value."""
+    return cell.strip().lower() in MISSING
 
-    A comma may stand within a number: "1,5;2,5" is two numbers or four, "1,234" one or two. Such text is refused where
-    all its commas could be of that kind, and something else keeps the numbers apart.
+
+def to_numbers(cells: pd.Series, notation: Notation | None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Texts (T,) as numbers.
 
     Parameters
     ----------
-    last
-        Keep this many numbers from the end; what comes before them may miss values.
+    notation
+        "comma": 1.234,5; "point": 1,234.5; None: no comma stands in a number.
+
+    Returns
+    -------
+    tuple
+        Numbers with NaN for what is missing or no number, and which cells are no number, both (T,).
+    """
+    import pyarrow as pa
+    from pyarrow import compute
+
+    texts = pa.chunked_array([pa.array(cells, pa.string(), from_pandas=True)])
+    if notation != "comma":
+        try:
+            return np.asarray(compute.cast(texts, pa.float64())), np.zeros(len(cells), bool)
+        except pa.ArrowInvalid:
+            pass  # cell by cell, then
+    some = [cell.strip() for cell in cells.iloc[:: max(len(cells) // 20, 1)].dropna()]
+    if not any(map(is_number, some)) and not all(map(is_missing, some)):
+        return np.full(len(cells), np.nan), np.ones(len(cells), bool)
+    texts = compute.utf8_trim_whitespace(texts).fill_null("")
+    missing = compute.is_in(compute.utf8_lower(texts), pa.array(sorted(MISSING)))
+    kinds = {None: PLAIN, "point": f"{PLAIN}|{GROUPS}", "comma": f"{COMMA}|{_WHOLE}"}[notation]
+    numbers = compute.and_not(compute.match_substring_regex(texts, f"^({kinds})$"), missing)
+    drop = {None: "^$", "point": ",", "comma": f"[. '{_THIN}]"}[notation]
+    plain = compute.replace_substring_regex(texts, drop, "")
+    if notation == "comma":
+        plain = compute.replace_substring(plain, ",", ".")
+    values = compute.cast(compute.if_else(numbers, plain, None), pa.float64())
+    return np.asarray(values), np.asarray(compute.invert(compute.or_(numbers, missing)))
+
+
+def notation_of(where: str, columns: Iterable[pd.Series]) -> Notation | None:
+    """How numbers are written in columns of texts that are no plain numbers, if commas stand in any.
 
     Raises
     ------
     SignalError
-        Naming `name`, row and value.
+        Where every comma may be a decimal comma or keep thousands apart.
     """
-    if len(text) > MAX_BYTES:
-        raise SignalError(f"{name}: the text is longer than {MAX_BYTES / 1e6:.0f} million characters")
-    refuse_commas_within(text, name)
-    values, rows = array("d"), array("q")
-    for row, line in enumerate(text.splitlines(), start=1):
-        cells = re.split(r"\s*[,;]\s*|\s+", line.strip())
-        if cells[-1] == "":  # a blank line, or one that ends with its separator
-            cells.pop()
-        for cell in cells:
-            try:
-                values.append(number(cell))
-            except ValueError as error:
-                raise SignalError(f"{name}, row {row}: {error}") from None
-            rows.append(row)
-    check_length(name, len(values))
-    return fill_missing(keep_last(Column(name, np.array(values), rows), last), fill, name)
+    import pyarrow as pa
+    from pyarrow import compute
+
+    found: set[str] = set()
+    unclear = ""
+    for column in columns:
+        texts = compute.utf8_trim_whitespace(pa.array(column, pa.string(), from_pandas=True).fill_null(""))
+        if not re.fullmatch(f"{COMMA}|{GROUPS}", texts[0].as_py()):
+            continue
+
+        def fits(pattern: str, texts: Any = texts) -> NDArray[np.bool_]:
+            return np.asarray(compute.match_substring_regex(texts, f"^({pattern})$"))
+
+        either, comma, groups = fits(_EITHER), fits(COMMA), fits(GROUPS)
+        if (comma | groups).all():
+            found |= {"comma"} if (comma & ~either).any() else set()
+            found |= {"point"} if (groups & ~either).any() else set()
+            unclear = unclear or str(texts[0])
+    if len(found) == 1:
+        return "comma" if "comma" in found else "point"
+    if unclear and not found:
+        raise SignalError(
+            f"{where}: {unclear[:60]!r} has a decimal comma, or one that keeps thousands apart: say which with "
+            "decimal='comma' or 'point' (--decimal comma)"
+        )
+    return None
 
 
 def refuse_commas_within(text: str, where: str, other_remedy: str = "") -> None:
@@ -159,80 +127,36 @@ def refuse_commas_within(text: str, where: str, other_remedy: str = "") -> None:
     first = next(groups, None)
     if first is None or not re.search(r"[;\s]", text.strip()):
         return
-    if all(_DECIMAL_COMMA.fullmatch(group) or _THOUSANDS.fullmatch(group) for group in chain([first], groups)):
+    if all(re.fullmatch(COMMA, group) or re.fullmatch(GROUPS, group) for group in chain([first], groups)):
         raise SignalError(
             f"{where}: {first[:60]!r} is one number with a comma in it, or several numbers. Write a decimal point and "
             f"nothing between thousands, or put a blank after a comma that separates{other_remedy}"
         )
 
 
-def has_decimal_comma(cell: str) -> bool:
-    """Whether the cell is a number written with a decimal comma."""
-    return _DECIMAL_COMMA.fullmatch(cell) is not None
+def pasted_numbers(text: str, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Numbers apart by commas, semicolons, blanks or line ends, NaN where one is missing, and the row of each.
 
-
-def keep_last(column: Column, last: int | None) -> Column:
-    """The column's last samples; all of them for None.
+    Two commas in a row miss a number between them. "1,5;2,5" is two numbers or four, "1,234" one or two: such text is
+    refused where all its commas could be of that kind, and something else keeps the numbers apart.
 
     Raises
     ------
     SignalError
-        If `last` is below 2, or more than there are.
+        Naming `name`, row and cell.
     """
-    if last is None:
-        return column
-    if isinstance(last, bool) or not isinstance(last, int) or not 2 <= last <= len(column.values):
-        raise SignalError(
-            f"{column.name!r} has {len(column.values)} samples: the last 2 to {len(column.values)} of them can be "
-            f"kept, got {last!r:.60}"
-        )
-    return replace(column, values=column.values[-last:], rows=column.rows[-last:])
-
-
-def decode(file: str, data: bytes) -> str:
-    """UTF-8 text, with or without a byte-order mark; SignalError names the line and the byte that is not."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        raise SignalError(
-            f"{file}, row {row}: byte {data[error.start]:#04x} is not UTF-8 text; save the file as UTF-8"
-        ) from error
-
-
-def check_length(where: str, length: int) -> None:
-    """Refuse more samples than a series may have."""
-    if length > MAX_SAMPLES:
-        raise SignalError(f"{where} has more than {MAX_SAMPLES} samples; shorten it or average over samples")
-
-
-def check_names(file: str, names: Sequence[str]) -> None:
-    """Refuse series without a name, or with one that another has."""
-    check_width(file, len(names))
-    seen: set[str] = set()
-    for position, name in enumerate(names, start=1):
-        if not name:
-            raise SignalError(
-                f"{file}: series {position} of {len(names)} has no name in the header; give it one, or "
-                "take the separator off the end of each line"
-            )
-        if name in seen:
-            raise SignalError(f"{file}: two columns are named {name!r}; rename one")
-        seen.add(name)
-
-
-def check_width(file: str, count: int) -> None:
-    """Refuse more series than a file may have."""
-    if count > MAX_SERIES:
-        raise SignalError(f"{file} holds {count} series; at most {MAX_SERIES} are read")
-
-
-@contextmanager
-def reading_errors(message: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn what a library raises on a broken file into a SignalError."""
-    try:
-        yield
-    except SignalError:
-        raise
-    except kinds as error:
-        raise SignalError(f"{message}: {error}") from error
+    if len(text) > MAX_BYTES:
+        raise SignalError(f"{name}: the text is longer than {MAX_BYTES / 1e6:.0f} million characters")
+    refuse_commas_within(text, name)
+    values, rows = array("d"), array("q")
+    for row, line in enumerate(text.splitlines(), start=1):
+        cells = re.split(r"\s*[,;]\s*|\s+", line.strip())
+        if cells[-1] == "":  # a blank line, or one that ends with its separator
+            cells.pop()
+        for cell in cells:
+            if not (re.fullmatch(PLAIN, cell) or is_missing(cell)):
+                raise SignalError(f"{name}, row {row}: {cell[:60]!r} is not a number with a decimal point; correct it")
+            values.append(math.nan if is_missing(cell) else float(cell))
+            rows.append(row)
+    check_length(name, len(values))
+    return np.array(values), np.array(rows, np.int64)

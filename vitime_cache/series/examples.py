@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vitime_cache.series.files import read_bytes, read_columns
+from vitime_cache.series.bounds import Choices
+from vitime_cache.series.layouts import read_series
 from vitime_cache.series.signal import Harmonic, Signal, compose, hold_out
+from vitime_cache.series.text import read_text
 
 EXAMPLE = "full"  # the signal of the catalogue that is shown where nothing was chosen
 N_HISTORY = 512
@@ -132,6 +134,7 @@ REAL_SERIES = (
 
 def _read(real: RealSeries) -> Signal:
     """The signal of a real series; its last `horizon` samples are held out."""
-    [column] = read_columns(*read_bytes(DATA / f"{real.name}.csv"))
+    file = DATA / f"{real.name}.csv"
+    [column] = read_series(file.name, read_text(file.name, file.read_bytes()), Choices(), str)
     window = column.values[-(real.history + real.horizon) :]
     return hold_out(real.name, window, real.horizon, description=real.description, sample_seconds=column.sample_seconds)

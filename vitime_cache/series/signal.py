@@ -5,15 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from vitime_cache.checks import is_number, numbers, whole
-from vitime_cache.series.cells import MAX_SAMPLES, SignalError
+from vitime_cache.series.bounds import MAX_SAMPLES, Choices, ReadingWarning, SignalError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vitime_cache.series.axis import Column
 
 MAX_MAGNITUDE = 1e30  # float32 holds 3.4e38; this leaves room for a forecast
 MAX_HARMONICS = 1000
@@ -192,13 +198,35 @@ def hold_out(name: str, series: np.ndarray, horizon: int, **fields: Any) -> Sign
     return Signal(name, series[:-horizon], horizon=horizon, future=series[-horizon:], **fields)
 
 
-def as_signal(given: Signal | ArrayLike) -> Signal:
-    """A signal itself, or plain samples (T,) as one."""
+def from_column(column: Column, horizon: int, where: str) -> Signal:
+    """A series of a table as a signal; the error says where it stands."""
+    facts = {name: getattr(column, name) for name in ("filled", "sample_seconds", "start")}
+    try:
+        return Signal(column.name, column.values, horizon, **facts)
+    except SignalError as error:
+        raise SignalError(f"{where}: {error}") from error
+
+
+def as_signal(given: Signal | ArrayLike | pd.Series[Any] | pd.DataFrame) -> Signal:
+    """A signal itself, or plain samples (T,) as one: a list, an array, a tensor, a pandas Series with its times.
+
+    Raises
+    ------
+    SignalError
+        For what is no series, and for a DataFrame of several.
+    """
+    if _is_pandas(given):
+        if len(signals := as_signals(given)) > 1:
+            names = ", ".join(signal.name for signal in signals[:5])
+            raise SignalError(
+                f"the DataFrame holds {len(signals)} series, {names}: give one, such as df[[{signals[0].name!r}]]"
+            )
+        return signals[0]
     return given if isinstance(given, Signal) else Signal("signal", numbers(given, "a series", error=SignalError))
 
 
-def as_signals(given: Signal | Iterable[Signal]) -> list[Signal]:
-    """A signal, or several from anything that can be gone through once, as a list.
+def as_signals(given: Signal | Iterable[Signal | pd.Series[Any]] | pd.Series[Any] | pd.DataFrame) -> list[Signal]:
+    """A signal, or several from anything that can be gone through once, as a list; of pandas as of a file.
 
     Raises
     ------
@@ -207,7 +235,16 @@ def as_signals(given: Signal | Iterable[Signal]) -> list[Signal]:
     """
     if isinstance(given, Signal):
         return [given]
+    if _is_pandas(given):
+        from vitime_cache.series.layouts import frame_of, read_series
+
+        kind, notes = f"the {type(given).__name__}", list[str]()
+        columns = read_series(kind, frame_of(given), Choices(), notes.append)
+        for note in notes:
+            warnings.warn(note, ReadingWarning, stacklevel=3)
+        return [from_column(column, 720, f"{kind}, column {column.name!r}") for column in columns]
     listed = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
+    listed = [as_signal(each) if _is_pandas(each) else each for each in listed]
     for each in listed:
         if not isinstance(each, Signal):
             raise SignalError(
@@ -215,6 +252,10 @@ def as_signals(given: Signal | Iterable[Signal]) -> list[Signal]:
                 "Signal('name', values, horizon=720), or read a file with read_signals"
             )
     return listed
+
+
+def _is_pandas(given: Any) -> TypeGuard[pd.Series[Any] | pd.DataFrame]:
+    return type(given).__module__.partition(".")[0] == "pandas"
 
 
 def _check_text(text: str, what: str, longest: int) -> None:

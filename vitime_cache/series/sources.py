@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import math
 import tomllib
+import warnings
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
-from vitime_cache.series import files as reading
-from vitime_cache.series.cells import MAX_SERIES, MAX_VALUES, Column, Fill, SignalError, decode, read_text
+from vitime_cache.series import table as reading
+from vitime_cache.series.axis import finished, plain_axis
+from vitime_cache.series.bounds import MAX_SERIES, MAX_VALUES, Choices, Fill, ReadingWarning, SignalError, Tell
+from vitime_cache.series.cells import pasted_numbers
 from vitime_cache.series.examples import catalogue
-from vitime_cache.series.signal import Harmonic, Signal, compose
+from vitime_cache.series.layouts import read_series
+from vitime_cache.series.signal import Harmonic, Signal, compose, from_column
+from vitime_cache.series.text import decode
 
 __all__ = [
-    "Fill", "Harmonic", "Signal", "SignalError",
+    "ENDINGS", "Fill", "Harmonic", "Signal", "SignalError",
     "catalogue", "check_signals", "compose", "parse_values", "read_signals",
 ]  # fmt: skip
 
+ENDINGS = (*reading.ENDINGS, ".toml")
 _SIGNAL_KEYS = ("name", "description", "harmonics", "noise", "seed", "n", "horizon", "reduced_of")
 _HARMONIC_KEYS = ("period", "angular_frequency", "phase", "amplitude")
 
@@ -34,13 +40,18 @@ def read_signals(
     horizon: int = 720,
     fill: Fill = "none",
     last: int | None = None,
+    columns: Sequence[str] = (),
+    time: str | None = None,
+    rows: bool | None = None,
+    decimal: Literal["point", "comma"] | None = None,
+    day_first: bool | None = None,
+    tell: Tell | None = None,
 ) -> list[Signal]:
-    """Signals from a CSV, Parquet, NPY or TOML file.
+    """Signals from a file: CSV and its kin (.csv, .tsv, .txt, .dat), Parquet, Feather, a workbook, NPY, NPZ or TOML.
 
-    CSV and Parquet hold a series per column, NPY one series (samples,) or several (samples, series). A leading date or
-    time column is the time index: it is checked for order, and the rows are then taken as evenly spaced. A CSV file
-    whose first row is all numbers has no header: its series are named after the file, and commas that may be decimal
-    commas are refused. TOML holds formulas::
+    A table holds a series per column, or below one another with a column that says whose each row is. One column of
+    dates is the time, or several that make one together; it is checked for its step. Columns that are no numbers are
+    left out, and told. Text may be compressed (.gz, .bz2, .xz, .zip). TOML holds formulas::
 
         [[signal]]
         name = "two tones"
@@ -56,22 +67,45 @@ def read_signals(
     horizon
         Samples to forecast, where the file does not say.
     fill
-        "interpolate" fills missing values, linearly inside and with the nearest value at either end, and records
-        how many in `Signal.filled`. "none" refuses them. Infinite values and text are always refused.
+        "interpolate" fills missing values and missing times, linearly inside and with the nearest value at either end,
+        and puts times in order; `Signal.filled` counts what was filled. "none" refuses them. Infinite values and text
+        are always refused.
     last
         Keep this many samples from the end of each series; of formulas in TOML, as many as there are.
+    columns
+        The columns to be read; by default all that are numbers.
+    time
+        The column that holds the time, or "none": the rows are taken one after the other.
+    rows
+        Whether each row of the table is a series, rather than each column.
+    decimal
+        What stands before the decimals, "point" or "comma", where the numbers leave it open.
+    day_first
+        Whether 01/02/2020 is the first of February, where the dates leave it open.
+    tell
+        Called with each sentence on what was left out or put right; by default they are warnings.
 
     Raises
     ------
     SignalError
         Naming file, column, row and value; for TOML the file, the number of the signal, the key and the value. Rows
-        count from 1; in CSV they are lines, header included.
+        count from 1; in text they are lines, header included.
     """
-    file, data = reading.read_bytes(source, name)
+    choices = Choices(
+        fill, last, (columns,) if isinstance(columns, str) else tuple(columns), time, rows, decimal, day_first
+    )
+    notes: list[str] = []
+    file, data = reading.unpack(*reading.read_bytes(source, name))
     if PurePosixPath(file).suffix.lower() == ".toml":
         return [_ending(signal, last) for signal in _read_toml(file, data, horizon)]
-    columns = reading.read_columns(file, data, fill, last)
-    return [_from_column(f"{file}, column {column.name!r}", column, horizon) for column in columns]
+    signals = [
+        from_column(column, horizon, f"{file}, column {column.name!r}")
+        for frame in reading.read_tables(file, data)
+        for column in read_series(file, frame, choices, tell or notes.append)
+    ]
+    for note in notes:
+        warnings.warn(note, ReadingWarning, stacklevel=2)
+    return signals
 
 
 def parse_values(text: str, name: str, *, horizon: int = 720, fill: Fill = "none", last: int | None = None) -> Signal:
@@ -82,7 +116,9 @@ def parse_values(text: str, name: str, *, horizon: int = 720, fill: Fill = "none
     SignalError
         Naming the row and the value that is no number.
     """
-    return _from_column("pasted values", read_text(text, name, fill, last), horizon)
+    values, rows = pasted_numbers(text, name)
+    column = finished(name, name, values, rows, plain_axis(len(values)), Choices(fill, last))
+    return from_column(column, horizon, "pasted values")
 
 
 def check_signals(signals: Sequence[Signal], known: Collection[str] = ()) -> None:
@@ -110,13 +146,6 @@ def check_signals(signals: Sequence[Signal], known: Collection[str] = ()) -> Non
                 f"signal {signal.name!r} is reduced_of {signal.reduced_of!r}, but there is no such signal; "
                 "add it, or leave reduced_of out"
             )
-
-
-def _from_column(where: str, column: Column, horizon: int) -> Signal:
-    try:
-        return Signal(column.name, column.values, horizon, filled=column.filled, sample_seconds=column.sample_seconds)
-    except SignalError as error:
-        raise SignalError(f"{where}: {error}") from error
 
 
 def _ending(signal: Signal, last: int | None) -> Signal:

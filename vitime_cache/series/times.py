@@ -1,132 +1,126 @@
-"""The time index of a file: every time once and in order, and how far apart its samples are.
-
-`sample_seconds` is 0 where that is not known: a store keeps it as JSON, which has no NaN.
-"""
+"""Times as files write them: dates and clocks as text, yyyymmdd, seconds since 1970."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vitime_cache.series.cells import SignalError, is_number, number
+from vitime_cache.series.cells import MISSING
 
-_DATES = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y")
-TIME_FORMATS = ("ISO8601", "%b %Y", "%B %Y", "%YM%m", *(d + t for d in _DATES for t in ("", " %H:%M", " %H:%M:%S")))
-_QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])")
-TIME_NAMES = {"", "unnamed: 0", "index", "sample", "date", "datetime", "timestamp", "time", "ds"}
-TIME_NAMES |= {"year", "month", "week", "day", "hour"}
+if TYPE_CHECKING:
+    import pandas as pd
 
-# Seconds, months and years as the mean of the Julian calendar.
-UNITS = {
-    "second": 1.0,
-    "minute": 60.0,
-    "hour": 3_600.0,
-    "day": 86_400.0,
-    "week": 604_800.0,
-    "month": 2_629_800.0,
-    "year": 31_557_600.0,
-}
+Times = NDArray[np.datetime64]
 
-UNEVEN = 0.1  # deviation of a step from the mean step that still counts as even: months have 28 to 31 days
+# To what ISO 8601 has: the first of a range of times, UTC as an offset, quarters as months.
+_TO_ISO = [(r"^\s+|\s+$", ""), (r"(\d) - \d.*$", r"\1"), (r"\s*([+-]\d\d:?\d\d)\s*(UTC|GMT)$", r"\1")]
+_TO_ISO += [(r"(:\d\d)\s*(UTC|GMT)$", r"\1+00:00")]
+_TO_ISO += [(rf"^(\d{{4}})[- ]?Q{quarter}$", rf"\1-{3 * quarter - 2:02}-01") for quarter in (1, 2, 3, 4)]
+# To what `_FORMATS` have: a day for a week, a blank between the parts of a date, three letters of a name.
+_TO_FORMATS = [(r"^(\d{4})-?W(\d\d)$", r"\1 W\2 1"), (r"^(\d{4})-?W(\d\d)-?(\d)$", r"\1 W\2 \3")]
+_TO_FORMATS += [(r"[\s,./-]+", " "), (r"([A-Za-z]{3})[a-z]+", r"\1"), (r"(\d)\s*([AaPp])[. ]?[Mm]\.?$", r"\1 \2M")]
+_DATES = (
+    "%d %m %Y", "%m %d %Y", "%d %m %y", "%m %d %y", "%Y %m %d", "%Y %m", "%b %d %Y", "%d %b %Y", "%d %b %y", "%b %Y",
+    "%b %y", "%Y %b", "%a %d %b %Y", "%a %b %d %Y", "%YM%m", "%G W%V %u",
+)  # fmt: skip
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+_FORMATS = tuple(map("".join, product(_DATES, _CLOCKS)))
+_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec mon tue wed thu fri sat sun"
+_WORDS = {"t", "z", "am", "pm", "utc", "gmt", "w", "q", "m", *_NAMES.split(" ")}
+_EPOCHS = {"s": (1e8, 1e10), "ms": (1e11, 1e13), "us": (1e14, 1e16), "ns": (1e17, 9.2e18)}  # years 1973 to 2262
+_DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 def is_time(cell: str) -> bool:
-    """Whether the cell is a date or time in one of `TIME_FORMATS`."""
-    return not is_number(cell) and any(not np.isnat(times[0]) for times in _read([cell]))
+    """Whether a cell reads as a date."""
+    return bool(read_times([cell]))
 
 
-def check_times(where: str, name: str, cells: list[str], rows: Sequence[int]) -> float:
-    """Refuse a time index that cannot be read, repeats itself or steps back: its rows are then not a series.
+def has_offset(cell: str) -> bool:
+    """Whether a time says how far it is from UTC, or that it is UTC."""
+    return re.search(r":\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?|UTC|GMT)\s*(UTC|GMT)?$", cell.strip()) is not None
 
-    Parameters
-    ----------
-    where
-        How the column is called in messages.
-    name
-        Its name, which says what a number counts: years in "year", hours in "hour".
-    cells, rows
-        The times as text, and the row of each.
+
+def read_times(cells: Sequence[str] | pd.Series) -> list[Times]:
+    """Texts (T,) as times, NaT where one is none; in UTC where they say how far from it they are.
 
     Returns
     -------
-    float
-        Seconds from one sample to the next. 0 where it cannot be said: numbers of no unit, steps that differ by more
-        than months do, or dates that read as evenly spaced with the day first and with the month first.
-
-    Raises
-    ------
-    SignalError
-        Quoting the time and the one before it.
+    list
+        Empty where most texts are no times; two readings, the day first and the month first, where both are possible.
     """
-    if all(map(is_number, cells)):
-        counts = np.array([number(cell) for cell in cells])
-        fault = _first_fault(counts)
-        spacings = {_even_step(counts[:fault]) * UNITS.get(name.lower(), 0.0)}
-    else:
-        readings = list(_read(cells))
-        faults = [_first_fault(times) for times in readings]
-        fault = max(faults, default=0)
-        whole = [times for times, first in zip(readings, faults, strict=True) if first == len(cells)]
-        spacings = {_even_step((times - times[0]) / np.timedelta64(1, "s")) for times in whole}
-    if fault == len(cells):
-        return spacings.pop() if len(spacings) == 1 else 0.0
-    if fault == 0:
-        raise SignalError(f"{where}, row {rows[0]}: {cells[0][:60]!r} is neither a number nor a time like 2012-01-31")
-    raise SignalError(
-        f"{where}, row {rows[fault]}: {cells[fault][:60]!r} is not a time after {cells[fault - 1][:60]!r}; "
-        "the first column is the time index: give each time once, in order, in one format, and with its offset from "
-        "UTC where clocks repeat an hour"
-    )
-
-
-def time_unit(samples: float, sample_seconds: float) -> tuple[str, float] | None:
-    """The unit in which a span of samples reads well, and how many samples it has; None where that is not known.
-
-    Examples
-    --------
-    >>> time_unit(168, 3600)
-    ('day', 24.0)
-    """
-    if not sample_seconds or not samples:
-        return None
-    span = abs(samples) * sample_seconds
-    name = next((name for name in reversed(UNITS) if span >= 2 * UNITS[name]), "second")
-    return name, UNITS[name] / sample_seconds
-
-
-def in_words(samples: float, sample_seconds: float) -> str:
-    """A span of samples as time, such as "7 days"; empty where that is not known."""
-    if (unit := time_unit(samples, sample_seconds)) is None:
-        return ""
-    count = f"{samples / unit[1]:.3g}"
-    return f"{count} {unit[0]}{'' if count == '1' else 's'}"
-
-
-def _read(cells: list[str]) -> Iterator[np.ndarray]:
-    """The cells in every format that fits the first of them, (T,) datetime64 with NaT for what does not fit."""
     import pandas as pd
 
-    months = [_QUARTER.sub(lambda found: f"{found[1]}-{3 * int(found[2]) - 2:02}", cell) for cell in cells]
+    texts = pd.Series(cells, dtype="str")
+    known = texts[texts.notna() & ~texts.str.strip().str.lower().isin(MISSING)]
+    some = known.iloc[np.unique(np.linspace(0, max(len(known) - 1, 0), 40).astype(int))[: len(known)]]
+    if not len(some) or not all(map(_may_be_time, some[:3])):
+        return []
+    some = _changed(some, _TO_ISO)
+    if 2 * np.isnat(_parsed(some, "ISO8601")).sum() <= len(some):
+        return [_parsed(_changed(texts, _TO_ISO), "ISO8601")]
+    some = _changed(some, _TO_FORMATS)
+    fit = {form: int((~np.isnat(_parsed(some, form))).sum()) for form in _FORMATS}
+    forms = [form for form in _FORMATS if fit[form] == max(fit.values()) and 2 * fit[form] >= len(some)]
+    whole = _changed(_changed(texts, _TO_ISO), _TO_FORMATS) if forms else texts
+    readings = [_parsed(whole, form) for form in forms]
+    fewest = min((int(np.isnat(times).sum()) for times in readings), default=0)
+    return list({times.tobytes(): times for times in readings if np.isnat(times).sum() == fewest}.values())
 
-    def read(texts: list[str], form: str) -> np.ndarray:
-        return pd.to_datetime(texts, format=form, errors="coerce", utc=True).tz_convert(None).to_numpy()
 
-    return (read(months, form) for form in TIME_FORMATS if not np.isnat(read(months[:1], form)[0]))
+def times_of_numbers(values: NDArray[np.float64], named: bool) -> Times | None:
+    """Whole numbers (T,) as times: yyyymmdd and its like, or seconds since 1970 and parts of them.
+
+    Numbers of four and six digits, years and months, are times only where the name of their column says so.
+    """
+    finite = values[np.isfinite(values)]
+    if not len(finite) or (finite != np.floor(finite)).any() or not 1 <= finite.min() <= finite.max() < 9.2e18:
+        return None
+    whole, times = finite.astype(np.int64), None
+    digits = len(str(whole.max()))
+    if len(str(whole.min())) == digits and digits in _DIGITS and (digits > 6 or named):
+        times = _parsed(whole.astype(str), _DIGITS[digits])
+    if times is None or np.isnat(times).any():
+        units = (unit for unit, (low, high) in _EPOCHS.items() if low <= finite.min() and finite.max() < high)
+        if not (unit := next(units, "")):
+            return None
+        times = whole.astype(f"M8[{unit}]").astype("M8[us]")
+    spread = np.full(len(values), np.datetime64("NaT"), "M8[us]")
+    spread[np.isfinite(values)] = times
+    return spread
 
 
-def _first_fault(times: np.ndarray) -> int:
-    """Position of the first that is no later time than the one before; their number if there is none."""
-    later = np.isfinite(times)
-    later[1:] &= times[1:] > times[:-1]
-    return len(later) if later.all() else int(later.argmin())
+def clock_hours(cells: pd.Series) -> NDArray[np.float64] | None:
+    """Times of day (T,), "18:30", "18.30.00" or "6:30 PM", in hours; None where they are something else."""
+    texts = "2000 01 01 " + _changed(cells.astype("str"), [*_TO_FORMATS, (r"^(\d+) (\d+) (\d+)$", r"\1:\2:\3")])
+    for clock in _CLOCKS[1:]:
+        if not np.isnat(_parsed(texts[:1], form := f"%Y %m %d{clock}")).any():
+            return np.asarray((_parsed(texts, form) - np.datetime64("2000-01-01")) / np.timedelta64(1, "h"))
+    return None
 
 
-def _even_step(times: np.ndarray) -> float:
-    """The mean step of increasing times if all steps are nearly that, else 0."""
-    steps = np.diff(times)
-    if not len(steps):
-        return 0.0
-    mean = float((times[-1] - times[0]) / len(steps))
-    return mean if np.isfinite(mean) and (np.abs(steps - mean) <= UNEVEN * mean).all() else 0.0
+def _parsed(cells: Any, form: str) -> Times:
+    import pandas as pd
+
+    times = pd.DatetimeIndex(pd.to_datetime(cells, format=form, errors="coerce", utc=True))
+    return np.asarray(times.tz_localize(None).as_unit("us"))
+
+
+def _may_be_time(cell: str) -> bool:
+    words = [word.lower() for word in re.findall(r"[A-Za-z]+", cell)]
+    known = all(word in _WORDS or (len(word) > 3 and word[:3] in _WORDS) for word in words)
+    return known and "_" not in cell and 5 < len(cell.strip()) < 60 and len(re.findall(r"\d", cell)) > 2
+
+
+def _changed(texts: pd.Series, steps: Sequence[tuple[str, str]]) -> pd.Series:
+    """The texts after every substitution that changes some of the first of them."""
+    few = texts.iloc[:: max(len(texts) // 100, 1)]
+    for pattern, with_ in steps:
+        if not (after := few.str.replace(pattern, with_, regex=True)).equals(few):
+            texts, few = texts.str.replace(pattern, with_, regex=True), after
+    return texts

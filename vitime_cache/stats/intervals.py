@@ -44,7 +44,7 @@ class Mean:
     def interval(self, tail: float | Array) -> Interval:
         """Student's t interval of which each end misses with probability `tail` (...,)."""
         reach = student.isf(tail, self.degrees)
-        half = np.where(np.isfinite(self.error), reach * np.nan_to_num(self.error), self.error)
+        half = reach * self.error
         return Interval(self.value, self.value - half, self.value + half)
 
 

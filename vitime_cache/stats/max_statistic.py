@@ -69,7 +69,7 @@ def max_statistic(observed: ArrayLike, null: ArrayLike, level: float = 0.05) -> 
     score = np.where(varies, (values - mean) / np.where(varies, deviation, 1), -np.inf)
     reached = n - np.searchsorted(extremes, score, side="left")
     p_value = np.where(np.isfinite(values), (1 + reached) / (n + 1), np.nan)
-    return Band(mean + critical * deviation, critical, p_value)
+    return Band(mean + np.where(varies, critical, 0) * deviation, critical, p_value)
 
 
 def _extremes(nulls: Array) -> Array:

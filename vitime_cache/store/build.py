@@ -18,9 +18,10 @@ from vitime_cache.model.checkpoint import check_dtype, check_model, pick_device
 from vitime_cache.model.config import WeightsInfo
 from vitime_cache.series.signal import as_signals
 from vitime_cache.series.sources import Signal, check_signals
+from vitime_cache.store.bounds import check_config
 from vitime_cache.store.dispatch import deviation, ready_to_write
 from vitime_cache.store.journal import Journal, assign_places, published, read_journal, visible
-from vitime_cache.store.manifest import ROOT, Identity, check_identity
+from vitime_cache.store.manifest import ROOT, ROOT_BYTES, Identity, check_identity
 from vitime_cache.store.objects import Objects, StoreError, open_objects
 from vitime_cache.store.plan import MAX_SIZE, Plan, entry_of, identity_of
 
@@ -131,6 +132,7 @@ def build(
         workers = whole(workers, "workers, unless they are a scheduler's address (tcp://…),", 1, error=StoreError)
     max_size = positive(max_size, "max_size", "bytes", error=StoreError)
     identity = identity_of(model, dtype)
+    check_config(identity.config)
     layers = identity.config.select_layers(tokens)
     objects = open_objects(store)
     journal = read_journal(objects, [signal.name for signal in signals])
@@ -233,7 +235,7 @@ def _token_layers(ds: xr.Dataset) -> tuple[str, ...]:
 
 
 def _is_published(objects: Objects, journal: Journal) -> bool:
-    return published(objects.get(ROOT)) == visible(journal.markers)
+    return published(objects.get(ROOT, ROOT_BYTES)) == visible(journal.markers)
 
 
 def _without_maps(journal: Journal | None, names: Sequence[str], layers: Sequence[str]) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def damaged_chunks(read: Callable[[int, int], bytes], size: int, chunks: int) ->
     for number, (offset, count) in enumerate(entries.tolist()):
         if offset == MISSING:
             continue
-        chunk = read(offset, offset + count)
+        chunk = read(offset, offset + count) if offset + count <= size else b""
         if len(chunk) != count or checksum(chunk[:-CHECKSUM_BYTES]) != chunk[-CHECKSUM_BYTES:]:
             damaged.append(number)
     return damaged

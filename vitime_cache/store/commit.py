@@ -21,6 +21,7 @@ import numpy as np
 
 from vitime_cache.attention import schema
 from vitime_cache.store import format as store
+from vitime_cache.store.bounds import check_config
 from vitime_cache.store.journal import Journal, assign_places, page_key, page_of, read_journal, render_page, visible
 from vitime_cache.store.manifest import (
     BUILDING,
@@ -29,6 +30,7 @@ from vitime_cache.store.manifest import (
     LOCK,
     MANIFEST,
     ROOT,
+    ROOT_BYTES,
     ROOT_LOCK,
     TEMPLATE,
     Entry,
@@ -39,7 +41,13 @@ from vitime_cache.store.manifest import (
     seal,
 )
 from vitime_cache.store.objects import Objects, stamp
-from vitime_cache.store.root import hold_root, list_verdicts, render_root, shorten_root
+from vitime_cache.store.root import (
+    clear_evidence,
+    hold_root,
+    list_verdicts,
+    render_root,
+    shorten_root,
+)
 
 PUTS_AT_ONCE = 4
 
@@ -64,6 +72,7 @@ def open_writer(
         journal = read_journal(objects, [entry.name for entry in wanted])
         if journal:
             check_identity(journal.manifest, identity, objects.url)
+        check_config(identity.config)
         writer = StoreWriter(objects, journal or _new_journal(objects, identity, facts or {}), wanted)
         yield writer
         writer.end()
@@ -112,8 +121,9 @@ class StoreWriter:
         self._begin(clean=journal.clean, sweep=sweep)
 
     def _begin(self, *, clean: bool, sweep: bool) -> None:
-        self._hide()
+        # First, so that whatever a killed process leaves from here on is swept by the next.
         self._put_changed({BUILDING: b"a build is under way, or did not come to its end\n"})
+        self._hide()
         manifest = self.manifest.to_bytes()
         self._put_changed({MANIFEST: manifest})
         self._put_changed(self._template)
@@ -132,7 +142,8 @@ class StoreWriter:
     def _hide(self) -> None:
         """Let readers see no signal that has lost its marker or an object, before anything else about it changes."""
         with hold_root(self._objects):
-            if root := shorten_root(self._objects.get(ROOT), self._visible):
+            clear_evidence(self._objects)
+            if root := shorten_root(self._objects.get(ROOT, ROOT_BYTES), self._visible):
                 self._objects.put(ROOT, [root])
                 self._objects.flush()
 
@@ -184,7 +195,7 @@ class StoreWriter:
         chunks = {place // store.SIGNALS_PER_CHUNK for place in places}
         self._put_changed(dict(store.render_complete(self._complete, chunk) for chunk in chunks))
         with hold_root(self._objects):
-            there = self._objects.get(ROOT)
+            there = self._objects.get(ROOT, ROOT_BYTES)
             verdicts = list_verdicts(self._objects, None if anew else there)
             root = render_root(self.manifest, self._metadata, self._visible, verdicts)
             if root != there:

@@ -52,7 +52,7 @@ def ready_to_write(
     from vitime_cache.store.workers import Job, scheduler, write_on_scheduler
 
     def write(objects: Objects, writer: StoreWriter, pending: Mapping[int, Signal]) -> Iterator[list[Marker]]:
-        job = Job(capture, objects.url, writer.manifest, model, device, dtype)
+        job = Job(capture, objects.address, writer.manifest, model, device, dtype)
         return elsewhere(job, _batches(pending, batch_size, writer.manifest.identity.config), writer.unclean)
 
     if isinstance(workers, int):

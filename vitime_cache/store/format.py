@@ -27,6 +27,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -35,13 +36,17 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer
+from zarr.errors import UnstableSpecificationWarning
 from zarr.storage import MemoryStore
 
 from vitime_cache.attention.schema import (
     COMPLETE,
     COMPONENT,
+    DESCRIPTION,
+    REDUCED_OF,
     SIGNAL,
     SIGNAL_COORDINATES,
+    START,
     TIME,
     TIME_ATTENTION,
     TOKEN_ATTENTION,
@@ -52,10 +57,14 @@ from vitime_cache.attention.schema import (
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store.chunks import ShardIndex, checksum, encode_chunk
 from vitime_cache.store.manifest import FOLDER, ROOT, Manifest
+from vitime_cache.store.objects import StoreError
 
 # Axes that grow have chunks of fixed length, so that growing rewrites one small object and moves none.
 CHUNK = {SIGNAL: 1, TIME: 4096, COMPONENT: 16}
 SIGNALS_PER_CHUNK = 1024  # of a coordinate
+# Characters of the texts that xarray leaves on disk: of a fixed width, dask can tell how large they are, as
+# `xr.open_zarr(path, chunks="auto")` asks it to. They are as long as those of a signal can be, and compress to little.
+WIDTHS = {DESCRIPTION: 2000, REDUCED_OF: 200, START: 40}
 SHARD_PARTS = 8  # blocks of query rows in a token map: a row costs an eighth of a map
 
 CODECS = (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec())  # as `chunks` encodes them
@@ -209,17 +218,28 @@ def _create_variable(group: zarr.Group, name: str, manifest: Manifest) -> zarr.A
 def _create_coordinate(
     group: zarr.Group, name: str, dimension: str, values: np.ndarray, chunk: int, **attributes: str
 ) -> None:
-    text = values.dtype == object
-    array = group.create_array(
-        name,
-        shape=values.shape,
-        dtype=str if text else values.dtype,
-        chunks=(max(chunk, 1),),
-        compressors=(Crc32cCodec(),),  # small, and read one after the other whenever the store is opened
-        **_common((dimension,), attributes),
-        config={"write_empty_chunks": True},
-    )
-    array[:] = values
+    width, chunk = WIDTHS.get(name), max(chunk, 1)
+    dtype = f"<U{width}" if width else str if values.dtype == object else values.dtype
+    with warnings.catch_warnings():
+        # zarr 3.1 warns where it makes texts of a fixed width, and not where it reads them.
+        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        array = group.create_array(
+            name,
+            shape=values.shape,
+            dtype=dtype,
+            chunks=(chunk,),
+            # Small, and some of it read one after the other whenever the store is opened.
+            compressors=CODECS if width else CODECS[-1:],
+            **_common((dimension,), attributes),
+            config={"write_empty_chunks": True},
+        )
+        for start in range(0, len(values), chunk):  # all texts at once would be a gigabyte for 100 000 signals
+            part = values[start : start + chunk]
+            if width and max(map(len, part)) > width:
+                raise StoreError(
+                    f"a {name} of {max(map(len, part))} characters is longer than the {width} of a signal's"
+                )
+            array[start : start + chunk] = part.astype(dtype) if width else part
 
 
 def _common(dims: Sequence[str], attributes: Mapping[str, str]) -> dict[str, Any]:
@@ -232,5 +252,6 @@ def _common(dims: Sequence[str], attributes: Mapping[str, str]) -> dict[str, Any
 
 
 def _column(manifest: Manifest, name: str, dtype: str) -> np.ndarray:
-    values = [entry.name if name == SIGNAL else entry.coordinates[name] for entry in manifest.entries]
+    known: Sequence[Mapping[str, Any]] = [{SIGNAL: entry.name, **entry.coordinates} for entry in manifest.entries]
+    values = [entry[name] for entry in known]
     return np.array(values, dtype=object if dtype == "string" else dtype)

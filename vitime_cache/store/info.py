@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vitime_cache.store.journal import published, read_journal
-from vitime_cache.store.manifest import FORMAT, ROOT
+from vitime_cache.store.manifest import FORMAT, ROOT, ROOT_BYTES
 from vitime_cache.store.objects import StoreError, open_objects
 
 
@@ -47,7 +47,7 @@ def info(path: str | Path) -> dict[str, Any]:
         "tokens": list(manifest.tokens),
         "created": attributes["created"],
         "versions": {"vitime_cache": attributes["vitime_cache_version"], "libraries": attributes["library_versions"]},
-        "visible": published(objects.get(ROOT)) or 0,
+        "visible": published(objects.get(ROOT, ROOT_BYTES)) or 0,
         "signals": [
             {
                 "name": entry.name,

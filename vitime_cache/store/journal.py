@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from vitime_cache.store.manifest import BUILDING, FOLDER, MANIFEST, TEMPLATE, Manifest, Marker, unseal
+from vitime_cache.store.bounds import MOST_SIGNALS
+from vitime_cache.store.manifest import BUILDING, FOLDER, MANIFEST, TEMPLATE, Manifest, Marker, ObjectStamp, unseal
 from vitime_cache.store.objects import Objects, StoreError, stamp
 
 MARKERS_PER_PAGE = 64
+PAGE_BYTES = 32 * 2**20  # of a page: a marker of a million samples has some 50 kB
+READ_AT_ONCE = 16  # objects
 
 
 class Named(Protocol):
@@ -37,6 +40,14 @@ def page_of(place: int) -> int:
 def page_key(page: int) -> str:
     """Key of a page of markers."""
     return f"{FOLDER}markers-{page:05d}.jsonl"
+
+
+@dataclass(frozen=True)
+class Template:
+    """Array metadata and coordinates as they were written, and the manifest that they follow from."""
+
+    manifest: ObjectStamp
+    objects: Mapping[str, ObjectStamp]
 
 
 @dataclass(frozen=True)
@@ -86,8 +97,8 @@ def read_journal(objects: Objects, asked: Iterable[str] = ()) -> Journal | None:
         return None
     manifest = Manifest.from_bytes(data, objects.url)
     markers, _ = read_markers(objects, manifest)
-    layout = unseal(objects.get(TEMPLATE))
-    laid_out = layout is not None and tuple(layout["manifest"]) == stamp([data])
+    layout = unseal(objects.get(TEMPLATE), Template)
+    laid_out = layout is not None and layout.manifest == stamp([data])
     note = BUILDING.removeprefix(FOLDER)  # also half-written
     clean = not any(name.startswith(note) for name in objects.names(FOLDER))
     journal = Journal(manifest, markers, laid_out, clean)
@@ -99,7 +110,7 @@ def read_markers(objects: Objects, manifest: Manifest) -> tuple[dict[int, Marker
     """The markers of a store that speak for its signals, and the pages of which a line is damaged."""
     pages = range(page_of(len(manifest.entries) - 1) + 1)
     markers, damaged = {}, []
-    for page, data in zip(pages, objects.get_many([page_key(page) for page in pages]), strict=True):
+    for page, data in read_each(objects, [page_key(page) for page in pages], PAGE_BYTES):
         *lines, rest = (data or b"").split(b"\n")
         found = list(map(Marker.from_bytes, lines))
         if rest or None in found:
@@ -109,6 +120,12 @@ def read_markers(objects: Objects, manifest: Manifest) -> tuple[dict[int, Marker
                 markers[marker.index] = marker
     speaking = {place: marker for place, marker in markers.items() if marker.speaks_for(manifest.entries[place])}
     return dict(sorted(speaking.items())), damaged
+
+
+def read_each(objects: Objects, keys: Sequence[str], most: int) -> Iterator[tuple[int, bytes | None]]:
+    """The number of each key and the bytes of its object, a few of them in memory at a time."""
+    for start in range(0, len(keys), READ_AT_ONCE):
+        yield from enumerate(objects.get_many(keys[start : start + READ_AT_ONCE], most), start)
 
 
 def render_page(markers: Mapping[int, Marker], page: int) -> bytes:
@@ -132,12 +149,23 @@ def visible(committed: Container[int], from_place: int = 0) -> int:
     return next(place for place in itertools.count(from_place) if place not in committed)
 
 
+def read_root(root: bytes | None) -> dict[str, Any] | None:
+    """What a root's `zarr.json` says, whatever its arrays and groups are; None where it is damaged."""
+    try:
+        record = json.loads(root or b"")
+        nodes = record["consolidated_metadata"]["metadata"]
+        return record if all(isinstance(node, dict) for node in nodes.values()) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
 def published(root: bytes | None) -> int | None:
     """How many signals the readers of this root's `zarr.json` see; None where they cannot read it."""
     try:
-        return int(json.loads(root or b"")["consolidated_metadata"]["metadata"]["signal"]["shape"][0])
-    except (ValueError, KeyError, TypeError, IndexError):
+        (count,) = (read_root(root) or {})["consolidated_metadata"]["metadata"]["signal"]["shape"]
+    except (KeyError, TypeError, ValueError):
         return None
+    return count if type(count) is int and 0 <= count <= MOST_SIGNALS else None
 
 
 def assign_places(journal: Journal | None, signals: Sequence[AnySignal], url: str) -> dict[int, AnySignal]:

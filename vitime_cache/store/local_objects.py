@@ -1,9 +1,14 @@
-"""A store's objects as files below a folder."""
+"""A store's objects as files below a folder.
+
+The folder itself may be a link that a person has made. Below it there are folders and regular files and nothing else:
+what an archive from a stranger may hold besides (links, pipes, devices) is neither opened nor followed nor written to.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,15 +16,17 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vitime_cache.atomic import replacing
-from vitime_cache.store.objects import Stamp, StoreError, Stream
+from vitime_cache.store.objects import MOST_BYTES, ObjectError, Stamp, StoreError, Stream, check_key
 
 SYNC_BYTES = 64 * 2**20
+_sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+_NOTHING = FileNotFoundError, NotADirectoryError
 
 
 def open_folder(path: Path) -> LocalObjects:
     """The objects below a folder, whether it is there or not; StoreError if there is a file in the place."""
     for place in (path, *path.parents):
-        if place.is_file():
+        if place.exists() and not place.is_dir():
             raise StoreError(
                 f"{place} is a file, and a store is a folder or a URL: name another place, such as "
                 f"{place.with_suffix('.zarr')}"
@@ -30,19 +37,26 @@ def open_folder(path: Path) -> LocalObjects:
 class LocalObjects:
     """Objects as files: written under a temporary name, synced, renamed."""
 
+    locks = True
+
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.url = str(root)
+        self.url = self.address = str(root)
         self._renamed_in: set[Path] = set()
+        self._folders: set[str] = set()  # known to be folders, so that each is looked at once
 
-    def get(self, key: str) -> bytes | None:
-        try:
-            return (self.root / key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
+        size = self._size(key)
+        if size is None:
             return None
+        with self._told(key), (self.root / key).open("rb") as file:
+            data = file.read(most + 1) if size <= most else b""
+        if max(size, len(data)) > most:
+            raise ObjectError(f"{self.url}/{key} has {size:,} bytes, more than the {most:,} that it can have")
+        return data
 
-    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        return [self.get(key) for key in keys]
+    def get_many(self, keys: Sequence[str], most: int = MOST_BYTES) -> list[bytes | None]:
+        return [self.get(key, most) for key in keys]
 
     def put(self, key: str, parts: Sequence[bytes]) -> Stamp:
         with self.stream(key) as stream:
@@ -52,8 +66,9 @@ class LocalObjects:
 
     @contextmanager
     def stream(self, key: str) -> Iterator[Stream]:
-        path = self.root / key
-        self._make_folder(path.parent)
+        path = self._path(key)
+        self._make_folder(key.rpartition("/")[0])
+        self._size(key)  # what is no file cannot be replaced by one
         with replacing(path) as file:
             synced = 0
 
@@ -62,31 +77,29 @@ class LocalObjects:
                 file.write(part)
                 if file.tell() - synced > SYNC_BYTES:  # one big sync at the end would be waited for
                     synced = file.tell()
-                    os.fdatasync(file.fileno())
+                    _sync_data(file.fileno())
 
             yield Stream(write)
         self._renamed_in.add(path.parent)
 
     def read(self, key: str, start: int, stop: int) -> bytes:
-        try:
-            with (self.root / key).open("rb") as file:
-                file.seek(start)
-                return file.read(stop - start)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        size = self._size(key)
+        if size is None or start >= size:
             return b""
+        with self._told(key), (self.root / key).open("rb") as file:
+            file.seek(start)
+            return file.read(max(min(stop, size) - start, 0))
+
+    def tail(self, key: str, count: int) -> bytes | None:
+        size = self._size(key)
+        return None if size is None else self.read(key, max(size - count, 0), size)
 
     def sizes_of(self, keys: Sequence[str]) -> dict[str, int]:
         found = {}
-        for key in keys:
-            with suppress(FileNotFoundError, NotADirectoryError):
-                found[key] = os.stat(f"{self.url}/{key}").st_size  # noqa: PTH116 - thrice as quick as a Path for each
+        for key in keys:  # of a million objects, when a large store is built again
+            if (size := self._size(key)) is not None:
+                found[key] = size
         return found
-
-    def _make_folder(self, folder: Path) -> None:
-        if not folder.is_dir():
-            self._make_folder(folder.parent)
-            folder.mkdir(exist_ok=True)
-            self._renamed_in.add(folder.parent)
 
     def flush(self) -> None:
         while self._renamed_in:  # a file's content is synced by `put`; its name is an entry of the folder
@@ -98,20 +111,25 @@ class LocalObjects:
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
-            path = self.root / key
+            path = self._path(key)
             path.unlink(missing_ok=True)
             self._renamed_in.add(path.parent)
 
     def names(self, prefix: str = "") -> list[str]:
-        try:
-            return [path.name for path in (self.root / prefix).iterdir()]
-        except (FileNotFoundError, NotADirectoryError):
+        if prefix and not self._is_folder(prefix.removesuffix("/")):
             return []
+        with suppress(*_NOTHING), self._told(prefix):
+            return [path.name for path in (self.root / prefix).iterdir()]
+        return []
 
     def delete_below(self, prefix: str) -> None:
+        folder = self._path(prefix.removesuffix("/"))
+        if folder.is_symlink():
+            folder.unlink()
         with suppress(FileNotFoundError):
-            shutil.rmtree(self.root / prefix)
-        self._renamed_in = {folder for folder in self._renamed_in if folder.exists()} | {(self.root / prefix).parent}
+            shutil.rmtree(folder)
+        self._folders.clear()
+        self._renamed_in = {each for each in self._renamed_in if each.exists()} | {folder.parent}
 
     def sizes(self) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -124,7 +142,7 @@ class LocalObjects:
                         folders.append((f"{prefix}{entry.name}/", Path(entry.path)))
                     else:
                         with suppress(FileNotFoundError):  # another process may be renaming it
-                            found[prefix + entry.name] = entry.stat().st_size
+                            found[prefix + entry.name] = entry.stat(follow_symlinks=False).st_size
         return found
 
     def free_bytes(self) -> int | None:
@@ -137,7 +155,8 @@ class LocalObjects:
     def lock(self, key: str, wait: float = 0.0) -> Iterator[None]:
         # The system drops the lock when the process ends, however it ends. The file stays: two processes that each
         # made their own could both hold a lock.
-        self._make_folder((self.root / key).parent)
+        self._make_folder(key.rpartition("/")[0])
+        self._size(key)  # a regular file, or none yet
         lock = FileLock(self.root / key, timeout=wait)
         try:
             lock.acquire()
@@ -150,3 +169,78 @@ class LocalObjects:
             yield
         finally:
             lock.release()
+
+    # --- where a key leads -------------------------------------------------------------------------------------------
+
+    def _path(self, key: str) -> Path:
+        """The file of a key, in a folder that no link leads to."""
+        self._check(key)
+        return self.root / key
+
+    def _check(self, key: str) -> None:
+        """StoreError for a key that leads out of the store, or through a link; each folder is looked at once."""
+        folder, _, name = key.rpartition("/")
+        if folder not in self._folders or name in ("", ".", "..") or "\0" in name or "\\" in name:
+            check_key(key)
+            if folder:
+                self._is_folder(folder)
+
+    def _size(self, key: str) -> int | None:
+        """Bytes of a regular file, None where there is no file."""
+        self._check(key)
+        try:
+            found = os.lstat(f"{self.url}/{key}")  # thrice as quick as a Path for each
+        except _NOTHING:
+            return None
+        except OSError as error:
+            raise self._refused(key, error) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise ObjectError(self._strange(key))
+        return found.st_size
+
+    def _is_folder(self, folder: str) -> bool:
+        """Whether there is a folder; StoreError where it, or one above it, is a link or no folder."""
+        above = folder.rpartition("/")[0]
+        if folder in self._folders:
+            return True
+        if above and not self._is_folder(above):
+            return False
+        try:
+            with self._told(folder):
+                mode = os.lstat(f"{self.url}/{folder}").st_mode
+        except _NOTHING:
+            return False
+        if not stat.S_ISDIR(mode):
+            raise ObjectError(self._strange(folder))
+        self._folders.add(folder)
+        return True
+
+    def _make_folder(self, folder: str) -> None:
+        """Make a folder below the root, or the root itself (""), and what leads to it."""
+        if folder and not self._is_folder(folder):
+            self._make_folder(folder.rpartition("/")[0])
+            self._make(self.root / folder)
+        elif not folder:
+            for place in [each for each in (*reversed(self.root.parents), self.root) if not each.is_dir()]:
+                self._make(place)
+
+    def _make(self, place: Path) -> None:
+        place.mkdir(exist_ok=True)
+        self._renamed_in.add(place.parent)
+
+    def _strange(self, key: str) -> str:
+        kind = "a link, and none below a store is followed" if (self.root / key).is_symlink() else "no regular file"
+        return f"{self.url}/{key} is {kind}; remove it, or put what it should be in its place"
+
+    @contextmanager
+    def _told(self, key: str) -> Iterator[None]:
+        """What the system refuses, as a sentence; that there is nothing is for the caller."""
+        try:
+            yield
+        except _NOTHING:
+            raise
+        except OSError as error:
+            raise self._refused(key, error) from error
+
+    def _refused(self, key: str, error: OSError) -> StoreError:
+        return StoreError(f"{self.url}/{key} cannot be read: {str(error.strerror or error).lower()}")

@@ -18,12 +18,18 @@ No zarr and no xarray here, so that a build with nothing to do knows it without 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Annotated, Any, Self, TypedDict, TypeVar
 
+from msgspec import Meta
+
+from vitime_cache.model.checkpoint import DTYPES
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
-from vitime_cache.store.objects import Stamp, StoreError, stamp
+from vitime_cache.store.bounds import check_config, check_lengths
+from vitime_cache.store.objects import MOST_BYTES, StoreError, stamp
+from vitime_cache.typed_json import decode
 
 FORMAT = 3  # 2 kept series in float32
 FOLDER = "journal/"
@@ -34,6 +40,12 @@ LOCK = f"{FOLDER}lock"  # held for as long as a build takes
 ROOT_LOCK = f"{FOLDER}root-lock"  # held by whoever writes the root, or keeps a verdict
 EVIDENCE = "evidence/"  # groups of verdicts, and the folder of their markers in the journal
 ROOT = "zarr.json"  # the object that readers start from
+ROOT_BYTES = 64 * 2**20  # that it has at most
+
+
+Record = TypeVar("Record")
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+ObjectStamp = tuple[Count, Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]]
 
 
 def seal(record: Mapping[str, Any]) -> bytes:
@@ -42,18 +54,22 @@ def seal(record: Mapping[str, Any]) -> bytes:
     return _head(body) + body[1:]
 
 
-def unseal(data: bytes | None) -> dict[str, Any] | None:
-    """The record that `seal` made these bytes of; None if there are none or if any bit differs."""
-    data = data or b""
-    body = b"{" + data[len(_head(b"")) :]
-    if data != _head(body) + body[1:]:
+def unseal(data: bytes | None, kind: type[Record] = dict[str, Any]) -> Record | None:  # type: ignore[assignment]
+    """The record that `seal` made these bytes of; None if there are none, any bit differs, or the types do.
+
+    The hash tells of accidents. Whoever means harm can make it anew, hence the types.
+    """
+    head, body = (data or b"")[:_HEAD_BYTES], memoryview(data or b"")[_HEAD_BYTES:]
+    if head != _head(b"{", body):
         return None
-    record: dict[str, Any] = json.loads(body)
-    return record
+    return decode(b"{" + body, kind)
 
 
-def _head(body: bytes) -> bytes:
-    return b'{"xxh3": "%s", ' % stamp([body])[1].encode()
+def _head(*body: bytes | memoryview) -> bytes:
+    return b'{"xxh3": "%s", ' % stamp(body)[1].encode()
+
+
+_HEAD_BYTES = len(_head(b""))
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,20 @@ def _flat(identity: Identity) -> dict[str, Any]:
     return {"weights sha256": identity.weights.sha256, **config, "dtype": identity.dtype}
 
 
+class Coordinates(TypedDict):
+    """Values of `schema.SIGNAL_COORDINATES` of one signal, without `complete`; the schema says what they mean."""
+
+    n_history: Annotated[int, Meta(ge=1, le=2**31)]
+    horizon: Annotated[int, Meta(ge=1, le=2**31)]
+    samples_per_patch: Annotated[float, Meta(gt=0)]
+    history_patches: Count
+    reduced_of: str
+    description: str
+    filled: Count
+    sample_seconds: Annotated[float, Meta(ge=0)]
+    start: str
+
+
 @dataclass(frozen=True)
 class Entry:
     """One signal of a manifest.
@@ -95,14 +125,14 @@ class Entry:
 
     name: str
     fingerprint: str
-    coordinates: Mapping[str, Any]
-    components: int
+    coordinates: Coordinates
+    components: Count
     tokens: tuple[str, ...] = ()
 
     @property
     def samples(self) -> int:
         """Length of history and horizon together."""
-        return int(self.coordinates["n_history"] + self.coordinates["horizon"])
+        return self.coordinates["n_history"] + self.coordinates["horizon"]
 
 
 @dataclass(frozen=True)
@@ -118,10 +148,10 @@ class Manifest:
     """
 
     identity: Identity
-    attributes: Mapping[str, str]
+    attributes: dict[str, str]
     entries: tuple[Entry, ...] = ()
-    n_time: int = 0
-    n_components: int = 0
+    n_time: Count = 0
+    n_components: Count = 0
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -140,48 +170,89 @@ class Manifest:
         )
 
     def to_bytes(self) -> bytes:
-        # `asdict` copies every value of every entry, which with ten thousand of them takes longer than all else.
-        own = vars(self) | {"identity": asdict(self.identity), "entries": [vars(entry) for entry in self.entries]}
-        return seal({"format": FORMAT, **own})
-
-    @classmethod
-    def from_bytes(cls, data: bytes, url: str) -> Self:
-        """The inverse of `to_bytes`.
+        """The manifest as it is stored.
 
         Raises
         ------
         StoreError
-            If a bit of it is damaged, or it was written in another format.
+            If it is larger than any reader takes.
         """
-        record = unseal(data)
-        if record is None:
-            raise StoreError(f"{url}/{MANIFEST} is damaged; restore it from a copy, or build into another store")
-        if record["format"] != FORMAT:
+        # `asdict` copies every value of every entry, which with ten thousand of them takes longer than all else.
+        own = vars(self) | {"identity": asdict(self.identity), "entries": [vars(entry) for entry in self.entries]}
+        data = seal({"format": FORMAT, **own})
+        if len(data) > MOST_BYTES:
+            raise StoreError(f"{len(self.entries):,} signals are more than one store can list; build several stores")
+        return data
+
+    @classmethod
+    def from_bytes(cls, data: bytes, url: str) -> Self:
+        """The inverse of `to_bytes`, whoever has written it.
+
+        Raises
+        ------
+        StoreError
+            If a bit of it is damaged, it contradicts itself, or it was written in another format.
+        """
+        record = unseal(data, _Format)
+        if record is not None and record["format"] != FORMAT:
             raise StoreError(
                 f"{url} has store format {record['format']}, this version writes {FORMAT}: it can still be read; to "
                 f"add to it, remove it and build it anew: python -m vitime_cache build --store {url}"
             )
-        del record["format"]
-        identity = record.pop("identity")
-        return cls(
-            identity=Identity(
-                WeightsInfo(**identity["weights"]),
-                ViTimeConfig.from_dict(identity["config"]),
-                identity["dtype"],
-            ),
-            entries=tuple(Entry(**entry | {"tokens": tuple(entry["tokens"])}) for entry in record.pop("entries")),
-            **record,
-        )
+        manifest = unseal(data, cls)
+        if manifest is None:
+            raise StoreError(f"{url}/{MANIFEST} is damaged; restore it from a copy, or build into another store")
+        if wrong := _contradiction(manifest):
+            raise StoreError(f"{url}/{MANIFEST} is not what a build writes: {wrong}; build into another store")
+        return manifest
+
+
+class _Format(TypedDict):
+    format: int
+
+
+def _contradiction(manifest: Manifest) -> str:
+    """What of a manifest no build has written, whatever its hash says; "" where all is well."""
+    identity, attributes = manifest.identity, manifest.attributes
+    try:
+        check_config(identity.config)
+        check_lengths(len(manifest.entries), manifest.n_time, manifest.n_components)
+    except StoreError as error:
+        return str(error)
+    config = decode(attributes.get("config", "").encode(errors="replace"), ViTimeConfig)
+    said = config, *(attributes.get(name) for name in ("weights", "weights_sha256", "weights_note", "dtype"))
+    weights = identity.weights
+    if said != (identity.config, weights.name, weights.sha256, weights.note, identity.dtype):
+        return "its attributes are of another model than its identity"
+    if missing := {"created", "vitime_cache_version", "library_versions"} - attributes.keys():
+        return f"it has no attribute {min(missing)!r}"
+    if identity.dtype not in DTYPES:
+        return f"its dtype is {identity.dtype!r:.40}"
+    if not all(text.isprintable() for text in attributes.values()):
+        return "one of its attributes is not printable"
+    layers = set(identity.config.layers)
+    for place, entry in enumerate(manifest.entries):
+        known = entry.coordinates
+        texts = entry.name, known["reduced_of"], known["description"], known["start"]
+        if not (entry.name and all(map(str.isprintable, texts))):
+            return f"the texts of signal {place} are not printable"
+        if entry.samples > manifest.n_time or entry.components > manifest.n_components:
+            return f"signal {place} is longer than all signals"
+        if not layers.issuperset(entry.tokens):
+            return f"signal {place} has token maps of layers that the model lacks"
+    return (
+        "" if len({entry.name for entry in manifest.entries}) == len(manifest.entries) else "two signals share a name"
+    )
 
 
 @dataclass(frozen=True)
 class Marker:
     """The proof that a signal is written: what was written for it, with size and hash of each object."""
 
-    index: int
+    index: Count
     name: str
     fingerprint: str
-    objects: Mapping[str, Stamp]
+    objects: Mapping[str, ObjectStamp]
 
     @property
     def size(self) -> int:
@@ -193,12 +264,13 @@ class Marker:
 
     @classmethod
     def from_bytes(cls, data: bytes | None) -> Self | None:
-        """The inverse of `to_bytes`; None for a missing or damaged marker."""
-        record = unseal(data)
-        if record is None:
+        """The inverse of `to_bytes`; None for a missing or damaged marker, and for one of others' objects."""
+        marker = unseal(data, cls)
+        if marker is None or not all(
+            map(re.compile(rf"[a-z_]+/c\.{marker.index}(\.[0-9]+)+").fullmatch, marker.objects)
+        ):
             return None
-        stamps = {key: (size, checksum) for key, (size, checksum) in record.pop("objects").items()}
-        return cls(**record, objects=stamps)
+        return marker
 
     def speaks_for(self, entry: Entry) -> bool:
         """Whether this is the marker of that signal."""

@@ -2,11 +2,15 @@
 
 Both kinds promise the same: an object appears under its key whole or not at all, and what was put before a `flush`
 survives a crash of the machine once `flush` returns. The protocol of `commit` rests on these promises only.
+
+A store may come from a stranger. No key leads out of it, links below it are not followed, only regular files are read,
+and none of them beyond a bound on its size. Addresses may carry passwords and signatures: `url` is what is shown.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,12 +22,20 @@ from vitime_cache.errors import VitimeError
 
 Stamp = tuple[int, str]  # size in bytes and XXH3 of an object
 
+MOST_BYTES = 256 * 2**20  # of an object that is read as a whole, unless the caller knows better
+_PART = r"(?!\.{1,2}(?:/|$))[^/\\\0]+"
+_KEY = re.compile(rf"{_PART}(?:/{_PART})*")
+
 
 class StoreError(VitimeError):
     """A store that cannot be opened, written or continued; the message says what to do."""
 
 
-def stamp(parts: Iterable[bytes]) -> Stamp:
+class ObjectError(StoreError):
+    """Something in a store that no store has: a link, a pipe, a file that is larger than it can be."""
+
+
+def stamp(parts: Iterable[bytes | memoryview]) -> Stamp:
     """Size and XXH3 hash of an object given in consecutive parts.
 
     Not CRC-32C, which zarr appends to every chunk: data followed by its own CRC has the same CRC whatever the data.
@@ -53,16 +65,35 @@ class Stream:
         return self.size, self._digest.hexdigest()
 
 
+def check_key(key: str) -> str:
+    """A key itself, unless it would lead out of the store."""
+    if not _KEY.fullmatch(key):
+        raise ObjectError(f"{key!r:.100} is no place in a store")
+    return key
+
+
 class Objects(Protocol):
-    """Keys to bytes, as a store needs them."""
+    """Keys to bytes, as a store needs them. All but `flush` raise StoreError for what a store cannot have.
+
+    Attributes
+    ----------
+    url
+        The place, as it is shown.
+    address
+        The place, as another process opens it; it may carry credentials, and is never shown.
+    locks
+        Whether `lock` keeps others out.
+    """
 
     url: str
+    address: str
+    locks: bool
 
-    def get(self, key: str) -> bytes | None:
-        """The bytes of an object, None where there is none."""
+    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
+        """The bytes of an object, None where there is none; StoreError where it has more than `most`."""
 
-    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The bytes of several objects, in the order of `keys`."""
+    def get_many(self, keys: Sequence[str], most: int = MOST_BYTES) -> list[bytes | None]:
+        """The bytes of several objects, in the order of `keys`; `most` is of each."""
 
     def put(self, key: str, parts: Sequence[bytes]) -> Stamp:
         """Write or replace an object in one step, and return its stamp. Safe to call from several threads."""
@@ -72,6 +103,9 @@ class Objects(Protocol):
 
     def read(self, key: str, start: int, stop: int) -> bytes:
         """Bytes `start` to `stop` of an object, fewer where it ends before, none where there is no object."""
+
+    def tail(self, key: str, count: int) -> bytes | None:
+        """The last bytes of an object, all of it where it is shorter; None where there is none."""
 
     def sizes_of(self, keys: Sequence[str]) -> dict[str, int]:
         """Key -> size in bytes of those that are there."""
@@ -111,7 +145,9 @@ def open_objects(path: str | Path) -> Objects:
 
     if not isinstance(path, str | os.PathLike):
         raise StoreError(f"a store is a folder or a URL, got {path!r:.60}")
-    url = str(path)
+    url = os.fspath(path)
+    if not isinstance(url, str) or "\0" in url:
+        raise StoreError(f"a store is a folder or a URL, got {path!r:.60}")
     if url.startswith("file://"):
         return open_folder(Path(url.removeprefix("file://")))
     return open_url(url) if "://" in url else open_folder(Path(path).expanduser())

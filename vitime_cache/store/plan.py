@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.sources import Signal
-from vitime_cache.store.manifest import Entry, Identity
+from vitime_cache.store.manifest import Coordinates, Entry, Identity
 from vitime_cache.store.objects import Objects, StoreError
 
 if TYPE_CHECKING:
@@ -123,4 +123,4 @@ def entry_of(signal: Signal, config: ViTimeConfig, tokens: tuple[str, ...]) -> E
 
     known = {SIGNAL, COMPLETE}  # the manifest has the name, the markers say what is complete
     values = {name: value for name, value in signal_coordinates(signal, config).items() if name not in known}
-    return Entry(signal.name, signal.fingerprint, values, len(signal.harmonics), tokens)
+    return Entry(signal.name, signal.fingerprint, cast("Coordinates", values), len(signal.harmonics), tokens)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
-from vitime_cache.attention.schema import COMPONENT, SIGNAL, TIME, config_of, coordinates, validate
-from vitime_cache.store.manifest import ROOT
-from vitime_cache.store.objects import StoreError, open_objects
+from vitime_cache.attention.schema import COMPONENT, SIGNAL, SIGNAL_COORDINATES, TIME, VARIABLES, coordinates, validate
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.store.bounds import check_config, check_lengths
+from vitime_cache.store.checked import CheckedStore
+from vitime_cache.store.journal import PAGE_BYTES, page_key, page_of, published, read_root
+from vitime_cache.store.layout import Layout, layout_of
+from vitime_cache.store.manifest import EVIDENCE, ROOT, ROOT_BYTES, Marker
+from vitime_cache.store.objects import Objects, StoreError, open_objects
+from vitime_cache.store.root import without_verdicts
+from vitime_cache.typed_json import read_json
 
 
 def open_store(path: str | Path) -> xr.Dataset:
@@ -23,7 +32,7 @@ def open_store(path: str | Path) -> xr.Dataset:
     -------
     xarray.Dataset
         As `schema` describes it, with the dimension `signal`. It stays valid while a build adds signals; open again
-        to see them.
+        to see them. Values that turn out to be missing or damaged when they are read are a StoreError that names them.
 
     Raises
     ------
@@ -31,25 +40,109 @@ def open_store(path: str | Path) -> xr.Dataset:
         If there is no store, or something else than an attention store.
     """
     objects = open_objects(path)
-    if objects.get(ROOT) is None:
+    root = objects.get(ROOT, ROOT_BYTES)
+    if root is None:
         raise StoreError(
             f"no store at {objects.url}; build one with: python -m vitime_cache build --store {objects.url}"
         )
     try:
-        ds = xr.open_zarr(objects.url, chunks=None, consolidated=True, create_default_indexes=False)
-        return validate(_with_indexes(ds))
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-    ) as error:  # whatever zarr finds wrong with foreign metadata
-        raise StoreError(f"{objects.url} is no attention store, or a damaged one: {error}") from error
+        config, labels, arrays = _read_metadata(root)
+        signals = _Signals(objects, config, arrays)
+        store = CheckedStore(objects, "", without_verdicts(root), arrays, signals.wrote, signals.describe)
+        ds = xr.open_zarr(store, chunks=None, consolidated=True, create_default_indexes=False)
+        names = ds.variables[SIGNAL].load()
+        signals.names = _checked_names(names.values)
+        # The schema says what the dimensions are: to read all those coordinates would take as long again.
+        return validate(ds.assign_coords(xr.Coordinates({SIGNAL: names} | labels)))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # whatever is wrong with foreign metadata
+        told = str(error).removeprefix(f"{objects.url}: ")
+        raise StoreError(f"{objects.url} is no attention store, or a damaged one: {told}") from error
 
 
-def _with_indexes(ds: xr.Dataset) -> xr.Dataset:
-    """Index the dimensions by what the schema says of them: to read all those coordinates would take as long again."""
-    config = config_of(ds)
-    known = coordinates(config, ds.sizes[TIME], ds.sizes[COMPONENT])
-    labels = {name: values for name, (dimension, values) in known.items() if name == dimension and name in ds.coords}
-    return ds.assign_coords(xr.Coordinates({SIGNAL: ds.variables[SIGNAL].load()} | labels))
+def _read_metadata(root: bytes) -> tuple[ViTimeConfig, dict[str, np.ndarray], dict[str, Layout]]:
+    """Config, values of the dimensions' coordinates, and the layout of every array; all that a root may say."""
+    record = read_root(root)
+    if record is None:
+        raise StoreError(f"{ROOT} is damaged")
+    attributes = read_json(json.dumps(record.get("attributes")), dict[str, str], "its attributes", error=StoreError)
+    config = read_json(attributes["config"], ViTimeConfig, "its config", error=StoreError)
+    check_config(config)
+    nodes = record["consolidated_metadata"]["metadata"]
+    count = published(root)
+    lengths = [nodes[name]["shape"][0] for name in (TIME, COMPONENT)]
+    if count is None or not all(type(length) is int for length in lengths):
+        raise StoreError("its axes have no lengths")
+    check_lengths(count, *lengths)
+    known = coordinates(config, *lengths)
+    sizes = {name: len(values) for name, (dimension, values) in known.items() if name == dimension} | {SIGNAL: count}
+    dims = {name: (SIGNAL, *variable.dims) for name, variable in VARIABLES.items()}
+    dims |= {name: (dimension,) for name, (dimension, _) in known.items()}
+    dims |= dict.fromkeys((SIGNAL, *SIGNAL_COORDINATES), (SIGNAL,))
+    arrays = {}
+    for name, node in nodes.items():
+        if f"{name}/".startswith(EVIDENCE):
+            continue
+        if name not in dims:
+            raise StoreError(f"it holds {name!r:.60}, which no attention store does")
+        arrays[name] = layout = layout_of(name, node)
+        expected = tuple(sizes[dimension] for dimension in dims[name])
+        if (layout.dims, layout.shape) != (dims[name], expected):
+            raise StoreError(f"{name} has the axes {layout.dims} of lengths {layout.shape}, expected {expected}")
+        if name in VARIABLES and layout.block[0] != 1:
+            raise StoreError(f"the objects of {name} hold {layout.block[0]} signals, expected one")
+    labels = {name: values for name, (dimension, values) in known.items() if name == dimension and name in arrays}
+    return config, labels, arrays
+
+
+def _checked_names(names: np.ndarray) -> list[str]:
+    texts = [str(name) for name in names]
+    if not all(name and name.isprintable() for name in texts):
+        raise StoreError("the names of its signals are not printable")
+    if len(set(texts)) < len(texts):
+        raise StoreError("two of its signals share a name")
+    return texts
+
+
+class _Signals:
+    """What the journal says of the objects of signals, looked up when one of them is missing or damaged."""
+
+    def __init__(self, objects: Objects, config: ViTimeConfig, arrays: dict[str, Layout]) -> None:
+        self._objects, self._config, self._arrays = objects, config, arrays
+        self.names: list[str] = []
+
+    def wrote(self, key: str) -> bool:
+        """Whether an object was written, as far as can be told: coordinates always are."""
+        if key.partition("/")[0] not in VARIABLES:
+            return True
+        place = _place(key)
+        lines = (self._objects.get(page_key(page_of(place)), PAGE_BYTES) or b"").splitlines()
+        marker = next((found for found in map(Marker.from_bytes, lines) if found and found.index == place), None)
+        return marker is None or key in marker.objects
+
+    def describe(self, key: str, number: int | None) -> str:
+        """Signal, layer and head of an object, or of a chunk in it, and the object itself."""
+        name = key.partition("/")[0]
+        if name not in VARIABLES:
+            return key
+        place = _place(key)
+        who = repr(self.names[place]) if place < len(self.names) else str(place)
+        inner = () if number is None else np.unravel_index(number, self._arrays[name].inner)[1:]
+        return locate(who, self._config.layers, key, [int(at) for at in inner])
+
+
+def _place(key: str) -> int:
+    return int(key.partition("/c.")[2].partition(".")[0])
+
+
+def locate(signal: str, layers: tuple[str, ...], key: str, inner: list[int] | tuple[int, ...] = ()) -> str:
+    """Name signal, layer and head of an object, or of an inner chunk of it, and the object itself.
+
+    Parameters
+    ----------
+    signal
+        Its name in quotes.
+    inner
+        Numbers of layer and head, or of the layer, or nothing.
+    """
+    words = [f"signal {signal}", *(f"layer {layers[number]}" for number in inner[:1])]
+    return f"{', '.join([*words, *(f'head {number}' for number in inner[1:2])])}: {key}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from urllib.parse import quote, unquote
 
-from vitime_cache.store.objects import Stamp, StoreError, Stream, stamp
+from vitime_cache.shown import ADDRESS, redact
+from vitime_cache.store.objects import MOST_BYTES, ObjectError, Stamp, StoreError, Stream, check_key, stamp
 
 GETS_AT_ONCE = 16
 UPLOAD_BYTES = 50 * 2**20  # of one part of an object that is streamed
@@ -20,14 +22,31 @@ def open_url(url: str) -> RemoteObjects:
     import fsspec
 
     protocol, _, place = url.partition("://")
+    shown = redact(url)
     if not place.strip("/"):
-        raise StoreError(f"{url} names no place for a store; use a URL such as {protocol}://bucket/name.zarr")
+        raise StoreError(f"{shown} names no place for a store; use a URL such as {protocol}://bucket/name.zarr")
+    # No error is chained: a traceback would show the address with all that it carries.
     try:
         return RemoteObjects(url, fsspec.filesystem(protocol, use_listings_cache=False))
     except ImportError as error:
-        raise StoreError(f"{url} needs a package that is not installed: {error} (with pip)") from error
+        raise StoreError(f"{shown} needs a package that is not installed: {_told(error, url)} (with pip)") from None
     except (ValueError, TypeError, OSError) as error:  # some protocols want more than a URL, as zip:// does
-        raise StoreError(f"cannot open {url}: {error}; use a folder, or a URL such as s3://bucket/name.zarr") from error
+        raise StoreError(
+            f"cannot open {shown}: {_told(error, url)}; use a folder, or a URL such as s3://bucket/name.zarr"
+        ) from None
+
+
+def _told(error: Exception, address: str) -> str:
+    """An error in one line, without what an address carries besides the place; some protocols name parts of it."""
+    text = redact(" ".join(str(error).split()))
+    found = ADDRESS.match(address)
+    user, query = (found["user"] or "", found["query"] or "") if found else ("", "")
+    secrets = {user, query, *user.split(":"), *query.split("&"), *(pair.partition("=")[2] for pair in query.split("&"))}
+    for secret in sorted(secrets, key=len, reverse=True):
+        for form in {secret, quote(secret, safe=""), unquote(secret)}:
+            if len(form) > 3:  # a shorter one would be found in any word
+                text = text.replace(form, "…")
+    return text
 
 
 class RemoteObjects:
@@ -38,13 +57,19 @@ class RemoteObjects:
     environment, as the protocol's own package reads them.
     """
 
+    locks = False
+
     def __init__(self, url: str, filesystem: Any) -> None:
-        self.url = url.rstrip("/")
+        self.address = url.rstrip("/")
+        self.url = redact(self.address)
         self._files = filesystem
-        self._root: str = filesystem._strip_protocol(self.url)
+        # Behind http a query is no part of the place: what it signs or asks for belongs behind each key.
+        place = filesystem._strip_protocol(self.address)
+        self._root, mark, query = place.partition("?") if url.startswith("http") else (place, "", "")
+        self._root, self._query = self._root.rstrip("/"), mark + query
 
     def _path(self, key: str) -> str:
-        return f"{self._root}/{key}"
+        return f"{self._root}/{check_key(key.removesuffix('/')) if key else ''}{self._query}"
 
     def _call(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Whatever a protocol's own package raises, without a class in common: no server, no access, no writing."""
@@ -53,20 +78,24 @@ class RemoteObjects:
         except FileNotFoundError:
             raise
         except Exception as error:
-            told = " ".join(f"{type(error).__name__}: {error}".split())
+            told = f"{type(error).__name__}: {_told(error, self.address)}"
             raise StoreError(
                 f"cannot reach {self.url}: {told}; is the address right, and are access keys set?"
-            ) from error
+            ) from None
 
-    def get(self, key: str) -> bytes | None:
-        with suppress(FileNotFoundError):
+    def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
+        try:
             # With a start it is one request, hence one version of the object; without, s3fs first asks for its size.
-            return bytes(self._call(self._files.cat_file, self._path(key), start=0))
-        return None
+            data = bytes(self._call(self._files.cat_file, self._path(key), start=0, end=most + 1))
+        except FileNotFoundError:
+            return None
+        if len(data) > most:
+            raise ObjectError(f"{self.url}/{key} has more than the {most:,} bytes that it can have")
+        return data
 
-    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+    def get_many(self, keys: Sequence[str], most: int = MOST_BYTES) -> list[bytes | None]:
         with ThreadPoolExecutor(GETS_AT_ONCE) as pool:
-            return list(pool.map(self.get, keys))
+            return list(pool.map(partial(self.get, most=most), keys))
 
     def put(self, key: str, parts: Sequence[bytes]) -> Stamp:
         self._call(self._files.pipe_file, self._path(key), b"".join(parts))
@@ -88,6 +117,12 @@ class RemoteObjects:
             return bytes(self._call(self._files.cat_file, self._path(key), start=start, end=stop))
         except FileNotFoundError:
             return b""
+
+    def tail(self, key: str, count: int) -> bytes | None:
+        try:
+            return bytes(self._call(self._files.cat_file, self._path(key), start=-count))
+        except FileNotFoundError:
+            return None
 
     def sizes_of(self, keys: Sequence[str]) -> dict[str, int]:
         if len(keys) > LISTED_AT_ONCE:  # one request tells of a thousand objects

@@ -24,12 +24,14 @@ from typing import Any
 
 from vitime_cache.atomic import PARTIAL
 from vitime_cache.attention.schema import SIGNAL, VARIABLES
-from vitime_cache.store.journal import published
-from vitime_cache.store.manifest import EVIDENCE, ROOT, ROOT_LOCK, Manifest
+from vitime_cache.store.journal import published, read_root
+from vitime_cache.store.manifest import EVIDENCE, FOLDER, ROOT, ROOT_BYTES, ROOT_LOCK, Manifest
 from vitime_cache.store.objects import Objects
 
+MARKERS = f"{FOLDER}{EVIDENCE}"
 WAIT = 60.0  # seconds for the lock: a verdict and its root are written in about one
-VERDICT = re.compile(rf"{EVIDENCE}[^/\\]+-[0-9]+")  # key of a group, and nothing that leads out of the store
+GROUP_BYTES = 4 * 2**20  # of what a verdict's group says of itself
+VERDICT = re.compile(rf"{EVIDENCE}[A-Za-z0-9._-]{{1,150}}-[0-9]{{1,9}}")  # key of a group, as `verdicts` names them
 GROUP: Mapping[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": {}}
 
 
@@ -73,14 +75,14 @@ def render_root(
 
 def shorten_root(root: bytes | None, complete: int) -> bytes | None:
     """The same root, whatever it describes, with only its first signals; None if it has no more, or is damaged."""
-    if (published(root) or 0) <= complete:
+    record = read_root(root)
+    if record is None or (published(root) or 0) <= complete:
         return None
     try:
-        record = json.loads(root or b"")
         for node in record["consolidated_metadata"]["metadata"].values():
             if node["node_type"] == "array" and node["dimension_names"][0] == SIGNAL:
                 node["shape"][0] = complete
-    except (KeyError, TypeError, IndexError, AttributeError):
+    except (KeyError, TypeError, IndexError):
         return None
     return _encode(record)
 
@@ -95,7 +97,7 @@ def relist(objects: Objects, *, leaving: Container[str] = ()) -> None:
     """
     killed = (name for name in objects.names() if name.startswith(f"{ROOT}.") and name.endswith(PARTIAL))
     objects.delete(list(killed))  # nobody writes it now
-    root = objects.get(ROOT)
+    root = objects.get(ROOT, ROOT_BYTES)
     if published(root) is None:
         return  # a build has still to write it, or to write it again
     record = json.loads(without_verdicts(root))
@@ -108,13 +110,12 @@ def relist(objects: Objects, *, leaving: Container[str] = ()) -> None:
 
 def without_verdicts(root: bytes | None) -> bytes:
     """The same root, as it would be if no verdict were kept: what it says of signals."""
-    try:
-        record = json.loads(root or b"")
-        nodes = record["consolidated_metadata"]["metadata"]
-        bare = {name: node for name, node in nodes.items() if not f"{name}/".startswith(EVIDENCE)}
-        record["consolidated_metadata"]["metadata"] = bare
-    except (ValueError, KeyError, TypeError, AttributeError):
+    record = read_root(root)
+    if record is None:
         return root or b""
+    nodes = record["consolidated_metadata"]["metadata"]
+    bare = {name: node for name, node in nodes.items() if not f"{name}/".startswith(EVIDENCE)}
+    record["consolidated_metadata"]["metadata"] = bare
     return _encode(record)
 
 
@@ -129,18 +130,15 @@ def list_verdicts(objects: Objects, root: bytes | None = None) -> dict[str, Any]
     visible = visible_verdicts(objects)
     known = listed_verdicts(root) if visible else {}
     unknown = [group for group in visible if group not in known]
-    read = zip(unknown, objects.get_many([f"{group}/{ROOT}" for group in unknown]), strict=True)
+    read = zip(unknown, objects.get_many([f"{group}/{ROOT}" for group in unknown], GROUP_BYTES), strict=True)
     entries = known | {group: entry for group, data in read if (entry := _entry(data))}
     return {group: entries[group] for group in visible if group in entries}
 
 
 def listed_verdicts(root: bytes | None) -> dict[str, Any]:
     """Group -> what this root says of it, of every verdict that it lists; nothing where it cannot be read."""
-    try:
-        nodes = json.loads(root or b"")["consolidated_metadata"]["metadata"]
-        return {name: node for name, node in nodes.items() if VERDICT.fullmatch(name)}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}
+    nodes = (read_root(root) or {"consolidated_metadata": {"metadata": {}}})["consolidated_metadata"]["metadata"]
+    return {name: node for name, node in nodes.items() if VERDICT.fullmatch(name)}
 
 
 def verdict_groups(objects: Objects) -> list[str]:
@@ -155,6 +153,30 @@ def visible_verdicts(objects: Objects) -> list[str]:
     return [group for group in groups if f"{group}/{ROOT}" in shown]
 
 
+def clear_evidence(objects: Objects) -> None:
+    """Remove what killed processes have left of verdicts, the root being held.
+
+    That is groups that never became visible or were being taken out, their markers, and half-written files. Where
+    nobody can be kept out, it may be of another process that is keeping a verdict just now, and stays.
+    """
+    if not objects.locks:
+        return
+    shown = set(visible_verdicts(objects))
+    for group in verdict_groups(objects):
+        if group not in shown:
+            objects.delete_below(f"{group}/")
+    markers = (f"{MARKERS}{name}" for name in objects.names(MARKERS))
+    left = [key for key in markers if key not in {marker_key(group) for group in shown}]
+    left += [f"{EVIDENCE}{name}" for name in objects.names(EVIDENCE) if name.endswith(PARTIAL)]
+    objects.delete(left)
+    objects.flush()
+
+
+def marker_key(group: str) -> str:
+    """Key of the marker of a verdict."""
+    return f"{MARKERS}{group.removeprefix(EVIDENCE)}.json"
+
+
 def _groups(verdicts: Mapping[str, Any] | None) -> dict[str, Any]:
     return {EVIDENCE.rstrip("/"): GROUP, **verdicts} if verdicts else {}
 
@@ -165,9 +187,9 @@ def _entry(data: bytes | None) -> dict[str, Any] | None:
         record = json.loads(data or b"")
         own = {name: value for name, value in record.items() if name != "consolidated_metadata"}
         return own if own["node_type"] == "group" else None
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
 def _encode(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, ensure_ascii=False).encode()
+    return json.dumps(record, ensure_ascii=False).encode(errors="replace")  # half a surrogate pair is no text

@@ -15,30 +15,68 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
+import msgspec
 import xarray as xr
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
 from vitime_cache.evidence.question import Question, identity
 from vitime_cache.evidence.verdict import schema
+from vitime_cache.store.checked import CheckedStore
 from vitime_cache.store.format import CODECS
-from vitime_cache.store.manifest import EVIDENCE, FOLDER, MANIFEST, ROOT, Manifest, seal, unseal
+from vitime_cache.store.journal import read_root
+from vitime_cache.store.layout import Layout, layout_of
+from vitime_cache.store.manifest import EVIDENCE, MANIFEST, ROOT, ROOT_BYTES, Manifest, ObjectStamp, seal, unseal
 from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp
-from vitime_cache.store.root import GROUP, hold_root, listed_verdicts, relist, verdict_groups, visible_verdicts
+from vitime_cache.store.root import (
+    GROUP,
+    GROUP_BYTES,
+    VERDICT,
+    clear_evidence,
+    hold_root,
+    listed_verdicts,
+    marker_key,
+    relist,
+    verdict_groups,
+    visible_verdicts,
+)
+from vitime_cache.store.stamps import unlike
+from vitime_cache.typed_json import read_json
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
 
-MARKERS = f"{FOLDER}{EVIDENCE}"
 PUTS_AT_ONCE = 4
 ROOM = 8_000_000  # bytes free: a verdict takes one or two million, and the one before goes only afterwards
+_FOLDER = json.dumps(GROUP).encode()
+MOST_VERDICT_BYTES = 256 * 2**20  # of all its arrays
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A verdict's marker: its objects as they were written."""
+
+    group: str
+    objects: dict[str, ObjectStamp]
+
+
+class _GroupMetadata(TypedDict):
+    attributes: dict[str, str]
+
+
+class _Asked(TypedDict):
+    """What of a question is known here; `evidence.verdict` knows all of it."""
+
+    signal: str
 
 
 @dataclass(frozen=True)
@@ -112,7 +150,7 @@ def keep_verdict(store: str | Path, verdict: xr.Dataset) -> str:
     with hold_root(objects):  # not what a build holds: a verdict is kept while signals are written
         kept = [group for group in verdict_groups(objects) if group.rpartition("-")[0] == EVIDENCE + name]
         numbers = [int(group.rpartition("-")[2]) for group in kept]
-        shown = [group for group in kept if objects.get(f"{group}/{ROOT}") is not None]
+        shown = [group for group in kept if objects.get(f"{group}/{ROOT}", GROUP_BYTES) is not None]
         latest = max(shown, key=lambda group: int(group.rpartition("-")[2]), default=None)
         if latest is not None and _knows_more(objects, latest, schema.facts(verdict, "stages")):
             return latest  # another process has gone on meanwhile
@@ -121,6 +159,7 @@ def keep_verdict(store: str | Path, verdict: xr.Dataset) -> str:
             latest = f"{EVIDENCE}{name}-{max(numbers, default=0) + 1}"
             _commit(objects, latest, wanted)
         _take_out(objects, [group for group in kept if group != latest])
+        clear_evidence(objects)
     return latest
 
 
@@ -138,7 +177,8 @@ def stored_verdicts(store: str | Path) -> list[KeptVerdict]:
     objects = open_objects(store)
     groups = verdict_groups(objects)
     latest: dict[str, tuple[int, KeptVerdict]] = {}
-    for group, root in zip(groups, objects.get_many([f"{group}/{ROOT}" for group in groups]), strict=True):
+    roots = objects.get_many([f"{group}/{ROOT}" for group in groups], GROUP_BYTES)
+    for group, root in zip(groups, roots, strict=True):
         if root is not None:  # else it is being kept, or was when a process ended
             question, _, number = group.rpartition("-")
             if int(number) > latest.get(question, (0, None))[0]:
@@ -211,68 +251,111 @@ def open_verdict(store: str | Path, group: str) -> xr.Dataset:
     """
     objects = open_objects(store)
     try:
-        ds = xr.open_zarr(f"{objects.url}/{group}", chunks=None, consolidated=True).load()
-        method = json.loads(ds.attrs["question"])["method"]
-        if objects.get(f"{group}/{ROOT}") is None:  # the first of its objects to go: others read as missing values
-            raise FileNotFoundError("it was taken out while it was read")
+        if not VERDICT.fullmatch(group):
+            raise ValueError("no verdict is called so")
+        root = objects.get(f"{group}/{ROOT}", GROUP_BYTES)
+        if root is None:
+            raise FileNotFoundError("it is not there")
+        arrays = _layouts(root)
+        written = partial(_was_written, objects, group)
+        source = CheckedStore(objects, f"{group}/", root, arrays, written, partial(_describe, group))
+        ds = xr.open_zarr(source, chunks=None, consolidated=True).load()
+        method = read_json(ds.attrs["question"], dict[str, Any], group, error=StoreError)["method"]
         if method == schema.METHOD:
             return schema.validate(ds)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise StoreError(f"{objects.url} holds no verdict {group}, or a damaged one: {error}") from error
+        told = " ".join(str(error).removeprefix(f"{objects.url}: ").split())
+        if isinstance(error, StoreError) and not objects.sizes_of([f"{group}/{ROOT}"]):  # the first of it to go
+            told = "it was taken out while it was read"
+        raise StoreError(f"{objects.url} holds no verdict {group}, or a damaged one: {told}") from error
     raise StoreError(
         f"{objects.url}/{group} was found by method {method}, this version's is {schema.METHOD}: ask again, or read it "
         "as it is by xarray.open_zarr"
     )
 
 
-def damaged_verdicts(objects: Objects) -> Iterator[tuple[str, str]]:
-    """Each verdict of which an object is missing or not what was written, with a sentence that names it."""
+def _layouts(root: bytes) -> dict[str, Layout]:
+    """The layout of every array of a verdict."""
+    record = read_root(root)
+    if record is None:
+        raise ValueError(f"its {ROOT} is damaged")
+    arrays = {name: layout_of(name, node) for name, node in record["consolidated_metadata"]["metadata"].items()}
+    size = sum(math.prod(layout.shape) * max(layout.item, 8) for layout in arrays.values())
+    if size > MOST_VERDICT_BYTES:
+        raise ValueError(f"its arrays have {size:,} bytes, more than the {MOST_VERDICT_BYTES:,} of any verdict")
+    return arrays
+
+
+def _was_written(objects: Objects, group: str, key: str) -> bool:
+    written = _marker(objects, group)
+    return written is None or f"{group}/{key}" in written
+
+
+def _describe(group: str, key: str, _: int | None) -> str:
+    return f"{group}/{key}"
+
+
+def damaged_verdicts(objects: Objects) -> Iterator[tuple[str | None, str]]:
+    """Each verdict of which an object is missing or not what was written, with a sentence that names it.
+
+    None in the place of a verdict where it is what they all have in common.
+    """
     seen = visible_verdicts(objects)
-    for group in sorted(listed_verdicts(objects.get(ROOT)).keys() - set(seen)):
+    folder = f"{EVIDENCE}{ROOT}"
+    if seen and objects.get(folder, GROUP_BYTES) != _FOLDER:
+        yield None, f"{folder} is missing or not what was written"
+    for group in sorted(listed_verdicts(objects.get(ROOT, ROOT_BYTES)).keys() - set(seen)):
         yield group, f"verdict {group}: {ROOT} lists it, and it is not there"
     for group in seen:
         written = _marker(objects, group)
         if written is None:
             yield group, f"verdict {group}: its marker is missing or damaged"
             continue
-        there = objects.get_many(list(written))
-        for (key, expected), data in zip(written.items(), there, strict=True):
-            if data is None or stamp([data]) != expected:
-                yield group, f"verdict {group}: {key} {'is missing' if data is None else 'is not what was written'}"
+        for key, fault in unlike(objects, written):
+            yield group, f"verdict {group}: {key} {fault}"
 
 
 def remove_verdicts(store: str | Path, groups: Iterable[str]) -> None:
     """Take verdicts out of a store; the next `ask` works the question out again."""
-    objects = open_objects(store)
+    objects, leaving = open_objects(store), list(groups)
+    for group in leaving:
+        if not VERDICT.fullmatch(group):
+            raise StoreError(f"{objects.url} holds no verdict {group!r:.100}")
     with hold_root(objects):
-        _take_out(objects, list(groups))
+        _take_out(objects, leaving)
+        _put_folder(objects)
+        clear_evidence(objects)
 
 
 def _commit(objects: Objects, group: str, wanted: Mapping[str, bytes]) -> None:
     root = f"{group}/{ROOT}"
-    if objects.get(f"{EVIDENCE}{ROOT}") is None:
-        # So that listing the store's root finds no stranger.
-        objects.put(f"{EVIDENCE}{ROOT}", [json.dumps(GROUP).encode()])
+    _put_folder(objects)
     keys = {f"{group}/{key}": data for key, data in wanted.items()}
     with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
         list(pool.map(lambda key: objects.put(key, [keys[key]]), keys.keys() - {root}))
     objects.flush()
     stamps = {key: stamp([data]) for key, data in keys.items()}
-    objects.put(_marker_key(group), [seal({"group": group, "objects": stamps})])
+    objects.put(marker_key(group), [seal({"group": group, "objects": stamps})])
     objects.flush()
     objects.put(root, [keys[root]])
     objects.flush()
+
+
+def _put_folder(objects: Objects) -> None:
+    """Metadata of the folder of verdicts, once there is one, so that listing the store's root finds no stranger."""
+    if objects.get(f"{EVIDENCE}{ROOT}", GROUP_BYTES) != _FOLDER:
+        objects.put(f"{EVIDENCE}{ROOT}", [_FOLDER])
 
 
 def _take_out(objects: Objects, groups: Collection[str]) -> None:
     """List what stays in the root, and remove groups, or what is left of them: invisible first, the marker last."""
     relist(objects, leaving=groups)
     for group in groups:
-        objects.delete(key for key in [f"{group}/{ROOT}"] if objects.get(key) is not None)
+        objects.delete(objects.sizes_of([f"{group}/{ROOT}"]))
         objects.flush()
         objects.delete_below(f"{group}/")
         objects.flush()
-        objects.delete(key for key in [_marker_key(group)] if objects.get(key) is not None)
+        objects.delete(objects.sizes_of([marker_key(group)]))
     objects.flush()
 
 
@@ -281,7 +364,9 @@ def _render(verdict: xr.Dataset) -> dict[str, bytes]:
     staged: dict[str, Buffer] = {}
     texts = {name: label.astype(object) for name, label in verdict.coords.items() if label.dtype.kind == "U"}
     plain = verdict.assign_coords(texts).drop_encoding()  # text of a fixed width has no stable format in zarr
-    encoding = {name: {"compressors": CODECS} for name in plain.variables if plain[name].dtype != object}
+    encoding = {
+        name: {"compressors": CODECS if plain[name].dtype != object else CODECS[-1:]} for name in plain.variables
+    }
     plain.to_zarr(MemoryStore(staged), zarr_format=3, consolidated=False, encoding=encoding)
     files = {key: value.to_bytes() for key, value in staged.items()}
     root = json.loads(files[ROOT])
@@ -303,28 +388,34 @@ def _says(kept: KeptVerdict) -> tuple[bool, bool, str]:
 
 def _knows_more(objects: Objects, group: str, stages: Collection[str]) -> bool:
     """Whether a verdict that is there has all of these levels and more."""
-    there = objects.get(f"{group}/{ROOT}")
+    there = objects.get(f"{group}/{ROOT}", GROUP_BYTES)
     return there is not None and set(stages) < set(_described(objects, group, there).stages)
 
 
 def _described(objects: Objects, group: str, root: bytes) -> KeptVerdict:
+    where = f"{objects.url}/{group}/{ROOT}"
     try:
-        attributes = json.loads(root)["attributes"]
-        question, stages = json.loads(attributes["question"]), json.loads(attributes["stages"])
-        answer = json.loads(attributes.get("answer", "{}"))  # older methods gave none
-        headline = str(answer.get("headline", "")) if isinstance(answer, dict) else ""
-        return KeptVerdict(group, question, tuple(stages), str(attributes["created"]), headline)
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{objects.url}/{group}/{ROOT} is damaged; verify --repair takes it out") from error
-
-
-def _marker_key(group: str) -> str:
-    return f"{MARKERS}{group.removeprefix(EVIDENCE)}.json"
+        attributes = read_json(root, _GroupMetadata, where, error=StoreError)["attributes"]
+        texts = {name: attributes[name] for name in ("question", "stages", "created")}
+        question = read_json(texts["question"], dict[str, Any], where, error=StoreError)
+        msgspec.convert(question, _Asked)
+        stages = read_json(texts["stages"], tuple[str, ...], where, error=StoreError)
+        answer = read_json(
+            attributes.get("answer", "{}"), dict[str, Any], where, error=StoreError
+        )  # older ones gave none
+        return KeptVerdict(group, question, stages, texts["created"], str(answer.get("headline", "")))
+    except (ValueError, KeyError) as error:
+        told = str(error) if isinstance(error, StoreError) else f"{where} is damaged: {str(error)[:200]}"
+        raise StoreError(f"{told}; verify --repair takes it out") from error
 
 
 def _marker(objects: Objects, group: str) -> dict[str, Stamp] | None:
-    record = unseal(objects.get(_marker_key(group)))
-    return None if record is None else {key: (size, checksum) for key, (size, checksum) in record["objects"].items()}
+    """The objects of a verdict as its marker lists them; None where that is missing, damaged or of another group."""
+    record = unseal(objects.get(marker_key(group), GROUP_BYTES), _Written)
+    if record is None or record.group != group:
+        return None
+    objects_of_it = record.objects
+    return objects_of_it if all(key.startswith(f"{group}/") for key in objects_of_it) else None
 
 
 def _is_there(objects: Objects, group: str, wanted: Mapping[str, bytes]) -> bool:

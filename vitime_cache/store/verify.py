@@ -7,32 +7,35 @@ other, and, for a sample, the numbers against the model that made them (`soundne
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vitime_cache.attention.schema import SIGNAL
 from vitime_cache.store import format as store
 from vitime_cache.store.chunks import CHECKSUM_BYTES, checksum, damaged_chunks
-from vitime_cache.store.journal import MARKERS_PER_PAGE, page_key, page_of, published, read_markers, visible
-from vitime_cache.store.manifest import BUILDING, MANIFEST, ROOT, TEMPLATE, Manifest, Marker, unseal
-from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp
-from vitime_cache.store.reader import open_store
+from vitime_cache.store.journal import MARKERS_PER_PAGE, Template, page_key, page_of, published, read_markers, visible
+from vitime_cache.store.layout import layout_of
+from vitime_cache.store.manifest import BUILDING, FOLDER, MANIFEST, ROOT, ROOT_BYTES, TEMPLATE, Manifest, Marker, unseal
+from vitime_cache.store.objects import MOST_BYTES, ObjectError, Objects, Stamp, StoreError, open_objects, stamp
+from vitime_cache.store.reader import locate, open_store
 from vitime_cache.store.root import list_verdicts, listed_verdicts, render_root
 from vitime_cache.store.soundness import Problem, check_numbers, recompute
+from vitime_cache.store.stamps import unlike
 from vitime_cache.store.verdicts import damaged_verdicts
+from vitime_cache.typed_json import read_json
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
     from vitime_cache.series.sources import Signal
     from vitime_cache.store.writing import Capture
 
-READ_AT_ONCE = 16  # objects, of up to
-READ_BYTES = 8 * 2**20
+Written = Mapping[str, Stamp]
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,13 @@ def verify(
     if model is not None and model.weights.sha256 != manifest.identity.weights.sha256:
         raise StoreError(f"{objects.url} was built by {manifest.identity.weights}, which {model.weights} is not")
     markers, problems = _check_markers(objects, manifest)
-    template, damaged = _read_template(objects, stamp([data]))
+    template, metadata, damaged = _read_template(objects, stamp([data]))
     problems += damaged
     stamps = {key: (place, written) for place, marker in markers.items() for key, written in marker.objects.items()}
     problems += _check_objects(objects, manifest, stamps)
     verdicts = [Problem(None, what, group) for group, what in damaged_verdicts(objects)]
     if not damaged:
-        problems += _check_published(objects, manifest, template, markers, {problem.verdict for problem in verdicts})
+        problems += _check_published(objects, manifest, metadata, markers, {problem.verdict for problem in verdicts})
     chosen: dict[int, Signal] = {}
     if all(problem.place is not None for problem in problems):  # else zarr cannot open it
         ds = open_store(path)
@@ -108,17 +111,9 @@ def verify(
             for place, signal in chosen.items():
                 problems += recompute(ds.isel(signal=place), manifest, place, model, signal, capture)
     problems += verdicts
-    total = sum(size for _, (size, _) in stamps.values()) + sum(map(len, template.values()))
+    total = sum(size for _, (size, _) in stamps.values()) + sum(size for size, _ in template.values())
     recomputed = tuple(signal.name for signal in chosen.values())
     return Verification(tuple(problems), len(markers), len(stamps) + len(template), total, recomputed)
-
-
-def locate(manifest: Manifest, place: int, key: str, inner: Sequence[int] = ()) -> str:
-    """Name signal, layer and head of an object, or of an inner chunk of it, and the object itself."""
-    words = [f"signal {manifest.entries[place].name!r}"]
-    words += [f"layer {manifest.identity.config.layers[number]}" for number in inner[:1]]
-    words += [f"head {number}" for number in inner[1:2]]
-    return f"{', '.join(words)}: {key}"
 
 
 def _check_markers(objects: Objects, manifest: Manifest) -> tuple[dict[int, Marker], list[Problem]]:
@@ -134,56 +129,67 @@ def _check_markers(objects: Objects, manifest: Manifest) -> tuple[dict[int, Mark
     return markers, problems + [Problem(None, f"{page_key(page)} is not what was written") for page in whole]
 
 
-def _read_template(objects: Objects, manifest: Stamp) -> tuple[dict[str, bytes], list[Problem]]:
-    """Array metadata and coordinates, and what is wrong with them."""
+def _read_template(objects: Objects, manifest: Stamp) -> tuple[Written, dict[str, Any], list[Problem]]:
+    """Stamps of array metadata and coordinates, the metadata of each array, and what is wrong with them."""
     data = objects.get(TEMPLATE)
-    record = unseal(data)
-    if data is not None and record is None:
-        return {}, [Problem(None, f"{TEMPLATE} is damaged")]
-    if record is None or tuple(record["manifest"]) != manifest:
-        return {}, [Problem(None, "a build was interrupted while it laid out the store: build again, then verify")]
-    keys = list(record["objects"])
-    template, problems = {}, []
-    for key, data in zip(keys, objects.get_many(keys), strict=True):
-        if data is None or list(stamp([data])) != record["objects"][key]:
-            problems.append(Problem(None, f"{key} is {'missing' if data is None else 'not what was written'}"))
-        else:
-            template[key] = data
-    return template, problems
+    record = unseal(data, Template)
+    if data is not None and (record is None or not _is_template(record)):
+        return {}, {}, [Problem(None, f"{TEMPLATE} is damaged")]
+    if record is None or record.manifest != manifest:
+        return {}, {}, [Problem(None, "a build was interrupted while it laid out the store: build again, then verify")]
+    problems = [Problem(None, f"{key} {fault}") for key, fault in unlike(objects, record.objects)]
+    metadata = {}
+    for key in () if problems else record.objects:
+        name, _, file = key.rpartition("/")
+        if file == ROOT and f"{name}/" != FOLDER:
+            try:
+                metadata[name] = read_json(objects.get(key) or b"", dict[str, Any], key, error=StoreError)
+                if not layout_of(name, metadata[name]).dims:
+                    raise StoreError("it has no axes")
+            except StoreError as error:
+                problems.append(Problem(None, f"{key} is not what was written: {error}"))
+    return record.objects, metadata, problems
+
+
+def _is_template(record: Template) -> bool:
+    """Whether it lists no other objects than a build lays out, and none that is too large to read."""
+    return all(
+        re.fullmatch(r"[a-z_]+/(zarr\.json|c\.[0-9]+)", key) and size <= MOST_BYTES
+        for key, (size, _) in record.objects.items()
+    )
 
 
 def _check_objects(objects: Objects, manifest: Manifest, stamps: Mapping[str, tuple[int, Stamp]]) -> Iterator[Problem]:
     """Every object of every committed signal against the hash in its marker."""
-    small = [key for key, (_, (size, _)) in stamps.items() if size <= READ_BYTES]
-    for start in range(0, len(small), READ_AT_ONCE):
-        some = small[start : start + READ_AT_ONCE]
-        for key, data in zip(some, objects.get_many(some), strict=True):
-            if data is None or stamp([data]) != stamps[key][1]:
-                yield from _locate_damage(objects, manifest, key, *stamps[key])
-    for key in stamps.keys() - set(small):
+    for key, fault in unlike(objects, {key: written for key, (_, written) in stamps.items()}):
         place, expected = stamps[key]
-        size = expected[0]
-        blocks = (objects.read(key, at, at + READ_BYTES) for at in range(0, size + 1, READ_BYTES))  # one byte too far
-        if stamp(blocks) != expected:
+        if fault == "is missing":
+            yield Problem(place, f"{_locate(manifest, place, key)} is missing")
+        else:
             yield from _locate_damage(objects, manifest, key, place, expected)
 
 
 def _locate_damage(objects: Objects, manifest: Manifest, key: str, place: int, expected: Stamp) -> Iterator[Problem]:
     """The heads of an object that is not what was written, or the whole of it where it cannot be told."""
-    if objects.sizes_of([key]).get(key) is None:
-        yield Problem(place, f"{locate(manifest, place, key)} is missing")
-        return
     shape = store.inner_chunks(key.partition("/")[0], manifest.identity.config)
-    damaged = damaged_chunks(partial(objects.read, key), expected[0], math.prod(shape)) if shape else None
+    try:
+        damaged = damaged_chunks(partial(objects.read, key), expected[0], math.prod(shape)) if shape else None
+    except ObjectError as error:
+        yield Problem(place, f"{_locate(manifest, place, key)} is not what was written: {error}")
+        return
     places = [tuple(map(int, np.unravel_index(number, shape)))[:2] for number in damaged or ()]
     for inner in dict.fromkeys(places) or [()]:
-        yield Problem(place, f"{locate(manifest, place, key, inner)} is not what was written")
+        yield Problem(place, f"{_locate(manifest, place, key, inner)} is not what was written")
+
+
+def _locate(manifest: Manifest, place: int, key: str, inner: tuple[int, ...] = ()) -> str:
+    return locate(repr(manifest.entries[place].name), manifest.identity.config.layers, key, inner)
 
 
 def _check_published(
     objects: Objects,
     manifest: Manifest,
-    template: Mapping[str, bytes],
+    metadata: Mapping[str, Any],
     markers: Mapping[int, Marker],
     damaged: Container[str | None],
 ) -> Iterator[Problem]:
@@ -192,13 +198,14 @@ def _check_published(
     The root may list fewer verdicts than there are; what it says of those in `damaged` cannot be told.
     """
     gap = visible(markers)
-    root = objects.get(ROOT)
+    root = objects.get(ROOT, ROOT_BYTES)
     shown = published(root)
     there = list_verdicts(objects)
     listed = {
         group: entry if group in damaged else there.get(group, entry) for group, entry in listed_verdicts(root).items()
     }
-    if shown is None or root != render_root(manifest, store.array_metadata(template), shown, listed):
+    planned = len(manifest.entries)
+    if shown is None or shown > planned or root != render_root(manifest, metadata, shown, listed):
         yield Problem(None, f"{ROOT} is missing or not what was written")
     elif shown > gap:
         yield Problem(gap, f"{ROOT} shows {shown} signals, but signal {manifest.entries[gap].name!r} has no marker")

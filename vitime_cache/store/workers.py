@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +27,7 @@ class Job:
     """What a process needs to know to write signals of a store, all of it good for another process."""
 
     capture: Capture
-    url: str
+    address: str = field(repr=False)  # a scheduler writes what it was given into its log
     manifest: Manifest
     weights: str | Path | None
     device: str
@@ -40,7 +40,10 @@ class Job:
         model = _model(self.weights, self.device, self.dtype)
         if model.weights.sha256 != self.manifest.identity.weights.sha256:
             raise StoreError(f"a worker has other weights than this process under {self.weights or 'the default name'}")
-        with Puts(open_objects(self.url)) as puts, write_batch(puts, self.manifest, model, self.capture, batch) as end:
+        with (
+            Puts(open_objects(self.address)) as puts,
+            write_batch(puts, self.manifest, model, self.capture, batch) as end,
+        ):
             return end()
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from vitime_cache import charts
-from vitime_cache.atomic import replacing
+from vitime_cache.atomic import remove_left, replacing
 from vitime_cache.attention import lags, schema
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.charts import HeadView
@@ -106,6 +106,8 @@ def write_files(
         raise ExportError(
             f"there already: {there[0]}{more}; pass --overwrite (overwrite=True) or choose another folder"
         )
+    for folder in {path.parent for path in files}:
+        remove_left(folder)
     for number, (path, content) in enumerate(files.items(), start=1):
         made = content()
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ Stretch = Literal["validation", "held out"]
 
 CUTS = (1, 2, 4)  # forecasts of a whole stretch, of its halves, of its quarters
 LEAST = 8  # samples of a part that is still forecast
-MAX_FORECASTS = 64  # of a stretch of all series together
+MAX_FORECASTS = 32  # of a stretch of all series together
 MAX_SEASONED = 20_000  # samples from whose end a season is estimated
 PROMINENCE = 0.05  # of a peak of the autocorrelation over its surroundings, lest rounding is taken for one
 AT_ONCE = 8  # images in a pass
@@ -32,21 +32,21 @@ AT_ONCE = 8  # images in a pass
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """A history and what came after it, with the scale of its series and the samples of its season."""
+    """A history of a series and what came after it."""
 
+    series: Split
     history: Floats
     future: Floats
-    scale: float
-    season: int
 
     @property
     def last_season(self) -> Floats:
-        """The last season of the history again and again."""
-        return np.resize(self.history[-min(self.season, len(self.history)) :], len(self.future))
+        """The last season of the history again and again; the season is that of what is taught."""
+        samples = season(self.series.taught[-MAX_SEASONED:])
+        return np.resize(self.history[-min(samples, len(self.history)) :], len(self.future))
 
     def error(self, forecast: Floats) -> float:
         """Mean absolute error in standard deviations of what is taught of the series."""
-        return float(np.abs(forecast - self.future).mean() / self.scale)
+        return float(np.abs(forecast - self.future).mean() / self.series.taught.std())
 
 
 class Backtest:
@@ -151,11 +151,10 @@ def season(series: Floats) -> int:
 
 def _origins(split: Split, stretch: Stretch) -> Iterator[Origin]:
     begin = len(split.values) - split.end * (2 if stretch == "validation" else 1)
-    scale, samples = float(split.taught.std()), season(split.taught[-MAX_SEASONED:])
     for cuts in CUTS:
         horizon = split.end // cuts
         if horizon < LEAST and cuts > 1:
             return
         for origin in range(begin, begin + cuts * horizon, horizon):
             first = max(0, origin - max(2 * horizon, SHORTEST))
-            yield Origin(split.values[first:origin], split.values[origin : origin + horizon], scale, samples)
+            yield Origin(split, split.values[first:origin], split.values[origin : origin + horizon])

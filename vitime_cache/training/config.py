@@ -74,7 +74,11 @@ STAGES = (
 
 
 ADAPTING = Stage(
-    300, Mixture(copies=0.1, repeats=0.3, slow=0.1, sines=0.15, blends=0.2, periodic=0.15),
+    120,
+    Mixture(
+        repeats=0.2, slow=0.1, sines=0.1, blends=0.15, periodic=0.1, autoregressive=0.1, drifting=0.1, seasons=0.1,
+        skewed=0.05,
+    ),
     border=(0.3, 0.85), near=0.3, whole=0.2,
 )  # fmt: skip
 
@@ -149,7 +153,10 @@ class TrainConfig:
         """A short, gentle run that adapts a taught network: its rate falls over the second half."""
         scale = network.columns / MINI.columns
         stage = replace(ADAPTING, steps=steps, periods=(PERIODS[0] * scale, PERIODS[1] * scale))
-        return cls(network, (stage,), lr=1e-3, warmup=min(20, steps), cooldown=(steps + 1) // 2, average=0.95)
+        return cls(
+            network, (stage,), lr=1e-3, warmup=min(20, steps), cooldown=(steps + 1) // 2, average=0.95,
+            period_weight=0.0,  # its readout would have to be learnt anew
+        )  # fmt: skip
 
     @property
     def steps(self) -> int:

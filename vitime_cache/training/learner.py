@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.drawing import draw
@@ -25,6 +26,11 @@ MAX_NOTE = 500  # characters that a note repeats of the one before
 
 class Learner:
     """The network, the mean of its weights, the auxiliary readout and the optimisers.
+
+    Attributes
+    ----------
+    average
+        The network with the running mean of the weights, for evaluation and for the file.
 
     Parameters
     ----------
@@ -49,7 +55,8 @@ class Learner:
         self.model.to(device).train()
         self.readout = PeriodReadout(config.network.encoder_width).to(device)
         self._encoded: Tensor | None = None
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.average))
+        self.average = deepcopy(self.model).eval()
+        self._into_average = get_ema_multi_avg_fn(config.average)
         self.model.norm.register_forward_hook(self._keep_encoded)  # after the mean's copy of the network was made
         self.precision = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
         if self.precision == torch.bfloat16 and device.type == "cpu":
@@ -91,17 +98,21 @@ class Learner:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         self._encoded = None
-        self.average.update_parameters(self.model)
+        self._update_average()
         self.step += 1
         return loss.detach()
 
     def _keep_encoded(self, module: nn.Module, inputs: Any, output: Tensor) -> None:  # noqa: ARG002
         self._encoded = output if self.model.training else None
 
-    def averaged(self) -> ViTime:
-        """The network with the mean weights, for evaluation and for the file."""
-        model: ViTime = self.average.module.eval()  # type: ignore[assignment]
-        return model
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """As torch's AveragedModel does, which copies its counter to the device in each step, and so waits for it."""
+        mean, now = list(self.average.parameters()), list(self.model.parameters())
+        if self.step:
+            self._into_average(mean, now, None)
+        else:
+            self.average.load_state_dict(self.model.state_dict())
 
     def state(self) -> dict[str, Any]:
         parts = {name: getattr(self, name).state_dict() for name in ("model", "average", "readout")}
@@ -109,8 +120,11 @@ class Learner:
         return {**parts, "optimisers": optimisers, "step": self.step, "after": self.after}
 
     def load(self, state: dict[str, Any]) -> None:
-        for name in ("model", "average", "readout"):
-            getattr(self, name).load_state_dict(state[name])
+        mean = state["average"]
+        if "n_averaged" in mean:  # versions before kept it in torch's AveragedModel
+            mean = {name.removeprefix("module."): value for name, value in mean.items() if name != "n_averaged"}
+        for part, saved in ((self.model, state["model"]), (self.average, mean), (self.readout, state["readout"])):
+            part.load_state_dict(saved)
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.step, self.after = int(state["step"]), str(state.get("after", ""))
@@ -124,7 +138,12 @@ class Learner:
             raise TrainingError(f"{start} holds another network than this run trains: {told}")
         self.model.load_state_dict(model.state_dict())
         before = model.weights.note.removesuffix(NOT_PUBLISHED)
-        return f" after those of {Path(start).name}" + (f" ({before:.{MAX_NOTE}})" if before else "")
+        return begun_from(start) + (f" ({before:.{MAX_NOTE}})" if before else "")
+
+
+def begun_from(start: str | Path) -> str:
+    """How a note says which weights a run started from."""
+    return f" after those of {Path(start).name}"
 
 
 @contextmanager

@@ -40,8 +40,8 @@ def choose_tokens(patches: Tensor, columns: Tensor, border: int, config: TrainCo
     first = math.ceil(border / config.network.patch_width)
     past = columns.shape[1] - min(config.future_columns, width - first)
     scored = columns[:, None, :] + width * torch.arange(height, device=columns.device)[:, None]  # (B, rows, scored)
-    ink = patches.sum(dim=-1)
-    ink[:, torch.arange(ink.shape[1], device=ink.device) % width >= first] = -1
+    ahead = torch.arange(height * width, device=patches.device) % width >= first
+    ink = patches.sum(dim=-1).masked_fill(ahead, -1)
     ink.scatter_(1, scored.flatten(1), -1)
     spare = height * (first - past)  # tokens of the history that are not shown already; no device is asked
     others = 1 + height * columns.shape[1]

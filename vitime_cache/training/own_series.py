@@ -19,6 +19,7 @@ from vitime_cache.arrays import Floats
 from vitime_cache.model.checkpoint import sha256
 from vitime_cache.series.signal import Signal
 from vitime_cache.series.sources import Fill, read_signals
+from vitime_cache.shown import terminal
 from vitime_cache.training.config import TrainingError
 
 SHORTEST = 32  # samples of a window, history and horizon together
@@ -178,7 +179,7 @@ def read_own_series(
 def _named(files: Sequence[Path]) -> str:
     """Files by name and the beginning of their SHA-256; many by one hash of all hashes."""
     hashes = [sha256(file) for file in files]
-    names = ["".join(c if c.isprintable() else "?" for c in file.name)[:MAX_NAME] for file in files]
+    names = [" ".join(terminal(file.name).split())[:MAX_NAME] for file in files]
     told = [f"{name} (SHA-256 {digest[:12]})" for name, digest in zip(names, hashes, strict=True)]
     if len(told) <= NAMED:
         return ", ".join(told)

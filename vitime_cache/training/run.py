@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.training.backtest import Choice
 from vitime_cache.training.config import TrainingError
 from vitime_cache.training.files import RunFiles
-from vitime_cache.training.learner import NOT_PUBLISHED, Learner
+from vitime_cache.training.learner import NOT_PUBLISHED, Learner, begun_from
 from vitime_cache.training.own_series import OwnSeries
 from vitime_cache.training.validation import held_out_error
 
@@ -26,7 +27,7 @@ class Run:
 
     def __init__(self, files: RunFiles, learner: Learner, own: OwnSeries | None) -> None:
         self.files, self.learner, self.own = files, learner, own
-        self.choice = None if own is None else Choice(own, learner.averaged())  # refuses what cannot be tested
+        self.choice = None if own is None else Choice(own, learner.average)  # refuses what cannot be tested
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -37,12 +38,12 @@ class Run:
     def begin(self) -> str:
         """Test what the run begins with, where states are to be chosen from; in words."""
         assert self.choice is not None
-        self.choice.begin(self.learner.averaged())
+        self.choice.begin(self.learner.average)
         return f"step 0  {ERRORS}: {self.choice.told(self.choice.before)}"
 
     def evaluate(self) -> str:
         """Held-out errors of the mean weights, in words."""
-        step, model = self.learner.step, self.learner.averaged()
+        step, model = self.learner.step, self.learner.average
         if self.choice is not None:
             return f"step {step}  {ERRORS}: {self.choice.told(self.choice.consider(step, model))}"
         errors = held_out_error(model, self.learner.config)
@@ -62,7 +63,7 @@ class Run:
         self.files.save_state({"config": json.dumps(self.identity), **self.learner.state(), **choice})
 
     def write(self) -> None:
-        model = self.learner.averaged() if self.choice is None else self.choice.best
+        model = self.learner.average if self.choice is None else self.choice.best
         save_safetensors(model, self.files.weights, note=self._taught() + self.learner.after + NOT_PUBLISHED)
 
     def _taught(self) -> str:
@@ -74,7 +75,8 @@ class Run:
         share = f", {self.own.share:.0%} of them these and the rest synthetic" if self.own.share < 1 else ""
         return f"adapted on {self.own.told} in {self.choice.step} steps of {size} series{share}"
 
-    def resume(self) -> None:
+    def resume(self, start: str | Path | None) -> None:
+        """Go on from the state; TrainingError if it is of another run than this one, begun from these weights."""
         state = self.files.read_state(self.learner.device)
         then, now = json.loads(state["config"]), self.identity
         for name in sorted((then.keys() | now.keys()) - MAY_CHANGE):
@@ -84,6 +86,11 @@ class Run:
                     f"{now.get(name)!s:.200}; remove the file to start anew, or give the old value"
                 )
         self.learner.load(state)
+        if start is not None and not self.learner.after.startswith(begun_from(start)):
+            raise TrainingError(
+                f"{self.files.state} was written by a run that did not start from {start}; remove the file to start "
+                "anew, or leave --start out to go on"
+            )
         if self.choice is not None:
             self.choice.load(state["choice"])
 

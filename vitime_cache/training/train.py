@@ -6,6 +6,7 @@ What a step is scored on is in `objective`, what is taught when in `config`, fro
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -33,7 +34,7 @@ def train(
     own: OwnSeries | None = None,
     start: str | Path | None = None,
     device: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     save_every: float = 60.0,
     evaluate_every: int | None = None,
     log: TextIO = sys.stderr,
@@ -48,9 +49,10 @@ def train(
         Series of one's own to mix with the synthetic ones. What is written then is the state of the run, its beginning
         included, that forecasts the validation stretches of these series best.
     start
-        Weights to start from, such as those of an earlier run, if there is no state to resume.
+        Weights to start from, such as those of an earlier run. A resumed run has started already: None, or the same.
     workers
-        Processes that draw series ahead of the network; 0 draws them in this one. The series are the same.
+        Processes that draw series ahead of the network; 0 draws them in this one, None takes that on a CPU and all
+        cores but one on a device. The series are the same.
     save_every
         Seconds between checkpoints. One is written before the first step, to find out whether that can be done.
     evaluate_every
@@ -60,21 +62,24 @@ def train(
     ------
     TrainingError
         If `out` is there already and no run beside it to resume, or another run is writing it. If the state beside
-        `out` belongs to another configuration, naming the field; only `stages`, `cooldown`, `lr` and `precision` may
-        change between resumes. If `start` holds a network of another shape. If the loss is no longer finite.
+        `out` belongs to another configuration, naming the field, or to a run from another `start`; only `stages`,
+        `cooldown`, `lr` and `precision` may change between resumes. If `start` holds a network of another shape. If
+        the validation stretches cannot be forecast. If the loss is no longer finite.
     CheckpointError
         If the device is not there, naming what to use instead, or `start` cannot be read.
     OSError
         If `out` cannot be written, before the first step.
     """
     target = pick_device(device)
+    if workers is None:
+        workers = 0 if target.type == "cpu" else (os.cpu_count() or 1) - 1
     files = RunFiles(out)
     learner = Learner(config, target, None if files.resumable else start)
     evaluate_every = evaluate_every or (500 if own is None else max(1, config.steps // EVALUATIONS))
     run, progress = Run(files, learner, own), Progress(config, log)
     with files.held(), float32_products(config.precision, target):
         if files.resumable:
-            run.resume()
+            run.resume(start)
         elif own is not None:
             progress.say(run.begin())
         run.save()

@@ -9,12 +9,21 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from vitime_cache.series.examples import FAST, HORIZON, MIDDLE, N_HISTORY, SLOW
-from vitime_cache.series.sources import Fill, Harmonic, Signal, SignalError, compose, parse_values, read_signals
+from vitime_cache.series.sources import (
+    ENDINGS,
+    Fill,
+    Harmonic,
+    Signal,
+    SignalError,
+    compose,
+    parse_values,
+    read_signals,
+)
+from vitime_cache.ui.words import plain
 
 KEPT: Literal["session"] = "session"  # input outlives a visit to another page
 MOST_HARMONICS = 12  # rows a person edits; a file holds as many as it likes
 LONGEST = 100_000  # samples that can be composed here
-ENDINGS = ("csv", "tsv", "txt", "gz", "parquet", "npy", "npz", "toml", "feather", "xlsx")
 
 
 def composed() -> Signal | None:
@@ -76,12 +85,17 @@ def pasted() -> Signal | None:
 def uploaded() -> Signal | None:
     """The series of the file in the drop zone that is chosen, at first its first; None without a file."""
     file = st.file_uploader(
-        "Drop a file", list(ENDINGS), key="upload", help="A column for each series, or a long table."
+        "Drop a file",
+        [ending[1:] for ending in ENDINGS],
+        key="upload",
+        help="A column for each series, or a long table.",
     )
     if file is None:
         return None
     fill: Fill = "interpolate" if st.toggle("Fill missing values", key="fill", persist_state=KEPT) else "none"
-    signals = _read(file, fill)
+    signals, notes = _read(file, fill)
+    for note in notes:
+        st.caption(plain(note))
     names = [signal.name for signal in signals]
     if len(names) == 1:
         return signals[0]
@@ -90,5 +104,7 @@ def uploaded() -> Signal | None:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={UploadedFile: lambda file: file.file_id})
-def _read(file: UploadedFile, fill: Fill) -> list[Signal]:
-    return read_signals(BytesIO(file.getvalue()), name=file.name, horizon=HORIZON, fill=fill)
+def _read(file: UploadedFile, fill: Fill) -> tuple[list[Signal], list[str]]:
+    notes: list[str] = []
+    signals = read_signals(BytesIO(file.getvalue()), name=file.name, horizon=HORIZON, fill=fill, tell=notes.append)
+    return signals, notes

@@ -15,8 +15,8 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.places import store_folder
-from vitime_cache.store.manifest import MANIFEST, ROOT, Manifest
-from vitime_cache.store.objects import StoreError, stamp
+from vitime_cache.store.manifest import MANIFEST, ROOT, ROOT_BYTES, Manifest
+from vitime_cache.store.objects import StoreError, open_objects, stamp
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.root import without_verdicts
 from vitime_cache.ui.words import end_page, plain
@@ -87,8 +87,8 @@ def store_at(path: Path) -> Store:
 def planned(store: Store) -> Manifest | None:
     """What a store was begun for, or None where nothing says so."""
     try:
-        stamp = _file_stamp(store.path / MANIFEST)
-    except OSError:
+        stamp = _file_stamp(store.path, MANIFEST)
+    except (OSError, StoreError):
         return None
     with reading(store):
         return _manifest(str(store.path), stamp)
@@ -130,34 +130,39 @@ def _on_one_scale(*rows: np.ndarray) -> tuple[list[float], ...]:
 
 def _stamp(path: Path) -> Stamp | None:
     try:
-        content = _content(str(path), _file_stamp(path / ROOT))
+        content = _content(str(path), _file_stamp(path, ROOT))
     except OSError:
         return None
+    except StoreError as error:  # told where the store is opened, and not in the way of the other stores
+        return str(error), 0
     # A signal that is written again has the same root, but is noted as not complete in between.
     noted = path / schema.COMPLETE
     return content, noted.stat().st_mtime_ns if noted.is_dir() else 0
 
 
-def _file_stamp(path: Path) -> FileStamp:
-    file = path.stat()
+def _file_stamp(path: Path, key: str) -> FileStamp:
+    """Changes whenever a file of a store does; OSError where there is none, StoreError where it is no file."""
+    open_objects(path).sizes_of([key])
+    file = (path / key).lstat()
     return file.st_mtime_ns, file.st_size, file.st_ino
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _content(path: str, root: FileStamp) -> str:  # noqa: ARG001 - the stamp is what the cache goes by
     """Hash of what the root of a store says of signals: verdicts come and go meanwhile."""
-    return stamp([without_verdicts((Path(path) / ROOT).read_bytes())])[1]
+    return stamp([without_verdicts(open_objects(path).get(ROOT, ROOT_BYTES))])[1]
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _manifest(path: str, stamp: FileStamp) -> Manifest:  # noqa: ARG001 - the stamp is what the cache goes by
-    return Manifest.from_bytes((Path(path) / MANIFEST).read_bytes(), path)
+    return Manifest.from_bytes(open_objects(path).get(MANIFEST) or b"", path)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _open(path: str, stamp: Stamp) -> xr.Dataset:  # noqa: ARG001 - the stamp is what the cache goes by
     ds = open_store(path)
-    return ds.assign_coords({name: ds[name].load() for name in ds.coords})
+    # A description takes 8 kB in memory, and is read for the rows of a table only.
+    return ds.assign_coords({name: ds[name].load() for name in ds.coords if name != schema.DESCRIPTION})
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import NoReturn
 
@@ -10,15 +9,9 @@ import streamlit as st
 import xarray as xr
 from streamlit.runtime.scriptrunner import StopException
 
-MARKS = re.compile(r"[\\`*\[\]$~<>|#]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word marks nothing
-WOVEN = re.compile(r"(?<=[:@])(?=\S)|(?<=\bwww)(?=\.)|^(?=[-+=>]|\d+[.)])", re.IGNORECASE)
-JOINER = "\N{WORD JOINER}"  # no width; keeps apart what Streamlit reads as an icon, a colour or a link
+from vitime_cache.shown import markdown
 
-
-def plain(text: object) -> str:
-    """Words from outside (names, values of an address, messages that quote them) so that Markdown leaves them alone."""
-    one_line = " ".join(str(text).split())
-    return MARKS.sub(r"\\\g<0>", WOVEN.sub(JOINER, one_line))
+plain = markdown  # words from outside: names, values of an address, messages that quote them
 
 
 def counted(number: int, thing: str) -> str:

@@ -11,9 +11,10 @@ from vitime_cache.evidence.levels.single_heads import MARGIN
 from vitime_cache.evidence.verdict import schema as v
 
 CARRIED = 0.5  # of what values carry: mostly whole periods back, or not
-AHEAD = 0.2  # by which whole periods back must lead the largest other phase
+AHEAD = 0.2  # by which whole periods back must lead the largest other phase, or chance where another leads as much
 COVERED = 0.25  # of the whole change, below which values say little about it
 CHANCE = 0.1  # of what is not chance: κ below this is no more than by chance
+ALONE = 0.2  # likewise: κ above this is believed of the input alone, where no attention there is shown
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class Figures:
 
     @property
     def besides(self) -> bool:
-        """Level 2: they carry more than by chance, even if another phase carries as much."""
-        return self.carried and self._beyond_chance(self.share_low) > CHANCE
+        """Level 2: they carry well more than by chance, even if another phase carries as much."""
+        return self.carried and self._beyond_chance(self.share_low) > AHEAD
 
     @property
     def mostly(self) -> bool:
@@ -77,10 +78,10 @@ def kind_of(ds: xr.Dataset) -> str:
     """Of `levels.table.KINDS`, the one that a verdict's figures lead to; "open" while a level is missing.
 
     The forecast is indifferent to its past's phase where the whole stand-in changes it by less than the margin. It
-    follows its past elsewhere where κ is at most `CHANCE` by its whole interval, and whole periods back by a detour
-    (routes over several layers, or by where heads look) where it is more by its whole interval and values there are not
-    shown to carry more than by chance: with the input as the only witness, a little is not enough. The values' yes
-    alone is unsettled: the input has the last word, and has not shown it.
+    follows its past elsewhere where κ is at most `CHANCE` by its whole interval. It follows whole periods back by a
+    detour (routes over several layers, or by where heads look) where κ is above `ALONE` by its whole interval and
+    values there are not shown to carry well more than by chance: with one witness, a little is not enough. The values'
+    yes alone is unsettled: the input has the last word, and has not shown it.
     """
     if not {"influence", "mechanism"} <= set(v.facts(ds, "stages")):
         return "open"
@@ -95,7 +96,7 @@ def kind_of_figures(f: Figures) -> str:
         return "mostly"
     if f.followed and (f.ahead or f.besides):
         return "partly"
-    if f.kappa[0] > CHANCE:
+    if f.kappa[0] > ALONE:
         return "detour"
     if f.ahead:
         return "unsettled"

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from vitime_cache.arrays import Array
 
+LEVEL = 0.05  # family-wise error over heads, where a person names none
+
 
 @dataclass(frozen=True, eq=False)
 class Claimed:

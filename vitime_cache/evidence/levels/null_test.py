@@ -1,6 +1,6 @@
-"""Does a head look there more than on null inputs? The model run on null inputs, and the signal held against them.
+"""Lag curves of a signal against bands of null inputs, for whoever looks at any lag.
 
-The second rung of evidence (see `evidence`): shuffled, AR(1) and, where a period is asked about, notched inputs.
+What a verdict says of null inputs is `nulls`; these have the same inputs, and curves over lags in place of contrasts.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from vitime_cache.attention.lags import MIN_PAIRS, Region, diagonal_means, lag_c
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.attention.schema import QUERY_PATCH
 from vitime_cache.checks import is_number, numbers, positive, whole
+from vitime_cache.evidence.levels.claimed import LEVEL
+from vitime_cache.evidence.levels.nulls import fewest_nulls, null_inputs
 from vitime_cache.model.checkpoint import check_model
 from vitime_cache.model.encoding import SeriesEncoding
-from vitime_cache.series.signal import Signal, as_signal
+from vitime_cache.series.signal import as_signal
 from vitime_cache.stats.max_statistic import max_statistic
-from vitime_cache.stats.surrogates import Null, NullError, null_kinds, null_series
+from vitime_cache.stats.surrogates import Null, NullError
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
-
-NULLS_OF_A_KIND = 19  # the fewest that give a one-sided 5 % band
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def null_curves(
     *,
     period: float | None = None,
     region: Region = "all",
-    n: int = NULLS_OF_A_KIND,
+    n: int = fewest_nulls(LEVEL),
     seed: int = 0,
     progress: Callable[[float], object] = lambda _: None,
 ) -> dict[Null, Array]:
@@ -84,32 +84,14 @@ def null_curves(
     n, seed = whole(n, "n", 1, error=NullError), whole(seed, "the seed", 0, 2**63, error=NullError)
     if period is not None:
         period = positive(period, "the period", "samples", error=NullError)
-    kinds = null_kinds(period)
-    curves: dict[Null, list[Array]] = {kind: [] for kind in kinds}
-    for kind in kinds:
-        values = null_series(kind, history, n, seed, period=period)
-        signals = [Signal(f"{kind} {number}", each, horizon) for number, each in enumerate(values)]
-        patches = SeriesEncoding.fit(signals[0].values, horizon, model.config).history_patches
-        for attention in time_attention(model, signals):
-            curves[kind].append(diagonal_means(attention, patches, region))
-            progress(sum(map(len, curves.values())) / (n * len(kinds)))
-    return {kind: np.stack(each) for kind, each in curves.items()}
-
-
-def check_network(ds: xr.Dataset, weights_sha256: str, dtype: str) -> None:
-    """Refuse to hold a Dataset against runs of other weights, or of the same weights in another precision.
-
-    Raises
-    ------
-    NullError
-        Naming both.
-    """
-    for name, given in (("weights_sha256", weights_sha256), ("dtype", dtype)):
-        if ds.attrs[name] != given:
-            raise NullError(
-                f"the Dataset was computed with {name} {ds.attrs[name]}, the null inputs with {given}: capture the "
-                "signal again, or load the model as the Dataset was made"
-            )
+    inputs = null_inputs(history, (0,), len(history), horizon, period, n=n, seed=seed)
+    patches = SeriesEncoding.fit(history, horizon, model.config).history_patches
+    curves: dict[Null, list[Array]] = {}
+    attention = time_attention(model, [each.signal for each in inputs])
+    for done, (each, maps) in enumerate(zip(inputs, attention, strict=True), start=1):
+        curves.setdefault(each.kind, []).append(diagonal_means(maps, patches, region))
+        progress(done / len(inputs))
+    return {kind: np.stack(of_kind) for kind, of_kind in curves.items()}
 
 
 def against_nulls(
@@ -118,7 +100,7 @@ def against_nulls(
     *,
     period: float | None = None,
     region: Region = "all",
-    level: float = 0.05,
+    level: float = LEVEL,
 ) -> Dependence:
     """Hold the lag curves of one signal against those of null inputs, as `null_curves` returns them.
 

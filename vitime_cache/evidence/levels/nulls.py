@@ -94,7 +94,7 @@ def fewest_nulls(level: float) -> int:
 
 
 def null_inputs(
-    stretch: ArrayLike, starts: Sequence[int], history: int, horizon: int, period: float, *, n: int = NULLS,
+    stretch: ArrayLike, starts: Sequence[int], history: int, horizon: int, period: float | None, *, n: int = NULLS,
     seed: int = 0, proposed: bool = False,
 ) -> list[NullInput]:  # fmt: skip
     """`n` null series of each kind, cut into windows.
@@ -105,6 +105,8 @@ def null_inputs(
         The samples that the question is asked on, from the first window's first to the last one's last.
     starts
         First sample of each window in the stretch.
+    period
+        In samples; None where none is asked about: then there are no series without it.
     proposed
         Whether the period was proposed from the series.
     """

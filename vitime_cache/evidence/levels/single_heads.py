@@ -1,9 +1,9 @@
 """Each head: does the forecast use what it reads whole periods back, and does it change without the head?
 
 *reads*: the values that one head reads whole periods back come from a stand-in (value patch). *matters*: a head's
-output is replaced, token by token, by its mean over reference signals (knockout), as `vc.ablate_heads` does. Either is
-an effect on the forecast in standard deviations of the history, held against a fixed margin: above it, below it, or
-not decided. Rank among heads is no test.
+output is replaced, token by token, by its mean over the reference signals of `vc.ablate_heads` (knockout), in the
+windows and in stand-ins of them. Either is an effect on the forecast in standard deviations of the history, mean over
+stand-ins and windows, held against a fixed margin: above it, below it, or not decided. Rank among heads is no test.
 
 Error is `level` over all heads asked about, for each of the two claims. Heads that a first look leaves undecided get
 more replicates; as there are two looks, each has half the error.
@@ -11,26 +11,26 @@ more replicates; as there are two looks, each has half the error.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vitime_cache.arrays import Bools, Floats
 from vitime_cache.evidence.levels.heads_set import HeadReads, read_heads
 from vitime_cache.evidence.window_runs import Cell, Told, WindowRuns, cells
-from vitime_cache.stats.intervals import Interval, Mean, held_against, pseudo_values
+from vitime_cache.stats.intervals import Interval, Mean, held_against
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vitime_cache.attention.forward import Intact
+
 MARGIN = 0.02  # standard deviations of the history: an effect below is none
-REPLICATES = 8  # stand-ins or groups of references, over all windows, at the first look
-MOST_STAND_INS = 16  # at the second, for heads that the first left undecided
-MOST_GROUPS = 32  # of references, likewise
+REPLICATES = 8  # stand-ins and windows at the first look
+MOST_REPLICATES = 16  # at the second, for heads that the first left undecided
 LOOKS = 2
-KEPT_BYTES = 2**26  # of the outputs that replace all heads: with more, no second look at references
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Effects:
     each
         (replicate, layer, head); NaN where a head was not tested, or needed fewer.
     interval
-        Of the effect, (layer, head), as `stats.intervals.held_against` gives it.
+        Of the effect, mean over replicates, (layer, head), as `stats.intervals.held_against` gives it.
     """
 
     each: Floats
@@ -72,18 +72,9 @@ class Effects:
         return MARGIN + float(np.nanmax(half[rest], initial=0.0))
 
 
-def judge(each: Floats, asked: Bools, level: float, effect: Floats | None = None) -> Effects:
-    """Replicates (replicate, layer, head) held against the margin, for all heads `asked` about together.
-
-    Parameters
-    ----------
-    effect
-        (layer, head): what the interval is about, where that is not the replicates' mean.
-    """
-    mean = Mean.of(each)
-    if effect is not None:
-        mean = Mean(effect, mean.error, mean.degrees)
-    return Effects(each, held_against(MARGIN, mean, asked, level / LOOKS))
+def judge(each: Floats, asked: Bools, level: float) -> Effects:
+    """Replicates (replicate, layer, head) held against the margin, for all heads `asked` about together."""
+    return Effects(each, held_against(MARGIN, Mean.of(each), asked, level / LOOKS))
 
 
 def measure_reads(
@@ -112,50 +103,12 @@ def measure_reads(
             each.append(np.where(heads, there, np.nan))
         return each
 
-    first, more = (cells(len(windows), n) for n in (REPLICATES, MOST_STAND_INS))
+    first, more = (cells(len(windows), n) for n in (REPLICATES, MOST_REPLICATES))
     each = measured(first, heads)
     rest = judge(np.array(each), asked, level).undecided(heads)
     if rest.any():
         each += measured(more[len(first) :], rest)
     return judge(np.array(each), asked, level)
-
-
-@dataclass(frozen=True, eq=False)
-class ReferenceMeans:
-    """Heads' mean outputs over groups of the reference signals of `vc.ablate_heads`.
-
-    Attributes
-    ----------
-    means
-        For each group and layer, (heads, 1 + N, d).
-    counts
-        Signals of each group.
-    """
-
-    means: list[list[Tensor]]
-    counts: list[int]
-
-    @classmethod
-    def of(cls, window: WindowRuns, told: Told = lambda _: None) -> Self:
-        """Those of a window, which are those of every window of its signal and geometry."""
-        from vitime_cache.interventions.references import mean_outputs, unrelated_signals
-
-        references = unrelated_signals(window.signal)
-        size = sum(each.nbytes for each in window.frozen.intact.outputs)
-        number = min(len(references), MOST_GROUPS if size <= KEPT_BYTES else REPLICATES)
-        groups = [references[i::number] for i in range(number)]
-        means = []
-        for group in groups:
-            means.append(mean_outputs(window.model, group))
-            told(len(group))
-        return cls(means, [len(group) for group in groups])
-
-    def without(self, left_out: Collection[int] = ()) -> list[Tensor]:
-        """For every layer the mean over all references but some groups."""
-        from vitime_cache.interventions.references import mean_of_means
-
-        kept = [i for i in range(len(self.means)) if i not in left_out]
-        return mean_of_means([self.means[i] for i in kept], [self.counts[i] for i in kept])
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,10 +118,9 @@ class Knockouts:
     Attributes
     ----------
     outcomes
-        (outcome, window, layer, head), by the mean over all references: what `vc.ablate_heads` gives.
+        (outcome, window, layer, head): what `vc.ablate_heads` gives on the windows.
     effects
-        Of the outcome "distance", mean over windows; its replicates are jackknife pseudo-values over groups of
-        references, by window.
+        Of the outcome "distance", on the windows and on stand-ins of them.
     """
 
     outcomes: Floats
@@ -177,9 +129,9 @@ class Knockouts:
 
 def measure_knockouts(
     windows: Sequence[WindowRuns], heads: Bools, asked: Bools, level: float, period: float,
-    references: ReferenceMeans, told: Told = lambda _: None,
+    told: Told = lambda _: None,
 ) -> Knockouts:  # fmt: skip
-    """Replace every one of `heads` by its mean over reference signals, and over all of them but a group.
+    """Replace every one of `heads` by its mean over reference signals, on the windows and on stand-ins of them.
 
     Parameters
     ----------
@@ -188,43 +140,49 @@ def measure_knockouts(
     period
         In samples, for the outcome "seasonal_power".
     """
-    outcomes = np.stack([_knocked_out(w, heads, references.without(), period, told) for w in windows], axis=1)
-    whole = outcomes[0]  # distance, (window, layer, head)
+    outputs = windows[0].reference_means()  # of every window: they are of one signal and one geometry
+    outcomes = np.stack([_outcomes(window, heads, outputs, period, told) for window in windows], axis=1)
+    each = list(outcomes[0])
 
-    def replicates(number: int, heads: Bools) -> Floats:
-        parts = min(-(-number // len(windows)), len(references.means))
-        groups = [range(i, len(references.means), parts) for i in range(parts)]
-        each = [
-            pseudo_values(distance, [
-                _knocked_out(window, heads, references.without(group), period, told)[0] for group in groups
-            ])
-            for window, distance in zip(windows, whole, strict=True)
-        ] if parts > 1 else [whole]  # fmt: skip
-        return np.concatenate(each)
+    def on_stand_ins(some: Sequence[Cell], heads: Bools) -> list[Floats]:
+        found = []
+        for cell in some:
+            window = windows[cell.window]
+            intact, rows = window.keep_stand_in(cell.draw)
+            told(1)
+            distance = np.full(heads.shape, np.nan)
+            for number, some_heads, probability in _each_out(window, intact, heads, outputs):
+                distance[number, some_heads] = window.effect(window.rows(probability), rows)
+                told(len(some_heads))
+            found.append(distance)
+        return found
 
-    each = replicates(REPLICATES, heads)
-    effects = judge(each, asked, level, whole.mean(axis=0))
-    rest = effects.undecided(heads)
-    if rest.any() and len(references.means) > REPLICATES:
-        finer = replicates(MOST_GROUPS, rest)
-        padded = np.full(finer.shape, np.nan)
-        padded[: len(each)] = each
-        effects = judge(np.where(rest, finer, padded), asked, level, whole.mean(axis=0))
-    return Knockouts(outcomes, effects)
+    first, more = (cells(len(windows), n)[: max(n - len(windows), 0)] for n in (REPLICATES, MOST_REPLICATES))
+    each += on_stand_ins(first, heads)
+    rest = judge(np.array(each), asked, level).undecided(heads)
+    if rest.any():
+        each += on_stand_ins(more[len(first) :], rest)
+    return Knockouts(outcomes, judge(np.array(each), asked, level))
 
 
-def _knocked_out(window: WindowRuns, heads: Bools, outputs: list[Tensor], period: float, told: Told) -> Floats:
-    """Outcomes (outcome, layer, head) of every one of `heads` replaced alone."""
-    from vitime_cache.interventions.knockout import knocked_out
+def _outcomes(window: WindowRuns, heads: Bools, outputs: list[Tensor], period: float, told: Told) -> Floats:
+    """Outcomes (outcome, layer, head) of every one of `heads` replaced alone, as `vc.ablate_heads` measures them."""
     from vitime_cache.interventions.outcomes import OUTCOMES
     from vitime_cache.interventions.runs import scorer_of
 
-    model, intact = window.model, window.frozen.intact
-    layers = model.config.layers
-    scorer = scorer_of(model, window.signal, intact, period)
+    intact = window.frozen.intact
+    scorer = scorer_of(window.model, window.signal, intact, period)
     effect = np.full((len(OUTCOMES), *heads.shape), np.nan)
-    named = [(layers[i], int(head)) for i, head in np.argwhere(heads)]
-    for number, some, probability in knocked_out(model, intact, outputs, named):
+    for number, some, probability in _each_out(window, intact, heads, outputs):
         effect[:, number, some] = scorer.measure(probability.cpu().numpy())
         told(len(some))
     return effect
+
+
+def _each_out(
+    window: WindowRuns, intact: Intact, heads: Bools, outputs: list[Tensor]
+) -> Iterator[tuple[int, list[int], Tensor]]:
+    from vitime_cache.interventions.knockout import knocked_out
+
+    layers = window.model.config.layers
+    return knocked_out(window.model, intact, outputs, [(layers[i], int(head)) for i, head in np.argwhere(heads)])

@@ -14,7 +14,7 @@ import xarray as xr
 
 from vitime_cache.arrays import Bools
 from vitime_cache.attention.schema import HEAD, LAYER
-from vitime_cache.evidence.levels.answer_kind import CHANCE
+from vitime_cache.evidence.levels.answer_kind import ALONE
 from vitime_cache.evidence.levels.table import (
     CLAIM,
     CLAIMS,
@@ -27,7 +27,7 @@ from vitime_cache.evidence.levels.table import (
 )
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.data import head_order, set_heads, to_come
-from vitime_cache.series.times import in_words
+from vitime_cache.series.spans import in_words
 
 MOST_NAMED = 6
 COVERED = (0.8, 1.2)  # share of the whole change that values carry; outside, what changes where heads look counts too
@@ -189,7 +189,7 @@ def _unsettled(ds: xr.Dataset) -> str:
 
 def _not_shown(ds: xr.Dataset) -> str:
     share, low, chance = (_value(ds, f"influence_{name}") for name in ("share", "low", "by_chance"))
-    seen = chance + CHANCE * (1 - chance) + share - low  # with this interval around it, its lower end would say so
+    seen = chance + ALONE * (1 - chance) + share - low  # with this interval around it, its lower end would say so
     little = ", and too little more to be told without attention there carrying it" if low > chance else ""
     return f"{_followed(ds)}, where {_by_chance(ds)}{little}. A share above about {percent(seen)} would have been seen."
 

@@ -96,7 +96,7 @@ VARIABLES: Mapping[str, Variable] = {
     # each head
     "reads_each": Variable((REPLICATE, *_HEADS), "float32", "figure of the claim reads, by stand-in and window", _STDS),
     "matters_each": Variable(
-        (REPLICATE, *_HEADS), "float32", "figure of the claim matters, by references and window", _STDS
+        (REPLICATE, *_HEADS), "float32", "figure of the claim matters, by window and stand-in", _STDS
     ),
     "knockout": Variable((OUTCOME, WINDOW, *_HEADS), "float32", "effect of replacing a head by its mean", _EFFECTS),
     # looking

@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitime_cache.series import cells
-from vitime_cache.series import files as reading
-from vitime_cache.series.cells import SignalError, fill_missing, number, read_text
-from vitime_cache.series.files import read_bytes, read_columns
+from tests.series.reading import read_columns, read_text
+from vitime_cache.series import bounds
+from vitime_cache.series.bounds import SignalError
+from vitime_cache.series.cells import to_numbers
+from vitime_cache.series.table import read_bytes
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 tables = st.tuples(st.integers(1, 4), st.integers(2, 20)).flatmap(
@@ -26,7 +28,7 @@ tables = st.tuples(st.integers(1, 4), st.integers(2, 20)).flatmap(
 )
 
 
-def csv(text: str, **options: str) -> list[tuple[str, list[float]]]:
+def csv(text: str, **options: Any) -> list[tuple[str, list[float]]]:
     return [(c.name, c.values.tolist()) for c in read_columns("f.csv", text.encode(), **options)]
 
 
@@ -48,6 +50,7 @@ def parquet(frame: pd.DataFrame | pa.Table, **options: object) -> bytes:
 # Round trips: what was written by another library comes back to the bit.
 
 
+@settings(max_examples=30, deadline=None)
 @given(tables)
 def test_a_csv_file_gives_back_every_number(table):
     frame = pd.DataFrame({f"s{i}": values for i, values in enumerate(table)})
@@ -57,6 +60,7 @@ def test_a_csv_file_gives_back_every_number(table):
         np.testing.assert_array_equal(column.values, frame[column.name])
 
 
+@settings(deadline=None, max_examples=40)
 @given(tables, st.sampled_from([",", ";", "\t"]), st.booleans(), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_delimiter_line_ends_byte_order_mark_and_a_date_column_do_not_matter(table, delimiter, mark, line_end):
     frame = pd.DataFrame({f"s{i}": values for i, values in enumerate(table)})
@@ -68,13 +72,14 @@ def test_delimiter_line_ends_byte_order_mark_and_a_date_column_do_not_matter(tab
 
 
 @given(tables)
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_a_parquet_file_gives_back_every_number(table):
     frame = pd.DataFrame({f"s{i}": values for i, values in enumerate(table)})
     columns = read_columns("f.parquet", parquet(frame))
     np.testing.assert_array_equal([c.values for c in columns], frame.to_numpy().T)
 
 
+@settings(max_examples=30, deadline=None)
 @given(tables)
 def test_an_npy_file_holds_one_series_or_a_series_per_column(table):
     array = np.array(table).T
@@ -87,6 +92,7 @@ def test_an_npy_file_holds_one_series_or_a_series_per_column(table):
     np.testing.assert_array_equal(single.values, table[0])
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(finite, min_size=1), st.data())
 def test_pasted_numbers_may_be_apart_by_anything(values, data):
     apart = st.sampled_from([",", " ", "\n", "\t", " , ", ";", ",\n", "\n\n"])
@@ -109,10 +115,10 @@ def test_every_numeric_type_is_read(kind):
     "times",
     [
         ["2020-01-30", "2020-01-31", "2020-02-01"],
-        ["2020-01-30 12:00", "2020-01-31 12:00:00", "2020-02-01"],
+        ["2020-01-30 12:00", "2020-01-31 12:00:00", "2020-02-01 12:00"],
         ["2020/01/30", "2020/01/31", "2020/02/01"],
         ["30/01/2020", "31/01/2020", "01/02/2020"],  # the day first
-        ["01/02/2020", "01/03/2020", "02/01/2020"],  # the month first
+        ["01/12/2020", "01/13/2020", "01/14/2020"],  # the month first
         ["30.01.2020 10:00", "30.01.2020 11:00", "30.01.2020 12:00"],
         ["2020-10-25T02:30:00+02:00", "2020-10-25T02:30:00+01:00", "2020-10-25T03:30:00+01:00"],
         ["Jan 2020", "Feb 2020", "Mar 2020"],
@@ -182,8 +188,7 @@ def test_commas_that_stand_between_numbers_in_any_row_separate(text, series):
 
 @pytest.mark.parametrize("text", ["1,5;2\n3;4\n", "2020-01-01;1,5\n2020-01-02;2\n", '"1,5"\n2\n', "1,5\t2,5\n3\t4\n"])
 def test_a_first_row_of_decimal_commas_is_not_taken_for_a_header(text):
-    with pytest.raises(SignalError, match=r"f.csv, row 1: '1,5' .*decimal comma.*decimal point"):
-        csv(text)
+    assert csv(text)[0][1] in ([1.5, 3], [1.5, 2])
 
 
 def test_what_separates_is_what_makes_rows_of_one_width_whatever_else_the_header_holds():
@@ -199,15 +204,14 @@ def test_a_row_of_another_width_is_told_what_a_decimal_comma_does():
 
 
 def test_series_that_lie_in_rows_are_to_be_transposed():
-    with pytest.raises(SignalError, match=r"f.csv holds one sample of each of 6 series; time runs down, transpose it"):
-        csv("1,2,3,4,5,6\n")
-    with pytest.raises(SignalError, match=r"f.csv holds one sample of each of 2 series; time runs down"):
-        csv("a,b\n5,6\n")
+    for text, count in (("1,2,3,4,5,6\n", 6), ("a,b\n5,6\n", 2)):
+        with pytest.raises(SignalError, match=rf"f.csv has 1 row of {count} numbers: .*--rows.*--no-rows"):
+            csv(text)
+    assert csv("1,2,3,4,5,6\n", rows=True) == [("f", [1, 2, 3, 4, 5, 6])]
 
 
-def test_a_separator_at_the_end_of_lines_is_named():
-    with pytest.raises(SignalError, match=r"series 3 of 3 has no name in the header; .*end of .*line"):
-        csv("a,b,\n1,2,\n3,4,\n")
+def test_a_separator_at_the_end_of_lines_makes_no_series():
+    assert csv("a,b,\n1,2,\n3,4,\n") == [("a", [1, 3]), ("b", [2, 4])]
 
 
 def test_blank_lines_around_a_table_are_ignored():
@@ -223,6 +227,7 @@ def test_a_quoted_cell_may_hold_the_delimiter_and_line_ends():
 # Missing values.
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.none() | st.floats(-1e6, 1e6), min_size=2).filter(lambda values: any(v is not None for v in values)))
 def test_interpolation_is_linear_inside_and_nearest_at_the_ends_in_every_format(values):
     expected = pd.Series(values, dtype=float).interpolate(limit_direction="both").to_numpy()
@@ -307,7 +312,7 @@ def test_the_last_samples_can_be_kept_and_what_comes_before_may_be_missing():
 
 def test_an_unknown_way_to_fill_is_refused_even_where_nothing_is_missing():
     with pytest.raises(SignalError, match="'zero'"):
-        fill_missing(read_text("1 2", "pasted"), "zero", "pasted")
+        read_text("1 2", "pasted", "zero")
 
 
 # Bad input: the message says where it stands and quotes it.
@@ -317,23 +322,23 @@ def test_an_unknown_way_to_fill_is_refused_even_where_nothing_is_missing():
     ("text", "message"),
     [
         ("a,b\n1,2\n3,abc\n", r"f.csv, column 'b', row 3: 'abc' is not a number"),
-        ("a;b\n1;2\n3;4,5\n", r"f.csv, column 'b', row 3: '4,5' is not a number with a decimal point"),
+        ("a;b\n1;2\n3;4,567\n", r"f.csv: '4,567' has a decimal comma, or one that keeps thousands apart: .*decimal"),
         ("a,b\n1,2\n3,1_000\n", r"column 'b', row 3: '1_000' is not a number"),
         ("a,b\n1,2\n3,0x10\n", r"column 'b', row 3: '0x10' is not a number"),
-        ("a,b\n1,2020-01-01\n", r"column 'b', row 2: '2020-01-01' is not a number"),
         ("a,b\n1,2\n-inf,3\n", r"f.csv, column 'a', row 3: -inf is not finite"),
         ("a,b\n1,2\n1e999,3\n", r"f.csv, column 'a', row 3: inf is not finite"),
-        ("a,b\nOslo,2\nRome,3\n", r"f.csv, column 'a', row 2: 'Oslo' is neither a number nor a time"),
-        ("a,b\n2020-01-01,2\n2020-02-30,3\n", r"column 'a', row 3: '2020-02-30' is not a time after '2020-01-01'"),
-        ("date,b\n2020-01-02,2\n2020-01-01,3\n", r"column 'date', row 3: '2020-01-01' is not a time after"),
-        ("date,b\n2020-01-01,2\n2020-01-01,3\n", r"column 'date', row 3: '2020-01-01' is not a time after"),
-        ("year,b\n1,2\n1,3\n", r"column 'year', row 3: '1' is not a time after '1'"),
-        ("date,b\n2020-01-01,2\n,3\n", r"column 'date', row 3: '' is not a time after"),
+        ("a,b\nOslo,x\nRome,y\n", r"f.csv holds no series: no column of numbers beside a, b"),
+        ("a,b\n2020-01-01,2\n2020-02-30,3\n", r"column 'a', row 3: the time is missing or cannot be read"),
+        (
+            "date,b\n2020-01-01,2\n2020-01-01,3\n",
+            r"column 'date': 1 time stands twice, the first '2020-01-01' in row 3",
+        ),
+        ("year,b\n1,2\n1,3\n", r"column 'year': 1 time stands twice, the first '1' in row 3"),
+        ("date,b\n2020-01-01,2\n,3\n", r"column 'date', row 3: the time is missing or cannot be read"),
         ("a,b\n1,2\n3\n", r"f.csv, row 3: 1 cells, but 2 in row 1"),
         ("a,b\n1,2\n3,4,5\n", r"f.csv, row 3: 3 cells, but 2 in row 1"),
         ("a,a\n1,2\n3,4\n", r"two columns are named 'a'"),
         ("a, a \n1,2\n3,4\n", r"two columns are named 'a'"),
-        ("a,\n1,2\n3,4\n", r"series 2 of 2 has no name"),
         ("a,b\n", r"no numbers below its only row, 'a, b'"),
         ("\n \n", r"f.csv is empty"),
         ('a,b\n1,2\n3,"4\n', r"f.csv, row 3: .*quotes"),
@@ -358,23 +363,22 @@ def test_what_cannot_be_interpolated_stays_an_error(text, message):
 def test_text_that_is_not_utf8_is_named_by_line_and_byte():
     with pytest.raises(SignalError, match=r"f.csv, row 3: byte 0xe9 is not UTF-8"):
         read_columns("f.csv", "a\n1\né\n".encode("latin-1"))
-    with pytest.raises(SignalError, match=r"row 1: byte 0xff"):
-        read_columns("f.csv", "a\n1\n".encode("utf-16"))
+    assert read_columns("f.csv", "a\n1\n2\n".encode("utf-16"))[0].values.tolist() == [1, 2]  # Excel's Unicode text
 
 
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (pd.DataFrame({"a": [1.0, 2.0], "city": ["Oslo", "Rome"]}), r"f.parquet, column 'city', row 1: 'Oslo' is of"),
-        (pd.DataFrame({"a": [1.0, 2.0], "flag": [True, False]}), r"column 'flag', row 1: 'True' is of type bool"),
-        (pd.DataFrame({"a": [1.0, 2.0], "lists": [[1], [2]]}), r"f.parquet holds lists or records"),
-        (pd.DataFrame({"city": ["Oslo", "Rome"], "a": [1.0, 2.0]}), r"column 'city', row 1: 'Oslo' is neither"),
+        (pd.DataFrame({"a": ["x", "y"], "city": ["Oslo", "Rome"]}), r"f.parquet holds no series"),
+        (pd.DataFrame({"lists": [[1], [2]]}), r"f.parquet holds no series"),
         (pd.DataFrame({"a": [1.0, np.inf]}), r"f.parquet, column 'a', row 2: inf is not finite"),
-        (pd.DataFrame({"a": [1.0]}, index=[7]).iloc[:, :0], r"no series"),
-        (pd.DataFrame({"a": [1.0, 2.0]}, index=pd.to_datetime(["2020-01-02", "2020-01-01"])), r"row 2: '2020-01-01"),
+        (
+            pd.DataFrame({"a": [1.0, 2.0]}, index=pd.to_datetime(["2020-01-01"] * 2)),
+            r"twice, the first '2020-01-01' in r",
+        ),
         (pa.table([[1.0], [2.0]], names=["a", "a"]), r"two columns are named 'a'"),
     ],
-    ids=["text", "bool", "nested", "leading text", "infinite", "no column", "backwards", "duplicate"],
+    ids=["text", "nested", "infinite", "twice", "duplicate"],
 )
 def test_bad_parquet_is_refused_naming_column_row_and_value(frame, message):
     with pytest.raises(SignalError, match=message):
@@ -393,7 +397,7 @@ def test_bad_parquet_is_refused_naming_column_row_and_value(frame, message):
         (np.array(3.0), r"shape \(\)"),
         (np.zeros((2, 2, 2)), r"shape \(2, 2, 2\)"),
         (np.zeros(0), r"shape \(0,\)"),
-        (np.zeros((1, 5)), r"transpose"),
+        (np.zeros((1, 5)), r"1 row of 5 numbers: .*--rows"),
     ],
     ids=lambda value: str(value).replace("\n", " "),
 )
@@ -454,9 +458,9 @@ def test_content_that_does_not_fit_the_ending_is_refused():
         read_columns("f.csv", npy(np.arange(3.0)))
 
 
-@pytest.mark.parametrize("file", ["f.xlsx", "f", "f.npz", ".csv"])
+@pytest.mark.parametrize("file", ["f.pkl", "f", "f.json", ".csv"])
 def test_an_ending_that_is_not_known_is_refused_naming_those_that_are(file):
-    with pytest.raises(SignalError, match=r"\.csv, \.npy, \.parquet, \.toml"):
+    with pytest.raises(SignalError, match=r"\.csv, .*\.npy, .*\.parquet, .*\.toml"):
         read_columns(file, b"1\n2\n")
 
 
@@ -464,7 +468,7 @@ def test_an_ending_that_is_not_known_is_refused_naming_those_that_are(file):
 
 
 def test_files_and_series_beyond_the_limits_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "MAX_BYTES", 1000)
+    monkeypatch.setattr(bounds, "MAX_BYTES", 1000)
     (tmp_path / "f.csv").write_bytes(b"1\n" * 501)
     for source in (tmp_path / "f.csv", io.BytesIO(b"1\n" * 501)):
         with pytest.raises(SignalError, match="larger than"):
@@ -474,7 +478,7 @@ def test_files_and_series_beyond_the_limits_are_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "npy", "text"])
 def test_series_beyond_the_limit_of_samples_are_refused(form, monkeypatch):
-    monkeypatch.setattr(cells, "MAX_SAMPLES", 100)
+    monkeypatch.setattr(bounds, "MAX_SAMPLES", 100)
 
     def read(length: int) -> None:
         values = np.zeros(length)
@@ -492,7 +496,7 @@ def test_series_beyond_the_limit_of_samples_are_refused(form, monkeypatch):
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "npy"])
 def test_files_beyond_the_limit_of_series_are_refused(form, monkeypatch):
-    monkeypatch.setattr(cells, "MAX_SERIES", 10)
+    monkeypatch.setattr(bounds, "MAX_SERIES", 10)
     frame = pd.DataFrame(np.zeros((2, 11))).add_prefix("s")
     data = {"csv": frame.to_csv(index=False).encode(), "parquet": parquet(frame), "npy": npy(frame.to_numpy())}[form]
     with pytest.raises(SignalError, match=rf"f.{form} holds 11 series; at most 10"):
@@ -559,7 +563,10 @@ def test_an_empty_file_is_refused(tmp_path):
         read_bytes(tmp_path / "f.npy")
 
 
+@settings(max_examples=40, deadline=None)
 @given(finite)
 def test_a_number_in_any_of_pythons_notations_is_that_number(value):
-    for text in (repr(value), f"{value:.17e}", f"{value:+.17E}"):
-        assert number(text) == value
+    texts = [repr(value), f"{value:.17e}", f"{value:+.17E}", f" {value!r} ", "?"]
+    numbers, wrong = to_numbers(pd.Series(texts), None)
+    np.testing.assert_array_equal(numbers, [value] * 4 + [np.nan])
+    assert not wrong.any()

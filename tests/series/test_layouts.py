@@ -1,0 +1,259 @@
+"""Layouts that people have: a writer of its own makes them, the reader gives back what was written, or refuses."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import random
+import warnings
+import zipfile
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.series.reading import read_columns
+from vitime_cache.series.bounds import ReadingWarning, SignalError
+from vitime_cache.series.signal import as_signal, as_signals
+from vitime_cache.series.sources import read_signals
+
+START, N = datetime(2016, 6, 20, 9), 40
+CLOCKS: list[Callable[[datetime], str]] = [
+    lambda t: t.strftime("%Y-%m-%d %H:%M:%S"), lambda t: t.isoformat(), lambda t: t.strftime("%d.%m.%Y %H:%M"),
+    lambda t: t.strftime("%m/%d/%y %I:%M %p"), lambda t: f"{t.month}/{t.day}/{t.year} {t.strftime('%I:%M %p')}",
+    lambda t: t.strftime("%Y-%m-%dT%H:%M:%S"), lambda t: t.strftime("%b %d, %Y %H:%M"),
+    lambda t: t.strftime("%d-%b-%Y %H:%M"),
+    lambda t: str(int((t - datetime(1970, 1, 1)).total_seconds())), lambda t: t.strftime("%Y%m%d%H"),
+    lambda t: str(int((t - datetime(1970, 1, 1)).total_seconds() * 1000)), lambda t: t.strftime("%Y/%m/%d %H:%M"),
+]  # fmt: skip
+COMPRESSION: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress,
+}  # fmt: skip
+
+
+class Layout:
+    """A table written by hand: what stands in it, and how."""
+
+    def __init__(self, seed: int) -> None:
+        draw = random.Random(seed)
+        self.separator = draw.choice(",;\t|")
+        self.comma = self.separator != "," and draw.random() < 0.4
+        self.ids = draw.choice([[], [], ["a", "b"], ["17", "4"]])
+        self.clock = CLOCKS[seed % len(CLOCKS)]
+        self.step = draw.choice([1, 24, 168])
+        self.before = draw.choice(["", "", "# a remark\n# and another\n", f"sep={self.separator}\n", "\n\n"])
+        self.mark = draw.choice(["", "?", "NaT", "\\N", "#N/A", "<NA>", "-", "NULL"])
+        self.extra = draw.choice(["none", "flag", "state", "number"])
+        self.ending = draw.choice([".csv", ".txt", ".tsv", ".dat"])
+        self.line_end = draw.choice(["\n", "\r\n"])
+        self.packed = draw.choice(sorted(COMPRESSION))
+        self.time_last = draw.random() < 0.3
+        self.missing = set() if draw.random() < 0.5 else set(draw.sample(range(5, 30), 3))
+        self.gap = set() if draw.random() < 0.6 else set(range(20, 20 + draw.randint(1, 8)))
+        self.values = {each: [round(draw.gauss(0, 5), 3) for _ in range(N)] for each in self.ids or ["v"]}
+
+    def write(self) -> tuple[str, bytes]:
+        rows = [
+            [*(["unique_id"] if self.ids else []), "ds", "v", {"none": "", "number": "row"}.get(self.extra, self.extra)]
+        ]
+        for each, values in self.values.items():
+            for i, value in enumerate(values):
+                if i not in self.gap:
+                    number = self.mark if i in self.missing else repr(value).replace(".", "," if self.comma else ".")
+                    extra = {"none": "", "flag": str(i % 3 == 0), "state": "ON" if i % 2 else "OFF", "number": str(i)}
+                    time = self.clock(START + timedelta(hours=i * self.step))
+                    time = f'"{time}"' if self.separator in time else time
+                    rows.append([*([each] if self.ids else []), time, number, extra[self.extra]])
+        order = list(range(len(rows[0]) - (self.extra == "none")))
+        order = order[::-1] if self.time_last and not self.ids else order
+        lines = [self.separator.join(row[place] for place in order) for row in rows]
+        text = self.before + self.line_end.join(lines) + self.line_end
+        return f"f{self.ending}{self.packed}", COMPRESSION[self.packed](text.encode())
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_a_writer_of_its_own_wrote_comes_back_or_is_refused_in_one_line(seed):
+    layout = Layout(seed)
+    file, data = layout.write()
+    if layout.missing | layout.gap:
+        with pytest.raises(SignalError, match=r"missing.*--fill interpolate") as refused:
+            read_columns(file, data)
+        assert "\n" not in str(refused.value)
+    columns = read_columns(file, data, "interpolate", columns=("v",))
+    assert [column.name for column in columns] == (layout.ids or ["v"])
+    for column, values in zip(columns, layout.values.values(), strict=True):
+        gone = layout.missing | layout.gap
+        kept = [i for i in range(N) if i not in gone]
+        np.testing.assert_allclose(column.values, np.interp(range(N), kept, np.array(values)[kept]), rtol=0, atol=1e-12)
+        assert (column.filled, column.sample_seconds) == (len(gone), 3600 * layout.step)
+        assert column.start == START.isoformat()
+
+
+# Which columns are read.
+
+
+def told(text: str, **choices: object) -> tuple[dict[str, list[float]], str]:
+    notes: list[str] = []
+    columns = read_columns("f.csv", text.encode(), notes=notes, **choices)
+    return {column.name: column.values.tolist() for column in columns}, " ".join(notes)
+
+
+def test_columns_that_are_no_numbers_are_left_out_and_told():
+    text = "id,date,load,state,holiday\n" + "\n".join(f"{i},2020-01-0{i + 1},{i / 2},ON,True" for i in range(5))
+    assert told(text) == ({"load": [0, 0.5, 1, 1.5, 2]}, "f.csv: load read; left out as no series: id, state, holiday")
+
+
+def test_what_is_missing_in_a_column_that_was_not_asked_for_does_not_matter():
+    text = "date,a,b,c\n2020-01-01,1,,x\n2020-01-02,2,5,3\n2020-01-03,3,6,4"
+    assert told(text, columns=("a",)) == ({"a": [1, 2, 3]}, "")
+    with pytest.raises(SignalError, match=r"column 'c', row 2: 'x' is not a number"):
+        told(text)
+    with pytest.raises(SignalError, match=r"there is no column 'z'; there are a, b, c, date"):
+        told(text, columns=("z",))
+
+
+def test_of_two_columns_of_dates_one_is_asked_for():
+    text = "start,end,v\n2020-01-01,2020-01-02,1\n2020-01-02,2020-01-03,2\n2020-01-03,2020-01-04,3"
+    with pytest.raises(SignalError, match=r"start, end hold times; say which with time='start' \(--time start\)"):
+        told(text)
+    assert told(text, time="end")[0] == {"v": [1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [("year,month,day,hour,v", "2016,7,{d},{h},{i}"), ("Date;Time;v", "{d}/07/2016;{h:02}:00:00;{i}"),
+     ("No,year,month,day,hour,v,wd", "{n},2016,7,{d},{h},{i},NW"), ("Date;Time;v;", "{d}/07/2016;{h:02}.00.00;{i},5;"),
+     ("date,hour,v", "2016-07-{d},{h},{i}")],
+)  # fmt: skip
+def test_a_time_may_stand_in_several_columns(head, row):
+    lines = [row.format(d=13 + i // 24, h=i % 24, i=i, n=i + 1) for i in range(60)]
+    [column] = read_columns("f.csv", "\n".join([head, *lines]).encode())
+    assert (column.sample_seconds, column.start, len(column.values)) == (3600, "2016-07-13T00:00:00", 60)
+
+
+# Series below one another, and in rows.
+
+
+def test_ids_without_times_keep_series_apart():
+    text = "unique_id,y\n" + "\n".join(f"{k},{10 * k + i}" for k in (1, 2, 3) for i in range(4))
+    assert told(text)[0] == {str(k): [10 * k + i for i in range(4)] for k in (1, 2, 3)}
+
+
+def test_several_columns_may_say_whose_a_row_is_and_several_may_be_series():
+    lines = [f"2020-01-0{i + 1},{shop},{item},{i},{i + 5}" for shop in "AB" for item in "xy" for i in range(4)]
+    series, _ = told("date,store,item,sales,price\n" + "\n".join(lines))
+    assert list(series) == [f"{shop}/{item}_{v}" for shop in "AB" for item in "xy" for v in ("sales", "price")]
+    assert series["B/y_price"] == [5, 6, 7, 8]
+
+
+def test_series_in_rows_are_named_as_such_and_read_on_request():
+    head = ",".join(f"V{i}" for i in range(1, 32))
+    rows = "\n".join(
+        f"H{k}," + ",".join(str(k * 100 + i + 0.5) for i in range(20 + 5 * k)) + "," * (10 - 5 * k) for k in (1, 2)
+    )
+    text = f"{head}\n{rows}\n"
+    with pytest.raises(SignalError, match=r"2 rows of 30 numbers: with one series in each row, .*--rows.*--no-rows"):
+        told(text)
+    series, note = told(text, rows=True)
+    assert {name: len(values) for name, values in series.items()} == {"H1": 25, "H2": 30}
+    assert "a series from each row; column 'V1' names them" in note
+
+
+def test_the_class_before_each_series_of_an_archive_is_none_of_its_samples():
+    rows = "\n".join(f"{k}," + ",".join(f"{k + i / 7:.5f}" for i in range(30)) for k in (1, 2))
+    series, note = told(rows, rows=True)
+    assert [len(values) for values in series.values()] == [30, 30]
+    assert "of classes, is left out" in note
+
+
+# Other endings, and pandas objects.
+
+
+def test_an_npz_archive_holds_series_and_their_time():
+    stream = io.BytesIO()
+    np.savez(
+        stream,
+        time=np.arange("2020-01-01", "2020-01-06", dtype="M8[D]"),
+        a=np.arange(5.0),
+        b=np.ones(5),
+        c=np.arange(3),
+    )
+    columns = read_columns("f.npz", stream.getvalue())
+    assert [(c.name, len(c.values), c.sample_seconds) for c in columns] == [
+        ("a", 5, 86400),
+        ("b", 5, 86400),
+        ("c", 3, 0),
+    ]
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd", "uncompressed"])
+def test_a_feather_file_is_read_and_a_small_one_that_unfolds_to_too_much_is_refused(compression, monkeypatch):
+    frame = pd.DataFrame({"ds": pd.date_range("2020", periods=500, freq="h"), "v": np.zeros(500), "s": ["x"] * 500})
+    stream = io.BytesIO()
+    frame.to_feather(stream, compression=compression)
+    [column] = read_columns("f.feather", stream.getvalue())
+    assert (column.name, len(column.values), column.sample_seconds) == ("v", 500, 3600)
+    monkeypatch.setattr("vitime_cache.series.arrow.MAX_UNPACKED", 5000)
+    with pytest.raises(SignalError, match=r"f.feather unfolds to more than"):
+        read_columns("f.feather", stream.getvalue())
+
+
+def test_what_needs_a_package_that_is_not_there_says_what_to_install(monkeypatch):
+    def absent(*_: object, **__: object) -> None:
+        raise ImportError
+
+    monkeypatch.setattr(pd, "read_excel", absent)
+    with pytest.raises(SignalError, match=r"f.xlsx needs openpyxl, which is not installed: pip install openpyxl"):
+        read_columns("f.xlsx", b"PK")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_a_small_file_that_unfolds_to_gigabytes_is_refused(pack):
+    ending = {gzip.compress: ".gz", lzma.compress: ".xz"}[pack]
+    with pytest.raises(SignalError, match=f"f.csv{ending} unfolds to more than 50 MB"):
+        read_columns(f"f.csv{ending}", pack(b"1\n" * 30_000_000))
+
+
+def test_an_archive_of_one_file_is_read_and_one_of_several_is_not():
+    for names, message in ((["a.csv"], ""), (["a.csv", "b.csv"], "holds 2 files")):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as archive:
+            for name in names:
+                archive.writestr(name, "v\n1\n2\n")
+        if message:
+            with pytest.raises(SignalError, match=message):
+                read_columns("f.zip", stream.getvalue())
+        else:
+            assert read_columns("f.zip", stream.getvalue())[0].name == "v"
+
+
+def test_pandas_objects_are_signals_with_their_times():
+    index = pd.date_range("2016-07-01", periods=48, freq="h")
+    frame = pd.DataFrame({"load": np.arange(48.0), "state": "ON", "temp": 1.5}, index=index)
+    with pytest.warns(ReadingWarning, match="left out as no series: state"):
+        load, temp = as_signals(frame)
+    assert (load.name, load.sample_seconds, load.start, temp.name) == ("load", 3600, "2016-07-01T00:00:00", "temp")
+    series = as_signal(frame["load"].tz_localize("Europe/Berlin"))
+    assert (series.sample_seconds, series.start) == (3600, "2016-06-30T22:00:00")
+    assert [signal.name for signal in as_signals([frame["load"], frame["temp"]])] == ["load", "temp"]
+    assert as_signal(frame["load"].to_period("h")).start == "2016-07-01T00:00:00"
+    assert as_signal(pd.Series([1, 2, 3])).values.tolist() == [1, 2, 3]
+    with pytest.raises(SignalError, match=r"holds 2 series, load, temp: give one, such as df\[\['load'\]\]"):
+        as_signal(frame[["load", "temp"]])
+    with pytest.raises(SignalError, match=r"the Series, column ''.*4 steps of 1 hour missing"):
+        as_signal(frame["load"].drop(index[10:14]))
+
+
+def test_what_is_left_out_of_a_file_is_a_warning_unless_someone_is_told(tmp_path):
+    (tmp_path / "f.csv").write_text("a,b\n1,x\n2,y\n")
+    with pytest.warns(ReadingWarning, match="f.csv: a read; left out as no series: b"):
+        read_signals(tmp_path / "f.csv")
+    notes: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_signals(tmp_path / "f.csv", tell=notes.append)
+    assert len(notes) == 1

@@ -1,0 +1,204 @@
+"""The time axis of a series: the step it goes in, and what is missing, stands twice or runs backwards on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitime_cache.series.bounds import Choices, SignalError, Tell, check_length
+from vitime_cache.series.spans import UNITS, in_words
+from vitime_cache.series.times import Times
+
+Floats = NDArray[np.float64]
+
+UNEVEN = 0.1  # share of a step by which the times of an even axis may be off
+FEWEST_WORKING_DAYS = 6  # that are told from days with a gap
+FILL = "fill='interpolate' (--fill interpolate)"
+WAY_OUT = "or take the rows as they are, one after the other, with time='none' (--time none)"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One series of a table: its name, its samples (T,), how many of them are filled, their spacing and start."""
+
+    name: str
+    values: Floats
+    filled: int = 0
+    sample_seconds: float = 0.0
+    start: str = ""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where the rows of a table stand in time.
+
+    Attributes
+    ----------
+    order
+        Rows (n,) in the order of time.
+    places
+        Sample that each of them is, from 0 on (n,). Without gaps and duplicates 0 … n − 1.
+    seconds
+        From one sample to the next, 0 where that is not known.
+    times
+        Of the rows in `order` (n,); counts where they have no date.
+    """
+
+    order: NDArray[np.intp]
+    places: NDArray[np.int64]
+    seconds: float
+    times: Times | Floats
+
+    def samples(self, values: Floats) -> Floats:
+        """Values of the rows (T,) as samples: NaN in a gap, the mean of what stands at one time."""
+        ordered, length = values[self.order], int(self.places[-1]) + 1
+        if len(ordered) == length and (np.diff(self.places) == 1).all():
+            return ordered
+        at, known = self.places[np.isfinite(ordered)], ordered[np.isfinite(ordered)]
+        count = np.bincount(at, minlength=length)
+        mean: Floats = np.divide(np.bincount(at, known, length), count, out=np.full(length, np.nan), where=count > 0)
+        return mean
+
+    def start(self, place: int) -> str:
+        """Time of a sample in ISO 8601, or "" where no row says it."""
+        found = np.flatnonzero(self.places == place)
+        is_date = self.times.dtype.kind == "M" and len(found)
+        return str(self.times[found[0]].astype("M8[s]")) if is_date else ""
+
+
+def plain_axis(length: int) -> Axis:
+    """Rows one after the other, at times that are not known."""
+    return Axis(np.arange(length), np.arange(length), 0.0, np.arange(float(length)))
+
+
+def find_axis(
+    where: str, times: Times | Floats, rows: NDArray[np.int64], choices: Choices, tell: Tell, unit: str = ""
+) -> Axis:
+    """The axis of times (T,), or of counts of `unit`; `rows` is where each stands in the file.
+
+    Raises
+    ------
+    SignalError
+        Saying how many times are missing, stand twice or step back, where the first is, and what to do.
+    """
+    is_date = times.dtype.kind == "M"
+    if (unknown := ~np.isfinite(times)).any():
+        row = rows[int(unknown.argmax())]
+        raise SignalError(f"{where}, row {row}: the time is missing or cannot be read, {unknown.sum()} in all")
+    counts = times.astype("M8[us]").astype(np.int64) / 1e6 if is_date else times.astype(np.float64)
+    order, steps = np.arange(len(times)), np.diff(counts)
+    faults = []
+    if len(times) > 1 and (steps < 0).all():
+        order = order[::-1]
+        tell(f"{where}: the times run from the newest to the oldest; read in the order of time")
+    elif (steps < 0).any():
+        faults.append(f"{_of('time', (steps < 0).sum())} back, the first in row {rows[int((steps < 0).argmax()) + 1]}")
+        order = np.argsort(counts, kind="stable")
+    counts, times, rows = counts[order], times[order], rows[order]
+    new = np.append(True, np.diff(counts) > 0)
+    if not new.all():
+        at = int(new.argmin())
+        faults.append(f"{_of('time', (~new).sum())} twice, the first {_shown(times[at])} in row {rows[at]}")
+    places, seconds = np.zeros(1, np.int64), 0.0
+    if new.sum() > 1:
+        places, seconds = _places(where, times[new], counts[new], 1.0 if is_date else UNITS.get(unit, 0.0))
+    check_length(where, int(places[-1]) + 1)
+    axis = Axis(order, places[np.cumsum(new) - 1], seconds, times)
+    asked = axis.places[:-1] > axis.places[-1] - (choices.last or axis.places[-1] + 1)  # what lies before may have gaps
+    gaps = np.where(asked, np.maximum(np.diff(axis.places) - 1, 0), 0)
+    if missing := int(gaps.sum()):
+        at, step = int((gaps > 0).argmax()), in_words(1, seconds, least=0.999)
+        faults.append(
+            f"{missing} step{'s' * (missing > 1)}{step and f' of {step}'} missing, the first after {_shown(times[at])} "
+            f"in row {rows[at]}, at most {gaps.max()} in a row"
+        )
+    if faults and choices.fill == "none":
+        clocks = "; where clocks change, give times with their offset from UTC" if is_date and seconds <= 3600 else ""
+        raise SignalError(
+            f"{where}: {'; '.join(faults)}{clocks}. Put them in order and fill the gaps with {FILL}, {WAY_OUT}"
+        )
+    if faults:
+        tell(f"{where}: {'; '.join(faults)}: put in order, with the mean of what stands at one time, and interpolated")
+    return axis
+
+
+def finished(where: str, label: str, values: Floats, rows: NDArray[np.int64], axis: Axis, choices: Choices) -> Column:
+    """Values (T,) of rows as samples on their axis, the last of them if so many are asked for, without gaps.
+
+    Raises
+    ------
+    SignalError
+        Where a value is infinite, or missing with nothing to fill it.
+    """
+    length = int(axis.places[-1]) + 1 if len(axis.places) else 0
+    last = length if choices.last is None else choices.last
+    if isinstance(last, bool) or not isinstance(last, int) or not min(2, length) <= last <= length:
+        raise SignalError(
+            f"{label!r} has {length} samples: the last 2 to {length} of them can be kept, got {last!r:.60}"
+        )
+    if not length:
+        return Column(label, values)
+    kept = axis.order[axis.places >= length - last]
+    if (infinite := np.isinf(values[kept])).any():
+        at = kept[int(infinite.argmax())]
+        raise SignalError(f"{where}, row {rows[at]}: {values[at]} is not finite; correct it")
+    if (missing := np.isnan(values[kept])).any() and choices.fill == "none":
+        raise SignalError(
+            f"{where}, row {rows[kept[int(missing.argmax())]]}: the value is missing (empty or nan), the first of "
+            f"{missing.sum()}; correct it, or interpolate with {FILL}"
+        )
+    samples = axis.samples(values)[length - last :]
+    if (missing := np.isnan(samples)).all():
+        raise SignalError(f"{where}: all {last} values are missing")
+    if missing.any():
+        samples = np.interp(np.arange(last), np.flatnonzero(~missing), samples[~missing])
+    return Column(label, samples, int(missing.sum()), axis.seconds, axis.start(length - last))
+
+
+def _places(where: str, times: Times | Floats, counts: Floats, unit: float) -> tuple[NDArray[np.int64], float]:
+    """Sample of each of increasing times (n,), and seconds in a step: of months, of working days, or an even one."""
+    step = _most_common(np.diff(counts))
+    if times.dtype.kind == "M" and step >= 28 * UNITS["day"]:
+        months = times.astype("M8[M]")
+        since, until = times - months, (months + 1) - times
+        if min(np.ptp(since), np.ptp(until)) <= np.timedelta64(3, "D"):
+            counts, unit = months.astype(np.int64).astype(np.float64), UNITS["month"]
+    elif times.dtype.kind == "M" and step == UNITS["day"]:
+        days = times.astype("M8[D]")
+        weekdays = (
+            np.is_busday(days).all() and len(days) >= FEWEST_WORKING_DAYS and np.ptp(times - days) == np.timedelta64(0)
+        )
+        if weekdays and (np.diff(days)[np.is_busday(days[:-1] + 1) == 0] == np.timedelta64(3, "D")).any():
+            counts, unit = np.busday_count(days[0], days).astype(np.float64), 1.4 * UNITS["day"]
+    steps = np.diff(counts)
+    step = _most_common(steps)
+    apart = np.round(steps / step)
+    if (odd := (apart < 1) | (np.abs(steps - apart * step) > UNEVEN * step)).any():
+        at = int(odd.argmax())
+        raise SignalError(
+            f"{where}: the times have no even step: most are {step * unit or step:g}{' s' * bool(unit)} apart, but not "
+            f"{_shown(times[at])} and {_shown(times[at + 1])}; resample them to one step, {WAY_OUT}"
+        )
+    places = np.append(0, np.cumsum(apart)).astype(np.int64)
+    return places, float((counts[-1] - counts[0]) / places[-1] * unit)
+
+
+def _most_common(steps: Floats) -> float:
+    kinds, times = np.unique(steps, return_counts=True)
+    return float(kinds[times.argmax()] if 2 * times.max() >= len(steps) else np.median(steps))
+
+
+def _of(what: str, count: int) -> str:
+    return f"1 {what} stands" if count == 1 else f"{count} {what}s stand"
+
+
+def _shown(time: np.generic) -> str:
+    """A time as short as it can be said."""
+    if not isinstance(time, np.datetime64):
+        return repr(f"{time:.10g}")
+    text = str(time.astype("M8[us]")).replace("T", " ")
+    for end in (".000000", ":00", " 00:00"):
+        text = text.removesuffix(end)
+    return repr(text)

@@ -1,0 +1,72 @@
+"""How much a file of series may hold, so that none can fill the memory, and the error that says so in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from vitime_cache.errors import VitimeError
+
+MAX_BYTES = 50_000_000  # of a file, and of what a compressed text unfolds to
+MAX_SERIES = 10_000  # in a file
+MAX_SAMPLES = 1_000_000  # of a series
+MAX_VALUES = 50_000_000  # in a file
+MAX_UNPACKED = 8 * MAX_VALUES + MAX_BYTES  # bytes of a binary file, which may be compressed
+MAX_CELL = 100  # characters of a text in a binary file: a time, the name of a series
+
+Fill = Literal["none", "interpolate"]
+Tell = Callable[[str], object]
+
+
+class ReadingWarning(UserWarning):
+    """What was left out or put right as a file was read."""
+
+
+class SignalError(VitimeError):
+    """A series, or a file of series, that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a person wants a table to be read; None is for the reader to see. `read_signals` says what each means."""
+
+    fill: Fill = "none"
+    last: int | None = None
+    columns: tuple[str, ...] = ()
+    time: str | None = None
+    rows: bool | None = None
+    decimal: Literal["point", "comma"] | None = None
+    day_first: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.fill not in ("none", "interpolate"):
+            raise SignalError(f"fill must be 'none' or 'interpolate', got {self.fill!r:.60}")
+        if self.decimal not in (None, "point", "comma"):
+            raise SignalError(f"decimal must be 'point' or 'comma', got {self.decimal!r:.60}")
+
+
+def check_length(where: str, length: int) -> None:
+    """Refuse more samples than a series may have."""
+    if length > MAX_SAMPLES:
+        raise SignalError(f"{where} has more than {MAX_SAMPLES} samples; shorten it or average over samples")
+
+
+def check_width(file: str, count: int, length: int = 0) -> None:
+    """Refuse more series, or more values in all, than a file may have."""
+    if count > MAX_SERIES:
+        raise SignalError(f"{file} holds {count} series; at most {MAX_SERIES} are read")
+    if count * length > MAX_VALUES:
+        raise SignalError(f"{file} holds {count} × {length} values; at most {MAX_VALUES} are read")
+
+
+@contextmanager
+def reading_errors(message: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn what a library raises on a broken file into a SignalError of one line."""
+    try:
+        yield
+    except SignalError:
+        raise
+    except kinds as error:
+        raise SignalError(f"{message}: {' '.join(str(error).split())[:300]}") from error

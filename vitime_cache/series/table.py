@@ -1,0 +1,212 @@
+"""Files → tables of numbers, times and texts. pandas and pyarrow read; sizes are bounded here, before and as they do.
+
+A table is a DataFrame whose index says in which row of the file each of its rows stands: in text the line, counted from
+1 with the header, elsewhere the sample. What is in it is for `layouts` to see.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from tokenize import TokenError
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from vitime_cache.series import bounds
+from vitime_cache.series.arrow import read_feather, read_parquet
+from vitime_cache.series.bounds import SignalError, check_length, check_width, reading_errors
+from vitime_cache.series.text import number_names, read_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": None}
+_TABLES = {"xlsx": "openpyxl", "xlsm": "openpyxl", "xls": "xlrd", "ods": "odfpy"}  # what pandas reads them with
+
+
+def read_bytes(source: str | Path | BinaryIO, name: str | None = None) -> tuple[str, bytes]:
+    """The name of a file without its folders, and its content.
+
+    Parameters
+    ----------
+    source
+        A path, or a stream opened in binary mode.
+    name
+        What a stream is called, as its ending says the format. It is a label and never opened.
+
+    Raises
+    ------
+    SignalError
+        Where there is no such file, or it is empty, or larger than 50 MB.
+    """
+    if isinstance(source, str | Path):
+        path = Path(source)
+        try:
+            if not path.exists():
+                raise SignalError(f"there is no file {str(path)!r}")
+            if not path.is_file():
+                raise SignalError(f"{str(path)!r} is not a file; name the files in it one by one")
+            with path.open("rb") as stream:
+                data = stream.read(bounds.MAX_BYTES + 1)
+        except OSError as error:
+            raise SignalError(f"{str(path)[:200]!r} cannot be read: {error.strerror}") from error
+        name = name or path.name
+    else:
+        if not name:
+            raise SignalError("a stream has no file name: pass name='series.csv', whose ending says the format")
+        data = source.read(bounds.MAX_BYTES + 1)
+        if not isinstance(data, bytes):
+            raise SignalError(f"{name} is open as text; open it in binary mode")
+    name = PurePosixPath(name.replace("\\", "/")).name
+    if len(data) > bounds.MAX_BYTES:
+        raise SignalError(
+            f"{name} is larger than {bounds.MAX_BYTES / 1e6:.0f} MB; split it, or keep the columns you need"
+        )
+    if not data:
+        raise SignalError(f"{name} is empty")
+    return name, data
+
+
+def unpack(file: str, data: bytes) -> tuple[str, bytes]:
+    """A file that is compressed as such, and its name without the ending that says so.
+
+    Raises
+    ------
+    SignalError
+        Where it unfolds to more than 50 MB, is broken, or is an archive of several files.
+    """
+    path = PurePosixPath(file)
+    if (ending := path.suffix.lower()) not in COMPRESSED:
+        return file, data
+    broken = (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, NotImplementedError)
+    with reading_errors(f"{file} cannot be unpacked", *broken, RuntimeError):
+        if ending == ".zip":
+            archive = zipfile.ZipFile(io.BytesIO(data))
+            inside = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
+            if len(inside) != 1:
+                raise SignalError(f"{file} holds {len(inside)} files; take out the one that holds the series")
+            name, stream = PurePosixPath(inside[0]).name, archive.open(inside[0])
+        else:
+            name, stream = path.stem, COMPRESSED[ending](io.BytesIO(data))  # type: ignore[assignment, misc]
+        data = stream.read(bounds.MAX_BYTES + 1)
+    if len(data) > bounds.MAX_BYTES:
+        raise SignalError(f"{file} unfolds to more than {bounds.MAX_BYTES / 1e6:.0f} MB; split it, or keep less")
+    if not data:
+        raise SignalError(f"{file} is empty")
+    return name, data
+
+
+def read_tables(file: str, data: bytes) -> list[pd.DataFrame]:
+    """The tables in a file: one, or of an NPZ archive one for each length of its arrays.
+
+    Raises
+    ------
+    SignalError
+        Naming the file, and where that can be said the row.
+    """
+    ending = PurePosixPath(file).suffix.lower()
+    if ending[1:] in _TABLES:
+        return [_read_sheet(file, data, _TABLES[ending[1:]])]
+    if ending not in READERS:
+        known = ", ".join(sorted([*ENDINGS, ".toml"]))
+        raise SignalError(f"{file}: the ending {ending!r} is none of {known}, with .gz, .bz2, .xz or .zip behind it")
+    tables = READERS[ending](file, data)
+    return tables if isinstance(tables, list) else [tables]
+
+
+def _read_npy(file: str, data: bytes) -> pd.DataFrame:
+    """One series (T,), or a series per column (T, series): time runs down the rows, as in the other formats."""
+    import pandas as pd
+
+    values = _array(file, data)
+    if values.ndim not in (1, 2) or values.size == 0:
+        raise SignalError(f"{file} has shape {values.shape}; one series is (samples,), several are (samples, series)")
+    check_length(file, len(values))
+    columns = values.reshape(len(values), -1).astype(np.float64)
+    check_width(file, columns.shape[1], len(columns))
+    return pd.DataFrame(columns, columns=number_names(file, columns.shape[1]), index=range(1, len(columns) + 1))
+
+
+def _read_npz(file: str, data: bytes) -> list[pd.DataFrame]:
+    """Its arrays: those of one length are the columns of one table."""
+    import pandas as pd
+
+    with reading_errors(
+        f"{file} cannot be read as an NPZ file", *_BROKEN, zipfile.BadZipFile, zlib.error, RuntimeError
+    ):
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        parts = archive.infolist()
+        if len(parts) > bounds.MAX_SERIES or sum(part.file_size for part in parts) > bounds.MAX_UNPACKED:
+            raise SignalError(f"{file} unfolds to more than {bounds.MAX_UNPACKED / 1e6:.0f} MB; split it")
+        names = [part.filename.removesuffix(".npy") for part in parts]
+        arrays = {
+            name: _array(f"{file}, array {name!r}", archive.read(part)) for name, part in zip(names, parts, strict=True)
+        }
+    tables: dict[int, dict[str, Any]] = {}
+    for name, array in arrays.items():
+        if array.ndim in (1, 2) and len(array):
+            columns = {name: array} if array.ndim == 1 else {f"{name}_{i}": each for i, each in enumerate(array.T, 1)}
+            tables.setdefault(len(array), {}).update(columns)
+    for length, table in tables.items():
+        check_length(file, length)
+        check_width(file, len(table), length)
+    return [pd.DataFrame(table, index=range(1, length + 1)) for length, table in tables.items()]
+
+
+def _array(file: str, data: bytes) -> np.ndarray[Any, Any]:
+    """The numbers or times that numpy saved."""
+    if not data.startswith(np.lib.format.MAGIC_PREFIX):
+        raise SignalError(f"{file} is not an NPY file; write it with numpy.save")
+    with reading_errors(f"{file} cannot be read as an NPY file of float64", *_BROKEN):
+        values: np.ndarray[Any, Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    if (
+        values.dtype.kind not in "iufM"
+        or values.dtype.itemsize > 8
+        or (values.dtype.kind == "M" and ".npz" not in file)
+    ):
+        raise SignalError(f"{file} holds values of type {values.dtype}; save an array of float64")
+    return values
+
+
+def _read_sheet(file: str, data: bytes, engine: str) -> pd.DataFrame:
+    """The first sheet of a workbook: its cells as they are, below a header."""
+    import pandas as pd
+
+    if zipfile.is_zipfile(io.BytesIO(data)):  # what unfolds to more takes long to read, and much memory
+        with reading_errors(f"{file} cannot be read", zipfile.BadZipFile, ValueError):
+            size = sum(part.file_size for part in zipfile.ZipFile(io.BytesIO(data)).infolist())
+        if size > bounds.MAX_BYTES:
+            raise SignalError(f"{file} unfolds to more than {bounds.MAX_BYTES / 1e6:.0f} MB; save the sheet as CSV")
+    try:
+        frame: pd.DataFrame = pd.read_excel(io.BytesIO(data), engine=engine)  # type: ignore[call-overload]
+    except ImportError as error:
+        raise SignalError(
+            f"{file} needs {engine}, which is not installed: pip install {engine}; or save the sheet as CSV"
+        ) from error
+    except Exception as error:  # whatever the engine finds wrong with a foreign file
+        raise SignalError(f"{file} cannot be read: {' '.join(str(error).split())[:300]}") from error
+    frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
+    check_length(file, len(frame))
+    check_width(file, len(frame.columns), len(frame))
+    frame.index = pd.RangeIndex(2, 2 + len(frame))
+    return frame
+
+
+_BROKEN = (ValueError, TypeError, EOFError, OSError, OverflowError, MemoryError, SyntaxError, TokenError)
+
+READERS: dict[str, Callable[[str, bytes], Any]] = {
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".dat"), read_text),
+    ".parquet": read_parquet,
+    ".feather": read_feather,
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+}
+
+ENDINGS = (*READERS, *(f".{each}" for each in _TABLES), *COMPRESSED)

@@ -1,0 +1,162 @@
+"""What zarr and xarray read of a store comes through here: what is missing or damaged is an error that names it.
+
+Left to itself zarr follows links, waits at pipes, takes a missing chunk for missing values, and makes room for whatever
+a chunk says it becomes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import NoReturn
+
+from zarr.abc.store import ByteRequest, RangeByteRequest, Store, SuffixByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
+
+from vitime_cache.store.layout import Layout
+from vitime_cache.store.manifest import ROOT
+from vitime_cache.store.objects import Objects, StoreError
+
+
+class CheckedStore(Store):
+    """A zarr store of one group, to be read only.
+
+    Parameters
+    ----------
+    group
+        Its key with "/" behind it; "" for the root of the store.
+    metadata
+        Its `zarr.json`, with consolidated metadata of all of `arrays`.
+    written
+        Whether an object was written, of the key of one that is not there. What was not holds missing values.
+    who
+        What an object holds, in words, given its key below the group and the number of a chunk in it, if that is known.
+    """
+
+    supports_writes = False
+    supports_deletes = False
+    supports_listing = False
+
+    def __init__(
+        self,
+        objects: Objects,
+        group: str,
+        metadata: bytes,
+        arrays: Mapping[str, Layout],
+        written: Callable[[str], bool],
+        who: Callable[[str, int | None], str],
+    ) -> None:
+        super().__init__(read_only=True)
+        self._objects, self._group, self._metadata, self._arrays = objects, group, metadata, arrays
+        self._written, self._who = written, who
+
+    def __eq__(self, value: object) -> bool:
+        return isinstance(value, CheckedStore) and vars(self) == vars(value)
+
+    def __hash__(self) -> int:
+        return hash((self._objects.url, self._group))
+
+    def __str__(self) -> str:
+        return f"{self._objects.url}/{self._group}"
+
+    __repr__ = __str__
+
+    def with_read_only(self, read_only: bool = False) -> Store:
+        if not read_only:
+            raise StoreError(f"{self._objects.url} is read only here; build and ask write to it")
+        return self
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        if key == ROOT:
+            return prototype.buffer.from_bytes(self._metadata)
+        data = await asyncio.to_thread(self._read, key, byte_range)
+        return None if data is None else prototype.buffer.from_bytes(data)
+
+    async def get_partial_values(
+        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+    ) -> list[Buffer | None]:
+        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+
+    async def exists(self, key: str) -> bool:
+        return key == ROOT or bool(await asyncio.to_thread(self._objects.sizes_of, [self._group + key]))
+
+    async def set(self, key: str, value: Buffer) -> None:
+        raise NotImplementedError
+
+    async def delete(self, key: str) -> None:
+        raise NotImplementedError
+
+    async def list(self) -> AsyncIterator[str]:
+        for key in (ROOT, *(f"{name}/{ROOT}" for name in self._arrays)):
+            yield key
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        async for key in self.list():
+            if key.startswith(prefix):
+                yield key
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        for name in () if prefix else (ROOT, *self._arrays):
+            yield name
+
+    def _read(self, key: str, wanted: ByteRequest | None) -> bytes | None:
+        """The bytes of an object, or of a part of it, checked; None where it was never written."""
+        name, _, rest = key.partition("/")
+        layout = self._arrays.get(name)
+        if layout is None or not (rest == "c" or rest.startswith(("c.", "c/"))):
+            return None  # zarr also looks for files of other formats
+        place = self._group + key
+        if wanted is None:
+            data = self._objects.get(place, layout.most_bytes)
+            if data is None:
+                self._must_not_be(key)
+                return None
+            self._check(key, layout, data)
+            return data
+        if isinstance(wanted, SuffixByteRequest):
+            index = self._objects.tail(place, layout.index_bytes)
+            if index is None:
+                self._must_not_be(key)
+                return None
+            if layout.chunks_of(index) is None or wanted.suffix != len(index):
+                self._damaged(key)
+            return index
+        if not isinstance(wanted, RangeByteRequest):
+            raise NotImplementedError(f"a request of {wanted}")
+        start, stop = int(wanted.start), int(wanted.end)
+        data = self._objects.read(place, start, stop) if 0 <= stop - start <= layout.most_encoded else b""
+        if not layout.is_chunk(data):
+            self._damaged(key, self._number(place, layout, start))
+        return data
+
+    def _check(self, key: str, layout: Layout, data: bytes) -> None:
+        """The chunks of an object that was read as a whole."""
+        if not layout.sharded:
+            if not layout.is_chunk(data):
+                self._damaged(key)
+            return
+        chunks = layout.chunks_of(data[-layout.index_bytes :])
+        if chunks is None:
+            self._damaged(key)
+        for number, start, stop in chunks:
+            if not layout.is_chunk(data[start:stop]):
+                self._damaged(key, number)
+
+    def _number(self, place: str, layout: Layout, start: int) -> int | None:
+        """Which chunk of a shard begins there."""
+        index = self._objects.tail(place, layout.index_bytes) or b""
+        return next((number for number, at, _ in layout.chunks_of(index) or () if at == start), None)
+
+    def _must_not_be(self, key: str) -> None:
+        """StoreError where an object that is not there was written once."""
+        if self._written(key):
+            raise StoreError(self._told(key, None, "is missing"))
+
+    def _damaged(self, key: str, number: int | None = None) -> NoReturn:
+        raise StoreError(self._told(key, number, "is damaged"))
+
+    def _told(self, key: str, number: int | None, what: str) -> str:
+        return (
+            f"{self._objects.url}: {self._who(key, number)} {what}; `python -m vitime_cache verify` names all that is, "
+            "and with --repair takes it out to be made again"
+        )

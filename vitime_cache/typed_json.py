@@ -1,0 +1,44 @@
+"""JSON from outside, read as the types it should have: whatever else it is, is one error that says where."""
+
+from __future__ import annotations
+
+import json
+from typing import TypeVar
+
+import msgspec
+
+from vitime_cache.errors import VitimeError
+
+Kind = TypeVar("Kind")
+
+
+def read_json(data: bytes | str, kind: type[Kind], what: str, *, error: type[VitimeError] = VitimeError) -> Kind:
+    """JSON as a value of `kind`: a dataclass, a TypedDict, dict[str, float] …
+
+    NaN and Infinity, which Python writes and JSON lacks, are numbers here.
+
+    Parameters
+    ----------
+    what
+        What it is, as the error begins: "the marker of signal 'a'".
+
+    Raises
+    ------
+    VitimeError
+        The `error` given, where it is no JSON, or of other types: "… is damaged: Expected `int`, got `str` - at
+        `$.seed`".
+    """
+    try:
+        value = json.loads(data)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is a text that nobody can print
+        return msgspec.convert(value, kind)
+    except (ValueError, RecursionError, OverflowError) as problem:
+        raise error(f"{what} is damaged: {' '.join(str(problem).split())[:200]}") from problem
+
+
+def decode(data: bytes, kind: type[Kind]) -> Kind | None:
+    """The same for what we write ourselves, where it need not be said what is wrong: several times as quick."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (ValueError, RecursionError, OverflowError):
+        return None
