@@ -38,7 +38,10 @@ def pick(
         asked = own.PREFIX + q  # the short address of a series of one's own
     wanted = asked if asked is not None else _remembered().get(key)
     value = by_text.get(wanted or "", options[0] if default is None else default)
-    say_if_unknown(key, label, by_text, plain(format_func(value)))
+    shown = plain(format_func(value))
+    say_if_unknown(key, label, by_text, shown)
+    if key == "signal" and st.query_params.get(key) is None:
+        say_if_unknown("q", label, [option.removeprefix(own.PREFIX) for option in by_text], shown)
     widget = f"pick_{key}"
     st.session_state[widget] = value
     place = st.sidebar if where is None else where

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from vitime_cache.errors import VitimeError
@@ -14,33 +16,45 @@ from vitime_cache.ui.stores import Store
 from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.words import complain, plain, weights_note
 
-BROUGHT = "brought"  # fingerprint of the series that was taken in last
+BROUGHT = "brought"  # fingerprint of the series that each way gave last
+FAILURES = (VitimeError, MemoryError, OSError)
 
 
 def choose_subject(store: Store | None) -> Subject | None:
     """The series that is asked about; the example where nothing was ever chosen. None with the reason in place."""
     signal_, file, numbers = st.columns([1, 1, 1], gap="medium")
-    brought = None
-    try:
-        with file:
-            brought = uploaded()
-        with numbers:
-            brought = pasted() or brought
-            with st.popover("Compose a series of harmonics", icon=":material/waves:"):
-                brought = composed() or brought
-        if brought is not None and st.session_state.get(BROUGHT) != brought.fingerprint:
-            st.session_state[BROUGHT] = brought.fingerprint
-            _go_to(_taken_in(brought))
-        if not (store is not None and stored_signals(store)) and not own.options():
+    with file:
+        _bring(uploaded)
+    with numbers:
+        _bring(pasted)
+        with st.popover("Compose a series of harmonics", icon=":material/waves:"):
+            _bring(composed)
+    if not (store is not None and stored_signals(store)) and not own.options():
+        try:
             _go_to(_taken_in(next(each for each in catalogue() if each.name == EXAMPLE)))
-    except (VitimeError, MemoryError, OSError) as error:
-        complain(error)
-        if not (store is not None and stored_signals(store)) and not own.options():
+        except FAILURES as error:
+            complain(error)
             return None
     with signal_:
         ds = choose_signal(store, "A stored signal, or a series of yours", where=st)
     weights_note(ds)
     return Subject.of(ds)
+
+
+def _bring(way: Callable[[], Signal | None]) -> None:
+    """Show one way in, and take in what it gives, unless it gave the same before; what is wrong is said in place."""
+    before = f"{BROUGHT}_{way.__name__}"
+    try:
+        signal = way()
+        if signal is not None and st.session_state.get(before) != signal.fingerprint:
+            option = _taken_in(signal)
+            st.session_state[before] = signal.fingerprint
+            _go_to(option)
+    except FAILURES as error:
+        complain(error)
+        return
+    if signal is None:  # emptied, it may bring the same again
+        st.session_state.pop(before, None)
 
 
 def _taken_in(signal: Signal) -> str:
