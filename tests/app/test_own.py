@@ -1,4 +1,4 @@
-"""Live runs: every way a series comes in, bad input, the run itself, saving it and finding it again."""
+"""Series of one's own: every way in, bad input, the small store behind each, and saving, finding and deleting it."""
 
 from __future__ import annotations
 
@@ -8,161 +8,37 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 from streamlit.testing.v1 import AppTest
 
-from vitime_cache.attention.capture import capture
-from vitime_cache.model.checkpoint import load_model
-from vitime_cache.series.examples import FAST, MIDDLE, SLOW
-from vitime_cache.series.sources import compose
+from tests.app.test_pages import charts, leads_on, read, texts
 from vitime_cache.store.reader import open_store
+from vitime_cache.ui import own, questions
 
 OpenPage = Callable[..., AppTest]
+SINE = " ".join(f"{np.sin(i / 5):.4f}" for i in range(400))  # a period of 31.4 samples
+LONG = " ".join(f"{np.sin(i / 5):.4f}" for i in range(4000))
+BAD_NAMES = ["../../etc/passwd", "0" * 15, "G" * 16, "0" * 16, ""]
 
 
-def run_model(at: AppTest, name: str) -> AppTest:
-    at.text_input(key="name_composed").input(name)
-    at.button(key="run").click().run()
-    assert not at.exception
-    assert not at.error, at.error[0].value
-    return at
-
-
-def save(at: AppTest, run: str, name: str, store: str = "vitime-mini.zarr") -> AppTest:
-    at.text_input(key=f"save_name_live:{run}").input(name)
-    at.selectbox(key=f"save_store_live:{run}").select(store)
-    at.button(key=f"save_button_live:{run}").click().run()
-    assert not at.exception
-    return at
-
-
-def test_a_live_run_gives_what_capture_gives(weights: Path, open_page: OpenPage) -> None:
-    at = run_model(open_page("live"), "mine")
-    live = at.session_state["live_runs"]["live:mine"].dataset
-    signal = compose("mine", [SLOW, MIDDLE, FAST])
-    expected = capture(load_model(weights, device="cpu"), signal, tokens="all")
-    xr.testing.assert_allclose(live.drop_attrs(), expected.drop_attrs())
-
-
-@pytest.mark.parametrize("page", ["heatmap", "lags", "heads"])
-def test_every_page_shows_a_live_run_without_a_store(page: str, open_page: OpenPage) -> None:
-    at = run_model(open_page("live"), "mine")
-    at.switch_page(f"pages/{page}.py").run()
-    assert not at.exception
-    assert not at.error
-    assert at.selectbox(key="pick_signal").value == "live:mine"
-    assert at.get("vega_lite_chart")
-
-
-def test_a_live_run_that_is_all_there_is_is_not_compared_with_itself(open_page: OpenPage) -> None:
-    at = run_model(open_page("live"), "mine")
-    at.switch_page("pages/compare.py").run()
-    assert not at.exception
-    assert any("not compared with itself" in info.value for info in at.info)
-    assert not at.get("vega_lite_chart")
-
-
-@pytest.mark.usefixtures("store")
-def test_a_live_run_is_compared_with_a_stored_signal(open_page: OpenPage) -> None:
-    at = run_model(open_page("live"), "mine")
-    at.query_params["signal"] = "live:mine"
-    at.query_params["other"] = "harmonic_63"
-    at.switch_page("pages/compare.py").run()
-    assert not at.exception
-    assert not at.warning
-    assert "mine and harmonic_63" in at.get("vega_lite_chart")[2].proto.spec
-
-
-@pytest.mark.usefixtures("store")
-def test_a_saved_run_is_found_again_in_another_session(folder: Path, open_page: OpenPage) -> None:
-    at = save(run_model(open_page("live"), "mine"), "mine", "kept")
-    assert "Saved as kept" in at.success[0].value
-    live = at.session_state["live_runs"]["live:mine"].dataset
-    again = open_page("heatmap", signal="kept")
-    assert again.selectbox(key="pick_signal").value == "kept"
-    stored = open_store(folder / "vitime-mini.zarr").sel(signal="kept")
-    np.testing.assert_array_equal(stored.time_attention, live.time_attention)
-    np.testing.assert_array_equal(stored.token_attention, live.token_attention)
-
-
-def test_a_run_can_be_saved_where_no_store_is_yet(folder: Path, open_page: OpenPage) -> None:
-    save(run_model(open_page("live"), "mine"), "mine", "first")
-    assert [path.name for path in folder.iterdir()] == ["vitime-mini.zarr"]
-    assert open_page("heatmap").selectbox(key="pick_signal").options == ["first"]
-
-
-@pytest.mark.usefixtures("store")
-def test_a_name_that_is_taken_or_cannot_be_gets_the_library_s_message(open_page: OpenPage) -> None:
-    at = run_model(open_page("live"), "mine")
-    assert "full" in save(at, "mine", "full").error[0].value
-    assert "name" in save(at, "mine", "two\tcolumns").error[0].value
-    assert "Saved" in save(at, "mine", "good").success[0].value
-
-
-def test_a_run_is_not_saved_into_a_store_of_other_weights(
-    folder: Path, built_by_another: Path, open_page: OpenPage
-) -> None:
-    (folder / "other.zarr").symlink_to(built_by_another)
-    at = run_model(open_page("live"), "mine")
-    assert "other.zarr" not in at.selectbox(key="save_store_live:mine").options, "links lead out of the folder"
-    (folder / "other.zarr").unlink()
-    built_by_another.rename(folder / "other.zarr")
-    at.run()
-    at = save(at, "mine", "kept", "other.zarr")
-    (folder / "other.zarr").rename(built_by_another)
-    assert "weights" in at.error[0].value
-
-
-def test_another_series_under_the_name_of_a_run_does_not_replace_it(open_page: OpenPage) -> None:
-    at = run_model(open_page("live"), "mine")
-    run_model(at, "mine")
-    assert list(at.session_state["live_runs"]) == ["live:mine"], "the same series again is the same run"
-    at.number_input(key="noise").set_value(1.0).run()
-    run_model(at, "mine")
-    assert list(at.session_state["live_runs"]) == ["live:mine", "live:mine (2)"]
-    assert "mine (2)" in at.info[0].value
-
-
-def test_a_run_is_not_saved_under_the_name_of_a_live_one(open_page: OpenPage) -> None:
-    at = run_model(open_page("live"), "mine")
-    assert "not saved" in save(at, "mine", "live:mine").error[0].value
-
-
-def test_a_run_whose_token_maps_were_too_large_makes_a_store_that_keeps_them(
-    folder: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("vitime_cache.ui.runs.MOST_TOKEN_BYTES", 0)
-    at = run_model(open_page("live"), "mine")
-    assert "token_attention" not in at.session_state["live_runs"]["live:mine"].dataset
-    save(at, "mine", "kept")
-    assert open_store(folder / "vitime-mini.zarr").token_attention.notnull().all(), "as the default build would"
-
-
-def test_harmonics_are_added_and_removed(open_page: OpenPage) -> None:
-    at = open_page("live")
-    at.button(key="remove_2").click().run()
-    at.button(key="remove_1").click().run()
-    next(button for button in at.button if button.label == "Add a harmonic").click().run()
-    at.number_input(key="period_row_1").set_value(90.0).run()
-    run_model(at, "mine")
-    assert at.session_state["live_runs"]["live:mine"].signal.harmonics[1].period == 90
-    for row in (0, 1):
-        at.button(key=f"remove_{row}").click().run()
-    assert "zero throughout" in at.error[0].value
-    at.number_input(key="noise").set_value(1.0).run()
-    assert not at.error
-
-
-@pytest.mark.parametrize("text", ["1, 2, three", "1 2 inf", "5", "1,,2"])
-def test_pasted_text_that_is_no_series_gets_a_message_and_the_page_goes_on(text: str, open_page: OpenPage) -> None:
-    at = open_page("live")
-    at.button_group(key="way").set_value("paste").run()
+def paste(at: AppTest, text: str = SINE) -> str:
+    """Paste numbers on the page Ask; the option under which pickers know the series."""
     at.text_area(key="pasted").input(text).run()
     assert not at.exception
-    assert len(at.error) == 1
-    at.text_area(key="pasted").input(" ".join(str(i % 7) for i in range(64))).run()
-    assert not at.error
-    assert at.button(key="run")
+    assert not at.error, at.error[0].value
+    return own.PREFIX + str(q(at))
+
+
+def q(at: AppTest) -> str:
+    value = at.query_params["q"]
+    return value[0] if isinstance(value, list) else value
+
+
+def save(at: AppTest, option: str, name: str, store: str = "vitime-mini.zarr") -> AppTest:
+    at.text_input(key=f"save_name_{option}").input(name)
+    at.selectbox(key=f"save_store_{option}").select(store)
+    at.button(key=f"save_button_{option}").click().run()
+    assert not at.exception
+    return at
 
 
 def npy(values: np.ndarray) -> bytes:
@@ -171,67 +47,204 @@ def npy(values: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.usefixtures("store", "begins")
+def test_a_pasted_series_becomes_a_store_of_its_own_and_its_question_begins_by_itself(
+    folder: Path, open_page: OpenPage
+) -> None:
+    at = open_page("ask", signal="white_noise")  # no period stands out of it, so nothing begins
+    assert not questions.known()
+    paste(at)
+    assert [path.stem for path in (folder / own.FOLDER).iterdir()] == [q(at)]
+    (asked,) = questions.known().values()
+    assert asked.period == pytest.approx(31.4, abs=0.2)
+    assert asked.signal.values == pytest.approx(np.array(SINE.split()[: len(asked.signal.values)], float), abs=1e-4)
+
+
+@pytest.mark.usefixtures("begins")
+def test_where_there_is_nothing_yet_ask_takes_in_the_example_by_itself(open_page: OpenPage) -> None:
+    at = open_page("ask")
+    assert not at.exception
+    assert not at.error
+    assert at.selectbox(key="pick_signal").options == ["full (yours)"]
+    assert questions.known()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_is_found_again_in_another_session_by_its_short_address(open_page: OpenPage) -> None:
+    at = open_page("ask")
+    option = paste(at)
+    for page in ("ask", "heads", "head", "compare"):
+        again = open_page(page, q=q(at))
+        assert not again.exception
+        assert not again.warning, texts(again)
+        assert again.selectbox(key="pick_signal").value == option
+        assert "pasted (yours)" in again.selectbox(key="pick_signal").options
+        assert charts(again)
+    assert "pasted (yours)" not in open_page("head").selectbox(key="pick_signal").options, "it is nobody else's"
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.usefixtures("store")
+def test_a_short_address_that_names_nothing_is_said_and_no_path_is_built_from_it(
+    name: str, folder: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[Path] = []
+    monkeypatch.setattr(own, "store_at", lambda path, real=own.store_at: looked_at.append(path) or real(path))
+    at = open_page("head", q=name)
+    assert not at.exception
+    assert f"asks for {name!r}" in read(at.warning[0].value)
+    assert charts(at)
+    assert all(path.parent == folder / own.FOLDER for path in looked_at)
+    assert bool(looked_at) == bool(own.NAME.fullmatch(name))
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_that_is_deleted_is_gone_with_its_store(folder: Path, open_page: OpenPage) -> None:
+    at = open_page("ask")
+    option = paste(at)
+    at.switch_page("pages/library.py").run()
+    at.button(key=f"forget_{option}").click().run()
+    assert not at.exception
+    assert not list((folder / own.FOLDER).iterdir())
+    assert "(yours)" not in texts(at)
+    again = open_page("head", q=option.removeprefix(own.PREFIX))
+    assert not again.exception
+    assert "not here" in again.warning[0].value
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_saved_into_a_named_store_is_a_stored_signal(folder: Path, open_page: OpenPage) -> None:
+    at = open_page("ask")
+    option = paste(at)
+    at.switch_page("pages/library.py").run()
+    assert "full" in save(at, option, "full").error[0].value, "a name that is taken"
+    assert "name" in save(at, option, "two\tcolumns").error[0].value
+    assert "not saved" in save(at, option, "own:mine").error[0].value
+    assert "Saved as kept" in save(at, option, "kept").success[0].value
+    stored = open_store(folder / "vitime-mini.zarr").sel(signal="kept")
+    small = open_store(folder / own.FOLDER / f"{option.removeprefix(own.PREFIX)}.zarr").sel(signal="pasted")
+    np.testing.assert_array_equal(stored.time_attention[..., : small.sizes["key_patch"]], small.time_attention)
+    assert open_page("head", signal="kept").selectbox(key="pick_signal").value == "kept"
+
+
+def test_a_series_can_be_saved_where_no_store_is_yet(folder: Path, open_page: OpenPage) -> None:
+    at = open_page("ask")
+    option = paste(at)
+    save(at.switch_page("pages/library.py").run(), option, "first")
+    assert sorted(path.name for path in folder.iterdir()) == [own.FOLDER, "vitime-mini.zarr"]
+    assert "first" in open_page("head").selectbox(key="pick_signal").options
+
+
+@pytest.mark.usefixtures("store")
+def test_pages_look_at_the_latest_stretch_on_which_the_period_shows_and_questions_are_about_all_of_it(
+    folder: Path, open_page: OpenPage
+) -> None:
+    at = open_page("ask")
+    paste(at, LONG)
+    small = open_store(folder / own.FOLDER / f"{q(at)}.zarr")
+    assert list(small.signal.values) == ["pasted", own.WHOLE]
+    shown, whole = small.sel(signal="pasted"), small.sel(signal=own.WHOLE)
+    assert int(shown.n_history + shown.horizon) < int(whole.n_history + whole.horizon)
+    assert float(shown.samples_per_patch) < float(whole.samples_per_patch)
+    history = shown.history.values[: int(shown.n_history)]
+    end = 4000 - int(shown.horizon)
+    values = np.array(LONG.split(), np.float32)
+    np.testing.assert_allclose(history, values[end - len(history) : end], rtol=1e-6)
+    assert own.WHOLE not in at.selectbox(key="pick_signal").options
+    at.toggle(key=next(each.key for each in at.toggle if each.label == "Choose the stretch")).set_value(True).run()
+    assert next(each for each in at.number_input if each.label == "History, samples").max == 4000
+
+
+@pytest.mark.usefixtures("store")
+def test_the_same_series_is_kept_once_and_a_way_that_holds_one_does_not_hide_another(
+    folder: Path, open_page: OpenPage
+) -> None:
+    at = open_page("ask")
+    first = paste(at)
+    at.file_uploader(key="upload").upload("other.npy", npy(np.arange(96.0) % 12)).run()
+    assert not at.exception
+    assert own.PREFIX + q(at) != first, "the box of numbers is still full"
+    assert "other (yours)" in at.selectbox(key="pick_signal").options
+    paste(at, "")
+    assert paste(at) == first
+    assert len(list((folder / own.FOLDER).iterdir())) == 2
+
+
+@pytest.mark.parametrize("text", ["1, 2, three", "1 2 inf", "5", "1,,2"])
+@pytest.mark.usefixtures("store")
+def test_pasted_text_that_is_no_series_gets_a_message_and_the_page_goes_on(text: str, open_page: OpenPage) -> None:
+    at = open_page("ask")
+    at.text_area(key="pasted").input(text).run()
+    assert not at.exception
+    assert len(at.error) == 1
+    assert charts(at)
+    assert leads_on(at)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("a.csv", b"x,y\n1,2\n3\n"), ("a.csv", b"\xff\xfe\x00broken"), ("a.csv", b""), ("a.npy", b"\x93NUMPY garbage"),
-        ("a.parquet", b"PAR1 no parquet PAR1"), ("a.npy", npy(np.array([1.0, np.nan, 2.0]))), ("a.toml", b"[[signal]]"),
-        ("../../evil.npy", npy(np.array(["text", "more"]))),
+        ("a.parquet", b"PAR1 no parquet PAR1"), ("gap.npy", npy(np.array([1.0, np.nan, 2.0]))),
+        ("a.toml", b"[[signal]]"), ("../../evil.npy", npy(np.array(["text", "more"]))),
     ],
 )  # fmt: skip
-def test_an_upload_that_is_no_series_gets_a_message_and_the_page_goes_on(
+@pytest.mark.usefixtures("store")
+def test_a_file_that_is_no_series_or_has_a_gap_is_one_line_and_the_page_goes_on(
     name: str, content: bytes, open_page: OpenPage
 ) -> None:
-    at = open_page("live")
-    at.button_group(key="way").set_value("upload").run()
+    at = open_page("ask")
     at.file_uploader(key="upload").upload(name, content).run()
     assert not at.exception
-    assert len(at.error) == 1
-    at.file_uploader(key="upload").upload("good.npy", npy(np.sin(np.arange(64.0)))).run()
-    assert not at.error
-    assert at.button(key="run")
+    (error,) = at.error
+    assert "\n" not in error.value.strip()
+    assert at.text_area(key="pasted") is not None
+    assert charts(at)
 
 
-def test_a_series_of_an_uploaded_file_is_chosen_and_run(open_page: OpenPage) -> None:
-    at = open_page("live")
-    at.button_group(key="way").set_value("upload").run()
+@pytest.mark.usefixtures("store")
+def test_a_series_of_a_file_with_several_is_chosen(open_page: OpenPage) -> None:
+    at = open_page("ask")
     table = "a,b\n" + "\n".join(f"{np.sin(i / 9)},{i % 12}" for i in range(96))
     at.file_uploader(key="upload").upload("pair.csv", table.encode()).run()
     at.selectbox(key="series_in_file").select_index(1).run()
-    at.button(key="run").click().run()
     assert not at.exception
-    np.testing.assert_array_equal(at.session_state["live_runs"]["live:b"].signal.values[:3], [0, 1, 2])
+    assert {"a (yours)", "b (yours)"} <= set(at.selectbox(key="pick_signal").options)
+    assert at.selectbox(key="pick_signal").value == own.PREFIX + q(at)
 
 
-def test_of_an_upload_the_last_samples_are_taken_under_a_name_of_one_s_own(open_page: OpenPage) -> None:
-    at = open_page("live")
-    at.button_group(key="way").set_value("upload").run()
-    at.file_uploader(key="upload").upload("long.npy", npy(np.arange(96.0) % 12)).run()
-    next(number for number in at.number_input if number.label == "Use the last samples").set_value(60).run()
-    next(text for text in at.text_input if text.label == "Name").input("mine").run()
-    at.button(key="run").click().run()
+@pytest.mark.usefixtures("store")
+def test_harmonics_are_added_and_removed(open_page: OpenPage) -> None:
+    at = open_page("ask")
+    for row in (2, 1):
+        at.button(key=f"remove_{row}").click().run()
+    next(button for button in at.button if button.label == "Add a harmonic").click().run()
+    at.number_input(key="period_row_1").set_value(90.0).run()
+    at.button(key="take_composed").click().run()
     assert not at.exception
-    signal = at.session_state["live_runs"]["live:mine"].signal
-    np.testing.assert_array_equal(signal.values, (np.arange(96.0) % 12)[-60:])
+    assert "composed (yours)" in at.selectbox(key="pick_signal").options
+    for row in (0, 1):
+        at.button(key=f"remove_{row}").click().run()
+    at.button(key="take_composed").click().run()
+    assert "zero throughout" in at.error[0].value
 
 
-def test_without_weights_a_live_run_says_where_they_belong(
+def test_without_weights_the_page_says_where_they_belong(
     open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vitime_cache.places.WEIGHTS", tmp_path / "nowhere")
-    at = open_page("live")
+    at = open_page("ask")
     assert not at.exception
     assert "no weights" in at.error[0].value
 
 
-def test_a_session_keeps_its_latest_runs_only(open_page: OpenPage) -> None:
-    at = open_page("live")
-    for i in range(10):
-        run_model(at, f"run {i}")
-    assert list(at.session_state["live_runs"]) == [f"live:run {i}" for i in range(2, 10)]
-
-
-def test_the_series_is_shown_before_it_is_run(open_page: OpenPage) -> None:
-    at = open_page("live")
-    at.text_input(key="name_composed").input("mine").run()
-    assert "The series: mine" in at.get("vega_lite_chart")[0].proto.spec
+@pytest.mark.usefixtures("store")
+def test_a_series_whose_token_maps_would_be_too_large_is_kept_without_and_saved_with_them(
+    folder: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own, "MOST_TOKEN_BYTES", 0)
+    at = open_page("ask")
+    option = paste(at)
+    assert "token_attention" not in open_store(folder / own.FOLDER / f"{q(at)}.zarr")
+    save(at.switch_page("pages/library.py").run(), option, "kept")
+    assert open_store(folder / "vitime-mini.zarr").sel(signal="kept").token_attention.notnull().all()
