@@ -1,4 +1,4 @@
-"""How long the app's server takes: page switches and controls from a warm store, the first page, and taking in a series.
+"""How long the app's server takes: page switches and controls from a warm store, the first page, and a series brought.
 
     python -m benchmarks.app_latency                     # the weights in weights/, or random ones if there are none
     python -m benchmarks.app_latency --repeats 20
