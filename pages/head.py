@@ -41,8 +41,8 @@ def one_head() -> None:
     with st.container(horizontal=True):
         with st.container(width="content"):
             figure(
-                charts.heatmap, view, contrast, query=query, key="heatmap", on_select=query_from_click(ds, "heatmap"),
-                table=lambda: charts.heatmap_table(view),
+                charts.heatmap, view, contrast, query=query, size=MAP, key="heatmap",
+                on_select=query_from_click(ds, "heatmap"), table=lambda: charts.heatmap_table(view),
             )  # fmt: skip
         with st.container(width=BESIDE):
             views = [charts.HeadView(ds, *each) for each in choose_heads(ds, (layer, head))]
@@ -64,7 +64,7 @@ def one_head() -> None:
         )  # fmt: skip
 
 
-BESIDE = 640  # pixels of the lag curve
+MAP, BESIDE = 340, 360  # pixels; side by side where the page is 880 wide or wider
 one_head()
 with st.expander("How to read this"):
     st.markdown(

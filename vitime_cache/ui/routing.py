@@ -36,6 +36,8 @@ PAGES = {
 FIRST = "ask"
 # Where pages were before; links from elsewhere still lead on.
 MOVED = {"overview": "library", "evidence": "ask", "live": "ask", "heatmap": "head", "lags": "head"}
+# Streamlit leaves twice as much blank above and beside a page.
+STYLE = "[data-testid=stMainBlockContainer] { padding: 3rem min(3rem, 4vw) 4rem }"
 STORE, ROUTED = "chosen_store", "routed"
 ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
 
@@ -43,6 +45,7 @@ ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png")
 def navigation() -> Page:
     """The page that the address names; sets the title and icon first, or the first page's icon would be fetched."""
     st.set_page_config(page_title="ViTime attention", page_icon=ICON, layout="wide")
+    st.html(f"<style>{STYLE}</style>")
     st.session_state[ROUTED] = True
     return st.navigation(
         [
