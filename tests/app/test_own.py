@@ -73,7 +73,7 @@ def test_where_there_is_nothing_yet_ask_takes_in_the_example_by_itself(open_page
 def test_a_series_is_found_again_in_another_session_by_its_short_address(open_page: OpenPage) -> None:
     at = open_page("ask")
     option = paste(at)
-    for page in ("ask", "heads", "head", "compare"):
+    for page in ("ask", "heads", "head"):
         again = open_page(page, q=q(at))
         assert not again.exception
         assert not again.warning, texts(again)
