@@ -248,6 +248,20 @@ def test_what_was_asked_for_is_written_though_nobody_reads_what_is_printed(folde
     assert json.loads((folder / "day.json").read_text())
 
 
+def test_a_period_may_be_a_span_of_time_and_what_a_file_leaves_open_is_said_by_flags(folder, capsys):
+    time = np.arange("2016-03-10", "2016-03-20", dtype="M8[h]")
+    rows = [f"{hour},ON,{np.sin(2 * np.pi * i / 24):.4f}" for i, hour in enumerate(time) if i not in (30, 31)]
+    (folder / "gap.csv").write_text("date,state,load\n" + "\n".join(rows))
+    command = f"ask gap.csv --period 1d --heads encoder.0:1 --window 120+60 {OPTIONS} --quiet --json out.json"
+    assert run(command) == 1
+    assert "2 steps of 1 hour missing, the first after '2016-03-11 05:00' in row 31" in capsys.readouterr().err
+    assert run(f"{command} --fill interpolate") == 0
+    assert "note: gap.csv: load read; left out as no series: state" in capsys.readouterr().err
+    assert json.loads((folder / "out.json").read_text())["attributes"]["question"]["period"] == 24
+    assert run(f"ask data.csv --signal daily --period 1d {OPTIONS} --quiet") == 1
+    assert "how far apart the samples are is not known: give '1d' in samples" in capsys.readouterr().err
+
+
 def test_a_small_variation_on_a_high_level_is_answered_alike_from_a_file_and_from_a_store(folder):
     noise = np.random.default_rng(0).standard_normal(260)
     meter = 12e6 + 0.1 * np.sin(2 * np.pi * np.arange(260) / 24) + 0.02 * noise  # float32 holds steps of 1 there
