@@ -131,7 +131,7 @@ def test_an_answer_that_cannot_be_kept_is_shown_all_the_same_and_costs_a_line(ca
         raise OSError(errno.ENOSPC, "No space left on device", "s.zarr")
 
     with monkeypatch.context() as patch:
-        patch.setattr("vitime_cache.store.verdicts.check_keeping", full)
+        patch.setattr("vitime_cache.store.evidence_groups.check_keeping", full)
         assert run(command) == 0
     told = capsys.readouterr()
     assert "the answer will not be kept, only shown: " in " ".join(told.err.split())

@@ -122,7 +122,7 @@ class _Keeper:
 
     def check(self) -> None:
         """Before the work: whether the store can take the verdict; if not, say so and go on without."""
-        from vitime_cache.store.verdicts import check_keeping
+        from vitime_cache.store.evidence_groups import check_keeping
 
         if self.store is None:
             return

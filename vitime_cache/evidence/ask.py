@@ -121,12 +121,12 @@ def answers(
         If `start` is a verdict on another question.
     """
     run = Run(model, within_budget(model, question) if start is None else question, progress, start)
-    for stage, work in _WORK.items():
-        if stage not in run.facts["stages"]:
-            run.begin(stage)
-            work(run)
-            yield run.stage(stage)
-    if start is not None and v.complete(start):
+    left = [stage for stage in question.levels if stage not in run.facts["stages"]]
+    for stage in left:
+        run.begin(stage)
+        _WORK[stage](run)
+        yield run.stage(stage)
+    if start is not None and not left:
         yield start
 
 
@@ -182,7 +182,7 @@ class Run:
         """Tell the share done after `runs` more runs of this level."""
         self._done += runs
         self.facts["counts"]["passes"] += runs
-        planned = _planned(self.q.effort)
+        planned = {stage: runs for stage, runs in _planned(self.q.effort).items() if stage in self.q.levels}
         before = sum(planned[stage] for stage in v.STAGES[: v.STAGES.index(self._stage)])
         here = min(self._done, planned[self._stage])
         self._progress(min((before + here) / sum(planned.values()), 1.0), LEVELS[self._stage].title)
