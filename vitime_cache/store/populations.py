@@ -17,7 +17,7 @@ from vitime_cache.store.root import POPULATION
 
 
 def keep_population(store: str | Path, table: xr.Dataset) -> str:
-    """Keep a table, finished or not, in the place of what was kept of the same question about the same signals.
+    """Keep a table, finished or not, in the place of one on the same question about the same signals that says less.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def keep_population(store: str | Path, table: xr.Dataset) -> str:
 
     def says_more(_: bytes, group: str) -> bool:
         try:
-            return done < _rows(open_population(store, group))
+            return done <= _rows(open_population(store, group))
         except StoreError:
             return False  # damaged: what is new takes its place
 

@@ -28,14 +28,16 @@ from vitime_cache.evidence.verdict.data import set_heads
 from vitime_cache.evidence.verdict.report import kind
 from vitime_cache.interventions.named_heads import Signals, as_signals
 from vitime_cache.model.checkpoint import dtype_name
+from vitime_cache.series.bounds import SignalError
 from vitime_cache.series.signal import Signal
+from vitime_cache.series.spans import to_samples
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
 
 DROPPED = (
-    "One of many signals: the influence of every single patch is not measured, multiples of the period are not told apart, "
-    "and single heads, looking and tracking are left out."
+    "One of many signals: the influence of every single patch is not measured, multiples of the period are not told "
+    "apart, and single heads, looking and tracking are left out."
 )
 
 
@@ -48,20 +50,20 @@ class Many:
     signals
         Those drawn, in their order among `available`.
     period
-        In samples; None: of each signal the strongest.
+        In samples, or a span of time such as "1d"; None: of each signal the strongest.
     window
         History and horizon in samples; None: chosen for each.
     """
 
     signals: Sequence[Signal]
     available: int
-    period: float | None
+    period: float | str | None
     window: tuple[int, int] | None
     seed: int
 
     @classmethod
     def of(
-        cls, signals: Sequence[Signal], period: float | None = None, *, window: tuple[int, int] | None = None,
+        cls, signals: Sequence[Signal], period: float | str | None = None, *, window: tuple[int, int] | None = None,
         sample: int | None = None, seed: int = 0,
     ) -> Many:  # fmt: skip
         """Draw `sample` of the signals, without replacement; all where there are not more.
@@ -69,10 +71,14 @@ class Many:
         Raises
         ------
         VerdictError
-            For a period, window, sample or seed that makes no sense for any signal.
+            For a period, sample or seed that makes no sense for any signal.
+        SignalError
+            For a period in words that are no span.
         """
         seed = whole(seed, "the seed", 0, 2**63, error=v.VerdictError)
-        if period is not None:
+        if isinstance(period, str):
+            to_samples(period, 1.0)
+        elif period is not None:
             period = positive(period, "the period", "samples", error=v.VerdictError)
         drawn = list(signals)
         if sample is not None:
@@ -106,7 +112,7 @@ class Many:
 
 
 def ask_all(
-    model: ViTime, signals: Signals, period: float | None = None, *, window: tuple[int, int] | None = None,
+    model: ViTime, signals: Signals, period: float | str | None = None, *, window: tuple[int, int] | None = None,
     sample: int | None = None, seed: int = 0, progress: Progress | None = None,
     partial: Callable[[xr.Dataset], object] | None = None, start: Sequence[xr.Dataset] = (),
 ) -> xr.Dataset:  # fmt: skip
@@ -117,7 +123,8 @@ def ask_all(
     signals
         Several, or a Dataset of this model with several.
     period
-        In samples, of all of them; None asks each about its strongest. A signal without one is counted, not refused.
+        In samples, or a span of time such as "1d", of all of them; None asks each about its strongest. A signal without
+        one is counted, not refused.
     window
         History and horizon in samples, in place of those chosen for each.
     sample
@@ -184,6 +191,7 @@ def rows(model: ViTime, many: Many, table: xr.Dataset, progress: Progress = lamb
         told(0, "period")
         table = table.copy(deep=True)
         verdict = _fill(table, place, model, signal, many, told)
+        told(1, "done")
         yield Row(place, table, verdict)
 
 
@@ -191,9 +199,10 @@ def _fill(
     table: xr.Dataset, place: int, model: ViTime, signal: Signal, many: Many, progress: Progress
 ) -> xr.Dataset | None:
     try:
-        question = part_of_many(prepare(model, signal, many.period, window=many.window, seed=many.seed))
+        period = to_samples(many.period, signal.sample_seconds) if isinstance(many.period, str) else many.period
+        question = part_of_many(prepare(model, signal, period, window=many.window, seed=many.seed))
     except VitimeError as error:
-        why = "not seen"
+        why = "no spacing" if isinstance(error, SignalError) else "not seen"
         if isinstance(error, NoPeriodError | ConstantSeriesError):
             why = "no period" if isinstance(error, NoPeriodError) else "constant"
         table["kind"].values[place], table["reason"].values[place] = why, str(error)

@@ -13,7 +13,7 @@ import xarray as xr
 from vitime_cache.attention.schema import HEAD, LAYER, SIGNAL
 from vitime_cache.evidence.levels.table import KINDS
 from vitime_cache.evidence.population import schema as p
-from vitime_cache.evidence.verdict.report import counted, interval
+from vitime_cache.evidence.verdict.report import counted, interval, percent
 from vitime_cache.stats.intervals import proportion_interval
 
 if TYPE_CHECKING:
@@ -56,9 +56,8 @@ def headline(ds: xr.Dataset) -> str:
     yes, n = said_yes(ds), answered(ds)
     if not n:
         return "On none of the signals could it be asked." if p.complete(ds) else "No signal has been asked about yet."
-    percent = interval(*share(ds))
-    of = "the one signal" if n == 1 else f"{n} signals"
-    said = f"On {yes} of {of}, {percent}, the forecast uses what lies whole periods back"
+    proportion = interval(*share(ds))
+    said = f"On {yes} of {counted(n, 'signal')}, {proportion}, the forecast uses what lies whole periods back"
     through = sum(kinds(ds)[kind] for kind in ("mostly", "partly"))
     if yes:
         said += f", on {through} of them through attention there"
@@ -93,6 +92,17 @@ def notes(ds: xr.Dataset) -> str:
             "signals that are alike, or made from one another, it is too narrow."
         )
     return " ".join(said)
+
+
+def row_words(ds: xr.Dataset, place: int) -> str:
+    """One signal in a line: its name, the kind of answer, and the figures that it rests on."""
+    row = ds.isel({SIGNAL: place})
+    kind, name = str(row["kind"].values), str(row[SIGNAL].values)
+    if kind in p.NOT_ASKED:
+        return f"{name}: {kind_words(kind).lower()}. {row['reason'].values}"
+    share = interval(*(float(row[f"influence_{part}"]) for part in ("share", "low", "high")))
+    through = percent(float(row["mechanism_share"]))
+    return f"{name}: {kind_words(kind)}. Period {float(row['period']):.4g} samples, {share}; by attention {through}"
 
 
 def table_of(ds: xr.Dataset) -> pd.DataFrame:

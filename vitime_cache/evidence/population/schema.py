@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from vitime_cache.attention.schema import HEAD, LAYER, SIGNAL, Variable
-from vitime_cache.evidence.levels.table import KINDS, LEVEL
+from vitime_cache.evidence.levels.table import KINDS
 from vitime_cache.evidence.verdict.schema import VerdictError
 
 LEVELS = ("influence", "mechanism", "set")  # of each signal that are worked on
@@ -57,7 +57,7 @@ class NotAsked:
     Attributes
     ----------
     one, many
-        As the end of "… has", "… have" or the like, told after a number.
+        The reason, of one signal and of several.
     """
 
     one: str
@@ -67,6 +67,9 @@ class NotAsked:
 NOT_ASKED: Mapping[str, NotAsked] = {
     "no period": NotAsked("no period of it is proposed", "no period of them is proposed"),
     "constant": NotAsked("it is constant", "they are constant"),
+    "no spacing": NotAsked(
+        "how far apart its samples are is not known", "how far apart their samples are is not known"
+    ),
     "not seen": NotAsked("its period cannot be seen in a window", "their periods cannot be seen in a window"),
 }
 OPEN = "open"
@@ -148,11 +151,6 @@ def question_name(question: Mapping[str, Any]) -> str:
     """A name for a question, safe in a path: equal questions have equal names."""
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
     return f"population-{digest}"
-
-
-def titles() -> str:
-    """The levels that are worked on, in words."""
-    return ", ".join(LEVEL[name].title.lower() for name in LEVELS)
 
 
 def _encoded(name: str, value: Any) -> str:
