@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
 
 DROPPED = (
-    "One of many signals: the influence of every single patch is not measured, multiples of the period are not told "
-    "apart, and single heads, looking and tracking are left out."
+    "One of many signals: the influence of every single patch is not measured; single heads, looking and tracking are "
+    "left out."
 )
 
 
@@ -222,9 +222,9 @@ def _fill(
 
 
 def part_of_many(question: Question) -> Question:
-    """The question as it is asked of each of many: three levels, in half the runs."""
+    """The question as it is asked of each of many: three levels, and no more runs than these take."""
     e = question.effort
-    effort = replace(e, most_masks=e.masks, curve=False, multiples=0, nulls=0, sweep=0)
+    effort = replace(e, most_masks=e.masks, curve=False, nulls=0, sweep=0)
     return replace(question.with_effort(effort, [DROPPED]), levels=p.LEVELS)
 
 
