@@ -24,7 +24,8 @@ from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import peek
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
-from vitime_cache.store.verdicts import keep_verdict, remove_verdicts, stored_verdicts
+from vitime_cache.store.evidence_groups import remove_groups
+from vitime_cache.store.verdicts import keep_verdict, stored_verdicts
 from vitime_cache.ui import questions
 from vitime_cache.ui.stores import stores
 
@@ -357,7 +358,7 @@ def test_pages_keep_what_they_know_of_a_store_while_verdicts_come_and_go(verdict
         return stores()[verdict_kept.name].signal("full")
 
     before, root = known(), (verdict_kept / "zarr.json").read_bytes()
-    remove_verdicts(verdict_kept, [kept.group for kept in stored_verdicts(verdict_kept)])
+    remove_groups(verdict_kept, [kept.group for kept in stored_verdicts(verdict_kept)])
     assert (verdict_kept / "zarr.json").read_bytes() != root
     assert known() is before
 

@@ -24,7 +24,7 @@ from vitime_cache.ui.words import plain
 # Chart, its table, and the level without which there is nothing to draw.
 ANSWER = (
     (charts.answer_forecast, charts.answer_forecast_table, "influence"),
-    (charts.answer_influence, charts.answer_influence_table, "influence"),
+    (charts.answer_influence, charts.answer_influence_table, "set"),  # measured after the headline
     (charts.answer_attention, charts.answer_attention_table, "looking"),
     (charts.answer_shares, charts.answer_shares_table, "mechanism"),
     (charts.answer_heads, charts.answer_heads_table, "set"),
