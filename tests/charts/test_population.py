@@ -33,9 +33,9 @@ def test_the_pictures_follow_the_schema_render_and_say_what_the_table_says():
     assert table["what"].is_unique
     assert table[table["yes"]]["what"].tolist() == ["Yes, mostly", "Yes, partly", "Yes, by a detour"]
     heads = charts.population_heads_table(ds).set_index(["layer", "head"])["signals"]
-    assert heads["decoder.0", 0] == 6
-    assert heads["decoder.0", 1] == 3
-    assert heads.sum() == 9
+    assert heads["decoder.0", 0] == 4
+    assert heads["decoder.0", 1] == 2
+    assert heads.sum() == 6
 
 
 def test_where_no_head_carries_it_the_page_says_so_in_the_place_of_a_picture():

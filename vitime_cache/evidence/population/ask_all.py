@@ -20,7 +20,6 @@ import xarray as xr
 from vitime_cache.checks import positive, whole
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.ask import Progress, answers
-from vitime_cache.evidence.levels.table import KINDS
 from vitime_cache.evidence.population import schema as p
 from vitime_cache.evidence.question import ConstantSeriesError, NoPeriodError, Question, prepare, series_hash
 from vitime_cache.evidence.verdict import schema as v
@@ -208,14 +207,14 @@ def _fill(
         table["kind"].values[place], table["reason"].values[place] = why, str(error)
         return None
     for verdict in answers(model, question, progress):
-        if "mechanism" in v.facts(verdict, "stages") and KINDS[kind(verdict)].answer != "yes":
-            break  # no heads carry what is not there
+        if "mechanism" in v.facts(verdict, "stages") and kind(verdict) not in p.BY_ATTENTION:
+            break  # no heads carry what attention is not shown to carry
     found = kind(verdict)
     table["kind"].values[place] = found
     table["period"].values[place], table["windows"].values[place] = question.period, question.effort.windows
     for name in p.FIGURES:
         table[name].values[place] = float(verdict[name])
-    if KINDS[found].answer == "yes":
+    if found in p.BY_ATTENTION:
         for head in set_heads(verdict):
             table["in_set"].values[(place, *head)] = True
     return verdict

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from vitime_cache.evidence.levels.table import KINDS
 from vitime_cache.evidence.population import schema as p
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.mock import DEFAULT, MADE
@@ -21,7 +20,7 @@ def mock_population(
 ) -> xr.Dataset:  # fmt: skip
     """A table with a signal for each of `kinds` (of `levels.table.KINDS`, or of `NOT_ASKED`), called s0, s1, ….
 
-    Of a signal whose answer is yes, the first head of the last layer carries it, of every second one the head beside
+    Where attention carries it, the first head of the last layer carries it, on every second one the head beside
     it too.
 
     Parameters
@@ -62,7 +61,7 @@ def mock_population(
         }  # fmt: skip
         for name, figure in figures.items():
             ds[name].values[place] = figure
-        if KINDS[kind].answer == "yes":
+        if kind in p.BY_ATTENTION:
             ds["in_set"].values[place, -1, 0] = True
             ds["in_set"].values[place, -1, 1] = yes % 2 == 0
             yes += 1

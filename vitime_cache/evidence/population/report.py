@@ -58,7 +58,7 @@ def headline(ds: xr.Dataset) -> str:
         return "On none of the signals could it be asked." if p.complete(ds) else "No signal has been asked about yet."
     proportion = interval(*share(ds))
     said = f"On {yes} of {counted(n, 'signal')}, {proportion}, the forecast uses what lies whole periods back"
-    through = sum(kinds(ds)[kind] for kind in ("mostly", "partly"))
+    through = sum(kinds(ds)[kind] for kind in p.BY_ATTENTION)
     if yes:
         said += f", on {through} of them through attention there"
     heads = head_counts(ds)

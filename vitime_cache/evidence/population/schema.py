@@ -37,7 +37,7 @@ VARIABLES: Mapping[str, Variable] = {
         for name in FIGURES
     },
     "in_set": Variable(
-        (SIGNAL, LAYER, HEAD), "bool", "whether the head is among the few that carry it, where the answer is yes"
+        (SIGNAL, LAYER, HEAD), "bool", "whether the head is among the few that carry it, where attention is shown to"
     ),
 }  # fmt: skip
 TEXTS: Mapping[str, str] = {
@@ -73,6 +73,7 @@ NOT_ASKED: Mapping[str, NotAsked] = {
     "not seen": NotAsked("its period cannot be seen in a window", "their periods cannot be seen in a window"),
 }
 OPEN = "open"
+BY_ATTENTION = ("mostly", "partly")  # kinds of answer that say that attention whole periods back carries it
 
 
 def blank(
