@@ -108,16 +108,6 @@ def test_where_no_period_stands_out_the_page_says_against_which_noise_and_asks_f
     assert said in texts(at)
 
 
-@pytest.mark.usefixtures("store")
-def test_a_series_of_ones_own_is_still_there_when_the_page_is_left_and_come_back_to(open_page: OpenPage) -> None:
-    at = open_page("ask", signal="full")
-    at.toggle(key="own").set_value(True).run()
-    at.switch_page("pages/lags.py").run()
-    at.switch_page("pages/evidence.py").run()
-    assert at.toggle(key="own").value
-    assert "The stretch asked about: composed" in charts(at)[0]
-
-
 def test_a_question_is_answered_kept_in_the_store_and_found_again(store: Path, open_page: OpenPage) -> None:
     st.cache_resource.clear()
     at = open_page("ask", signal="harmonic_63")
@@ -205,7 +195,6 @@ def test_a_verdict_is_shown_level_by_level_while_its_question_runs_in_this_tab_a
         assert "Still to come: mechanism; the few heads;" in texts(tab)
         assert "Not answered yet" in tab.warning[0].value
         drawn = charts(tab)
-        assert any("Influence: what the forecast follows" in chart for chart in drawn)
         assert any("Not worked on yet" in chart for chart in drawn)
         assert not any(word in chart for chart in drawn for word in ("Tracks:", "Used:", "against mattering:"))
         assert "partial" not in texts(tab)

@@ -73,9 +73,13 @@ def test_a_build_that_is_told_to_end_says_one_line_and_leaves_no_process(tmp_pat
     (tmp_path / "many.csv").write_text("\n".join([",".join(names), *rows]))
     path = tmp_path / "a.zarr"
     command = [sys.executable, "-m", "vitime_cache", "build", tmp_path / "many.csv", "--weights", GOLDEN_WEIGHTS]
-    options = ["--store", path, "--horizon", "60", "--tokens", "none", "--batch-size", "2", "--quiet", *flags]
+    options = ["--store", path, "--horizon", "60", "--tokens", "none", "--batch-size", "2", "--quiet", "--no-rows"]
     process = subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        [*command, *options, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     patience = time.monotonic() + PATIENCE
     while not ((path / ROOT).exists() and published((path / ROOT).read_bytes())) and process.poll() is None:
