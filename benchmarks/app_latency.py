@@ -1,11 +1,11 @@
-"""How long the app's server takes: page switches and controls from a warm store, the first page, and a live run.
+"""How long the app's server takes: page switches and controls from a warm store, the first page, and a series brought.
 
     python -m benchmarks.app_latency                     # the weights in weights/, or random ones if there are none
     python -m benchmarks.app_latency --repeats 20
 
 Times run from the message a browser sends to the message that the script has finished; the browser's own drawing is
 not in them (that is in benchmarks.app_drawing). A busy machine stretches them; processor time, of the server without
-the model's process, less so. The first page is that of a fresh process, from the moment it answers; the first live run
+the model's process, less so. The first page is that of a fresh process, from the moment it answers; the first series
 waits for torch, whose import begins when the Live page is opened.
 """
 
@@ -27,9 +27,9 @@ from vitime_cache.model import checkpoint
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import catalogue
 from vitime_cache.store.build import add_dataset, build
-from vitime_cache.ui.routing import PAGES
+from vitime_cache.ui.routing import FIRST, PAGES
 
-VISITED = ("", *(name for name in PAGES if name != "overview"))
+VISITED = ("", *(name for name in PAGES if name != FIRST))
 LARGE = "full-size.zarr"
 
 
@@ -65,7 +65,7 @@ def measure(server: Server, small: str, repeats: int) -> dict[str, list[Run]]:
         for turn in range(repeats):
             for page in VISITED:
                 note("page switch", session.open(page, session.query))
-            session.open("heatmap")
+            session.open("head")
             choices: dict[str, list[str | bool]] = {
                 "Head": [str((turn + i) % 8) for i in range(4)],
                 "Layer": ["encoder.0", "encoder.3", "decoder.0"],
@@ -75,7 +75,6 @@ def measure(server: Server, small: str, repeats: int) -> dict[str, list[Run]]:
             for label, values in choices.items():
                 for value in values:
                     note("control", session.change(label, value))
-            session.open("lags")
             for region in ("history→history", "forecast→history", "all"):
                 note("control", session.change("Region (query→key)", region))
             session.open("compare")
@@ -83,25 +82,25 @@ def measure(server: Server, small: str, repeats: int) -> dict[str, list[Run]]:
                 note("control", session.change("Compare with", value))
         times["heads page, 18 × 16 maps, first"] = [session.open("heads", f"view=Maps&store={LARGE}")]
         times["heads page, 18 × 16 maps, again"] = [session.open("heads", f"view=Maps&store={LARGE}")]
-        times["live run"] = [live_run(session, 0) for _ in range(repeats)]
+        times["series of one's own"] = [brought(session, 0) for _ in range(repeats)]
     return times
 
 
-def live_run(session: Session, looked_at_for: float) -> Run:
+def brought(session: Session, looked_at_for: float) -> Run:
     """From the click to the charts, so many seconds after the page was opened."""
-    session.open("live")
+    session.open("ask")
     time.sleep(looked_at_for)
-    run = session.change("Run the model", True)
+    run = session.change("Take this series", True)
     assert not run.exceptions, run.exceptions
-    assert any("composed" in chart for chart in run.charts), "no chart of the run"
+    assert "q=" in session.query, "the series was not taken in"
     return run
 
 
-def first_live_run(stores: Path, weights: Path, looked_at_for: float) -> Run:
-    """The first live run of a fresh process."""
+def first_brought(stores: Path, weights: Path, looked_at_for: float) -> Run:
+    """The first series that is brought to a fresh process."""
     with served(stores, weights) as server, Session(server) as session:
         session.open()
-        return live_run(session, looked_at_for)
+        return brought(session, looked_at_for)
 
 
 def first_page(stores: Path, weights: Path) -> Run:
@@ -139,8 +138,8 @@ def main() -> None:
         print(f"weights {weights.name}, {os.cpu_count()} cores; stores built in {time.perf_counter() - start:.0f} s")
         times = {"first page of a fresh process": [first_page(folder, weights.parent) for _ in range(3)]}
         for seconds in (0, 2, 5):
-            label = f"first live run, {seconds} s after its page"
-            times[label] = [first_live_run(folder, weights.parent, seconds)]
+            label = f"first series, {seconds} s after its page"
+            times[label] = [first_brought(folder, weights.parent, seconds)]
         with served(folder, weights.parent) as server:
             times |= measure(server, small.name, options.repeats)
     report(times)

@@ -29,6 +29,7 @@ VALUE = {
     "checkbox": "bool_value",
     "button": "trigger_value",
     "number_input": "double_value",
+    "text_area": "string_value",
 }
 
 

@@ -17,10 +17,10 @@ from PIL import Image
 from benchmarks.app_session import served
 from benchmarks.browser import chromium
 from vitime_cache.model.checkpoint import find_weights
-from vitime_cache.ui.routing import PAGES
+from vitime_cache.ui.routing import FIRST, PAGES
 
-QUERIES = {"overview": "", "heads": "?signal=full&view=Maps", "live": ""}
-VIEWS = {page: ("" if page == "overview" else page) + QUERIES.get(page, "?signal=full") for page in PAGES}
+QUERIES = {"heads": "?signal=full&view=Maps", "library": ""}
+VIEWS = {page: ("" if page == FIRST else page) + QUERIES.get(page, "?signal=full") for page in PAGES}
 COLOURS = (160, 96, 64, 40, 24)
 MOST_BYTES = 250_000
 CHART = "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg, [data-testid=stDataFrame]"

@@ -8,17 +8,17 @@ from vitime_cache import charts
 from vitime_cache.compare.words import reading
 from vitime_cache.errors import VitimeError
 from vitime_cache.ui.address import choose_head, choose_other, choose_signal
+from vitime_cache.ui.badges import head_badges
 from vitime_cache.ui.chart import changes_table, compared, figure, side_map, statement
 from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.stores import KEY
-from vitime_cache.ui.verdicts import head_badges
 from vitime_cache.ui.words import complain, end_page, plain, title, weights_note
 
 title(
     "Compare",
     "One head on two signals; a signal and its reduction are paired by default. This page describes. Whether the head "
-    "tracks a period and whether the forecast uses it is what **Evidence** and `python -m vitime_cache ask` are for.",
+    "tracks a period and whether the forecast uses it is what **Ask** is for.",
 )
 store = chosen_store()
 first = choose_signal(store)
@@ -46,7 +46,7 @@ def comparison() -> None:
     found = compared(a, b, options.region, period, options.side)
     said = reading(found)
     statement("looking", plain(said.conclusion))
-    head_badges(store, first, layer, head, period)
+    head_badges(first, layer, head, period)
     shading = charts.shared_shading(views, contrast)
     with st.container(horizontal=True):
         for name, view in zip(("first", "second"), views, strict=True):

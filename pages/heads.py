@@ -1,40 +1,32 @@
-"""All layers and heads at a glance; a click opens one of them."""
+"""All layers and heads at a glance: their maps first, then any figure, then a ranking; a click opens one of them."""
 
 import streamlit as st
 
 from vitime_cache import charts
 from vitime_cache.ui.address import choose_signal, open_head
-from vitime_cache.ui.chart import figure, measured, ranked_heads, statement
+from vitime_cache.ui.badges import best_badges, with_claims
+from vitime_cache.ui.chart import figure, measured, ranked_heads
 from vitime_cache.ui.options import choose_contrast, choose_measure, choose_period, clicked
 from vitime_cache.ui.routing import chosen_store
-from vitime_cache.ui.verdicts import best_badges, verdict_at, with_claims
+from vitime_cache.ui.verdicts import verdict_at
 from vitime_cache.ui.words import say_if_unknown, title, weights_note
 
-VIEWS = ("By a measure", "Maps", "Ranked")
-title("Heads", "Every layer and head at a glance. **Click one to open its heatmap.**")
+VIEWS = ("Maps", "By a figure", "Ranked")
+title("Heads", "The maps of all heads: layers as rows. **Click one to open it.** They describe this one signal.")
 store = chosen_store()
 ds = choose_signal(store)
 weights_note(ds)
-statement("looking", "Measures describe this one signal. A head that leads here on one signal may lead on any: "
-          "look at a null such as white noise, and at **Compare**.")  # fmt: skip
 with st.container(horizontal=True, vertical_alignment="bottom"):
     period = choose_period(ds)
-    verdict = verdict_at(store, ds, period)
+    verdict = verdict_at(ds, period)
     measures = with_claims(measured(ds, period), verdict)
     measure = choose_measure(measures)
 
-best_badges(store, ds, period)
+best_badges(ds, period)
 if "unseen" in measures.attrs and measures[measure].isnull().all():
     st.warning(measures.attrs["unseen"], icon=":material/visibility_off:")
 say_if_unknown("view", "View", VIEWS)
-matrix, maps, ranking = st.tabs(VIEWS, key="view", on_change="rerun", bind="query-params")
-if matrix.open:
-    with matrix:
-        figure(
-            charts.head_matrix, measures, measure, key="matrix", on_select="rerun", width="stretch",
-            table=lambda: charts.measures_table(measures),
-        )  # fmt: skip
-        open_head(clicked("matrix", "head"))
+maps, matrix, ranking = st.tabs(VIEWS, key="view", on_change="rerun", bind="query-params")
 if maps.open:
     with maps:
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -46,6 +38,13 @@ if maps.open:
             table=lambda: charts.measures_table(measures),
         )  # fmt: skip
         open_head(clicked("multiples", "head"))
+if matrix.open:
+    with matrix:
+        figure(
+            charts.head_matrix, measures, measure, key="matrix", on_select="rerun", width="stretch",
+            table=lambda: charts.measures_table(measures),
+        )  # fmt: skip
+        open_head(clicked("matrix", "head"))
 if ranking.open:
     with ranking:
         open_head(ranked_heads(measures, measure))

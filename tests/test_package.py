@@ -103,10 +103,10 @@ def test_the_app_shows_its_pages_from_anywhere(installed: Path, tmp_path: Path) 
         "from streamlit.testing.v1 import AppTest; from vitime_cache import places\n"
         "app = AppTest.from_file(str(places.APP), default_timeout=60).run()\n"
         "assert not app.exception, app.exception\n"
-        "app.switch_page('pages/live.py').run()\n"
+        "app.switch_page('pages/library.py').run()\n"
         "assert not app.exception, app.exception\n"
         "print(places.HOME, app.title[0].value)"
     )
     home, title = python(installed, tmp_path, "-c", code).split()
     assert Path(home) == installed / "vitime_cache" / "home"
-    assert title == "Live"
+    assert title == "Library"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vitime_cache.evidence.ask import ask as ask
     from vitime_cache.evidence.levels.null_test import against_nulls as against_nulls
     from vitime_cache.evidence.levels.null_test import null_curves as null_curves
+    from vitime_cache.evidence.population.ask_all import ask_all as ask_all
     from vitime_cache.interventions.named_heads import ablate_heads as ablate_heads
     from vitime_cache.interventions.named_heads import mask_lags as mask_lags
     from vitime_cache.interventions.named_heads import patch_values as patch_values
@@ -55,6 +56,7 @@ _HOME = {
     "null_curves": "evidence.levels.null_test",
     "against_nulls": "evidence.levels.null_test",
     "ask": "evidence.ask",
+    "ask_all": "evidence.population.ask_all",
     "build": "store.build",
     "open_store": "store.reader",
     "ViTimePrediction": "study.prediction",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,8 @@ from vitime_cache.model.network import ViTime
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.sources import Signal
 from vitime_cache.store.build import build
+from vitime_cache.ui import question_form, questions
+from vitime_cache.ui.processes.engine import engine
 
 ENTRY = Path(__file__).parents[2] / "streamlit_app.py"
 NOTE = "random weights for tests; not the published ViTime model"
@@ -28,6 +30,9 @@ SMALL = ViTimeConfig(
 OTHER = ViTimeConfig(
     **{**SMALL.to_dict(), "patch_width": 32, "heads": 2, "context_columns": 1024, "horizon_columns": 1440}
 )
+
+
+BEGIN_BY_ITSELF = question_form.begin_by_itself
 
 
 def signals(*names: str) -> list[Signal]:
@@ -67,14 +72,31 @@ def built_by_another(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "other.zarr"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_model_is_left() -> Iterator[None]:
+    """End the process of the model after the last test."""
+    yield
+    engine().stop()
+
+
 @pytest.fixture
-def folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of stores, seen by the app; no caches from earlier tests."""
+def folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder of stores, seen by the app; no caches from earlier tests, and no question that nobody asked."""
     monkeypatch.setenv("VITIME_STORE_FOLDER", str(tmp_path))
     monkeypatch.setattr(places, "WEIGHTS", weights.parent)
+    monkeypatch.setattr(question_form, "begin_by_itself", lambda *_: None)
     st.cache_data.clear()
     st.cache_resource.clear()
-    return tmp_path
+    yield tmp_path
+    for each in questions.known().values():
+        each.leave()
+
+
+@pytest.fixture
+def begins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first question about a series begins by itself, as it does for a person."""
+    assert folder.is_dir()
+    monkeypatch.setattr(question_form, "begin_by_itself", BEGIN_BY_ITSELF)
 
 
 @pytest.fixture
@@ -87,11 +109,9 @@ def store(built: Path, folder: Path) -> Path:
 def open_page(folder: Path) -> Callable[..., AppTest]:
     """Open a page of the app in a session of its own, with an address."""
 
-    def run(page: str = "overview", **address: str) -> AppTest:
+    def run(page: str = "library", **address: str) -> AppTest:
         assert folder.is_dir()
         at = AppTest.from_file(str(ENTRY), default_timeout=60)
-        at.run()
-        assert not at.exception
         for key, value in address.items():
             at.query_params[key] = value
         return at.switch_page(f"pages/{page}.py").run()

@@ -1,4 +1,4 @@
-"""The reference experiment from start to conclusion, by a person in a browser."""
+"""What only a browser shows: clicks on charts, and a page that follows a build, by a person in a browser."""
 
 from __future__ import annotations
 
@@ -76,12 +76,6 @@ def settled(page: Page) -> None:
     assert page.get_by_test_id("stException").count() == 0
 
 
-def go(page: Page, name: str) -> None:
-    page.locator(".st-key-pages").get_by_text(name, exact=True).click()
-    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=PATIENCE)
-    settled(page)
-
-
 def chart(page: Page, title: str) -> Locator:
     """The chart whose title holds these words, once it is drawn as large as a chart."""
     page.wait_for_function(
@@ -100,109 +94,18 @@ def click(place: Locator, across: float, down: float) -> None:
     place.click(position={"x": box["width"] * across, "y": box["height"] * down})
 
 
-def choose(page: Page, label: str, option: str) -> None:
-    page.get_by_test_id("stSelectbox").filter(has_text=label).get_by_role("combobox").click()
-    page.get_by_role("option", name=option, exact=True).click()
-    settled(page)
-
-
-def test_the_reference_experiment_from_the_heatmap_to_a_saved_run(site: str, page: Page) -> None:
-    page.goto(site)
-    expect(page.get_by_role("heading", name="What does each head look at?")).to_be_visible()
-    expect(page.get_by_text("not the published ViTime model").first).to_be_visible()
-
-    go(page, "Heatmap")
-    choose(page, "Head", "2")
-    chart(page, "full, decoder.0, head 2")
-    assert "head=2" in page.url
-    page.reload()
-    settled(page)
-    map_ = chart(page, "full, decoder.0, head 2")
-    assert "head=2" in page.url
-
-    before = page.url
-    click(map_, 0.5, 0.8)
-    expect(page).not_to_have_url(before)
-    assert "query_16=" in page.url, "a click chooses the query"
-
-    go(page, "Lags")
-    chart(page, "How far it looks: full, decoder.0, head 2")
-    chart(page, "How the series resembles its own past")
-    assert "head=2" in page.url, "the choice goes along"
-
-    go(page, "Compare")
-    chart(page, "Where full and reduced_harmonic differ")
-    expect(page.get_by_text("The peaks of both")).to_be_visible()
-    expect(page.get_by_text("It does not support")).to_be_visible()
-
-    go(page, "Live")
-    page.get_by_role("button", name="Run the model").click()
-    expect(page.get_by_role("heading", name="composed")).to_be_visible()
-    settled(page)
-    chart(page, "composed")
-    page.get_by_label("Save as").fill("from the browser")
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("Saved as from the browser")).to_be_visible()
-
-    page.goto(f"{site}/heatmap?signal=from+the+browser")
-    expect(page.get_by_role("combobox", name="Signal")).to_have_value("from the browser")
-    settled(page)
-    chart(page, "from the browser, decoder.0")
-
-
-def test_a_click_on_a_head_opens_its_heatmap(site: str, page: Page) -> None:
+def test_a_click_on_a_head_opens_it(site: str, page: Page) -> None:
     page.goto(f"{site}/heads?view=Maps")
     settled(page)
     click(chart(page, "map: full"), 0.8, 0.5)
-    expect(page.get_by_role("heading", name="Heatmap")).to_be_visible()
+    expect(page.get_by_role("heading", name="Head", exact=True)).to_be_visible()
     settled(page)
     assert "layer=" in page.url
     assert "head=" in page.url
 
 
-def test_a_store_is_built_from_the_overview_and_seen_growing(empty_site: str, page: Page) -> None:
-    page.goto(empty_site)
+def test_a_store_is_built_in_the_library_and_seen_growing(empty_site: str, page: Page) -> None:
+    page.goto(f"{empty_site}/library")
     page.get_by_role("button", name="Build it now").click()
     expect(page.get_by_text("signals are complete").first).to_be_visible()
     expect(page.get_by_text("29 signals in vitime-mini.zarr")).to_be_visible(timeout=120_000)
-
-
-def test_a_click_leaves_one_entry_in_the_browsers_history_and_going_back_undoes_it(site: str, page: Page) -> None:
-    def entries() -> int:
-        return int(page.evaluate("history.length"))
-
-    def expect_entries(count: int) -> None:
-        page.wait_for_function("count => history.length === count", arg=count)
-        settled(page)
-        assert entries() == count
-
-    page.goto(site)
-    expect(page.get_by_role("heading", name="What does each head look at?")).to_be_visible()
-    settled(page)
-    before = entries()
-    for clicks, name in enumerate(("Heatmap", "Lags", "Compare", "Evidence", "Heads", "Heatmap"), 1):
-        go(page, name)
-        expect_entries(before + clicks)
-    before = entries()
-    choose(page, "Head", "2")
-    expect(page).to_have_url(re.compile("head=2"))
-    expect_entries(before + 1)
-    map_ = chart(page, "full, decoder.0, head 2")
-    for query, (across, down) in enumerate(((0.5, 0.6), (0.5, 0.5)), 2):
-        address = page.url
-        click(map_, across, down)
-        expect(page).not_to_have_url(address)
-        expect_entries(before + query)
-    page.go_back()
-    expect(page).to_have_url(address)
-    looked_at = re.search(r"query_16=(\d+)", address)
-    assert looked_at
-    chart(page, f"Where the tokens of samples {looked_at[1]}–")
-    page.go_back()
-    expect(page).not_to_have_url(address)
-    settled(page)
-    page.go_back()
-    expect(page).not_to_have_url(re.compile("head=2"))
-    chart(page, "full, decoder.0, head 0")
-    page.go_back()
-    expect(page.get_by_role("heading", name="Heads", exact=True)).to_be_visible()

@@ -1,4 +1,4 @@
-"""The Evidence page: asking a question, its way to an answer, what is shown of a verdict, and badges elsewhere."""
+"""The page Ask: asking a question, its way to an answer, what is shown of a verdict, and badges elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import peek
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
-from vitime_cache.store.verdicts import keep_verdict, remove_verdicts, stored_verdicts
+from vitime_cache.store.evidence_groups import remove_groups
+from vitime_cache.store.verdicts import keep_verdict, stored_verdicts
 from vitime_cache.ui import questions
 from vitime_cache.ui.stores import stores
 
@@ -72,7 +73,7 @@ def answered(at: AppTest, patience: float = 240) -> AppTest:
 def test_a_verdict_is_shown_as_its_headline_what_it_does_not_say_its_pictures_and_its_heads(
     open_page: OpenPage,
 ) -> None:
-    at = open_page("evidence", signal="full")
+    at = open_page("ask", signal="full")
     assert not at.exception
     assert at.success[0].value.startswith("Yes, mostly: 84 % (74 … 94)")
     assert "This does not say: that it is because of the period" in texts(at)
@@ -88,7 +89,7 @@ def test_a_verdict_is_shown_as_its_headline_what_it_does_not_say_its_pictures_an
 
 @pytest.mark.usefixtures("store")
 def test_a_question_proposes_periods_and_shows_the_stretch_it_would_be_asked_on(open_page: OpenPage) -> None:
-    at = open_page("evidence", signal="full")
+    at = open_page("ask", signal="full")
     assert not at.exception
     period = next(number for number in at.number_input if number.label == "Period P, samples")
     assert any(abs(period.value - each) < 1 for each in (62.8, 31.4, 6.28))
@@ -102,14 +103,14 @@ def test_a_question_proposes_periods_and_shows_the_stretch_it_would_be_asked_on(
 
 @pytest.mark.usefixtures("store")
 def test_where_no_period_stands_out_the_page_says_against_which_noise_and_asks_for_one(open_page: OpenPage) -> None:
-    at = open_page("evidence", signal="white_noise")
+    at = open_page("ask", signal="white_noise")
     said = "No period of this series stands out of noise. Give the period to ask about."
     assert said in texts(at)
 
 
 @pytest.mark.usefixtures("store")
 def test_a_series_of_ones_own_is_still_there_when_the_page_is_left_and_come_back_to(open_page: OpenPage) -> None:
-    at = open_page("evidence", signal="full")
+    at = open_page("ask", signal="full")
     at.toggle(key="own").set_value(True).run()
     at.switch_page("pages/lags.py").run()
     at.switch_page("pages/evidence.py").run()
@@ -119,27 +120,27 @@ def test_a_series_of_ones_own_is_still_there_when_the_page_is_left_and_come_back
 
 def test_a_question_is_answered_kept_in_the_store_and_found_again(store: Path, open_page: OpenPage) -> None:
     st.cache_resource.clear()
-    at = open_page("evidence", signal="harmonic_63")
+    at = open_page("ask", signal="harmonic_63")
     at.button(key="ask").click().run()
     assert not at.exception
-    other = open_page("lags", signal="harmonic_63")  # the page is left
+    other = open_page("head", signal="harmonic_63")  # the page is left
     assert not other.exception
-    at = answered(open_page("evidence", signal="harmonic_63"))
+    at = answered(open_page("ask", signal="harmonic_63"))
     assert not at.exception
     assert not at.error, at.error[0].value
     assert any("What is shown of each head" in chart for chart in charts(at))
     (kept,) = stored_verdicts(store)
     assert kept.complete
-    assert "-badge[" in texts(open_page("lags", signal="harmonic_63", layer="encoder.0", head="0"))
+    assert "-badge[" in texts(open_page("head", signal="harmonic_63", layer="encoder.0", head="0"))
 
 
 @pytest.mark.usefixtures("store")
 def test_a_question_can_be_stopped(open_page: OpenPage) -> None:
-    at = open_page("evidence", signal="harmonic_63")
+    at = open_page("ask", signal="harmonic_63")
     at.button(key="ask").click().run()
     if stop := [button for button in at.button if button.label == "Stop"]:
         stop[0].click().run()
-        at = answered(open_page("evidence", signal="harmonic_63"))
+        at = answered(open_page("ask", signal="harmonic_63"))
         assert "samples: stopped before it was answered" in texts(at)
         assert at.button(key="ask")
 
@@ -191,15 +192,15 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowEngine]:
 def test_a_verdict_is_shown_level_by_level_while_its_question_runs_in_this_tab_and_in_another(
     slow: SlowEngine, open_page: OpenPage
 ) -> None:
-    at = open_page("evidence", signal="harmonic_63")
+    at = open_page("ask", signal="harmonic_63")
     at.button(key="ask").click().run()
     assert "Nothing is known yet" in texts(at)
     assert "Still to come: influence; mechanism; the few heads; each head;" in texts(at)
     assert all(button.key != "ask" for button in at.button), "it is under way"
     slow.finish("influence")
-    away = open_page("lags", signal="harmonic_63")  # the page is left; nothing of a partial verdict is a badge
+    away = open_page("head", signal="harmonic_63")  # the page is left; nothing of a partial verdict is a badge
     assert any("No verdict on" in link.proto.label for link in away.get("page_link"))
-    for tab in (at.run(), open_page("evidence", signal="harmonic_63")):
+    for tab in (at.run(), open_page("ask", signal="harmonic_63")):
         assert not tab.exception
         assert "Still to come: mechanism; the few heads;" in texts(tab)
         assert "Not answered yet" in tab.warning[0].value
@@ -222,7 +223,7 @@ def test_a_verdict_is_shown_level_by_level_while_its_question_runs_in_this_tab_a
 def test_a_question_takes_as_long_as_it_takes_or_as_a_person_allows(
     slow: SlowEngine, open_page: OpenPage, limit: float | None
 ) -> None:
-    at = open_page("evidence", signal="harmonic_63")
+    at = open_page("ask", signal="harmonic_63")
     if limit is not None:
         at.number_input(key="budget").set_value(limit).run()
     at.button(key="ask").click().run()
@@ -234,7 +235,7 @@ def test_a_question_takes_as_long_as_it_takes_or_as_a_person_allows(
 
 @pytest.mark.usefixtures("store")
 def test_what_a_stopped_question_had_found_stays_and_says_what_it_lacks(slow: SlowEngine, open_page: OpenPage) -> None:
-    at = open_page("evidence", signal="harmonic_63")
+    at = open_page("ask", signal="harmonic_63")
     at.button(key="ask").click().run()
     slow.finish("influence")
     at.run()
@@ -246,12 +247,12 @@ def test_what_a_stopped_question_had_found_stays_and_says_what_it_lacks(slow: Sl
     assert "nothing is known of the few heads; each head; looking;" in texts(at)
     assert any("What is shown of each head" in chart for chart in charts(at))
     assert at.button(key="ask")
-    again = open_page("evidence", signal="harmonic_63")
+    again = open_page("ask", signal="harmonic_63")
     assert "nothing is known of the few heads; each head; looking;" in texts(again), "in any tab, and after a reload"
 
 
 def test_a_question_that_the_store_has_an_answer_to_costs_nothing(store: Path, open_page: OpenPage) -> None:
-    at = open_page("evidence", signal="harmonic_63")
+    at = open_page("ask", signal="harmonic_63")
     at.button(key="ask").click().run()
     answered(at)
     for _ in range(2):
@@ -267,7 +268,7 @@ def test_a_question_that_the_store_has_an_answer_to_costs_nothing(store: Path, o
 def test_a_new_question_is_looked_at_and_the_verdict_before_it_can_be_again(
     slow: SlowEngine, open_page: OpenPage
 ) -> None:
-    at = open_page("evidence", signal="full")
+    at = open_page("ask", signal="full")
     next(number for number in at.number_input if number.label == "Period P, samples").set_value(100.0).run()
     at.button(key="ask").click().run()
     slow.finish("influence")
@@ -275,13 +276,13 @@ def test_a_new_question_is_looked_at_and_the_verdict_before_it_can_be_again(
     assert "whole periods of 100 samples back" in at.warning[0].value
     picker = at.get("button_group")[0]
     assert not at.exception, picker
-    assert "Still to come" in texts(open_page("evidence", signal="full"))
-    assert "Still to come" not in texts(open_page("evidence", signal="harmonic_63"))
+    assert "Still to come" in texts(open_page("ask", signal="full"))
+    assert "Still to come" not in texts(open_page("ask", signal="harmonic_63"))
 
 
 @pytest.mark.usefixtures("verdict_kept")
 def test_other_pages_show_the_verdict_on_a_head_as_badges(open_page: OpenPage) -> None:
-    for page in ("lags", "compare"):
+    for page in ("head", "compare"):
         said = texts(open_page(page, signal="full", layer="decoder.0", head="2"))
         assert re.search(r":green-badge\[✓ matters [\d.]+\]", said), page
         said = texts(open_page(page, signal="full", layer="encoder.0", head="0"))
@@ -296,7 +297,7 @@ def test_one_head_is_not_spoken_of_as_several(store: Path, weights: Path, open_p
     verdict["asked"][:], verdict["asked"][0, 0] = False, True
     keep_verdict(store, verdict)
     assert "Of 1 head asked about" in texts(open_page("heads", signal="full"))
-    assert "Tested on one window and the head asked about" in texts(open_page("evidence", signal="full"))
+    assert "Tested on one window and the head asked about" in texts(open_page("ask", signal="full"))
 
 
 def test_a_series_that_is_only_called_like_a_stored_signal_is_not_that_signal(
@@ -305,7 +306,7 @@ def test_a_series_that_is_only_called_like_a_stored_signal_is_not_that_signal(
     verdict = made(weights, "full")
     stranger = v.facts(verdict, "question") | {"series_sha256": "0" * 64}
     keep_verdict(store, v.with_facts(verdict, question=stranger))
-    at = open_page("evidence", signal="full")
+    at = open_page("ask", signal="full")
     assert not at.success
     assert any("No verdict on" in link.proto.label for link in open_page("heads", signal="full").get("page_link"))
 
@@ -313,7 +314,7 @@ def test_a_series_that_is_only_called_like_a_stored_signal_is_not_that_signal(
 def test_where_no_period_is_looked_at_the_latest_verdict_is_shown_with_its_own(
     store: Path, weights: Path, open_page: OpenPage
 ) -> None:
-    at = open_page("lags", signal="white_noise", layer="decoder.0", head="0")
+    at = open_page("head", signal="white_noise", layer="decoder.0", head="0")
     assert any("No verdict on this head yet" in link.proto.label for link in at.get("page_link"))
     keep_verdict(store, made(weights, "white_noise"))
     at.run()
@@ -323,7 +324,7 @@ def test_where_no_period_is_looked_at_the_latest_verdict_is_shown_with_its_own(
 
 @pytest.mark.usefixtures("store")
 def test_the_proposal_marked_is_the_period_that_is_asked_about(open_page: OpenPage) -> None:
-    at = open_page("evidence", signal="full")
+    at = open_page("ask", signal="full")
     period = next(number for number in at.number_input if number.label == "Period P, samples")
     proposals = next(group for group in at.button_group if "stand out" in group.label)
     assert proposals.value == 0
@@ -346,10 +347,10 @@ def test_heads_can_be_ranked_by_the_figure_of_any_claim(open_page: OpenPage) -> 
 
 @pytest.mark.usefixtures("verdict_kept")
 def test_a_verdict_on_another_period_or_signal_is_no_badge(open_page: OpenPage) -> None:
-    at = open_page("lags", signal="full", layer="decoder.0", head="0")
+    at = open_page("head", signal="full", layer="decoder.0", head="0")
     at.number_input(key="period_full").set_value(120.0).run()
     assert "matters" not in texts(at)
-    assert "matters" not in texts(open_page("lags", signal="harmonic_63", layer="decoder.0", head="0"))
+    assert "matters" not in texts(open_page("head", signal="harmonic_63", layer="decoder.0", head="0"))
 
 
 def test_pages_keep_what_they_know_of_a_store_while_verdicts_come_and_go(verdict_kept: Path) -> None:
@@ -357,7 +358,7 @@ def test_pages_keep_what_they_know_of_a_store_while_verdicts_come_and_go(verdict
         return stores()[verdict_kept.name].signal("full")
 
     before, root = known(), (verdict_kept / "zarr.json").read_bytes()
-    remove_verdicts(verdict_kept, [kept.group for kept in stored_verdicts(verdict_kept)])
+    remove_groups(verdict_kept, [kept.group for kept in stored_verdicts(verdict_kept)])
     assert (verdict_kept / "zarr.json").read_bytes() != root
     assert known() is before
 
@@ -367,7 +368,7 @@ def test_a_damaged_verdict_is_said_and_the_page_goes_on(verdict_kept: Path, open
     for chunk in (verdict_kept / kept.group / "figure").rglob("*"):
         if chunk.is_file() and chunk.name != "zarr.json":
             chunk.write_bytes(b"broken")
-    at = open_page("evidence", signal="full")
+    at = open_page("ask", signal="full")
     assert not at.exception
     assert "damaged" in texts(at)
     assert at.button(key="ask")

@@ -49,7 +49,7 @@ def test_a_chunk_that_is_missing_or_damaged_is_named_and_verify_with_it(
 ) -> None:
     for place in store.glob("time_attention/c.*"):
         place.unlink() if harm == "missing" else place.write_bytes(place.read_bytes()[:-1] + b"x")
-    at = open_page("heatmap")
+    at = open_page("head")
     assert not at.exception
     assert charts(at) == []
     for words in ("signal '", "time_attention/c.", f"is {harm}", "verify"):

@@ -29,7 +29,7 @@ from vitime_cache.ui.stores import stores
 
 OpenPage = Callable[..., AppTest]
 MANY = len(catalogue())
-READING = ["heatmap", "lags", "compare", "heads"]  # pages that need a signal
+READING = ["heads", "head", "compare"]  # pages that need a signal
 
 
 def texts(at: AppTest) -> str:
@@ -63,20 +63,18 @@ def test_a_page_opens_without_a_complaint_and_names_the_weights(page: str, open_
     at = open_page(page)
     assert is_sound(at), texts(at)
     assert len(at.title) == 1
-    if page != "live":
-        assert NOTE in texts(at)
+    assert NOTE in texts(at)
 
 
-@pytest.mark.parametrize(("page", "count"), [("heatmap", 2), ("lags", 2), ("compare", 4), ("heads", 1)])
+@pytest.mark.parametrize(("page", "count"), [("ask", 1), ("head", 4), ("compare", 4), ("heads", 1)])
 @pytest.mark.usefixtures("store")
 def test_a_page_draws_its_charts(page: str, count: int, open_page: OpenPage) -> None:
     assert len(charts(open_page(page))) == count
 
 
-@pytest.mark.parametrize("page", READING)
 @pytest.mark.usefixtures("store")
-def test_every_statement_shows_its_level_of_evidence(page: str, open_page: OpenPage) -> None:
-    assert "badge[looking]" in texts(open_page(page))
+def test_a_statement_shows_its_level_of_evidence(open_page: OpenPage) -> None:
+    assert "badge[looking]" in texts(open_page("compare"))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -112,30 +110,28 @@ def test_a_query_and_a_longest_lag_are_not_asked_of_a_signal_of_other_patches(
     store: Path, weights: Path, open_page: OpenPage
 ) -> None:
     build(signals("full", "reduced_harmonic", "harmonic_63", "white_noise", "nile"), store, weights)
-    at = open_page("heatmap", signal="full")
-    at.query_params[at.select_slider[0].key] = "320"  # as a click writes it
-    at.select_slider[0].set_value(20).run()
-    assert json.loads(charts(at)[1])["title"]["text"].startswith("Where the tokens of samples 320–336 look")
+    at = open_page("head", signal="full")
+    query, longest = (next(each for each in at.select_slider if each.label.startswith(label)) for label in ("Q", "L"))
+    for slider in (query, longest):
+        at.query_params[slider.key] = "320"  # as a click writes it
+        slider.set_value(20)
+    at.run()
+    assert json.loads(charts(at)[2])["title"]["text"].startswith("Where the tokens of samples 320–336 look")
     at.selectbox(key="pick_signal").select("nile").run()
     assert is_sound(at), texts(at)
-    slider = at.select_slider[0]
-    assert f"of samples {slider.options[slider.value]}–" in json.loads(charts(at)[1])["title"]["text"]
-    at = open_page("lags", signal="full")
-    at.query_params[at.select_slider[0].key] = "320"
-    at.select_slider[0].set_value(20).run()
-    at.selectbox(key="pick_signal").select("nile").run()
-    assert is_sound(at), texts(at)
+    query = next(each for each in at.select_slider if each.label.startswith("Q"))
+    assert f"of samples {query.options[query.value]}–" in json.loads(charts(at)[2])["title"]["text"]
 
 
 @pytest.mark.parametrize("page", READING)
 def test_without_a_store_a_page_says_how_to_get_one(page: str, open_page: OpenPage) -> None:
     at = open_page(page)
     assert not at.exception
-    assert "Build a store on the **Overview** page" in at.info[0].value
+    assert "Bring a series on the page **Ask**" in at.info[0].value
     assert leads_on(at)
 
 
-def test_without_a_store_the_overview_offers_the_command_and_a_button(open_page: OpenPage) -> None:
+def test_without_a_store_the_library_offers_the_command_and_a_button(open_page: OpenPage) -> None:
     at = open_page()
     assert at.code[0].value == "python -m vitime_cache build"
     assert [button.label for button in at.button] == ["Build it now"]
@@ -155,7 +151,8 @@ def test_a_folder_that_is_no_store_gets_a_message(page: str, folder: Path, open_
     (folder / "junk.zarr" / "zarr.json").write_text("{}")
     at = open_page(page)
     assert not at.exception
-    assert page == "live" or ("junk.zarr" in at.error[0].value and leads_on(at))
+    assert "junk.zarr" in at.error[0].value
+    assert leads_on(at)
 
 
 def test_a_store_that_was_left_early_says_how_much_stands_and_goes_on(store: Path, open_page: OpenPage) -> None:
@@ -235,7 +232,7 @@ def test_a_signal_that_was_repaired_is_read_again_though_the_root_says_the_same(
 
 
 def test_a_store_that_grows_shows_its_new_signals_on_reload(store: Path, weights: Path, open_page: OpenPage) -> None:
-    at = open_page("heatmap")
+    at = open_page("head")
     before = at.selectbox(key="pick_signal").options
     build(signals("full", "reduced_harmonic", "harmonic_63", "white_noise", "ar1"), store, weights)
     at.run()
@@ -244,11 +241,11 @@ def test_a_store_that_grows_shows_its_new_signals_on_reload(store: Path, weights
 
 
 def test_a_store_that_vanishes_between_two_clicks_gets_a_message(store: Path, open_page: OpenPage) -> None:
-    at = open_page("heatmap")
+    at = open_page("head")
     shutil.rmtree(store)
     at.run()
     assert not at.exception
-    assert "no store" in at.info[0].value
+    assert "no signal to show yet" in at.info[0].value
 
 
 @pytest.mark.usefixtures("store")
@@ -256,7 +253,7 @@ def test_a_store_of_another_model_has_its_own_layers_and_heads(
     built_by_another: Path, folder: Path, open_page: OpenPage
 ) -> None:
     shutil.copytree(built_by_another, folder / "other.zarr")
-    at = open_page("heatmap", store="vitime-mini.zarr", head="3")
+    at = open_page("head", store="vitime-mini.zarr", head="3")
     at.selectbox(key="pick_store").select("other.zarr").run()
     assert not at.exception
     assert at.selectbox(key="pick_head").options == ["0", "1"]
@@ -283,17 +280,17 @@ def test_signals_of_unequal_length_are_not_laid_over_one_another(
 )
 @pytest.mark.usefixtures("store")
 def test_an_address_that_names_nothing_gets_a_message_and_a_page(key: str, value: str, open_page: OpenPage) -> None:
-    at = open_page("heatmap", **{key: value})
+    at = open_page("head", **{key: value})
     assert not at.exception
     assert value[:80] in read(at.warning[0].value)
-    assert len(charts(at)) == 2
+    assert len(charts(at)) == 4
 
 
 @pytest.mark.parametrize(
     ("page", "key", "value"),
-    [("lags", "region", "elsewhere"), ("lags", "period_full", "soon"), ("lags", "period_full", "-4"),
-     ("heatmap", "query_16", "99999"), ("lags", "side", "above"), ("heads", "measure", "beauty"),
-     ("heads", "view", "Sideways"), ("heatmap", "queries", "loudly"), ("evidence", "own", "please")],
+    [("head", "region", "elsewhere"), ("head", "period_full", "soon"), ("head", "period_full", "-4"),
+     ("head", "query_16", "99999"), ("head", "side", "above"), ("heads", "measure", "beauty"),
+     ("heads", "view", "Sideways"), ("head", "queries", "loudly")],
 )  # fmt: skip
 @pytest.mark.usefixtures("store")
 def test_an_option_that_the_address_asks_for_in_vain_is_said(
@@ -333,25 +330,24 @@ def test_a_period_beyond_a_million_samples_can_be_looked_at(
 
 @pytest.mark.usefixtures("store")
 def test_an_address_shows_the_same_view_in_another_session(open_page: OpenPage) -> None:
-    at = open_page("heatmap")
+    at = open_page("head")
     at.selectbox(key="pick_signal").select("harmonic_63").run()
     at.selectbox(key="pick_layer").select("encoder.1").run()
     at.selectbox(key="pick_head").select(2).run()
     address = {key: values[0] if isinstance(values, list) else values for key, values in at.query_params.items()}
-    again = open_page("heatmap", **address)
+    again = open_page("head", **address)
     assert charts(again) == charts(at)
     assert "harmonic_63, encoder.1, head 2" in charts(again)[0]
 
 
 @pytest.mark.usefixtures("store")
 def test_the_choice_goes_along_to_the_next_page(open_page: OpenPage) -> None:
-    at = open_page("heatmap")
+    at = open_page("head")
     at.selectbox(key="pick_signal").select("white_noise").run()
     at.selectbox(key="pick_head").select(1).run()
     at.query_params.clear()  # as a click in the navigation does
-    at.switch_page("pages/lags.py").run()
-    assert "white_noise" in charts(at)[0]
-    assert "head 1" in charts(at)[0]
+    at.switch_page("pages/compare.py").run()
+    assert "white_noise, decoder.0, head 1" in charts(at)[0]
 
 
 @pytest.mark.parametrize(("first", "second"), [("full", "white_noise"), ("harmonic_63", "full")])
@@ -373,17 +369,6 @@ def test_a_reduction_chosen_first_is_still_the_reduction(open_page: OpenPage) ->
 
 
 @pytest.mark.usefixtures("store")
-def test_a_live_signal_that_bears_the_name_of_a_stored_one_is_not_its_whole(open_page: OpenPage) -> None:
-    at = open_page("live")
-    at.text_input(key="name_composed").input("full")
-    at.button(key="run").click().run()
-    at.query_params["signal"], at.query_params["other"] = "live:full", "reduced_harmonic"
-    at.switch_page("pages/compare.py").run()
-    assert not at.exception
-    assert "neither" in texts(at)
-
-
-@pytest.mark.usefixtures("store")
 def test_keys_in_the_future_change_the_curve_the_table_and_the_conclusion_alike(open_page: OpenPage) -> None:
     at = open_page("compare", signal="full", other="harmonic_63", layer="encoder.0", head="0")
     past, said = at.dataframe[0].value, texts(at)
@@ -399,7 +384,7 @@ def test_a_period_below_the_resolution_cannot_be_seen_and_is_no_zero(
 ) -> None:
     hourly = compose("hourly", [Harmonic(24.0)], n=2000, horizon=720)
     build([hourly], folder / "hourly.zarr", weights)
-    at = open_page("heads", signal="hourly")
+    at = open_page("heads", signal="hourly", view="By a figure")
     assert not at.exception
     matrix = json.loads(charts(at)[0])
     assert "cannot be seen at 35.3 samples a patch; it needs 12 or fewer" in json.dumps(matrix["title"])
@@ -409,15 +394,15 @@ def test_a_period_below_the_resolution_cannot_be_seen_and_is_no_zero(
     at = open_page("heads", signal="hourly", view="Ranked")
     assert at.dataframe[0].value["period_prominence"].isna().all()
     assert "cannot be seen" in at.warning[0].value
-    at = open_page("lags", signal="hourly")
-    assert "cannot be seen" in json.dumps(json.loads(charts(at)[0])["title"])
+    at = open_page("head", signal="hourly")
+    assert "cannot be seen" in json.dumps(json.loads(charts(at)[1])["title"])
     assert "cannot be seen" in at.warning[0].value
     assert not at.dataframe or "multiple" not in at.dataframe[0].value
 
 
 @pytest.mark.usefixtures("store")
 def test_no_peak_beyond_the_end_of_the_axis_is_listed(open_page: OpenPage) -> None:
-    at = open_page("lags", signal="full", layer="encoder.0", head="1")
+    at = open_page("head", signal="full", layer="encoder.0", head="1")
     at.select_slider(key="longest_16").set_value(76).run()
     everything = at.dataframe[0].value["lag"]
     last = int(everything.max() // 16)
@@ -450,12 +435,12 @@ def test_a_signal_and_its_reduction_are_paired(open_page: OpenPage) -> None:
 def test_pages_open_on_the_head_that_tracks_best_on_the_store_s_sweep_and_say_so(
     store: Path, weights: Path, open_page: OpenPage
 ) -> None:
-    at = open_page("lags")
+    at = open_page("head")
     assert "there is no sweep of periods to choose by" in texts(at)
     assert at.selectbox(key="pick_head").value == 0
     sweep = [signal for signal in catalogue() if signal.name.startswith("sweep_")][::3]
     build([*signals("full", "reduced_harmonic", "harmonic_63", "white_noise"), *sweep], store, weights)
-    at = open_page("lags")
+    at = open_page("head")
     ds = open_store(store)
     found = track_periods(
         ds.lag,
@@ -471,7 +456,7 @@ def test_pages_open_on_the_head_that_tracks_best_on_the_store_s_sweep_and_say_so
 
 
 @pytest.mark.usefixtures("store")
-def test_the_overview_finds_signals_by_part_of_their_name(open_page: OpenPage) -> None:
+def test_the_library_finds_signals_by_part_of_their_name(open_page: OpenPage) -> None:
     at = open_page()
     assert list(at.dataframe[0].value["signal"]) == ["full", "reduced_harmonic", "harmonic_63", "white_noise"]
     at.text_input(key="find").input("HARM").run()
@@ -486,11 +471,12 @@ def test_no_page_imports_torch_not_even_to_run_and_save(weights: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from streamlit.testing.v1 import AppTest\n"
         f"from vitime_cache import places; places.WEIGHTS = Path({str(weights.parent)!r})\n"
+        "from vitime_cache.ui import question_form; question_form.begin_by_itself = lambda *_: None\n"
         f"at = AppTest.from_file({str(ENTRY)!r}, default_timeout=60).run()\n"
         f"for page in {list(PAGES)}: assert not at.switch_page(f'pages/{{page}}.py').run().exception, page\n"
-        "at.switch_page('pages/live.py').run().button(key='run').click().run()\n"
-        "assert at.session_state['live_runs'] and not at.exception\n"
-        "at.button(key='save_button_live:composed').click().run()\n"
+        "at.switch_page('pages/ask.py').run().button(key='take_composed').click().run()\n"
+        "(option,) = at.session_state['own_series']; assert not at.exception and not at.error\n"
+        "at.switch_page('pages/library.py').run().button(key=f'save_button_{option}').click().run()\n"
         "assert 'Saved' in at.success[0].value and not at.exception\n"
         "sys.exit('torch' in sys.modules)"
     )

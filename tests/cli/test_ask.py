@@ -131,7 +131,7 @@ def test_an_answer_that_cannot_be_kept_is_shown_all_the_same_and_costs_a_line(ca
         raise OSError(errno.ENOSPC, "No space left on device", "s.zarr")
 
     with monkeypatch.context() as patch:
-        patch.setattr("vitime_cache.store.verdicts.check_keeping", full)
+        patch.setattr("vitime_cache.store.evidence_groups.check_keeping", full)
         assert run(command) == 0
     told = capsys.readouterr()
     assert "the answer will not be kept, only shown: " in " ".join(told.err.split())
@@ -246,6 +246,20 @@ def test_what_was_asked_for_is_written_though_nobody_reads_what_is_printed(folde
     with pytest.raises(SystemExit):
         run(f"ask data.csv --signal daily --period 24 {OPTIONS} --json day.json --quiet")
     assert json.loads((folder / "day.json").read_text())
+
+
+def test_a_period_may_be_a_span_of_time_and_what_a_file_leaves_open_is_said_by_flags(folder, capsys):
+    time = np.arange("2016-03-10", "2016-03-20", dtype="M8[h]")
+    rows = [f"{hour},ON,{np.sin(2 * np.pi * i / 24):.4f}" for i, hour in enumerate(time) if i not in (30, 31)]
+    (folder / "gap.csv").write_text("date,state,load\n" + "\n".join(rows))
+    command = f"ask gap.csv --period 1d --heads encoder.0:1 --window 120+60 {OPTIONS} --quiet --json out.json"
+    assert run(command) == 1
+    assert "2 steps of 1 hour missing, the first after '2016-03-11 05:00' in row 31" in capsys.readouterr().err
+    assert run(f"{command} --fill interpolate") == 0
+    assert "note: gap.csv: load read; left out as no series: state" in capsys.readouterr().err
+    assert json.loads((folder / "out.json").read_text())["attributes"]["question"]["period"] == 24
+    assert run(f"ask data.csv --signal daily --period 1d {OPTIONS} --quiet") == 1
+    assert "how far apart the samples are is not known: give '1d' in samples" in capsys.readouterr().err
 
 
 def test_a_small_variation_on_a_high_level_is_answered_alike_from_a_file_and_from_a_store(folder):

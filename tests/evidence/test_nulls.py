@@ -1,5 +1,7 @@
 """Every head against null inputs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -42,11 +44,15 @@ def test_null_inputs_are_one_series_of_each_kind_cut_into_the_same_windows():
     assert not np.array_equal(given[0].signal.values, given[1].signal.values)
 
 
-def test_where_the_period_was_proposed_each_null_has_its_own_and_none_that_the_series_has():
-    given = inputs(9, proposed=True)
-    own = np.array([i.own_period for i in given])
-    assert len(set(own.tolist())) > 5
-    assert ((own >= 2) & (own <= 400 / 3)).all()
+def test_where_the_period_was_proposed_null_series_that_have_one_too_are_asked_about_theirs():
+    time = np.arange(400)
+    series = np.sin(2 * np.pi * time / PERIOD) + np.sin(2 * np.pi * time / 27) + 0.1 * np.sin(time**2)
+    given = nulls.null_inputs(series, (0,), 104, 56, PERIOD, n=9, proposed=True)
+    own = {kind: [i.own_period for i in given if i.kind == kind] for kind in null_kinds(PERIOD)}
+    left = [period for period in own["notched"] if period is not None]  # of its periods one is left
+    assert len(left) >= 5
+    assert left == pytest.approx([27] * len(left), rel=0.05)
+    assert sum(period is not None for period in own["shuffled"]) <= 1
 
 
 def test_only_the_head_that_looks_there_more_than_on_nulls_is_supported():
@@ -72,10 +78,11 @@ def test_a_head_that_looks_there_on_any_input_is_refuted():
 def test_a_head_that_follows_whatever_period_its_input_has_gains_nothing_from_a_proposed_one():
     rng = np.random.default_rng(2)
     observed = maps(rng, 5, 1.0)
-    asked, proposed = inputs(), inputs(proposed=True)
+    asked = inputs()
+    proposed = [replace(each, own_period=28.0) for each in asked]  # 7 patches
 
     def follows(given):
-        return (maps(rng, max(round((i.own_period or 36) / SPP), 2), 1.0) for i in given)
+        return (maps(rng, 7, 1.0) for _ in given)
 
     assert held(observed, asked, follows(asked)).claimed.verdict[0, 0] == v.SUPPORTED
     assert held(observed, proposed, follows(proposed)).claimed.verdict[0, 0] != v.SUPPORTED

@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import lfilter
 
 from benchmarks.periods import APERIODIC
-from vitime_cache.evidence.periods import MOST_SAMPLES, propose_periods, strongest_period
+from vitime_cache.evidence.periods import MOST_SAMPLES, propose_periods
 from vitime_cache.series.examples import catalogue
 
 
@@ -40,13 +40,6 @@ KINDS = (
 def test_a_series_without_a_period_is_given_one_at_most_once_in_twenty(kind):
     rng = np.random.default_rng(5)
     assert sum(bool(propose_periods(APERIODIC[kind](rng, 500), most=1)) for _ in range(20)) <= 1
-
-
-def test_the_period_that_stands_out_most_is_told_whether_or_not_noise_explains_it():
-    rng = np.random.default_rng(7)
-    assert strongest_period(np.sin(2 * np.pi * np.arange(300) / 25)) == pytest.approx(25)
-    assert 2 <= strongest_period(rng.standard_normal(300)) <= 100
-    assert strongest_period(np.ones(300)) is None
 
 
 def test_of_a_very_long_series_the_end_is_looked_at():

@@ -26,20 +26,12 @@ from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store import commit
 from vitime_cache.store import root as root_object
 from vitime_cache.store.commit import forget
+from vitime_cache.store.evidence_groups import check_keeping, damaged_groups, remove_groups
 from vitime_cache.store.manifest import ROOT
 from vitime_cache.store.objects import StoreError, open_objects
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.root import listed_verdicts, visible_verdicts, without_verdicts
-from vitime_cache.store.verdicts import (
-    check_keeping,
-    damaged_verdicts,
-    find_verdict,
-    keep_verdict,
-    open_verdict,
-    remove_verdicts,
-    stored_verdicts,
-    verdicts_on,
-)
+from vitime_cache.store.verdicts import find_verdict, keep_verdict, open_verdict, stored_verdicts, verdicts_on
 
 SIGNALS = make_signals(2)
 PARTLY_THEN_WHOLLY = [schema.STAGES[:1], schema.STAGES]
@@ -95,7 +87,7 @@ def test_readers_of_the_root_see_no_change(path):
             assert ds.load().identical(before.load())
             assert options.get("consolidated") is False or list(ds.variables) == list(before.variables)
     assert without_verdicts((path / ROOT).read_bytes()) == root
-    remove_verdicts(path, [group])
+    remove_groups(path, [group])
     assert (path / ROOT).read_bytes() == root
 
 
@@ -117,7 +109,7 @@ def test_a_verdict_that_goes_while_it_is_read_is_not_read_with_gaps(path, monkey
 
     def overtaken(*args, **options):
         ds = real(*args, **options)
-        remove_verdicts(path, [group])
+        remove_groups(path, [group])
         return ds
 
     monkeypatch.setattr(xr, "open_zarr", overtaken)
@@ -173,7 +165,7 @@ def test_a_build_leaves_verdicts_alone_also_when_it_cleans_up(path):
 
 def test_a_verdict_of_other_weights_is_refused(path):
     before = files(path)
-    with pytest.raises(StoreError, match="is of the weights standin, the verdict of mock"):
+    with pytest.raises(StoreError, match="is of the weights standin, the answer of mock"):
         keep_verdict(path, mock_verdict())
     with pytest.raises(StoreError, match="no store at"):
         keep_verdict(path.with_name("none.zarr"), verdict())
@@ -196,10 +188,10 @@ def test_verify_finds_every_flipped_bit_of_a_verdict_and_repair_takes_it_out(pat
         assert [problem.verdict for problem in found] == [group], f"bit {bit} of {key}"
         (path / key).write_bytes(pristine[key])
     (path / group / "head_share" / "c" / "0" / "0").unlink()
-    assert [what for _, what in damaged_verdicts(open_objects(path))] == [
+    assert [what for _, what in damaged_groups(open_objects(path))] == [
         f"verdict {group}: {group}/head_share/c/0/0 is missing"
     ]
-    remove_verdicts(path, [group])
+    remove_groups(path, [group])
     assert [kept.group for kept in stored_verdicts(path)] == [other]
     assert verify(path).problems == ()
 
@@ -208,7 +200,7 @@ def repair(path: Path) -> None:
     """What `verify --repair` does."""
     found = verify(path).problems
     forget(open_objects(path), {problem.place for problem in found if problem.place is not None})
-    remove_verdicts(path, {problem.verdict for problem in found if problem.verdict is not None})
+    remove_groups(path, {problem.verdict for problem in found if problem.verdict is not None})
 
 
 def test_verify_finds_every_flipped_bit_of_a_root_that_lists_verdicts_and_repair_mends_it(path):
@@ -273,7 +265,7 @@ def test_a_damaged_verdict_stops_no_build_and_is_not_listed(path):
 def test_a_build_and_who_changes_verdicts_wait_for_each_other_at_the_root(path, monkeypatch, first):
     """The other one is let loose at the worst moment: when the root has been read, and is about to be written."""
     group = keep_verdict(path, verdict())
-    works = [lambda: build(make_signals(3), path), lambda: remove_verdicts(path, [group])]
+    works = [lambda: build(make_signals(3), path), lambda: remove_groups(path, [group])]
     work, meanwhile = works if first == "a build" else works[::-1]
     module, name = (commit, "render_root") if first == "a build" else (root_object, "without_verdicts")
     other, real = threading.Thread(target=meanwhile), getattr(module, name)

@@ -13,6 +13,7 @@ from vitime_cache.series.sources import SignalError
 from vitime_cache.training.batches import Batches
 from vitime_cache.training.config import TrainConfig, TrainingError
 from vitime_cache.training.own_series import SHORTEST, SPARSEST, OwnSeries, read_own_series
+from vitime_cache.training.synthesis import Mixture
 
 NETWORK = small_config(context_columns=40, horizon_columns=56)
 CONFIG = TrainConfig.adapting(NETWORK, 8)
@@ -101,7 +102,8 @@ def test_each_window_is_of_one_series_and_each_series_gives_some() -> None:
 
 def test_a_batch_mixes_own_windows_with_synthetic_series_in_the_share_asked_for() -> None:
     ramp = own(np.arange(400.0), share=0.25)
-    config = replace(CONFIG, batch_size=400, period_weight=0.0)
+    repeats = replace(CONFIG.stages[0], mixture=Mixture(repeats=1))
+    config = replace(CONFIG, stages=(repeats,), batch_size=400)
     batch = Batches(config, ramp)[0]
     mine = batch.periods.isnan()  # the period of one's own series is not known, of these synthetic ones it is
     assert float(mine.float().mean()) == pytest.approx(0.25, abs=0.07)

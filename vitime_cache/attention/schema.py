@@ -21,7 +21,7 @@ from vitime_cache._version import __version__
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.model.encoding import SeriesEncoding
-from vitime_cache.series.signal import Harmonic, Signal
+from vitime_cache.series.signal import MAX_MAGNITUDE, Harmonic, Signal
 
 SIGNAL = "signal"
 LAYER = "layer"
@@ -170,7 +170,10 @@ def signal_coordinates(signal: Signal, config: ViTimeConfig) -> dict[str, Any]:
 def signal_of(ds: xr.Dataset) -> Signal:
     """The signal behind a Dataset without the signal dimension; phases and the future of a formula are not kept."""
     known = np.isfinite(ds[COMPONENT_PERIOD].values)
-    parts = (ds[name].values[known].astype(float) for name in (COMPONENT_PERIOD, COMPONENT_AMPLITUDE))
+    most = MAX_MAGNITUDE  # which rounding to 32 bits exceeds
+    parts = (
+        np.clip(ds[name].values[known].astype(float), -most, most) for name in (COMPONENT_PERIOD, COMPONENT_AMPLITUDE)
+    )
     return Signal(
         str(ds[SIGNAL].item()),
         ds[HISTORY].values[: int(ds[N_HISTORY].item())].astype(np.float64),

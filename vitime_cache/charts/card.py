@@ -88,17 +88,17 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
 {unfinished}
 <p class="headline">{html(headline(verdict))}</p>
 <p>{html(said[NOT_CLAIMED])}</p>
-{_pictures(answer)}
+{pictures(answer)}
 <h2>What each level found</h2>
 <dl>{found}</dl>
 <h2>Heads</h2>
-{_pictures([lambda: claims_grid(verdict, width=WIDTH)])}
+{pictures([lambda: claims_grid(verdict, width=WIDTH)])}
 {_table(verdict)}
 <h2>{html(layer)}, head {html(head)}</h2>
-{_pictures(of_head)}
+{pictures(of_head)}
 <h2>Looking against mattering</h2>
 <p>{html(agreement.words)}</p>
-{_pictures([lambda: looking_chart(agreement, str(question["signal"]), width=WIDTH)])}
+{pictures([lambda: looking_chart(agreement, str(question["signal"]), width=WIDTH)])}
 <h2>What each level asks</h2>
 {_levels()}
 <h2>How it was asked</h2>
@@ -110,7 +110,8 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
 """
 
 
-def _pictures(draws: Iterable[Callable[[], Spec]]) -> str:
+def pictures(draws: Iterable[Callable[[], Spec]]) -> str:
+    """Charts as inline SVG, one below the other; in the place of one that cannot be drawn, why."""
     return "".join(_picture(draw) for draw in draws)
 
 

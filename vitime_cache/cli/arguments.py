@@ -16,6 +16,7 @@ from vitime_cache.places import default_store
 if TYPE_CHECKING:
     from vitime_cache.series.signal import Signal
 
+STDOUT = Path("-")  # in the place of a file
 CONFIG_HELP = "JSON or TOML with the network's shape, for weights that do not tell (a bare state dict)"
 FILES_HELP = "CSV and its kin, Parquet, Feather, a workbook, NPY, NPZ or TOML"
 STORE_HELP = "folder or URL (s3://…, gs://…; default: the store of the default weights, store/<weights>.zarr)"

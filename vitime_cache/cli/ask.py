@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitime_cache.atomic import replacing
-from vitime_cache.cli import console
+from vitime_cache.cli import ask_all, console
 from vitime_cache.cli.arguments import (
     CONFIG_HELP,
     FILES_HELP,
+    STDOUT,
     STORE_HELP,
     UsageError,
     add_reading,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 PURPOSE = "does the forecast use what lies one period back, and through which heads?"
 EXAMPLE = "load.csv --period 24 --card day.html"
 AFTER_INTERRUPT = "No level was finished, so nothing was kept."
-STDOUT = Path("-")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{FILES_HELP}, or a store; without one, --signal names one of the catalogue")  # fmt: skip
     add("--store", help=f"the store to ask about, and where its verdict is kept: {STORE_HELP}")
     add("--signal", metavar="NAME", help="which of several signals")
+    add("--all", action="store_true", help="all signals: on what share of them, and which heads carry it on how many")
+    add("--sample", type=at_least(1), metavar="N", help="with --all: so many of the signals, drawn by --seed")
     add("--period", type=span, help="24 samples, 24h, 1d, '2 weeks' (default: the strongest period of the series)")
     add("--heads", nargs="+", type=_head, metavar="LAYER:HEAD", help="such as decoder.1:6 (default: all)")
     add("--window", type=_window, metavar="T+H", help="history and horizon in samples (default: chosen to fit)")
@@ -79,11 +81,14 @@ def run(args: argparse.Namespace) -> int:
     from vitime_cache.store.verdicts import find_answer
 
     source, store = _places(args)
+    _check_all(args)
     check_outputs([None if args.json == STDOUT else args.json, args.card], [source, store, args.weights])
     ds = None if store is None else open_store(store)
     if ds is not None:
         _check_weights(args.weights, args.config, ds, str(store))
     model = load_model(args.weights, args.device, "float32" if ds is None else ds.attrs["dtype"], config=args.config)
+    if args.all:
+        return ask_all.run(args, model, _signals(args, source, ds, model), store)
     signal = _signal(args, source, store, ds, model)
     period = None if args.period is None else to_samples(args.period, signal.sample_seconds)
     question = prepare(
@@ -122,7 +127,7 @@ class _Keeper:
 
     def check(self) -> None:
         """Before the work: whether the store can take the verdict; if not, say so and go on without."""
-        from vitime_cache.store.verdicts import check_keeping
+        from vitime_cache.store.evidence_groups import check_keeping
 
         if self.store is None:
             return
@@ -224,12 +229,43 @@ def _signal(
     names = [str(name) for name in np.atleast_1d(ds["signal"].values)]
     name = _only_name(names, args.signal, str(store))
     [stored] = as_signals(model, ds.sel(signal=name))
-    # What came after a history is not in a store; of the catalogue's own signals it is known.
-    for example in catalogue():
-        same = example.name == name and len(example.values) == len(stored.values)
+    return _with_future(stored, catalogue())
+
+
+def _signals(args: argparse.Namespace, source: str | None, ds: xr.Dataset | None, model: ViTime) -> list[Signal]:
+    """All signals of a file, of a store, or of the catalogue."""
+    from vitime_cache.interventions.named_heads import as_signals
+    from vitime_cache.series.examples import catalogue
+    from vitime_cache.series.sources import read_signals
+
+    if source is not None:
+        return list(read_signals(source, **reading_of(args)))
+    examples = catalogue()
+    return examples if ds is None else [_with_future(stored, examples) for stored in as_signals(model, ds)]
+
+
+def _with_future(stored: Signal, examples: Sequence[Signal]) -> Signal:
+    """The signal with what came after its history: that is not in a store, but known of the catalogue's own signals."""
+    for example in examples:
+        same = example.name == stored.name and len(example.values) == len(stored.values)
         if same and np.allclose(example.values, stored.values, rtol=1e-5, atol=1e-5 * np.ptp(stored.values)):
             return example
     return stored
+
+
+def _check_all(args: argparse.Namespace) -> None:
+    """Refuse flags that go with one signal beside --all, and the other way round."""
+    if not args.all:
+        if args.sample is not None:
+            raise UsageError("--sample draws among all signals: give --all with it")
+        return
+    for flag, given, instead in (
+        ("--signal", args.signal, "leave one of the two out"),
+        ("--heads", args.heads, "the few heads are looked for among all"),
+        ("--budget", args.budget, "--sample asks fewer signals"),
+    ):
+        if given is not None:
+            raise UsageError(f"--all and {flag} do not go together: {instead}")
 
 
 def _only(signals: list[Signal], name: str | None, where: str) -> Signal:

@@ -182,6 +182,25 @@ def show_verdict(verdict: xr.Dataset, out: Console, rows: int = 12, *, quiet: bo
     out.print(sentences(verdict)[NOT_CLAIMED])
 
 
+def show_population(table: xr.Dataset, out: Console, rows: int = 12, *, quiet: bool = False) -> None:
+    """How many signals have which answer, which heads carry it on how many, and the share in a sentence."""
+    from vitime_cache.evidence.population.report import head_counts, headline, kind_words, kinds, notes
+
+    if not quiet:
+        answers = Table("answer", Column("signals", justify="right"))
+        for kind, number in kinds(table).most_common():
+            answers.add_row(kind_words(kind), str(number))
+        out.print(answers)
+        if heads := head_counts(table):
+            few = Table("head", Column("carries it on", justify="right"))
+            for layer, head, number in heads[:rows]:
+                few.add_row(f"{layer} {head}", str(number))
+            out.print(few)
+            out.print(f"{len(heads)} heads are among the few on any signal, {min(rows, len(heads))} shown.\n")
+    out.print(headline(table))
+    out.print(notes(table))
+
+
 def _show_heads(verdict: xr.Dataset, out: Console, rows: int) -> None:
     from vitime_cache.evidence.levels.table import CLAIMS, OUTCOMES
     from vitime_cache.evidence.verdict.data import COLUMN, verdict_table

@@ -121,12 +121,12 @@ def answers(
         If `start` is a verdict on another question.
     """
     run = Run(model, within_budget(model, question) if start is None else question, progress, start)
-    for stage, work in _WORK.items():
-        if stage not in run.facts["stages"]:
-            run.begin(stage)
-            work(run)
-            yield run.stage(stage)
-    if start is not None and v.complete(start):
+    left = [stage for stage in question.levels if stage not in run.facts["stages"]]
+    for stage in left:
+        run.begin(stage)
+        _WORK[stage](run)
+        yield run.stage(stage)
+    if start is not None and not left:
         yield start
 
 
@@ -155,8 +155,8 @@ class Run:
 
     def __init__(self, model: ViTime, question: Question, progress: Progress, start: xr.Dataset | None) -> None:
         self.model, self._progress = model, progress
-        if start is not None:
-            question = question.with_effort(Effort(**v.facts(start, "counts")["effort"]), v.facts(start, "dropped"))
+        if start is not None and "effort" in (counts := v.facts(start, "counts")):
+            question = question.with_effort(Effort(**counts["effort"]), v.facts(start, "dropped"))
         self.q = question
         self.blank = unanswered(model, question)
         if start is not None and v.question_key(start) != v.question_key(self.blank):
@@ -182,7 +182,7 @@ class Run:
         """Tell the share done after `runs` more runs of this level."""
         self._done += runs
         self.facts["counts"]["passes"] += runs
-        planned = _planned(self.q.effort)
+        planned = {stage: runs for stage, runs in _planned(self.q.effort).items() if stage in self.q.levels}
         before = sum(planned[stage] for stage in v.STAGES[: v.STAGES.index(self._stage)])
         here = min(self._done, planned[self._stage])
         self._progress(min((before + here) / sum(planned.values()), 1.0), LEVELS[self._stage].title)
@@ -207,7 +207,7 @@ def _planned(e: Effort) -> dict[str, float]:
     curve = 2 * e.history_patches if e.curve else 0
     patches = e.model_runs() - e.most_masks - curve
     return {
-        "influence": e.masks + e.cells + curve, "mechanism": patches, "set": e.set_runs(),
+        "influence": e.masks + e.cells, "mechanism": patches, "set": e.set_runs() + curve,
         "heads": e.tested * e.head_runs(), "looking": e.windows, "nulls": e.windows * e.nulls * e.kinds,
         "tracking": e.sweep,
     }  # fmt: skip
@@ -221,9 +221,6 @@ def _influence(run: Run) -> None:
         values[f"influence_{name}"][...] = getattr(found, name)
     run.facts["counts"]["masks"] = found.masks
     run.facts["counts"]["smallest"]["influence"] = found.by_chance + found.share - found.low
-    if e.curve:
-        curve = influence.influence_curve(run.windows[-1], run.q.seed, run.told)
-        values["influence_curve"][:] = curve.intact, curve.blocked
 
 
 def _draw_windows(run: Run) -> None:
@@ -256,6 +253,9 @@ def _mechanism(run: Run) -> None:
 
 def _set(run: Run) -> None:
     values, model = run.values, run.model
+    if run.q.effort.curve:  # a picture of the first two levels, which need not wait for it
+        curve = influence.influence_curve(run.windows[-1], run.q.seed, run.told)
+        values["influence_curve"][:] = curve.intact, curve.blocked
     candidates = _candidates(run)
     found = heads_set.choose_and_test(run.windows, candidates, run.q.seed, run.told, run.reads)
     if found is None:

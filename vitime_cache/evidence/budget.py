@@ -71,8 +71,8 @@ class Effort:
     def model_runs(self) -> float:
         """Forward passes of the first two levels: what the headline takes."""
         curve = 2 * self.history_patches if self.curve else 0
-        patches = PHASES + self.multiples + ABOVE * self.layers
-        return self.most_masks + self.cells * (2 + patches) + curve
+        detail = mechanism.DETAILED * (self.multiples + ABOVE * self.layers)
+        return self.most_masks + self.cells * (2 + PHASES) + detail + curve
 
     def set_runs(self) -> float:
         """Forward passes of choosing and testing the few heads."""

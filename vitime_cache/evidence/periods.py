@@ -70,16 +70,6 @@ def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -
     return _in_order(found, len(x))[:most]
 
 
-def strongest_period(series: ArrayLike) -> float | None:
-    """The period in samples that stands out most, whether or not noise explains it; None of a series without any."""
-    x = _prepared(series)
-    if x is None:
-        return None
-    frequency, power = _spectrum(x)
-    ratio = np.where(frequency >= 1 / (len(x) * LONGEST_SHARE), power / noise_spectrum(power).power, 0)
-    return float(1 / frequency[ratio.argmax()])
-
-
 def _prepared(series: ArrayLike) -> Floats | None:
     """The last samples without their linear trend, of deviation 1; None where nothing is left."""
     x = np.asarray(series, dtype=np.float64)[-MOST_SAMPLES:]

@@ -39,6 +39,14 @@ Subject = Signal | ArrayLike | xr.Dataset
 NULLS_OF_A_WINDOW = 39  # the fewest where there are several windows
 
 
+class ConstantSeriesError(v.VerdictError):
+    """A series, or a window of it, in which there is nothing to look back at."""
+
+
+class NoPeriodError(v.VerdictError):
+    """A series of which no period is proposed, where none was named."""
+
+
 @dataclass(frozen=True, eq=False)
 class Question:
     """What is asked, on which windows, and how much of the model's time it takes.
@@ -57,6 +65,8 @@ class Question:
         Minutes; None: as long as it takes.
     dropped
         What a budget left out, a sentence each.
+    levels
+        Names of those that are worked on, the first ones of `levels.table.STAGES`; all but where many are asked about.
     """
 
     signal: Signal
@@ -73,6 +83,7 @@ class Question:
     seed: int
     budget: float | None = None
     dropped: tuple[str, ...] = ()
+    levels: tuple[str, ...] = v.STAGES
 
     @property
     def windows(self) -> list[Signal]:
@@ -121,11 +132,11 @@ def prepare(
         raise v.VerdictError(f"a level of {level:g} needs {fewest} nulls or more, got {nulls}")
     series = signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
     if is_flat(series):
-        raise v.VerdictError(f"{signal.name!r} is constant: there is nothing to look back at")
+        raise ConstantSeriesError(f"{signal.name!r} is constant: there is nothing to look back at")
     proposed, period_from = tuple(propose_periods(series)), "asked"
     if period is None:
         if not proposed:
-            raise v.VerdictError(
+            raise NoPeriodError(
                 f"no period of {signal.name!r} stands out of noise; name the one to ask about (--period)"
             )
         period, period_from = proposed[0].period, "proposed"
@@ -151,7 +162,7 @@ def prepare(
     )
     for each in question.windows:
         if is_flat(each.values):
-            raise v.VerdictError(
+            raise ConstantSeriesError(
                 f"a window of {signal.name!r} is constant: there is nothing to look back at; ask on a window where the "
                 "series varies"
             )
@@ -205,7 +216,7 @@ def identity(model: ViTime, q: Question, budget: float | None = None) -> dict[st
         "sample_seconds": q.signal.sample_seconds, "weights": model.weights.name,
         "weights_sha256": model.weights.sha256, "dtype": dtype_name(model),
         "series_sha256": series_hash(q.series), "method": v.METHOD,
-    }  # fmt: skip
+    } | ({} if q.levels == v.STAGES else {"levels": list(q.levels)})  # fmt: skip
 
 
 def unanswered(model: ViTime, q: Question) -> xr.Dataset:

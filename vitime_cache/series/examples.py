@@ -18,6 +18,7 @@ from vitime_cache.series.layouts import read_series
 from vitime_cache.series.signal import Harmonic, Signal, compose, hold_out
 from vitime_cache.series.text import read_text
 
+EXAMPLE = "full"  # the signal of the catalogue that is shown where nothing was chosen
 N_HISTORY = 512
 HORIZON = 720
 

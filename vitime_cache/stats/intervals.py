@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
 from scipy.stats import t as student
 
 from vitime_cache.arrays import Array, Bools
@@ -90,3 +91,14 @@ def held_against(margin: float, means: Mean, asked: Bools, level: float) -> Inte
         if p.flat[at] >= level / (count - step):
             break
     return means.interval(tail)
+
+
+def proportion_interval(count: int, n: int, level: float = 0.05) -> tuple[float, float]:
+    """Exact interval of a proportion of which `count` of `n` were seen (Clopper & Pearson, Biometrika 1934).
+
+    It misses with probability `level` at most. Of none seen out of none nothing is known: 0 … 1.
+    """
+    if n == 0:
+        return 0.0, 1.0
+    found = binomtest(count, n).proportion_ci(1 - level, "exact")
+    return float(found.low), float(found.high)

@@ -12,14 +12,14 @@ object                      content
 `<coordinate>/c.<n>`        coordinates of all signals, known before any of them is captured
 `<variable>/c.<signal>.…`   data of one signal: one object for each variable (a longer series has several)
 `journal/…`                 manifest, markers and locks (see `manifest`)
-`evidence/<verdict>/…`      groups of their own (see `verdicts`)
+`evidence/<verdict>/…`      groups of their own (see `evidence_groups`)
 `zarr.json`                 what readers see, and where they find verdicts; written last
 ==========================  ============================================================================
 
 All token maps of a signal are one shard, cut into an inner chunk for each block of query rows of each head, and all its
 time maps another, cut by layer: ten objects a signal instead of one for each head.
 
-Here and in `reader` and `verdicts` is all that knows zarr.
+Here and in `reader` and `evidence_groups` is all that knows zarr.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vitime_cache.store.commit import forget
+from vitime_cache.store.evidence_groups import remove_groups
 from vitime_cache.store.objects import open_objects
 from vitime_cache.store.soundness import Problem
-from vitime_cache.store.verdicts import remove_verdicts
 
 
 def repair(store: str | Path, problems: Iterable[Problem]) -> None:
@@ -25,4 +25,4 @@ def repair(store: str | Path, problems: Iterable[Problem]) -> None:
     found = list(problems)
     if found:
         forget(open_objects(store), {problem.place for problem in found if problem.place is not None})
-    remove_verdicts(store, {problem.verdict for problem in found if problem.verdict is not None})
+    remove_groups(store, {problem.verdict for problem in found if problem.verdict is not None})

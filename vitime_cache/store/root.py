@@ -31,7 +31,8 @@ from vitime_cache.store.objects import Objects
 MARKERS = f"{FOLDER}{EVIDENCE}"
 WAIT = 60.0  # seconds for the lock: a verdict and its root are written in about one
 GROUP_BYTES = 4 * 2**20  # of what a verdict's group says of itself
-VERDICT = re.compile(rf"{EVIDENCE}[A-Za-z0-9._-]{{1,150}}-[0-9]{{1,9}}")  # key of a group, as `verdicts` names them
+VERDICT = re.compile(rf"{EVIDENCE}[A-Za-z0-9._-]{{1,150}}-[0-9]{{1,9}}")  # key of a group of evidence
+POPULATION = re.compile(rf"{EVIDENCE}population-[0-9a-f]{{12}}-[0-9]{{1,9}}")  # those of them that are tables of many
 GROUP: Mapping[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": {}}
 
 

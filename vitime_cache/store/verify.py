@@ -19,6 +19,7 @@ import numpy as np
 from vitime_cache.attention.schema import SIGNAL
 from vitime_cache.store import format as store
 from vitime_cache.store.chunks import CHECKSUM_BYTES, checksum, damaged_chunks
+from vitime_cache.store.evidence_groups import damaged_groups
 from vitime_cache.store.journal import MARKERS_PER_PAGE, Template, page_key, page_of, published, read_markers, visible
 from vitime_cache.store.layout import layout_of
 from vitime_cache.store.manifest import BUILDING, FOLDER, MANIFEST, ROOT, ROOT_BYTES, TEMPLATE, Manifest, Marker, unseal
@@ -27,7 +28,6 @@ from vitime_cache.store.reader import locate, open_store
 from vitime_cache.store.root import list_verdicts, listed_verdicts, render_root
 from vitime_cache.store.soundness import Problem, check_numbers, recompute
 from vitime_cache.store.stamps import unlike
-from vitime_cache.store.verdicts import damaged_verdicts
 from vitime_cache.typed_json import read_json
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def verify(
     problems += damaged
     stamps = {key: (place, written) for place, marker in markers.items() for key, written in marker.objects.items()}
     problems += _check_objects(objects, manifest, stamps)
-    verdicts = [Problem(None, what, group) for group, what in damaged_verdicts(objects)]
+    verdicts = [Problem(None, what, group) for group, what in damaged_groups(objects)]
     if not damaged:
         problems += _check_published(objects, manifest, metadata, markers, {problem.verdict for problem in verdicts})
     chosen: dict[int, Signal] = {}

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from glob import escape
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 
-from vitime_cache.atomic import PARTIAL, replacing
+from vitime_cache.atomic import PARTIAL, remove_left, replacing
 from vitime_cache.training.config import TrainingError
 
 
@@ -70,9 +69,7 @@ class RunFiles:
                 f"another run is writing {self.weights}; wait until it ends, or give another --out"
             ) from error
         try:
-            for path in (self.weights, self.state):
-                for partial in self.weights.parent.glob(f"{escape(path.name)}.*{PARTIAL}"):
-                    partial.unlink(missing_ok=True)
+            remove_left(self.weights.parent)
             self.state.with_suffix(PARTIAL).unlink(missing_ok=True)  # as earlier versions called it
             yield
         finally:

@@ -13,10 +13,10 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
-from vitime_cache.ui import runs
+from vitime_cache.ui import own
 from vitime_cache.ui.stores import Store, reading, stores
 from vitime_cache.ui.sweep import first_head
-from vitime_cache.ui.words import end_page, plain, say_if_unknown
+from vitime_cache.ui.words import complain, end_page, plain, say_if_unknown
 
 T = TypeVar("T", str, int)
 UNWRITTEN = "unwritten_address"
@@ -34,9 +34,14 @@ def pick(
     """A select box over `options` that follows the parameter `key` of the address; an unknown value is said so."""
     by_text = {str(option): option for option in options}
     asked = st.query_params.get(key)
+    if key == "signal" and asked is None and (q := st.query_params.get("q")) is not None:
+        asked = own.PREFIX + q  # the short address of a series of one's own
     wanted = asked if asked is not None else _remembered().get(key)
     value = by_text.get(wanted or "", options[0] if default is None else default)
-    say_if_unknown(key, label, by_text, plain(format_func(value)))
+    shown = plain(format_func(value))
+    say_if_unknown(key, label, by_text, shown)
+    if key == "signal" and st.query_params.get(key) is None:
+        say_if_unknown("q", label, [option.removeprefix(own.PREFIX) for option in by_text], shown)
     widget = f"pick_{key}"
     st.session_state[widget] = value
     place = st.sidebar if where is None else where
@@ -66,23 +71,38 @@ def choose_store() -> Store | None:
     return found[pick("Store", list(found), "store", default=_first_with_signals(found))]
 
 
-def choose_signal(store: Store | None, label: str = "Signal", key: str = "signal", default: str = "") -> xr.Dataset:
-    """The signal picker over the store and this session's live runs; ends the page where there is neither."""
+def choose_signal(
+    store: Store | None, label: str = "Signal", key: str = "signal", default: str = "", where: Any = None
+) -> xr.Dataset:
+    """The signal picker over the store and this session's own series; ends the page where there is neither."""
     stored = stored_signals(store) if store else []
-    options = list(dict.fromkeys([*stored, *runs.runs()]))
+    mine = own.options()
+    options = [*stored, *mine]
     if not options:
         st.info(
-            "There is no signal to show yet: no store holds a complete one. Build a store on the **Overview** page, "
-            "or run one on the **Live** page. While a store is being built, reload this page to see what is there.",
+            "There is no signal to show yet. Bring a series on the page **Ask**, or build a store in the **Library**.",
             icon=":material/hourglass_empty:",
         )
         end_page()
-    name = pick(label, options, key, default=default if default in options else None, format_func=runs.label)
-    if name not in stored:
-        return runs.runs()[name].dataset
-    assert store is not None
-    with reading(store):
-        return store.signal(name)
+    name = pick(
+        label, options, key, default=default if default in options else None, where=where,
+        format_func=lambda option: f"{mine[option]} (yours)" if option in mine else option,
+    )  # fmt: skip
+    return dataset(store, name)
+
+
+def dataset(store: Store | None, name: str) -> xr.Dataset:
+    """One signal of the store, or one of this session's own series."""
+    if not name.startswith(own.PREFIX):
+        assert store is not None
+        with reading(store):
+            return store.signal(name)
+    try:
+        with reading(own.store_of(name)):
+            return own.dataset(name)
+    except own.OwnError as error:
+        complain(error)
+        end_page()
 
 
 def choose_other(store: Store | None, first: xr.Dataset) -> xr.Dataset:
@@ -118,9 +138,9 @@ def choose_head(store: Store | None, ds: xr.Dataset) -> tuple[str, int]:
 
 
 def open_head(chosen: dict[str, Any] | None) -> None:
-    """Go to the heatmap of the head that was clicked."""
+    """Go to the page of the head that was clicked."""
     if chosen is not None:
-        st.switch_page("pages/heatmap.py", query_params=address(layer=chosen["layer"], head=chosen["head"]))
+        st.switch_page("pages/head.py", query_params=address(layer=chosen["layer"], head=chosen["head"]))
 
 
 def _first_with_signals(found: dict[str, Store]) -> str:

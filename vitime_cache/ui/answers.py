@@ -39,7 +39,7 @@ class Answers:
 
 
 def answers(subject: Subject) -> Answers:
-    """What is known of a subject; a verdict that no store keeps is taken into the session."""
+    """What is known of a subject; a verdict that no store could keep is taken into the session."""
     asked = questions.of_subject(subject.key)
     ended = {key: each for key, each in asked.items() if each.ended}
     for key, each in ended.items():
@@ -99,12 +99,12 @@ def _progress(key: Key, shown: list[str]) -> None:
 
 
 def _take(subject: Subject, key: Key, asked: Inquiry) -> None:
-    """Take into the session what no store keeps, and be done with a question that was answered.
+    """Take into the session what no store could keep, and be done with a question that was answered.
 
     What was found of a question that was left stays with it for every other session.
     """
     verdict = asked.verdict
-    if verdict is not None and (subject.store is None or asked.error):
+    if verdict is not None and asked.error:
         before = known_verdicts(subject).get(asked.period)
         if v.complete(verdict) or before is None or not v.complete(before):
             remember_verdict(subject, verdict)

@@ -24,7 +24,6 @@ from vitime_cache.compare.reduction import Comparison, SignalCurve, compare
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.evidence.verdict import schema as verdict_schema
-from vitime_cache.ui.runs import PREFIX
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.words import notice
 
@@ -166,9 +165,8 @@ def _curve(view: HeadView, region: Region, together: bool) -> SignalCurve:
 
 
 def _origin(ds: xr.Dataset) -> str:
-    """The store a Dataset is from, or the live runs of this session."""
-    key = str(ds.attrs.get(KEY, ""))
-    return PREFIX if key.startswith(PREFIX) else key.partition("@")[0]
+    """The store a Dataset is from."""
+    return str(ds.attrs.get(KEY, "")).partition("@")[0]
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs={xr.Dataset: lambda ds: _dataset_key(ds)})

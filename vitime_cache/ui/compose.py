@@ -1,16 +1,13 @@
-"""Three ways to bring a series: compose harmonics, paste numbers, upload a file. Bad input gets its message."""
+"""Three ways to bring a series: a file, pasted numbers, harmonics. What cannot be read is a `SignalError`."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from io import BytesIO
 from typing import Literal
 
-import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from vitime_cache import charts
 from vitime_cache.series.examples import FAST, HORIZON, MIDDLE, N_HISTORY, SLOW
 from vitime_cache.series.sources import (
     ENDINGS,
@@ -22,57 +19,15 @@ from vitime_cache.series.sources import (
     parse_values,
     read_signals,
 )
-from vitime_cache.ui.chart import figure
-from vitime_cache.ui.words import complain, counted, plain
+from vitime_cache.ui.words import plain
 
-WAYS = {"compose": "Compose harmonics", "paste": "Paste numbers", "upload": "Upload a file"}
 KEPT: Literal["session"] = "session"  # input outlives a visit to another page
 MOST_HARMONICS = 12  # rows a person edits; a file holds as many as it likes
 LONGEST = 100_000  # samples that can be composed here
 
 
-def choose_series() -> Signal | None:
-    """The series a person has given, or None with the reason in place."""
-    way = st.segmented_control(
-        "How the series comes in", list(WAYS), default="compose", required=True, format_func=WAYS.__getitem__,
-        key="way", persist_state=KEPT, label_visibility="collapsed",
-    )  # fmt: skip
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        horizon = int(
-            st.number_input("Horizon, samples", 1, LONGEST, HORIZON, 1, key="horizon", persist_state=KEPT, width=180)
-        )
-        fill: Fill = "none"
-        if way == "compose":
-            n = int(
-                st.number_input(
-                    "History, samples", 2, LONGEST, N_HISTORY, 1, key="n_history", persist_state=KEPT, width=180
-                )
-            )
-        elif st.toggle("Fill missing values by interpolation", key="fill", persist_state=KEPT):
-            fill = "interpolate"
-    try:
-        if way == "compose":
-            return _composed(n, horizon)
-        return _pasted(horizon, fill) if way == "paste" else _uploaded(horizon, fill)
-    except SignalError as error:
-        complain(error)
-        return None
-
-
-def preview(signal: Signal) -> None:
-    """The history, before the model has seen it."""
-    st.markdown(f"**{plain(signal.name)}**: {len(signal.values)} samples, {signal.horizon} to forecast")
-    values = signal.values
-    figure(
-        charts.history, signal.name, values, key="preview", width="stretch",
-        table=lambda: pd.DataFrame({"sample": range(len(values)), "value": values}),
-    )  # fmt: skip
-    if signal.filled:
-        st.caption(f"Interpolated: {counted(signal.filled, 'missing value')}.")
-
-
-def _composed(n: int, horizon: int) -> Signal:
-    """Rows of period, amplitude and phase that can be added and removed, and noise."""
+def composed() -> Signal | None:
+    """Rows of period, amplitude and phase that can be added and removed, and noise; the series once it is asked for."""
     rows: dict[int, Harmonic] = st.session_state.setdefault("harmonics", dict(enumerate((SLOW, MIDDLE, FAST))))
     harmonics = [_harmonic_row(row, rows[row]) for row in list(rows)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -81,10 +36,17 @@ def _composed(n: int, horizon: int) -> Signal:
             "Noise, standard deviation", 0.0, 1e6, 0.0, 0.05, key="noise", persist_state=KEPT, width=220
         )
         seed = int(st.number_input("Seed of the noise", 0, 2**31, 0, 1, key="seed", persist_state=KEPT, width=160))
+        n = int(
+            st.number_input(
+                "Samples", 2, LONGEST, N_HISTORY + HORIZON, 1, key="n_samples", persist_state=KEPT, width=160
+            )
+        )
         name = st.text_input("Name", "composed", key="name_composed", persist_state=KEPT, max_chars=200, width=240)
+    if not st.button("Take this series", icon=":material/check:", key="take_composed"):
+        return None
     if not harmonics and not noise:
         raise SignalError("the series would be zero throughout: add a harmonic or noise")
-    return compose(name.strip(), harmonics, n=n, horizon=horizon, noise=noise, seed=seed)
+    return compose(name.strip(), harmonics, n=n, horizon=HORIZON, noise=noise, seed=seed)
 
 
 def _harmonic_row(row: int, start: Harmonic) -> Harmonic:
@@ -111,43 +73,38 @@ def _remove(row: int) -> None:
     st.session_state["harmonics"].pop(row, None)
 
 
-def _pasted(horizon: int, fill: Fill) -> Signal | None:
+def pasted() -> Signal | None:
+    """The numbers pasted into the box, or None while it is empty."""
     text = st.text_area(
-        "Numbers, apart by commas, blanks or line ends",
-        key="pasted",
-        persist_state=KEPT,
-        height=120,
-        max_chars=2_000_000,
-    )
-    name = st.text_input("Name", "pasted", key="name_pasted", persist_state=KEPT, max_chars=200, width=240)
-    return parse_values(text, name.strip(), horizon=horizon, fill=fill) if text.strip() else None
+        "Paste numbers", key="pasted", persist_state=KEPT, height=100, max_chars=2_000_000,
+        placeholder="apart by commas, blanks or line ends",
+    )  # fmt: skip
+    return parse_values(text, "pasted", horizon=HORIZON) if text.strip() else None
 
 
-def _uploaded(horizon: int, fill: Fill) -> Signal | None:
+def uploaded() -> Signal | None:
+    """The series of the file in the drop zone that is chosen, at first its first; None without a file."""
     file = st.file_uploader(
-        "A table with a series per column; TOML, formulas",
+        "Drop a file",
         [ending[1:] for ending in ENDINGS],
         key="upload",
+        help="A column for each series, or a long table.",
     )
     if file is None:
         return None
-    signals, notes = _read(file, horizon, fill)
+    fill: Fill = "interpolate" if st.toggle("Fill missing values", key="fill", persist_state=KEPT) else "none"
+    signals, notes = _read(file, fill)
     for note in notes:
         st.caption(plain(note))
     names = [signal.name for signal in signals]
+    if len(names) == 1:
+        return signals[0]
     number = st.selectbox("Series in the file", range(len(names)), format_func=names.__getitem__, key="series_in_file")
-    signal, key = signals[number], f"{file.file_id}_{number}"
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        most = len(signal.values)
-        last = int(st.number_input("Use the last samples", 2, most, most, 1, key=f"last_{key}", width=200))
-        name = st.text_input("Name", signal.name, key=f"name_{key}", max_chars=200, width=240)
-    if last < most:  # read again: what was filled, and where a formula begins, follow from where the series begins
-        signal = _read(file, horizon, fill, last)[0][number]
-    return replace(signal, name=name.strip())
+    return signals[number]
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={UploadedFile: lambda file: file.file_id})
-def _read(file: UploadedFile, horizon: int, fill: Fill, last: int | None = None) -> tuple[list[Signal], list[str]]:
+def _read(file: UploadedFile, fill: Fill) -> tuple[list[Signal], list[str]]:
     notes: list[str] = []
-    content = BytesIO(file.getvalue())
-    return read_signals(content, name=file.name, horizon=horizon, fill=fill, last=last, tell=notes.append), notes
+    signals = read_signals(BytesIO(file.getvalue()), name=file.name, horizon=HORIZON, fill=fill, tell=notes.append)
+    return signals, notes

@@ -6,19 +6,22 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.charts.style import FORECAST, HISTORY, for_dark
+from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.model.config import WeightsInfo
 from vitime_cache.series.sources import catalogue
-from vitime_cache.ui import runs
+from vitime_cache.store.verdicts import stored_verdicts
+from vitime_cache.ui import own
 from vitime_cache.ui.address import address, stored_signals
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, planned, reading, stores
-from vitime_cache.ui.words import counted, notice, plain
+from vitime_cache.ui.words import complain, counted, notice, plain
 
 PATCH = "A patch is a column of the image cut into tokens: the unit of lag, and the finest that a lag can be told to."
 COLUMNS = {
@@ -42,7 +45,7 @@ TOKENS = {"all": "all layers", "last": "the last layer only", "none": "none"}
 
 
 def signals_table(store: Store) -> None:
-    """The signals with small plots; selecting one opens its heatmap."""
+    """The signals with small plots; selecting one opens its heads."""
     names = store.signals
     sought = st.text_input("Find a signal", key="find", bind="query-params", placeholder="part of its name").strip()
     found = [name for name in names if sought.lower() in name.lower()]
@@ -51,7 +54,7 @@ def signals_table(store: Store) -> None:
         f"{counted(len(names), 'signal')} in {plain(store.name)}"
         + (f", {len(found)} found" if sought else "")
         + (f"; the first {ROWS} are shown" if len(found) > ROWS else "")
-        + ". Click a row to open its heatmap."
+        + ". Click a row to see its heads."
     )
     if not shown or store.stamp is None:
         return
@@ -63,7 +66,73 @@ def signals_table(store: Store) -> None:
         key="signals", on_select="rerun", selection_mode="single-cell",
     )  # fmt: skip
     if rows := [row for row, _ in event.selection.cells if row < len(shown)]:
-        st.switch_page("pages/heatmap.py", query_params=address(signal=shown[rows[0]]))
+        st.switch_page("pages/heads.py", query_params=address(signal=shown[rows[0]]))
+
+
+def own_series() -> None:
+    """The series that this session brought: ways to look at each, to save it to a named store, and to delete it."""
+    for option, name in own.options().items():
+        link = address(signal=option, q=option.removeprefix(own.PREFIX))
+        with st.container(border=True):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{plain(name)}** (yours)")
+                for page, label in (("ask", "Ask"), ("heads", "Heads"), ("head", "Head")):
+                    st.page_link(f"pages/{page}.py", label=label, query_params=link)
+                st.button(
+                    "Delete", icon=":material/delete:", key=f"forget_{option}", on_click=own.forget, args=(option,)
+                )
+            _save_form(option, name)
+
+
+def _save_form(option: str, name: str) -> None:
+    default = own.default_store(own.default_weights()[2])
+    options = list(dict.fromkeys([default, *stores()]))
+    with st.form(f"save_{option}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        saved_as = st.text_input("Save as", name, max_chars=200, key=f"save_name_{option}", width=240)
+        store = st.selectbox("in the store", options, key=f"save_store_{option}", width=240)
+        pressed = st.form_submit_button("Save", icon=":material/save:", key=f"save_button_{option}")
+    if not pressed or store not in options:
+        return
+    try:
+        own.save(option, saved_as.strip(), store)
+    except (VitimeError, MemoryError, OSError) as error:
+        complain(error)
+        return
+    st.success(f"Saved as {plain(saved_as)} in {plain(store)}.", icon=":material/check:")
+    link = address(store=store, signal=saved_as.strip())
+    st.page_link("pages/heads.py", label="Open it", query_params=link, icon=":material/open_in_new:")
+
+
+def questions_table(store: Store) -> None:
+    """The questions whose answers a store keeps, the latest first; selecting one shows it on the page Ask."""
+    with reading(store):
+        kept = sorted(stored_verdicts(store.path), key=lambda each: each.created, reverse=True)
+    if not kept:
+        return
+    st.subheader("Questions asked", anchor=False)
+    table = pd.DataFrame(
+        [
+            {
+                "asked": each.created[:16].replace("T", " "), "signal": each.signal,
+                "period": each.question["period"], "answer": each.headline,
+                "finished": each.complete,
+            }
+            for each in kept[:ROWS]
+        ]
+    )  # fmt: skip
+    columns = {
+        "asked": st.column_config.TextColumn("Asked"),
+        "signal": st.column_config.TextColumn("Signal"),
+        "period": st.column_config.NumberColumn("Period, samples", format="%.4g"),
+        "answer": st.column_config.TextColumn("Answer", width="large"),
+        "finished": st.column_config.CheckboxColumn("Finished"),
+    }
+    event = st.dataframe(
+        table, column_config=columns, hide_index=True, key="questions", on_select="rerun",
+        selection_mode="single-cell",
+    )  # fmt: skip
+    if rows := [row for row, _ in event.selection.cells if row < len(table)]:
+        st.switch_page("pages/ask.py", query_params=address(signal=kept[rows[0]].signal))
 
 
 def model_facts(ds: xr.Dataset) -> None:
@@ -118,11 +187,11 @@ def unfinished(store: Store) -> bool:
 def build_default() -> None:
     """Offer to build the default store where there is none; its progress where it is being built."""
     try:
-        weights, config, info = runs.default_weights()
+        weights, config, info = own.default_weights()
     except CheckpointError as error:
         notice(error)
         return
-    name = runs.default_store(info)
+    name = own.default_store(info)
     path = folder() / name
     if name in stores() and (jobs.job(path) is None or stores()[name].stamp is not None):
         return  # `unfinished` has the word, where it is chosen
@@ -170,7 +239,7 @@ def offer_build(
 
 def _weights_at_hand() -> tuple[Path | None, WeightsInfo | None]:
     try:
-        path, _, weights = runs.default_weights()
+        path, _, weights = own.default_weights()
     except CheckpointError:
         return None, None
     return path, weights

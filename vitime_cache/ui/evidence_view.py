@@ -16,15 +16,15 @@ from vitime_cache.evidence.levels.table import CLAIMS, KINDS, LEVEL
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.data import head_order, to_come, to_json, verdict_table
 from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, kind, sentences
+from vitime_cache.ui.badges import badge
 from vitime_cache.ui.chart import figure, file_name
 from vitime_cache.ui.options import clicked
-from vitime_cache.ui.verdicts import badge
 from vitime_cache.ui.words import plain
 
 # Chart, its table, and the level without which there is nothing to draw.
 ANSWER = (
     (charts.answer_forecast, charts.answer_forecast_table, "influence"),
-    (charts.answer_influence, charts.answer_influence_table, "influence"),
+    (charts.answer_influence, charts.answer_influence_table, "set"),  # measured after the headline
     (charts.answer_attention, charts.answer_attention_table, "looking"),
     (charts.answer_shares, charts.answer_shares_table, "mechanism"),
     (charts.answer_heads, charts.answer_heads_table, "set"),

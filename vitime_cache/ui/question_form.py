@@ -4,47 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import streamlit as st
-import xarray as xr
 
 from vitime_cache import charts
-from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.budget import BUDGET, SMALL
 from vitime_cache.evidence.periods import LEVEL, propose_periods
 from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.series.signal import Signal
-from vitime_cache.ui import questions, runs
-from vitime_cache.ui.answers import look_at
+from vitime_cache.ui import own, questions
+from vitime_cache.ui.answers import Answers, look_at
 from vitime_cache.ui.chart import figure
-from vitime_cache.ui.compose import KEPT, choose_series
+from vitime_cache.ui.compose import KEPT
 from vitime_cache.ui.processes.engine import engine
-from vitime_cache.ui.stores import Store
-from vitime_cache.ui.verdicts import Subject, whole_series
+from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.words import complain, notice, plain
-
-
-def stored_subject(store: Store | None, ds: xr.Dataset) -> Subject:
-    """A signal of the store or a live run, to be asked about."""
-    return Subject.of(store, ds, whole_series(store, ds), schema.config_of(ds))
-
-
-def choose_own() -> Subject | None:
-    """A series that a person brings to this page; what is found of it stays in the session."""
-    signal = choose_series()
-    if signal is None:
-        return None
-    try:
-        _, config, weights = runs.default_weights()
-    except CheckpointError as error:
-        complain(error)
-        return None
-    session = st.session_state.setdefault("session_id", uuid4().hex)
-    return Subject(signal, config, weights.sha256, weights.name, f"own:{session}:{signal.fingerprint}", None)
 
 
 def choose_question(subject: Subject) -> tuple[float, Window] | None:
@@ -94,7 +71,7 @@ def everything(signal: Signal) -> np.ndarray:
 def ask_button(subject: Subject, period: float, window: Window) -> None:
     """Ask the question, or show how far it is; it goes on in the model's process when this page is left."""
     try:
-        path, _, weights = runs.default_weights()
+        path, _, weights = own.default_weights()
     except CheckpointError as error:
         complain(error)
         return
@@ -125,6 +102,29 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
             "with each head replaced, and on null inputs. It goes on when this page is left, and what it finds of a "
             "stored signal is kept in the store.",
         )  # fmt: skip
+
+
+def begin_by_itself(subject: Subject, found: Answers) -> None:
+    """Ask about the strongest period of a series that nothing is known of, where that takes a minute and not hours."""
+    if found.verdicts or found.under_way or found.failed or subject.config.tokens > SMALL:
+        return
+    tried: set[str] = st.session_state.setdefault("began", set())
+    proposals = _proposals(subject.signal.fingerprint, everything(subject.signal))
+    if subject.key in tried or not proposals:
+        return
+    tried.add(subject.key)
+    period = proposals[0][0]
+    try:
+        path, _, weights = own.default_weights()
+        window = choose_window(
+            len(everything(subject.signal)), period,
+            columns=subject.config.columns, patch_width=subject.config.patch_width,
+        )  # fmt: skip
+    except VitimeError:
+        return  # the form says what is in the way
+    if weights.sha256 == subject.weights_sha256:
+        _ask((subject.key, f"{period:.9g}|{window.history}|{window.horizon}"), subject, period, path, {})
+        st.rerun()
 
 
 def _ask(key: questions.Key, subject: Subject, period: float, weights: Path, settings: dict[str, Any]) -> None:

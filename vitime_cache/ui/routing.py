@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from base64 import b64encode
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,17 @@ class PageFacts:
 
 
 PAGES = {
-    "overview": PageFacts("Overview", ":material/home:", "what there is, and where to go"),
-    "evidence": PageFacts(
-        "Evidence", ":material/gavel:", "which heads look one period back, and whether the forecast uses it"
-    ),
-    "heatmap": PageFacts("Heatmap", ":material/grid_on:", "which past each moment looks at, in one head"),
-    "lags": PageFacts("Lags", ":material/timeline:", "how far back it looks, against the period of the series"),
-    "compare": PageFacts("Compare", ":material/compare:", "one head on two signals, such as one less a harmonic"),
-    "heads": PageFacts("Heads", ":material/apps:", "all layers and heads at a glance, ranked"),
-    "live": PageFacts("Live", ":material/play_circle:", "your own series, without a store"),
+    "ask": PageFacts("Ask", ":material/help:", "which past the forecast uses, through which heads"),
+    "heads": PageFacts("Heads", ":material/apps:", "the maps of all heads at a glance"),
+    "head": PageFacts("Head", ":material/grid_on:", "where one head looks, and how far back"),
+    "compare": PageFacts("Compare", ":material/compare:", "two signals, two weights or two periods"),
+    "library": PageFacts("Library", ":material/folder_open:", "stores, signals, questions, weights"),
 }
-OF_ONE_SIGNAL = ("heatmap", "lags", "heads", "compare")  # what a run can be looked at on
+FIRST = "ask"
+# Where pages were before; links from elsewhere still lead on.
+MOVED = {"overview": "library", "evidence": "ask", "live": "ask", "heatmap": "head", "lags": "head"}
+# Streamlit leaves twice as much blank above and beside a page.
+STYLE = "[data-testid=stMainBlockContainer] { padding: 3rem min(3rem, 4vw) 4rem }"
 STORE, ROUTED = "chosen_store", "routed"
 ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
 
@@ -45,14 +45,23 @@ ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png")
 def navigation() -> Page:
     """The page that the address names; sets the title and icon first, or the first page's icon would be fetched."""
     st.set_page_config(page_title="ViTime attention", page_icon=ICON, layout="wide")
+    st.html(f"<style>{STYLE}</style>")
     st.session_state[ROUTED] = True
     return st.navigation(
         [
-            st.Page(f"pages/{name}.py", title=page.title, icon=page.icon, default=name == "overview")
-            for name, page in PAGES.items()
+            *(
+                st.Page(f"pages/{name}.py", title=page.title, icon=page.icon, default=name == FIRST)
+                for name, page in PAGES.items()
+            ),
+            *(st.Page(partial(_lead_on, page), title=PAGES[page].title, url_path=old) for old, page in MOVED.items()),
         ],
         position="hidden",
     )
+
+
+def _lead_on(page: str) -> None:
+    """What an old address shows: the page that has taken its place, with the same choice."""
+    st.switch_page(f"pages/{page}.py", query_params=dict(st.query_params))
 
 
 def page_links(place: Any) -> None:
@@ -66,14 +75,6 @@ def chosen_store() -> Store | None:
     if STORE not in st.session_state:
         _start_over()
     store: Store | None = st.session_state.pop(STORE)
-    return store
-
-
-def store_if_any() -> Store | None:
-    """The same for a page that does without a store, whose buttons another run of the script would let go."""
-    if ROUTED not in st.session_state:
-        _start_over()
-    store: Store | None = st.session_state.pop(STORE, None)
     return store
 
 

@@ -76,7 +76,12 @@ def folder() -> Path:
 def stores() -> dict[str, Store]:
     """The stores in the folder by name; a name from an address is only ever looked up here."""
     found = sorted(path for path in folder().glob("*.zarr") if path.is_dir() and not path.is_symlink())
-    return {path.name: Store(path.name, path, _stamp(path)) for path in found}
+    return {path.name: store_at(path) for path in found}
+
+
+def store_at(path: Path) -> Store:
+    """The store in a folder, at this moment."""
+    return Store(path.name, path, _stamp(path))
 
 
 def planned(store: Store) -> Manifest | None:

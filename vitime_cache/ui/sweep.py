@@ -12,6 +12,7 @@ from vitime_cache.evidence.levels.tracking import Tracking, choose_head, track_p
 from vitime_cache.model.checkpoint import PUBLISHED_NAME
 from vitime_cache.study.defaults import study_head
 from vitime_cache.ui.stores import Store
+from vitime_cache.ui.verdicts import leading_head, verdict_at
 
 SWEEP = "sweep_"  # how the catalogue names the signals of its sweep
 UNRELATED = ("ar1", "white_noise", "constant")
@@ -31,6 +32,9 @@ def first_head(store: Store | None, ds: xr.Dataset) -> tuple[str, int, str]:
     Head 7 of the last layer is a head of the published weights; of others it says nothing.
     """
     layers, heads = [str(layer) for layer in ds[schema.LAYER].values], ds.sizes[schema.HEAD]
+    verdict = verdict_at(ds, None)
+    if verdict is not None and (at := leading_head(verdict)) is not None:
+        return *at, "the answer rests on it most"
     if ds.attrs["weights"] == PUBLISHED_NAME.removesuffix(".pth"):
         return *study_head(layers, heads), "the head that the reference study looks at"
     found = tracked(store, ds)

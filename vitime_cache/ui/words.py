@@ -44,10 +44,11 @@ def end_page() -> NoReturn:
     raise StopException
 
 
-def title(name: str, lead: str) -> None:
+def title(name: str, lead: str = "") -> None:
     """The page's title and one sentence on what it shows."""
     st.title(name, anchor=False)
-    st.markdown(lead)
+    if lead:
+        st.markdown(lead)
 
 
 def weights_note(*datasets: xr.Dataset) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vitime_cache.interventions.value_patch import Patch
 
 CELLS = 4  # stand-ins, over all windows
+DETAILED = 2  # of these, on which multiples and layers are taken apart: they have no interval
 TAIL = 0.05  # what either end of an interval misses
 
 
@@ -66,27 +67,29 @@ class Mechanism:
 
 def measure_mechanism(windows: Sequence[WindowRuns], told: Told = lambda _: None) -> Mechanism:
     """Patch values in all heads, on several stand-ins and windows."""
-    parts = [_Projected.of(windows[cell.window], cell.draw, told) for cell in cells(len(windows), CELLS)]
+    chosen = cells(len(windows), CELLS)
+    parts = [_Projected.of(windows[cell.window], cell.draw, i < DETAILED, told) for i, cell in enumerate(chosen)]
     size = np.array([part.size for part in parts])
-    shares = np.stack([part.shares for part in parts])  # (cell, patch), not yet divided
     effect = float(np.sqrt(np.mean([part.effect**2 for part in parts])))
     phases = other_phases(windows[0].period)
     n, m = len(phases), multiples(windows[0].period, windows[0].patches)
+    layers = len(windows[0].model.config.layers)
     if not size.any():
         nothing = np.nan
         return Mechanism(
             effect, 0.0, nothing, nothing, nothing, nothing, phases, np.full(n, np.nan), nothing, nothing,
-            np.full(m, np.nan), np.full(shares.shape[1] - 2 - n - m, np.nan),
+            np.full(m, np.nan), np.full(layers, np.nan),
         )  # fmt: skip
+    shares = np.stack([part.shares[: 2 + n] for part in parts])  # (cell, patch), not yet divided
     on = ratio_interval(shares[:, 0], size, TAIL)
-    margins = ratio_interval(shares[:, :1] - shares[:, 2 : 2 + n], size, TAIL)
+    margins = ratio_interval(shares[:, :1] - shares[:, 2:], size, TAIL)
     mean = shares.sum(axis=0) / size.sum()
     nearest = int(margins.low.argmin())
+    detail = np.sum([part.shares[2 + n :] for part in parts[:DETAILED]], axis=0) / size[:DETAILED].sum()
     return Mechanism(
         effect, sum(part.covered for part in parts) / sum(part.whole for part in parts),
-        float(on.value), float(on.low), float(on.high), float(mean[1]),
-        phases, mean[2 : 2 + n], float(margins.low[nearest]), float(margins.high[nearest]),
-        mean[2 + n : 2 + n + m], mean[2 + n + m :],
+        float(on.value), float(on.low), float(on.high), float(mean[1]), phases, mean[2:],
+        float(margins.low[nearest]), float(margins.high[nearest]), detail[:m], detail[m:],
     )  # fmt: skip
 
 
@@ -121,14 +124,14 @@ class _Projected:
     whole: float
 
     @classmethod
-    def of(cls, window: WindowRuns, draw: int, told: Told) -> _Projected:
+    def of(cls, window: WindowRuns, draw: int, detailed: bool, told: Told) -> _Projected:
         from vitime_cache.interventions.value_patch import Patch, all_pairs
 
         every = np.ones((len(window.model.config.layers), window.model.config.heads), dtype=bool)
         values, rows = window.source(draw)
         told(1)
         all_values = Patch(0, all_pairs(window.patches, window.first_future), every)
-        forecasts = window.patched(values, [all_values, *_patches(window, every)], told)
+        forecasts = window.patched(values, [all_values, *_patches(window, every, detailed)], told)
         change, whole = window.change(forecasts), window.change(rows)
         size = float((change[0] ** 2).sum())
         return cls(
@@ -137,18 +140,18 @@ class _Projected:
         )  # fmt: skip
 
 
-def _patches(window: WindowRuns, every: Bools) -> list[Patch]:
-    """Whole periods back; all but those; other phases; each multiple; each layer alone."""
+def _patches(window: WindowRuns, every: Bools, detailed: bool) -> list[Patch]:
+    """Whole periods back; all but those; other phases; if `detailed`, each multiple and each layer alone."""
     from vitime_cache.interventions.value_patch import Patch, all_pairs, lag_pairs
 
     first, period, patches = window.first_future, window.period, window.patches
     on = lag_pairs(window.on, first)
     elsewhere = [at_phase(period, offset, patches) for offset in other_phases(period)]
-    each = [one_multiple(period, k, patches) for k in range(1, multiples(period, patches) + 1)]
-    layers = np.eye(len(every), dtype=bool)[:, :, None] & every
-    return [
-        Patch(0, on, every),
-        Patch(0, all_pairs(patches, first) & ~on, every),
-        *(Patch(0, lag_pairs(lags, first), every) for lags in (*elsewhere, *each)),
-        *(Patch(0, on, layer) for layer in layers),
-    ]
+    found = [Patch(0, on, every), Patch(0, all_pairs(patches, first) & ~on, every)]
+    found += [Patch(0, lag_pairs(lags, first), every) for lags in elsewhere]
+    if detailed:
+        each = [one_multiple(period, k, patches) for k in range(1, multiples(period, patches) + 1)]
+        layers = np.eye(len(every), dtype=bool)[:, :, None] & every
+        found += [Patch(0, lag_pairs(lags, first), every) for lags in each]
+        found += [Patch(0, on, layer) for layer in layers]
+    return found

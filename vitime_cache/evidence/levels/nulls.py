@@ -2,8 +2,8 @@
 
 A null input is made of the stretch that the question is asked on and cut into the same windows. Its figure is that of
 `looking`, the mean contrast of a region's queries at the period asked about. Where that period was proposed from the
-series, as its strongest, each null input is given the same chance: the signal must also show more at its period than
-null inputs show at their own strongest ones. Plain arrays in and out; running the model is the caller's part.
+series, as its strongest, periods are proposed of each null series in the same way: the signal must also show more at
+its period than null inputs show at theirs. Plain arrays in and out; running the model is the caller's part.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vitime_cache.evidence.levels.looking import (
     past_curves,
     sights,
 )  # fmt: skip
-from vitime_cache.evidence.periods import strongest_period
+from vitime_cache.evidence.periods import propose_periods
 from vitime_cache.evidence.verdict.schema import REGIONS, three_values
 from vitime_cache.series.signal import Signal
 from vitime_cache.stats.max_statistic import max_statistic
@@ -45,7 +45,7 @@ class NullInput:
     signal
         What the model is given.
     own_period
-        Its strongest period in samples where periods are proposed anew, else None.
+        The strongest period proposed of it in samples; None where none is, or none was asked for.
     """
 
     kind: Null
@@ -114,7 +114,8 @@ def null_inputs(
     inputs = []
     for k, kind in enumerate(null_kinds(period)):
         for number, series in enumerate(null_series(kind, x, n, _seed(seed, k), period=period)):
-            own = strongest_period(series) if proposed else None
+            anew = propose_periods(series, most=1) if proposed else []
+            own = anew[0].period if anew else None
             inputs += [
                 NullInput(kind, number, Signal(f"{kind} {number}", series[start : start + history], horizon), own)
                 for start in starts
@@ -147,9 +148,11 @@ def against_null_inputs(
     windows = len(inputs) / (n * len(kinds))
     observed = np.where(asked, np.asarray(query_contrast, dtype=np.float64), np.nan)
     contrasts = curves = None
+    anew = any(each.own_period is not None for each in inputs)
     for each, maps in zip(inputs, time_attention, strict=True):
         attention = np.asarray(maps)
         contrast = _contrast(attention, history_patches, patches_per_period, each.own_period, samples_per_patch)
+        contrast = contrast if anew else contrast[:1]
         curve = past_curves(attention, history_patches)
         if contrasts is None or curves is None:
             contrasts = np.zeros((len(kinds), n, *contrast.shape))
@@ -176,12 +179,10 @@ def against_null_inputs(
 def _contrast(
     attention: Array, history_patches: int, patches_per_period: float, own: float | None, samples_per_patch: float
 ) -> Array:
-    """Mean contrast at the period asked about and, where periods are proposed anew, at the null's own."""
+    """Mean contrast at the period asked about, and at the null's own where it has one that the axis shows."""
     patches = attention.shape[-1]
     at = mean_contrast(attention, sights(patches, history_patches, patches_per_period))
-    if own is None:
-        return at[None]
-    if own < SHORTEST_PERIOD * samples_per_patch:
+    if own is None or own < SHORTEST_PERIOD * samples_per_patch:
         return np.stack((at, at))
     seen = tuple(Sight.of(region, patches, history_patches, own / samples_per_patch) for region in REGIONS)
     anew = mean_contrast(attention, seen)

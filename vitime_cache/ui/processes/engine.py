@@ -46,24 +46,6 @@ class Engine:
                 self._process = subprocess.Popen(command, cwd=HOME, stdin=pipe, stdout=pipe)
             return self._process
 
-    def capture(self, signal: Signal, weights: Path, tokens: str, progress: Progress) -> xr.Dataset:
-        """`vitime_cache.capture` of a signal.
-
-        Parameters
-        ----------
-        progress
-            Called with the share that is done, 0 to 1, and what has been done. If it raises, the run is stopped.
-
-        Raises
-        ------
-        CheckpointError, EncodingError, MemoryError
-            As `load_model` and `capture` raise them.
-        EngineError
-            If the process died; the next call starts another.
-        """
-        ds: xr.Dataset = self._ask(progress, weights, "capture", signal, tokens)
-        return ds
-
     def ask(
         self, signal: Signal, period: float, weights: Path, settings: Mapping[str, Any], store: Path | None,
         progress: Progress, partial: Partial,
@@ -82,9 +64,9 @@ class Engine:
         )
         return verdict
 
-    def build(self, signal: Signal, store: Path, weights: Path, tokens: str | Sequence[str]) -> None:
-        """`vitime_cache.build` of one signal into a store; raises what that raises, and EngineError."""
-        self._ask(lambda *_: None, weights, "build", signal, str(store), tokens)
+    def build(self, signals: Sequence[Signal], store: Path, weights: Path, tokens: str | Sequence[str]) -> None:
+        """`vitime_cache.build` of some signals into a store; raises what that raises, and EngineError."""
+        self._ask(lambda *_: None, weights, "build", list(signals), str(store), tokens)
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""

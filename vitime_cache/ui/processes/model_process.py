@@ -20,7 +20,6 @@ from typing import Any
 
 import xarray as xr
 
-from vitime_cache.attention.capture import capture
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import CheckpointError, load_model
 from vitime_cache.model.network import ViTime
@@ -55,10 +54,6 @@ def main(weights: str) -> None:
             tell("error", error)
 
 
-def _capture(tell: Tell, weights: str, signal_: Signal, tokens: str) -> xr.Dataset:
-    return capture(_loaded(weights), signal_, tokens=tokens, progress=lambda *step: tell("step", step))
-
-
 def _answer(
     tell: Tell, weights: str, signal_: Signal, period: float, settings: Mapping[str, Any], store: Path | None
 ) -> xr.Dataset:
@@ -86,13 +81,13 @@ def _answer(
     return verdict
 
 
-def _build(tell: Tell, weights: str, signal_: Signal, store: str, tokens: Sequence[str]) -> None:  # noqa: ARG001
+def _build(tell: Tell, weights: str, signals: Sequence[Signal], store: str, tokens: Sequence[str]) -> None:  # noqa: ARG001
     from vitime_cache.store.build import build
 
-    build([signal_], store, _loaded(weights), tokens=tokens)
+    build(signals, store, _loaded(weights), tokens=tokens)
 
 
-REQUESTS: dict[str, Callable[..., Any]] = {"capture": _capture, "build": _build, "ask": _answer}
+REQUESTS: dict[str, Callable[..., Any]] = {"build": _build, "ask": _answer}
 
 
 def _loaded(weights: str) -> ViTime:

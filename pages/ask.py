@@ -1,0 +1,24 @@
+"""Which past does the forecast use? Bring a series or take a stored one, read the answer, see why."""
+
+import streamlit as st
+
+from vitime_cache.ui.answers import answers, choose_answer, show_progress
+from vitime_cache.ui.bring import choose_subject
+from vitime_cache.ui.evidence_view import show_verdict
+from vitime_cache.ui.question_form import ask_button, begin_by_itself, choose_question
+from vitime_cache.ui.routing import chosen_store
+from vitime_cache.ui.words import title
+
+title("Which past does the forecast use?")
+subject = choose_subject(chosen_store())
+if subject is not None:
+    found = answers(subject)
+    begin_by_itself(subject, found)
+    show_progress(found)
+    if found.verdicts:
+        period = choose_answer(subject, found)
+        show_verdict(found.verdicts[period], subject.signal.name, coming=period in found.periods_under_way)
+    with st.expander("Ask another question" if found.verdicts else "Ask", expanded=not found.verdicts):
+        question = choose_question(subject)
+        if question is not None:
+            ask_button(subject, *question)

@@ -1,0 +1,83 @@
+"""One head: the time map and the lag curve side by side, the series along both axes, and one moment on the image."""
+
+import streamlit as st
+
+from vitime_cache import charts
+from vitime_cache.ui.address import choose_head, choose_signal
+from vitime_cache.ui.badges import head_badges
+from vitime_cache.ui.chart import figure, peaks_table
+from vitime_cache.ui.options import (
+    choose_contrast,
+    choose_heads,
+    choose_lags,
+    choose_period,
+    choose_queries,
+    choose_query,
+    query_from_click,
+)
+from vitime_cache.ui.routing import chosen_store
+from vitime_cache.ui.words import title, weights_note
+
+title("Head", "Where one head looks, and how far back. **Rows look, columns are looked at.** It describes this signal.")
+store = chosen_store()
+ds = choose_signal(store)
+layer, head = choose_head(store, ds)
+weights_note(ds)
+
+
+@st.fragment
+def one_head() -> None:
+    """What is known of it, map and curve, one query's image, the peaks; a click on the map chooses the query."""
+    badges = st.container()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        period = choose_period(ds)
+        options = choose_lags(ds)
+        queries = choose_queries()
+        query = choose_query(ds)
+        contrast = choose_contrast()
+    with badges:
+        head_badges(ds, layer, head, period)
+    view = charts.HeadView(ds, layer, head, queries)
+    with st.container(horizontal=True):
+        with st.container(width="content"):
+            figure(
+                charts.heatmap, view, contrast, query=query, size=MAP, key="heatmap",
+                on_select=query_from_click(ds, "heatmap"), table=lambda: charts.heatmap_table(view),
+            )  # fmt: skip
+        with st.container(width=BESIDE):
+            views = [charts.HeadView(ds, *each) for each in choose_heads(ds, (layer, head))]
+            figure(
+                charts.lag_curves, views, options.region, period=period, side=options.side, log=options.log,
+                max_lag=options.longest, key="lags", width="stretch",
+                table=lambda: charts.lag_table(views, options.region, side=options.side),
+            )  # fmt: skip
+            peaks_table(views, options.region, period=period, side=options.side, longest=options.longest)
+    with st.expander("One moment on the image of the series", expanded=True):
+        figure(
+            charts.token_look, view, query, contrast=contrast, key="query", width="stretch",
+            table=lambda: charts.token_table(view, query),
+        )  # fmt: skip
+    with st.expander("The series' own autocorrelation, on the same axis"):
+        figure(
+            charts.autocorrelation, ds, period=period, max_lag=options.longest, key="autocorrelation",
+            width="stretch", table=lambda: charts.autocorrelation_table(ds),
+        )  # fmt: skip
+
+
+MAP, BESIDE = 340, 360  # pixels; side by side where the page is 880 wide or wider
+one_head()
+with st.expander("How to read this"):
+    st.markdown(
+        "- Below the diagonal a moment looks at its **past**, above it at its **future**: the model is bidirectional.\n"
+        "- The dashed lines are the border between history and forecast. The lower left block is what **feeds the "
+        "forecast** from the history.\n"
+        "- A stripe parallel to the diagonal is a fixed lag. A peak of the curve at a multiple of P says where the "
+        "head looks on this signal. It is no proof that it follows the period: position alone gives curves some "
+        "structure. "
+        "**Ask** answers that.\n"
+        "- A **patch** is a column of the image cut into tokens. A cell is the mean attention of two patch columns "
+        "over all value rows. Rows do not sum to 1: some attention goes to the **CLS** token, one more token that "
+        "stands for no part of the image; its share is named below the map.\n"
+        "- **Ink** is what the series leaves of itself on the image; most of a column is blank paper.\n"
+        "- Contrast changes colours only. The legend and the tooltips are attention itself."
+    )

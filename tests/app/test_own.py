@@ -1,0 +1,250 @@
+"""Series of one's own: every way in, bad input, the small store behind each, and saving, finding and deleting it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.app.test_pages import charts, leads_on, read, texts
+from vitime_cache.store.reader import open_store
+from vitime_cache.ui import own, questions
+
+OpenPage = Callable[..., AppTest]
+SINE = " ".join(f"{np.sin(i / 5):.4f}" for i in range(400))  # a period of 31.4 samples
+LONG = " ".join(f"{np.sin(i / 5):.4f}" for i in range(4000))
+BAD_NAMES = ["../../etc/passwd", "0" * 15, "G" * 16, "0" * 16, ""]
+
+
+def paste(at: AppTest, text: str = SINE) -> str:
+    """Paste numbers on the page Ask; the option under which pickers know the series."""
+    at.text_area(key="pasted").input(text).run()
+    assert not at.exception
+    assert not at.error, at.error[0].value
+    return own.PREFIX + str(q(at))
+
+
+def q(at: AppTest) -> str:
+    value = at.query_params["q"]
+    return value[0] if isinstance(value, list) else value
+
+
+def save(at: AppTest, option: str, name: str, store: str = "vitime-mini.zarr") -> AppTest:
+    at.text_input(key=f"save_name_{option}").input(name)
+    at.selectbox(key=f"save_store_{option}").select(store)
+    at.button(key=f"save_button_{option}").click().run()
+    assert not at.exception
+    return at
+
+
+def npy(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+@pytest.mark.usefixtures("store", "begins")
+def test_a_pasted_series_becomes_a_store_of_its_own_and_its_question_begins_by_itself(
+    folder: Path, open_page: OpenPage
+) -> None:
+    at = open_page("ask", signal="white_noise")  # no period stands out of it, so nothing begins
+    assert not questions.known()
+    paste(at)
+    assert [path.stem for path in (folder / own.FOLDER).iterdir()] == [q(at)]
+    (asked,) = questions.known().values()
+    assert asked.period == pytest.approx(31.4, abs=0.2)
+    assert asked.signal.values == pytest.approx(np.array(SINE.split()[: len(asked.signal.values)], float), abs=1e-4)
+
+
+@pytest.mark.usefixtures("begins")
+def test_where_there_is_nothing_yet_ask_takes_in_the_example_by_itself(open_page: OpenPage) -> None:
+    at = open_page("ask")
+    assert not at.exception
+    assert not at.error
+    assert at.selectbox(key="pick_signal").options == ["full (yours)"]
+    assert questions.known()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_is_found_again_in_another_session_by_its_short_address(open_page: OpenPage) -> None:
+    at = open_page("ask")
+    option = paste(at)
+    for page in ("ask", "heads", "head"):
+        again = open_page(page, q=q(at))
+        assert not again.exception
+        assert not again.warning, texts(again)
+        assert again.selectbox(key="pick_signal").value == option
+        assert "pasted (yours)" in again.selectbox(key="pick_signal").options
+        assert charts(again)
+    assert "pasted (yours)" not in open_page("head").selectbox(key="pick_signal").options, "it is nobody else's"
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.usefixtures("store")
+def test_a_short_address_that_names_nothing_is_said_and_no_path_is_built_from_it(
+    name: str, folder: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[Path] = []
+    monkeypatch.setattr(own, "store_at", lambda path, real=own.store_at: looked_at.append(path) or real(path))
+    at = open_page("head", q=name)
+    assert not at.exception
+    assert f"asks for {name!r}" in read(at.warning[0].value)
+    assert charts(at)
+    assert all(path.parent == folder / own.FOLDER for path in looked_at)
+    assert bool(looked_at) == bool(own.NAME.fullmatch(name))
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_that_is_deleted_is_gone_with_its_store(folder: Path, open_page: OpenPage) -> None:
+    at = open_page("ask")
+    option = paste(at)
+    at.switch_page("pages/library.py").run()
+    at.button(key=f"forget_{option}").click().run()
+    assert not at.exception
+    assert not list((folder / own.FOLDER).iterdir())
+    assert "(yours)" not in texts(at)
+    again = open_page("head", q=option.removeprefix(own.PREFIX))
+    assert not again.exception
+    assert "not here" in again.warning[0].value
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_saved_into_a_named_store_is_a_stored_signal(folder: Path, open_page: OpenPage) -> None:
+    at = open_page("ask")
+    option = paste(at)
+    at.switch_page("pages/library.py").run()
+    assert "full" in save(at, option, "full").error[0].value, "a name that is taken"
+    assert "name" in save(at, option, "two\tcolumns").error[0].value
+    assert "not saved" in save(at, option, "own:mine").error[0].value
+    assert "Saved as kept" in save(at, option, "kept").success[0].value
+    stored = open_store(folder / "vitime-mini.zarr").sel(signal="kept")
+    small = open_store(folder / own.FOLDER / f"{option.removeprefix(own.PREFIX)}.zarr").sel(signal="pasted")
+    np.testing.assert_array_equal(stored.time_attention[..., : small.sizes["key_patch"]], small.time_attention)
+    assert open_page("head", signal="kept").selectbox(key="pick_signal").value == "kept"
+
+
+def test_a_series_can_be_saved_where_no_store_is_yet(folder: Path, open_page: OpenPage) -> None:
+    at = open_page("ask")
+    option = paste(at)
+    save(at.switch_page("pages/library.py").run(), option, "first")
+    assert sorted(path.name for path in folder.iterdir()) == [own.FOLDER, "vitime-mini.zarr"]
+    assert "first" in open_page("head").selectbox(key="pick_signal").options
+
+
+@pytest.mark.usefixtures("store")
+def test_pages_look_at_the_latest_stretch_on_which_the_period_shows_and_questions_are_about_all_of_it(
+    folder: Path, open_page: OpenPage
+) -> None:
+    at = open_page("ask")
+    paste(at, LONG)
+    small = open_store(folder / own.FOLDER / f"{q(at)}.zarr")
+    assert list(small.signal.values) == ["pasted", own.WHOLE]
+    shown, whole = small.sel(signal="pasted"), small.sel(signal=own.WHOLE)
+    assert int(shown.n_history + shown.horizon) < int(whole.n_history + whole.horizon)
+    assert float(shown.samples_per_patch) < float(whole.samples_per_patch)
+    history = shown.history.values[: int(shown.n_history)]
+    end = 4000 - int(shown.horizon)
+    values = np.array(LONG.split(), np.float32)
+    np.testing.assert_allclose(history, values[end - len(history) : end], rtol=1e-6)
+    assert own.WHOLE not in at.selectbox(key="pick_signal").options
+    at.toggle(key=next(each.key for each in at.toggle if each.label == "Choose the stretch")).set_value(True).run()
+    assert next(each for each in at.number_input if each.label == "History, samples").max == 4000
+
+
+@pytest.mark.usefixtures("store")
+def test_the_same_series_is_kept_once_and_a_way_that_holds_one_does_not_hide_another(
+    folder: Path, open_page: OpenPage
+) -> None:
+    at = open_page("ask")
+    first = paste(at)
+    at.file_uploader(key="upload").upload("other.npy", npy(np.arange(96.0) % 12)).run()
+    assert not at.exception
+    assert own.PREFIX + q(at) != first, "the box of numbers is still full"
+    assert "other (yours)" in at.selectbox(key="pick_signal").options
+    paste(at, "")
+    assert paste(at) == first
+    assert len(list((folder / own.FOLDER).iterdir())) == 2
+
+
+@pytest.mark.parametrize("text", ["1, 2, three", "1 2 inf", "5", "1,,2"])
+@pytest.mark.usefixtures("store")
+def test_pasted_text_that_is_no_series_gets_a_message_and_the_page_goes_on(text: str, open_page: OpenPage) -> None:
+    at = open_page("ask")
+    at.text_area(key="pasted").input(text).run()
+    assert not at.exception
+    assert len(at.error) == 1
+    assert charts(at)
+    assert leads_on(at)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"x,y\n1,2\n3\n"), ("a.csv", b"\xff\xfe\x00broken"), ("a.csv", b""), ("a.npy", b"\x93NUMPY garbage"),
+        ("a.parquet", b"PAR1 no parquet PAR1"), ("gap.npy", npy(np.array([1.0, np.nan, 2.0]))),
+        ("a.toml", b"[[signal]]"), ("../../evil.npy", npy(np.array(["text", "more"]))),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("store")
+def test_a_file_that_is_no_series_or_has_a_gap_is_one_line_and_the_page_goes_on(
+    name: str, content: bytes, open_page: OpenPage
+) -> None:
+    at = open_page("ask")
+    at.file_uploader(key="upload").upload(name, content).run()
+    assert not at.exception
+    (error,) = at.error
+    assert "\n" not in error.value.strip()
+    assert at.text_area(key="pasted") is not None
+    assert charts(at)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_of_a_file_with_several_is_chosen(open_page: OpenPage) -> None:
+    at = open_page("ask")
+    table = "a,b\n" + "\n".join(f"{np.sin(i / 9)},{i % 12}" for i in range(96))
+    at.file_uploader(key="upload").upload("pair.csv", table.encode()).run()
+    at.selectbox(key="series_in_file").select_index(1).run()
+    assert not at.exception
+    assert {"a (yours)", "b (yours)"} <= set(at.selectbox(key="pick_signal").options)
+    assert at.selectbox(key="pick_signal").value == own.PREFIX + q(at)
+
+
+@pytest.mark.usefixtures("store")
+def test_harmonics_are_added_and_removed(open_page: OpenPage) -> None:
+    at = open_page("ask")
+    for row in (2, 1):
+        at.button(key=f"remove_{row}").click().run()
+    next(button for button in at.button if button.label == "Add a harmonic").click().run()
+    at.number_input(key="period_row_1").set_value(90.0).run()
+    at.button(key="take_composed").click().run()
+    assert not at.exception
+    assert "composed (yours)" in at.selectbox(key="pick_signal").options
+    for row in (0, 1):
+        at.button(key=f"remove_{row}").click().run()
+    at.button(key="take_composed").click().run()
+    assert "zero throughout" in at.error[0].value
+
+
+def test_without_weights_the_page_says_where_they_belong(
+    open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vitime_cache.places.WEIGHTS", tmp_path / "nowhere")
+    at = open_page("ask")
+    assert not at.exception
+    assert "no weights" in at.error[0].value
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_whose_token_maps_would_be_too_large_is_kept_without_and_saved_with_them(
+    folder: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own, "MOST_TOKEN_BYTES", 0)
+    at = open_page("ask")
+    option = paste(at)
+    assert "token_attention" not in open_store(folder / own.FOLDER / f"{q(at)}.zarr")
+    save(at.switch_page("pages/library.py").run(), option, "kept")
+    assert open_store(folder / "vitime-mini.zarr").sel(signal="kept").token_attention.notnull().all()

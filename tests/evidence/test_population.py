@@ -1,0 +1,186 @@
+"""Many signals: which are asked about, what a row holds, what is said of all."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from tests.conftest import random_model
+from vitime_cache.evidence.ask import answers
+from vitime_cache.evidence.levels.table import KINDS
+from vitime_cache.evidence.population import schema as p
+from vitime_cache.evidence.population.ask_all import Many, ask_all, part_of_many, rows, taken_over
+from vitime_cache.evidence.population.mock import mock_population
+from vitime_cache.evidence.population.report import head_counts, headline, notes, share, table_of, to_json
+from vitime_cache.evidence.question import identity, prepare
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.data import set_heads
+from vitime_cache.evidence.verdict.schema import VerdictError
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.series.signal import Signal
+from vitime_cache.stats.intervals import proportion_interval
+
+CONFIG = ViTimeConfig(
+    image_height=16, context_columns=160, horizon_columns=80, patch_height=8, patch_width=8,
+    encoder_width=16, encoder_depth=1, decoder_width=8, decoder_depth=1, heads=2,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_model(CONFIG)
+
+
+def wave(name: str, period: float = 24.0, n: int = 260, seed: int = 0) -> Signal:
+    noise = np.random.default_rng(seed).standard_normal(n)
+    return Signal(name, np.sin(2 * np.pi * np.arange(n) / period) + 0.2 * noise, horizon=60)
+
+
+def signals() -> list[Signal]:
+    noise = np.random.default_rng(3).standard_normal(260)
+    return [wave("day"), Signal("flat", np.full(260, 2.0), horizon=60), Signal("noise", noise, horizon=60),
+            wave("other", 22.0, seed=1)]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table(model):
+    return ask_all(model, signals())
+
+
+def test_a_signal_without_a_period_and_a_constant_one_are_counted_and_said_not_refused(table):
+    assert table["kind"].values[1:3].tolist() == ["constant", "no period"]
+    assert all(kind in KINDS and kind != "open" for kind in table["kind"].values[[0, 3]])
+    assert "is constant" in table["reason"].values[1]
+    assert p.complete(p.validate(table))
+    said = notes(table)
+    assert "1 signal not asked about: no period of it is proposed." in said
+    assert "1 signal not asked about: it is constant." in said
+    assert np.isnan(table["period"].values[1:3]).all()
+
+
+def test_a_row_is_what_the_verdict_on_that_signal_alone_says(model, table):
+    question = part_of_many(prepare(model, signals()[3]))
+    *_, verdict = answers(model, question)
+    row = table.isel(signal=3)
+    for name in p.FIGURES[:11]:
+        assert np.allclose(row[name], verdict[name], equal_nan=True), name
+    assert row["kind"] == v.facts(verdict, "answer")["kind"]
+    few = set(map(tuple, np.argwhere(row["in_set"].values)))
+    assert few == (set(set_heads(verdict)) if row["kind"] in p.BY_ATTENTION else set())
+
+
+def test_influence_and_mechanism_are_those_of_the_question_asked_in_full_but_for_masks_that_are_added(model):
+    question = prepare(model, wave("day"))
+    alone = {}
+    for verdict in answers(model, question):
+        alone[v.facts(verdict, "stages")[-1]] = verdict
+        if "mechanism" in alone:
+            break
+    *_, part = answers(model, part_of_many(question))
+    for name in ("mechanism_share", "mechanism_rest", "mechanism_low", "influence_effect"):
+        assert float(part[name]) == pytest.approx(float(alone["mechanism"][name]), abs=1e-5), name
+    assert identity(model, question) != identity(model, part_of_many(question)), "one is not taken for the other"
+    assert v.facts(part, "stages") == list(p.LEVELS)
+    assert not v.complete(part)
+
+
+def test_a_period_that_no_window_shows_is_a_reason_and_a_span_needs_known_spacing(model):
+    long = ask_all(model, signals()[:2], period=250.0)
+    assert long["kind"].values.tolist() == ["not seen", "constant"]
+    span = ask_all(model, signals()[:1], period="1d")
+    assert span["kind"].values.tolist() == ["no spacing"]
+    assert headline(span) == "On none of the signals could it be asked."
+    for wrong in ({"period": -3}, {"sample": 0}, {"seed": -1}, {"period": float("nan")}):
+        with pytest.raises(VerdictError):
+            ask_all(model, signals(), **wrong)
+
+
+def test_a_sample_is_drawn_by_its_seed_without_repetition_and_kept_in_order():
+    every = [wave(f"s{i}", seed=i) for i in range(20)]
+    drawn = [[s.name for s in Many.of(every, sample=8, seed=seed).signals] for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert len(set(drawn[0])) == 8
+    assert drawn[0] == sorted(drawn[0], key=lambda name: int(name[1:]))
+    assert len(Many.of(every, sample=50).signals) == 20
+
+
+def test_a_table_that_was_left_goes_on_and_finished_rows_are_worked_out_once(model, table):
+    many = Many.of(signals())
+    first = next(rows(model, many, many.blank(model)))
+    assert first.place == 0
+    assert not p.complete(first.table)
+    assert "Not finished: 3 signals still to come." in notes(first.table)
+    worked_on = [row.place for row in rows(model, many, taken_over(many.blank(model), [first.table]))]
+    assert worked_on == [1, 2, 3]
+    fewer = Many.of([signals()[3], wave("new", 21.0, seed=9)])
+    taken = taken_over(fewer.blank(model), [table])
+    assert taken["kind"].values.tolist() == [table["kind"].values[3], "open"], "rows go by series, not by place"
+    assert taken["influence_share"].values[0] == table["influence_share"].values[3]
+    other = Many.of(signals(), period=12.0)
+    assert set(taken_over(other.blank(model), [table])["kind"].values) == {"open"}, "another question"
+
+
+def test_progress_rises_to_the_last_signal_and_names_it(model):
+    told = []
+    ask_all(model, signals(), progress=lambda part, what: told.append((part, what)))
+    parts = [part for part, _ in told]
+    assert parts == sorted(parts)
+    assert parts[-1] == 1
+    assert told[-1][1].startswith("4 of 4: other, ")
+
+
+def test_the_headline_counts_yes_among_answers_and_names_the_head_that_carries_it_most_often():
+    ds = mock_population(["mostly"] * 20 + ["detour"] * 3 + ["elsewhere"] * 4 + ["unsettled", "not shown", "no period"])
+    low, high = (round(100 * end) for end in proportion_interval(23, 29))
+    assert headline(ds) == (
+        f"On 23 of 29 signals, 79 % ({low} … {high}), the forecast uses what lies whole periods back, on 20 of them "
+        "through attention there; decoder.0 · 0 is among the few heads that carry it on 20."
+    )
+    assert "On 4 it does not; on 2 neither is shown." in notes(ds)
+    assert head_counts(ds)[0] == ("decoder.0", 0, 20)
+    assert head_counts(ds)[1] == ("decoder.0", 1, 10)
+
+
+def test_what_is_said_of_none_of_one_and_of_a_sample_is_true():
+    none = mock_population(["elsewhere", "indifferent", "not shown"])
+    assert headline(none).startswith("On 0 of 3 signals, 0 % (0 … 71), the forecast uses what lies whole periods back.")
+    assert "On 2 it does not; on 1 neither is shown." in notes(none)
+    assert headline(mock_population(["mostly"])).startswith("On 1 of 1 signal, 100 % (3 … 100)")
+    assert headline(mock_population(["open"])) == "No signal has been asked about yet."
+    assert "2 of 29 signals were drawn at random." in notes(mock_population(["mostly", "open"], available=29))
+    assert "drawn at random" not in notes(none)
+    assert share(mock_population(["constant"]))[1:] == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("count", "n"), [(0, 7), (3, 7), (7, 7), (23, 29)])
+def test_the_interval_of_a_proportion_is_that_of_clopper_and_pearson(count, n):
+    low, high = proportion_interval(count, n)
+    if count:
+        assert binom.sf(count - 1, n, low) == pytest.approx(0.025), "as many or more, were the share the lower end"
+    if count < n:
+        assert binom.cdf(count, n, high) == pytest.approx(0.025)
+    assert 0 <= low <= count / n <= high <= 1
+
+
+def test_the_table_as_rows_and_as_json_says_what_the_dataset_says():
+    ds = mock_population(["mostly", "elsewhere", "constant"])
+    frame = table_of(ds)
+    assert frame["heads"].tolist() == ["decoder.0 · 0, decoder.0 · 1", "", ""]
+    assert frame["answer"].tolist() == ["Yes, mostly", "No: elsewhere", "Not asked: constant"]
+    document = json.loads(to_json(ds))
+    assert (document["yes"], document["answered"], document["kinds"]["constant"]) == (1, 2, 1)
+    assert document["signals"][2]["influence_share"] is None
+    assert document["headline"] == headline(ds)
+
+
+def test_a_dataset_that_is_no_table_of_signals_is_refused_by_name():
+    ds = mock_population(["mostly"])
+    with pytest.raises(VerdictError, match="lacks the variable 'in_set'"):
+        p.validate(ds.drop_vars("in_set"))
+    with pytest.raises(VerdictError, match="lacks the coordinate 'kind'"):
+        p.validate(ds.drop_vars("kind"))
+    with pytest.raises(VerdictError, match="got 'perhaps'"):
+        p.validate(ds.assign_coords(kind=("signal", np.array(["perhaps"], object))))

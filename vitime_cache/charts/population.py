@@ -1,0 +1,162 @@
+"""Many signals in one picture and one page: how many have which answer, and which heads carry it on how many."""
+
+from __future__ import annotations
+
+import pandas as pd
+import xarray as xr
+
+from vitime_cache._version import __version__
+from vitime_cache.attention import schema
+from vitime_cache.charts.answer import lines
+from vitime_cache.charts.card import POLICY, STYLE, WIDTH, pictures
+from vitime_cache.charts.style import (
+    HISTORY,
+    NEUTRAL,
+    STRETCH,
+    ChartError,
+    Spec,
+    assemble,
+    category,
+    layer,
+    quantity,
+    tip,
+)
+from vitime_cache.evidence.levels.table import KINDS
+from vitime_cache.evidence.population import schema as p
+from vitime_cache.evidence.population.report import (
+    answered,
+    head_counts,
+    headline,
+    kind_words,
+    kinds,
+    notes,
+    said_yes,
+    table_of,
+    to_json,
+)
+from vitime_cache.evidence.verdict.report import percent
+from vitime_cache.shown import html
+
+MOST_ROWS = 500
+YES, OTHER = HISTORY, NEUTRAL
+
+
+def population_kinds_table(table: xr.Dataset) -> pd.DataFrame:
+    """what, signals, yes: how many signals have each answer, or none and why; in the order of `KINDS`."""
+    found = kinds(table)
+    rows = [
+        {"what": kind_words(kind), "signals": found[kind], "yes": kind in KINDS and KINDS[kind].answer == "yes"}
+        for kind in (*KINDS, *p.NOT_ASKED)
+        if found[kind]
+    ]
+    return pd.DataFrame(rows, columns=["what", "signals", "yes"])
+
+
+def population_kinds(table: xr.Dataset, *, width: int = 620) -> Spec:
+    """How many signals have which answer, as bars."""
+    frame = population_kinds_table(table)
+    order = list(frame["what"])
+    frame = frame.assign(colour=frame.pop("yes").map({True: "yes", False: "other"}))
+    colour = category("colour", scale={"domain": ["yes", "other"], "range": [YES, OTHER]}, legend=None)
+    x = quantity("signals", "signals", axis={"tickMinStep": 1, "format": "d"})
+    y = category("what", scale={"domain": order}, axis={"title": None, "domain": False, "ticks": False})
+    tooltip = [tip("what", "answer"), tip("signals", "signals", "d")]
+    bars = {"x": x, "y": y, "color": colour, "tooltip": tooltip}
+    numbers = {"x": quantity("signals"), "y": category("what"), "text": quantity("signals", format="d")}
+    said = lines(f"{said_yes(table)} of {answered(table)} signals with an answer say yes (in colour).")
+    return assemble(
+        [
+            layer(frame, "bar", encoding=bars, height={"band": 0.7}),
+            layer(frame, "text", encoding=numbers, align="left", dx=4, color=NEUTRAL),
+        ],
+        "Answers of all signals", said, width=width, height=22 * max(len(order), 1), autosize=STRETCH,
+    )  # fmt: skip
+
+
+def population_heads_table(table: xr.Dataset) -> pd.DataFrame:
+    """layer, head, and on how many signals it is among the few that carry it."""
+    few = table["in_set"].sum(schema.SIGNAL).transpose(schema.LAYER, schema.HEAD)
+    rows = [
+        {schema.LAYER: str(name), schema.HEAD: int(head), "signals": int(few.values[i, h])}
+        for i, name in enumerate(table[schema.LAYER].values)
+        for h, head in enumerate(table[schema.HEAD].values)
+    ]
+    return pd.DataFrame(rows)
+
+
+def population_heads(table: xr.Dataset, *, width: int = 620) -> Spec:
+    """On how many signals each head is among the few that carry it, in the grid of heads."""
+    if not head_counts(table):
+        raise ChartError("on no signal a head was found to carry it")
+    frame, yes = population_heads_table(table), sum(kinds(table)[kind] for kind in p.BY_ATTENTION)
+    frame = frame.assign(label=frame["signals"].map(lambda n: str(n) if n else ""))
+    order = [str(name) for name in table[schema.LAYER].values]
+    x = category(schema.HEAD, "head", axis={"labelAngle": 0, "ticks": False, "domain": False})
+    y = category(schema.LAYER, scale={"domain": order}, axis={"title": None, "ticks": False, "domain": False})
+    tooltip = [tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("signals", "signals", "d")]
+    shade = quantity("signals", scale={"domain": [0, yes], "range": [0.06, 1]}, legend=None)
+    cells = {"x": x, "y": y, "fillOpacity": shade, "tooltip": tooltip}
+    dark, pale = frame[frame["signals"] > 0.45 * yes], frame[frame["signals"] <= 0.45 * yes]
+    words = {"x": category(schema.HEAD), "y": category(schema.LAYER), "text": category("label")}
+    return assemble(
+        [
+            layer(frame, "rect", encoding=cells, color=YES),
+            *(
+                layer(part, "text", encoding=words, color=colour, fontWeight="bold")
+                for part, colour in ((dark, "#ffffff"), (pale, NEUTRAL))
+                if len(part)
+            ),
+        ],
+        "Which heads carry it", lines(f"On how many of {yes} signals a head is among the few that carry it."),
+        width=width, height=24 * len(order), autosize=STRETCH,
+    )  # fmt: skip
+
+
+def population_card(table: xr.Dataset) -> str:
+    """The table as one HTML page that needs nothing else."""
+    p.validate(table)
+    question = p.facts(table, "question")
+    note = p.facts(table, "weights")
+    period = question["period"]
+    asked = "the strongest period of each" if period is None else f"a period of {period}"
+    asked += " samples" if isinstance(period, float) else ""
+    facts = [
+        f"Asked about {asked}; windows {'chosen for each' if question['window'] is None else question['window']}.",
+        f"Weights {question['weights']} ({str(question['weights_sha256'])[:12]}, {question['dtype']})"
+        + (f": {note}." if note else "."),
+        f"Seed {question['seed']}, method {question['method']}, vitime-cache {__version__}, {table.attrs['created']}.",
+    ]
+    title = "Many signals: does the forecast use what lies whole periods back?"
+    numbers = to_json(table).replace("<", "\\u003c")
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{html(title)}</title><style>{STYLE}</style></head><body>
+<h1>{html(title)}</h1>
+<p class="headline">{html(headline(table))}</p>
+<p>{html(notes(table))}</p>
+{pictures([lambda: population_kinds(table, width=WIDTH), lambda: population_heads(table, width=WIDTH)])}
+<h2>Signals</h2>
+{_rows(table)}
+<h2>How it was asked</h2>
+{"".join(f'<p class="small">{html(fact)}</p>' for fact in facts)}
+<h2>Every number</h2>
+<p class="small">As JSON in the element with the id "population" of this file.</p>
+<script type="application/json" id="population">{numbers}</script>
+</body></html>
+"""
+
+
+def _rows(table: xr.Dataset) -> str:
+    frame = table_of(table)
+    names = ("signal", "answer", "period", "from whole periods back", "by chance", "of that by attention", "heads")
+    rows = []
+    for row in frame.head(MOST_ROWS).to_dict("records"):
+        period = f"{row['period']:.4g}" if row["period"] == row["period"] else ""
+        shares = [row[f"{name}"] for name in ("influence_share", "influence_by_chance", "mechanism_share")]
+        cells = [row["signal"], row["answer"], period, *(percent(x) if x == x else "" for x in shares), row["heads"]]
+        title = f' title="{html(row["reason"])}"' if row["reason"] else ""
+        rows.append(f"<tr{title}>{''.join(f'<td>{html(cell)}</td>' for cell in cells)}</tr>")
+    head = "".join(f"<th>{html(name)}</th>" for name in names)
+    more = f'<p class="small">{len(frame) - MOST_ROWS} more signals below.</p>' if len(frame) > MOST_ROWS else ""
+    return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>{more}'

@@ -1,0 +1,155 @@
+"""`ask --all`: on what share of many signals the forecast uses what lies one period back, and through which heads."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitime_cache.atomic import replacing
+from vitime_cache.cli import console
+from vitime_cache.cli.arguments import STDOUT
+from vitime_cache.errors import VitimeError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.console import Console
+
+    from vitime_cache.evidence.population.ask_all import Many
+    from vitime_cache.model.network import ViTime
+    from vitime_cache.series.signal import Signal
+
+KEPT_EVERY = 20.0  # seconds: what a process that is killed may lose
+
+
+def run(args: argparse.Namespace, model: ViTime, signals: Sequence[Signal], store: str | None) -> int:
+    """Ask of each signal, keep and print what was found, write what was asked for."""
+    from vitime_cache.evidence.population.ask_all import Many, taken_over
+    from vitime_cache.evidence.population.schema import OPEN
+    from vitime_cache.store.populations import stored_populations
+
+    out = console.errors if args.json == STDOUT else console.console
+    period = None if args.period is None else _number(args.period)
+    many = Many.of(signals, period, window=args.window, sample=args.sample, seed=args.seed)
+    table = many.blank(model)
+    if store is not None:
+        table = taken_over(table, list(stored_populations(store).values()))
+    to_do = int((table["kind"].values == OPEN).sum())
+    if not args.quiet:
+        drawn = f"{len(many.signals)} of {many.available} signals, drawn by seed {many.seed}"
+        out.print(drawn if len(many.signals) < many.available else f"all {many.available} signals")
+        if to_do < len(many.signals):
+            out.print(f"{len(many.signals) - to_do} of them were answered before: read from {store}")
+    keeper = _Keeper(store, table)
+    keeper.check()
+    try:
+        _work(model, many, args, out, keeper)
+    except BaseException:
+        keeper.after_the_end(args)
+        raise
+    status = keeper.keep()
+    _tell(keeper.table, args, out)
+    return status
+
+
+class _Keeper:
+    """The table as far as it goes, and whether and where it is kept."""
+
+    def __init__(self, store: str | None, table: xr.Dataset) -> None:
+        self.store, self.table = store, table
+        self._kept: xr.Dataset | None = None
+        self._when = time.monotonic()
+
+    def check(self) -> None:
+        """Before the work: whether the store can take the table; if not, say so and go on without."""
+        from vitime_cache.store.evidence_groups import check_keeping
+
+        if self.store is None:
+            return
+        try:
+            check_keeping(self.store)
+        except (VitimeError, OSError) as error:
+            console.errors.print(f"the answers will not be kept, only shown: {error}")
+            self.store = None
+
+    def add(self, table: xr.Dataset, verdict: xr.Dataset | None) -> None:
+        """One more signal is finished: its verdict is kept at once, the table every now and then."""
+        from vitime_cache.store.verdicts import keep_verdict
+
+        self.table = table
+        if self.store is None:
+            return
+        if verdict is not None:
+            self._try(lambda: keep_verdict(str(self.store), verdict))
+        if time.monotonic() - self._when > KEPT_EVERY:
+            self.keep()
+
+    def keep(self) -> int:
+        """Keep what there is; the exit status."""
+        from vitime_cache.store.populations import keep_population
+
+        if self.store is None or self.table is self._kept:
+            return 0
+        self._kept, self._when = self.table, time.monotonic()
+        return self._try(lambda: keep_population(str(self.store), self.table))
+
+    def after_the_end(self, args: argparse.Namespace) -> None:
+        """After an interruption or a failure: keep finished signals, and say so."""
+        from vitime_cache.evidence.population.schema import OPEN
+
+        done, n = int((self.table["kind"].values != OPEN).sum()), self.table.sizes["signal"]
+        if not done:
+            args.after_interrupt = "No signal was finished, so nothing was kept."
+        elif self.store is not None and self.keep() == 0:
+            args.after_interrupt = f"{done} of {n} signals are kept in {self.store}: the same question goes on."
+        else:
+            args.after_interrupt = f"{done} of {n} signals are in no store: with --store a question goes on from them."
+
+    def _try(self, keep: Callable[[], object]) -> int:
+        try:
+            keep()
+        except (VitimeError, OSError) as error:
+            console.errors.print(f"the answers could not be kept in {self.store}: {error}")
+            self.store = None  # said once
+            return 1
+        return 0
+
+
+def _work(model: ViTime, many: Many, args: argparse.Namespace, out: Console, keeper: _Keeper) -> None:
+    from vitime_cache.evidence.population.ask_all import rows
+    from vitime_cache.evidence.population.report import row_words
+
+    with nullcontext(lambda *_: None) if args.quiet else console.share_bar() as progress:
+        for row in rows(model, many, keeper.table, progress):
+            keeper.add(row.table, row.verdict)
+            if not args.quiet:
+                out.print(row_words(row.table, row.place))
+
+
+def _tell(table: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
+    """Write what was asked for, and print the answer; files first, as who reads what is printed may leave."""
+    from vitime_cache.charts.population import population_card
+    from vitime_cache.evidence.population.report import to_json
+
+    wanted: list[tuple[Path | None, Callable[[xr.Dataset], str]]] = [(args.json, to_json), (args.card, population_card)]
+    written = [(path, render) for path, render in wanted if path is not None and path != STDOUT]
+    for path, render in written:
+        with replacing(path) as stream:
+            stream.write(render(table).encode())
+    console.show_population(table, out, args.top, quiet=args.quiet)
+    if args.json == STDOUT:
+        print(to_json(table))
+    if not args.quiet:
+        for path, _ in written:
+            out.print(f"written: {path}")
+
+
+def _number(text: str) -> float | str:
+    """A number of samples, or a span of time as it was written."""
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,235 @@
+"""The question of `ask` to many series, as far as the few heads: one table with a row for each.
+
+    table = vc.ask_all(model, vc.catalogue(), sample=10)
+
+Signals come one after the other, so that what is finished can be kept: whoever waits is handed the table after each,
+and a table that was left goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from vitime_cache.checks import positive, whole
+from vitime_cache.errors import VitimeError
+from vitime_cache.evidence.ask import Progress, answers
+from vitime_cache.evidence.population import schema as p
+from vitime_cache.evidence.question import ConstantSeriesError, NoPeriodError, Question, prepare, series_hash
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.data import set_heads
+from vitime_cache.evidence.verdict.report import kind
+from vitime_cache.interventions.named_heads import Signals, as_signals
+from vitime_cache.model.checkpoint import dtype_name
+from vitime_cache.series.bounds import SignalError
+from vitime_cache.series.signal import Signal
+from vitime_cache.series.spans import to_samples
+
+if TYPE_CHECKING:
+    from vitime_cache.model.network import ViTime
+
+DROPPED = (
+    "One of many signals: the influence of every single patch is not measured; single heads, looking and tracking are "
+    "left out."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Many:
+    """Signals to ask about, all alike.
+
+    Attributes
+    ----------
+    signals
+        Those drawn, in their order among `available`.
+    period
+        In samples, or a span of time such as "1d"; None: of each signal the strongest.
+    window
+        History and horizon in samples; None: chosen for each.
+    """
+
+    signals: Sequence[Signal]
+    available: int
+    period: float | str | None
+    window: tuple[int, int] | None
+    seed: int
+
+    @classmethod
+    def of(
+        cls, signals: Sequence[Signal], period: float | str | None = None, *, window: tuple[int, int] | None = None,
+        sample: int | None = None, seed: int = 0,
+    ) -> Many:  # fmt: skip
+        """Draw `sample` of the signals, without replacement; all where there are not more.
+
+        Raises
+        ------
+        VerdictError
+            For a period, sample or seed that makes no sense for any signal.
+        SignalError
+            For a period in words that are no span.
+        """
+        seed = whole(seed, "the seed", 0, 2**63, error=v.VerdictError)
+        if isinstance(period, str):
+            to_samples(period, 1.0)
+        elif period is not None:
+            period = positive(period, "the period", "samples", error=v.VerdictError)
+        drawn = list(signals)
+        if sample is not None:
+            sample = whole(sample, "the sample", 1, error=v.VerdictError)
+            if sample < len(drawn):
+                places = np.random.default_rng([seed, 15]).choice(len(drawn), sample, replace=False)
+                drawn = [drawn[place] for place in sorted(places)]
+        return cls(drawn, len(signals), period, window, seed)
+
+    def question(self, model: ViTime) -> dict[str, Any]:
+        """What tables have in common whose rows can be exchanged, signals aside."""
+        return {
+            "period": self.period, "window": None if self.window is None else list(self.window), "seed": self.seed,
+            "levels": list(p.LEVELS), "weights": model.weights.name, "weights_sha256": model.weights.sha256,
+            "dtype": dtype_name(model), "method": v.METHOD,
+        }  # fmt: skip
+
+    def blank(self, model: ViTime) -> xr.Dataset:
+        """The table before anything is known."""
+        names = [signal.name for signal in self.signals]
+        hashes = [series_hash(_whole_series(signal)) for signal in self.signals]
+        return p.blank(
+            model.config.layers, model.config.heads, names, hashes,
+            {
+                "question": self.question(model) | {"series": hashes},
+                "counts": {"available": self.available, "drawn": len(names)},
+                "config": json.dumps(model.config.to_dict()), "weights": model.weights.note,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )  # fmt: skip
+
+
+def ask_all(
+    model: ViTime, signals: Signals, period: float | str | None = None, *, window: tuple[int, int] | None = None,
+    sample: int | None = None, seed: int = 0, progress: Progress | None = None,
+    partial: Callable[[xr.Dataset], object] | None = None, start: Sequence[xr.Dataset] = (),
+) -> xr.Dataset:  # fmt: skip
+    """Ask of many signals whether the forecast uses what lies whole periods back, and through which heads.
+
+    Parameters
+    ----------
+    signals
+        Several, or a Dataset of this model with several.
+    period
+        In samples, or a span of time such as "1d", of all of them; None asks each about its strongest. A signal without
+        one is counted, not refused.
+    window
+        History and horizon in samples, in place of those chosen for each.
+    sample
+        So many of the signals, drawn by `seed`; None: all.
+    progress
+        Called as (share done, what is being done); an exception that it raises ends the work.
+    partial
+        Called with the table as far as it goes, after each signal.
+    start
+        Earlier tables, finished or not: rows of the same question about the same series are taken from them.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `evidence.population.schema` describes; `evidence.population.report.headline` says it in words.
+
+    Raises
+    ------
+    VerdictError, InterventionError, CheckpointError
+        For a question that makes no sense for any signal; saying what to do.
+    """
+    many = Many.of(as_signals(model, signals), period, window=window, sample=sample, seed=seed)
+    table = taken_over(many.blank(model), start)
+    for step in rows(model, many, table, progress or (lambda *_: None)):
+        table = step.table
+        if partial is not None:
+            partial(table)
+    return table
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One more signal that is finished: its place, the table with its row, and its verdict where it has one."""
+
+    place: int
+    table: xr.Dataset
+    verdict: xr.Dataset | None
+
+
+def taken_over(table: xr.Dataset, start: Sequence[xr.Dataset]) -> xr.Dataset:
+    """The table with the finished rows of earlier tables on the same question about the same series."""
+    table = table.copy(deep=True)
+    question = _exchangeable(table)
+    for earlier in (each for each in start if _exchangeable(each) == question):
+        known = {str(sha): at for at, sha in enumerate(earlier["series_sha256"].values)}
+        for place, sha in enumerate(table["series_sha256"].values):
+            at = known.get(str(sha))
+            if at is None or table["kind"].values[place] != p.OPEN:
+                continue
+            for name in (*p.VARIABLES, "kind", "reason"):
+                table[name].values[place] = earlier[name].values[at]
+    return table
+
+
+def rows(model: ViTime, many: Many, table: xr.Dataset, progress: Progress = lambda *_: None) -> Iterator[Row]:
+    """Work on every signal that is still to come; the table after each, independent of what follows."""
+    to_do = [place for place, kind in enumerate(table["kind"].values) if kind == p.OPEN]
+    for done, place in enumerate(to_do):
+        signal = many.signals[place]
+
+        def told(share: float, what: str, done: int = done, name: str = signal.name) -> None:
+            progress((done + share) / len(to_do), f"{done + 1} of {len(to_do)}: {name}, {what.lower()}")
+
+        told(0, "period")
+        table = table.copy(deep=True)
+        verdict = _fill(table, place, model, signal, many, told)
+        told(1, "done")
+        yield Row(place, table, verdict)
+
+
+def _fill(
+    table: xr.Dataset, place: int, model: ViTime, signal: Signal, many: Many, progress: Progress
+) -> xr.Dataset | None:
+    try:
+        period = to_samples(many.period, signal.sample_seconds) if isinstance(many.period, str) else many.period
+        question = part_of_many(prepare(model, signal, period, window=many.window, seed=many.seed))
+    except VitimeError as error:
+        why = "no spacing" if isinstance(error, SignalError) else "not seen"
+        if isinstance(error, NoPeriodError | ConstantSeriesError):
+            why = "no period" if isinstance(error, NoPeriodError) else "constant"
+        table["kind"].values[place], table["reason"].values[place] = why, str(error)
+        return None
+    for verdict in answers(model, question, progress):
+        if "mechanism" in v.facts(verdict, "stages") and kind(verdict) not in p.BY_ATTENTION:
+            break  # no heads carry what attention is not shown to carry
+    found = kind(verdict)
+    table["kind"].values[place] = found
+    table["period"].values[place], table["windows"].values[place] = question.period, question.effort.windows
+    for name in p.FIGURES:
+        table[name].values[place] = float(verdict[name])
+    if found in p.BY_ATTENTION:
+        for head in set_heads(verdict):
+            table["in_set"].values[(place, *head)] = True
+    return verdict
+
+
+def part_of_many(question: Question) -> Question:
+    """The question as it is asked of each of many: three levels, and no more runs than these take."""
+    e = question.effort
+    effort = replace(e, most_masks=e.masks, curve=False, nulls=0, sweep=0)
+    return replace(question.with_effort(effort, [DROPPED]), levels=p.LEVELS)
+
+
+def _whole_series(signal: Signal) -> Any:
+    return signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
+
+
+def _exchangeable(table: xr.Dataset) -> Mapping[str, Any]:
+    return {name: value for name, value in p.facts(table, "question").items() if name != "series"}

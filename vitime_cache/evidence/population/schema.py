@@ -1,0 +1,158 @@
+"""The population Dataset: the answer of each of many signals, a row each. Names, meaning, checks.
+
+A row has what the first levels of a signal's verdict found; a signal that could not be asked about says why. Rows that
+are still to come are "open", so that a table grows signal by signal and an interrupted one goes on. This is the only
+place where its variable and attribute names are spelled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from vitime_cache.attention.schema import HEAD, LAYER, SIGNAL, Variable
+from vitime_cache.evidence.levels.table import KINDS
+from vitime_cache.evidence.verdict.schema import VerdictError
+
+LEVELS = ("influence", "mechanism", "set")  # of each signal that are worked on
+
+_SHARE, _STDS = "share", "standard deviations of the history"
+FIGURES = (
+    "influence_effect", "influence_share", "influence_low", "influence_high", "influence_by_chance",
+    "mechanism_effect", "mechanism_coverage", "mechanism_share", "mechanism_low", "mechanism_high", "mechanism_rest",
+    "set_share", "set_without",
+)  # fmt: skip
+VARIABLES: Mapping[str, Variable] = {
+    "period": Variable((SIGNAL,), "float64", "period asked about, NaN: none", "samples"),
+    "windows": Variable((SIGNAL,), "float32", "windows that it was asked on", "1"),
+    **{
+        name: Variable((SIGNAL,), "float32", f"{name} of the signal's verdict",
+                       _STDS if name.endswith("_effect") else _SHARE)
+        for name in FIGURES
+    },
+    "in_set": Variable(
+        (SIGNAL, LAYER, HEAD), "bool", "whether the head is among the few that carry it, where attention is shown to"
+    ),
+}  # fmt: skip
+TEXTS: Mapping[str, str] = {
+    "kind": "kind of answer, or why there is none",
+    "reason": "what stood in the way of asking, in words; empty where the signal was asked about",
+    "series_sha256": "which series it is: names may be anybody's",
+}
+# question: what is asked of every signal, and by which weights. counts: signals there are, and signals drawn.
+# config, weights, created: as in a verdict.
+ATTRIBUTES = ("question", "counts", "config", "created", "weights")
+
+
+@dataclass(frozen=True)
+class NotAsked:
+    """Why a signal has no answer.
+
+    Attributes
+    ----------
+    one, many
+        The reason, of one signal and of several.
+    """
+
+    one: str
+    many: str
+
+
+NOT_ASKED: Mapping[str, NotAsked] = {
+    "no period": NotAsked("no period of it is proposed", "no period of them is proposed"),
+    "constant": NotAsked("it is constant", "they are constant"),
+    "no spacing": NotAsked(
+        "how far apart its samples are is not known", "how far apart their samples are is not known"
+    ),
+    "not seen": NotAsked("its period cannot be seen in a window", "their periods cannot be seen in a window"),
+}
+OPEN = "open"
+BY_ATTENTION = ("mostly", "partly")  # kinds of answer that say that attention whole periods back carries it
+
+
+def blank(
+    layers: Sequence[str], heads: int, signals: Sequence[str], hashes: Sequence[str], attributes: Mapping[str, Any]
+) -> xr.Dataset:
+    """A table in which every signal is still to come.
+
+    Parameters
+    ----------
+    signals, hashes
+        Names, and `evidence.question.series_hash` of each series.
+    attributes
+        Values of `ATTRIBUTES`; encoded as JSON here, but for plain texts.
+    """
+    n = len(signals)
+    labels: dict[str, Any] = {
+        SIGNAL: np.array(signals, dtype=object), LAYER: np.array(layers, dtype=object), HEAD: np.arange(heads),
+    }  # fmt: skip
+    empty: Mapping[str, Any] = {"float32": np.nan, "float64": np.nan, "bool": False}
+    ds = xr.Dataset(
+        {
+            name: (of.dims, np.full([len(labels[d]) for d in of.dims], empty[of.dtype], of.dtype), of.attributes)
+            for name, of in VARIABLES.items()
+        },
+        coords=labels,
+    )
+    values = {"kind": [OPEN] * n, "reason": [""] * n, "series_sha256": list(hashes)}
+    for name, meaning in TEXTS.items():
+        ds = ds.assign_coords({name: (SIGNAL, np.array(values[name], dtype=object), {"long_name": meaning})})
+    ds.attrs = {"title": "on how many signals the forecast of a ViTime model uses what lies whole periods back"}
+    ds.attrs |= {name: _encoded(name, attributes[name]) for name in ATTRIBUTES}
+    return ds
+
+
+def validate(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` if it is such a table, finished or not.
+
+    Raises
+    ------
+    VerdictError
+        Naming the variable, coordinate or attribute, what it is and what it should be.
+    """
+    for name, variable in VARIABLES.items():
+        if name not in ds:
+            raise VerdictError(f"the table of signals lacks the variable {name!r}")
+        if ds[name].dims != variable.dims or ds[name].dtype != np.dtype(variable.dtype):
+            raise VerdictError(
+                f"{name} is {ds[name].dtype} over {ds[name].dims}, expected {variable.dtype} over {variable.dims}"
+            )
+    for name in (SIGNAL, *TEXTS):
+        if name not in ds.coords or ds[name].dims != (SIGNAL,):
+            raise VerdictError(f"the table of signals lacks the coordinate {name!r} over {SIGNAL}")
+    for name in ATTRIBUTES:
+        if name not in ds.attrs:
+            raise VerdictError(f"the table of signals lacks the attribute {name!r}")
+        try:
+            facts(ds, name)
+        except (TypeError, ValueError) as error:
+            raise VerdictError(f"the attribute {name!r} of the table of signals is not JSON: {error}") from error
+    if strange := sorted(set(map(str, ds["kind"].values)) - {*KINDS, *NOT_ASKED}):
+        raise VerdictError(f"answers are {', '.join([*KINDS, *NOT_ASKED])}; got {strange[0]!r:.60}")
+    return ds
+
+
+def facts(ds: xr.Dataset, name: str) -> Any:
+    """A JSON attribute, decoded."""
+    return ds.attrs[name] if name in ("created", "weights") else json.loads(ds.attrs[name])
+
+
+def complete(ds: xr.Dataset) -> bool:
+    """Whether no signal is still to come."""
+    return OPEN not in ds["kind"].values
+
+
+def question_name(question: Mapping[str, Any]) -> str:
+    """A name for a question, safe in a path: equal questions have equal names."""
+    digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
+    return f"population-{digest}"
+
+
+def _encoded(name: str, value: Any) -> str:
+    return str(value) if name in ("config", "created", "weights") else json.dumps(value)

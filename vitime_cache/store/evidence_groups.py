@@ -1,0 +1,295 @@
+"""Datasets of evidence kept in a store: one zarr group each, beside the attention that they were asked of.
+
+`xr.open_zarr(path, group="evidence/<name>")` reads one, as does `xr.open_zarr(f"{path}/evidence/<name>")`, which is
+quicker: the group carries its own consolidated metadata. Readers of the store's root see the same Dataset as without
+evidence (see `root`). What the Datasets are is known to `verdicts` and `populations`.
+
+One goes in by the protocol of signals (see `commit`): its objects, then a marker that lists them with their stamps,
+then the group's `zarr.json`, which makes it visible, then the list in the store's root. What a question is found to
+answer may grow: each time the Dataset goes into a group of its own; once that is visible, the root lists it in the
+place of the one before, and only then is that taken out. A process killed between any two steps leaves the Dataset that
+was kept before, or the new one, and no root that lists one which is not there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from zarr.core.buffer import Buffer
+from zarr.storage import MemoryStore
+
+from vitime_cache.evidence.verdict import schema
+from vitime_cache.store.checked import CheckedStore
+from vitime_cache.store.format import CODECS
+from vitime_cache.store.journal import read_root
+from vitime_cache.store.layout import Layout, layout_of
+from vitime_cache.store.manifest import EVIDENCE, MANIFEST, ROOT, ROOT_BYTES, Manifest, ObjectStamp, seal, unseal
+from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp
+from vitime_cache.store.root import (
+    GROUP,
+    GROUP_BYTES,
+    VERDICT,
+    clear_evidence,
+    hold_root,
+    listed_verdicts,
+    marker_key,
+    relist,
+    verdict_groups,
+    visible_verdicts,
+)
+from vitime_cache.store.stamps import unlike
+from vitime_cache.typed_json import read_json
+
+PUTS_AT_ONCE = 4
+ROOM = 8_000_000  # bytes free: a verdict takes one or two million, and the one before goes only afterwards
+_FOLDER = json.dumps(GROUP).encode()
+MOST_BYTES = 256 * 2**20  # of all its arrays
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A group's marker: its objects as they were written."""
+
+    group: str
+    objects: dict[str, ObjectStamp]
+
+
+def keep_group(
+    store: str | Path, name: str, ds: xr.Dataset, question: Mapping[str, Any], says_more: Callable[[bytes, str], bool]
+) -> str:
+    """Keep a Dataset in the place of what was kept under the same name before; the same again writes nothing.
+
+    Parameters
+    ----------
+    name
+        Of its question, without a number.
+    question
+        What was asked, with the weights that it was asked of.
+    says_more
+        Of the metadata of a group that is there, and its address: whether that says more than `ds`, and so stays.
+
+    Returns
+    -------
+    str
+        The group it lies in.
+    """
+    objects = open_objects(store)
+    _check_weights(objects, question)
+    with hold_root(objects):  # not what a build holds: evidence is kept while signals are written
+        kept = [group for group in verdict_groups(objects) if group.rpartition("-")[0] == EVIDENCE + name]
+        numbers = [int(group.rpartition("-")[2]) for group in kept]
+        shown = {group: objects.get(f"{group}/{ROOT}", GROUP_BYTES) for group in kept}
+        visible = [group for group, root in shown.items() if root is not None]
+        latest = max(visible, key=lambda group: int(group.rpartition("-")[2]), default=None)
+        if latest is not None and says_more(shown[latest] or b"", latest):
+            return latest  # another process has gone on meanwhile
+        wanted = _render(ds)
+        if latest is None or not _is_there(objects, latest, wanted):
+            latest = f"{EVIDENCE}{name}-{max(numbers, default=0) + 1}"
+            _commit(objects, latest, wanted)
+        _take_out(objects, [group for group in kept if group != latest])
+        clear_evidence(objects)
+    return latest
+
+
+def latest_groups(objects: Objects) -> dict[str, bytes]:
+    """Group -> its metadata, of each question the one kept last."""
+    groups = verdict_groups(objects)
+    latest: dict[str, tuple[int, str, bytes]] = {}
+    roots = objects.get_many([f"{group}/{ROOT}" for group in groups], GROUP_BYTES)
+    for group, root in zip(groups, roots, strict=True):
+        if root is not None:  # else it is being kept, or was when a process ended
+            question, _, number = group.rpartition("-")
+            if int(number) > latest.get(question, (0, "", b""))[0]:
+                latest[question] = int(number), group, root
+    return {group: root for _, group, root in latest.values()}
+
+
+def open_group(
+    store: str | Path, group: str, validate: Callable[[xr.Dataset], xr.Dataset], what: str = "verdict"
+) -> xr.Dataset:
+    """One Dataset of evidence, in memory and checked.
+
+    Parameters
+    ----------
+    validate
+        Returns the Dataset, or raises an error that says what is wrong with it.
+    what
+        The Dataset is called in an error.
+
+    Raises
+    ------
+    StoreError
+        If there is none of that name, it is damaged, or was found by another method than this version's.
+    """
+    objects = open_objects(store)
+    try:
+        if not VERDICT.fullmatch(group):
+            raise ValueError(f"no {what} is called so")
+        root = objects.get(f"{group}/{ROOT}", GROUP_BYTES)
+        if root is None:
+            raise FileNotFoundError("it is not there")
+        arrays = _layouts(root)
+        written = partial(_was_written, objects, group)
+        source = CheckedStore(objects, f"{group}/", root, arrays, written, partial(_describe, group))
+        ds = xr.open_zarr(source, chunks=None, consolidated=True).load()
+        method = read_json(ds.attrs["question"], dict[str, Any], group, error=StoreError)["method"]
+        if method == schema.METHOD:
+            return validate(ds)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        told = " ".join(str(error).removeprefix(f"{objects.url}: ").split())
+        if isinstance(error, StoreError) and not objects.sizes_of([f"{group}/{ROOT}"]):  # the first of it to go
+            told = "it was taken out while it was read"
+        raise StoreError(f"{objects.url} holds no {what} {group}, or a damaged one: {told}") from error
+    raise StoreError(
+        f"{objects.url}/{group} was found by method {method}, this version's is {schema.METHOD}: ask again, or read it "
+        "as it is by xarray.open_zarr"
+    )
+
+
+def check_keeping(store: str | Path) -> None:
+    """See, before a question is worked on, whether its answer can be kept.
+
+    Raises
+    ------
+    StoreError, OSError
+        If there is no room, or nothing may be written there.
+    """
+    objects = open_objects(store)
+    with hold_root(objects):  # writes the lock, where that is a file
+        free = objects.free_bytes()
+    if free is not None and free < ROOM:
+        raise StoreError(f"{objects.url} has {free / 1e6:.1f} MB left; make room on this disk, or choose another store")
+
+
+def damaged_groups(objects: Objects) -> Iterator[tuple[str | None, str]]:
+    """Each verdict or table of which an object is missing or not what was written, with a sentence that names it.
+
+    None in the place of a verdict where it is what they all have in common.
+    """
+    seen = visible_verdicts(objects)
+    folder = f"{EVIDENCE}{ROOT}"
+    if seen and objects.get(folder, GROUP_BYTES) != _FOLDER:
+        yield None, f"{folder} is missing or not what was written"
+    for group in sorted(listed_verdicts(objects.get(ROOT, ROOT_BYTES)).keys() - set(seen)):
+        yield group, f"verdict {group}: {ROOT} lists it, and it is not there"
+    for group in seen:
+        written = _marker(objects, group)
+        if written is None:
+            yield group, f"verdict {group}: its marker is missing or damaged"
+            continue
+        for key, fault in unlike(objects, written):
+            yield group, f"verdict {group}: {key} {fault}"
+
+
+def remove_groups(store: str | Path, groups: Iterable[str]) -> None:
+    """Take groups out of a store; the next `ask` works their questions out again."""
+    objects, leaving = open_objects(store), list(groups)
+    for group in leaving:
+        if not VERDICT.fullmatch(group):
+            raise StoreError(f"{objects.url} holds no evidence {group!r:.100}")
+    with hold_root(objects):
+        _take_out(objects, leaving)
+        _put_folder(objects)
+        clear_evidence(objects)
+
+
+def _layouts(root: bytes) -> dict[str, Layout]:
+    """The layout of every array of a group."""
+    record = read_root(root)
+    if record is None:
+        raise ValueError(f"its {ROOT} is damaged")
+    arrays = {name: layout_of(name, node) for name, node in record["consolidated_metadata"]["metadata"].items()}
+    size = sum(math.prod(layout.shape) * max(layout.item, 8) for layout in arrays.values())
+    if size > MOST_BYTES:
+        raise ValueError(f"its arrays have {size:,} bytes, more than the {MOST_BYTES:,} of any verdict")
+    return arrays
+
+
+def _was_written(objects: Objects, group: str, key: str) -> bool:
+    written = _marker(objects, group)
+    return written is None or f"{group}/{key}" in written
+
+
+def _describe(group: str, key: str, _: int | None) -> str:
+    return f"{group}/{key}"
+
+
+def _commit(objects: Objects, group: str, wanted: Mapping[str, bytes]) -> None:
+    root = f"{group}/{ROOT}"
+    _put_folder(objects)
+    keys = {f"{group}/{key}": data for key, data in wanted.items()}
+    with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+        list(pool.map(lambda key: objects.put(key, [keys[key]]), keys.keys() - {root}))
+    objects.flush()
+    stamps = {key: stamp([data]) for key, data in keys.items()}
+    objects.put(marker_key(group), [seal({"group": group, "objects": stamps})])
+    objects.flush()
+    objects.put(root, [keys[root]])
+    objects.flush()
+
+
+def _put_folder(objects: Objects) -> None:
+    """Metadata of the folder of verdicts, once there is one, so that listing the store's root finds no stranger."""
+    if objects.get(f"{EVIDENCE}{ROOT}", GROUP_BYTES) != _FOLDER:
+        objects.put(f"{EVIDENCE}{ROOT}", [_FOLDER])
+
+
+def _take_out(objects: Objects, groups: Collection[str]) -> None:
+    """List what stays in the root, and remove groups, or what is left of them: invisible first, the marker last."""
+    relist(objects, leaving=groups)
+    for group in groups:
+        objects.delete(objects.sizes_of([f"{group}/{ROOT}"]))
+        objects.flush()
+        objects.delete_below(f"{group}/")
+        objects.flush()
+        objects.delete(objects.sizes_of([marker_key(group)]))
+    objects.flush()
+
+
+def _render(ds: xr.Dataset) -> dict[str, bytes]:
+    """The objects of a group; its `zarr.json` carries consolidated metadata, as the store's own does."""
+    staged: dict[str, Buffer] = {}
+    texts = {name: label.astype(object) for name, label in ds.coords.items() if label.dtype.kind == "U"}
+    plain = ds.assign_coords(texts).drop_encoding()  # text of a fixed width has no stable format in zarr
+    encoding = {
+        name: {"compressors": CODECS if plain[name].dtype != object else CODECS[-1:]} for name in plain.variables
+    }
+    plain.to_zarr(MemoryStore(staged), zarr_format=3, consolidated=False, encoding=encoding)
+    files = {key: value.to_bytes() for key, value in staged.items()}
+    root = json.loads(files[ROOT])
+    arrays = {name: json.loads(files[f"{name}/{ROOT}"]) for name in sorted(map(str, plain.variables))}
+    root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
+    return files | {ROOT: json.dumps(root, ensure_ascii=False).encode()}
+
+
+def _marker(objects: Objects, group: str) -> dict[str, Stamp] | None:
+    """The objects of a group as its marker lists them; None where that is missing, damaged or of another group."""
+    record = unseal(objects.get(marker_key(group), GROUP_BYTES), _Written)
+    if record is None or record.group != group:
+        return None
+    objects_of_it = record.objects
+    return objects_of_it if all(key.startswith(f"{group}/") for key in objects_of_it) else None
+
+
+def _is_there(objects: Objects, group: str, wanted: Mapping[str, bytes]) -> bool:
+    return _marker(objects, group) == {f"{group}/{key}": stamp([data]) for key, data in wanted.items()}
+
+
+def _check_weights(objects: Objects, question: Mapping[str, Any]) -> None:
+    data = objects.get(MANIFEST)
+    if data is None:
+        raise StoreError(f"no store at {objects.url}; build one with: python -m vitime_cache build")
+    weights = Manifest.from_bytes(data, objects.url).identity.weights
+    if question["weights_sha256"] != weights.sha256:
+        raise StoreError(
+            f"{objects.url} is of the weights {weights.name}, the answer of {question['weights']}: choose another store"
+        )

@@ -1,0 +1,87 @@
+"""What is known of heads, as badges beside the charts, and as figures to colour and rank them by."""
+
+from __future__ import annotations
+
+import json
+
+import streamlit as st
+import xarray as xr
+
+from vitime_cache.attention import schema
+from vitime_cache.evidence.levels.table import (
+    CLAIM,
+    CLAIMS,
+    INCONCLUSIVE,
+    NOT_SUPPORTED,
+    NOT_TESTED,
+    OUTCOMES,
+    SUPPORTED,
+)
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.ui.address import address
+from vitime_cache.ui.stores import KEY
+from vitime_cache.ui.verdicts import verdict_at
+from vitime_cache.ui.words import counted, plain
+
+COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "gray", INCONCLUSIVE: "orange", NOT_TESTED: "gray"}
+
+
+def head_badges(ds: xr.Dataset, layer: str, head: int, period: float | None) -> None:
+    """What is known of one head, a badge for each claim; without a verdict, the way to one."""
+    verdict = verdict_at(ds, period)
+    if verdict is None:
+        asked = "this head" if period is None else f"a period of {period:.4g} samples"
+        st.page_link(
+            "pages/ask.py",
+            label=f"No verdict on {asked} yet: **ask** whether the forecast uses what lies one period back, and "
+            "through which heads",
+            icon=":material/gavel:",
+            query_params=address(),
+        )
+        return
+    question = v.facts(verdict, "question")
+    st.markdown(
+        f"**{plain(layer)}, head {head}**, a period of {question['period']:.4g} samples: "
+        + " ".join(badge(verdict, claim.name, layer, head) for claim in CLAIMS),
+        help="The verdict that is kept of this head. No claim follows from another: "
+        + "; ".join(f"*{claim.title.lower()}*: {claim.figure}" for claim in CLAIMS)
+        + ". **Ask** shows what each rests on.",
+    )
+
+
+def best_badges(ds: xr.Dataset, period: float | None) -> None:
+    """Of how many heads each claim is supported; without a verdict, the way to one."""
+    verdict = verdict_at(ds, period)
+    if verdict is None:
+        head_badges(ds, "", 0, period)
+        return
+    codes = verdict["verdict"].transpose(v.CLAIM, ...).values
+    counts = [(claim.title.lower(), int((of == SUPPORTED).sum())) for claim, of in zip(CLAIMS, codes, strict=True)]
+    asked = int(verdict["asked"].sum())
+    st.markdown(
+        f"Of {counted(asked, 'head')} asked about a period of {v.facts(verdict, 'question')['period']:.4g} samples: "
+        + " ".join(f":{'green' if n else 'gray'}-badge[{n} {title}]" for title, n in counts),
+        help="Of how many heads the verdict that is kept supports each claim. **Ask** shows what each rests on.",
+    )
+
+
+def badge(verdict: xr.Dataset, claim: str, layer: str, head: int) -> str:
+    """One claim about one head in Markdown: a coloured badge with its mark and figure."""
+    at = {v.CLAIM: claim, schema.LAYER: layer, schema.HEAD: head}
+    code = int(verdict["verdict"].sel(at))
+    figure = float(verdict["figure"].sel(at))
+    shown = f" {figure:.2g}" if code != NOT_TESTED and figure == figure else ""
+    return f":{COLOURS[code]}-badge[{OUTCOMES[code].mark} {CLAIM[claim].title.lower()}{shown}]"
+
+
+def with_claims(measures: xr.Dataset, verdict: xr.Dataset | None) -> xr.Dataset:
+    """The measures of every head, and the figure of every claim that has been worked on."""
+    if verdict is None or dict(verdict.sizes) | dict(measures.sizes) != dict(verdict.sizes):
+        return measures
+    figures = {}
+    for claim in (each for each in CLAIMS if each.level in v.facts(verdict, "stages")):
+        of = verdict["figure"].sel({v.CLAIM: claim.name}, drop=True).astype("float64")
+        label = {"long_name": f"{claim.title.lower()}: the figure of this claim", "units": claim.units}
+        figures[f"{claim.name}_figure"] = of.assign_attrs(label)
+    key = f"{measures.attrs[KEY]}|{json.dumps(v.facts(verdict, 'question'), sort_keys=True)}|{verdict.attrs['created']}"
+    return measures.assign(figures).assign_attrs({KEY: key})

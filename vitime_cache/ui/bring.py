@@ -1,0 +1,68 @@
+"""The way in: a stored signal, a file, pasted numbers or a composed series, beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from vitime_cache.errors import VitimeError
+from vitime_cache.series.examples import EXAMPLE
+from vitime_cache.series.sources import Signal, catalogue
+from vitime_cache.ui import own
+from vitime_cache.ui.address import choose_signal, stored_signals
+from vitime_cache.ui.compose import composed, pasted, uploaded
+from vitime_cache.ui.stores import Store
+from vitime_cache.ui.verdicts import Subject
+from vitime_cache.ui.words import complain, plain, weights_note
+
+BROUGHT = "brought"  # fingerprint of the series that each way gave last
+FAILURES = (VitimeError, MemoryError, OSError)
+
+
+def choose_subject(store: Store | None) -> Subject | None:
+    """The series that is asked about; the example where nothing was ever chosen. None with the reason in place."""
+    signal_, file, numbers = st.columns([1, 1, 1], gap="medium")
+    with file:
+        _bring(uploaded)
+    with numbers:
+        _bring(pasted)
+        with st.popover("Compose a series of harmonics", icon=":material/waves:"):
+            _bring(composed)
+    if not (store is not None and stored_signals(store)) and not own.options():
+        try:
+            _go_to(_taken_in(next(each for each in catalogue() if each.name == EXAMPLE)))
+        except FAILURES as error:
+            complain(error)
+            return None
+    with signal_:
+        ds = choose_signal(store, "A stored signal, or a series of yours", where=st)
+    weights_note(ds)
+    return Subject.of(ds)
+
+
+def _bring(way: Callable[[], Signal | None]) -> None:
+    """Show one way in, and take in what it gives, unless it gave the same before; what is wrong is said in place."""
+    before = f"{BROUGHT}_{way.__name__}"
+    try:
+        signal = way()
+        if signal is not None and st.session_state.get(before) != signal.fingerprint:
+            option = _taken_in(signal)
+            st.session_state[before] = signal.fingerprint
+            _go_to(option)
+    except FAILURES as error:
+        complain(error)
+        return
+    if signal is None:  # emptied, it may bring the same again
+        st.session_state.pop(before, None)
+
+
+def _taken_in(signal: Signal) -> str:
+    with st.spinner(f"The model runs on {plain(signal.name)}"):
+        return own.keep(signal)
+
+
+def _go_to(option: str) -> None:
+    """Show a series of one's own, under its short address."""
+    st.query_params.from_dict({"signal": option, "q": option.removeprefix(own.PREFIX)})
+    st.rerun()
