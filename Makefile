@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: app test lint store bench clean
+.PHONY: app ask test lint store bench clean
 
 app: store
 	$(BIN)/vitime-cache app
+
+ask: $(VENV)/.installed
+	$(BIN)/vitime-cache ask --signal full
 
 store: $(VENV)/.installed
 	$(BIN)/vitime-cache build

@@ -1,3 +1,3 @@
 """The version, where every room may read it without a look at the package's face."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
