@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: app ask test lint store bench clean
+.PHONY: app ask test lint store bench docs clean
 
 app: store
 	$(BIN)/vitime-cache app
@@ -32,6 +32,9 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.weights_report
 
+docs: $(VENV)/.installed-docs
+	$(BIN)/mkdocs build --strict
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
@@ -44,5 +47,9 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@
 
+$(VENV)/.installed-docs: docs/requirements.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -r docs/requirements.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis
