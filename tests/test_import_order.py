@@ -30,8 +30,10 @@ FLOORS = [
 # Library → the only files and rooms that may import it.
 HEAVY = {
     "torch": {
-        "model/network", "model/checkpoint", "model/drawing", "attention/forward", "attention/streaming",
-        "attention/fused", "attention/capture", "interventions", "training", "study/prediction", "study/rollout",
+        "model/network", "model/checkpoint", "model/drawing",
+        "attention/forward", "attention/streaming", "attention/fused", "attention/capture",
+        "interventions", "training",
+        "study/prediction", "study/rollout", "study/multi_head", "study/seen_attention",
     },
     "timm": {"model/network", "training"},
     "zarr": {"store"},

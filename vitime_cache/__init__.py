@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from vitime_cache.series.sources import read_signals as read_signals
     from vitime_cache.store.build import build as build
     from vitime_cache.store.reader import open_store as open_store
+    from vitime_cache.study.multi_head import MultiHeadAttentionRollout as MultiHeadAttentionRollout
+    from vitime_cache.study.multi_head import MultiHeadAttentionRolloutPlotter as MultiHeadAttentionRolloutPlotter
     from vitime_cache.study.prediction import ViTimePrediction as ViTimePrediction
     from vitime_cache.study.rollout import AttentionRollout as AttentionRollout
 
@@ -61,6 +63,8 @@ _HOME = {
     "open_store": "store.reader",
     "ViTimePrediction": "study.prediction",
     "AttentionRollout": "study.rollout",
+    "MultiHeadAttentionRollout": "study.multi_head",
+    "MultiHeadAttentionRolloutPlotter": "study.multi_head",
 }
 __all__ = ["__version__", *_HOME]
 

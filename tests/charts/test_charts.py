@@ -51,6 +51,7 @@ def drawn(full, reduced):
         "history": charts.history("full", full.history.values[:512]),
         "series": charts.series(full),
         "heatmap": charts.heatmap(view, query=40),
+        "heatmap upwards": charts.heatmap(view, query=40, upwards=True),
         "heatmap of ink": charts.heatmap(charts.HeadView(full, LAYER, 0, "ink")),
         "two heatmaps": charts.beside([charts.heatmap(each) for each in (view, other)]),
         "difference": charts.difference(view, other),
@@ -507,3 +508,15 @@ def test_curves_of_a_series_in_days_and_one_of_unknown_spacing_are_drawn_togethe
     for pair in (views, views[::-1]):
         assert "that is" not in json.dumps(charts.lag_curves(pair, period=63))
     assert "that is" in json.dumps(charts.lag_curves(views[:1], period=63))
+
+
+def test_a_heatmap_upwards_shows_the_same_cells_with_the_first_query_at_the_bottom(full):
+    view = charts.HeadView(full, LAYER, 0)
+    pictures = []
+    for upwards in (False, True):
+        spec = charts.heatmap(view, upwards=upwards)
+        image = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "image")
+        assert image["encoding"]["y"]["scale"]["reverse"] is not upwards
+        url = image["data"]["values"][0]["url"]
+        pictures.append(np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB")))
+    assert np.array_equal(pictures[0][::-1], pictures[1])

@@ -51,6 +51,7 @@ def heatmap(
     shading: Shading | None = None,
     query: int | None = None,
     size: int = 520,
+    upwards: bool = False,
 ) -> Spec:
     """Time attention of one head in samples, the signal along both axes, the border of the forecast.
 
@@ -64,15 +65,18 @@ def heatmap(
         Patch column to frame as the chosen query.
     size
         Width and height in pixels. The chart holds the point selection "cell".
+    upwards
+        Whether queries run upwards, as in the reference study's pictures; else downwards, as in a matrix.
     """
     attention = view.time_attention
     scale = shading or shared_shading([view], contrast)
+    shade = scale.shade(attention)
     layers = [
-        *_time_map(view, png_url(scale.shade(attention), SEQUENTIAL), size),
+        *_time_map(view, png_url(shade[::-1] if upwards else shade, SEQUENTIAL), size, upwards),
         *_outline(view, scale.outlined(attention)),
         *([] if query is None else _framed(_query_row(view, query))),
         _legend(SEQUENTIAL, scale.value, "attention", size),
-        _time_cells(view, {"attention": attention}, [tip("attention", "attention", ".3e")], size),
+        _time_cells(view, {"attention": attention}, [tip("attention", "attention", ".3e")], size, upwards),
     ]
     subtitle = "Time attention, " + ("queries weighted by ink" if view.queries == "ink" else "mean over value rows")
     return assemble(
@@ -149,13 +153,13 @@ def token_look(
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
 
 
-def _time_map(view: HeadView, url: str, size: int) -> list[Spec]:
+def _time_map(view: HeadView, url: str, size: int, upwards: bool = False) -> list[Spec]:
     """The map's image, the signal in strips above and left of it, and the border between history and forecast."""
     end = view.grid[1] * view.samples_per_patch
     axis = {"values": ticks(0, end), "grid": False, "domain": False}
     scale = {"domain": [-STRIP * end, end], "nice": False, "zero": False}
     x = quantity("x", "key: sample looked at", axis=axis, scale=scale)
-    y = quantity("y", "query: sample that looks", axis=axis, scale=scale | {"reverse": True})
+    y = quantity("y", "query: sample that looks", axis=axis, scale=scale | {"reverse": not upwards})
     image = _image({"x": 0, "x2": end, "y": 0, "y2": end}, url, x, y)
     return [image, *_strips(view, end), *_border(view, end, size)]
 
@@ -217,7 +221,9 @@ def _framed(box: Spec) -> list[Spec]:
     ]
 
 
-def _time_cells(view: HeadView, values: dict[str, np.ndarray], tooltip: list[Spec], size: int) -> Spec:
+def _time_cells(
+    view: HeadView, values: dict[str, np.ndarray], tooltip: list[Spec], size: int, upwards: bool = False
+) -> Spec:
     """An invisible square on every cell; placed by numbers in the data, as a page works out formulas slowly."""
     n, spp = view.grid[1], view.samples_per_patch
     query, key = (index.ravel() for index in np.mgrid[:n, :n])
@@ -232,7 +238,7 @@ def _time_cells(view: HeadView, values: dict[str, np.ndarray], tooltip: list[Spe
         tip("lag", "lag, samples", ".6~g"),
     ]
     encoding = {"x": quantity("key"), "y": quantity("query"), "tooltip": tooltip}
-    look = {"size": side**2, "xOffset": side / 2, "yOffset": side / 2, "opacity": 0, "aria": False}
+    look = {"size": side**2, "xOffset": side / 2, "yOffset": side / (-2 if upwards else 2), "opacity": 0, "aria": False}
     cells = pd.DataFrame({name: value.ravel() for name, value in values.items()} | places)
     return layer(cells, "square", encoding=encoding, **look) | clicked("cell", ["query_patch", "key_patch"])
 

@@ -7,6 +7,7 @@ appears under its name only when it is complete.
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from vitime_cache import charts
 from vitime_cache.atomic import remove_left, replacing
@@ -30,6 +32,7 @@ Format = Literal["png", "svg", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 ABREAST = 3  # heatmaps in a row
+CORRELATIONS = (14 * DPI, 6 * DPI)  # pixels of the study's newer figure
 MOST_NAME_BYTES = 120  # of a name from outside in a file name, of which file systems allow 255
 
 
@@ -155,6 +158,26 @@ def lag_rows(views: Sequence[HeadView]) -> Spec:
         "fontWeight": "bold",
     }
     return charts.beside(rows, columns=1) | {"title": title}
+
+
+def correlations_png(view: HeadView, contrast: Contrast) -> bytes:
+    """One head in the study's newer figure: heatmap at the left, query upwards, and attention against lag at the right.
+
+    14 × 6 inches at 200 dots per inch, on white.
+    """
+    map_side, curve_width = 300, 470  # in points of 1/72 inch, without axes, legend and titles
+    curve = charts.lag_curves(
+        [view], period=_slowest_period(view), max_lag=MOST_LAGS * view.samples_per_patch,
+        width=curve_width, height=map_side,
+    )  # fmt: skip
+    spec = charts.beside([charts.heatmap(view, contrast, size=map_side, upwards=True), curve])
+    drawn = Image.open(io.BytesIO(charts.figure_bytes(spec, "png", DPI))).convert("RGB")
+    drawn.thumbnail(CORRELATIONS)  # titles of any length fit
+    sheet = Image.new("RGB", CORRELATIONS, "white")
+    sheet.paste(drawn, ((sheet.width - drawn.width) // 2, (sheet.height - drawn.height) // 2))
+    png = io.BytesIO()
+    sheet.save(png, "PNG", dpi=(DPI, DPI))
+    return png.getvalue()
 
 
 def region_table(view: HeadView) -> pd.DataFrame:

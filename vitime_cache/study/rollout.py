@@ -6,8 +6,7 @@ Zuidema, "Quantifying Attention Flow in Transformers" (ACL 2020, arXiv 2005.0092
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,19 +21,15 @@ from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.contrast import Contrast
 from vitime_cache.checks import is_number, numbers, whole
-from vitime_cache.errors import VitimeError
-from vitime_cache.model.checkpoint import check_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
 from vitime_cache.study.pictures import experiment_files, file_name, write_files
 from vitime_cache.study.prediction import ViTimePrediction as ViTimePrediction
 from vitime_cache.study.prediction import as_series, encode
+from vitime_cache.study.seen_attention import RolloutError as RolloutError
+from vitime_cache.study.seen_attention import SeenAttention
 
 Fusion = Literal["mean", "max", "min"]
-
-
-class RolloutError(VitimeError):
-    """An option that does not fit the model, or attention that cannot be seen."""
 
 
 class AttentionRollout:
@@ -71,23 +66,9 @@ class AttentionRollout:
             raise RolloutError(f"discard_ratio must be at least 0 and below 1, got {discard_ratio!r}")
         self.predictor = model if isinstance(model, ViTimePrediction) else None
         self.model = model.model if isinstance(model, ViTimePrediction) else model
-        check_model(self.model)
         self.head_fusion = head_fusion
         self.discard_ratio = discard_ratio
-        named = list(self.model.named_modules())
-        known = {block.attn for block in self.model.blocks_by_layer().values()}
-        self._attention: list[Any] = [m for name, m in named if name.endswith(attention_layer_name) and m in known]
-        self._dropout = {name: m for name, m in named if name.endswith(attention_drop_layer_name)}
-        for option, ending, found in (
-            ("attention_layer_name", attention_layer_name, len(self._attention)),
-            ("attention_drop_layer_name", attention_drop_layer_name, len(self._dropout)),
-        ):
-            if found != len(known):
-                raise RolloutError(
-                    f"{option} {ending!r} matches {found} modules, but the model has {len(known)} attention layers, "
-                    "called 'blocks.0.attn' and so on, with their dropout in 'blocks.0.attn.attn_drop'; use 'attn' and "
-                    "'attn_drop'"
-                )
+        self._seen = SeenAttention(self.model, attention_layer_name, attention_drop_layer_name)
 
     def rollout(self, input_tensor: ArrayLike | Tensor, prediction_horizon: int = 720) -> NDArray[np.float32]:
         """How much of each token at the model's input reaches each token at its output, by attention alone.
@@ -125,23 +106,15 @@ class AttentionRollout:
         is divided by its own sum.
         """
         result: Tensor | None = None
-        seen: list[str] = []
 
-        def pass_layer(name: str, attention: Tensor) -> None:
+        def pass_layer(_: str, attention: Tensor) -> None:
             nonlocal result
-            seen.append(name)
-            step = layer_flow(self._fused(name, attention), self.discard_ratio)
+            step = layer_flow(self._fused(attention[0]), self.discard_ratio)
             result = step if result is None else step @ result
 
         _, image = encode(self.model, self._history(input_tensor, prediction_horizon), prediction_horizon)
-        with self._seeing(pass_layer), torch.inference_mode():
-            self.model(image)
-        if result is None or len(seen) != len(self._dropout):
-            missed = ", ".join(name for name in self._dropout if name not in seen)
-            raise RolloutError(
-                f"no attention map was captured in {missed}: the model does not call it. Load the model anew with "
-                "load_model, do not compile it, and do not run a capture of it at the same time"
-            )
+        self._seen.run(image, pass_layer)
+        assert result is not None
         return result.cpu().numpy()
 
     def token_attn_to_time_attn(self, A: ArrayLike, drop_cls: Literal["auto"] | bool = "auto") -> Array:
@@ -228,41 +201,11 @@ class AttentionRollout:
     def _history(self, input_tensor: ArrayLike | Tensor, horizon: int) -> NDArray[np.float64]:
         return as_series(input_tensor) if self.predictor is None else self.predictor.history(input_tensor, horizon)
 
-    def _fused(self, name: str, attention: Tensor) -> Tensor:
-        """One map (1 + N, 1 + N) in float32 of a layer's (1, heads, 1 + N, 1 + N)."""
-        size = self.model.config.tokens + 1
-        expected = (1, self.model.config.heads, size, size)
-        if tuple(attention.shape) != expected:
-            raise RolloutError(
-                f"{name} gave an output of shape {tuple(attention.shape)}, expected attention of shape {expected}; "
-                "attention_drop_layer_name must name the dropout after the softmax, 'attn_drop'"
-            )
+    def _fused(self, attention: Tensor) -> Tensor:
+        """One map (1 + N, 1 + N) in float32 of a layer's (heads, 1 + N, 1 + N)."""
         if self.head_fusion == "mean":
-            return attention[0].mean(dim=0, dtype=torch.float32)
-        return (attention[0].amax(dim=0) if self.head_fusion == "max" else attention[0].amin(dim=0)).float()
-
-    @contextmanager
-    def _seeing(self, see: Callable[[str, Tensor], None]) -> Iterator[None]:
-        """While entered, `see` gets each layer's attention in a forward pass; the model comes back as it was.
-
-        Only attention that is not fused passes through the dropout, so fusing is off meanwhile. No map outlives its
-        layer.
-        """
-
-        def hook(name: str) -> Callable[[Any, Any, Tensor], None]:
-            return lambda _module, _inputs, output: see(name, output)
-
-        fused = [attention.fused_attn for attention in self._attention]
-        handles = [module.register_forward_hook(hook(name)) for name, module in self._dropout.items()]
-        try:
-            for attention in self._attention:
-                attention.fused_attn = False
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-            for attention, before in zip(self._attention, fused, strict=True):
-                attention.fused_attn = before
+            return attention.mean(dim=0, dtype=torch.float32)
+        return (attention.amax(dim=0) if self.head_fusion == "max" else attention.amin(dim=0)).float()
 
 
 def layer_flow(attention: Tensor, discard_ratio: float) -> Tensor:
