@@ -15,7 +15,6 @@ import numpy as np
 
 from vitime_cache.arrays import Bools, Floats
 from vitime_cache.evidence.window_runs import Cell, Told, WindowRuns, cells
-from vitime_cache.interventions.knockout import random_sets
 
 CELLS = 4  # stand-ins, over all windows: every second one chooses, the others test
 TARGET = 0.9
@@ -136,6 +135,8 @@ def _random(
 ) -> Floats:  # fmt: skip
     model = windows[0].model
     layers = model.config.layers
+    from vitime_cache.interventions.knockout import random_sets  # torch, which whoever reads a verdict does without
+
     drawn = random_sets(model, [(layers[i], head) for i, head in chosen], RANDOM_SETS, seed)
     sets = [[(layers.index(layer), head) for layer, head in each] for each in drawn]
     return _shares(windows, some, shape, sets, told) if sets else np.empty(0)
