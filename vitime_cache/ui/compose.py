@@ -22,6 +22,7 @@ from vitime_cache.series.sources import (
 from vitime_cache.ui.words import plain
 
 KEPT: Literal["session"] = "session"  # input outlives a visit to another page
+TAKEN = "composed_taken"  # whether the composed series was asked for
 MOST_HARMONICS = 12  # rows a person edits; a file holds as many as it likes
 LONGEST = 100_000  # samples that can be composed here
 
@@ -42,7 +43,9 @@ def composed() -> Signal | None:
             )
         )
         name = st.text_input("Name", "composed", key="name_composed", persist_state=KEPT, max_chars=200, width=240)
-    if not st.button("Take this series", icon=":material/check:", key="take_composed"):
+    # A callback, which outlives the first run of a fresh server's page: that one begins again (see `routing`).
+    st.button("Take this series", icon=":material/check:", key="take_composed", on_click=_take)
+    if not st.session_state.pop(TAKEN, False):
         return None
     if not harmonics and not noise:
         raise SignalError("the series would be zero throughout: add a harmonic or noise")
@@ -62,6 +65,10 @@ def _harmonic_row(row: int, start: Harmonic) -> Harmonic:
         )
         st.button("Remove", icon=":material/delete:", key=f"remove_{row}", on_click=_remove, args=(row,))
     return Harmonic(period, amplitude, phase)
+
+
+def _take() -> None:
+    st.session_state[TAKEN] = True
 
 
 def _add() -> None:

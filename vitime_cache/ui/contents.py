@@ -41,6 +41,7 @@ COLUMNS = {
     "samples_per_patch": st.column_config.NumberColumn("Samples per patch", format="%.4g", help=PATCH),
     "reduced_of": st.column_config.TextColumn("Reduction of"),
 }
+SAVING = "series_to_save"
 TOKENS = {"all": "all layers", "last": "the last layer only", "none": "none"}
 
 
@@ -90,9 +91,13 @@ def _save_form(option: str, name: str) -> None:
     with st.form(f"save_{option}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         saved_as = st.text_input("Save as", name, max_chars=200, key=f"save_name_{option}", width=240)
         store = st.selectbox("in the store", options, key=f"save_store_{option}", width=240)
-        pressed = st.form_submit_button("Save", icon=":material/save:", key=f"save_button_{option}")
-    if not pressed or store not in options:
+        # A callback, which outlives the first run of a fresh server's page: that one begins again (see `routing`).
+        st.form_submit_button(
+            "Save", icon=":material/save:", key=f"save_button_{option}", on_click=_ask_to_save, args=(option,)
+        )
+    if st.session_state.get(SAVING) != option or store not in options:
         return
+    del st.session_state[SAVING]
     try:
         own.save(option, saved_as.strip(), store)
     except (VitimeError, MemoryError, OSError) as error:
@@ -101,6 +106,10 @@ def _save_form(option: str, name: str) -> None:
     st.success(f"Saved as {plain(saved_as)} in {plain(store)}.", icon=":material/check:")
     link = address(store=store, signal=saved_as.strip())
     st.page_link("pages/heads.py", label="Open it", query_params=link, icon=":material/open_in_new:")
+
+
+def _ask_to_save(option: str) -> None:
+    st.session_state[SAVING] = option
 
 
 def questions_table(store: Store) -> None:
