@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +60,17 @@ def test_a_question_that_is_left_is_stopped_and_the_next_run_starts_afresh(weigh
     with pytest.raises(ProcessLookupError):
         os.kill(before, 0)
     assert run(weights, tmp_path / "a.zarr").attrs["weights"]
+
+
+def test_sessions_at_once_wait_for_each_other_and_share_one_process(weights: Path, tmp_path: Path) -> None:
+    before = process(weights)
+    some = [replace(each, reduced_of="") for each in catalogue()[:4]]  # each in a store of its own
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(run, weights, tmp_path / f"{each.name}.zarr", each) for each in some]
+        datasets = [done.result() for done in runs]
+    for signal_, ds in zip(some, datasets, strict=True):
+        assert ds.history.values[: signal_.values.size] == pytest.approx(signal_.values)
+    assert process(weights) == before
 
 
 def test_weights_that_change_on_disk_are_loaded_anew(weights: Path, tmp_path: Path) -> None:

@@ -113,6 +113,29 @@ def test_a_series_that_is_deleted_is_gone_with_its_store(folder: Path, open_page
 
 
 @pytest.mark.usefixtures("store")
+def test_a_series_saved_into_a_named_store_is_a_stored_signal(folder: Path, open_page: OpenPage) -> None:
+    at = open_page("ask")
+    option = paste(at)
+    at.switch_page("pages/library.py").run()
+    assert "full" in save(at, option, "full").error[0].value, "a name that is taken"
+    assert "name" in save(at, option, "two\tcolumns").error[0].value
+    assert "not saved" in save(at, option, "own:mine").error[0].value
+    assert "Saved as kept" in save(at, option, "kept").success[0].value
+    stored = open_store(folder / "vitime-mini.zarr").sel(signal="kept")
+    small = open_store(folder / own.FOLDER / f"{option.removeprefix(own.PREFIX)}.zarr").sel(signal="pasted")
+    np.testing.assert_array_equal(stored.time_attention[..., : small.sizes["key_patch"]], small.time_attention)
+    assert open_page("head", signal="kept").selectbox(key="pick_signal").value == "kept"
+
+
+def test_a_series_can_be_saved_where_no_store_is_yet(folder: Path, open_page: OpenPage) -> None:
+    at = open_page("ask")
+    option = paste(at)
+    save(at.switch_page("pages/library.py").run(), option, "first")
+    assert sorted(path.name for path in folder.iterdir()) == [own.FOLDER, "vitime-mini.zarr"]
+    assert "first" in open_page("head").selectbox(key="pick_signal").options
+
+
+@pytest.mark.usefixtures("store")
 def test_pages_look_at_the_latest_stretch_on_which_the_period_shows_and_questions_are_about_all_of_it(
     folder: Path, open_page: OpenPage
 ) -> None:
@@ -190,6 +213,22 @@ def test_a_series_of_a_file_with_several_is_chosen(open_page: OpenPage) -> None:
     assert at.selectbox(key="pick_signal").value == own.PREFIX + q(at)
 
 
+@pytest.mark.usefixtures("store")
+def test_harmonics_are_added_and_removed(open_page: OpenPage) -> None:
+    at = open_page("ask")
+    for row in (2, 1):
+        at.button(key=f"remove_{row}").click().run()
+    next(button for button in at.button if button.label == "Add a harmonic").click().run()
+    at.number_input(key="period_row_1").set_value(90.0).run()
+    at.button(key="take_composed").click().run()
+    assert not at.exception
+    assert "composed (yours)" in at.selectbox(key="pick_signal").options
+    for row in (0, 1):
+        at.button(key=f"remove_{row}").click().run()
+    at.button(key="take_composed").click().run()
+    assert "zero throughout" in at.error[0].value
+
+
 def test_without_weights_the_page_says_where_they_belong(
     open_page: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,3 +236,15 @@ def test_without_weights_the_page_says_where_they_belong(
     at = open_page("ask")
     assert not at.exception
     assert "no weights" in at.error[0].value
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_whose_token_maps_would_be_too_large_is_kept_without_and_saved_with_them(
+    folder: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own, "MOST_TOKEN_BYTES", 0)
+    at = open_page("ask")
+    option = paste(at)
+    assert "token_attention" not in open_store(folder / own.FOLDER / f"{q(at)}.zarr")
+    save(at.switch_page("pages/library.py").run(), option, "kept")
+    assert open_store(folder / "vitime-mini.zarr").sel(signal="kept").token_attention.notnull().all()

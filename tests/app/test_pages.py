@@ -464,3 +464,21 @@ def test_the_library_finds_signals_by_part_of_their_name(open_page: OpenPage) ->
     at.text_input(key="find").input("nothing").run()
     assert not at.exception
     assert not at.dataframe
+
+
+@pytest.mark.usefixtures("store")
+def test_no_page_imports_torch_not_even_to_run_and_save(weights: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from streamlit.testing.v1 import AppTest\n"
+        f"from vitime_cache import places; places.WEIGHTS = Path({str(weights.parent)!r})\n"
+        "from vitime_cache.ui import question_form; question_form.begin_by_itself = lambda *_: None\n"
+        f"at = AppTest.from_file({str(ENTRY)!r}, default_timeout=60).run()\n"
+        f"for page in {list(PAGES)}: assert not at.switch_page(f'pages/{{page}}.py').run().exception, page\n"
+        "at.switch_page('pages/ask.py').run().button(key='take_composed').click().run()\n"
+        "(option,) = at.session_state['own_series']; assert not at.exception and not at.error\n"
+        "at.switch_page('pages/library.py').run().button(key=f'save_button_{option}').click().run()\n"
+        "assert 'Saved' in at.success[0].value and not at.exception\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=ENTRY.parent, check=False, capture_output=True)
+    assert result.returncode == 0, result.stderr.decode()

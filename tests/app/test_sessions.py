@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from benchmarks.app_session import Server, Session, served
+from benchmarks.app_session import ROOT, Server, Session, served
+from vitime_cache.store.reader import open_store
+from vitime_cache.ui import own
 from vitime_cache.ui.routing import MOVED, PAGES
 
 SIGNALS = ("full", "reduced_harmonic", "harmonic_63", "white_noise")
@@ -48,6 +53,21 @@ def bring(server: Server) -> list[str]:
             wrong += run.exceptions
             wrong += [] if re.search(r"q=[0-9a-f]{16}", session.query) else [f"no address of its own: {session.query}"]
     return wrong
+
+
+def test_ten_sessions_see_their_own_choice_while_one_brings_series_and_a_store_is_built(
+    server: Server, weights: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "vitime_cache", "build", "--quiet", "--weights", str(weights)]
+    build = subprocess.Popen([*command, "--store", str(tmp_path / "vitime-mini.zarr")], cwd=ROOT)
+    with ThreadPoolExecutor(10) as pool:
+        brought = pool.submit(bring, server)
+        others = [pool.submit(look_about, server, number) for number in range(9)]
+        wrong = [text for future in (brought, *others) for text in future.result()]
+    assert build.wait(timeout=120) == 0
+    assert not wrong
+    assert open_store(tmp_path / "vitime-mini.zarr").sizes["signal"] == 29
+    assert len(list((tmp_path / own.FOLDER).glob("*.zarr"))) == 3
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -72,6 +72,7 @@ def store_of(option: str) -> Store:
 def keep(signal: Signal) -> str:
     """Run the model on a series and keep its attention; its option. A series that is there already is not run again."""
     path, config, weights = default_weights()
+    signal = replace(signal, reduced_of="")  # what it is a reduction of lies in no store of its own
     name = _name(signal, weights)
     if _store(name).stamp is None:
         _make_room()

@@ -1,0 +1,111 @@
+"""What only a browser shows: clicks on charts, and a page that follows a build, by a person in a browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("playwright", reason="the Python package playwright is not installed")
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from benchmarks.app_session import served
+from benchmarks.browser import MISSING, chromium, program
+
+# On a link to a page Streamlit's client first looks for its server below that page, and finds it one level up.
+PROBE = re.compile(r"/\w+/_stcore/(health|host-config)$")
+PATIENCE = 60_000  # ms
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if program() is None:
+        pytest.skip(MISSING)
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def empty_site(weights: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of the app over a folder without a store."""
+    with served(tmp_path, weights.parent) as server:
+        yield server.url
+    assert "Traceback" not in (tmp_path / "server.log").read_text()
+
+
+@pytest.fixture
+def site(built: Path, weights: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of the app over a store of four signals."""
+    shutil.copytree(built, tmp_path / built.name)
+    with served(tmp_path, weights.parent) as server:
+        yield server.url
+    assert "Traceback" not in (tmp_path / "server.log").read_text()
+
+
+@pytest.fixture
+def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    """A tab; at the end it must have shown no exception box and its console no error. Ask for it after the site."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    tab = context.new_page()
+    complaints: list[str] = []
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on(
+        "console",
+        lambda message: (
+            complaints.append(f"{message.text} ({message.location.get('url')})")
+            if message.type == "error" and not PROBE.search(message.location.get("url", ""))
+            else None
+        ),
+    )
+    yield tab
+    tab.screenshot(path=tmp_path / "last.png")
+    boxes = tab.get_by_test_id("stException").all_inner_texts()
+    context.close()
+    assert not complaints
+    assert not boxes
+
+
+def settled(page: Page) -> None:
+    """Wait until the script has run and its charts are drawn."""
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+    assert page.get_by_test_id("stException").count() == 0
+
+
+def chart(page: Page, title: str) -> Locator:
+    """The chart whose title holds these words, once it is drawn as large as a chart."""
+    page.wait_for_function(
+        """title => [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].some(chart =>
+            (chart.getAttribute('aria-label') ?? '').includes(title)
+            && chart.querySelector('canvas, svg')?.getBoundingClientRect().height > 100)""",
+        arg=title,
+    )
+    return page.locator(f"[data-testid=stVegaLiteChart][aria-label*='{title}']").first
+
+
+def click(place: Locator, across: float, down: float) -> None:
+    """Click a point of a chart, given as shares of its width and height."""
+    box = place.bounding_box()
+    assert box is not None
+    place.click(position={"x": box["width"] * across, "y": box["height"] * down})
+
+
+def test_a_click_on_a_head_opens_it(site: str, page: Page) -> None:
+    page.goto(f"{site}/heads?view=Maps")
+    settled(page)
+    click(chart(page, "map: full"), 0.8, 0.5)
+    expect(page.get_by_role("heading", name="Head", exact=True)).to_be_visible()
+    settled(page)
+    assert "layer=" in page.url
+    assert "head=" in page.url
+
+
+def test_a_store_is_built_in_the_library_and_seen_growing(empty_site: str, page: Page) -> None:
+    page.goto(f"{empty_site}/library")
+    page.get_by_role("button", name="Build it now").click()
+    expect(page.get_by_text("signals are complete").first).to_be_visible()
+    expect(page.get_by_text("29 signals in vitime-mini.zarr")).to_be_visible(timeout=120_000)
