@@ -93,7 +93,8 @@ def _fitted(signal: Signal, config: ViTimeConfig) -> list[Signal]:
     except (VitimeError, IndexError):  # no period stands out, or none that this series is long enough for
         return [signal, whole]
     start = window.starts[-1]
-    cut = hold_out(signal.name, signal.values[start : start + window.history + window.horizon], window.horizon)
+    span = signal.values[start : start + window.history + window.horizon]
+    cut = hold_out(signal.name, span, window.horizon, harmonics=signal.harmonics)
     return [
         replace(cut, sample_seconds=signal.sample_seconds, description=signal.description, filled=signal.filled), whole
     ]  # fmt: skip

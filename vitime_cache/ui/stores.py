@@ -169,7 +169,8 @@ def _open(path: str, stamp: Stamp) -> xr.Dataset:  # noqa: ARG001 - the stamp is
 def _load(path: str, stamp: Stamp, name: str) -> xr.Dataset:
     lazy = _open(path, stamp).sel({schema.SIGNAL: name})
     end = int(lazy[schema.N_HISTORY]) + int(lazy[schema.HORIZON])
-    lazy = lazy.isel({schema.TIME: slice(0, end)})
+    known = int(np.isfinite(lazy[schema.COMPONENT_PERIOD].values).sum())
+    lazy = lazy.isel({schema.TIME: slice(0, end), schema.COMPONENT: slice(0, known)})  # as long as this signal has them
     loaded = lazy.drop_vars(schema.TOKEN_ATTENTION, errors="ignore").load()
     if schema.TOKEN_ATTENTION in lazy:
         loaded[schema.TOKEN_ATTENTION] = lazy[schema.TOKEN_ATTENTION]
