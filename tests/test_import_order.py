@@ -23,7 +23,7 @@ FLOORS = [
     {"compare"},
     {"store", "charts"},
     {"study"},
-    {"ui", "cli"},
+    {"ui", "cli", "notebook"},
     {"pages", "streamlit_app", "__main__"},
 ]
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vitime_cache.model.checkpoint import CheckpointError as CheckpointError
     from vitime_cache.model.checkpoint import load_model as load_model
     from vitime_cache.model.config import ViTimeConfig as ViTimeConfig
+    from vitime_cache.notebook import show as show
     from vitime_cache.series.examples import catalogue as catalogue
     from vitime_cache.series.signal import Harmonic as Harmonic
     from vitime_cache.series.signal import Signal as Signal
@@ -59,6 +60,7 @@ _HOME = {
     "against_nulls": "evidence.levels.null_test",
     "ask": "evidence.ask",
     "ask_all": "evidence.population.ask_all",
+    "show": "notebook",
     "build": "store.build",
     "open_store": "store.reader",
     "ViTimePrediction": "study.prediction",

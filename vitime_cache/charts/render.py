@@ -38,6 +38,16 @@ def altair_chart(chart: Spec) -> alt.TopLevelMixin:
     return kind.from_dict(chart)
 
 
+def vega_embed_module() -> str:
+    """Where a browser with a network finds Vega's embedding, in the version that charts are checked against."""
+    import altair as alt
+
+    return (
+        f"https://esm.sh/vega-embed@{alt.VEGAEMBED_VERSION}?deps=vega@{alt.VEGA_VERSION}"
+        f"&deps=vega-lite@{alt.VEGALITE_VERSION}"
+    )
+
+
 def _still(chart: Spec) -> Spec:
     """The chart without the invisible layers that only carry tooltips: most of a heatmap's size on paper."""
     if "concat" in chart:

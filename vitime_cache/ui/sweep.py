@@ -1,22 +1,14 @@
-"""The sweep of periods that a store holds: which heads' peaks move with the period, and which does so best."""
+"""The head that pages open on, with the sweep of periods that a store holds read once."""
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 import xarray as xr
 
-from vitime_cache.attention import schema
-from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.levels.tracking import Tracking, choose_head, track_periods
-from vitime_cache.model.checkpoint import PUBLISHED_NAME
-from vitime_cache.study.defaults import study_head
+from vitime_cache.evidence.levels.tracking import Tracking
+from vitime_cache.study import first_head as study
 from vitime_cache.ui.stores import Store
-from vitime_cache.ui.verdicts import leading_head, verdict_at
-
-SWEEP = "sweep_"  # how the catalogue names the signals of its sweep
-UNRELATED = ("ar1", "white_noise", "constant")
-FEWEST = 3  # periods that a slope can be taken over
+from vitime_cache.ui.verdicts import verdict_at
 
 
 def tracked(store: Store | None, ds: xr.Dataset) -> Tracking | None:
@@ -27,38 +19,10 @@ def tracked(store: Store | None, ds: xr.Dataset) -> Tracking | None:
 
 
 def first_head(store: Store | None, ds: xr.Dataset) -> tuple[str, int, str]:
-    """The head that pages open on, and why: layer, head, reason.
-
-    Head 7 of the last layer is a head of the published weights; of others it says nothing.
-    """
-    layers, heads = [str(layer) for layer in ds[schema.LAYER].values], ds.sizes[schema.HEAD]
-    verdict = verdict_at(ds, None)
-    if verdict is not None and (at := leading_head(verdict)) is not None:
-        return *at, "the answer rests on it most"
-    if ds.attrs["weights"] == PUBLISHED_NAME.removesuffix(".pth"):
-        return *study_head(layers, heads), "the head that the reference study looks at"
-    found = tracked(store, ds)
-    try:
-        layer, head = choose_head(found) if found is not None else (-1, 0)
-    except VitimeError:  # no head has peaks at three periods
-        layer, head = -1, 0
-    if layer < 0:
-        return layers[-1], 0, "the first of the last layer: there is no sweep of periods to choose by"
-    return layers[layer], int(head), "of all heads it tracks the period best over this store's sweep"
+    """The head that pages open on, and why: layer, head, reason."""
+    return study.first_head(ds, verdict_at(ds, None), tracked(store, ds))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _track(path: str, stamp: str, _store: Store) -> Tracking | None:  # noqa: ARG001 - path and stamp are the cache's key
-    ds = _store.dataset
-    names = [name for name in _store.signals if name.startswith(SWEEP)]
-    unrelated = [name for name in UNRELATED if name in _store.signals]
-    if len(names) < FEWEST or not unrelated:
-        return None
-    sweep = ds.sel({schema.SIGNAL: names})
-    return track_periods(
-        ds[schema.LAG].values,
-        sweep[schema.LAG_ATTENTION].values,
-        np.nanmax(sweep[schema.COMPONENT_PERIOD].values, axis=1),
-        float(sweep[schema.SAMPLES_PER_PATCH].values[0]),
-        ds[schema.LAG_ATTENTION].sel({schema.SIGNAL: unrelated}).values,
-    )
+    return study.sweep_tracking(_store.dataset)
