@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
@@ -101,6 +101,8 @@ def put(
     began = time.perf_counter()
     seconds: dict[str, float] = {}
     question = prepare(model, signal, period, window=window, seed=seed, **how)
+    if truth is None and STAGES.index(last) <= STAGES.index("set"):  # no answer of these levels rests on details
+        question = question.with_effort(replace(question.effort, details=False))
     ds = None
     for ds in answers(model, question):
         for stage in v.facts(ds, "stages"):

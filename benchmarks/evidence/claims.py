@@ -12,12 +12,15 @@ from benchmarks.evidence.asking import Asked, put, weights, within
 from benchmarks.evidence.known import ask_planted
 from benchmarks.periods import APERIODIC, bounds
 from vitime_cache.arrays import Floats
+from vitime_cache.evidence.levels.influence import ColumnWeights
+from vitime_cache.evidence.window import choose_window
 from vitime_cache.series.signal import Signal, hold_out
 
 LENGTH = 600  # samples of a series; a quarter is held out
 PERIODS = (12, 60)  # samples, drawn in equal ratios between them
 NOISE = (0.1, 0.35, 0.6, 1.0)  # standard deviations of the periodic part
-CLEAR_OF = 0.15  # periods: once, twice and three times a wrong period lies farther from any number of true ones
+# A chirp has a period at every moment, so that of none it is known whether its forecast may use it.
+WITHOUT = tuple(kind for kind in APERIODIC if kind != "chirp")
 SHAPES = ("sine", "two harmonics", "square", "sawtooth", "pulses")
 FALSE = ("no period", "wrong period", "sharpened random")
 FOUND = ("copier", "soft_copier", "redundant", "comb_copier", "fraction_copier", "two_hops")
@@ -52,11 +55,34 @@ def some_period(rng: np.random.Generator) -> float:
 
 
 def wrong_period(rng: np.random.Generator, period: float) -> float:
-    """A period whose first multiples are none of the true one's."""
+    """A period about which "yes" is false.
+
+    The axis of lags has a resolution, and multiples of two periods meet. So it is asked what a forecaster would do that
+    knows the true period, and repeats the last one or the mean of all: neither may read whole wrong periods back more
+    than by chance.
+    """
     while True:
-        ratio = np.arange(1, 4) * (drawn := some_period(rng)) / period
-        if (np.abs(ratio - np.rint(ratio)) > CLEAR_OF).all():
+        drawn = some_period(rng)
+        if max(ideal_shares(drawn, period)) <= 0:
             return drawn
+
+
+def ideal_shares(asked: float, true: float) -> tuple[float, float]:
+    """How much more than by chance of what a true period tells lies whole periods of `asked` back, both in samples.
+
+    Two shares of columns, on the window that such a question gets: of the last true period, and of all of them.
+    """
+    config = weights().config
+    window = choose_window(LENGTH, asked, columns=config.columns, patch_width=config.patch_width)
+    history = window.history / window.samples_per_patch
+    future = np.arange(np.ceil(history) + 1, config.grid[1])
+    lag = true / window.samples_per_patch * np.arange(1, config.grid[1])[:, None]
+    known = (lag <= future) & (lag > future - history)  # (multiple, future patch)
+    off = np.abs(lag - window.patches_per_period * np.maximum(np.rint(lag / window.patches_per_period), 1))
+    there = np.clip(1 - off, 0, 1) * known
+    last = there[known.argmax(axis=0), np.arange(len(future))]
+    by_chance = ColumnWeights.of(window.patches_per_period, int(np.ceil(history)), future.astype(np.intp)).by_chance
+    return float(last.mean()) - by_chance, float(there.sum() / known.sum()) - by_chance
 
 
 def ask_false(kind: str, seed: int, last: str) -> Asked:
@@ -68,7 +94,7 @@ def ask_false(kind: str, seed: int, last: str) -> Asked:
         return put(planted.sharpened(seed), signal, period, label=kind, window=window, seed=seed, last=last)
     period = some_period(rng)
     if kind == "no period":
-        name = list(APERIODIC)[seed % len(APERIODIC)]
+        name = WITHOUT[seed % len(WITHOUT)]
         return put(weights(), hold_out(name, APERIODIC[name](rng, LENGTH), LENGTH // 4), period,
                    label=f"{kind}: {name}", seed=seed, last=last)  # fmt: skip
     signal, asked_about = periodic(rng, period, rng.uniform(0, 0.6)), wrong_period(rng, period)
@@ -91,8 +117,8 @@ def false_claims(seed: int, questions: int, minutes: float, workers: int, last: 
     by_kind: dict[str, list[Asked]] = defaultdict(list)
     for asked in within(minutes, workers, ask_false, jobs):
         by_kind[asked.label.partition(":")[0]].append(asked)
-        if asked.yes:
-            print(f"    said of {asked.label}: {asked.words}", flush=True)
+        if asked.yes or asked.influence:
+            print(f"    {'YES' if asked.yes else 'level 1'} of {asked.label}: {asked.words}", flush=True)
     print(f"false claims from seed {seed} on; shares with one-sided 95 % bounds")
     for kind, mine in [*by_kind.items(), ("all", [asked for each in by_kind.values() for asked in each])]:
         told = ", ".join(f"{n} {word}" for word, n in Counter(asked.kind for asked in mine).most_common())

@@ -26,7 +26,8 @@ class Truth:
     carriers
         The few heads that carry what is used whole periods back: the set has no other.
     enough
-        How many of them the set has at least; 0: all. Three of four that do the same outvote the fourth.
+        How many of them the set has at least; 0: all. Those that it lacks have to be told as able to stand in for one
+        of it, where that is worked out.
     must
         Claim → heads of which it is true beyond doubt: "not supported" is false, "inconclusive" withheld.
     may
@@ -85,7 +86,8 @@ def judge(ds: xr.Dataset, truth: Truth) -> Judgement:
     if "set" in stages and KINDS[said].answer == "yes":  # without one there is nothing that a set could carry
         chosen = heads_where(ds, np.isfinite(ds["set_rank"].values))
         false[SET] += [f"{_name(head)} is not of the set" for head in sorted(chosen - truth.carriers)]
-        if len(chosen) < truth.fewest:
+        told = chosen.union(*({(layer, int(head)) for layer, head in each} for each in v.facts(ds, "families")))
+        if len(chosen) < truth.fewest or not truth.carriers <= told:
             withheld[SET] += [f"{_name(head)} is of the set" for head in sorted(truth.carriers - chosen)]
     for claim in ds[v.CLAIM].values:
         codes = ds["verdict"].sel({v.CLAIM: claim}).values

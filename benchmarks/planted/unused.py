@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.planted.construction import Plan
+from benchmarks.planted.construction import COLUMNS, HISTORY, Plan
 from benchmarks.planted.recipes import LONG_LAG, Recipe, draw_heads, plan, some_period, uses_not
 from benchmarks.planted.truth import Truth
 
@@ -38,13 +38,15 @@ def long_other_lag(rng: np.random.Generator) -> Recipe:
 def absolute_column(rng: np.random.Generator) -> Recipe:
     """A copier of one column of the history, the same for every query.
 
-    From some patches of the forecast it lies whole periods back by accident, and is used there: about as much as by
-    chance, which an interval may hold open.
+    From some patches of the forecast it lies whole periods back by accident, and there the head is read. Columns are
+    drawn of which that holds for no more patches than by chance, the first one aside, which level 1 leaves out.
     """
     period, [place] = some_period(rng), draw_heads(rng, 1)
     layer, head = place
-    plan = Plan(layer, head, column=int(rng.integers(8, 30)))
-    return Recipe([plan], period, uses_not(("elsewhere", "not shown"), reads=[place], matters=[place]))
+    future = np.arange(HISTORY + 1, COLUMNS)
+    few = [c for c in range(8, 30) if ((future - c) % period == 0).mean() <= 1 / period]
+    plan = Plan(layer, head, column=int(rng.choice(few)))
+    return Recipe([plan], period, uses_not("elsewhere", {"matters": [place]}, reads=[place]))
 
 
 def bias_head_beside(rng: np.random.Generator) -> Recipe:
@@ -99,8 +101,11 @@ def constant_forecast(rng: np.random.Generator) -> Recipe:
 
 
 def even_head(rng: np.random.Generator) -> Recipe:
-    """A head over all of its row alike: the forecast is how often the series has been there, in any order. Where the
-    history is no whole number of periods, that depends on the phase a little, and on no lag more than on another."""
+    """A head over all of its row alike: the forecast is how often the series has been there, in any order.
+
+    Where the history is no whole number of periods, that depends on the phase a little, and on no lag more than on
+    another. It is a no by either kind: which one hangs on how much a little is. Whole periods back are read as all is.
+    """
     period, [place] = some_period(rng), draw_heads(rng, 1)
     planned = plan(place, sink=False, strength=4.0)
     return Recipe([planned], period, uses_not(("indifferent", "elsewhere"), reads=[place], matters=[place]))

@@ -44,7 +44,11 @@ def redundant(rng: np.random.Generator) -> Recipe:
 
 
 def four_alike(rng: np.random.Generator) -> Recipe:
-    """Four heads of one lag, which is the period: each hides the others, and three of them outvote the fourth."""
+    """Four heads of one lag, which is the period: each hides the others.
+
+    Ink is drawn by a softmax over rows, 10 nats for every head that copies it: three outvote the fourth altogether, and
+    two against two is a draw. So any three carry all of it, no two do, and the fourth can take the place of each.
+    """
     period, places = int(rng.choice((8, 12))), draw_heads(rng, 4)
     truth = replace(uses(places, must={"looks": places}), enough=3)
     return Recipe([plan(p, period) for p in places], period, truth, (period,))

@@ -10,7 +10,7 @@ from vitime_cache.evidence.budget import Effort, fit_budget
 
 PUBLISHED = Effort(
     heads=288, tested=288, network=288, layers=18, windows=4, history_patches=51, multiples=15, masks=96,
-    most_masks=288, curve=True, nulls=99, kinds=3, sweep=48,
+    most_masks=288, details=True, nulls=99, kinds=3, sweep=48,
 )  # fmt: skip
 RUN, FORWARD = 10.4, 8.7  # seconds of the published network on two cores
 MINUTES = [15, 30, 60, 240, 1000, 5000]
@@ -34,7 +34,7 @@ def test_levels_one_to_three_come_first_then_heads_and_null_inputs_give_way_befo
     assert [e.tested for e in efforts] == sorted(e.tested for e in efforts)
     assert all(e.nulls == 0 for e in efforts if e.screened)
     assert any(e.screened for e in efforts)
-    assert all(e.masks == PUBLISHED.masks for e in efforts if e.curve)
+    assert all(e.masks == PUBLISHED.masks for e in efforts if e.details)
 
 
 def test_every_change_is_told_in_a_sentence_that_names_what_was_wanted() -> None:

@@ -108,6 +108,28 @@ def test_masks_that_say_nothing_of_the_response_find_nothing() -> None:
     assert abs(straight - 1) < abs(found.shares()[0] - 1)
 
 
+@pytest.mark.parametrize(("share", "noise", "stands"), [(0.9, 0.3, True), (0.0, 0.3, True), (0.9, 6, False)])
+def test_the_first_look_is_enough_only_where_the_answer_stands(share: float, noise: float, stands: bool) -> None:
+    weights = ColumnWeights.of(5, 40, np.arange(41, 60))
+    on, _, far = (each / np.maximum(each.sum(axis=0), 1e-9) for each in weights.weights)
+    z, size = masks(48, 40), np.ones(19)
+    y = response(share * on + (1 - share) * far, z, size)
+    y += noise * np.random.default_rng(7).standard_normal(y.shape)
+    assert Moments.of(weights.replaced(z), y, size).stands(0, weights.by_chance) == stands
+
+
+def test_a_first_look_ends_it_by_error_hardly_ever() -> None:
+    """Where the truth is chance, which is where the answer turns, an end at the first look is an error."""
+    weights = ColumnWeights.of(5, 40, np.arange(41, 60))
+    rng, size, even = np.random.default_rng(8), np.ones(19), np.full((40, 19), 1 / 40)
+    ended = 0
+    for seed in range(60):
+        z = masks(48, 40, seed)
+        y = response(even, z, size) + 0.3 * rng.standard_normal((96, 19))
+        ended += Moments.of(weights.replaced(z), y, size).stands(seed, weights.by_chance)
+    assert ended <= 3  # of 60 a fifth of one is expected, with few masks somewhat more
+
+
 def test_one_patch_at_a_time_comes_from_another_place_about_the_trend() -> None:
     drawn = np.random.default_rng(5).standard_normal(100) + 0.05 * np.arange(100)
     trend = np.polyval(np.polyfit(np.arange(100), drawn, 1), np.arange(100))

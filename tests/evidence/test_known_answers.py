@@ -17,7 +17,7 @@ from vitime_cache.evidence.verdict import schema as v
 SEED = 21
 MASKS = 64  # fewer than by default: enough for a clear yes
 NO = ("period_and_a_half",)  # a no needs a narrow interval
-CURVES = ("copier", "period_and_a_half")
+DETAILED = ("copier", "period_and_a_half", "four_alike")
 
 
 @cache
@@ -25,7 +25,7 @@ def asked(kind: str, last: str = "mechanism") -> xr.Dataset:
     """The verdict on a kind's question, up to a level."""
     case = planted.case(kind, SEED)
     question = prepare(case.model, case.signal, case.period, window=case.window, seed=SEED)
-    effort = replace(question.effort, curve=kind in CURVES)
+    effort = replace(question.effort, details=kind in DETAILED)
     if kind not in NO:
         effort = replace(effort, masks=MASKS, most_masks=MASKS)
     question = question.with_effort(effort)
@@ -53,6 +53,10 @@ def test_a_copier_is_found_at_every_level_up_to_its_looks_and_no_other_head_is_n
     assert said.words == "right"
 
 
+def test_of_four_heads_that_do_the_same_three_are_enough_and_the_fourth_is_told_as_able_to_stand_in() -> None:
+    assert judged("four_alike", "set").words == "right"
+
+
 def test_of_two_heads_that_do_the_same_both_are_of_the_set() -> None:
     ds = asked("redundant", "set")
     assert judged("redundant", "set").words == "right"
@@ -65,6 +69,22 @@ def test_a_head_that_looks_one_period_back_for_a_constant_is_not_used() -> None:
     ds = asked("bias_head")
     assert v.facts(ds, "answer")["kind"] == "indifferent"
     assert float(ds.mechanism_effect) < 0.02
+
+
+def test_of_a_forecast_that_does_not_change_no_shares_are_told() -> None:
+    ds = asked("bias_head")
+    shares = [name for name in ds if str(name).startswith(("influence_", "mechanism_"))]
+    told = {name for name in shares if np.isfinite(ds[name].values).any()}
+    assert told == {"influence_effect", "influence_by_chance", "mechanism_effect", "mechanism_coverage"}
+    assert v.facts(ds, "counts")["masks"] == 0
+
+
+@pytest.mark.parametrize("kind", ["period_and_a_half", "two_hops"])
+def test_no_head_is_named_where_attention_whole_periods_back_is_not_shown_to_carry_it(kind: str) -> None:
+    ds = asked(kind, "set")
+    named = [name for name in (*ds, "families") if str(name).startswith(("set_", "head_share"))]
+    assert not any(np.isfinite(ds[name].values).any() for name in named)
+    assert v.facts(ds, "families") == []
 
 
 def test_two_hops_are_a_detour_no_attention_reaches_that_far() -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from benchmarks import planted
 from tests.conftest import random_model
 from vitime_cache.evidence.ask import answers
-from vitime_cache.evidence.levels.table import KINDS
+from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS
 from vitime_cache.evidence.population import schema as p
 from vitime_cache.evidence.population.ask_all import Many, ask_all, part_of_many, rows, taken_over
 from vitime_cache.evidence.population.mock import mock_population
@@ -69,17 +70,19 @@ def test_a_row_is_what_the_verdict_on_that_signal_alone_says(model, table):
         assert np.allclose(row[name], verdict[name], equal_nan=True), name
     assert row["kind"] == v.facts(verdict, "answer")["kind"]
     few = set(map(tuple, np.argwhere(row["in_set"].values)))
-    assert few == (set(set_heads(verdict)) if row["kind"] in p.BY_ATTENTION else set())
+    assert few == (set(set_heads(verdict)) if row["kind"] in BY_ATTENTION else set())
 
 
-def test_influence_and_mechanism_are_those_of_the_question_asked_in_full_but_for_masks_that_are_added(model):
-    question = prepare(model, wave("day"))
+def test_influence_and_mechanism_are_those_of_the_question_asked_in_full_but_for_masks_that_are_added():
+    case = planted.case("copier", 3)
+    model, question = case.model, prepare(case.model, case.signal, case.period, window=case.window)
     alone = {}
     for verdict in answers(model, question):
         alone[v.facts(verdict, "stages")[-1]] = verdict
         if "mechanism" in alone:
             break
     *_, part = answers(model, part_of_many(question))
+    assert set(set_heads(part)) == {(int(layer[-1]) + 1, head) for layer, head in case.truth.carriers}
     for name in ("mechanism_share", "mechanism_rest", "mechanism_low", "influence_effect"):
         assert float(part[name]) == pytest.approx(float(alone["mechanism"][name]), abs=1e-5), name
     assert identity(model, question) != identity(model, part_of_many(question)), "one is not taken for the other"

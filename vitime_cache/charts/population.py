@@ -21,7 +21,7 @@ from vitime_cache.charts.style import (
     quantity,
     tip,
 )
-from vitime_cache.evidence.levels.table import KINDS
+from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS
 from vitime_cache.evidence.population import schema as p
 from vitime_cache.evidence.population.report import (
     answered,
@@ -88,7 +88,7 @@ def population_heads(table: xr.Dataset, *, width: int = 620) -> Spec:
     """On how many signals each head is among the few that carry it, in the grid of heads."""
     if not head_counts(table):
         raise ChartError("on no signal a head was found to carry it")
-    frame, yes = population_heads_table(table), sum(kinds(table)[kind] for kind in p.BY_ATTENTION)
+    frame, yes = population_heads_table(table), sum(kinds(table)[kind] for kind in BY_ATTENTION)
     frame = frame.assign(label=frame["signals"].map(lambda n: str(n) if n else ""))
     order = [str(name) for name in table[schema.LAYER].values]
     x = category(schema.HEAD, "head", axis={"labelAngle": 0, "ticks": False, "domain": False})

@@ -22,7 +22,7 @@ from vitime_cache.evidence.levels import heads_set, influence, mechanism, nulls,
 from vitime_cache.evidence.levels.answer_kind import kind_of
 from vitime_cache.evidence.levels.claimed import LEVEL, Claimed
 from vitime_cache.evidence.levels.looking import look, past_curves
-from vitime_cache.evidence.levels.table import CLAIM_NAMES
+from vitime_cache.evidence.levels.table import BY_ATTENTION, CLAIM_NAMES
 from vitime_cache.evidence.levels.table import LEVEL as LEVELS
 from vitime_cache.evidence.levels.tracking import track
 from vitime_cache.evidence.question import Heads, Question, Subject, prepare, unanswered
@@ -171,6 +171,7 @@ class Run:
             WindowRuns(model, signal, question.period, question.series[:first])
             for signal, first in zip(question.windows, question.window.starts, strict=True)
         ]
+        self.kind = kind_of(known)
         self.reads: dict[Any, heads_set.HeadReads] = {}
         self._done, self._stage = 0, ""
 
@@ -198,13 +199,13 @@ class Run:
         self.facts["stages"] = [*self.facts["stages"], name]
         ds = self.blank.copy(data={name: array.copy() for name, array in self.values.items()})
         ds = v.with_facts(ds, **self.facts)
-        ds = v.with_facts(ds, answer={"kind": kind_of(ds), "headline": "", "sentences": {}})
-        return with_words(v.validate(ds))
+        self.kind = kind_of(ds)
+        return with_words(v.validate(v.with_facts(ds, answer={"kind": self.kind, "headline": "", "sentences": {}})))
 
 
 def _planned(e: Effort) -> dict[str, float]:
     """Runs of each level, about: what shares of progress go by."""
-    curve = 2 * e.history_patches if e.curve else 0
+    curve = 2 * e.history_patches if e.details else 0
     patches = e.model_runs() - e.most_masks - curve
     return {
         "influence": e.masks + e.cells, "mechanism": patches, "set": e.set_runs() + curve,
@@ -220,7 +221,8 @@ def _influence(run: Run) -> None:
     for name in ("effect", "share", "low", "high", "by_chance", "near", "far"):
         values[f"influence_{name}"][...] = getattr(found, name)
     run.facts["counts"]["masks"] = found.masks
-    run.facts["counts"]["smallest"]["influence"] = found.by_chance + found.share - found.low
+    if found.masks:
+        run.facts["counts"]["smallest"]["influence"] = found.by_chance + found.share - found.low
 
 
 def _draw_windows(run: Run) -> None:
@@ -240,24 +242,29 @@ def _draw_windows(run: Run) -> None:
 
 def _mechanism(run: Run) -> None:
     values = run.values
-    found = mechanism.measure_mechanism(run.windows, run.told)
+    details = run.q.effort.details
+    found = mechanism.measure_mechanism(run.windows, run.told, by_multiple=details)
     for name in (
         "effect", "coverage", "share", "low", "high", "rest", "margin_low", "by_multiple", "by_layer",
     ):  # fmt: skip
         values[f"mechanism_{name}"][...] = getattr(found, name)
     values["mechanism_phase"][:] = found.by_phase
+    if not details:
+        return
     for w, window in enumerate(run.windows):
         values["forecast_without"][w, run.q.window.history :] = window.values_of(mechanism.without_periods(window))
         run.told(2)
 
 
 def _set(run: Run) -> None:
-    values, model = run.values, run.model
-    if run.q.effort.curve:  # a picture of the first two levels, which need not wait for it
+    values, model, details = run.values, run.model, run.q.effort.details
+    if details:  # a picture of the first two levels, which need not wait for it
         curve = influence.influence_curve(run.windows[-1], run.q.seed, run.told)
         values["influence_curve"][:] = curve.intact, curve.blocked
+    if run.kind not in BY_ATTENTION:
+        return  # no heads carry what attention is not shown to carry
     candidates = _candidates(run)
-    found = heads_set.choose_and_test(run.windows, candidates, run.q.seed, run.told, run.reads)
+    found = heads_set.choose_and_test(run.windows, candidates, run.q.seed, run.told, run.reads, compared=details)
     if found is None:
         return
     values["head_share"][:] = found.head_share

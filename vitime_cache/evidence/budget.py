@@ -18,6 +18,10 @@ PHASES = 5  # patches of level 2 besides multiples and layers, about
 SMALL = 1000  # tokens of a network whose passes take milliseconds, and a whole question a minute
 BUDGET = 30.0  # minutes to propose where a question would take hours
 RESERVE = 0.85  # of a budget that is planned with
+NO_DETAILS = (
+    "the influence of every single patch, what each multiple of the period carries, the forecast without whole periods "
+    "back, random sets of heads and heads that could stand in for others are not worked out"
+)
 SCREENED = 0.05  # share of a layer whose heads are worth testing one by one
 
 
@@ -35,8 +39,9 @@ class Effort:
         Of the network, the question and its geometry.
     masks, most_masks
         Of the input, and where these leave a wide interval.
-    curve
-        Whether the influence of every single patch is measured.
+    details
+        Whether that is measured on which no answer rests: the influence of every single patch, what each multiple of
+        the period carries, the forecast without whole periods back, random sets and families of heads.
     nulls, kinds, sweep
         Null inputs of a kind, kinds, periods of the sweep; 0: that level is left out.
     fewest_nulls
@@ -52,7 +57,7 @@ class Effort:
     multiples: int
     masks: int
     most_masks: int
-    curve: bool
+    details: bool
     nulls: int
     kinds: int
     sweep: int
@@ -70,14 +75,15 @@ class Effort:
 
     def model_runs(self) -> float:
         """Forward passes of the first two levels: what the headline takes."""
-        curve = 2 * self.history_patches if self.curve else 0
-        detail = mechanism.DETAILED * (self.multiples + ABOVE * self.layers)
-        return self.most_masks + self.cells * (2 + PHASES) + detail + curve
+        curve = 2 * self.history_patches if self.details else 0
+        apart = mechanism.DETAILED * (self.multiples * self.details + ABOVE * self.layers)
+        return self.most_masks + self.cells * (2 + PHASES) + apart + curve
 
     def set_runs(self) -> float:
         """Forward passes of choosing and testing the few heads."""
         candidates = self.network if not self.screened else min(self.network, max(self.tested, 2 * FEWEST_HEADS))
-        return self.cells / 2 * (2 + ABOVE * (candidates + 4 * heads_set.MOST)) + ABOVE * heads_set.RANDOM_SETS
+        compared = self.details * (self.cells / 2 * 3 * heads_set.MOST + heads_set.RANDOM_SETS)
+        return self.cells / 2 * (2 + ABOVE * (candidates + heads_set.MOST)) + ABOVE * compared
 
     def head_runs(self) -> float:
         """Forward passes that testing one head takes."""
@@ -150,8 +156,8 @@ def _no_nulls(e: Effort) -> tuple[Effort, str]:
     return replace(e, nulls=0, sweep=0), "Before the start: null inputs and the sweep of periods are left out."
 
 
-def _no_curve(e: Effort) -> tuple[Effort, str]:
-    return replace(e, curve=False), "Before the start: the influence of every single patch is not measured."
+def _no_details(e: Effort) -> tuple[Effort, str]:
+    return replace(e, details=False), f"Before the start: {NO_DETAILS}."
 
 
 def _fewer_masks(e: Effort) -> tuple[Effort, str]:
@@ -161,5 +167,5 @@ def _fewer_masks(e: Effort) -> tuple[Effort, str]:
 
 
 _STEPS: tuple[Callable[[Effort], tuple[Effort, str]], ...] = (
-    _fewer_windows, _fewer_nulls, _shorter_sweep, _no_curve, _no_nulls, _fewer_masks,
+    _fewer_windows, _fewer_nulls, _shorter_sweep, _no_details, _no_nulls, _fewer_masks,
 )  # fmt: skip

@@ -152,7 +152,7 @@ def prepare(
     sights(config.grid[1], history_patches, chosen.patches_per_period)
     effort = Effort(
         heads=int(asked.sum()), tested=int(asked.sum()), network=asked.size, layers=len(config.layers), windows=count,
-        history_patches=history_patches, masks=influence.MASKS, most_masks=influence.MOST_MASKS, curve=True,
+        history_patches=history_patches, masks=influence.MASKS, most_masks=influence.MOST_MASKS, details=True,
         multiples=multiples(chosen.patches_per_period, config.grid[1]), kinds=len(null_kinds(period)),
         nulls=nulls if count == 1 else min(nulls, max(NULLS_OF_A_WINDOW, fewest, -(-nulls // count))),
         sweep=PERIODS, fewest_nulls=fewest,

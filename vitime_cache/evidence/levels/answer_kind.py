@@ -74,6 +74,11 @@ class Figures:
         return self.ahead and self.share_low > CARRIED and self.rest < CARRIED
 
 
+def turning_shares(by_chance: float) -> tuple[float, ...]:
+    """Shares whole periods back at which a kind of answer turns into another, where so much comes by chance."""
+    return tuple(by_chance + kappa * (1 - by_chance) for kappa in (0.0, CHANCE, ALONE))
+
+
 def kind_of(ds: xr.Dataset) -> str:
     """Of `levels.table.KINDS`, the one that a verdict's figures lead to; "open" while a level is missing.
 

@@ -8,13 +8,17 @@ with the one in the other's place, and does not without either.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vitime_cache.arrays import Bools, Floats
 from vitime_cache.evidence.window_runs import Cell, Told, WindowRuns, cells
+
+if TYPE_CHECKING:
+    from vitime_cache.model.network import ViTime
 
 CELLS = 4  # stand-ins, over all windows: every second one chooses, the others test
 TARGET = 0.9
@@ -84,7 +88,7 @@ def read_heads(window: WindowRuns, draw: int, heads: Bools, told: Told = lambda 
 
 def choose_and_test(
     windows: Sequence[WindowRuns], heads: Bools, seed: int = 0, told: Told = lambda _: None,
-    reads: dict[Cell, HeadReads] | None = None,
+    reads: dict[Cell, HeadReads] | None = None, *, compared: bool = True,
 ) -> HeadSet | None:  # fmt: skip
     """Choose the set among `heads` (layer, head) and test it; None where all heads together carry nothing.
 
@@ -92,6 +96,8 @@ def choose_and_test(
     ----------
     reads
         Filled with what patching single heads did, by stand-in and window.
+    compared
+        Whether random sets and families are worked out, beside which the set is told.
     """
     every = cells(len(windows), CELLS)
     choosing, testing = every[::2], every[1::2]
@@ -112,34 +118,42 @@ def choose_and_test(
     path = path[: reached[0] + 1] if reached else path
     chosen, rivals = ranked[: len(path)], ranked[len(path) : len(path) + RIVALS]
     others = [(i, j) for i, j in np.ndindex(heads.shape) if (i, j) not in chosen]
+    carried, without = _shares(windows, testing, heads.shape, [chosen, others], told).tolist()
+    found = HeadSet(share, chosen, np.array(path), carried, without, np.empty(0), [])
+    if not compared:
+        return found
+
+    def tested(sets: Sequence[Sequence[Index]], some: Sequence[Cell] = testing) -> Floats:
+        return _shares(windows, some, heads.shape, sets, told)
+
+    random = _random_sets(windows[0].model, chosen, seed)
+    return replace(
+        found, random=tested(random, testing[:1]) if random else np.empty(0),
+        families=_families(chosen, rivals, TARGET * carried, tested),
+    )  # fmt: skip
+
+
+def _families(
+    chosen: Sequence[Index], rivals: Sequence[Index], enough: float, tested: Callable[[list[list[Index]]], Floats]
+) -> list[list[Index]]:
+    """Heads of the set, each with the rivals with one of which in its place the set carries enough, and not without."""
     less = [[head for head in chosen if head != each] for each in chosen]
-    swapped = [[*some, rival] for some in less for rival in rivals]
-    tested = _shares(windows, testing, heads.shape, [chosen, others, *less, *swapped], told)
-    carried, without = float(tested[0]), float(tested[1])
-    lacking, swaps = np.split(tested[2:], [len(less)])
-    enough = TARGET * carried
+    lacking, swaps = np.split(tested([*less, *([*some, rival] for some in less for rival in rivals)]), [len(less)])
     families = [
         [head, *(rival for rival, value in zip(rivals, row, strict=True) if value >= enough)]
         for head, lack, row in zip(chosen, lacking, swaps.reshape(len(chosen), len(rivals)), strict=True)
         if lack < enough
     ]
-    return HeadSet(
-        share, chosen, np.array(path), carried, without,
-        _random(windows, testing[:1], chosen, heads.shape, seed, told), [each for each in families if len(each) > 1],
-    )  # fmt: skip
+    return [each for each in families if len(each) > 1]
 
 
-def _random(
-    windows: Sequence[WindowRuns], some: Sequence[Cell], chosen: Sequence[Index], shape: tuple[int, int], seed: int,
-    told: Told,
-) -> Floats:  # fmt: skip
-    model = windows[0].model
-    layers = model.config.layers
+def _random_sets(model: ViTime, chosen: Sequence[Index], seed: int) -> list[list[Index]]:
+    """Sets with as many heads in each layer as the set has, others than it; none where there are no others."""
     from vitime_cache.interventions.knockout import random_sets  # torch, which whoever reads a verdict does without
 
+    layers = model.config.layers
     drawn = random_sets(model, [(layers[i], head) for i, head in chosen], RANDOM_SETS, seed)
-    sets = [[(layers.index(layer), head) for layer, head in each] for each in drawn]
-    return _shares(windows, some, shape, sets, told) if sets else np.empty(0)
+    return [[(layers.index(layer), head) for layer, head in each] for each in drawn]
 
 
 def _shares(

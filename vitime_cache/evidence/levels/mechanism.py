@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitime_cache.arrays import Bools, Floats
+from vitime_cache.evidence.levels.single_heads import MARGIN
 from vitime_cache.evidence.window_runs import Told, WindowRuns, cells
 from vitime_cache.interventions.lag_masks import at_phase, multiples, one_multiple, other_phases
 from vitime_cache.stats.intervals import ratio_interval
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vitime_cache.interventions.value_patch import Patch
 
 CELLS = 4  # stand-ins, over all windows
-DETAILED = 2  # of these, on which multiples and layers are taken apart: they have no interval
+DETAILED = 2  # of these, on which layers and multiples are taken apart: they have no interval
 TAIL = 0.05  # what either end of an interval misses
 
 
@@ -65,19 +66,27 @@ class Mechanism:
     by_layer: Floats
 
 
-def measure_mechanism(windows: Sequence[WindowRuns], told: Told = lambda _: None) -> Mechanism:
-    """Patch values in all heads, on several stand-ins and windows."""
+def measure_mechanism(
+    windows: Sequence[WindowRuns], told: Told = lambda _: None, *, by_multiple: bool = True
+) -> Mechanism:
+    """Patch values in all heads, on several stand-ins and windows; `by_multiple`: each multiple of the period as well.
+
+    Where all values change the forecast by less than `single_heads.MARGIN` there are no shares of that.
+    """
     chosen = cells(len(windows), CELLS)
-    parts = [_Projected.of(windows[cell.window], cell.draw, i < DETAILED, told) for i, cell in enumerate(chosen)]
+    parts = [
+        _Projected.of(windows[cell.window], cell.draw, i < DETAILED, by_multiple, told) for i, cell in enumerate(chosen)
+    ]
     size = np.array([part.size for part in parts])
     effect = float(np.sqrt(np.mean([part.effect**2 for part in parts])))
     phases = other_phases(windows[0].period)
     n, m = len(phases), multiples(windows[0].period, windows[0].patches)
     layers = len(windows[0].model.config.layers)
-    if not size.any():
+    coverage = sum(part.covered for part in parts) / max(sum(part.whole for part in parts), np.finfo(float).tiny)
+    if effect < MARGIN:
         nothing = np.nan
         return Mechanism(
-            effect, 0.0, nothing, nothing, nothing, nothing, phases, np.full(n, np.nan), nothing, nothing,
+            effect, coverage, nothing, nothing, nothing, nothing, phases, np.full(n, np.nan), nothing, nothing,
             np.full(m, np.nan), np.full(layers, np.nan),
         )  # fmt: skip
     shares = np.stack([part.shares[: 2 + n] for part in parts])  # (cell, patch), not yet divided
@@ -87,9 +96,9 @@ def measure_mechanism(windows: Sequence[WindowRuns], told: Told = lambda _: None
     nearest = int(margins.low.argmin())
     detail = np.sum([part.shares[2 + n :] for part in parts[:DETAILED]], axis=0) / size[:DETAILED].sum()
     return Mechanism(
-        effect, sum(part.covered for part in parts) / sum(part.whole for part in parts),
-        float(on.value), float(on.low), float(on.high), float(mean[1]), phases, mean[2:],
-        float(margins.low[nearest]), float(margins.high[nearest]), detail[:m], detail[m:],
+        effect, coverage, float(on.value), float(on.low), float(on.high), float(mean[1]), phases, mean[2:],
+        float(margins.low[nearest]), float(margins.high[nearest]),
+        detail[layers:] if by_multiple else np.full(m, np.nan), detail[:layers],
     )  # fmt: skip
 
 
@@ -124,14 +133,14 @@ class _Projected:
     whole: float
 
     @classmethod
-    def of(cls, window: WindowRuns, draw: int, detailed: bool, told: Told) -> _Projected:
+    def of(cls, window: WindowRuns, draw: int, by_layer: bool, by_multiple: bool, told: Told) -> _Projected:
         from vitime_cache.interventions.value_patch import Patch, all_pairs
 
         every = np.ones((len(window.model.config.layers), window.model.config.heads), dtype=bool)
         values, rows = window.source(draw)
         told(1)
         all_values = Patch(0, all_pairs(window.patches, window.first_future), every)
-        forecasts = window.patched(values, [all_values, *_patches(window, every, detailed)], told)
+        forecasts = window.patched(values, [all_values, *_patches(window, every, by_layer, by_multiple)], told)
         change, whole = window.change(forecasts), window.change(rows)
         size = float((change[0] ** 2).sum())
         return cls(
@@ -140,8 +149,8 @@ class _Projected:
         )  # fmt: skip
 
 
-def _patches(window: WindowRuns, every: Bools, detailed: bool) -> list[Patch]:
-    """Whole periods back; all but those; other phases; if `detailed`, each multiple and each layer alone."""
+def _patches(window: WindowRuns, every: Bools, by_layer: bool, by_multiple: bool) -> list[Patch]:
+    """Whole periods back; all but those; other phases; each layer alone and, with them, each multiple."""
     from vitime_cache.interventions.value_patch import Patch, all_pairs, lag_pairs
 
     first, period, patches = window.first_future, window.period, window.patches
@@ -149,9 +158,9 @@ def _patches(window: WindowRuns, every: Bools, detailed: bool) -> list[Patch]:
     elsewhere = [at_phase(period, offset, patches) for offset in other_phases(period)]
     found = [Patch(0, on, every), Patch(0, all_pairs(patches, first) & ~on, every)]
     found += [Patch(0, lag_pairs(lags, first), every) for lags in elsewhere]
-    if detailed:
+    if by_layer:
+        found += [Patch(0, on, layer) for layer in np.eye(len(every), dtype=bool)[:, :, None] & every]
+    if by_layer and by_multiple:
         each = [one_multiple(period, k, patches) for k in range(1, multiples(period, patches) + 1)]
-        layers = np.eye(len(every), dtype=bool)[:, :, None] & every
         found += [Patch(0, lag_pairs(lags, first), every) for lags in each]
-        found += [Patch(0, on, layer) for layer in layers]
     return found

@@ -193,3 +193,4 @@ KINDS: Mapping[str, Kind] = {
     "not shown": Kind("not shown", "Not shown"),
     "open": Kind("not shown", "Not answered yet"),  # a level is still to be worked on
 }
+BY_ATTENTION = ("mostly", "partly")  # kinds of answer that say that attention whole periods back carries it

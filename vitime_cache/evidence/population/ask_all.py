@@ -20,6 +20,8 @@ import xarray as xr
 from vitime_cache.checks import positive, whole
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.ask import Progress, answers
+from vitime_cache.evidence.budget import LEAST_MASKS, NO_DETAILS
+from vitime_cache.evidence.levels.table import BY_ATTENTION
 from vitime_cache.evidence.population import schema as p
 from vitime_cache.evidence.question import ConstantSeriesError, NoPeriodError, Question, prepare, series_hash
 from vitime_cache.evidence.verdict import schema as v
@@ -34,10 +36,7 @@ from vitime_cache.series.spans import to_samples
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
 
-DROPPED = (
-    "One of many signals: the influence of every single patch is not measured; single heads, looking and tracking are "
-    "left out."
-)
+DROPPED = f"One of many signals: {NO_DETAILS}; single heads, looking and tracking are left out."
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,23 +206,23 @@ def _fill(
         table["kind"].values[place], table["reason"].values[place] = why, str(error)
         return None
     for verdict in answers(model, question, progress):
-        if "mechanism" in v.facts(verdict, "stages") and kind(verdict) not in p.BY_ATTENTION:
+        if "mechanism" in v.facts(verdict, "stages") and kind(verdict) not in BY_ATTENTION:
             break  # no heads carry what attention is not shown to carry
     found = kind(verdict)
     table["kind"].values[place] = found
     table["period"].values[place], table["windows"].values[place] = question.period, question.effort.windows
     for name in p.FIGURES:
         table[name].values[place] = float(verdict[name])
-    if found in p.BY_ATTENTION:
+    if found in BY_ATTENTION:
         for head in set_heads(verdict):
             table["in_set"].values[(place, *head)] = True
     return verdict
 
 
 def part_of_many(question: Question) -> Question:
-    """The question as it is asked of each of many: three levels, and no more runs than these take."""
+    """The question as it is asked of each of many: three levels, and no more runs than their answers rest on."""
     e = question.effort
-    effort = replace(e, most_masks=e.masks, curve=False, nulls=0, sweep=0)
+    effort = replace(e, tested=0, masks=LEAST_MASKS, most_masks=e.masks, details=False, nulls=0, sweep=0)
     return replace(question.with_effort(effort, [DROPPED]), levels=p.LEVELS)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import xarray as xr
 
+from vitime_cache.evidence.levels.table import BY_ATTENTION
 from vitime_cache.evidence.population import schema as p
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.mock import DEFAULT, MADE
@@ -61,7 +62,7 @@ def mock_population(
         }  # fmt: skip
         for name, figure in figures.items():
             ds[name].values[place] = figure
-        if kind in p.BY_ATTENTION:
+        if kind in BY_ATTENTION:
             ds["in_set"].values[place, -1, 0] = True
             ds["in_set"].values[place, -1, 1] = yes % 2 == 0
             yes += 1

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from vitime_cache.attention.schema import HEAD, LAYER, SIGNAL
-from vitime_cache.evidence.levels.table import KINDS
+from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS
 from vitime_cache.evidence.population import schema as p
 from vitime_cache.evidence.verdict.report import counted, interval, percent
 from vitime_cache.stats.intervals import proportion_interval
@@ -58,7 +58,7 @@ def headline(ds: xr.Dataset) -> str:
         return "On none of the signals could it be asked." if p.complete(ds) else "No signal has been asked about yet."
     proportion = interval(*share(ds))
     said = f"On {yes} of {counted(n, 'signal')}, {proportion}, the forecast uses what lies whole periods back"
-    through = sum(kinds(ds)[kind] for kind in p.BY_ATTENTION)
+    through = sum(kinds(ds)[kind] for kind in BY_ATTENTION)
     if yes:
         said += f", on {through} of them through attention there"
     heads = head_counts(ds)

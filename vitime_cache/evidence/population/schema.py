@@ -73,7 +73,6 @@ NOT_ASKED: Mapping[str, NotAsked] = {
     "not seen": NotAsked("its period cannot be seen in a window", "their periods cannot be seen in a window"),
 }
 OPEN = "open"
-BY_ATTENTION = ("mostly", "partly")  # kinds of answer that say that attention whole periods back carries it
 
 
 def blank(

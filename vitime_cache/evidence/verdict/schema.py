@@ -169,7 +169,7 @@ ATTRIBUTES = (
     "created",
     "weights",
 )
-METHOD = 4  # part of every question; to be raised where what is done, and so its answer or its variables, changes
+METHOD = 5  # part of every question; to be raised where what is done, and so its answer or its variables, changes
 _PLAIN = ("config", "created", "weights")
 
 
