@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -44,9 +46,12 @@ HEAVY = {
 }  # fmt: skip
 
 
+@cache
 def sources() -> dict[str, Path]:
     """Every file of the package and the app, as "room/module" or, outside a room, "module"."""
-    paths = {p.relative_to(PACKAGE).with_suffix("").as_posix(): p for p in PACKAGE.rglob("*.py")}
+    paths = {
+        p.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__"): p for p in PACKAGE.rglob("*.py")
+    }
     face = paths.pop("__init__")
     assert face.exists()
     pages = {f"pages/{p.stem}": p for p in (ROOT / "pages").glob("*.py")}
@@ -61,8 +66,8 @@ def floor(name: str) -> int:
     return next(level for level, rooms in enumerate(FLOORS) if room(name) in rooms)
 
 
-def imports(path: Path) -> set[str]:
-    """Modules that a file imports when it runs, dotted; what only type checking imports does not count."""
+def imports(path: Path, *, types_too: bool = False) -> set[str]:
+    """Modules that a file imports when it runs, dotted; with `types_too` also what only type checking imports."""
     tree = ast.parse(path.read_text())
     checking = {
         node
@@ -72,15 +77,21 @@ def imports(path: Path) -> set[str]:
     }
     found = set()
     for node in ast.walk(tree):
-        if node in checking:
+        if node in checking and not types_too:
             continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path.name} imports relatively"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
             from_face = node.module == "vitime_cache"
-            found |= {f"vitime_cache.{alias.name}" for alias in node.names} if from_face else {node.module}
+            found |= names if from_face else {name if is_module(name) else node.module for name in names}
     return found
+
+
+def is_module(dotted: str) -> bool:
+    """Whether a dotted name is a module of the package, not a name within one."""
+    return dotted.removeprefix("vitime_cache.").replace(".", "/") in sources()
 
 
 def test_every_room_stands_on_one_floor() -> None:
@@ -89,16 +100,23 @@ def test_every_room_stands_on_one_floor() -> None:
     assert sum(map(len, FLOORS)) == len(set().union(*FLOORS))
 
 
-@pytest.mark.parametrize("name", sorted(sources()))
-def test_a_module_imports_only_its_own_room_and_those_below(name: str) -> None:
+def test_a_module_imports_only_its_own_room_and_those_below() -> None:
     rooms = set().union(*FLOORS)
-    for imported in imports(sources()[name]):
-        top, _, rest = imported.partition(".")
-        if top != "vitime_cache":
-            continue
-        target = rest.split(".")[0]
-        assert target in rooms, f"{name} imports {imported}: a name of the package's face, which stands above it"
-        assert target == room(name) or floor(target) < floor(name), f"{name} imports {imported}, which is not below it"
+    for name, path in sources().items():
+        for imported in imports(path):
+            top, _, rest = imported.partition(".")
+            if top != "vitime_cache":
+                continue
+            target = rest.split(".")[0]
+            assert target in rooms, f"{name} imports {imported}: a name of the package's face, which stands above it"
+            assert target == room(name) or floor(target) < floor(name), f"{name} imports {imported}, not below it"
+
+
+def test_no_module_imports_itself_by_a_detour_not_even_for_its_types() -> None:
+    graph = {
+        f"vitime_cache.{name.replace('/', '.')}": imports(path, types_too=True) for name, path in sources().items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize("library", HEAVY)

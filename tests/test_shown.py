@@ -17,7 +17,8 @@ from tests.store.standin import Model, build, make_signals, verify
 from vitime_cache.cli.main import main
 from vitime_cache.shown import html, markdown, redact, terminal
 from vitime_cache.store.info import info
-from vitime_cache.store.objects import StoreError, open_objects
+from vitime_cache.store.locations import open_objects
+from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
 
 SECRETS = ["hunter2", "AKIAEXAMPLE", "wJalr/XUtnFEMI+K7", "5igned", "t0ken"]

@@ -21,8 +21,8 @@ from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Harmonic, compose
 from vitime_cache.store.build import build
 from vitime_cache.store.commit import forget
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import MANIFEST, Entry, Manifest
-from vitime_cache.store.objects import open_objects
 from vitime_cache.store.reader import open_store
 from vitime_cache.ui.routing import PAGES
 from vitime_cache.ui.stores import stores

@@ -10,7 +10,8 @@ from tests.conftest import small_config
 from vitime_cache.evidence.levels.answer_kind import ALONE
 from vitime_cache.evidence.levels.table import INCONCLUSIVE, KINDS, NOT_TESTED, SUPPORTED
 from vitime_cache.evidence.verdict import schema as v
-from vitime_cache.evidence.verdict.data import head_order, set_heads, to_json, verdict_table
+from vitime_cache.evidence.verdict.as_json import to_json
+from vitime_cache.evidence.verdict.data import head_order, set_heads, verdict_table
 from vitime_cache.evidence.verdict.mock import MADE, mock_verdict
 from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, interval, percent, sentences, with_words
 

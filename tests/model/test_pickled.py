@@ -50,7 +50,9 @@ def test_what_is_shared_stays_shared() -> None:
     assert one is other
 
 
-@pytest.mark.parametrize("value", [os.getcwd, OrderedDict(a=1), {1, 2}, 1j, b"bytes", Nothing()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [os.getcwd, OrderedDict(a=1), {1, 2}, 1j, b"bytes", Nothing()], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_plain_data_is_refused(value: Any) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(PickleError):

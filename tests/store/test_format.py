@@ -26,8 +26,9 @@ from vitime_cache.store import format as store
 from vitime_cache.store.chunks import ShardIndex, damaged_chunks, encode_chunk
 from vitime_cache.store.commit import open_writer
 from vitime_cache.store.format import encode_map, query_rows
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import Entry, Identity, Manifest
-from vitime_cache.store.objects import StoreError, open_objects
+from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.root import render_root
 from vitime_cache.store.writing import Puts, write_batch

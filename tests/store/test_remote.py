@@ -15,8 +15,9 @@ import xarray as xr
 
 from tests.store.standin import Model, assert_holds, build, files, make_signals, verify
 from vitime_cache.store.info import info
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import LOCK, ROOT_LOCK
-from vitime_cache.store.objects import StoreError, open_objects
+from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
 
 SIGNALS = make_signals(3, harmonics=1)

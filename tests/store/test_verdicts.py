@@ -27,8 +27,9 @@ from vitime_cache.store import commit
 from vitime_cache.store import root as root_object
 from vitime_cache.store.commit import forget
 from vitime_cache.store.evidence_groups import check_keeping, damaged_groups, remove_groups
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import ROOT
-from vitime_cache.store.objects import StoreError, open_objects
+from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.root import listed_verdicts, visible_verdicts, without_verdicts
 from vitime_cache.store.verdicts import find_verdict, keep_verdict, open_verdict, stored_verdicts, verdicts_on

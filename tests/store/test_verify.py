@@ -25,8 +25,9 @@ from vitime_cache.store import format as store
 from vitime_cache.store.commit import forget
 from vitime_cache.store.info import info
 from vitime_cache.store.journal import page_key
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import LOCK, MANIFEST, ROOT_LOCK
-from vitime_cache.store.objects import StoreError, open_objects
+from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
 
 FLIPS = int(os.environ.get("VITIME_BIT_FLIPS", "20"))

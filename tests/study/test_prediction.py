@@ -140,7 +140,9 @@ def test_cuda_on_a_machine_without_one_falls_back_to_the_cpu_and_says_so(monkeyp
 
 
 @pytest.mark.parametrize(
-    "series", ["abc", ["a", "b"], [[1], [1, 2]], {"a": 1}, np.ones(50) + 1j, iter([1.0, 2.0])], ids=repr
+    "series",
+    ["abc", ["a", "b"], [[1], [1, 2]], {"a": 1}, np.ones(50) + 1j, iter([1.0, 2.0])],
+    ids=lambda series: type(series).__name__,
 )
 def test_what_is_no_series_of_real_numbers_is_refused(predictor: ViTimePrediction, series: Any) -> None:
     with pytest.raises(PredictionError, match="series of real numbers"):

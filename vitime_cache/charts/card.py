@@ -21,7 +21,8 @@ from vitime_cache.charts.verdicts import verdict_curve, verdict_effect, verdict_
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.levels.table import CLAIMS, LEVEL, LEVELS, OUTCOMES
 from vitime_cache.evidence.verdict import schema as v
-from vitime_cache.evidence.verdict.data import COLUMN, head_order, to_json, verdict_table
+from vitime_cache.evidence.verdict.as_json import to_json
+from vitime_cache.evidence.verdict.data import COLUMN, head_order, verdict_table
 from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, period_words, sentences
 from vitime_cache.shown import html
 

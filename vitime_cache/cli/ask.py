@@ -167,7 +167,7 @@ class _Keeper:
 
 def _tell(verdict: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
     """Write what was asked for, and print the answer; files first, as who reads what is printed may leave."""
-    from vitime_cache.evidence.verdict.data import to_json
+    from vitime_cache.evidence.verdict.as_json import to_json
 
     written = _write(verdict, args)
     console.show_verdict(verdict, out, args.top, quiet=args.quiet)
@@ -181,7 +181,7 @@ def _tell(verdict: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
 def _write(verdict: xr.Dataset, args: argparse.Namespace) -> list[Path]:
     """The files that were asked for, written."""
     from vitime_cache.charts.card import verdict_card
-    from vitime_cache.evidence.verdict.data import to_json
+    from vitime_cache.evidence.verdict.as_json import to_json
 
     wanted: list[tuple[Path | None, Callable[[xr.Dataset], str]]] = [(args.json, to_json), (args.card, verdict_card)]
     files = [(path, render) for path, render in wanted if path is not None and path != STDOUT]

@@ -21,8 +21,9 @@ from vitime_cache.series.sources import Signal, check_signals
 from vitime_cache.store.bounds import check_config
 from vitime_cache.store.dispatch import deviation, ready_to_write
 from vitime_cache.store.journal import Journal, assign_places, published, read_journal, visible
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import ROOT, ROOT_BYTES, Identity, check_identity
-from vitime_cache.store.objects import Objects, StoreError, open_objects
+from vitime_cache.store.objects import Objects, StoreError
 from vitime_cache.store.plan import MAX_SIZE, Plan, entry_of, identity_of
 
 if TYPE_CHECKING:

@@ -31,8 +31,9 @@ from vitime_cache.store.checked import CheckedStore
 from vitime_cache.store.format import CODECS
 from vitime_cache.store.journal import read_root
 from vitime_cache.store.layout import Layout, layout_of
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import EVIDENCE, MANIFEST, ROOT, ROOT_BYTES, Manifest, ObjectStamp, seal, unseal
-from vitime_cache.store.objects import Objects, Stamp, StoreError, open_objects, stamp
+from vitime_cache.store.objects import Objects, Stamp, StoreError, stamp
 from vitime_cache.store.root import (
     GROUP,
     GROUP_BYTES,

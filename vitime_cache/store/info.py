@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from vitime_cache.store.journal import published, read_journal
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import FORMAT, ROOT, ROOT_BYTES
-from vitime_cache.store.objects import StoreError, open_objects
+from vitime_cache.store.objects import StoreError
 
 
 def info(path: str | Path) -> dict[str, Any]:

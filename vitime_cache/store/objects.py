@@ -9,11 +9,9 @@ and none of them beyond a bound on its size. Addresses may carry passwords and s
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Protocol
 
 import xxhash
@@ -130,24 +128,3 @@ class Objects(Protocol):
 
     def lock(self, key: str, wait: float = 0.0) -> AbstractContextManager[None]:
         """Context in which no other process holds the lock `key`; StoreError if one still does after `wait` seconds."""
-
-
-def open_objects(path: str | Path) -> Objects:
-    """The objects below a folder or a URL; nothing is created until the first `put`.
-
-    Raises
-    ------
-    StoreError
-        If the URL needs a package that is not installed, or its protocol is unknown; if there is a file in the place.
-    """
-    from vitime_cache.store.local_objects import open_folder
-    from vitime_cache.store.remote_objects import open_url
-
-    if not isinstance(path, str | os.PathLike):
-        raise StoreError(f"a store is a folder or a URL, got {path!r:.60}")
-    url = os.fspath(path)
-    if not isinstance(url, str) or "\0" in url:
-        raise StoreError(f"a store is a folder or a URL, got {path!r:.60}")
-    if url.startswith("file://"):
-        return open_folder(Path(url.removeprefix("file://")))
-    return open_url(url) if "://" in url else open_folder(Path(path).expanduser())

@@ -12,7 +12,8 @@ import xarray as xr
 
 from vitime_cache.evidence.population import schema
 from vitime_cache.store.evidence_groups import keep_group, latest_groups, open_group
-from vitime_cache.store.objects import StoreError, open_objects
+from vitime_cache.store.locations import open_objects
+from vitime_cache.store.objects import StoreError
 from vitime_cache.store.root import POPULATION
 
 

@@ -14,8 +14,9 @@ from vitime_cache.store.bounds import check_config, check_lengths
 from vitime_cache.store.checked import CheckedStore
 from vitime_cache.store.journal import PAGE_BYTES, page_key, page_of, published, read_root
 from vitime_cache.store.layout import Layout, layout_of
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import EVIDENCE, ROOT, ROOT_BYTES, Marker
-from vitime_cache.store.objects import Objects, StoreError, open_objects
+from vitime_cache.store.objects import Objects, StoreError
 from vitime_cache.store.root import without_verdicts
 from vitime_cache.typed_json import read_json
 

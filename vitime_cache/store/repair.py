@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vitime_cache.store.commit import forget
 from vitime_cache.store.evidence_groups import remove_groups
-from vitime_cache.store.objects import open_objects
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.soundness import Problem
 
 

@@ -19,8 +19,9 @@ import xarray as xr
 from vitime_cache.evidence.question import Question, identity
 from vitime_cache.evidence.verdict import schema
 from vitime_cache.store.evidence_groups import keep_group, latest_groups, open_group
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import ROOT
-from vitime_cache.store.objects import StoreError, open_objects
+from vitime_cache.store.objects import StoreError
 from vitime_cache.store.root import POPULATION
 from vitime_cache.typed_json import read_json
 

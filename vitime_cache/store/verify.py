@@ -22,8 +22,9 @@ from vitime_cache.store.chunks import CHECKSUM_BYTES, checksum, damaged_chunks
 from vitime_cache.store.evidence_groups import damaged_groups
 from vitime_cache.store.journal import MARKERS_PER_PAGE, Template, page_key, page_of, published, read_markers, visible
 from vitime_cache.store.layout import layout_of
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import BUILDING, FOLDER, MANIFEST, ROOT, ROOT_BYTES, TEMPLATE, Manifest, Marker, unseal
-from vitime_cache.store.objects import MOST_BYTES, ObjectError, Objects, Stamp, StoreError, open_objects, stamp
+from vitime_cache.store.objects import MOST_BYTES, ObjectError, Objects, Stamp, StoreError, stamp
 from vitime_cache.store.reader import locate, open_store
 from vitime_cache.store.root import list_verdicts, listed_verdicts, render_root
 from vitime_cache.store.soundness import Problem, check_numbers, recompute

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitime_cache.series.sources import Signal
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import Manifest, Marker
-from vitime_cache.store.objects import StoreError, open_objects
+from vitime_cache.store.objects import StoreError
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime

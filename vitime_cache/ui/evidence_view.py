@@ -14,7 +14,8 @@ from vitime_cache.charts.card import verdict_card
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.levels.table import CLAIMS, KINDS, LEVEL
 from vitime_cache.evidence.verdict import schema as v
-from vitime_cache.evidence.verdict.data import head_order, to_come, to_json, verdict_table
+from vitime_cache.evidence.verdict.as_json import to_json
+from vitime_cache.evidence.verdict.data import head_order, to_come, verdict_table
 from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, kind, sentences
 from vitime_cache.ui.badges import badge
 from vitime_cache.ui.chart import figure, file_name

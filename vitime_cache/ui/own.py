@@ -120,7 +120,7 @@ def save(option: str, name: str, store: str) -> None:
         raise SignalError(f"{name!r} would pass for a series that is not saved: take a name without {PREFIX!r}")
     from vitime_cache.store.build import add_dataset
     from vitime_cache.store.journal import read_journal
-    from vitime_cache.store.objects import open_objects
+    from vitime_cache.store.locations import open_objects
 
     path, ds = folder() / Path(store).name, dataset(option)
     signal = replace(schema.signal_of(ds), name=name)

@@ -15,8 +15,9 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.places import store_folder
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import MANIFEST, ROOT, ROOT_BYTES, Manifest
-from vitime_cache.store.objects import StoreError, open_objects, stamp
+from vitime_cache.store.objects import StoreError, stamp
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.root import without_verdicts
 from vitime_cache.ui.words import end_page, plain
