@@ -225,10 +225,14 @@ def damaged(tmp_path) -> tuple[Path, dict[str, bytes]]:
     path = tmp_path / "damaged.zarr"
     build(make_signals(4), path, tokens="none")
     before = files(path)
-    for place in (1, 3):
-        for name in ("history", "cls_attention"):
-            flip(next(path.glob(f"{name}/c.{place}.*")), 50)
+    _damage(path, 1)
+    _damage(path, 3)
     return path, before
+
+
+def _damage(path: Path, place: int) -> None:
+    for name in ("history", "cls_attention"):
+        flip(next(path.glob(f"{name}/c.{place}.*")), 50)
 
 
 @pytest.mark.usefixtures("fork_server")
@@ -267,8 +271,10 @@ def _lose_marker(path: Path, place: int) -> None:
 
 
 @pytest.mark.usefixtures("fork_server")
-def test_a_build_over_a_lost_marker_hides_what_it_replaces_before_it_changes_anything(tmp_path, damaged):
-    pristine, _ = damaged
+def test_a_build_over_a_lost_marker_hides_what_it_replaces_before_it_changes_anything(tmp_path):
+    pristine = tmp_path / "pristine.zarr"
+    build(make_signals(4), pristine, tokens="none")
+    _damage(pristine, 1)
     _lose_marker(pristine, 1)
     others = [make_signal("another", n=60, horizon=80)]
     path = tmp_path / "killed.zarr"
