@@ -33,15 +33,18 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1000, help="of the first question (1000)")
     parser.add_argument("--last", choices=STAGES, default="set", help="level up to which is asked (set)")
-    kinds = tuple(planted.KINDS)
-    parser.add_argument("--kinds", nargs="+", choices=kinds, default=kinds, metavar="KIND", help="of networks (all)")
+    parser.add_argument("--kinds", nargs="+", metavar="KIND", help="of networks or questions (all)")
     a = parser.parse_args()
+    all_kinds = {"false": claims.FALSE, "found": claims.FOUND}.get(a.only, tuple(planted.KINDS))
+    kinds = a.kinds or all_kinds
+    if unknown := set(kinds) - set(all_kinds):
+        parser.error(f"no such kind: {', '.join(sorted(unknown))}; there are {', '.join(all_kinds)}")
     bounded = (a.seed, a.questions, a.minutes, a.workers, a.last)
     run = {
-        "known": lambda: known.known(a.seed, a.minutes, a.workers, a.last, a.kinds),
-        "planted": lambda: known.many(*bounded, a.kinds),
-        "false": lambda: claims.false_claims(*bounded),
-        "found": lambda: claims.found_claims(*bounded),
+        "known": lambda: known.known(a.seed, a.minutes, a.workers, a.last, kinds),
+        "planted": lambda: known.many(*bounded, kinds),
+        "false": lambda: claims.false_claims(*bounded, kinds),
+        "found": lambda: claims.found_claims(*bounded, kinds),
         "real": lambda: shipped.real(a.seed),
         "shipped": lambda: shipped.shipped(a.seed),
         "families": lambda: shipped.families(a.seed),

@@ -15,6 +15,7 @@ import xarray as xr
 
 from benchmarks import planted
 from vitime_cache.evidence.ask import answers
+from vitime_cache.evidence.levels.answer_kind import AHEAD, ALONE
 from vitime_cache.evidence.levels.table import CLAIM_NAMES, KINDS, OUTCOMES, STAGES, SUPPORTED
 from vitime_cache.evidence.question import prepare
 from vitime_cache.evidence.verdict import schema as v
@@ -23,8 +24,6 @@ from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
 
 T = TypeVar("T")
-
-MARGIN = 0.2  # by which whole periods back exceed any other phase where the mechanism is claimed
 
 
 @dataclass(frozen=True)
@@ -64,13 +63,19 @@ class Asked:
 
     @property
     def influence(self) -> bool:
-        """Whether level 1 claims more than chance."""
+        """Whether level 1 shows more than chance: no claim by itself, as it may be little."""
         return self.figures["influence_low"] > self.figures["influence_by_chance"]
 
     @property
+    def alone(self) -> bool:
+        """Whether level 1 shows so much more than chance that it is claimed whatever level 2 finds."""
+        by_chance = self.figures["influence_by_chance"]
+        return self.figures["influence_low"] > by_chance + ALONE * (1 - by_chance)
+
+    @property
     def mechanism(self) -> bool:
-        """Whether level 2 claims attention there above any other phase."""
-        return self.figures["mechanism_margin_low"] > MARGIN
+        """Whether level 2 shows attention there above any other phase."""
+        return self.figures["mechanism_margin_low"] > AHEAD
 
     @property
     def heads(self) -> str:
@@ -101,7 +106,7 @@ def put(
     began = time.perf_counter()
     seconds: dict[str, float] = {}
     question = prepare(model, signal, period, window=window, seed=seed, **how)
-    if truth is None and STAGES.index(last) <= STAGES.index("set"):  # no answer of these levels rests on details
+    if truth is None and STAGES.index(last) <= STAGES.index("heads"):  # no answer of these levels rests on details
         question = question.with_effort(replace(question.effort, details=False))
     ds = None
     for ds in answers(model, question):

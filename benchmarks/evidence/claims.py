@@ -23,7 +23,8 @@ NOISE = (0.1, 0.35, 0.6, 1.0)  # standard deviations of the periodic part
 WITHOUT = tuple(kind for kind in APERIODIC if kind != "chirp")
 SHAPES = ("sine", "two harmonics", "square", "sawtooth", "pulses")
 FALSE = ("no period", "wrong period", "sharpened random")
-FOUND = ("copier", "soft_copier", "redundant", "comb_copier", "fraction_copier", "two_hops")
+SHIPPED = "shipped weights"
+FOUND = ("copier", "soft_copier", "redundant", "comb_copier", "fraction_copier", "two_hops", SHIPPED)
 
 
 def periodic(rng: np.random.Generator, period: float, noise: float) -> Signal:
@@ -111,9 +112,9 @@ def ask_true(kind: str, seed: int, noise: float, last: str) -> Asked:
     return put(weights(), periodic(rng, period, noise), period, label=kind, seed=seed, last=last)
 
 
-def false_claims(seed: int, questions: int, minutes: float, workers: int, last: str) -> None:
+def false_claims(seed: int, questions: int, minutes: float, workers: int, last: str, kinds: Sequence[str]) -> None:
     """Claims by level where there is nothing to claim."""
-    jobs = [(kind, seed + i, last) for i in range(questions) for kind in FALSE]
+    jobs = [(kind, seed + i, last) for i in range(questions) for kind in kinds]
     by_kind: dict[str, list[Asked]] = defaultdict(list)
     for asked in within(minutes, workers, ask_false, jobs):
         by_kind[asked.label.partition(":")[0]].append(asked)
@@ -124,7 +125,8 @@ def false_claims(seed: int, questions: int, minutes: float, workers: int, last: 
         told = ", ".join(f"{n} {word}" for word, n in Counter(asked.kind for asked in mine).most_common())
         print(f"  {kind} ({len(mine)}: {told})")
         for what, hits in {
-            "influence above chance": [asked.influence for asked in mine],
+            "influence above chance, no claim alone": [asked.influence for asked in mine],
+            "influence enough by itself": [asked.alone for asked in mine],
             "attention there above any other phase": [asked.mechanism for asked in mine],
             "both": [asked.influence and asked.mechanism for asked in mine],
             "the answer is yes": [asked.yes for asked in mine],
@@ -134,9 +136,8 @@ def false_claims(seed: int, questions: int, minutes: float, workers: int, last: 
             print(f"    {what:40} {bounds(sum(hits), len(mine))}", flush=True)
 
 
-def found_claims(seed: int, questions: int, minutes: float, workers: int, last: str) -> None:
+def found_claims(seed: int, questions: int, minutes: float, workers: int, last: str, kinds: Sequence[str]) -> None:
     """True claims that are found, by noise."""
-    kinds = (*FOUND, "shipped weights")
     jobs = [(kind, seed + i, noise, last) for i in range(questions) for kind in kinds for noise in NOISE]
     asked_at: dict[tuple[str, float], list[Asked]] = defaultdict(list)
     for noise, asked in within(minutes, workers, _at_noise, jobs):
@@ -147,8 +148,10 @@ def found_claims(seed: int, questions: int, minutes: float, workers: int, last: 
             mine = asked_at[kind, noise]
             told = ", ".join(f"{n} {word}" for word, n in Counter(asked.kind for asked in mine).most_common())
             print(f"  {noise:4g} {kind:18} {sum(asked.yes for asked in mine)} of {len(mine)} ({told})")
-        for name, some in {"planted": FOUND, "shipped weights": ("shipped weights",)}.items():
-            every = [asked for kind in some for asked in asked_at[kind, noise]]
+        for name in ("planted", SHIPPED):
+            every = [
+                asked for kind in kinds if (kind == SHIPPED) == (name == SHIPPED) for asked in asked_at[kind, noise]
+            ]
             if every:
                 print(f"  {noise:4g} {name}: {bounds(_yes(every), len(every))}", flush=True)
 

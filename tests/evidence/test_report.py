@@ -168,6 +168,25 @@ def test_another_period_of_the_series_that_shares_lags_is_named():
     assert "also has a period of 448 samples, which shares lags" in said
 
 
+def test_a_period_that_the_lags_do_not_tell_from_the_one_asked_about_is_named():
+    ds = made(period=64.0)
+    window = v.facts(ds, "window_facts")
+    for each, said_so in ((64.0, False), (65.0, False), (70.0, True), (64.0 + window["samples_per_patch"], False)):
+        proposals = [{"period": each, "power": 0.1, "p_value": 0.001}]
+        said = sentences(v.with_facts(ds, window_facts=window | {"proposed": proposals}))[NOT_CLAIMED]
+        assert ("do not tell it from this one" in said) == said_so, each
+        assert ("has a period of 70 samples" in said) == said_so
+
+
+def test_that_a_period_was_proposed_is_said_beside_the_null_inputs_that_were_given_one_too():
+    ds = made()
+    assert "proposed" not in sentences(ds)["nulls"]
+    proposed = v.facts(ds, "question") | {"period_from": "proposed"}
+    for some, told in ((0, "of 297 null series, none has one."), (2, "of 297 null series, 2 have one.")):
+        counts = v.facts(ds, "counts") | {"null_kinds": 3, "null_periods": some}
+        assert sentences(v.with_facts(ds, question=proposed, counts=counts))["nulls"].endswith(told)
+
+
 def test_what_a_budget_left_out_is_said():
     ds = v.with_facts(made(), dropped=["20 heads were not tested alone"])
     assert "20 heads were not tested alone." in sentences(ds)[NOT_CLAIMED]

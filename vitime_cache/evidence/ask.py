@@ -374,6 +374,8 @@ def _nulls(run: Run) -> None:
     for name in ("null_mean", "null_upper", "null_contrast", "null_p"):
         run.values[name][:] = getattr(found, name)
     run.settle("depends", found.claimed)
+    own = {(each.kind, each.number) for each in inputs if each.own_period is not None}
+    run.facts["counts"]["null_periods"] = len(own)
 
 
 def _tracking(run: Run) -> None:

@@ -27,11 +27,13 @@ from vitime_cache.evidence.levels.table import (
 )
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.data import head_order, set_heads, to_come
+from vitime_cache.interventions.lag_masks import REACH
 from vitime_cache.series.spans import in_words
 
 MOST_NAMED = 6
 COVERED = (0.8, 1.2)  # share of the whole change that values carry; outside, what changes where heads look counts too
 GOOD_PATCHES = 4.0  # of a period: with fewer, its phases run into one another
+SAME = 0.02  # of a period: a proposal so near is the same one
 NOT_CLAIMED = "not claimed"
 STANDS_FOR = "a history moved by a part of its period"
 
@@ -296,7 +298,15 @@ def _looking(ds: xr.Dataset) -> str:
 
 
 def _nulls(ds: xr.Dataset) -> str:
-    return f"{_claimed(ds, 'depends')}."
+    counts = v.facts(ds, "counts")
+    said = f"{_claimed(ds, 'depends')}."
+    if v.facts(ds, "question")["period_from"] != "proposed" or "null_periods" not in counts:
+        return said
+    some, n = counts["null_periods"], counts["nulls"] * counts["null_kinds"]
+    return (
+        f"{said} The period was proposed from the series, so a null input also counts at the period proposed of it: of "
+        f"{n} null series, {some or 'none'} {'has' if some <= 1 else 'have'} one."
+    )
 
 
 def _tracking(ds: xr.Dataset) -> str:
@@ -377,15 +387,23 @@ def _other_routes(ds: xr.Dataset, stages: list[str]) -> list[str]:
 
 def _shared_lags(period: float, window: Mapping[str, Any]) -> list[str]:
     """A word on other periods of the series whose whole periods are among those asked about, or the other way round."""
-    near = 0.95 * window["samples_per_patch"]
-    others = []
+    near = REACH * window["samples_per_patch"]
+    same, others = [], []
     for each in (float(proposal["period"]) for proposal in window.get("proposed", ())):
         long, short = max(each, period), min(each, period)
-        if long - short > near and abs(long - short * round(long / short)) < near:
+        if long - short < near:
+            same += [f"{each:.4g}"] * (long - short > SAME * period)
+        elif abs(long - short * round(long / short)) < near:
             others.append(f"{each:.4g}")
-    if not others:
-        return []
-    return [f"The series also has a period of {' and '.join(others)} samples, which shares lags with this one."]
+    said = []
+    if same:
+        said.append(
+            f"The series has a period of {' and '.join(same)} samples, so near that lags of "
+            f"{window['samples_per_patch']:.3g} samples a patch do not tell it from this one: what is found may be its."
+        )
+    if others:
+        said.append(f"The series also has a period of {' and '.join(others)} samples, which shares lags with this one.")
+    return said
 
 
 def _lower(sentence: str) -> str:
