@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -13,16 +13,19 @@ from torch import Tensor
 
 from vitime_cache.attention import schema
 from vitime_cache.attention.forward import CaptureError, Edit
+from vitime_cache.attention.host import HostCopy, to_device
 from vitime_cache.attention.lags import lag_means
+from vitime_cache.attention.passes import at_once, in_passes
 from vitime_cache.attention.streaming import Progress, Streaming, TokenSink
 from vitime_cache.model.checkpoint import check_model, dtype_name
+from vitime_cache.model.drawing import draw
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal, as_signal
 
 __all__ = ["CaptureError", "capture", "capture_batch", "dtype_deviation", "images_of", "time_attention"]
 
-MAPS_BYTES = 2**28  # of the maps of one batch
+MAPS_BYTES, MOST_ON_CPU = 2**28, 16  # maps and signals of one pass of `time_attention` on the CPU
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -87,8 +90,10 @@ def capture_batch(
     on_tokens: TokenSink | None = None,
     edits: Sequence[Edit] = (),
     progress: Progress | None = None,
-) -> list[Arrays]:
+) -> Captured:
     """Run `model` once on several signals, of any lengths and horizons.
+
+    A device may still be at work when this returns; whoever looks at a signal's arrays waits for it.
 
     Parameters
     ----------
@@ -104,7 +109,7 @@ def capture_batch(
 
     Returns
     -------
-    list
+    Captured
         For each signal every variable of the schema but `token_attention`, without the signal dimension.
 
     Raises
@@ -115,34 +120,43 @@ def capture_batch(
     config = model.config
     encodings = [SeriesEncoding.fit(s.values, s.horizon, config) for s in signals]
     stream = Streaming(model, len(signals), config.select_layers(tokens), on_tokens, edits, progress)
-    probability = stream.run(images_of(signals, encodings, model)).cpu().numpy()  # (B, W, h)
-    time, cls = stream.time.cpu().numpy(), stream.cls.cpu().numpy()
-    return [
-        _arrays(signal, encoding, probability[i], time[:, i], cls[:, i])
-        for i, (signal, encoding) in enumerate(zip(signals, encodings, strict=True))
-    ]
+    probability = stream.run(images_of(signals, encodings, model))  # (B, W, h)
+    return Captured(signals, encodings, HostCopy(probability, stream.time, stream.cls))
 
 
 def time_attention(
-    model: ViTime, signals: Sequence[Signal], *, batch_size: int = 16, progress: Progress | None = None
+    model: ViTime, signals: Sequence[Signal], *, batch_size: int | None = None, progress: Progress | None = None
 ) -> Iterator[NDArray[np.float32]]:
     """Time attention of one signal after another, (layer, head, gw, gw), and nothing else: what a null run needs.
 
     Parameters
     ----------
     batch_size
-        Signals in one pass; fewer where their maps would outgrow `MAPS_BYTES`.
+        Signals in one pass; None takes what the device has room for.
     progress
         As for `capture`, for each pass.
     """
     config = model.config
     map_bytes = 4 * len(config.layers) * config.heads * config.grid[1] ** 2
-    step = max(1, min(batch_size, MAPS_BYTES // map_bytes))
-    for first in range(0, len(signals), step):
-        some = signals[first : first + step]
+    size = batch_size or at_once(model, on_cpu=max(1, min(MOST_ON_CPU, MAPS_BYTES // map_bytes)))
+
+    def run(some: Sequence[Signal]) -> HostCopy:
         stream = Streaming(model, len(some), progress=progress)
         stream.run(images_of(some, [SeriesEncoding.fit(s.values, s.horizon, config) for s in some], model))
-        yield from stream.time.transpose(0, 1).cpu().numpy()
+        return HostCopy(stream.time.transpose(0, 1))
+
+    copies = (copy for _, copy in in_passes(signals, size, run))
+    for copy in copies if model.device.type == "cpu" else _one_ahead(copies):
+        yield from copy.wait()[0]
+
+
+def _one_ahead(copies: Iterator[HostCopy]) -> Iterator[HostCopy]:
+    """Each once the next is under way, so that the device works while the host does."""
+    if before := next(copies, None):
+        for copy in copies:
+            yield before
+            before = copy
+        yield before
 
 
 def dtype_deviation(model: ViTime, exact: ViTime, signal: Signal) -> float:
@@ -162,12 +176,50 @@ def dtype_deviation(model: ViTime, exact: ViTime, signal: Signal) -> float:
 
 def images_of(signals: Sequence[Signal], encodings: Sequence[SeriesEncoding], model: ViTime) -> Tensor:
     """The signals drawn as a batch that `model` takes, (B, 1, h, W), on its device and in its dtype."""
-    return as_batch(model, np.stack([e.image(s.values) for e, s in zip(encodings, signals, strict=True)]))
+    rows = [e.history_rows(s.values) for e, s in zip(encodings, signals, strict=True)]
+    if model.device.type == "cpu":
+        return as_batch(model, np.stack([e.ink(row) for e, row in zip(encodings, rows, strict=True)]))
+    return drawn_there(model, rows)
+
+
+def images_of_rows(rows: NDArray[np.intp], encoding: SeriesEncoding, model: ViTime) -> Tensor:
+    """The same of image rows (B, history_columns) that share an encoding."""
+    return as_batch(model, encoding.ink(rows)) if model.device.type == "cpu" else drawn_there(model, list(rows))
+
+
+def drawn_there(model: ViTime, rows: Sequence[NDArray[np.intp]]) -> Tensor:
+    """Image rows of histories of any lengths, drawn where the model is: on a device the quicker way."""
+    config = model.config
+    padded = np.full((len(rows), max(map(len, rows))), config.image_height, np.int32)  # which draws nothing
+    for line, row in zip(padded, rows, strict=True):
+        line[: len(row)] = row
+    return draw(to_device(padded, model.device), config).to(model.dtype)
 
 
 def as_batch(model: ViTime, images: NDArray[np.float32]) -> Tensor:
     """Ink (B, W, h) as what `model` takes, (B, 1, h, W), on its device and in its dtype."""
     return torch.from_numpy(images).transpose(1, 2).unsqueeze(1).to(model.device, model.dtype)
+
+
+class Captured(Sequence[Arrays]):
+    """What a pass has read of each signal, made into arrays when one asks for it, in the thread that asks."""
+
+    def __init__(self, signals: Sequence[Signal], encodings: Sequence[SeriesEncoding], copy: HostCopy) -> None:
+        self._signals, self._encodings, self._copy = signals, encodings, copy
+
+    def __len__(self) -> int:
+        return len(self._signals)
+
+    @overload
+    def __getitem__(self, at: int) -> Arrays: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Arrays]: ...
+    def __getitem__(self, at: int | slice) -> Arrays | list[Arrays]:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        signal, encoding = self._signals[at], self._encodings[at]
+        probability, time, cls = self._copy.wait()
+        return _arrays(signal, encoding, probability[at], time[:, at], cls[:, at])
 
 
 def _arrays(

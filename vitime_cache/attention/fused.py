@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -50,7 +50,7 @@ def pooled_attention(q: Tensor, k: Tensor, v: Tensor, grid: Grid, padded: bool =
     size, columns = v.shape[-1], 1 + gw
     wide = size + columns
     wide += -wide % WIDTH
-    indicator = column_indicator(grid, wide - size, v)
+    indicator = column_indicator(grid, wide - size, v.dtype, v.device)
     values = torch.cat((v, indicator.expand(*v.shape[:2], -1, -1)), dim=-1)  # (B, heads, 1 + N, wide)
     if padded:
         q, k = (pad(each, (0, wide - size)) for each in (q, k))
@@ -60,11 +60,15 @@ def pooled_attention(q: Tensor, k: Tensor, v: Tensor, grid: Grid, padded: bool =
     return out[..., :size], pooled, by_column[..., 0]
 
 
-def column_indicator(grid: Grid, width: int, like: Tensor) -> Tensor:
-    """(1 + N, width): 1 where a key is CLS (channel 0) or stands in a patch column (channel 1 + column), else 0."""
+@lru_cache(maxsize=8)
+def column_indicator(grid: Grid, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(1 + N, width): 1 where a key is CLS (channel 0) or stands in a patch column (channel 1 + column), else 0.
+
+    Kept, as to bring it to a device in every layer would each time wait for the layers before.
+    """
     gh, gw = grid
-    channel = torch.cat((torch.zeros(1, dtype=torch.long), 1 + torch.arange(gw).repeat(gh))).to(like.device)
-    return torch.nn.functional.one_hot(channel, width).to(like)
+    channel = torch.cat((torch.zeros(1, dtype=torch.long), 1 + torch.arange(gw).repeat(gh)))
+    return torch.nn.functional.one_hot(channel, width).to(device, dtype)
 
 
 def _fused_alone(padded: bool, q: Tensor, k: Tensor, v: Tensor, grid: Grid) -> Pooled:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from vitime_cache.attention.forward import Edit, Mask, Replace, run_layers, sort_edits, split_heads
 from vitime_cache.attention.fused import WAYS, quickest_way
+from vitime_cache.attention.host import HostCopy
 from vitime_cache.model.network import ViTime
 
 TokenSink = Callable[[int, str, int, NDArray[np.float16]], None]
@@ -83,7 +84,7 @@ class Streaming:
         self.time = torch.zeros(layers, batch, config.heads, columns, columns, device=model.device)
         self.cls = torch.zeros(layers, batch, config.heads, config.tokens, device=model.device)
         self.buffers = threading.local()
-        self.copying: _HostCopy | None = None
+        self.copying: tuple[str, HostCopy] | None = None
 
     @torch.inference_mode()
     def run(self, images: Tensor) -> Tensor:
@@ -150,13 +151,14 @@ class Streaming:
         attend(q, k, v, out, config.grid, *self._maps_of(layer), token_maps, rows, before=before, after=after)
         if token_maps is not None:
             self._hand_out_copied()
-            self.copying = _HostCopy(layer, token_maps)
+            self.copying = layer, HostCopy(token_maps)
 
     def _hand_out_copied(self) -> None:
         """Wait for the token maps under way and pass them on."""
         if self.copying is None or self.on_tokens is None:
             return
-        layer, maps, sink = self.copying.layer, self.copying.wait(), self.on_tokens
+        (layer, copy), sink = self.copying, self.on_tokens
+        (maps,) = copy.wait()
         self.copying = None
         _on_cores(
             lambda head: sink(head[0], layer, head[1], maps[head]), product(range(maps.shape[0]), range(maps.shape[1]))
@@ -247,27 +249,6 @@ def _on_cores(task: Callable[[tuple[int, int]], None], items: Iterable[tuple[int
     for future in futures:
         if not future.cancelled():
             future.result()
-
-
-class _HostCopy:
-    """Token maps of one layer on their way from a CUDA device to pinned memory, on a stream of their own."""
-
-    def __init__(self, layer: str, maps: Tensor) -> None:
-        self.layer, self.host, self.done = layer, maps, None
-        if not maps.is_cuda:
-            return
-        self.host = torch.empty(maps.shape, dtype=maps.dtype, pin_memory=True)
-        stream = torch.cuda.Stream(maps.device)
-        stream.wait_stream(torch.cuda.current_stream(maps.device))
-        with torch.cuda.stream(stream):
-            self.host.copy_(maps, non_blocking=True)
-            self.done = stream.record_event()
-        maps.record_stream(stream)  # the allocator must not reuse the memory before the copy has read it
-
-    def wait(self) -> NDArray[np.float16]:
-        if self.done is not None:
-            self.done.synchronize()
-        return self.host.numpy()
 
 
 def attend(

@@ -17,8 +17,7 @@ from typing import Any
 from vitime_cache._version import __version__
 from vitime_cache.cli import app, ask, build, console, export, info, signals, train, verify
 from vitime_cache.cli.signs import plain_signs
-from vitime_cache.errors import VitimeError
-from vitime_cache.series.bounds import ReadingWarning
+from vitime_cache.errors import Note, VitimeError
 from vitime_cache.shown import terminal
 
 PROGRAM = "python -m vitime_cache"
@@ -52,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plain_signs()
     args = _parsed(sys.argv[1:] if argv is None else argv)
     try:
-        with _sigterm_interrupts(), _notes_on_reading():
+        with _sigterm_interrupts(), _notes_in_lines():
             status = int(args.command.run(args))
         sys.stdout.flush()
         return status
@@ -90,18 +89,18 @@ def _sigterm_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _notes_on_reading() -> Iterator[None]:
-    """What was left out or put right as a file was read is told in a line of its own."""
+def _notes_in_lines() -> Iterator[None]:
+    """A note, such as what was left out as a file was read, is told in a line of its own."""
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if issubclass(category, ReadingWarning):
+        if issubclass(category, Note):
             console.errors.print(f"note: {message}")
         else:
             before(message, category, *place, **more)
 
     with warnings.catch_warnings():
         before = warnings.showwarning
-        warnings.simplefilter("always", ReadingWarning)
+        warnings.simplefilter("always", Note)
         warnings.showwarning = show
         yield
 

@@ -117,12 +117,17 @@ class WindowRuns:
 
     def patched(self, values: Sequence[Tensor], patches: Sequence[Patch], told: Told = lambda _: None) -> Floats:
         """Forecasts (B, W) of patches of the intact run."""
+        from vitime_cache.interventions.runs import mean_rows
         from vitime_cache.interventions.value_patch import run_patches
 
-        found = np.empty((len(patches), self.model.config.columns))
+        order: list[int] = []
+        parts = []
         for numbers, probability in run_patches(self.model, self.frozen, values, patches):
-            found[numbers] = self.rows(probability)
+            order += numbers
+            parts.append(mean_rows(probability))
             told(len(numbers))
+        found = np.empty((len(patches), self.model.config.columns))
+        found[order] = self._in_deviations(parts)
         return found
 
     def change(self, rows: Floats) -> Floats:
@@ -160,25 +165,34 @@ class WindowRuns:
         return samples[..., -self.signal.horizon :]
 
     def _images(self, drawn: Floats) -> Tensor:
-        from vitime_cache.attention.capture import as_batch
+        from vitime_cache.attention.capture import images_of_rows
 
-        return as_batch(self.model, self.encoding.draw(drawn))
+        return images_of_rows(self.encoding.rows(drawn), self.encoding, self.model)
 
     def rows(self, probability: Tensor) -> Floats:
         """Mean rows of probability images (B, W, h), (B, W), in standard deviations above the lowest row."""
         from vitime_cache.interventions.runs import mean_rows
 
-        return mean_rows(probability).cpu().numpy().astype(np.float64) * self.model.config.row_step
+        return self._in_deviations([mean_rows(probability)])
+
+    def _in_deviations(self, rows: Sequence[Tensor]) -> Floats:
+        """Mean rows of several passes (B, W), fetched from the device together, so that it waits for none of them."""
+        from vitime_cache.interventions.runs import fetch
+
+        return fetch(rows).astype(np.float64) * self.model.config.row_step
 
     def _in_batches(self, drawn: Floats, run: Callable[[Tensor], Tensor], told: Told) -> Floats:
-        from vitime_cache.interventions.runs import batch_size
+        from vitime_cache.attention.passes import in_passes
+        from vitime_cache.interventions.runs import batch_size, mean_rows
 
-        size = batch_size(self.model)
+        def rows_of(some: Sequence[int]) -> Tensor:
+            return mean_rows(run(self._images(drawn[list(some)])))
+
         parts = []
-        for start in range(0, len(drawn), size):
-            parts.append(self.rows(run(self._images(drawn[start : start + size]))))
-            told(len(parts[-1]))
-        return np.concatenate(parts)
+        for some, rows in in_passes(range(len(drawn)), batch_size(self.model), rows_of):
+            parts.append(rows)
+            told(len(some))
+        return self._in_deviations(parts)
 
 
 @dataclass(frozen=True)

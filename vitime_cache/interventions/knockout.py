@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vitime_cache.attention import schema
 from vitime_cache.attention.forward import Intact, above, plain_outputs, run_layers
+from vitime_cache.attention.passes import in_passes
 from vitime_cache.interventions.named_heads import Head, Signals, as_signals, check_heads
 from vitime_cache.interventions.outcomes import OUTCOME, OUTCOMES
 from vitime_cache.interventions.references import InterventionError, ReplacementOutputs, Value
@@ -94,9 +95,12 @@ def knocked_out(
     batch = batch_size(model)
     for number, layer in enumerate(model.config.layers):
         mine = [head for name, head in heads if name == layer]
-        for start in range(0, len(mine), batch):
-            some = mine[start : start + batch]
-            yield number, some, above(model, intact, number, some, outputs[number][some])
+
+        def run(some: Sequence[int], number: int = number) -> Tensor:
+            return above(model, intact, number, some, outputs[number][list(some)])
+
+        for some, probability in in_passes(mine, batch, run):
+            yield number, list(some), probability
 
 
 def knock_out_sets(
@@ -136,10 +140,12 @@ def knock_out_sets(
         outputs = values.of(signal)
         intact = run_signal(model, signal)
         scorer = scorer_of(model, signal, intact, period)
-        for start in range(0, len(chosen), batch):
-            some = order[start : start + batch]
-            probability = _replaced(model, intact, outputs, member[some], int(lowest[some].min()))
-            effect[i][:, some] = scorer.measure(probability)
+
+        def run(some: Sequence[int], intact: Intact = intact, outputs: list[Tensor] = outputs) -> np.ndarray:
+            return _replaced(model, intact, outputs, member[list(some)], int(lowest[list(some)].min()))
+
+        for some, probability in in_passes(order.tolist(), batch, run):
+            effect[i][:, list(some)] = scorer.measure(probability)
             steps.add(len(some), f"{signal.name}: sets of heads knocked out")
     facts = {"kind": "head ablation, sets of heads together", "period": period, **values.facts}
     return xr.Dataset(

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vitime_cache.attention import schema
-from vitime_cache.attention.capture import as_batch
+from vitime_cache.attention.capture import images_of_rows
 from vitime_cache.attention.forward import Edit, Intact, Mask, Replace, edited, run_layers
 from vitime_cache.checks import positive
 from vitime_cache.interventions.lag_masks import comb, lag_mask, pairs_at, token_pairs
@@ -195,7 +195,7 @@ def patch_values(
     for signal, other in zip(asked, others, strict=True):
         encoding = SeriesEncoding.fit(signal.values, signal.horizon, config)
         frozen = freeze(model, draw(model, [signal]))
-        values, _ = run_for_values(model, as_batch(model, encoding.image(other)[None]))
+        values, _ = run_for_values(model, images_of_rows(encoding.history_rows(other[None]), encoding, model))
         pairs = lag_pairs(mask, first_query=-(-encoding.history_columns // config.patch_width))
         [(_, changed)] = run_patches(model, frozen, values, [Patch(0, pairs, heads_changed)])
         part = _outcome(model, signal, frozen.intact, changed, period)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from vitime_cache.attention.forward import plain_outputs, run_layers
+from vitime_cache.attention.passes import in_passes
 from vitime_cache.errors import VitimeError
-from vitime_cache.interventions.runs import draw
+from vitime_cache.interventions.runs import batch_size, draw
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.examples import catalogue
@@ -121,15 +122,19 @@ class ReplacementOutputs:
 @torch.inference_mode()
 def mean_outputs(model: ViTime, signals: Sequence[Signal]) -> list[Tensor]:
     """For every layer the heads' outputs (heads, 1 + N, d), mean over signals, token by token."""
+
+    def run(some: Sequence[Signal]) -> dict[str, Tensor]:
+        sums: dict[str, Tensor] = {}
+
+        def outputs(layer: str, attention: Any, x: Tensor) -> Tensor:
+            z = plain_outputs(layer, attention, x)
+            sums[layer] = z.double().sum(dim=0)
+            return z
+
+        run_layers(model, model.embed(draw(model, some)), outputs)
+        return sums
+
     totals: dict[str, Tensor] = {}
-
-    def outputs(layer: str, attention: Any, x: Tensor) -> Tensor:
-        z = plain_outputs(layer, attention, x)
-        totals[layer] = totals.get(layer, 0) + z.double().sum(dim=0)
-        return z
-
-    batch = max(1, min(len(signals), 4096 // model.config.tokens))
-    for start in range(0, len(signals), batch):
-        images = draw(model, signals[start : start + batch])
-        run_layers(model, model.embed(images), outputs)
+    for _, sums in in_passes(signals, batch_size(model), run):
+        totals = {layer: totals.get(layer, 0) + added for layer, added in sums.items()}
     return [(totals[layer] / len(signals)).to(model.dtype) for layer in model.config.layers]

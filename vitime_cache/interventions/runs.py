@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vitime_cache.attention.capture import images_of
 from vitime_cache.attention.forward import ByColumn, Intact, open_blocks, run_and_keep, split_heads
+from vitime_cache.attention.passes import at_once
 from vitime_cache.interventions.outcomes import ForecastScorer
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
@@ -16,8 +19,7 @@ from vitime_cache.series.signal import Signal
 
 Progress = Callable[[int, int, str], object]  # steps done, steps in all, what has just been done
 
-# In a batch of forecasts: more do not run faster on two cores, and cost memory; a device takes more at once.
-TOKENS_AT_ONCE, TOKENS_ON_A_DEVICE = 4096, 65536
+TOKENS_AT_ONCE = 4096  # in a batch of forecasts on the CPU: more do not run faster on two cores, and cost memory
 
 
 def draw(model: ViTime, signals: Sequence[Signal]) -> Tensor:
@@ -43,6 +45,11 @@ def mean_rows(probability: Tensor) -> Tensor:
     return probability @ torch.arange(probability.shape[-1], dtype=probability.dtype, device=probability.device)
 
 
+def fetch(parts: Sequence[Tensor]) -> NDArray[Any]:
+    """Results of several passes as one array along their first axis: the first moment that the host waits for them."""
+    return torch.cat(list(parts)).cpu().numpy()
+
+
 def scorer_of(model: ViTime, signal: Signal, intact: Intact, period: float | None) -> ForecastScorer:
     """What forecasts of a signal are held to: its intact one."""
     return ForecastScorer.of(signal, model.config, intact.probability[0].cpu().numpy(), period)
@@ -54,8 +61,7 @@ def samples_per_patch(model: ViTime, signal: Signal) -> float:
 
 def batch_size(model: ViTime) -> int:
     """Forecasts in one batch."""
-    most = TOKENS_AT_ONCE if model.device.type == "cpu" else TOKENS_ON_A_DEVICE
-    return max(1, most // (1 + model.config.tokens))
+    return at_once(model, on_cpu=max(1, TOKENS_AT_ONCE // (1 + model.config.tokens)))
 
 
 class Steps:

@@ -23,6 +23,7 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 
 from vitime_cache.arrays import Bools
 from vitime_cache.attention.forward import Intact, open_blocks, plain_outputs, run_and_keep, run_layers, split_heads
+from vitime_cache.attention.passes import in_passes
 from vitime_cache.interventions.lag_masks import pairs_at
 from vitime_cache.interventions.runs import batch_size
 from vitime_cache.model.network import ViTime
@@ -124,7 +125,7 @@ def head_values(attention: Any, x: Tensor) -> Tensor:
 
 def run_patches(
     model: ViTime, frozen: FrozenRun, sources: Sequence[Tensor], patches: Sequence[Patch]
-) -> Iterator[tuple[list[int], Tensor]]:
+) -> Iterator[tuple[Sequence[int], Tensor]]:
     """Forecasts of many patches, batch by batch.
 
     Parameters
@@ -139,10 +140,11 @@ def run_patches(
     """
     lowest = [int(each.heads.any(axis=1).argmax()) for each in patches]
     order = sorted(range(len(patches)), key=lambda i: (lowest[i], patches[i].pairs.tobytes()))
-    size = batch_size(model)
-    for start in range(0, len(order), size):
-        some = order[start : start + size]
-        yield some, _run_batch(model, frozen, sources, [patches[i] for i in some], lowest[some[0]])
+
+    def run(some: Sequence[int]) -> Tensor:
+        return _run_batch(model, frozen, sources, [patches[i] for i in some], lowest[some[0]])
+
+    yield from in_passes(order, batch_size(model), run)
 
 
 @torch.inference_mode()

@@ -26,7 +26,7 @@ def draw(rows: Tensor, config: ViTimeConfig) -> Tensor:
     Parameters
     ----------
     rows
-        (B, columns of history), whole numbers: `SeriesEncoding.history_rows`.
+        (B, columns of history), whole numbers: `SeriesEncoding.history_rows`; h where a history is shorter than others.
 
     Returns
     -------

@@ -229,7 +229,8 @@ def _resample(values: Floats, n: int) -> Floats:
 def _rows_below(cumulative: Floats, level: float) -> Floats:
     """Where each distribution (W, h) reaches a level: np.interp over its rows' edges, for all columns at once."""
     last = cumulative.shape[-1] - 1
-    row = (cumulative <= level).sum(axis=-1)  # the rows that lie below the level as a whole
+    above = ~(cumulative <= level)  # also where there is no number
+    row = np.where(above[..., -1], above.argmax(axis=-1), last + 1)  # how many lie below the level as a whole
     inside = np.minimum(row, last)[:, None]
     upper = np.take_along_axis(cumulative, inside, axis=-1)[:, 0]
     lower = np.take_along_axis(cumulative, np.maximum(inside - 1, 0), axis=-1)[:, 0] * (row > 0)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from vitime_cache.errors import VitimeError
+from vitime_cache.errors import Note, VitimeError
 
 MAX_BYTES = 50_000_000  # of a file, and of what a compressed text unfolds to
 MAX_SERIES = 10_000  # in a file
@@ -20,7 +20,7 @@ Fill = Literal["none", "interpolate"]
 Tell = Callable[[str], object]
 
 
-class ReadingWarning(UserWarning):
+class ReadingWarning(Note):
     """What was left out or put right as a file was read."""
 
 

@@ -7,6 +7,7 @@ by which option to choose.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -55,7 +56,8 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
             )
     if not names:
         raise SignalError(f"{file} holds no series: no column of numbers beside {', '.join(table.names)[:200]}")
-    left = [name or "the first column" for name in table.names if name not in (*names, *time.columns, *ids)]
+    told = {*names, *time.columns, *ids}
+    left = [name or "the first column" for name in table.names if name not in told]
     if left and not choices.columns:
         more = f" and {len(left) - 10} more" if len(left) > 10 else ""
         tell(f"{file}: {', '.join(names[:10])} read; left out as no series: {', '.join(left[:10])}{more}")
@@ -80,9 +82,10 @@ def frame_of(given: pd.Series | pd.DataFrame) -> pd.DataFrame:
 def _taken_apart(file: str, frame: pd.DataFrame, choices: Choices) -> Table:
     """Numbers apart from what is none, in whichever notation they are."""
     names = [str(name).strip() for name in frame.columns]
-    if twice := next((name for name in names if name and names.count(name) > 1), ""):
+    times = Counter(names)
+    if twice := next((name for name in names if name and times[name] > 1), ""):
         raise SignalError(f"{file}: two columns are named {twice!r}; rename one")
-    columns = {name: frame.iloc[:, place] for place, name in enumerate(names)}
+    columns = {name: column for name, (_, column) in zip(names, frame.items(), strict=True)}
     texts = {name: column.astype("str") for name, column in columns.items() if column.dtype.kind not in "iufcbmM"}
     plain = {name: to_numbers(text, None) for name, text in texts.items()}
     odd = {name: texts[name][wrong] for name, (_, wrong) in plain.items() if wrong.any()}

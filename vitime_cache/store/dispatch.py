@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -65,10 +64,15 @@ def ready_to_write(
 
 
 def _batches(pending: Mapping[int, Signal], batch_size: int | None, config: ViTimeConfig) -> list[dict[int, Signal]]:
-    """Signals that go through the model together."""
-    size = batch_size or min(max(TOKENS_AT_ONCE // config.tokens, 1), MOST_AT_ONCE)
+    """Signals that other processes put through the model together."""
+    size = batch_size or _on_cpu(config)
     places = list(pending)
     return [{place: pending[place] for place in places[start : start + size]} for start in range(0, len(places), size)]
+
+
+def _on_cpu(config: ViTimeConfig) -> int:
+    """Signals in one pass of a model on the CPU."""
+    return min(max(TOKENS_AT_ONCE // config.tokens, 1), MOST_AT_ONCE)
 
 
 def _write_here(
@@ -79,30 +83,16 @@ def _write_here(
     writer: StoreWriter,
     pending: Mapping[int, Signal],
 ) -> Iterator[list[Marker]]:
-    """Write the pending signals with a model in this process.
+    """Write the pending signals with a model in this process."""
+    from vitime_cache.attention.passes import at_once
+    from vitime_cache.store.pipeline import Pipeline
 
-    While it runs on a batch of several signals, the batch before is encoded and put: with many small signals that takes
-    as long as the model. A single large one is committed at once, so that little is lost when the build is killed.
-    """
-    from vitime_cache.store.writing import Puts, write_batch
-
-    batches = _batches(pending, batch_size, writer.manifest.identity.config)
-    with Puts(objects) as puts, ExitStack() as before, ThreadPoolExecutor(1) as finisher:
-        finishing: Future[list[Marker]] | None = None
-        for batch in batches:
-            with ExitStack() as stack:
-                finish = stack.enter_context(write_batch(puts, writer.manifest, model, capture, batch))
-                if finishing:
-                    yield finishing.result()
-                    before.close()
-                    finishing = None
-                if len(batch) == 1:
-                    yield finish()
-                else:
-                    finishing = finisher.submit(finish)
-                    before.push(stack.pop_all())
-        if finishing:
-            yield finishing.result()
+    config = writer.manifest.identity.config
+    if batch_size is None:
+        # What bounds a build with token maps is the disk: large batches would only need more memory.
+        few = _on_cpu(config)
+        batch_size = few if writer.manifest.tokens else at_once(model, on_cpu=few)
+    yield from Pipeline(objects, writer.manifest, model, capture).write(pending, batch_size)
 
 
 def deviation(model: ViTime | str | Path | None, device: str, dtype: str, signal: Signal) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,6 +44,7 @@ class LocalObjects:
         self.root = root
         self.url = self.address = str(root)
         self._renamed_in: set[Path] = set()
+        self._flushing = threading.Lock()
         self._folders: set[str] = set()  # known to be folders, so that each is looked at once
 
     def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
@@ -102,12 +104,14 @@ class LocalObjects:
         return found
 
     def flush(self) -> None:
-        while self._renamed_in:  # a file's content is synced by `put`; its name is an entry of the folder
-            descriptor = os.open(self._renamed_in.pop(), os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        # One at a time: whoever finds nothing to sync must not go on before those who do have done it.
+        with self._flushing:
+            while self._renamed_in:  # a file's content is synced by `put`; its name is an entry of the folder
+                descriptor = os.open(self._renamed_in.pop(), os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:

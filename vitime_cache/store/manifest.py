@@ -43,6 +43,8 @@ ROOT = "zarr.json"  # the object that readers start from
 ROOT_BYTES = 64 * 2**20  # that it has at most
 
 
+_OBJECT = re.compile(r"[a-z_]+/c\.(?P<place>[0-9]+)(\.[0-9]+)+")  # one for all, as a store has a million
+
 Record = TypeVar("Record")
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 ObjectStamp = tuple[Count, Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]]
@@ -266,11 +268,11 @@ class Marker:
     def from_bytes(cls, data: bytes | None) -> Self | None:
         """The inverse of `to_bytes`; None for a missing or damaged marker, and for one of others' objects."""
         marker = unseal(data, cls)
-        if marker is None or not all(
-            map(re.compile(rf"[a-z_]+/c\.{marker.index}(\.[0-9]+)+").fullmatch, marker.objects)
-        ):
+        if marker is None:
             return None
-        return marker
+        mine = str(marker.index)
+        keys = map(_OBJECT.fullmatch, marker.objects)
+        return marker if all(key and key["place"] == mine for key in keys) else None
 
     def speaks_for(self, entry: Entry) -> bool:
         """Whether this is the marker of that signal."""

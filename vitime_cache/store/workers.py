@@ -36,16 +36,13 @@ class Job:
 
     def write(self, batch: Batch) -> list[Marker]:
         """Capture signals and write their objects, which stay invisible until the markers are committed."""
-        from vitime_cache.store.writing import Puts, write_batch
+        from vitime_cache.store.pipeline import Pipeline
 
         model = _model(self.weights, self.device, self.dtype)
         if model.weights.sha256 != self.manifest.identity.weights.sha256:
             raise StoreError(f"a worker has other weights than this process under {self.weights or 'the default name'}")
-        with (
-            Puts(open_objects(self.address)) as puts,
-            write_batch(puts, self.manifest, model, self.capture, batch) as end,
-        ):
-            return end()
+        pipeline = Pipeline(open_objects(self.address), self.manifest, model, self.capture)
+        return [marker for markers in pipeline.write(batch, len(batch)) for marker in markers]
 
 
 @lru_cache(maxsize=1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,10 @@ from vitime_cache.store import format as store
 from vitime_cache.store.manifest import Entry, Manifest, Marker
 from vitime_cache.store.objects import Objects, Stamp, StoreError, Stream
 
-if TYPE_CHECKING:
-    from vitime_cache.model.network import ViTime
-    from vitime_cache.series.sources import Signal
-
 # What runs the model: (model, signals, token layers, sink of token maps) → arrays of each signal, as `capture_batch`.
-Capture = Callable[..., list[dict[str, NDArray[Any]]]]
+Capture = Callable[..., Sequence[dict[str, NDArray[Any]]]]
 
-PUTS_AT_ONCE = 4  # they mostly wait for the disk or the network
+PUTS_AT_ONCE = max(4, os.cpu_count() or 1)  # they mostly wait for the disk or the network
 PUTS_WAITING = 4  # together with the former the bound on memory: a token map is 4-10 MB at full size
 
 
@@ -167,32 +164,6 @@ class SignalWriter:
             written[store.token_key(self._place)] = self._stream.stamp
         written |= {key: put.result() for key, put in puts.items()}
         return Marker(self._place, self.entry.name, self.entry.fingerprint, dict(sorted(written.items())))
-
-
-@contextmanager
-def write_batch(
-    puts: Puts, manifest: Manifest, model: ViTime, capture: Capture, batch: Mapping[int, Signal]
-) -> Iterator[Callable[[], list[Marker]]]:
-    """Run the model on some signals and write their token maps meanwhile.
-
-    Yields what writes the rest, waits until all of it is on disk and gives the markers; it may be called from another
-    thread, while the model runs on the next signals.
-    """
-    with ExitStack() as stack:
-        writers = [stack.enter_context(SignalWriter(puts, manifest, place)) for place in batch]
-        tokens = writers[0].entry.tokens  # those of one build are all the same
-
-        def keep(number: int, layer: str, head: int, weights: NDArray[np.float16]) -> None:
-            writers[number].write_map(layer, head, weights)
-
-        captured = capture(model, list(batch.values()), tokens, keep)
-
-        def finish() -> list[Marker]:
-            markers = [writer.finish(arrays) for writer, arrays in zip(writers, captured, strict=True)]
-            puts.objects.flush()
-            return markers
-
-        yield finish
 
 
 def check_arrays(arrays: Mapping[str, NDArray[Any]], manifest: Manifest, entry: Entry) -> None:

@@ -1,0 +1,49 @@
+"""Between a device and the host, without either waiting for the other: through pinned memory, where there is any.
+
+On the CPU, and on devices that pin no memory, the same calls copy nothing or simply wait.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
+    """An array as a tensor on a device; from pageable memory the copy would wait for all that the device has to do."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+class HostCopy:
+    """Tensors of one device on their way to the host, on a stream of their own; `wait` may be called by any thread."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        self._host, self._copied = list(tensors), None
+        if not tensors[0].is_cuda:
+            return
+        device = tensors[0].device
+        self._host = [torch.empty(each.shape, dtype=each.dtype, pin_memory=True) for each in tensors]
+        stream = _copying(device)
+        stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(stream):
+            for host, there in zip(self._host, tensors, strict=True):
+                host.copy_(there, non_blocking=True)
+                there.record_stream(stream)  # the allocator must not reuse the memory before the copy has read it
+            self._copied = stream.record_event()
+
+    def wait(self) -> list[NDArray[Any]]:
+        """The arrays, once they have arrived."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        return [each.cpu().numpy() for each in self._host]
+
+
+@lru_cache
+def _copying(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
