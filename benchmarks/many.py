@@ -28,8 +28,9 @@ from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.sources import read_signals
 from vitime_cache.store import format as store
 from vitime_cache.store.commit import open_writer
+from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import MANIFEST, ROOT, Marker
-from vitime_cache.store.objects import open_objects, stamp
+from vitime_cache.store.objects import stamp
 from vitime_cache.store.plan import entry_of, identity_of
 
 TINY = ViTimeConfig(

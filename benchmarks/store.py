@@ -10,7 +10,7 @@ nothing   the same command again on that store: seconds, and whether torch was i
 scale     10 000 signals of 64 + 64 samples with the shipped weights (fewer: --signals), without and with token maps
           (--tokens; up to 9 MB a signal with all of them, 1.5 with the last layer's; each store is removed again):
           time per signal at both ends, files per signal, opening, nothing to do, adding one, memory, the first page
-pace      build without token maps against the plain batched forward pass, signals/s, and what takes the rest
+pace      what a signal costs by step, and a build without token maps against the plain batched forward pass
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,12 @@ from numpy.typing import NDArray
 from vitime_cache import open_store
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.sources import catalogue
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vitime_cache.model.network import ViTime
+    from vitime_cache.series.sources import Signal
 
 TINY = ViTimeConfig(
     image_height=16, context_columns=32, horizon_columns=64, patch_height=16, patch_width=16,
@@ -208,7 +215,7 @@ def _open(store: Path, _: int) -> object:
 
 
 def pace(folder: Path) -> None:
-    """How much of the plain forward pass's pace a build keeps, and what takes the rest; all of it in turn."""
+    """What a signal costs by step, and how much of it a build hides by doing it while the model runs; all in turn."""
     import torch
 
     from vitime_cache.attention.capture import capture_batch, images_of
@@ -218,35 +225,72 @@ def pace(folder: Path) -> None:
     from vitime_cache.series.sources import Signal
     from vitime_cache.store.build import build
 
-    model, rng, size = load_model(None, "cpu"), np.random.default_rng(0), 16
-    signals = [Signal(f"s{i}", rng.standard_normal(512).cumsum(), 720) for i in range(2 * size)]
+    model, rng, size = load_model(None, "cpu"), np.random.default_rng(0), 8
+    signals = [Signal(f"s{i}", rng.standard_normal(512).cumsum(), 720) for i in range(4 * size)]
     batch = signals[:size]
 
-    def draw() -> torch.Tensor:
+    def draw() -> Tensor:
         return images_of(batch, [SeriesEncoding.fit(s.values, s.horizon, model.config) for s in batch], model)
 
     images, rounds = draw(), []
-    with torch.inference_mode():
-        for i in range(4):
-            whole = partial(build, signals, folder / f"pace-{i}.zarr", model, tokens="none")
-            rounds.append(
-                (
-                    cost(lambda: model(images)) / size,
-                    cost(lambda: Streaming(model, size).run(images)) / size,
-                    cost(draw) / size,
-                    cost(lambda: capture_batch(model, batch)) / size,
-                    cost(whole) / len(signals),
-                )
-            )
-    for name, parts in zip(("clock", "processor"), 1e3 * np.median(rounds[1:], axis=0).T, strict=True):
-        plain, read, drawn, captured, built = parts
-        print(
-            f"pace      {name:9} build without token maps {plain / built:.2f} x the pace of the plain forward pass; a "
-            f"signal takes {built:.1f} ms:\n"
-            f"          plain pass {plain:.1f}, reading attention {read - plain:+.1f}, images {drawn:+.1f}, curves and "
-            f"quantiles {captured - read - drawn:+.1f}, encoding and writing {built - captured:+.1f}",
-            flush=True,
+    for i in range(4):
+        captured = capture_batch(model, batch)
+        with torch.inference_mode():
+            plain = cost(partial(model, images)) / size
+            read = cost(lambda: Streaming(model, size).run(images)) / size
+        rounds.append(
+            {
+                "plain pass": plain,
+                "reading attention": read - plain,
+                "drawing images": cost(draw) / size,
+                "curves and quantiles": cost(partial(list, captured)) / size,
+                **_writing(folder / f"steps-{i}.zarr", model, batch, list(captured)),
+                "": cost(partial(build, signals, folder / f"pace-{i}.zarr", model, tokens="none")) / len(signals),
+            }
         )
+    medians = {name: 1e3 * np.median([each[name] for each in rounds[1:]], axis=0) for name in rounds[0]}
+    built = medians.pop("")
+    print("pace      what a signal of 512 + 720 costs by step, milliseconds of the clock and of the processor:")
+    for name, (wall, processor) in medians.items():
+        print(f"          {name:24}{wall:8.1f}{processor:8.1f}")
+    wall, processor = np.sum(list(medians.values()), axis=0)
+    print(f"          {'one after the other':24}{wall:8.1f}{processor:8.1f}")
+    print(f"          {'build':24}{built[0]:8.1f}{built[1]:8.1f}")
+    plain_pace = medians["plain pass"] / built
+    print(
+        f"          build without token maps {plain_pace[0]:.2f} x the pace of the plain forward pass, "
+        f"{plain_pace[1]:.2f} x in processor time",
+        flush=True,
+    )
+
+
+def _writing(
+    store: Path, model: ViTime, batch: Sequence[Signal], arrays: Sequence[Mapping[str, NDArray[Any]]]
+) -> dict[str, NDArray[np.float64]]:
+    """What it costs to encode, put and commit a signal, one after the other."""
+    from vitime_cache.store import format as zarr_format
+    from vitime_cache.store.commit import open_writer
+    from vitime_cache.store.locations import open_objects
+    from vitime_cache.store.manifest import Marker
+    from vitime_cache.store.plan import entry_of, identity_of
+
+    objects = open_objects(store)
+    entries = [entry_of(signal, model.config, ()) for signal in batch]
+    encoded: list[list[tuple[str, list[bytes]]]] = []
+    markers: list[Marker] = []
+
+    def encode() -> None:
+        encoded.extend(list(zarr_format.encode_arrays(writer.manifest, i, each)) for i, each in enumerate(arrays))
+
+    def put() -> None:
+        for place, (entry, parts) in enumerate(zip(entries, encoded, strict=True)):
+            stamps = {key: objects.put(key, some) for key, some in sorted(parts)}
+            markers.append(Marker(place, entry.name, entry.fingerprint, stamps))
+        objects.flush()
+
+    with open_writer(objects, identity_of(model, "float32"), entries) as writer:
+        steps = {"encoding": encode, "putting": put, "committing": lambda: writer.commit(markers)}
+        return {name: cost(step) / len(batch) for name, step in steps.items()}
 
 
 def command(arguments: list[str], imported: str = "") -> str:

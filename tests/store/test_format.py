@@ -29,9 +29,9 @@ from vitime_cache.store.format import encode_map, query_rows
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import Entry, Identity, Manifest
 from vitime_cache.store.objects import StoreError
+from vitime_cache.store.pipeline import Pipeline
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.root import render_root
-from vitime_cache.store.writing import Puts, write_batch
 
 
 def test_a_plain_xarray_open_shows_every_signal_without_a_warning(tmp_path):
@@ -153,11 +153,10 @@ def test_signals_committed_out_of_order_show_once_all_before_them_are_there(tmp_
     path, signals = tmp_path / "a.zarr", make_signals(3)
     objects, manifest = open_objects(path), manifest_of(CONFIG, 3)
     shown = []
-    with open_writer(objects, manifest.identity, manifest.entries) as writer, Puts(objects) as puts:
-        for place in (2, 0, 1):
-            batch = {place: signals[place]}
-            with write_batch(puts, writer.manifest, Model(), standin.capture_batch, batch) as finish:
-                writer.commit(finish())
+    with open_writer(objects, manifest.identity, manifest.entries) as writer:
+        pipeline = Pipeline(objects, writer.manifest, Model(), standin.capture_batch)
+        for markers in pipeline.write({place: signals[place] for place in (2, 0, 1)}, 1):
+            writer.commit(markers)
             shown.append(open_store(path).signal.values.tolist())
     assert shown == [[], ["s0"], ["s0", "s1", "s2"]]
     assert_holds(open_store(path), signals)

@@ -12,6 +12,7 @@ queries and keys up with zeros to the same width. The quicker of the two is foun
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any
@@ -99,6 +100,12 @@ def quickest_way(q: Tensor, k: Tensor, v: Tensor, grid: Grid, others: Mapping[st
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float | None:
     """What a run takes on its device, the least of a few; None where it has no kernel for it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch explains at length which kernel does not take what
+        return _least(run, device)
+
+
+def _least(run: Callable[[], object], device: torch.device) -> float | None:
     took = []
     for _ in range(1 + TRIALS):
         try:
