@@ -16,6 +16,7 @@ from vitime_cache.ui.options import (
     query_from_click,
 )
 from vitime_cache.ui.routing import chosen_store
+from vitime_cache.ui.width import page_width
 from vitime_cache.ui.words import title, weights_note
 
 title("Head", "Where one head looks, and how far back. **Rows look, columns are looked at.** It describes this signal.")
@@ -37,25 +38,18 @@ def one_head() -> None:
         contrast = choose_contrast()
     with badges:
         head_badges(ds, layer, head, period)
-    view = charts.HeadView(ds, layer, head, queries)
-    with st.container(horizontal=True):
-        with st.container(width="content"):
-            figure(
-                charts.heatmap, view, contrast, query=query, size=MAP, key="heatmap",
-                on_select=query_from_click(ds, "heatmap"), table=lambda: charts.heatmap_table(view),
-            )  # fmt: skip
-        with st.container(width=BESIDE):
-            views = [charts.HeadView(ds, *each) for each in choose_heads(ds, (layer, head))]
-            figure(
-                charts.lag_curves, views, options.region, period=period, side=options.side, log=options.log,
-                max_lag=options.longest, key="lags", width="stretch",
-                table=lambda: charts.lag_table(views, options.region, side=options.side),
-            )  # fmt: skip
-            peaks_table(views, options.region, period=period, side=options.side, longest=options.longest)
+    first, *others = [charts.HeadView(ds, *each, queries) for each in choose_heads(ds, (layer, head))]
+    figure(
+        charts.linked_head, first, contrast, beside=others, region=options.region, side=options.side, period=period,
+        max_lag=options.longest, log=options.log, moment=query, total_width=page_width(), key="linked",
+        on_select=query_from_click(ds, "linked"), selection="cell", table=lambda: charts.heatmap_table(first),
+    )  # fmt: skip
+    with st.expander("The peaks of the curve"):
+        peaks_table([first, *others], options.region, period=period, side=options.side, longest=options.longest)
     with st.expander("One moment on the image of the series", expanded=True):
         figure(
-            charts.token_look, view, query, contrast=contrast, key="query", width="stretch",
-            table=lambda: charts.token_table(view, query),
+            charts.token_look, first, query, contrast=contrast, key="query", width="stretch",
+            table=lambda: charts.token_table(first, query),
         )  # fmt: skip
     with st.expander("The series' own autocorrelation, on the same axis"):
         figure(
@@ -64,7 +58,6 @@ def one_head() -> None:
         )  # fmt: skip
 
 
-MAP, BESIDE = 340, 360  # pixels; side by side where the page is 880 wide or wider
 one_head()
 with st.expander("How to read this"):
     st.markdown(

@@ -191,7 +191,7 @@ def test_the_cells_hold_attention_and_the_click_selection(full):
     view = charts.HeadView(full, LAYER, 0)
     cells = charts.heatmap(view)["layer"][-1]
     values = pd.read_csv(io.StringIO(cells["data"]["values"]))["attention"].to_numpy()
-    np.testing.assert_allclose(values, view.time_attention.ravel(), rtol=1e-4)
+    np.testing.assert_allclose(values, view.time_attention.ravel() * 2 * 77, rtol=1e-4)
     (parameter,) = cells["params"]
     assert parameter["name"] == "cell"
     assert parameter["select"]["fields"] == ["query_patch", "key_patch"]
@@ -208,7 +208,7 @@ def test_the_legend_is_labelled_with_attention_not_with_shades(full):
     )
     labels = [float(label) for label in json.loads(legend["labelExpr"].split("]")[0].replace("'", '"') + "]")]
     assert labels == sorted(labels)
-    low, high = np.percentile(view.time_attention, (5, 99))
+    low, high = np.percentile(view.shown_attention, (5, 99))
     np.testing.assert_allclose([labels[0], labels[-1]], [low, high], rtol=0.05)
 
 
@@ -260,14 +260,14 @@ def test_the_value_axis_of_the_image_is_that_of_the_encoding(full):
 def test_the_token_table_sums_to_what_cls_leaves(full):
     view = charts.HeadView(full, LAYER, 1)
     share = view.cls_share(pooling.tokens_of_column(40, view.grid))
-    assert charts.token_table(view, 40)["attention"].sum() == pytest.approx(1 - share, abs=5e-3)
+    assert charts.token_table(view, 40)["attention"].mean() == pytest.approx(1 - share, abs=5e-3)
 
 
 def test_queries_weighted_by_ink_are_pooled_so_everywhere(full):
     even, ink = (charts.HeadView(full, LAYER, 0, queries) for queries in ("even", "ink"))
     expected = pooling.pool_queries_by_ink(full.token_attention.sel(layer=LAYER, head=0), ink.ink, ink.grid)
     np.testing.assert_allclose(ink.time_attention, expected)
-    np.testing.assert_allclose(charts.heatmap_table(ink)["attention"], expected.ravel())
+    np.testing.assert_allclose(charts.heatmap_table(ink)["attention"], expected.ravel() * ink.unit.factor)
     assert charts.lag_table([even, ink])["curve"].unique().tolist() == ["queries by even", "queries by ink"]
 
 
@@ -292,7 +292,7 @@ def test_lag_tables_hold_what_the_library_computes(full):
         assert (table["patches"].diff().dropna() == 1).all()
         np.testing.assert_allclose(table["lag"], 16 * table["patches"])
         at = table["patches"].to_numpy() * sign + view.grid[1] - 1
-        np.testing.assert_allclose(table["attention"], curve.mean[at])
+        np.testing.assert_allclose(table["attention"], curve.mean[at] * view.unit.factor)
         np.testing.assert_array_equal(table["pairs"], curve.pairs[at])
 
 
@@ -317,7 +317,7 @@ def test_tables_of_maps_are_in_samples(full, reduced):
     table = charts.heatmap_table(view).set_index(["query_patch", "key_patch"])
     cell = table.loc[(9, 4)]
     assert (cell["query_sample"], cell["key_sample"], cell["lag"]) == (144, 64, 80)
-    assert cell["attention"] == pytest.approx(view.time_attention[9, 4])
+    assert cell["attention"] == pytest.approx(view.shown_attention[9, 4])
     gap = charts.difference_table(view, other)
     np.testing.assert_allclose(gap["difference"], gap["attention_a"] - gap["attention_b"])
 

@@ -32,6 +32,7 @@ from vitime_cache.charts.style import (
     thin,
     tip,
 )
+from vitime_cache.charts.units import EVEN_WORDS, NUMBER, AttentionUnit, attention_unit
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.data import set_heads
 from vitime_cache.evidence.verdict.report import percent, period_words
@@ -49,6 +50,11 @@ STDS = "std of the history"
 def lines(*sentences: str) -> list[str]:
     """Sentences as the lines of a subtitle."""
     return [line for sentence in sentences if sentence for line in wrap(sentence, LINE)] or [""]
+
+
+def unit_of(verdict: xr.Dataset) -> AttentionUnit:
+    """The unit in which attention of the model that was asked is shown."""
+    return attention_unit("even", schema.config_of(verdict).tokens)
 
 
 def answer_forecast_table(verdict: xr.Dataset) -> pd.DataFrame:
@@ -132,7 +138,8 @@ def answer_influence(verdict: xr.Dataset, *, width: int = 860, height: int = 170
 
 def answer_attention_table(verdict: xr.Dataset) -> pd.DataFrame:
     """lag in samples, whole periods or not, mean attention forecast → history of all heads and of the few heads."""
-    curves = verdict["lag_curve"].sel({v.REGION: "forecast→history"}).transpose(schema.LAYER, schema.HEAD, v.PAST_LAG)
+    of = verdict["lag_curve"].sel({v.REGION: "forecast→history"}).transpose(schema.LAYER, schema.HEAD, v.PAST_LAG)
+    curves = of * unit_of(verdict).factor
     asked, few = verdict["asked"].transpose(schema.LAYER, schema.HEAD).values, set_heads(verdict)
     columns = {"all heads": curves.values[asked].mean(axis=0)}
     if few:
@@ -148,10 +155,11 @@ def answer_attention(verdict: xr.Dataset, *, width: int = 860, height: int = 150
         raise ChartError("where heads look has not been worked out yet")
     names = [name for name in ("all heads", "the few heads") if name in table]
     melted = table.melt("lag", names, "curve", "attention").dropna()
+    colours = dict(zip(names, (NEUTRAL, PERIODIC), strict=False))
     return _over_lags(
-        verdict, melted, "attention", "mean attention", dict(zip(names, (NEUTRAL, PERIODIC), strict=False)),
+        verdict, melted, "attention", unit_of(verdict).title("mean attention"), colours,
         "Attention: where the forecast looks",
-        lines("Queries in the forecast, keys in the history, mean over heads.", _marked(verdict)),
+        lines("Queries in the forecast, keys in the history, mean over heads.", EVEN_WORDS, _marked(verdict)),
         width, height,
     )  # fmt: skip
 
@@ -259,12 +267,12 @@ def _over_lags(
     marks = np.arange(1, min(int(last / period), MOST_MARKS) + 1) * period
     bands = [{"from": float(mark - 0.95 * spp), "to": float(mark + 0.95 * spp)} for mark in marks]
     x = quantity("lag", "lag to the past, samples", scale={"domain": [0, last], "nice": False})
-    y = quantity(value, title, axis=ALIGNED | {"format": "~g"})
+    y = quantity(value, title, axis=ALIGNED | {"format": NUMBER})
     colour = category(
         "curve", scale={"domain": list(colours), "range": list(colours.values())},
         legend={"title": None, "orient": "top", "columns": 1 if width < 500 else 2, "labelLimit": 320},
     )  # fmt: skip
-    tooltip = [tip("curve", "curve"), tip("lag", "lag, samples", ".4~g"), tip(value, value, ".3~g")]
+    tooltip = [tip("curve", "curve"), tip("lag", "lag, samples", ".4~g"), tip(value, title, NUMBER)]
     band = {"x": quantity("from"), "x2": {"field": "to"}}
     encoding = {"x": x, "y": y, "color": colour}
     return assemble(

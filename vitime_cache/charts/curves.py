@@ -29,7 +29,7 @@ from vitime_cache.charts.style import (
 )
 from vitime_cache.charts.view import HeadView
 
-MOST_MULTIPLES = 20
+MULTIPLE = 36  # pixels that the name of a multiple takes
 ALIGNED = {"minExtent": 48, "maxExtent": 48}  # pixels of the value axis, so that stacked charts share the lag axis
 
 REGION_WORDS = {
@@ -146,14 +146,15 @@ def lag_curves(
     colour = category("curve", scale={"domain": names, "range": list(CATEGORICAL)}, legend=legend)
     x = quantity("lag", f"lag to the {side}, samples", scale={"domain": [0, end], "nice": False})
     scale = {"type": "log", "nice": False} if log else {"zero": True}
-    y = quantity("attention", "mean attention", scale=scale, axis=ALIGNED | {"format": ".1e"})
+    unit = views[0].unit
+    y = quantity("attention", unit.title("mean attention"), scale=scale, axis=ALIGNED | {"format": unit.axis_format})
     channels = {"x": x, "y": y, "color": colour}
     tooltip = [
         tip("curve", "curve"),
         tip("lag", "lag, samples", ".4~g"),
-        tip("attention", "mean attention", ".3e"),
-        tip("low", "95 % interval from", ".3e"),
-        tip("high", "95 % interval to", ".3e"),
+        tip("attention", unit.title("mean attention"), unit.format),
+        tip("low", "95 % interval from", unit.format),
+        tip("high", "95 % interval to", unit.format),
         tip("pairs", "pairs", "d"),
     ]
     if all(view.sample_seconds for view in views):
@@ -164,7 +165,7 @@ def lag_curves(
     band = layer(table[table["curve"] == names[0]], "area", encoding=interval, opacity=0.12)
     layers = [
         *_unresolved(max(view.samples_per_patch for view in views)),
-        *([] if blind else _multiples(period, end)),
+        *([] if blind else _multiples(period, end, width)),
         *([] if log else [band]),
         layer(table, "line", encoding=channels, strokeWidth=1.6),
         layer(table, "circle", encoding=channels | {"tooltip": tooltip}, size=26, opacity=1),
@@ -195,7 +196,7 @@ def autocorrelation(
     ]
     layers = [
         *_unresolved(float(ds[schema.SAMPLES_PER_PATCH])),
-        *([] if period and measures.unseen(ds, period) else _multiples(period, end)),
+        *([] if period and measures.unseen(ds, period) else _multiples(period, end, width)),
         layer([{"y": 0}], "rule", encoding={"y": quantity("y")}, color=NEUTRAL, strokeWidth=0.6),
         layer(table, "line", encoding={"x": x, "y": y}, color=HISTORY, strokeWidth=1.4),
         layer(table, "rule", encoding={"x": x, "tooltip": tooltip}, opacity=0, strokeWidth=3),
@@ -222,11 +223,11 @@ def _unresolved(samples_per_patch: float) -> list[Spec]:
     return [layer(zone, "rect", encoding=encoding, color=NEUTRAL, opacity=0.18)]
 
 
-def _multiples(period: float | None, end: float) -> list[Spec]:
+def _multiples(period: float | None, end: float, width: float) -> list[Spec]:
     if period is None or period > end:
         return []
     count = int(end / period)
-    multiples = np.arange(1, count + 1)[:: -(-count // MOST_MULTIPLES)]
+    multiples = np.arange(1, count + 1)[:: -(-count // max(int(width / MULTIPLE), 1))]
     marks = pd.DataFrame({"lag": multiples * period, "name": ["P" if m == 1 else f"{m} P" for m in multiples]})
     above = {"x": quantity("lag"), "y": {"value": 0}, "text": category("name")}
     return [

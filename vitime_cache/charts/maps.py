@@ -7,6 +7,7 @@ A map is one image under invisible cells, which carry the tooltips and a click s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,7 @@ from vitime_cache.charts.style import (
     ticks,
     tip,
 )
+from vitime_cache.charts.units import AttentionUnit
 from vitime_cache.charts.view import HeadView
 
 STRIP = 0.16  # height of the signal's strip beside a map, as a fraction of the map
@@ -41,7 +43,7 @@ CASING, LINE = "#000000", "#ffffff"  # a light line on a dark casing shows on ev
 
 def shared_shading(views: Sequence[HeadView], contrast: Contrast | None = None) -> Shading:
     """One scale for several maps, so that equal colours mean equal attention."""
-    return Shading.fit(np.concatenate([view.time_attention.ravel() for view in views]), contrast or Contrast())
+    return Shading.fit(np.concatenate([view.shown_attention.ravel() for view in views]), contrast or Contrast())
 
 
 def heatmap(
@@ -52,6 +54,7 @@ def heatmap(
     query: int | None = None,
     size: int = 520,
     upwards: bool = False,
+    legend: Literal["right", "bottom"] = "right",
 ) -> Spec:
     """Time attention of one head in samples, the signal along both axes, the border of the forecast.
 
@@ -67,18 +70,21 @@ def heatmap(
         Width and height in pixels. The chart holds the point selection "cell".
     upwards
         Whether queries run upwards, as in the reference study's pictures; else downwards, as in a matrix.
+    legend
+        Where the colours are explained; below the map it takes no width.
     """
-    attention = view.time_attention
+    attention, unit = view.shown_attention, view.unit
     scale = shading or shared_shading([view], contrast)
     shade = scale.shade(attention)
     layers = [
         *_time_map(view, png_url(shade[::-1] if upwards else shade, SEQUENTIAL), size, upwards),
         *_outline(view, scale.outlined(attention)),
         *([] if query is None else _framed(_query_row(view, query))),
-        _legend(SEQUENTIAL, scale.value, "attention", size),
-        _time_cells(view, {"attention": attention}, [tip("attention", "attention", ".3e")], size, upwards),
+        _legend(SEQUENTIAL, scale.value, unit, "attention", size, legend),
+        _time_cells(view, {"attention": attention}, [tip("attention", unit.title(), unit.format)], size, upwards),
     ]
-    subtitle = "Time attention, " + ("queries weighted by ink" if view.queries == "ink" else "mean over value rows")
+    subtitle = ["Time attention, " + ("queries weighted by ink" if view.queries == "ink" else "mean over value rows")]
+    subtitle += [unit.words] if unit.words else []
     return assemble(
         layers, f"Which moments each moment looks at: {view.label}", subtitle, width=size, height=size, autosize=KEEP
     )
@@ -95,15 +101,20 @@ def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int 
         For maps on different axes.
     """
     tables.check_comparable(a, b)
-    gap = a.time_attention.astype(np.float64) - b.time_attention
+    gap = a.shown_attention.astype(np.float64) - b.shown_attention
     limit = float(np.percentile(np.abs(gap), percentile)) or float(np.abs(gap).max()) or 1.0
     url = png_url(np.clip(gap / limit, -1, 1) / 2 + 0.5, DIVERGING)
-    cells = {"a": a.time_attention, "b": b.time_attention, "gap": gap}
+    cells = {"a": a.shown_attention, "b": b.shown_attention, "gap": gap}
     label_a, label_b = tables.curve_labels([a, b])
-    tooltip = [tip("gap", "difference", "+.3e"), tip("a", label_a, ".3e"), tip("b", label_b, ".3e")]
+    written = a.unit.format
+    tooltip = [
+        tip("gap", a.unit.title("difference"), f"+{written}"),
+        tip("a", a.unit.title(label_a), written),
+        tip("b", a.unit.title(label_b), written),
+    ]
     layers = [
         *_time_map(a, url, size),
-        _legend(DIVERGING, lambda shade: (2 * shade - 1) * limit, "difference", size),
+        _legend(DIVERGING, lambda shade: (2 * shade - 1) * limit, a.unit, "difference", size),
         _time_cells(a, cells, tooltip, size),
     ]
     title = f"Where {label_a} and {label_b} differ{tables.shared_label([a, b])}"
@@ -129,7 +140,7 @@ def token_look(
     query_row
         A single token row, 0 at the bottom; None takes the column's tokens together, weighted as the view says.
     """
-    image = tables.query_image(view, query, query_row)
+    image, unit = tables.query_image(view, query, query_row) * view.unit.factor, view.unit
     scale = Shading.fit(image, contrast or Contrast())
     edges, spp, columns = tables.value_edges(view), view.samples_per_patch, view.grid[1]
     value = [float(edges[0]), float(edges[-1])]
@@ -142,7 +153,7 @@ def token_look(
         _image(picture, png_url(scale.shade(image[::-1]), SEQUENTIAL), x, y),
         *_series_over_image(view),
         *_framed(asked),
-        _legend(SEQUENTIAL, scale.value, "attention", height),
+        _legend(SEQUENTIAL, scale.value, unit, "attention", height),
         _token_cells(view, image, edges),
     ]
     who = "tokens" if query_row is None else f"token in row {query_row}"
@@ -259,7 +270,7 @@ def _token_cells(view: HeadView, image: np.ndarray, edges: np.ndarray) -> Spec:
         }
     )
     tooltip = [
-        tip("attention", "attention", ".3e"),
+        tip("attention", view.unit.title(), view.unit.format),
         tip("x", "key from sample", ".6~g"),
         tip("y", "value from", readable(edges)),
         tip("y2", "value to", readable(edges)),
@@ -279,14 +290,20 @@ def _series_over_image(view: HeadView) -> list[Spec]:
     return layers
 
 
-def _legend(colours: Sequence[str], value: Callable[[np.ndarray], np.ndarray], title: str, length: int) -> Spec:
+def _legend(
+    colours: Sequence[str], value: Callable[[np.ndarray], np.ndarray], unit: AttentionUnit, of: str, length: int,
+    orient: Literal["right", "bottom"] = "right",
+) -> Spec:  # fmt: skip
     """A colour bar that is linear in shade and labelled with the values themselves."""
-    shades = np.linspace(0, 1, 5)
-    labels = [f"{v:.1e}" if v else "0" for v in np.asarray(value(shades)).tolist()]
+    steps = 4 if orient == "right" else 2  # as many labels as there is room for
+    shades = np.linspace(0, 1, steps + 1)
+    labels = [unit.label(v) for v in np.asarray(value(shades)).tolist()]
     legend = {
-        "title": title,
+        "title": unit.title(of),
+        "orient": orient,
+        "direction": "vertical" if orient == "right" else "horizontal",
         "values": shades.tolist(),
-        "labelExpr": f"{labels}[round(datum.value * 4)]",
+        "labelExpr": f"{labels}[round(datum.value * {steps})]",
         "gradientLength": min(length - 60, 240),
         "gradientOpacity": 1,
     }

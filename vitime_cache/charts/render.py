@@ -34,7 +34,8 @@ def altair_chart(chart: Spec) -> alt.TopLevelMixin:
     """The chart as an Altair object, checked against the schema: for notebooks, where it displays itself."""
     import altair as alt
 
-    kind = alt.ConcatChart if "concat" in chart else alt.LayerChart
+    kinds = {"concat": alt.ConcatChart, "vconcat": alt.VConcatChart}
+    kind = next((kinds[together] for together in kinds if together in chart), alt.LayerChart)
     return kind.from_dict(chart)
 
 
@@ -50,9 +51,20 @@ def vega_embed_module() -> str:
 
 def _still(chart: Spec) -> Spec:
     """The chart without the invisible layers that only carry tooltips: most of a heatmap's size on paper."""
-    if "concat" in chart:
-        return chart | {"concat": [_still(part) for part in chart["concat"]]}
+    if "params" in chart:
+        chart = chart | {"params": [_held(each) for each in chart["params"]]}
+    for together in ("concat", "hconcat", "vconcat"):
+        if together in chart:
+            return chart | {together: [_still(part) for part in chart[together]]}
     return chart | {"layer": [layer for layer in chart["layer"] if not _only_answers_to_a_mouse(layer)]}
+
+
+def _held(parameter: Spec) -> Spec:
+    """A parameter as it is at first: a selection of layers that are left out is a constant on paper."""
+    if "views" not in parameter:
+        return parameter
+    first = {field: [value] for field, value in parameter["value"][0].items()}
+    return {"name": parameter["name"], "value": first}
 
 
 def _only_answers_to_a_mouse(layer: Spec) -> bool:

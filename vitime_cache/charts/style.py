@@ -7,6 +7,7 @@ of the time a page may take to answer; the tests hold every chart against Altair
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ STRETCH: Spec = {"type": "fit-x", "contains": "padding"}
 SHRINK: Spec = {"type": "fit", "contains": "padding"}
 
 # A label within so many pixels of an axis's end would be cut there; a number with many zeros would be, too.
+ON_CANVAS: Spec = {"embedOptions": {"renderer": "canvas"}}
 CONFIG: Spec = {"axisX": {"labelFlush": 12}, "numberFormat": ",.12~g"}
 TOP_LEVEL = ("$schema", "background", "autosize", "config", "usermeta")  # what only the outermost chart may say
 
@@ -82,7 +84,19 @@ def assemble(
         "layer": list(layers),
     }
     # Thousands of cells are drawn faster than they are made elements of a document.
-    return chart if autosize is STRETCH else chart | {"usermeta": {"embedOptions": {"renderer": "canvas"}}}
+    return chart if autosize is STRETCH else chart | {"usermeta": ON_CANVAS}
+
+
+def fitted(heading: Spec, width: float) -> Spec:
+    """A title with its subtitle broken into lines that are no wider than so many pixels."""
+
+    def broken(text: Any, letter: float) -> Any:
+        lines = [text] if isinstance(text, str) else text
+        if not isinstance(lines, list):
+            return text  # an expression
+        return [part for line in lines for part in wrap(line, max(int(width / letter), 20))]
+
+    return heading | {"text": broken(heading["text"], 7.6), "subtitle": broken(heading["subtitle"], 5.8)}
 
 
 def for_dark(chart: Spec) -> Spec:

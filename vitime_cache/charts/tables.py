@@ -1,4 +1,4 @@
-"""The numbers behind each chart, as tables to download."""
+"""The numbers behind each chart, as tables to download. Attention is in the unit that the view is shown in."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def series_table(ds: xr.Dataset) -> pd.DataFrame:
 
 def heatmap_table(view: HeadView) -> pd.DataFrame:
     """One row per cell: query_patch, key_patch, first query_sample and key_sample, lag in samples, attention."""
-    return _cells(view, {"attention": view.time_attention})
+    return _cells(view, {"attention": view.shown_attention})
 
 
 def difference_table(a: HeadView, b: HeadView) -> pd.DataFrame:
     """As `heatmap_table` for two maps on the same axes: attention_a, attention_b and their difference a - b."""
     check_comparable(a, b)
-    first, second = a.time_attention, b.time_attention
+    first, second = a.shown_attention, b.shown_attention
     return _cells(a, {"attention_a": first, "attention_b": second, "difference": first - second})
 
 
@@ -55,7 +55,7 @@ def token_table(view: HeadView, query: int, query_row: int | None = None) -> pd.
             "key_sample": column * view.samples_per_patch,
             "value_low": edges[row],
             "value_high": edges[row + 1],
-            "attention": image.ravel(),
+            "attention": image.ravel() * view.unit.factor,
         }
     )
 
@@ -76,15 +76,15 @@ def lag_table(
     for label, view in zip(labels, views, strict=True):
         curve = view.lag_curve(region, min_pairs)
         distance = curve.lag if side == "past" else -curve.lag
-        shown = (distance >= 1) & np.isfinite(curve.mean)
+        shown, factor = (distance >= 1) & np.isfinite(curve.mean), view.unit.factor
         table = pd.DataFrame(
             {
                 "curve": label,
                 "patches": distance[shown],
                 "lag": distance[shown] * view.samples_per_patch,
-                "attention": curve.mean[shown],
-                "low": np.maximum(curve.low[shown], 0),  # attention is never negative
-                "high": curve.high[shown],
+                "attention": curve.mean[shown] * factor,
+                "low": np.maximum(curve.low[shown], 0) * factor,  # attention is never negative
+                "high": curve.high[shown] * factor,
                 "pairs": curve.pairs[shown],
             }
         )
@@ -109,7 +109,7 @@ def peak_table(
     for label, view in zip(curve_labels(views), views, strict=True):
         curve = view.lag_curve(region, min_pairs)
         found = peaks.lag_peaks(
-            curve.lag, curve.mean, view.samples_per_patch,
+            curve.lag, curve.mean * view.unit.factor, view.samples_per_patch,
             period=period, pairs=curve.pairs, side=side, min_prominence=min_prominence,
         )  # fmt: skip
         known = period is None or peaks.resolvable(period, view.samples_per_patch)

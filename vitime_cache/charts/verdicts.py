@@ -9,7 +9,7 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import Region
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
-from vitime_cache.charts.answer import STDS, lines
+from vitime_cache.charts.answer import STDS, lines, unit_of
 from vitime_cache.charts.style import (
     FORECAST,
     HISTORY,
@@ -35,10 +35,11 @@ def verdict_curve_table(verdict: xr.Dataset, head_layer: str, head: int, region:
     """lag in samples, attention of the head, and the mean and upper band of each kind of null inputs."""
     one = _head(verdict, head_layer, head).sel({v.REGION: region})
     spp = float(v.facts(verdict, "window_facts")["samples_per_patch"])
-    columns = {"lag": one[v.PAST_LAG].values * spp, "attention": one["lag_curve"].values}
+    factor = unit_of(verdict).factor
+    columns = {"lag": one[v.PAST_LAG].values * spp, "attention": one["lag_curve"].values * factor}
     for null in one[v.NULL].values:
         kind = one.sel({v.NULL: null})
-        columns |= {f"{null}_mean": kind["null_mean"].values, f"{null}_upper": kind["null_upper"].values}
+        columns |= {f"{null}_{name}": kind[f"null_{name}"].values * factor for name in ("mean", "upper")}
     table = pd.DataFrame(columns)
     shown: pd.DataFrame = table[(table["lag"] > 0) & np.isfinite(table["attention"])].reset_index(drop=True)
     return shown
@@ -57,10 +58,15 @@ def verdict_curve(
     uppers = [name for name in table if str(name).endswith("_upper")]
     band = pd.DataFrame({"lag": table["lag"], "upper": table[uppers].max(axis=1), "zero": 0.0}).dropna()
     facts, period = v.facts(verdict, "window_facts"), float(v.facts(verdict, "question")["period"])
+    unit = unit_of(verdict)
     x = quantity("lag", "lag to the past, samples", scale={"nice": False, "zero": True})
-    y = quantity("attention", "mean attention", axis={"format": ".1e"})
+    y = quantity("attention", unit.title("mean attention"), axis={"format": unit.axis_format})
     shaded = {"x": x, "y": quantity("zero"), "y2": {"field": "upper"}}
-    curve = {"x": x, "y": y, "tooltip": [tip("lag", "lag, samples", ".4~g"), tip("attention", "attention", ".3e")]}
+    curve = {
+        "x": x,
+        "y": y,
+        "tooltip": [tip("lag", "lag, samples", ".4~g"), tip("attention", unit.title(), unit.format)],
+    }
     blind = [{"x": 0, "x2": SHORTEST_PERIOD * float(facts["samples_per_patch"])}]
     marks = pd.DataFrame({"lag": np.arange(1, max(int(table["lag"].max() / period), 1) + 1) * period}).head(40)
     layers = [

@@ -12,6 +12,7 @@ import xarray as xr
 from vitime_cache.arrays import Array
 from vitime_cache.attention import lags, pooling, schema
 from vitime_cache.charts.style import ChartError
+from vitime_cache.charts.units import AttentionUnit, Unit, attention_unit
 from vitime_cache.model.encoding import SeriesEncoding
 
 
@@ -27,6 +28,8 @@ class HeadView:
         Which head.
     queries
         "even": all tokens of a column count alike, as stored; "ink": by the ink they carry, from token attention.
+    shown_in
+        "even": charts and their tables show multiples of even attention; "weight": softmax weights, as stored.
 
     Raises
     ------
@@ -39,6 +42,7 @@ class HeadView:
     layer: str
     head: int
     queries: Literal["even", "ink"] = "even"
+    shown_in: Unit = "even"
     _curves: dict[tuple[lags.Region, int], lags.LagCurve] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -85,6 +89,18 @@ class HeadView:
         """Token rows and columns."""
         columns = self.ds.sizes[schema.QUERY_PATCH]
         return self.ds.sizes[schema.QUERY_TOKEN] // columns, columns
+
+    @property
+    def unit(self) -> AttentionUnit:
+        """The unit that charts of this head are in."""
+        rows, columns = self.grid
+        return attention_unit(self.shown_in, rows * columns)
+
+    @cached_property
+    def shown_attention(self) -> Array:
+        """`time_attention` in the unit that is shown."""
+        shown: Array = self.time_attention * np.float32(self.unit.factor)
+        return shown
 
     @cached_property
     def time_attention(self) -> Array:

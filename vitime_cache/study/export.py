@@ -84,7 +84,7 @@ def export(
     kinds = _chosen("format", formats, FORMATS, default=FORMATS)
     files: dict[Path, Callable[[], bytes]] = {}
     for signal, layer, head in chosen:
-        view = HeadView(ds.sel({schema.SIGNAL: signal}), layer, head)
+        view = HeadView(ds.sel({schema.SIGNAL: signal}), layer, head, shown_in="weight")
         stem = f"{file_name(signal)}_{file_name(layer)}_head_{head}"
         files |= experiment_files([view], stem, Path(out_dir), kinds, contrast, dpi)
     if len({str(path).casefold() for path in files}) < len(files):

@@ -154,7 +154,7 @@ class MultiHeadAttentionRolloutPlotter(MultiHeadAttentionRollout):
         ds = capture(self.network, Signal(f"experiment {experiment}", history, horizon=prediction_horizon))
         files = {
             Path(save_dir) / f"experiment_{file_name(str(experiment))}_head_{head}_correlations.png": partial(
-                correlations_png, HeadView(ds, layer, int(head)), contrast
+                correlations_png, HeadView(ds, layer, int(head), shown_in="weight"), contrast
             )
             for head in asked
             if head in range(heads)

@@ -194,7 +194,7 @@ class AttentionRollout:
         contrast = Contrast(**options) if powermap else None
         history = self._history(input_tensor, prediction_horizon)
         ds = capture(self.model, Signal(f"experiment {experiment}", history, horizon=prediction_horizon))
-        views = [HeadView(ds, layer, int(head)) for head in heads_to_plot]
+        views = [HeadView(ds, layer, int(head), shown_in="weight") for head in heads_to_plot]
         files = experiment_files(views, file_name(str(experiment)), Path(save_dir), ("png",), contrast)
         return write_files(files, overwrite=True)
 

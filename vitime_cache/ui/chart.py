@@ -65,6 +65,7 @@ def figure(
     table: Table,
     on_select: Callable[[], None] | Literal["rerun"] | None = None,
     width: Literal["stretch", "content"] = "content",
+    selection: str | None = None,
     **options: Any,
 ) -> None:
     """Show `draw(*args, **options)` with its downloads; what it cannot draw becomes its message in place.
@@ -77,6 +78,8 @@ def figure(
         The numbers behind the chart, for the CSV, which names signal, layer and head as well.
     on_select
         Called after a click on the chart; "rerun" only reruns.
+    selection
+        The one selection of the chart that is told to the page, where it has others that follow the pointer.
     """
     try:
         chart = drawn(draw, *args, **options)
@@ -85,7 +88,7 @@ def figure(
         return
     shown = for_dark(chart) if st.context.theme.type == "dark" else chart
     with st.container(gap=None, key=f"{key}_figure"):
-        st.vega_lite_chart(shown, key=key, width=width, on_select=on_select or "ignore")
+        st.vega_lite_chart(shown, key=key, width=width, on_select=on_select or "ignore", selection_mode=selection)
         files = st.popover(
             "Download", icon=":material/download:", type="tertiary", key=f"{key}_files", on_change="rerun"
         )  # fmt: skip

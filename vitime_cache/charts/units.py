@@ -1,0 +1,69 @@
+"""The units that charts are read in, named in one place: how attention is measured, and how its numbers are written.
+
+Stored attention is a softmax weight, a number such as 8e-4 that says little. Charts show it as multiples of even
+attention: 1 is what every patch would get if all got the same. The stored arrays stay as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Unit = Literal["even", "weight"]
+
+NUMBER = ".3~r"  # three digits and never an exponent, as d3 writes it; `number` writes the same
+EVEN_WORDS = "Attention is in multiples of even attention: 1 is all patches alike."
+
+
+@dataclass(frozen=True)
+class AttentionUnit:
+    """How attention is shown.
+
+    Attributes
+    ----------
+    factor
+        What a stored weight is multiplied by.
+    suffix
+        What follows the name of a quantity on axes and in tooltips.
+    format, axis_format
+        In d3's language.
+    words
+        A sentence for a subtitle, or "".
+    """
+
+    factor: float
+    suffix: str
+    format: str
+    axis_format: str
+    words: str
+
+    def title(self, of: str = "attention") -> str:
+        """The name of a quantity with its unit."""
+        return f"{of}{self.suffix}"
+
+    def amount(self, value: float) -> str:
+        """A value with its unit, for a sentence."""
+        return f"{self.label(value)}{self.suffix.removeprefix(',')}"
+
+    def label(self, value: float) -> str:
+        """A value in this unit, as `format` writes it."""
+        return number(value) if self.format == NUMBER else f"{value:.1e}" if value else "0"
+
+
+WEIGHT = AttentionUnit(1.0, "", ".3e", ".1e", "")
+
+
+def attention_unit(unit: Unit, tokens: int) -> AttentionUnit:
+    """The unit of that name for a model of so many tokens.
+
+    An even softmax over all patches, nothing left for CLS, gives each 1 / tokens; a cell of time attention is a mean of
+    such weights over the rows of two columns, and so is it.
+    """
+    return WEIGHT if unit == "weight" else AttentionUnit(float(tokens), ", × even", NUMBER, NUMBER, EVEN_WORDS)
+
+
+def number(value: float) -> str:
+    """A number to three digits, without an exponent or zeros at its end."""
+    return np.format_float_positional(value, 3, unique=False, fractional=False, trim="-")

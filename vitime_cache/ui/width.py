@@ -1,0 +1,32 @@
+"""How wide the page is: linked pictures are one chart, which a browser cannot rearrange, so they are drawn to fit."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+STEP = 20  # pixels: a window that is dragged wider asks for few pictures
+USUAL = 880  # of a page of 1280 with its sidebar
+SCRIPT = """
+export default function({ parentElement, setStateValue, data }) {
+  let told = data.known, wait
+  const observer = new ResizeObserver(([entry]) => {
+    const width = Math.floor(entry.contentRect.width / data.step) * data.step
+    clearTimeout(wait)
+    if (width > 0 && width !== told) wait = setTimeout(() => setStateValue("width", told = width), 100)
+  })
+  observer.observe(parentElement)
+  return () => { clearTimeout(wait); observer.disconnect() }
+}
+"""
+
+
+def page_width() -> int:
+    """Pixels that a chart here may be wide; at first the usual, and the page runs again where it is another."""
+    known: int = st.session_state.get("page_width", USUAL)
+    probe = st.components.v2.component("page_width", js=SCRIPT, isolate_styles=False)
+    found = probe(
+        key="width_probe", data={"known": known, "step": STEP}, default={"width": known}, height=1,
+        on_width_change=lambda: None,
+    )  # fmt: skip
+    st.session_state["page_width"] = int(found.width or known)
+    return int(st.session_state["page_width"])
