@@ -88,7 +88,7 @@ def linked_head(
         width=rest, height=170 if narrow else side_length,
     )  # fmt: skip
     parts = [map_part, curve_part] if narrow else [{"hconcat": [map_part, curve_part], "spacing": GAP}]
-    events = {"on": "pointerover, click", "clear": False, "toggle": False}
+    events = {"on": "pointerover, touchstart, click", "clear": False, "toggle": False}
     select = {"type": "point", "fields": [schema.QUERY_PATCH], **events}
     return {
         "$schema": SCHEMA,
