@@ -74,7 +74,7 @@ def test_what_follows_the_pointer_is_a_row_of_the_map(full):
 def test_the_line_above_the_series_names_the_moment_looked_at_most(full):
     chart = charts.linked_head(looking(full, {40: 36, 20: 21, 50: 50}))
     said = parameter(chart, "said")["value"]
-    assert said[40] == ["Sample 640 looks most at 576,", "64 samples back: 15.4 × even"]
+    assert said[40] == ["Sample 640 looks most at sample 576,", "64 samples back: 15.4 × even"]
     assert said[20][1].startswith("16 samples ahead")
     assert said[50][1].startswith("itself")
 

@@ -15,6 +15,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from vitime_cache.attention import schema
+from vitime_cache.charts.clock import Clock
 from vitime_cache.charts.style import (
     CATEGORICAL,
     FORECAST,
@@ -57,6 +58,12 @@ def unit_of(verdict: xr.Dataset) -> AttentionUnit:
     return attention_unit("even", schema.config_of(verdict).tokens)
 
 
+def clock_of(verdict: xr.Dataset) -> Clock:
+    """When the samples of the series that was asked about are."""
+    question = v.facts(verdict, "question")
+    return Clock(float(question.get("sample_seconds", 0.0)), str(question.get("start", "")))
+
+
 def answer_forecast_table(verdict: xr.Dataset) -> pd.DataFrame:
     """sample, part and value, in the latest window: history, what really came, forecast, forecast without that past."""
     latest = verdict.isel({v.WINDOW: -1})
@@ -78,7 +85,8 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
     latest = verdict.isel({v.WINDOW: -1})
     colours = {"history": HISTORY, "what came": NEUTRAL, "forecast": FORECAST, WITHOUT: PERIODIC}
     shown = [part for part in colours if part in set(table["part"])]
-    x = quantity("sample", "sample of the series", scale={"zero": False, "nice": False})
+    first, last = float(table["sample"].min()), float(table["sample"].max())
+    x = quantity("sample", scale={"zero": False, "nice": False}, **clock_of(verdict).axis(first, last))
     y = quantity("value", "value", scale={"zero": False})
     colour = category(
         "part", scale={"domain": shown, "range": [colours[part] for part in shown]},
@@ -266,7 +274,9 @@ def _over_lags(
     spp = float(v.facts(verdict, "window_facts")["samples_per_patch"])
     marks = np.arange(1, min(int(last / period), MOST_MARKS) + 1) * period
     bands = [{"from": float(mark - 0.95 * spp), "to": float(mark + 0.95 * spp)} for mark in marks]
-    x = quantity("lag", "lag to the past, samples", scale={"domain": [0, last], "nice": False})
+    x = quantity(
+        "lag", scale={"domain": [0, last], "nice": False}, **clock_of(verdict).span_axis(last, "lag to the past")
+    )
     y = quantity(value, title, axis=ALIGNED | {"format": NUMBER})
     colour = category(
         "curve", scale={"domain": list(colours), "range": list(colours.values())},

@@ -11,6 +11,7 @@ import xarray as xr
 from vitime_cache.attention import lags, measures, peaks, schema
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import tables
+from vitime_cache.charts.clock import Clock
 from vitime_cache.charts.style import (
     CATEGORICAL,
     FORECAST,
@@ -51,12 +52,16 @@ def series(ds: xr.Dataset, *, most_probable: bool = False, width: int = 860, hei
     drawn = "most probable" if most_probable else "forecast"
     table = tables.series_table(ds)
     forecast = table[table["forecast"].notna()]
-    x = quantity("time", "sample", scale={"domain": [0, len(table)], "nice": False})
+    clock = Clock.of(ds)
+    x = quantity("time", scale={"domain": [0, len(table)], "nice": False}, **clock.axis(0, len(table)))
     y = quantity("value", "value", scale={"zero": False})
     ranges = forecast.iloc[:: max(len(forecast) // 600, 1)].drop(columns=["history", "forecast"])
     lines = {part: tables.part_table(ds, part) for part in ("history", drawn)}
     hover = pd.concat([tables.part_table(ds, part, 300).assign(part=part) for part in lines])
     tooltip = [tip("part", "part"), tip("time", "sample", "d"), tip("value", "value", readable(hover["value"]))]
+    if clock.start:
+        hover = hover.assign(when=[clock.moment(sample) for sample in hover["time"]])
+        tooltip.insert(2, tip("when", "that is"))
     layers = [
         *(
             layer(
@@ -83,8 +88,18 @@ def series(ds: xr.Dataset, *, most_probable: bool = False, width: int = 860, hei
     ]
     title = f"The series and its forecast: {ds['signal'].values}"
     line = "most probable row" if most_probable else "median"
-    subtitle = f"Blue: history given to the model; orange: {line} of its forecast, and the ranges it gives 50 and 90 %"
+    subtitle = [
+        f"Blue: history given to the model; orange: {line} of its forecast, and the ranges it gives 50 and 90 %",
+        *filled_words(int(ds[schema.FILLED])),
+    ]
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
+
+
+def filled_words(filled: int) -> list[str]:
+    """A line on samples that were missing; a store keeps how many, not which."""
+    if not filled:
+        return []
+    return [f"Filled in the history, where it had gaps: {filled} sample{'' if filled == 1 else 's'}"]
 
 
 def history(name: str, values: np.ndarray, *, width: int = 860, height: int = 180) -> Spec:
@@ -144,7 +159,8 @@ def lag_curves(
     blind = next((reason for view in views if period and (reason := measures.unseen(view.ds, period))), "")
     legend = {"title": None, "orient": "top", "labelLimit": 400, "symbolOpacity": 1} if len(names) > 1 else None
     colour = category("curve", scale={"domain": names, "range": list(CATEGORICAL)}, legend=legend)
-    x = quantity("lag", f"lag to the {side}, samples", scale={"domain": [0, end], "nice": False})
+    clock = views[0].clock if len({view.clock.seconds for view in views}) == 1 else Clock()
+    x = quantity("lag", scale={"domain": [0, end], "nice": False}, **clock.span_axis(end, f"lag to the {side}"))
     scale = {"type": "log", "nice": False} if log else {"zero": True}
     unit = views[0].unit
     y = quantity("attention", unit.title("mean attention"), scale=scale, axis=ALIGNED | {"format": unit.axis_format})
@@ -187,7 +203,7 @@ def autocorrelation(
     """
     table = tables.autocorrelation_table(ds, max_lag)
     end = max_lag or _longest(ds, lags.MIN_PAIRS)
-    x = quantity("lag", "lag, samples", scale={"domain": [0, end], "nice": False})
+    x = quantity("lag", scale={"domain": [0, end], "nice": False}, **Clock.of(ds).span_axis(end, "lag"))
     y = quantity("autocorrelation", "autocorrelation", scale={"domain": [-1, 1]}, axis=ALIGNED)
     tooltip = [
         tip("lag", "lag, samples", "d"),

@@ -156,7 +156,10 @@ def _series(view: HeadView, width: int, height: int) -> Spec:
     drawn = [each for each in chart["layer"] if each["mark"].get("opacity") != 0]
     heading = chart["title"] | {
         "text": {"expr": "said[query]"},
-        "subtitle": "Point at a moment here or on the map, or tap it: where it looks lights up",
+        "subtitle": [
+            "Point at a moment here or on the map, or tap it: where it looks lights up",
+            *curves.filled_words(int(view.ds[schema.FILLED])),
+        ],
     }
     return _part(chart | {"title": heading}, width) | {"layer": [lit, *drawn, asked, moments]}
 
@@ -199,15 +202,20 @@ def _part(chart: Spec, width: int) -> Spec:
 
 def _said(view: HeadView) -> list[list[str]]:
     """What the moment looks at most, two lines for each patch column."""
-    spp, unit = view.samples_per_patch, view.unit
+    spp, unit, clock = view.samples_per_patch, view.unit, view.clock
     said = []
     for query, row in enumerate(view.shown_attention):
         key = int(row.argmax())
         gap = abs(query - key) * spp
-        where = "itself" if key == query else f"{gap:.4g} samples {'back' if key < query else 'ahead'}"
+        where = "itself" if key == query else f"{clock.span(gap)} {'back' if key < query else 'ahead'}"
         amount = unit.amount(float(row[key]))
-        said.append([f"Sample {query * spp:.0f} looks most at {key * spp:.0f},", f"{where}: {amount}"])
+        asked, looked = clock.moment(query * spp), clock.moment(key * spp)
+        said.append([f"{_capital(asked)} looks most at {looked},", f"{where}: {amount}"])
     return said
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _rounded(values: np.ndarray) -> Any:

@@ -30,7 +30,6 @@ from vitime_cache.charts.style import (
     layer,
     quantity,
     readable,
-    ticks,
     tip,
 )
 from vitime_cache.charts.units import AttentionUnit
@@ -147,7 +146,8 @@ def token_look(
     low, high = (0, len(edges) - 1) if query_row is None else (query_row, query_row + 1)
     asked = {"x": query * spp, "x2": (query + 1) * spp, "y": float(edges[low]), "y2": float(edges[high])}
     picture = {"x": 0, "x2": columns * spp, "y": value[0], "y2": value[1]}
-    x = quantity("x", "sample looked at", scale={"domain": [0, columns * spp], "nice": False})
+    across = view.clock.axis(0, columns * spp, f"{'time' if view.clock.seconds else 'sample'} looked at")
+    x = quantity("x", scale={"domain": [0, columns * spp], "nice": False}, **across)
     y = quantity("y", "value", scale={"domain": value, "nice": False})
     layers = [
         _image(picture, png_url(scale.shade(image[::-1]), SEQUENTIAL), x, y),
@@ -167,10 +167,13 @@ def token_look(
 def _time_map(view: HeadView, url: str, size: int, upwards: bool = False) -> list[Spec]:
     """The map's image, the signal in strips above and left of it, and the border between history and forecast."""
     end = view.grid[1] * view.samples_per_patch
-    axis = {"values": ticks(0, end), "grid": False, "domain": False}
+    sample = "time" if view.clock.seconds else "sample"
+    across = view.clock.axis(0, end, f"key: {sample} looked at")
+    down = view.clock.axis(0, end, f"query: {sample} that looks")
+    bare = {"grid": False, "domain": False}
     scale = {"domain": [-STRIP * end, end], "nice": False, "zero": False}
-    x = quantity("x", "key: sample looked at", axis=axis, scale=scale)
-    y = quantity("y", "query: sample that looks", axis=axis, scale=scale | {"reverse": not upwards})
+    x = quantity("x", across["title"], axis=across["axis"] | bare, scale=scale)
+    y = quantity("y", down["title"], axis=down["axis"] | bare, scale=scale | {"reverse": not upwards})
     image = _image({"x": 0, "x2": end, "y": 0, "y2": end}, url, x, y)
     return [image, *_strips(view, end), *_border(view, end, size)]
 

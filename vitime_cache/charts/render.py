@@ -34,9 +34,9 @@ def altair_chart(chart: Spec) -> alt.TopLevelMixin:
     """The chart as an Altair object, checked against the schema: for notebooks, where it displays itself."""
     import altair as alt
 
-    kinds = {"concat": alt.ConcatChart, "vconcat": alt.VConcatChart}
-    kind = next((kinds[together] for together in kinds if together in chart), alt.LayerChart)
-    return kind.from_dict(chart)
+    if "concat" in chart:
+        return alt.ConcatChart.from_dict(chart)
+    return (alt.VConcatChart if "vconcat" in chart else alt.LayerChart).from_dict(chart)
 
 
 def vega_embed_module() -> str:

@@ -9,7 +9,7 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import Region
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
-from vitime_cache.charts.answer import STDS, lines, unit_of
+from vitime_cache.charts.answer import STDS, clock_of, lines, unit_of
 from vitime_cache.charts.style import (
     FORECAST,
     HISTORY,
@@ -59,7 +59,9 @@ def verdict_curve(
     band = pd.DataFrame({"lag": table["lag"], "upper": table[uppers].max(axis=1), "zero": 0.0}).dropna()
     facts, period = v.facts(verdict, "window_facts"), float(v.facts(verdict, "question")["period"])
     unit = unit_of(verdict)
-    x = quantity("lag", "lag to the past, samples", scale={"nice": False, "zero": True})
+    last = float(table["lag"].max())
+    across = clock_of(verdict).span_axis(last, "lag to the past")
+    x = quantity("lag", scale={"domain": [0, last], "nice": False}, **across)
     y = quantity("attention", unit.title("mean attention"), axis={"format": unit.axis_format})
     shaded = {"x": x, "y": quantity("zero"), "y2": {"field": "upper"}}
     curve = {

@@ -11,6 +11,7 @@ import xarray as xr
 
 from vitime_cache.arrays import Array
 from vitime_cache.attention import lags, pooling, schema
+from vitime_cache.charts.clock import Clock
 from vitime_cache.charts.style import ChartError
 from vitime_cache.charts.units import AttentionUnit, Unit, attention_unit
 from vitime_cache.model.encoding import SeriesEncoding
@@ -72,7 +73,12 @@ class HeadView:
     @property
     def sample_seconds(self) -> float:
         """Seconds from one sample to the next, 0 where that is not known."""
-        return float(self.ds.coords[schema.SAMPLE_SECONDS]) if schema.SAMPLE_SECONDS in self.ds.coords else 0.0
+        return self.clock.seconds
+
+    @property
+    def clock(self) -> Clock:
+        """When the samples are."""
+        return Clock.of(self.ds)
 
     @property
     def history_patches(self) -> int:

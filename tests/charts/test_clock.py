@@ -1,0 +1,86 @@
+"""Time on axes: what is written, where, and that the places are those of the calendar."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from vitime_cache import charts
+from vitime_cache.attention.mock import mock_dataset
+from vitime_cache.charts.clock import Clock
+
+HOURLY = Clock(3600.0, "2016-07-01T00:00:00")
+
+
+def labels(axis) -> list[str]:
+    return json.loads(axis["axis"]["labelExpr"].split("[indexof")[0])
+
+
+def test_an_axis_of_an_hourly_series_shows_dates_where_they_are():
+    axis = HOURLY.axis(0, 1036)
+    assert labels(axis)[:3] == ["1 Jul", "8 Jul", "15 Jul"]
+    assert axis["axis"]["values"][:3] == [0, 168, 336]
+    assert labels(HOURLY.axis(0, 40))[:3] == ["1 Jul", "06:00", "12:00"]
+
+
+@pytest.mark.parametrize("seconds", [1.0, 60.0, 900.0, 3600.0, 86400.0, 604800.0, 2629800.0, 31557600.0])
+@pytest.mark.parametrize("length", [10, 700, 5000])
+def test_dates_lie_within_the_axis_rise_and_are_few(seconds, length):
+    values = Clock(seconds, "1999-12-30T23:17:00").axis(0, length)["axis"]["values"]
+    assert values == sorted(set(values))
+    assert len(values) <= 9
+    assert all(0 <= value <= length for value in values)
+
+
+def test_months_are_counted_by_the_calendar():
+    monthly = Clock(2629800.0, "1949-01-01")
+    axis = monthly.axis(0, 143)
+    assert dict(zip(labels(axis), axis["axis"]["values"], strict=True))["1955"] == 72
+    assert monthly.moment(14) == "Mar 1950"
+
+
+def test_a_moment_of_the_calendar_is_that_of_pandas():
+    index = pd.date_range("2016-07-01", periods=2000, freq="h")
+    for sample in (0, 37, 1999):
+        assert pd.Timestamp(HOURLY.moment(sample)) == index[sample]
+
+
+def test_lags_are_in_the_unit_that_fits_the_axis():
+    axis = HOURLY.span_axis(500, "lag to the past")
+    assert axis["title"] == "lag to the past, days"
+    assert dict(zip(labels(axis), axis["axis"]["values"], strict=True))["5"] == 120
+    assert HOURLY.span(24) == "24 samples (24 hours)"
+
+
+@pytest.mark.parametrize("clock", [Clock(), Clock(0.0, "2016-07-01")])
+def test_axes_are_in_samples_where_the_spacing_is_not_known(clock):
+    assert clock.axis(0, 1232)["title"] == "sample"
+    assert clock.span_axis(640, "lag to the past")["title"] == "lag to the past, samples"
+    assert clock.moment(36.6) == "sample 37"
+
+
+@pytest.mark.parametrize("start", ["", "rubbish", "999999-01-01"])
+def test_without_a_start_that_can_be_read_time_is_counted_from_the_first_sample(start):
+    assert Clock(86400.0, start).axis(0, 100)["title"] == "time from the start, weeks"
+
+
+def test_no_axis_of_an_hourly_series_is_in_samples():
+    ds = mock_dataset().isel(signal=0).assign_coords(sample_seconds=3600.0, start="2016-07-01T00:00:00")
+    view = charts.HeadView(ds, "decoder.0", 0)
+    for chart in (
+        charts.series(ds), charts.heatmap(view), charts.token_look(view, 40), charts.lag_curves([view]),
+        charts.autocorrelation(ds),
+    ):  # fmt: skip
+        titles = [
+            channel["title"]
+            for layer in chart["layer"] for name, channel in layer["encoding"].items()
+            if name in "xy" and "title" in channel
+        ]  # fmt: skip
+        assert titles
+        assert not any("sample" in title for title in titles), titles
+
+
+def test_gaps_that_were_filled_are_named_at_the_series():
+    ds = mock_dataset().isel(signal=0)
+    assert "gaps: 5 samples" in json.dumps(charts.series(ds.assign_coords(filled=5))["title"])
+    assert "gaps" not in json.dumps(charts.series(ds)["title"])

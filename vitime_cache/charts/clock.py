@@ -1,0 +1,141 @@
+"""Time on axes: in dates, hours or days where the series says when its samples are, in samples where it does not.
+
+Scales stay in samples throughout; an axis in time is the same axis with other ticks and labels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from vitime_cache.attention import schema
+from vitime_cache.charts.style import Spec, ticks
+from vitime_cache.series.spans import UNITS, samples_in_words, time_unit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_TICKS = 7
+# Steps between ticks as pandas writes them, with how long they are and how a tick is written.
+STEPS = [(f"{n}min", n * 60.0, "%H:%M") for n in (1, 5, 15, 30)]
+STEPS += [(f"{n}h", n * 3600.0, "%H:%M") for n in (1, 3, 6, 12)]
+STEPS += [(f"{n}D", n * UNITS["day"], "%d %b") for n in (1, 2, 7, 14)]
+STEPS += [(f"{n}MS", n * UNITS["month"], "%b %Y") for n in (1, 3, 6)]
+STEPS += [(f"{n}YS", n * UNITS["year"], "%Y") for n in (1, 2, 5, 10, 20, 50, 100)]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When the samples of a series are.
+
+    Parameters
+    ----------
+    seconds
+        From one sample to the next; 0 where that is not known.
+    start
+        Time of sample 0 in ISO 8601, or "".
+    """
+
+    seconds: float = 0.0
+    start: str = ""
+
+    @classmethod
+    def of(cls, ds: xr.Dataset) -> Clock:
+        """The clock of a Dataset of one signal."""
+        seconds = float(ds.coords[schema.SAMPLE_SECONDS]) if schema.SAMPLE_SECONDS in ds.coords else 0.0
+        return cls(seconds, str(ds.coords[schema.START].item()) if schema.START in ds.coords else "")
+
+    def axis(self, first: float, last: float, of: str = "", most: int = MOST_TICKS) -> Spec:
+        """Title and axis of the samples first … last: dates, time from the start, or samples."""
+        if (dated := self._dated(first, last, most)) is not None:
+            return {"title": of or "time", "axis": dated}
+        return self._spans(first, last, of or ("time from the start" if self.seconds else ""), most, "sample")
+
+    def span_axis(self, end: float, of: str, most: int = MOST_TICKS) -> Spec:
+        """Title and axis of spans 0 … end in samples, such as lags: in the unit that fits the whole axis."""
+        return self._spans(0.0, end, of, most, "samples")
+
+    def moment(self, sample: float) -> str:
+        """When a sample is, such as "3 Jul 2016 14:00", or "sample 62"."""
+        begin = self._begin()
+        if begin is None:
+            return f"sample {round(sample)}"
+        time = self._time(begin, round(sample))
+        clock = "" if self.seconds >= UNITS["day"] else " %H:%M"
+        return f"{time:%b %Y}" if self._months else f"{time.day} {time:%b %Y}{time.strftime(clock)}"
+
+    def span(self, samples: float) -> str:
+        """A span as "24 samples (1 day)"."""
+        return samples_in_words(samples, self.seconds)
+
+    def _spans(self, first: float, last: float, of: str, most: int, plain: str) -> Spec:
+        unit = time_unit(last - first, self.seconds, least=3)
+        if unit is None:
+            title = f"{of}, {plain}" if of and plain == "samples" else of or plain
+            return {"title": title, "axis": {"values": ticks(first, last, most)}}
+        name, samples = unit
+        at = ticks(first / samples, last / samples, most)
+        return {
+            "title": f"{of}, {name}s",
+            "axis": labelled([value * samples for value in at], [f"{value:.6g}" for value in at]),
+        }
+
+    def _dated(self, first: float, last: float, most: int) -> Spec | None:
+        """Ticks at round times of the calendar; None where the start is not known."""
+        import pandas as pd
+
+        if (begin := self._begin()) is None:
+            return None
+        whole = (last - first) * self.seconds
+        step, _, form = next((each for each in STEPS if whole / each[1] <= most), STEPS[-1])
+        origin, end = self._time(begin, first), self._time(begin, last)
+        times = [time for time in pd.date_range(origin.normalize(), end, freq=step) if time >= origin]
+        labels = [
+            f"{time.day} {time:%b}" if form == "%H:%M" and time.hour == time.minute == 0 else _written(time, form)
+            for time in times
+        ]
+        return labelled([self._sample(begin, time) for time in times], labels)
+
+    def _begin(self) -> pd.Timestamp | None:
+        import pandas as pd
+
+        if not self.seconds or not self.start:
+            return None
+        try:
+            return pd.Timestamp(self.start).tz_localize(None)
+        except (ValueError, OverflowError):
+            return None
+
+    @property
+    def _months(self) -> int:
+        """Calendar months from one sample to the next, 0 where samples are apart by days or less."""
+        months = self.seconds / UNITS["month"]
+        return round(months) if abs(months - round(months)) < 1e-6 else 0
+
+    def _time(self, begin: pd.Timestamp, sample: float) -> pd.Timestamp:
+        import pandas as pd
+
+        if self._months:
+            whole = int(sample // 1)
+            return begin + pd.DateOffset(months=self._months * whole)
+        return begin + pd.Timedelta(seconds=sample * self.seconds)
+
+    def _sample(self, begin: pd.Timestamp, time: pd.Timestamp) -> float:
+        if self._months:
+            months = (time.year - begin.year) * 12 + time.month - begin.month
+            return months / self._months
+        return float((time - begin).total_seconds() / self.seconds)
+
+
+def labelled(values: Sequence[float], labels: Sequence[str]) -> Spec:
+    """An axis with these ticks, labelled with these words."""
+    at = [float(f"{value:.9g}") for value in values]
+    return {"values": at, "labelExpr": f"{json.dumps(list(labels))}[indexof({json.dumps(at)}, datum.value)]"}
+
+
+def _written(time: Any, form: str) -> str:
+    return f"{time.day} {time:%b}" if form == "%d %b" else f"{time:{form}}"
