@@ -38,10 +38,11 @@ def one_head() -> None:
         contrast = choose_contrast()
     with badges:
         head_badges(ds, layer, head, period)
+    width = page_width()
     first, *others = [charts.HeadView(ds, *each, queries) for each in choose_heads(ds, (layer, head))]
     figure(
         charts.linked_head, first, contrast, beside=others, region=options.region, side=options.side, period=period,
-        max_lag=options.longest, log=options.log, moment=query, total_width=page_width(), key="linked",
+        max_lag=options.longest, log=options.log, moment=query, total_width=width, key="linked",
         on_select=query_from_click(ds, "linked"), selection="cell", table=lambda: charts.heatmap_table(first),
     )  # fmt: skip
     with st.expander("The peaks of the curve"):
@@ -50,6 +51,11 @@ def one_head() -> None:
         figure(
             charts.token_look, first, query, contrast=contrast, key="query", width="stretch",
             table=lambda: charts.token_table(first, query),
+        )  # fmt: skip
+    with st.expander("The layers in order"):
+        figure(
+            charts.layers_in_order, ds, layer, head, contrast, size=min(width - 100, 460), key="layers",
+            table=lambda: charts.heatmap_table(first),
         )  # fmt: skip
     with st.expander("The series' own autocorrelation, on the same axis"):
         figure(

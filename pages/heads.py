@@ -3,9 +3,11 @@
 import streamlit as st
 
 from vitime_cache import charts
+from vitime_cache.attention import schema
 from vitime_cache.ui.address import choose_signal, open_head
 from vitime_cache.ui.badges import best_badges, with_claims
 from vitime_cache.ui.chart import figure, measured, ranked_heads
+from vitime_cache.ui.keys import move_over_heads
 from vitime_cache.ui.options import choose_contrast, choose_measure, choose_period, clicked
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.verdicts import verdict_at
@@ -32,8 +34,12 @@ if maps.open:
         with st.container(horizontal=True, vertical_alignment="center"):
             shared = st.toggle("One colour scale for all maps", key="shared", bind="query-params")
             contrast = choose_contrast()
+        at, opened = move_over_heads([str(layer) for layer in ds[schema.LAYER].values], ds.sizes[schema.HEAD])
+        if opened:
+            open_head({"layer": at[0], "head": at[1]})
         figure(
-            charts.small_multiples, ds, measures, contrast, shared=shared, key="multiples", on_select="rerun",
+            charts.small_multiples, ds, measures, contrast, shared=shared, selected=at, verdict=verdict,
+            key="multiples", on_select="rerun",
             width="stretch",
             table=lambda: charts.measures_table(measures),
         )  # fmt: skip

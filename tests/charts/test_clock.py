@@ -61,7 +61,7 @@ def test_axes_are_in_samples_where_the_spacing_is_not_known(clock):
 
 @pytest.mark.parametrize("start", ["", "rubbish", "999999-01-01"])
 def test_without_a_start_that_can_be_read_time_is_counted_from_the_first_sample(start):
-    assert Clock(86400.0, start).axis(0, 100)["title"] == "time from the start, weeks"
+    assert Clock(86400.0, start).axis(0, 50)["title"] == "time from the start, weeks"
 
 
 def test_no_axis_of_an_hourly_series_is_in_samples():

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 MOST_TICKS = 7
 # Steps between ticks as pandas writes them, with how long they are and how a tick is written.
-STEPS = [(f"{n}min", n * 60.0, "%H:%M") for n in (1, 5, 15, 30)]
+STEPS = [(f"{n}s", float(n), "%H:%M:%S") for n in (1, 5, 15, 30)]
+STEPS += [(f"{n}min", n * 60.0, "%H:%M") for n in (1, 5, 15, 30)]
 STEPS += [(f"{n}h", n * 3600.0, "%H:%M") for n in (1, 3, 6, 12)]
 STEPS += [(f"{n}D", n * UNITS["day"], "%d %b") for n in (1, 2, 7, 14)]
 STEPS += [(f"{n}MS", n * UNITS["month"], "%b %Y") for n in (1, 3, 6)]
@@ -85,13 +86,15 @@ class Clock:
         }
 
     def _dated(self, first: float, last: float, most: int) -> Spec | None:
-        """Ticks at round times of the calendar; None where the start is not known."""
+        """Ticks at round times of the calendar; None where the start is not known, or the axis too long for one."""
         import pandas as pd
 
         if (begin := self._begin()) is None:
             return None
         whole = (last - first) * self.seconds
-        step, _, form = next((each for each in STEPS if whole / each[1] <= most), STEPS[-1])
+        step, _, form = next((each for each in STEPS if whole / each[1] <= most), ("", 0.0, ""))
+        if not step:
+            return None
         origin, end = self._time(begin, first), self._time(begin, last)
         times = [time for time in pd.date_range(origin.normalize(), end, freq=step) if time >= origin]
         labels = [

@@ -18,6 +18,7 @@ from vitime_cache.charts.style import (
     HISTORY,
     NEUTRAL,
     STRETCH,
+    TEXT,
     ChartError,
     Spec,
     assemble,
@@ -248,7 +249,7 @@ def _multiples(period: float | None, end: float, width: float) -> list[Spec]:
     above = {"x": quantity("lag"), "y": {"value": 0}, "text": category("name")}
     return [
         layer(marks, "rule", encoding={"x": quantity("lag")}, color=NEUTRAL, strokeDash=[3, 3]),
-        layer(marks, "text", encoding=above, color=NEUTRAL, baseline="bottom", dy=-2, fontSize=10),
+        layer(marks, "text", encoding=above, color=TEXT, baseline="bottom", dy=-2, fontSize=10),
     ]
 
 

@@ -9,10 +9,13 @@ import xarray as xr
 
 from vitime_cache.attention import measures as head_measures
 from vitime_cache.attention import schema
+from vitime_cache.attention.lags import MIN_PAIRS
+from vitime_cache.charts.claims import STRONG, claims_grid_table
 from vitime_cache.charts.contrast import Contrast, Shading
-from vitime_cache.charts.raster import mosaic, png_url, shrink
+from vitime_cache.charts.raster import mosaic, png_url, shrink, sparks
 from vitime_cache.charts.style import (
     FORECAST,
+    NEUTRAL,
     SEQUENTIAL,
     SHRINK,
     STRETCH,
@@ -26,10 +29,15 @@ from vitime_cache.charts.style import (
     tip,
 )
 from vitime_cache.charts.tables import measures_table
+from vitime_cache.evidence.levels.table import CLAIMS
+from vitime_cache.evidence.verdict import schema as v
 
 WIDTH, HEIGHT = 1120, 860  # most that a screen shows
 ROW = 30  # pixels of a layer in the matrix
 CLICKED = clicked("head", [schema.LAYER, schema.HEAD])
+SPARK, SPARK_SHADE = 0.3, 0.5  # height of a lag curve in maps, and its colour among those of the maps
+DOT = {"supported": STRONG, "inconclusive": NEUTRAL, "not supported": "#c4c4c4"}
+DOTS = f"Dots: {', '.join(claim.title.lower() for claim in CLAIMS)}; green: supported, ring: inconclusive"
 MARGIN = 90  # for the names of layers and heads and the title
 MOST_PIXELS = 600_000  # of a picture of many heads: beyond it a page gets slow and a screen shows no more
 
@@ -87,9 +95,10 @@ def small_multiples(
     *,
     shared: bool = False,
     selected: tuple[str, int] | None = None,
+    verdict: xr.Dataset | None = None,
     width: int = WIDTH,
 ) -> Spec:
-    """The maps of all heads in one picture, layers down, heads across.
+    """Every head in one picture, layers down, heads across: its map, its lag curve below, and dots of its verdict.
 
     Parameters
     ----------
@@ -97,6 +106,8 @@ def small_multiples(
         What `measures.head_measures` returns, for the tooltips; computed if None.
     shared
         One colour scale for all heads; otherwise each head has its own, which shows faint heads too.
+    verdict
+        What is known of the heads: a dot for each claim.
     """
     maps = shrink(ds[schema.TIME_ATTENTION].transpose(schema.LAYER, schema.HEAD, ...).values, MOST_PIXELS)
     how = contrast or Contrast()
@@ -104,6 +115,10 @@ def small_multiples(
         shades = Shading.fit(maps, how).shade(maps)
     else:
         shades = np.stack([[Shading.fit(head, how).shade(head) for head in row] for row in maps])
+    strip = max(round(SPARK * maps.shape[-1]), 4)
+    drawn = sparks(_past_curves(ds), strip, maps.shape[-1], SPARK_SHADE)
+    blank = np.full((*maps.shape[:2], max(strip // 2, 2), maps.shape[-1]), np.nan)
+    cells = np.concatenate([shades, blank[..., :1, :], drawn, *([blank] if verdict is not None else [])], axis=-2)
     numbers = measures if measures is not None else head_measures.head_measures(ds)
     layers, heads = _names(ds)
     everywhere = {
@@ -112,21 +127,55 @@ def small_multiples(
     }  # fmt: skip
     encoding = _axes(layers, heads) | {"tooltip": _tooltip(numbers)}
     wide = min((width - MARGIN) / len(heads), 130)
-    high = min(wide, HEIGHT / len(layers))
+    high = wide * cells.shape[-2] / cells.shape[-1]
     scale = "one colour scale for all" if shared else "each head on its own colour scale"
     return assemble(
         [
-            layer([{"url": png_url(mosaic(shades), SEQUENTIAL)}], "image", encoding=everywhere, aspect=False),
+            layer([{"url": png_url(mosaic(cells), SEQUENTIAL)}], "image", encoding=everywhere, aspect=False),
             layer(measures_table(numbers), "rect", encoding=encoding, opacity=0)
             | clicked("head", [schema.LAYER, schema.HEAD]),
+            *_dots(verdict),
             *_framed(selected),
         ],
         f"Every head's map: {ds[schema.SIGNAL].values}",
-        f"Query downwards, key to the right; {scale}. Click a head to open it",
+        [
+            f"Query downwards, key to the right; {scale}. Click a head to open it",
+            "Below each map: attention against lag to the past, each head on its own scale",
+            *([DOTS] if verdict is not None else []),
+        ],
         width=wide * len(heads) + MARGIN,
         height=high * len(layers) + MARGIN,
         autosize=SHRINK,
     )
+
+
+def _past_curves(ds: xr.Dataset) -> np.ndarray:
+    """Mean attention against lag to the past, (layer, head, lag), as far as it rests on enough pairs."""
+    curves = ds[schema.LAG_ATTENTION].transpose(schema.LAYER, schema.HEAD, schema.LAG)
+    lag = ds[schema.LAG].values
+    shown: np.ndarray = curves.values[..., (lag > 0) & (lag <= ds.sizes[schema.QUERY_PATCH] - MIN_PAIRS)]
+    return shown
+
+
+def _dots(verdict: xr.Dataset | None) -> list[Spec]:
+    """A dot for each claim about each head: filled where it is supported."""
+    if verdict is None:
+        return []
+    table = claims_grid_table(verdict)[[schema.LAYER, schema.HEAD, v.CLAIM, "verdict"]]
+    table = table[table["verdict"].isin(DOT)]
+    colour = category("verdict", scale={"domain": list(DOT), "range": list(DOT.values())}, legend=None)
+    ring = {"condition": {"test": "datum.verdict == 'inconclusive'", "value": 0}, "value": 1}
+    layers = []
+    for place, claim in enumerate(CLAIMS, start=1):
+        encoding = {
+            "x": {"field": schema.HEAD, "type": "ordinal", "bandPosition": place / (len(CLAIMS) + 1)},
+            "y": {"field": schema.LAYER, "type": "ordinal", "bandPosition": 0.94},
+            "color": colour,
+            "fillOpacity": ring,
+        }
+        if len(of := table[table[v.CLAIM] == claim.name]):
+            layers.append(layer(of, "point", encoding=encoding, filled=True, size=22, opacity=1, strokeWidth=1))
+    return layers
 
 
 def _unseen(measures: xr.Dataset, name: str) -> list[str]:

@@ -20,9 +20,9 @@ from vitime_cache.charts.style import (
     FORECAST,
     HISTORY,
     KEEP,
-    NEUTRAL,
     SEQUENTIAL,
     STRETCH,
+    TEXT,
     Spec,
     assemble,
     category,
@@ -76,7 +76,7 @@ def heatmap(
     scale = shading or shared_shading([view], contrast)
     shade = scale.shade(attention)
     layers = [
-        *_time_map(view, png_url(shade[::-1] if upwards else shade, SEQUENTIAL), size, upwards),
+        *time_map(view, png_url(shade[::-1] if upwards else shade, SEQUENTIAL), size, upwards),
         *_outline(view, scale.outlined(attention)),
         *([] if query is None else _framed(_query_row(view, query))),
         _legend(SEQUENTIAL, scale.value, unit, "attention", size, legend),
@@ -112,7 +112,7 @@ def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int 
         tip("b", a.unit.title(label_b), written),
     ]
     layers = [
-        *_time_map(a, url, size),
+        *time_map(a, url, size),
         _legend(DIVERGING, lambda shade: (2 * shade - 1) * limit, a.unit, "difference", size),
         _time_cells(a, cells, tooltip, size),
     ]
@@ -164,7 +164,7 @@ def token_look(
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
 
 
-def _time_map(view: HeadView, url: str, size: int, upwards: bool = False) -> list[Spec]:
+def time_map(view: HeadView, url: str, size: int, upwards: bool = False) -> list[Spec]:
     """The map's image, the signal in strips above and left of it, and the border between history and forecast."""
     end = view.grid[1] * view.samples_per_patch
     sample = "time" if view.clock.seconds else "sample"
@@ -208,7 +208,7 @@ def _border(view: HeadView, end: float, size: int) -> list[Spec]:
     return [
         layer(lines, "rule", encoding=BOX, color=CASING, strokeWidth=2.5, opacity=0.5),
         layer(lines, "rule", encoding=BOX, color=LINE, strokeWidth=1, strokeDash=[4, 3]),
-        layer(fitting, "text", encoding=above, color=NEUTRAL, dy=-6, fontSize=11),
+        layer(fitting, "text", encoding=above, color=TEXT, dy=-6, fontSize=11),
     ]
 
 

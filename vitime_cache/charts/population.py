@@ -13,6 +13,7 @@ from vitime_cache.charts.style import (
     HISTORY,
     NEUTRAL,
     STRETCH,
+    TEXT,
     ChartError,
     Spec,
     assemble,
@@ -67,7 +68,7 @@ def population_kinds(table: xr.Dataset, *, width: int = 620) -> Spec:
     return assemble(
         [
             layer(frame, "bar", encoding=bars, height={"band": 0.7}),
-            layer(frame, "text", encoding=numbers, align="left", dx=4, color=NEUTRAL),
+            layer(frame, "text", encoding=numbers, align="left", dx=4, color=TEXT),
         ],
         "Answers of all signals", said, width=width, height=22 * max(len(order), 1), autosize=STRETCH,
     )  # fmt: skip

@@ -44,9 +44,24 @@ def shrink(maps: ArrayLike, pixels: int) -> NDArray[np.float64]:
 
 
 def mosaic(shades: ArrayLike, gap: int = 2) -> NDArray[np.float64]:
-    """Maps (layer, head, n, n) side by side on one image, framed by half a transparent gap each."""
+    """Pictures (layer, head, rows, columns) side by side on one image, framed by half a transparent gap each."""
     values = np.asarray(shades, dtype=np.float64)
-    layers, heads, n, _ = values.shape
+    layers, heads, rows, columns = values.shape
     framed = np.pad(values, ((0, 0), (0, 0), (gap // 2, gap // 2), (gap // 2, gap // 2)), constant_values=np.nan)
-    side = n + 2 * (gap // 2)
-    return framed.transpose(0, 2, 1, 3).reshape(layers * side, heads * side)
+    edge = 2 * (gap // 2)
+    return framed.transpose(0, 2, 1, 3).reshape(layers * (rows + edge), heads * (columns + edge))
+
+
+def sparks(curves: ArrayLike, height: int, width: int, shade: float) -> NDArray[np.float64]:
+    """Curves (..., lags) as filled pictures (..., height, width) of one shade on a transparent ground.
+
+    Each curve has a scale of its own, from 0 to its largest value; NaN is drawn as 0.
+    """
+    values = np.nan_to_num(np.asarray(curves, dtype=np.float64))
+    at = np.linspace(0, values.shape[-1] - 1, width)
+    stretched = np.apply_along_axis(lambda curve: np.interp(at, np.arange(len(curve)), curve), -1, values)
+    largest = stretched.max(axis=-1, keepdims=True)
+    filled = stretched / np.where(largest > 0, largest, 1)  # (..., width)
+    levels = 1 - (np.arange(height) + 0.5) / height  # of the rows' middles, top first
+    pictures: NDArray[np.float64] = np.where(filled[..., None, :] >= levels[:, None], shade, np.nan)
+    return pictures

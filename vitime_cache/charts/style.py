@@ -38,6 +38,8 @@ CATEGORICAL = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 HISTORY, FORECAST = CATEGORICAL[0], CATEGORICAL[1]
 # The same on a dark background: as far apart, and with a contrast of 6 and more.
 ON_DARK = dict(zip(CATEGORICAL, ("#4aa8ff", "#ff9248", "#3ddba8", "#f2a6d1", "#ffc94d", "#a6e1ff"), strict=True))
+TEXT = "#6a6a6a"  # contrast 5.4 on white
+ON_DARK[TEXT] = "#a5a5a5"  # and 7 on the dark background
 NEUTRAL = "#868686"  # readable on white and on Streamlit's dark background: contrast 3.7 and 5.2
 
 
@@ -67,7 +69,7 @@ def assemble(
     heading = {
         "text": title,
         "subtitle": lines if len(lines) > 1 else lines[0],
-        "subtitleColor": NEUTRAL,
+        "subtitleColor": TEXT,
         "anchor": "start",
         "offset": 8,
     }

@@ -17,6 +17,7 @@ from vitime_cache.charts.view import HeadView
 from vitime_cache.series.spans import in_words
 
 FORECAST_ROWS = {"most probable": schema.FORECAST}
+PROMINENCES = ("period_prominence", "multiples_prominence")
 UNKNOWN = {"multiple": np.nan, "nearest": np.nan, "error": np.nan, "matches": None}
 
 
@@ -142,8 +143,14 @@ def autocorrelation_table(ds: xr.Dataset, max_lag: float | None = None) -> pd.Da
 
 
 def measures_table(measures: xr.Dataset) -> pd.DataFrame:
-    """One row per head: layer, head, every measure, and a note where the period asked about cannot be seen."""
+    """One row per head: layer, head, every measure, and a note where the period asked about cannot be seen.
+
+    The prominence of a peak that is not there is missing; the measure itself counts it as 0.
+    """
     frame = measures[list(measures.data_vars)].to_dataframe().reset_index()
+    for name in PROMINENCES:
+        if name in frame:
+            frame[name] = frame[name].where(frame[name] > 0)
     table = frame[[schema.LAYER, schema.HEAD, *measures.data_vars]]
     return table.assign(note=measures.attrs["unseen"]) if "unseen" in measures.attrs else table
 

@@ -129,7 +129,11 @@ def drawn(draw: Draw, *args: Any, **options: Any) -> Spec:
 
 def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | None, side: Side, longest: float) -> None:
     """The peaks of the curves up to the end of the axis: lags in samples, the nearest multiple and its error."""
-    table = charts.peak_table(views, region, period=period, side=side)
+    try:
+        table = charts.peak_table(views, region, period=period, side=side)
+    except VitimeError as error:
+        notice(error)
+        return
     table = table[table["lag"] <= longest]
     for reason in dict.fromkeys(unseen(view.ds, period) for view in views if period):
         if reason:

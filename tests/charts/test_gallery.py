@@ -1,0 +1,120 @@
+"""All heads in one picture, and one head of all layers under a slider."""
+
+import base64
+import io
+import json
+
+import altair
+import numpy as np
+import pytest
+from altair.utils.schemapi import validate_jsonschema
+from PIL import Image
+
+from vitime_cache import charts
+from vitime_cache.attention import measures, schema
+from vitime_cache.attention.mock import mock_dataset
+from vitime_cache.charts import style
+from vitime_cache.charts.contrast import NO_CONTRAST
+from vitime_cache.charts.heads import SPARK_SHADE
+from vitime_cache.charts.raster import sparks
+from vitime_cache.evidence.verdict.mock import mock_verdict
+from vitime_cache.ui.keys import _inside
+
+
+@pytest.fixture(scope="module")
+def full():
+    return mock_dataset().isel(signal=0)
+
+
+@pytest.fixture(scope="module")
+def verdict(full):
+    return mock_verdict(schema.config_of(full))
+
+
+def images(chart):
+    (layer,) = (each for each in chart["layer"] if each["mark"]["type"] == "image")
+    return [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(row["url"].split(",")[1]))).convert("RGB"))
+        for row in layer["data"]["values"]
+    ]
+
+
+def test_a_spark_is_as_high_as_its_curve():
+    picture = sparks([[0.0, 1.0, 2.0, 4.0]], height=8, width=4, shade=SPARK_SHADE)[0]
+    assert np.isfinite(picture).sum(axis=0).tolist() == [0, 2, 4, 8]
+    assert np.isfinite(picture)[-1, 1], "it stands on the ground"
+    assert np.isnan(sparks(np.zeros((2, 5)), 4, 4, 1.0)).all()
+
+
+def test_below_each_map_stands_the_head_s_lag_curve():
+    plain = mock_dataset().isel(signal=0)
+    steep = plain.lag_attention.copy(data=np.zeros(plain.lag_attention.shape, "float32"))
+    steep[..., int(np.flatnonzero(plain.lag.values == 4)[0])] = 1.0
+    one, other = (images(charts.small_multiples(ds))[0] for ds in (plain, plain.assign(lag_attention=steep)))
+    assert one.shape == other.shape
+    assert one.shape[0] / plain.sizes["layer"] > 1.2 * one.shape[1] / plain.sizes["head"]
+    assert (one != other).any()
+
+
+def test_the_verdict_stands_in_dots_below_the_maps_of_heads_that_were_asked_about(full, verdict):
+    chart = charts.small_multiples(full, verdict=verdict)
+    validate_jsonschema(chart, altair.Chart._rootschema)
+    dots = [each for each in chart["layer"] if each["mark"]["type"] == "point"]
+    assert len(dots) == 5
+    words = [row.split(",")[-1].strip('"') for each in dots for row in each["data"]["values"].splitlines()[1:]]
+    table = charts.claims_grid_table(verdict)
+    for word in ("supported", "inconclusive", "not supported"):
+        assert words.count(word) == (table["verdict"] == word).sum()
+    assert not [e for e in charts.small_multiples(full)["layer"] if e["mark"]["type"] == "point"]
+
+
+def test_a_slider_in_the_picture_plays_the_layers_in_their_order(full):
+    chart = charts.layers_in_order(full, "decoder.0", 1, NO_CONTRAST)
+    validate_jsonschema(chart, altair.Chart._rootschema)
+    place = next(each for each in chart["params"] if each["name"] == "place")
+    layers = full.layer.values.tolist()
+    assert (place["value"], place["bind"]["max"]) == (layers.index("decoder.0"), len(layers) - 1)
+    for layer, picture in zip(layers, images(chart), strict=True):
+        (alone,) = images(charts.heatmap(charts.HeadView(full, layer, 1), NO_CONTRAST))
+        np.testing.assert_array_equal(picture, alone)
+
+
+def test_moving_the_slider_changes_the_map_drawn(full):
+    chart = charts.layers_in_order(full, "encoder.0", 1)
+    drawn = [charts.figure_bytes(chart | {"params": _at(chart, place)}, "png", 50) for place in (0, 1)]
+    assert drawn[0] != drawn[1]
+
+
+def _at(chart, place):
+    return [each | {"value": place} if each["name"] == "place" else each for each in chart["params"]]
+
+
+def test_a_peak_that_is_not_there_is_blank(full):
+    numbers = measures.head_measures(full, 63.0)
+    none = numbers.assign(period_prominence=numbers.period_prominence * 0)
+    table = charts.measures_table(none)
+    assert table["period_prominence"].isna().all()
+    assert "0.00" not in json.dumps(charts.head_matrix(none, "period_prominence"))
+
+
+@pytest.mark.parametrize(
+    ("at", "place"), [([1, 2], (1, 2)), ([3, 0], (0, 0)), ([-1, 0], (0, 0)), ("rubbish", (0, 0)), ([0.5, 1], (0, 0))]
+)
+def test_a_place_that_the_keys_name_is_one_of_the_heads(at, place):
+    assert _inside(at, 3, 4) == place
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast of two colours (WCAG 2.2)."""
+    lights = []
+    for colour in (one, other):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        lights.append(float(np.dot([0.2126, 0.7152, 0.0722], linear)) + 0.05)
+    return max(lights) / min(lights)
+
+
+@pytest.mark.parametrize(("ground", "dark"), [("#ffffff", False), ("#0e1117", True), ("#181714", True)])
+def test_text_in_charts_can_be_read_on_both_themes(ground, dark):
+    text = style.for_dark(style.TEXT) if dark else style.TEXT
+    assert contrast(text, ground) >= 4.5

@@ -1,0 +1,45 @@
+"""The maps of a model from its first layer to its last, one at a time: a slider in the picture plays them."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from vitime_cache.attention import schema
+from vitime_cache.charts.contrast import Contrast
+from vitime_cache.charts.maps import shared_shading, time_map
+from vitime_cache.charts.raster import png_url
+from vitime_cache.charts.style import KEEP, SEQUENTIAL, Spec, assemble, fitted
+from vitime_cache.charts.view import HeadView
+
+PLACE = "place"  # the parameter that the slider moves: the layer's place in the order of execution
+
+
+def layers_in_order(
+    ds: xr.Dataset, layer: str, head: int, contrast: Contrast | None = None, *, size: int = 400
+) -> Spec:
+    """The map of one head of every layer, each on a colour scale of its own, under a slider over the layers.
+
+    Parameters
+    ----------
+    layer
+        The layer shown at first.
+    size
+        Width and height in pixels.
+    """
+    views = [HeadView(ds, str(name), head) for name in ds[schema.LAYER].values]
+    urls = [png_url(shared_shading([view], contrast).shade(view.time_attention), SEQUENTIAL) for view in views]
+    picture, *around = time_map(views[0], urls[0], size)
+    (box,) = picture["data"]["values"]
+    every = [box | {"url": url, PLACE: place} for place, url in enumerate(urls)]
+    played = picture | {"data": {"values": every}, "transform": [{"filter": f"datum.{PLACE} == {PLACE}"}]}
+    names = [view.layer for view in views]
+    slider = {"input": "range", "min": 0, "max": len(names) - 1, "step": 1, "name": "Layer: "}
+    chart = assemble(
+        [played, *around],
+        f"Head {head} of every layer: {views[0].signal}",
+        "Move the slider. Each map is on a colour scale of its own. Heads of one number have only the number in common",
+        width=size, height=size, autosize=KEEP,
+    )  # fmt: skip
+    heading = fitted(chart["title"], size) | {"text": {"expr": f"'Head {head} of ' + names[{PLACE}]"}}
+    parameters = [{"name": "names", "value": names}, {"name": PLACE, "value": names.index(layer), "bind": slider}]
+    return chart | {"title": heading, "params": parameters}
