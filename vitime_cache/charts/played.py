@@ -27,7 +27,7 @@ def layers_in_order(
         Width and height in pixels.
     """
     views = [HeadView(ds, str(name), head) for name in ds[schema.LAYER].values]
-    urls = [png_url(shared_shading([view], contrast).shade(view.time_attention), SEQUENTIAL) for view in views]
+    urls = [png_url(shared_shading([view], contrast).shade(view.shown_attention), SEQUENTIAL) for view in views]
     picture, *around = time_map(views[0], urls[0], size)
     (box,) = picture["data"]["values"]
     every = [box | {"url": url, PLACE: place} for place, url in enumerate(urls)]

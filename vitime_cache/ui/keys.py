@@ -17,7 +17,7 @@ const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowD
 export default function({ parentElement, setStateValue, setTriggerValue, data }) {
   const box = parentElement.querySelector(".keys")
   const [layers, heads] = [data.layers.length, data.heads]
-  let [row, column] = data.at
+  let [row, column] = box.at ?? data.at  // what the page knows comes later than the keys
   const say = () => box.textContent = `${data.layers[row]}, head ${column}: arrow keys move, Enter opens`
   say()
   box.onkeydown = event => {
@@ -28,7 +28,7 @@ export default function({ parentElement, setStateValue, setTriggerValue, data })
     row = (row + down + layers) % layers
     column = (column + across + heads) % heads
     say()
-    setStateValue("at", [row, column])
+    setStateValue("at", box.at = [row, column])
   }
 }
 """
