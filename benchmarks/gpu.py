@@ -25,6 +25,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -106,13 +107,10 @@ def capture(card: Card) -> None:
         for size in (1, 2) if card.small else (1, 8):
             signals = walks(size)
             images = images_of(signals, [SeriesEncoding.fit(s.values, s.horizon, model.config) for s in signals], model)
-            plain = card.milliseconds(partial(model, images))
-            ours = card.milliseconds(lambda model=model, images=images: Streaming(model, len(images)).run(images))
+            read = partial(reading, model, images)
+            plain, ours = card.milliseconds(partial(model, images)), card.milliseconds(read)
             hooks = card.milliseconds(partial(hooks_that_pool, model, images))
-            memory = (
-                card.peak(partial(model, images)),
-                card.peak(lambda model=model, images=images: Streaming(model, len(images)).run(images)),
-            )
+            memory = card.peak(partial(model, images)), card.peak(read)
             print(
                 f"capture   {dtype}, batches of {size}: plain {plain:.1f} ms, capture {ours:.1f} "
                 f"({ours / plain:.2f} x), hooks that pool there {hooks:.1f} ({hooks / plain:.2f} x); "
@@ -123,9 +121,16 @@ def capture(card: Card) -> None:
         print(f"          {dtype}, batches of {len(images)} by way: {', '.join(ways)}", flush=True)
 
 
+def reading(model: ViTime, images: Tensor, way: str | None = None) -> Streaming:
+    """Capture alone, without what is made of it on the host."""
+    stream = Streaming(model, len(images), way=way)
+    stream.run(images)
+    return stream
+
+
 def _by(card: Card, model: ViTime, images: Tensor, way: str) -> str:
     try:
-        return f"{card.milliseconds(lambda: Streaming(model, len(images), way=way).run(images)):.1f} ms"
+        return f"{card.milliseconds(partial(reading, model, images, way)):.1f} ms"
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
@@ -135,7 +140,8 @@ def _by(card: Card, model: ViTime, images: Tensor, way: str) -> str:
 def hooks_that_pool(model: ViTime, images: Tensor) -> list[Tensor]:
     """Ten lines of hooks: attention written down layer by layer, and pooled where it is."""
     found: list[Tensor] = []
-    handles, modules = [], [block.attn for block in model.blocks_by_layer().values()]
+    handles: list[Any] = []
+    modules: list[Any] = [block.attn for block in model.blocks_by_layer().values()]
 
     def pool(_module: nn.Module, _inputs: object, output: Tensor) -> None:
         found.append(pool_to_time(output, model.config.grid))
@@ -196,6 +202,7 @@ def train(card: Card) -> None:
 
 def ask(card: Card) -> None:
     """A whole question."""
+    cases: list[tuple[str, ViTime, Signal, dict[str, Any]]]
     if card.small:
         cases = [("a tiny network", card.network(), equal.signals()[0], {"period": equal.PERIOD, "nulls": 19})]
     else:
