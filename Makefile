@@ -26,6 +26,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.capture
 	$(BIN)/python -m benchmarks.ablation
 	$(BIN)/python -m benchmarks.store --signals 1000
+	$(BIN)/python -m benchmarks.dtypes
 	$(BIN)/python -m benchmarks.app_latency
 	$(BIN)/python -m benchmarks.app_drawing
 	$(BIN)/python -m benchmarks.evidence --only known

@@ -101,7 +101,8 @@ def build(
         "decoder.5". Signals that are in the store already stay as they are.
     batch_size
         Signals in one pass of the model, committed together; None takes as many as together have about as many
-        tokens as one signal of the published model.
+        tokens as one signal of the published model, on a device as many as its free memory takes (token maps, which
+        the disk bounds, aside). A device that runs out of memory is given half as many from there on.
     workers
         A number of processes on this machine, or the address of a dask scheduler ("tcp://…") whose workers reach
         `store` and the weights file under the same names.
