@@ -1,9 +1,10 @@
-"""What 16 bits cost: maps and forecasts of the shipped weights against float32, on the CPU, which rounds as a card does.
+"""What 16 bits cost: maps and forecasts of the shipped weights against float32, on the CPU.
 
     python -m benchmarks.dtypes
     python -m benchmarks.dtypes --weights mine.safetensors --signals full nile
 
-Sums inside a kernel differ between a card and a CPU, so a card's last figures may be others. TF32 is a card's own.
+A card rounds numbers to the same 16 bits and sums them in another order, so its figures may differ somewhat. TF32 is
+a card's own.
 """
 
 from __future__ import annotations
