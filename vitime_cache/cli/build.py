@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--dtype", choices=DTYPES, default="float32",
         help="of the arithmetic: float32 (default) where figures are compared; on a card float16 is meant to be "
-        "several times faster, off by under a hundredth of a map's largest value on the shipped weights; bfloat16, off by ten "
-        "times that, only for weights that overflow in float16",
+        "several times faster, off by under a hundredth of a map's largest value on the shipped weights; bfloat16, off "
+        "by ten times that, only for weights that overflow in float16",
     )  # fmt: skip
     add("--batch-size", type=at_least(1), help="signals per pass (default: as many as the model's size suggests, "
         "on a card also its free memory; half as many from where that ends)")  # fmt: skip
