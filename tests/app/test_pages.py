@@ -116,11 +116,11 @@ def test_a_query_and_a_longest_lag_are_not_asked_of_a_signal_of_other_patches(
         at.query_params[slider.key] = "320"  # as a click writes it
         slider.set_value(20)
     at.run()
-    assert json.loads(charts(at)[2])["title"]["text"].startswith("Where the tokens of samples 320–336 look")
+    assert json.loads(charts(at)[1])["title"]["text"].startswith("Where the tokens of samples 320–336 look")
     at.selectbox(key="pick_signal").select("nile").run()
     assert is_sound(at), texts(at)
     query = next(each for each in at.select_slider if each.label.startswith("Q"))
-    assert f"of samples {query.options[query.value]}–" in json.loads(charts(at)[2])["title"]["text"]
+    assert f"of samples {query.options[query.value]}–" in json.loads(charts(at)[1])["title"]["text"]
 
 
 @pytest.mark.parametrize("page", READING)
@@ -395,7 +395,7 @@ def test_a_period_below_the_resolution_cannot_be_seen_and_is_no_zero(
     assert at.dataframe[0].value["period_prominence"].isna().all()
     assert "cannot be seen" in at.warning[0].value
     at = open_page("head", signal="hourly")
-    assert "cannot be seen" in json.dumps(json.loads(charts(at)[1])["title"])
+    assert "cannot be seen" in charts(at)[0]
     assert "cannot be seen" in at.warning[0].value
     assert not at.dataframe or "multiple" not in at.dataframe[0].value
 

@@ -13,6 +13,7 @@ from altair.utils.schemapi import validate_jsonschema
 from rich.console import Console
 
 from vitime_cache import charts
+from vitime_cache.attention import schema
 from vitime_cache.charts.card import verdict_card
 from vitime_cache.charts.style import for_dark
 from vitime_cache.cli import console
@@ -125,14 +126,15 @@ def test_the_grid_says_of_every_head_and_claim_what_the_verdict_says(verdict):
         assert row["figure"] == pytest.approx(float(verdict["figure"].sel(at)), rel=1e-3, abs=1e-4)
 
 
-def test_a_bar_is_as_long_as_the_effect_and_changes_of_the_forecast_share_a_scale(verdict):
+def test_a_bar_is_as_long_as_the_effect_and_each_claim_has_a_scale_of_its_own(verdict):
     chart = charts.claims_grid(verdict)
     bars = pd.concat([cells(chart, i) for i, of in enumerate(chart["layer"]) if of["mark"]["type"] == "bar"])
     bars["share"] = (bars["end"] - bars["from"]) / (bars["to"] - bars["from"])
-    of_heads = bars[bars["claim"].isin(["reads", "matters"])]
-    ratio = of_heads["share"] / of_heads["figure"]
-    assert np.allclose(ratio, ratio.iloc[0], rtol=1e-2)
-    assert of_heads["share"].max() == pytest.approx(1)
+    for claim in ("reads", "matters"):
+        of_heads = bars[bars["claim"] == claim]
+        ratio = of_heads["share"] / of_heads["figure"]
+        assert np.allclose(ratio, ratio.iloc[0], rtol=1e-2)
+        assert of_heads["share"].max() == pytest.approx(1)
     assert bars["share"].between(0, 1 + 1e-9).all()
 
 
@@ -187,7 +189,8 @@ def test_a_head_that_is_not_there_is_named():
 def test_a_heads_curve_is_drawn_by_region_against_nulls(verdict):
     for region in v.REGIONS:
         table = charts.verdict_curve_table(verdict, LAST, 0, region)
-        expected = verdict["lag_curve"].sel(layer=LAST, head=0, region=region).values[1:]
+        tokens = schema.config_of(verdict).tokens  # of which each has an even attention of 1 / tokens
+        expected = verdict["lag_curve"].sel(layer=LAST, head=0, region=region).values[1:] * tokens
         assert np.allclose(table["attention"], expected, equal_nan=True)
         assert {"shuffled_upper", "ar1_mean"} <= set(table)
         assert "keys in the history" in str(charts.verdict_curve(verdict, LAST, 0, region)["title"]["subtitle"])

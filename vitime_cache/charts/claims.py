@@ -95,7 +95,7 @@ def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
         "What is shown of each head",
         lines(
             "Green: supported; grey: not supported; hatched: inconclusive; empty: not tested. The bar is the effect, "
-            "the first two columns on one scale. Click a head for its pictures.",
+            "each column on a scale of its own. Click a head for its pictures.",
             f"The best {len(shown)} of {len(heads)} heads." if len(heads) > len(shown) else "",
             f"Not worked on yet: {', '.join(sorted(coming))}." if coming else "",
         ),
@@ -132,9 +132,8 @@ def looking_chart(found: Agreement, signal: str, *, width: int = 620, height: in
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
     """Where each cell and its bar begin and end, in columns; a bar fills its cell at the column's largest figure."""
     names = [claim.name for claim in CLAIMS]
-    level = {claim.name: claim.level if claim.level == "heads" else claim.name for claim in CLAIMS}
     size = table["figure"].abs().where(table["verdict"] != "not tested")
-    largest = size.groupby(table[v.CLAIM].map(level)).transform("max")
+    largest = size.groupby(table[v.CLAIM]).transform("max")
     start = table[v.CLAIM].map(names.index) + GAP
     share = (size / largest.where(largest > 0)).fillna(0.0)
     return table.assign(

@@ -157,8 +157,10 @@ def choose_lags(ds: xr.Dataset) -> LagOptions:
         "a lag is over pairs of patch columns in that region.",
     )  # fmt: skip
     side = st.segmented_control(
-        "Keys in the", get_args(Side), default="past", required=True, key="side", bind="query-params"
-    )
+        "Keys in the", get_args(Side), default="past", required=True, key="side", bind="query-params",
+        help="A **key** is a moment looked at, a **query** the moment that looks. The model sees the whole image, so a "
+        "moment may look at what comes after it.",
+    )  # fmt: skip
     with st.popover("Axis", icon=":material/tune:"):
         log = st.toggle("Logarithmic", key="log_lags", bind="query-params")
         patches = st.select_slider(
@@ -175,6 +177,9 @@ def choose_measure(measures: xr.Dataset) -> str:
     return st.selectbox(
         "Measure", names, format_func=lambda name: _measure_name(measures, name),
         key="measure", bind="query-params", width=420,
+        help="The figure that colours and ranks the heads. **Prominence** is how far a peak of the lag curve stands "
+        "above the higher of the two valleys beside it, in means of the curve. **CLS** is one more token that stands "
+        "for no part of the image. **Entropy** says over how many patch columns a head spreads.",
     )  # fmt: skip
 
 
