@@ -12,15 +12,23 @@ from typing import Any
 import pandas as pd
 import pytest
 import xarray as xr
+from PIL import Image
 
+from vitime_cache.attention import schema
 from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.attention.schema import SchemaError
+from vitime_cache.charts import Paper
 from vitime_cache.charts.contrast import Contrast, ContrastError
 from vitime_cache.cli.export import add_arguments, run
+from vitime_cache.evidence.question import series_hash
+from vitime_cache.evidence.verdict.data import set_heads
+from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store.objects import StoreError
+from vitime_cache.store.verdicts import KeptVerdict
 from vitime_cache.study.defaults import CONTRAST
 from vitime_cache.study.export import export
+from vitime_cache.study.first_head import newest_verdict
 from vitime_cache.study.pictures import FORMATS, ExportError
 
 
@@ -40,18 +48,83 @@ def names(files: list[Path]) -> list[str]:
     return sorted({re.sub(r"(_head_\d+)_.*", r"\1", path.name) for path in files})
 
 
-def test_the_default_is_head_7_of_the_last_layer_for_every_signal_in_every_format(tmp_path: Path) -> None:
-    files = export(mock(), out_dir=tmp_path, dpi=36)
+def test_every_format_is_written_for_every_signal(tmp_path: Path) -> None:
+    files = export(mock(), None, "decoder.1", 7, tmp_path, dpi=36)
     assert sorted(files) == sorted(tmp_path.iterdir())
     stems = ["experiment_full_decoder.1_head_7", "experiment_reduced_harmonic_decoder.1_head_7"]
     ends = {end: [path.name for path in files if path.suffix == f".{end}"] for end in FORMATS}
-    assert {end: len(found) for end, found in ends.items()} == {"png": 6, "svg": 6, "csv": 4, "parquet": 4}
+    counts = {"png": 6, "svg": 6, "pdf": 6, "csv": 4, "parquet": 4}
+    assert {end: len(found) for end, found in ends.items()} == counts
     assert all(name.startswith(tuple(stems)) for found in ends.values() for name in found)
 
 
-def test_a_model_with_fewer_heads_shows_its_last_one(tmp_path: Path) -> None:
-    files = export(mock(heads=4), "full", out_dir=tmp_path, formats=["csv"])
-    assert names(files) == ["experiment_full_decoder.1_head_3"]
+def test_without_a_name_the_head_of_the_published_weights_is_the_study_s_and_of_others_it_is_not(
+    tmp_path: Path,
+) -> None:
+    told: list[str] = []
+    published = mock().assign_attrs(weights="ViTime_Model")
+    assert names(export(published, "full", out_dir=tmp_path / "a", formats=["csv"], tell=told.append)) == [
+        "experiment_full_decoder.1_head_7"
+    ]
+    assert told.pop() == "full: decoder.1, head 7: the head that the reference study looks at"
+    others = names(export(mock(), "full", out_dir=tmp_path / "b", formats=["csv"], tell=told.append))
+    assert others[0].endswith("_head_0")  # the made-up head that looks one period back
+    assert "stands out most one period of 63 samples back" in told.pop()
+
+
+def test_without_a_name_the_head_that_the_store_s_answer_rests_on_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = mock_verdict(config())
+    layer, head = set_heads(verdict)[0]
+    monkeypatch.setattr("vitime_cache.store.reader.open_store", lambda _: mock())
+    monkeypatch.setattr("vitime_cache.study.export.newest_verdict", lambda *_: verdict)
+    told: list[str] = []
+    files = export("some.zarr", "full", out_dir=tmp_path, formats=["csv"], tell=told.append)
+    expected = str(verdict["layer"].values[layer])
+    assert names(files) == [f"experiment_full_{expected}_head_{head}"]
+    assert told == [f"full: {expected}, head {head}: the answer rests on it most"]
+
+
+def test_the_newest_verdict_is_of_that_series_and_those_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ds = mock().sel(signal="full").assign_attrs(weights_sha256="a" * 64)
+    asked: list[str] = []
+
+    def kept(_: Path, *series: str) -> list[KeptVerdict]:
+        asked.extend(series)
+        return [
+            KeptVerdict("of others", {"weights_sha256": "b" * 64}, (), "2030"),
+            KeptVerdict("newest", {"weights_sha256": "a" * 64}, (), "2029"),
+            KeptVerdict("older", {"weights_sha256": "a" * 64}, (), "2028"),
+        ]
+
+    monkeypatch.setattr("vitime_cache.store.verdicts.verdicts_on", kept)
+    monkeypatch.setattr("vitime_cache.store.verdicts.open_verdict", lambda _, group: group)
+    assert newest_verdict(tmp_path, ds) == "newest"
+    assert asked == [series_hash(schema.signal_of(ds).values)]
+    assert newest_verdict(tmp_path, ds.assign_attrs(weights_sha256="c" * 64)) is None
+
+
+def test_of_a_layer_named_alone_all_heads_are_taken(tmp_path: Path) -> None:
+    files = export(mock(heads=4), "full", "encoder.0", out_dir=tmp_path, formats=["csv"])
+    assert names(files) == [f"experiment_full_encoder.0_head_{head}" for head in range(4)]
+
+
+def test_a_figure_for_a_paper_is_exactly_as_wide_as_its_column_and_has_a_caption(tmp_path: Path) -> None:
+    files = export(mock(), "full", "decoder.1", 0, tmp_path, ["png", "pdf"], dpi=72, paper=Paper(3.5))
+    widths = {Image.open(path).width for path in files if path.suffix == ".png"}
+    assert widths == {252}
+    assert sum(path.suffix == ".pdf" and path.read_bytes().startswith(b"%PDF") for path in files) == 3
+    (captions,) = (path.read_text() for path in files if path.suffix == ".txt")
+    for stated in ("Weights mock", "128 samples of history and a forecast of 128", "mean over the rows of the image"):
+        assert captions.count(stated) == 3
+
+
+def test_numbers_alone_have_no_captions(tmp_path: Path) -> None:
+    files = export(mock(), "full", "decoder.1", 0, tmp_path, ["csv"], paper=Paper(3.5))
+    assert {path.suffix for path in files} == {".csv"}
 
 
 def test_signals_layers_and_heads_are_chosen_by_name(tmp_path: Path) -> None:
@@ -69,7 +142,7 @@ def test_all_layers_and_all_heads_can_be_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_captured_signal_exports_without_a_store(tmp_path: Path) -> None:
-    files = export(mock().sel(signal="full"), out_dir=tmp_path, formats=["parquet"])
+    files = export(mock().sel(signal="full"), None, "decoder.1", 7, tmp_path, ["parquet"])
     assert names(files) == ["experiment_full_decoder.1_head_7"]
 
 
@@ -79,7 +152,7 @@ def test_a_captured_signal_exports_without_a_store(tmp_path: Path) -> None:
         ({"signals": ["ful"]}, "no signal 'ful'; there are full, reduced_harmonic$"),
         ({"layers": ["decoder.2"]}, "no layer 'decoder.2'; there are encoder.0, decoder.0, decoder.1$"),
         ({"heads": [0, 8]}, "no head 8; there are 0, 1, 2, 3, 4, 5, 6, 7$"),
-        ({"formats": ["pdf"]}, "no format 'pdf'; there are png, svg, csv, parquet$"),
+        ({"formats": ["gif"]}, "no format 'gif'; there are png, svg, pdf, csv, parquet$"),
         ({"signals": []}, "no signal was chosen; name at least one"),
     ],
 )
@@ -148,19 +221,19 @@ def test_flags_that_are_not_given_are_the_study_s(asked: list[Any]) -> None:
     assert run(parse("some.zarr")) == 0
     ((args, options),) = asked
     assert args == ("some.zarr", None, None, None, "exports", FORMATS, CONTRAST)
-    assert (options["dpi"], options["overwrite"]) == (200, False)
+    assert (options["dpi"], options["overwrite"], options["paper"]) == (200, False, None)
 
 
 def test_every_flag_reaches_the_export(asked: list[Any]) -> None:
     run(parse(
         "s.zarr", "--signal", "full", "a b", "--layer", "decoder.0", "--head", "7", "0", "--format", "png", "csv",
         "--out", "there", "--gamma", "0.3", "--percentiles", "1", "98", "--no-log", "--outline", "95", "--dpi", "96",
-        "--overwrite", "--quiet",
+        "--overwrite", "--quiet", "--column", "double", "--font", "9",
     ))  # fmt: skip
     ((args, options),) = asked
     contrast = Contrast(robust_percentiles=(1, 98), gamma=0.3, show_log=False, top_overlay_percent=95)
     assert args == ("s.zarr", ["full", "a b"], ["decoder.0"], [7, 0], "there", ["png", "csv"], contrast)
-    assert (options["dpi"], options["overwrite"]) == (96, True)
+    assert (options["dpi"], options["overwrite"], options["paper"]) == (96, True, Paper(7.2, 9))
 
 
 def test_outline_none_no_contrast_and_all_heads_are_understood(asked: list[Any]) -> None:
@@ -184,7 +257,8 @@ def test_without_a_store_that_of_the_default_weights_is_meant(
     [
         (["--head", "seven"], "'seven' is neither the number of a head nor all"),
         (["--outline", "most"], "'most' is neither a percentile nor none"),
-        (["--format", "pdf"], "invalid choice: 'pdf'"),
+        (["--format", "gif"], "invalid choice: 'gif'"),
+        (["--column", "triple"], "'triple' is neither single nor double nor a width in inches"),
         (["--percentiles", "5"], "expected 2 arguments"),
     ],
 )
@@ -208,6 +282,7 @@ def test_the_command_counts_its_files_and_shows_progress_only_where_wanted(
     assert run(parse("s.zarr", "--format", "csv", "--out", str(tmp_path))) == 0
     shown = capsys.readouterr()
     assert shown.out == f"4 files in {tmp_path}\n"
+    assert "full: decoder.0, head 0" in shown.err.replace("\n", " ")
     assert "100%" in shown.err
     assert run(parse("s.zarr", "--format", "csv", "--out", str(tmp_path), "--overwrite", "--quiet")) == 0
     assert capsys.readouterr() == ("", "")

@@ -30,11 +30,14 @@ from vitime_cache.charts.maps import difference as difference
 from vitime_cache.charts.maps import heatmap as heatmap
 from vitime_cache.charts.maps import shared_shading as shared_shading
 from vitime_cache.charts.maps import token_look as token_look
+from vitime_cache.charts.paper import Paper as Paper
+from vitime_cache.charts.paper import caption as caption
 from vitime_cache.charts.played import layers_in_order as layers_in_order
 from vitime_cache.charts.population import population_heads as population_heads
 from vitime_cache.charts.population import population_heads_table as population_heads_table
 from vitime_cache.charts.population import population_kinds as population_kinds
 from vitime_cache.charts.population import population_kinds_table as population_kinds_table
+from vitime_cache.charts.render import FileFormat as FileFormat
 from vitime_cache.charts.render import altair_chart as altair_chart
 from vitime_cache.charts.render import figure_bytes as figure_bytes
 from vitime_cache.charts.render import vega_embed_module as vega_embed_module

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
+from vitime_cache.charts.paper import Paper, fitted
 from vitime_cache.charts.style import ChartError, Spec
 
 if TYPE_CHECKING:
     import altair as alt
 
 
-def figure_bytes(chart: Spec, file_format: Literal["png", "svg"] = "png", dpi: float = 200) -> bytes:
-    """The chart as a PNG at `dpi` dots per inch, or as an SVG, on white.
+FileFormat = Literal["png", "svg", "pdf"]
+
+
+def figure_bytes(
+    chart: Spec, file_format: FileFormat = "png", dpi: float = 200, *, paper: Paper | None = None
+) -> bytes:
+    """The chart as a PNG at `dpi` dots per inch, as an SVG or a PDF, on white.
+
+    Parameters
+    ----------
+    paper
+        Makes it a figure of a paper: as wide as its column, without the title, which belongs into the caption
+        (`charts.caption`).
 
     Raises
     ------
@@ -20,14 +32,18 @@ def figure_bytes(chart: Spec, file_format: Literal["png", "svg"] = "png", dpi: f
     """
     import vl_convert
 
-    if file_format not in ("png", "svg"):
-        raise ChartError(f"format must be 'png' or 'svg', got {file_format!r}")
+    if file_format not in get_args(FileFormat):
+        raise ChartError(f"format must be 'png', 'svg' or 'pdf', got {file_format!r}")
     if not 36 <= dpi <= 1200:
         raise ChartError(f"the resolution must be 36 … 1200 dots per inch, got {dpi}")
     on_white = _still(chart) | {"background": "white"}
+    if paper is None and file_format == "png":
+        return bytes(vl_convert.vegalite_to_png(on_white, ppi=dpi))
+    draw = vl_convert.vegalite_to_svg
+    svg = str(draw(on_white)) if paper is None else fitted(on_white, paper, draw)
     if file_format == "svg":
-        return str(vl_convert.vegalite_to_svg(on_white)).encode()
-    return bytes(vl_convert.vegalite_to_png(on_white, ppi=dpi))
+        return svg.encode()
+    return bytes(vl_convert.svg_to_pdf(svg) if file_format == "pdf" else vl_convert.svg_to_png(svg, ppi=dpi))
 
 
 def altair_chart(chart: Spec) -> alt.TopLevelMixin:

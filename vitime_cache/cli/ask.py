@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading(parser)
     add("--json", type=Path, metavar="FILE|-", help="write every number there; -: to standard output, words to errors")
     add("--card", type=Path, metavar="FILE.html", help="write a page with pictures and every number there")
+    add("--social", type=Path, metavar="FILE.png", help="write the answer as a picture of 1200 × 630 pixels there")
     add("--top", type=at_least(1), default=12, help="heads in the table (12)")
     add("--quiet", action="store_true", help="print the answer only, and what it does not say")
 
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
     source, store = _places(args)
     _check_all(args)
-    check_outputs([None if args.json == STDOUT else args.json, args.card], [source, store, args.weights])
+    check_outputs([None if args.json == STDOUT else args.json, args.card, args.social], [source, store, args.weights])
     ds = None if store is None else open_store(store)
     if ds is not None:
         _check_weights(args.weights, args.config, ds, str(store))
@@ -181,13 +182,19 @@ def _tell(verdict: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
 def _write(verdict: xr.Dataset, args: argparse.Namespace) -> list[Path]:
     """The files that were asked for, written."""
     from vitime_cache.charts.card import verdict_card
+    from vitime_cache.charts.social import social_card
     from vitime_cache.evidence.verdict.as_json import to_json
 
-    wanted: list[tuple[Path | None, Callable[[xr.Dataset], str]]] = [(args.json, to_json), (args.card, verdict_card)]
+    wanted: list[tuple[Path | None, Callable[[xr.Dataset], bytes]]] = [
+        (args.json, lambda found: to_json(found).encode()),
+        (args.card, lambda found: verdict_card(found).encode()),
+        (args.social, social_card),
+    ]
     files = [(path, render) for path, render in wanted if path is not None and path != STDOUT]
     for path, render in files:
+        content = render(verdict)
         with replacing(path) as stream:
-            stream.write(render(verdict).encode())
+            stream.write(content)
     return [path for path, _ in files]
 
 
@@ -263,6 +270,7 @@ def _check_all(args: argparse.Namespace) -> None:
         ("--signal", args.signal, "leave one of the two out"),
         ("--heads", args.heads, "the few heads are looked for among all"),
         ("--budget", args.budget, "--sample asks fewer signals"),
+        ("--social", args.social, "the picture is of one answer"),
     ):
         if given is not None:
             raise UsageError(f"--all and {flag} do not go together: {instead}")

@@ -8,26 +8,34 @@ from vitime_cache.cli import console
 from vitime_cache.cli.arguments import add_store, store_of
 
 PURPOSE = "write pictures and numbers of heads to files"
-EXAMPLE = "store/vitime-mini.zarr --layer decoder.1 --head 3 --format png csv"
+EXAMPLE = "store/vitime-mini.zarr --signal full --column single --format pdf"
 AFTER_INTERRUPT = "Files that were complete stay."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `export`."""
-    from vitime_cache.study.defaults import CONTRAST, DPI, HEAD
+    from vitime_cache.charts.paper import COLUMNS, Paper
+    from vitime_cache.study.defaults import CONTRAST, DPI
     from vitime_cache.study.pictures import FORMATS
 
     add_store(parser)
     add = parser.add_argument
     add("--signal", nargs="+", metavar="NAME", help="signals (default: all)")
-    add("--layer", nargs="+", metavar="NAME", help="layers such as decoder.5, or all (default: the last)")
+    add("--layer", nargs="+", metavar="NAME", help="layers such as decoder.5, or all (default: that of the head)")
     add("--head", nargs="+", type=_head, metavar="N",
-        help=f"heads, or all (default: {HEAD}, the reference study's; the last one where there are fewer)")  # fmt: skip
+        help="heads, or all (default: the one that the store's answer on the signal rests on most; without an answer "
+        "one that is named with the reason; all of layers that are named)")  # fmt: skip
     add("--format", nargs="+", choices=FORMATS, default=FORMATS, help="pictures and numbers (default: all of these)")
     add("--out", default="exports", metavar="DIR", help="folder of the files (default: exports)")
     add("--overwrite", action="store_true", help="replace files that are already there")
     add("--quiet", action="store_true", help="print errors only")
-    add = parser.add_argument_group("contrast and size of the pictures").add_argument
+    add = parser.add_argument_group(
+        "figures of a paper", "as wide as a column, without titles; the captions are a text file beside them"
+    ).add_argument
+    columns = ", ".join(f"{name} ({inches} in)" for name, inches in COLUMNS.items())
+    add("--column", type=_inches, metavar="WIDTH", help=f"{columns}, or inches (default: the study's own pictures)")
+    add("--font", type=float, default=Paper().points, metavar="POINTS", help="size of words there (%(default)g)")
+    add = parser.add_argument_group("contrast and resolution of the pictures").add_argument
     add("--gamma", type=float, default=CONTRAST.gamma, help="power law: below 1 lifts faint values (%(default)s)")
     add("--percentiles", nargs=2, type=float, default=CONTRAST.robust_percentiles, metavar=("LOW", "HIGH"),
         help="percentiles of the values that become the darkest and the lightest shade (5 99)")  # fmt: skip
@@ -42,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Export, with a bar while it goes on."""
     from rich.progress import Progress
 
+    from vitime_cache.charts import Paper
     from vitime_cache.charts.contrast import Contrast
     from vitime_cache.study.export import export
 
@@ -68,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
             args.format,
             None if args.no_contrast else contrast,
             dpi=args.dpi,
+            paper=None if args.column is None else Paper(args.column, args.font),
+            tell=None if args.quiet else console.errors.print,
             overwrite=args.overwrite,
             progress=advance,
         )
@@ -83,6 +94,15 @@ def _head(text: str) -> int | str:
     if text != "all" and not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is neither the number of a head nor all")
     return text if text == "all" else int(text)
+
+
+def _inches(text: str) -> float:
+    from vitime_cache.charts.paper import COLUMNS
+
+    try:
+        return COLUMNS[text] if text in COLUMNS else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither {' nor '.join(COLUMNS)} nor a width in inches") from None
 
 
 def _percentile(text: str) -> float | None:

@@ -10,9 +10,10 @@ from typing import TypeVar
 import xarray as xr
 
 from vitime_cache.attention import schema
-from vitime_cache.charts import HeadView
+from vitime_cache.charts import HeadView, Paper
 from vitime_cache.charts.contrast import Contrast
-from vitime_cache.study.defaults import CONTRAST, DPI, study_head
+from vitime_cache.study.defaults import CONTRAST, DPI
+from vitime_cache.study.first_head import first_head, newest_verdict, sweep_tracking
 from vitime_cache.study.pictures import FORMATS, ExportError, Format, experiment_files, file_name, write_files
 
 Item = TypeVar("Item", str, int, Format)
@@ -24,14 +25,16 @@ def export(
     source: xr.Dataset | str | Path,
     signals: Sequence[str] | str | None = None,
     layers: Sequence[str] | str | None = None,
-    heads: Sequence[int] | str | None = None,
+    heads: Sequence[int] | int | str | None = None,
     out_dir: str | Path = "exports",
     formats: Sequence[str] = FORMATS,
     contrast: Contrast | None = CONTRAST,
     *,
     dpi: float = DPI,
+    paper: Paper | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    tell: Callable[[str], object] | None = None,
 ) -> list[Path]:
     """Write the pictures and the numbers of some heads for some signals.
 
@@ -42,21 +45,26 @@ def export(
     signals
         Names; None takes all.
     layers
-        Names or "all"; None takes the last layer, the one the reference study shows.
+        Names or "all". None with heads named: that of the head that is taken where none is named.
     heads
-        Numbers or "all"; None takes head 7, the reference study's, or the last one where there are fewer.
+        Numbers or "all". None with layers named: all. Where neither is named, the head that the answer rests on most
+        where the store keeps one on the signal, else the one that `study.first_head` says.
     out_dir
         Folder of the files, made where it does not exist.
     formats
-        "png" and "svg" for the pictures, "csv" and "parquet" for the numbers.
+        "png", "svg" and "pdf" for the pictures, "csv" and "parquet" for the numbers.
     contrast
         Options of the heatmap with contrast; None leaves that picture out.
     dpi
         Dots per inch of PNG files.
+    paper
+        Makes the pictures figures of a paper, as wide as its column and without titles, with their captions in a file.
     overwrite
         Replace files that are already there.
     progress
         Called after each file with the number written and the number of all.
+    tell
+        Called with a line on each head that was not named: which one was taken, and why.
 
     Returns
     -------
@@ -75,21 +83,38 @@ def export(
     names = [str(name) for name in ds[schema.SIGNAL].values]
     layer_names = [str(layer) for layer in ds[schema.LAYER].values]
     numbers = list(range(ds.sizes[schema.HEAD]))
-    layer, head = study_head(layer_names, len(numbers))
-    chosen = product(
-        _chosen("signal", signals, names, default=names),
-        _chosen("layer", layers, layer_names, default=[layer]),
-        _chosen("head", heads, numbers, default=[head]),
-    )
+    chosen = _chosen("signal", signals, names, default=names)
     kinds = _chosen("format", formats, FORMATS, default=FORMATS)
+    first = _FirstHeads(ds, None if isinstance(source, xr.Dataset) else source, tell or (lambda _: None))
     files: dict[Path, Callable[[], bytes]] = {}
-    for signal, layer, head in chosen:
-        view = HeadView(ds.sel({schema.SIGNAL: signal}), layer, head, shown_in="weight")
-        stem = f"{file_name(signal)}_{file_name(layer)}_head_{head}"
-        files |= experiment_files([view], stem, Path(out_dir), kinds, contrast, dpi)
+    for signal in chosen:
+        one = ds.sel({schema.SIGNAL: signal})
+        here, there = (layer_names[:1], numbers) if layers is not None else first(one, heads is None)
+        for layer, head in product(
+            _chosen("layer", layers, layer_names, default=here), _chosen("head", heads, numbers, default=there)
+        ):
+            stem = f"{file_name(signal)}_{file_name(layer)}_head_{head}"
+            view = HeadView(one, layer, head, shown_in="weight")
+            files |= experiment_files([view], stem, Path(out_dir), kinds, contrast, dpi, paper)
     if len({str(path).casefold() for path in files}) < len(files):
         raise ExportError("names of two signals differ in case only, and so would their files; export them one by one")
     return write_files(files, overwrite=overwrite, progress=progress)
+
+
+class _FirstHeads:
+    """The head of each signal for which none was named."""
+
+    def __init__(self, ds: xr.Dataset, store: str | Path | None, tell: Callable[[str], object]) -> None:
+        self.store, self.tell = store, tell
+        self.tracking = sweep_tracking(ds)
+
+    def __call__(self, ds: xr.Dataset, told: bool) -> tuple[list[str], list[int]]:
+        """Its layer and number; says so where both are taken from here."""
+        verdict = None if self.store is None else newest_verdict(self.store, ds)
+        layer, head, reason = first_head(ds, verdict, self.tracking)
+        if told:
+            self.tell(f"{ds[schema.SIGNAL].item()}: {layer}, head {head}: {reason}")
+        return [layer], [head]
 
 
 def _opened(source: xr.Dataset | str | Path) -> xr.Dataset:
@@ -103,7 +128,7 @@ def _opened(source: xr.Dataset | str | Path) -> xr.Dataset:
 
 
 def _chosen(
-    what: str, wanted: Sequence[Item | str] | str | None, available: Sequence[Item], default: Sequence[Item]
+    what: str, wanted: Sequence[Item | str] | int | str | None, available: Sequence[Item], default: Sequence[Item]
 ) -> list[Item]:
     """What was asked for, once each.
 
@@ -116,7 +141,7 @@ def _chosen(
         raise ExportError(f"there is no {what} to export")
     if wanted is None:
         return list(default)
-    asked = [wanted] if isinstance(wanted, str) else list(wanted)
+    asked = [wanted] if isinstance(wanted, str | int) else list(wanted)
     if asked == ["all"] and "all" not in available:
         return list(available)
     for one in asked:

@@ -28,9 +28,10 @@ from vitime_cache.charts.style import Spec
 from vitime_cache.errors import VitimeError
 from vitime_cache.study.defaults import CONTRAST, DPI, MOST_LAGS
 
-Format = Literal["png", "svg", "csv", "parquet"]
+Format = Literal["png", "svg", "pdf", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
+PICTURES = get_args(charts.FileFormat)
 ABREAST = 3  # heatmaps in a row
 CORRELATIONS = (14 * DPI, 6 * DPI)  # pixels of the study's newer figure
 MOST_NAME_BYTES = 120  # of a name from outside in a file name, of which file systems allow 255
@@ -47,6 +48,7 @@ def experiment_files(
     formats: Sequence[Format] = FORMATS,
     contrast: Contrast | None = CONTRAST,
     dpi: float = DPI,
+    paper: charts.Paper | None = None,
 ) -> dict[Path, Callable[[], bytes]]:
     """The files of one experiment, each with a function that makes its content.
 
@@ -58,11 +60,13 @@ def experiment_files(
         The experiment's name, safe in a file name (see `file_name`). Files are `experiment_<stem>_<what>.<format>`,
         where <what> is as in the reference study.
     formats
-        "png" and "svg" for the pictures, "csv" and "parquet" for the numbers.
+        "png", "svg" and "pdf" for the pictures, "csv" and "parquet" for the numbers.
     contrast
         Options of the heatmaps with contrast; None leaves that picture out.
     dpi
         Dots per inch of PNG files.
+    paper
+        Width and size of words of a figure in print, without a title. One more file has the figures' captions.
     """
     pictures: dict[str, Callable[[], Spec]] = {
         "temporal_dependencies_heads_contrast": partial(heatmaps, views, contrast),
@@ -74,12 +78,14 @@ def experiment_files(
     tables = {"time_attention": charts.heatmap_table, "lag_attention": region_table}
     files: dict[Path, Callable[[], bytes]] = {}
     for suffix in formats:
-        for what in pictures if suffix in ("png", "svg") else tables:
+        for what in pictures if suffix in PICTURES else tables:
             path = folder / f"experiment_{stem}_{what}.{suffix}"
-            if suffix == "png" or suffix == "svg":
-                files[path] = partial(_draw, pictures[what], suffix, dpi)
-            else:
+            if suffix == "csv" or suffix == "parquet":
                 files[path] = partial(_tabulate, tables[what], views, suffix)
+            else:
+                files[path] = partial(_draw, pictures[what], suffix, dpi, paper)
+    if paper is not None and set(formats) & set(PICTURES):
+        files[folder / f"experiment_{stem}_captions.txt"] = partial(_captions, pictures, views[0])
     return files
 
 
@@ -194,8 +200,15 @@ def _slowest_period(view: HeadView) -> float | None:
     return slowest if slowest >= SHORTEST_PERIOD * view.samples_per_patch else None
 
 
-def _draw(picture: Callable[[], Spec], suffix: Literal["png", "svg"], dpi: float) -> bytes:
-    return charts.figure_bytes(picture(), suffix, dpi)
+def _draw(
+    picture: Callable[[], Spec], suffix: charts.FileFormat, dpi: float, paper: charts.Paper | None
+) -> bytes:  # fmt: skip
+    return charts.figure_bytes(picture(), suffix, dpi, paper=paper)
+
+
+def _captions(pictures: Mapping[str, Callable[[], Spec]], view: HeadView) -> bytes:
+    """A paragraph for each figure, led by the end of its file's name."""
+    return "\n\n".join(f"{what}: {charts.caption(draw(), view.ds)}" for what, draw in pictures.items()).encode() + b"\n"
 
 
 def _tabulate(

@@ -1,0 +1,197 @@
+"""Charts as figures of a paper: as wide as its column, words in one size, a caption in place of the title."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from string import ascii_lowercase
+from typing import Any
+
+import xarray as xr
+
+from vitime_cache._version import __version__
+from vitime_cache.attention import schema
+from vitime_cache.charts.style import ChartError, Spec
+from vitime_cache.evidence.verdict import schema as v
+
+COLUMNS = {"single": 3.5, "double": 7.2}  # inches
+POINTS = 72  # in an inch; also what a pixel of a chart is taken for
+CONCAT = ("concat", "hconcat", "vconcat")
+SIZE = re.compile(r'<svg\b[^>]*?\swidth="([\d.]+)"[^>]*?\sheight="([\d.]+)"')
+FLAT, LOWEST = 0.62, 80  # height of a chart that is wider than high: at most this share of its width, at least points
+SMALLEST, LARGEST = 0.1, 10.0  # by which widths are multiplied
+
+
+@dataclass(frozen=True)
+class Paper:
+    """How large a figure and its words are.
+
+    Parameters
+    ----------
+    inches
+        Width of the whole figure.
+    points
+        Size of its words.
+
+    Raises
+    ------
+    ChartError
+        For a width outside 1 … 40 inches and a size outside 4 … 40 points.
+    """
+
+    inches: float = COLUMNS["single"]
+    points: float = 8.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.inches <= 40:
+            raise ChartError(f"a figure's width must be 1 … 40 inches, got {self.inches}")
+        if not 4 <= self.points <= 40:
+            raise ChartError(f"the size of words must be 4 … 40 points, got {self.points}")
+
+
+def fitted(chart: Spec, paper: Paper, to_svg: Any) -> str:
+    """The chart as an SVG exactly as wide as the column.
+
+    The data's part of a figure grows or shrinks; words, legends and axes keep their size. Where they alone are wider
+    than the column, the whole is shrunk.
+
+    Parameters
+    ----------
+    to_svg
+        Makes an SVG of a chart.
+    """
+    plain, wanted = _worded(_untitled(chart), paper.points), paper.inches * POINTS
+    factor = wanted / _size(to_svg(_scaled(plain, 1.0)))[0]
+    first = _size(to_svg(_scaled(plain, factor)))[0]
+    second_factor = _within(factor * 0.9)
+    second = _size(to_svg(_scaled(plain, second_factor)))[0]
+    grows = (first - second) / (factor - second_factor) if factor != second_factor else 0.0
+    if grows > 0:  # the width is a part that grows with the factor, and a part that does not
+        factor = _within(factor + (wanted - first) / grows)
+    svg = str(to_svg(_scaled(plain, factor)))
+    width, height = _size(svg)
+    found = SIZE.search(svg)
+    assert found is not None
+    head = found[0]
+    exact = head.replace(f'width="{found[1]}"', f'width="{wanted:g}"', 1)
+    exact = exact.replace(f'height="{found[2]}"', f'height="{height * wanted / width:.6g}"', 1)
+    return svg.replace(head, exact, 1)
+
+
+def caption(chart: Spec, ds: xr.Dataset) -> str:
+    """What the figure shows, of which window, by which weights and method.
+
+    Parameters
+    ----------
+    ds
+        What the chart is of: one signal's attention, or a verdict.
+    """
+    said = [*dict.fromkeys(_titles(chart)), *(_of_verdict(ds) if v.CLAIM in ds.dims else _of_attention(ds))]
+    return " ".join(text if text.endswith((".", "%")) else f"{text}." for text in said)
+
+
+def _of_attention(ds: xr.Dataset) -> list[str]:
+    window = (
+        f"Signal {ds[schema.SIGNAL].item()}: {int(ds[schema.N_HISTORY])} samples of history and a forecast of "
+        f"{int(ds[schema.HORIZON])}, {float(ds[schema.SAMPLES_PER_PATCH]):.4g} samples a patch."
+    )
+    method = "Attention after the softmax, by time: mean over the rows of the image, CLS left out"
+    return [window, _weights(ds.attrs), f"{method} (vitime-cache {__version__})."]
+
+
+def _of_verdict(verdict: xr.Dataset) -> list[str]:
+    question, window = v.facts(verdict, "question"), v.facts(verdict, "window_facts")
+    told = {**question, "weights_note": v.facts(verdict, "weights")}
+    return [
+        f"Signal {question['signal']}.",
+        str(window["words"]),
+        _weights(told),
+        f"Level {question['level']}, seed {question['seed']}, method {question['method']}, vitime-cache {__version__}.",
+    ]
+
+
+def _weights(told: Any) -> str:
+    note = f": {told['weights_note']}" if told["weights_note"] else ""
+    return f"Weights {told['weights']} (SHA-256 {str(told['weights_sha256'])[:12]}, {told['dtype']}){note}."
+
+
+def _titles(chart: Spec) -> list[str]:
+    """What stands above a chart and its parts; parts by the letter that they bear in the figure."""
+    title = chart.get("title", {})
+    heading = {"text": title} if isinstance(title, str) else title
+    lines = heading.get("subtitle", "")
+    said = [str(heading.get("text", "")), lines if isinstance(lines, str) else " ".join(lines)]
+    for letter, part in zip(ascii_lowercase, parts := _parts(chart), strict=False):
+        told = ". ".join(_titles(part))
+        said.append(f"({letter}) {told}" if told and len(parts) > 1 else told)
+    return [text for text in said if text]
+
+
+def _parts(chart: Spec) -> list[Spec]:
+    return [part for name in CONCAT for part in chart.get(name, [])]
+
+
+def _untitled(chart: Spec, letter: str = "") -> Spec:
+    """The chart without titles; of several parts each with a letter."""
+    kept = {name: value for name, value in chart.items() if name not in ("title", "autosize")}
+    for name in CONCAT:
+        if name in kept:
+            letters = ascii_lowercase if len(kept[name]) > 1 else ""
+            kept[name] = [_untitled(part, letters[i : i + 1]) for i, part in enumerate(kept[name])]
+    return kept | ({"title": {"text": letter, "anchor": "start"}} if letter else {})
+
+
+def _worded(chart: Spec, points: float) -> Spec:
+    """Every word in one size, and legends no longer than the chart is high."""
+
+    def resized(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: points if key == "fontSize" else each if key == "data" else resized(each)
+                for key, each in value.items()
+            }
+        return [resized(each) for each in value] if isinstance(value, list) else value
+
+    words = {"labelFontSize": points, "titleFontSize": points}
+    legend = words | {"gradientThickness": points}
+    header = {"axis": words, "legend": legend, "text": {"fontSize": points}, "title": {"fontSize": points + 1}}
+    config = {**chart.get("config", {})}
+    config |= {name: {**config.get(name, {}), **each} for name, each in header.items()}
+    return {**resized(chart), "config": config}
+
+
+def _scaled(chart: Spec, factor: float) -> Spec:
+    """The chart with its widths multiplied; a square one stays square."""
+    made = dict(chart)
+    for name in CONCAT:
+        if name in made:
+            made[name] = [_scaled(part, factor) for part in made[name]]
+    width, height = chart.get("width"), chart.get("height")
+    if isinstance(width, int | float):
+        made["width"] = width * factor
+        if width == height:
+            made["height"] = height * factor
+            made = _shorter_legends(made, 0.8 * height * factor)
+        elif isinstance(height, int | float) and width > height:  # in a narrow column it would stand upright
+            made["height"] = min(height, max(FLAT * width * factor, LOWEST))
+    return made
+
+
+def _shorter_legends(value: Any, most: float) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: min(each, most) if key == "gradientLength" else each if key == "data" else _shorter_legends(each, most)
+            for key, each in value.items()
+        }
+    return [_shorter_legends(each, most) for each in value] if isinstance(value, list) else value
+
+
+def _size(svg: str) -> tuple[float, float]:
+    found = SIZE.search(svg)
+    if found is None:
+        raise ChartError("the drawing has no size")
+    return float(found[1]), float(found[2])
+
+
+def _within(factor: float) -> float:
+    return min(max(factor, SMALLEST), LARGEST)
