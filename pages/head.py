@@ -6,6 +6,7 @@ from vitime_cache import charts
 from vitime_cache.ui.address import choose_head, choose_signal
 from vitime_cache.ui.badges import head_badges
 from vitime_cache.ui.chart import figure, peaks_table
+from vitime_cache.ui.copied import copy_python, head_code
 from vitime_cache.ui.options import (
     choose_contrast,
     choose_heads,
@@ -80,3 +81,4 @@ with st.expander("How to read this"):
         "- **Ink** is what the series leaves of itself on the image; most of a column is blank paper.\n"
         "- Contrast changes colours only. The legend and the tooltips are attention itself."
     )
+copy_python(head_code(ds, layer, head))

@@ -63,7 +63,7 @@ class Shown:
         return PAGE.format(
             headline=html(self.headline), small=html(self.small), alt=html(self.headline),
             place=f"vitime-{uuid.uuid4().hex[:12]}", modules=charts.vega_embed_module(),
-            png=b64encode(charts.figure_bytes(self.chart, "png", 96)).decode(),
+            png=b64encode(charts.small_png(self.chart)).decode(),
             chart=json.dumps(self.chart).replace("<", "\\u003c"),
         )  # fmt: skip
 

@@ -40,6 +40,7 @@ from vitime_cache.charts.population import population_kinds_table as population_
 from vitime_cache.charts.render import FileFormat as FileFormat
 from vitime_cache.charts.render import altair_chart as altair_chart
 from vitime_cache.charts.render import figure_bytes as figure_bytes
+from vitime_cache.charts.render import small_png as small_png
 from vitime_cache.charts.render import vega_embed_module as vega_embed_module
 from vitime_cache.charts.style import ChartError as ChartError
 from vitime_cache.charts.style import Spec as Spec

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from types import FunctionType
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from vitime_cache.attention.measures import head_measures, unseen
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import HeadView, figure_bytes
 from vitime_cache.charts.contrast import Shading
+from vitime_cache.charts.paper import COLUMNS
 from vitime_cache.charts.style import for_dark
 from vitime_cache.compare.reduction import Comparison, SignalCurve, compare
 from vitime_cache.errors import VitimeError
@@ -53,6 +55,7 @@ CHANGE_COLUMNS = {
     "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f", help=PROMINENCE),
 }
 
+FILES: dict[charts.FileFormat, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
 Spec = dict[str, Any]
 Draw = Callable[..., Spec]
 Table = Callable[[], pd.DataFrame]
@@ -102,9 +105,25 @@ def figure(
             return pd.concat([pd.DataFrame(told, index=rows.index), rows], axis=1).to_csv(index=False).encode()
 
         with files:
-            _download("PNG, 200 dpi", key, f"{name}.png", "image/png", lambda: figure_bytes(chart, "png"))
-            _download("SVG", key, f"{name}.svg", "image/svg+xml", lambda: figure_bytes(chart, "svg"))
+            paper = _choose_paper(key)
+            for ending, mime in FILES.items():
+                make = partial(figure_bytes, chart, ending, paper=paper)
+                _download(ending.upper(), key, f"{name}.{ending}", mime, make)
+            if paper is not None and (of := _dataset(args)) is not None:
+                caption = partial(charts.caption, chart, of)
+                _download("The caption", key, f"{name}.txt", "text/plain", lambda: caption().encode())
             _download("CSV, the numbers", key, f"{name}.csv", "text/csv", numbers)
+
+
+def _choose_paper(key: str) -> charts.Paper | None:
+    """The column of a paper that the chart is for; None as it is on the page."""
+    sizes = {"As shown": None} | {f"{name.capitalize()} column": inches for name, inches in COLUMNS.items()}
+    size = st.selectbox(
+        "Size", list(sizes), key=f"{key}_size",
+        help="As wide as the column of a paper, with words of 8 points and no title: that is in the caption.",
+    )  # fmt: skip
+    inches = sizes[size]
+    return None if inches is None else charts.Paper(inches)
 
 
 def side_map(view: HeadView, shading: Shading, size: int) -> Spec:
@@ -225,6 +244,17 @@ def _subject(args: Sequence[Any]) -> dict[str, str]:
         return {"signal": str(found[0][schema.SIGNAL].item())}
     signal = str(verdict_schema.facts(found[0], "question")["signal"])
     return {"signal": signal} | dict(zip(("layer", "head"), map(str, flat[1:3]), strict=False))
+
+
+def _dataset(args: Sequence[Any]) -> xr.Dataset | None:
+    """What the chart is of, for its caption."""
+    for each in args:
+        first = each[0] if isinstance(each, list | tuple) and each else each
+        if isinstance(first, HeadView):
+            return first.ds
+        if isinstance(first, xr.Dataset) and (verdict_schema.CLAIM in first.dims or schema.HISTORY in first):
+            return first
+    return None
 
 
 def _download(label: str, key: str, name: str, mime: str, make: Callable[[], bytes]) -> None:

@@ -11,6 +11,7 @@ import xarray as xr
 from vitime_cache import charts
 from vitime_cache.attention import schema
 from vitime_cache.charts.card import verdict_card
+from vitime_cache.charts.social import social_card
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.levels.table import CLAIMS, KINDS, LEVEL
 from vitime_cache.evidence.verdict import schema as v
@@ -19,6 +20,7 @@ from vitime_cache.evidence.verdict.data import head_order, to_come, verdict_tabl
 from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, kind, sentences
 from vitime_cache.ui.badges import badge
 from vitime_cache.ui.chart import figure, file_name
+from vitime_cache.ui.copied import answer_code, copy_python
 from vitime_cache.ui.options import clicked
 from vitime_cache.ui.words import plain
 
@@ -124,11 +126,13 @@ def _files(verdict: xr.Dataset, chosen: tuple[str, int], name: str) -> None:
     files = (
         ("Card, one page", lambda: verdict_card(verdict, *chosen).encode(), f"{of}.html", "text/html"),
         ("Every number, JSON", lambda: to_json(verdict).encode(), f"{of}.json", "application/json"),
+        ("Card to share, PNG", lambda: social_card(verdict), f"{of}.png", "image/png"),
         ("The heads, CSV", lambda: _csv(verdict), f"{of}.csv", "text/csv"),
     )
     with st.container(horizontal=True):
         for label, make, file, mime in files:
             st.download_button(label, make, file, mime, on_click="ignore", icon=":material/download:")
+        copy_python(answer_code(verdict))
 
 
 def _csv(verdict: xr.Dataset) -> bytes:

@@ -1,0 +1,67 @@
+"""Python for what a page shows: a few lines to take into a notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+import xarray as xr
+
+from vitime_cache.attention import schema
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.ui.stores import KEY
+from vitime_cache.ui.verdicts import store_of
+
+OPENED = "import vitime_cache as vc\n\nstore = vc.open_store({store!r})\n"
+
+
+def copy_python(code: str) -> None:
+    """A button that opens the lines, with Streamlit's own sign to copy them."""
+    with st.popover("Python for this view", icon=":material/code:", type="tertiary"):
+        st.code(code, language="python")
+
+
+def head_code(ds: xr.Dataset, layer: str, head: int) -> str:
+    """One head of one signal of a store."""
+    return f"{_store(ds)}vc.show(store.sel(signal={_name(ds)!r}), {layer!r}, {head})\n"
+
+
+def heads_code(ds: xr.Dataset, period: float | None) -> str:
+    """All heads of one signal, with their measures at a period."""
+    return (
+        f"{_store(ds)}ds = store.sel(signal={_name(ds)!r}).load()\n\n"
+        "from vitime_cache.attention.measures import head_measures\n\n"
+        f"measures = head_measures(ds, {None if period is None else float(period)!r})\n"
+        "vc.charts.altair_chart(vc.charts.small_multiples(ds, measures))\n"
+    )
+
+
+def compared_code(first: xr.Dataset, second: xr.Dataset, layer: str, head: int) -> str:
+    """One head on two signals, of one store or of two, and where its maps differ."""
+    other = "" if store_of(first) == store_of(second) else f"other = vc.open_store({str(store_of(second))!r})\n"
+    return (
+        f"{_store(first)}{other}a = vc.charts.HeadView(store.sel(signal={_name(first)!r}), {layer!r}, {head})\n"
+        f"b = vc.charts.HeadView({'other' if other else 'store'}.sel(signal={_name(second)!r}), {layer!r}, {head})\n"
+        "vc.charts.altair_chart(vc.charts.difference(a, b))\n"
+    )
+
+
+def answer_code(verdict: xr.Dataset) -> str:
+    """An answer: from where the store keeps it, or asked again where none does."""
+    place = Path(str(verdict.attrs.get(KEY, "")).partition("|")[0])
+    if (place / "zarr.json").is_file():
+        return f"import vitime_cache as vc\nimport xarray as xr\n\nvc.show(xr.open_zarr({str(place)!r}).load())\n"
+    question = v.facts(verdict, "question")
+    return (
+        "import vitime_cache as vc\n\n"
+        f"series = {question['signal']!r}  # in place of its name, its samples\n"
+        f"vc.show(vc.ask(vc.load_model(), series, period={float(question['period'])!r}))\n"
+    )
+
+
+def _store(ds: xr.Dataset) -> str:
+    return OPENED.format(store=str(store_of(ds)))
+
+
+def _name(ds: xr.Dataset) -> str:
+    return str(ds[schema.SIGNAL].item())
