@@ -7,6 +7,7 @@ from vitime_cache.attention import schema
 from vitime_cache.ui.address import choose_signal, open_head
 from vitime_cache.ui.badges import best_badges, with_claims
 from vitime_cache.ui.chart import figure, measured, ranked_heads
+from vitime_cache.ui.copied import copy_python, heads_code
 from vitime_cache.ui.keys import move_over_heads
 from vitime_cache.ui.options import choose_contrast, choose_measure, choose_period, clicked
 from vitime_cache.ui.routing import chosen_store
@@ -54,3 +55,4 @@ if matrix.open:
 if ranking.open:
     with ranking:
         open_head(ranked_heads(measures, measure))
+copy_python(heads_code(ds, period))

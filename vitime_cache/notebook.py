@@ -21,7 +21,7 @@ from vitime_cache.shown import html
 from vitime_cache.study.first_head import first_head
 
 WIDTH = 640  # pixels: the text column of a notebook
-MAP = 360
+MAP, TOTAL = 360, 860
 PAGE = """<p>{headline}</p><p><small>{small}</small></p>
 <div id="{place}"><img src="data:image/png;base64,{png}" alt="{alt}" style="max-width: 100%"></div>
 <script>
@@ -114,7 +114,7 @@ def _answer(verdict: xr.Dataset) -> Shown:
 
 
 def _attention(ds: xr.Dataset, layer: str | None, head: int | None) -> Shown:
-    """The series, and one head's map beside its lag curve."""
+    """The series, and one head's map and lag curve, linked; the map alone where no lag has pairs enough for a curve."""
     several = schema.SIGNAL in ds.dims
     count = ds.sizes[schema.SIGNAL] if several else 1
     if not count:
@@ -132,10 +132,8 @@ def _attention(ds: xr.Dataset, layer: str | None, head: int | None) -> Shown:
         said.append(f"It is the first of {count} signals; ds.sel(signal=…) takes another.")
     if ds.attrs["weights_note"]:
         said.append(f"Weights: {ds.attrs['weights_note']}.")
-    pictures = _drawable(
-        [partial(charts.heatmap, view, size=MAP), partial(charts.lag_curves, [view], width=WIDTH - MAP, height=MAP)]
-    )
-    return Shown(" ".join(said), f"{layer_shown}, head {head_shown}: {chosen}.", charts.beside(pictures))
+    (chart,) = _drawable([partial(charts.linked_head, view, total_width=TOTAL)]) or [charts.heatmap(view, size=MAP)]
+    return Shown(" ".join(said), f"{layer_shown}, head {head_shown}: {chosen}.", chart)
 
 
 def _drawable(draws: Iterable[Callable[[], Spec]]) -> list[Spec]:

@@ -46,8 +46,8 @@ def figure_bytes(
     return bytes(vl_convert.svg_to_pdf(svg) if file_format == "pdf" else vl_convert.svg_to_png(svg, ppi=dpi))
 
 
-def small_png(chart: Spec, dpi: float = 96, colours: int = 64) -> bytes:
-    """The chart as a PNG of few colours, a sixth of the size: to be carried inside a page."""
+def small_png(chart: Spec, dpi: float = 96, colours: int = 200) -> bytes:
+    """The chart as a PNG of few colours, a third of the size: to be carried inside a page."""
     from io import BytesIO
 
     from PIL import Image
