@@ -16,7 +16,7 @@ PACKAGE = ROOT / "vitime_cache"
 
 # From the ground up: a room imports itself and the rooms of the floors below its own, never one beside it.
 FLOORS = [
-    {"_version", "arrays", "atomic", "errors", "places", "shown"},
+    {"_version", "arrays", "atomic", "errors", "extras", "places", "shown"},
     {"checks", "typed_json"},
     {"series", "model", "stats"},
     {"attention"},
@@ -53,7 +53,7 @@ def sources() -> dict[str, Path]:
     paths = {
         p.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__"): p for p in PACKAGE.rglob("*.py")
     }
-    face = paths.pop("__init__")
+    face = paths.pop("__init__")  # of the package; it imports all names on first use
     assert face.exists()
     pages = {f"pages/{p.stem}": p for p in (ROOT / "pages").glob("*.py")}
     return paths | pages | {"streamlit_app": ROOT / "streamlit_app.py"}

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from email import message_from_bytes
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from vitime_cache.extras import EXTRA
 
 CLONE = Path(__file__).parent.parent
 BESIDE = [
@@ -75,18 +83,48 @@ def test_nothing_else_comes_along(wheel: zipfile.ZipFile) -> None:
     assert not [name for name in wheel.namelist() if "__pycache__" in name or "store/zarr" in name]
 
 
-def test_it_needs_what_requirements_txt_says_and_gives_the_command(wheel: zipfile.ZipFile) -> None:
+def test_it_declares_what_it_imports_in_its_requirements_or_in_the_extra_named_for_it(wheel: zipfile.ZipFile) -> None:
     [info] = [name for name in wheel.namelist() if name.endswith("METADATA")]
     metadata = message_from_bytes(wheel.read(info))
-    lines = [line.split("#")[0].strip() for line in (CLONE / "requirements.txt").read_text().splitlines()]
+    declared: dict[str, set[str]] = {}
+    for line in metadata.get_all("Requires-Dist") or []:
+        requirement = Requirement(line)
+        extra = re.search(r"extra == ['\"](\w+)", str(requirement.marker or ""))
+        declared.setdefault(extra[1] if extra else "", set()).add(canonicalize_name(requirement.name))
+    assert set(metadata.get_all("Provides-Extra") or []) == {"app", "train", "cluster", "cloud"}
 
-    def plain(text: str) -> tuple[str, tuple[str, ...]]:
-        name = text.translate(str.maketrans("<>=!~[;", " " * 7)).split()[0]
-        return name.lower(), tuple(sorted(text[len(name) :].replace(" ", "").split(",")))
+    distributions = packages_distributions()
+    for package in {name.split(".")[0] for path in (CLONE / "vitime_cache").rglob("*.py") for name in _imports(path)}:
+        if package == "vitime_cache" or package in sys.stdlib_module_names:
+            continue
+        names = {canonicalize_name(name) for name in distributions[package]}
+        assert names & declared[EXTRA.get(package, "")], f"{package} is imported and not declared"
 
-    assert sorted(map(plain, metadata.get_all("Requires-Dist") or [])) == sorted(plain(line) for line in lines if line)
-    scripts = wheel.read(info.replace("METADATA", "entry_points.txt")).decode()
-    assert "vitime-cache = vitime_cache.cli.main:main" in scripts
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def test_it_gives_the_command_and_says_that_it_is_typed(wheel: zipfile.ZipFile) -> None:
+    [points] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
+    assert "vitime-cache = vitime_cache.cli.main:main" in wheel.read(points).decode()
+    assert "vitime_cache/py.typed" in wheel.namelist()
+
+
+@pytest.mark.parametrize(("package", "extra"), [("altair", "app"), ("streamlit", "app"), ("vl_convert", "app")])
+def test_what_an_extra_brings_is_named_where_it_is_missing(installed: Path, tmp_path: Path, package, extra) -> None:
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "import vitime_cache as vc; vc.open_store, vc.capture, vc.ask, vc.build\n"
+        "from vitime_cache.extras import remedy\n"
+        f"try: import {package}\n"
+        "except ImportError as error: print(remedy(error))\n"
+    )
+    assert python(installed, tmp_path, "-c", code).strip().endswith(f"pip install 'vitime-cache[{extra}]'")
 
 
 def test_the_command_works_from_anywhere(installed: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vitime_cache._version import __version__ as __version__
+from vitime_cache.extras import remedy
 
 if TYPE_CHECKING:
     from vitime_cache import charts as charts
@@ -74,7 +75,10 @@ __all__ = ["__version__", *_HOME]
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_HOME[name]}")
+    try:
+        module = import_module(f"{__name__}.{_HOME[name]}")
+    except ImportError as error:
+        raise (ImportError(missing) if (missing := remedy(error)) else error) from error
     value = module if name == _HOME[name] else getattr(module, name)
     globals()[name] = value
     return value

@@ -18,6 +18,7 @@ from vitime_cache._version import __version__
 from vitime_cache.cli import app, ask, build, console, export, info, signals, train, verify
 from vitime_cache.cli.signs import plain_signs
 from vitime_cache.errors import Note, VitimeError
+from vitime_cache.extras import remedy
 from vitime_cache.shown import terminal
 
 PROGRAM = "python -m vitime_cache"
@@ -61,6 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + (signal.SIGTERM if isinstance(error, Interruption) else signal.SIGINT)
     except VitimeError as error:
         console.errors.print(f"error: {error}")
+    except ImportError as error:
+        if not (missing := remedy(error)):
+            raise
+        console.errors.print(f"error: {missing}")
     except OSError as error:
         if _reader_is_gone(error):
             return 128 + signal.SIGPIPE
