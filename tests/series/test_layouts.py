@@ -160,7 +160,7 @@ def test_series_in_rows_are_named_as_such_and_read_on_request():
         told(text)
     series, note = told(text, rows=True)
     assert {name: len(values) for name, values in series.items()} == {"H1": 25, "H2": 30}
-    assert "a series from each row; column 'V1' names them" in note
+    assert "a series from each row; named by 'V1'" in note
 
 
 def test_the_class_before_each_series_of_an_archive_is_none_of_its_samples():
@@ -244,7 +244,7 @@ def test_pandas_objects_are_signals_with_their_times():
     assert as_signal(pd.Series([1, 2, 3])).values.tolist() == [1, 2, 3]
     with pytest.raises(SignalError, match=r"holds 2 series, load, temp: give one, such as df\[\['load'\]\]"):
         as_signal(frame[["load", "temp"]])
-    with pytest.raises(SignalError, match=r"the Series, column ''.*4 steps of 1 hour missing"):
+    with pytest.raises(SignalError, match=r"the Series, column 'index'.*4 steps of 1 hour missing"):
         as_signal(frame["load"].drop(index[10:14]))
 
 

@@ -327,7 +327,7 @@ def test_an_unknown_way_to_fill_is_refused_even_where_nothing_is_missing():
         ("a,b\n1,2\n3,0x10\n", r"column 'b', row 3: '0x10' is not a number"),
         ("a,b\n1,2\n-inf,3\n", r"f.csv, column 'a', row 3: -inf is not finite"),
         ("a,b\n1,2\n1e999,3\n", r"f.csv, column 'a', row 3: inf is not finite"),
-        ("a,b\nOslo,x\nRome,y\n", r"f.csv holds no series: no column of numbers beside a, b"),
+        ("a,b\nOslo,x\nRome,y\n", r"f.csv holds no series: no column of numbers beside 'a' \('Oslo'\), 'b' \('x'\)"),
         ("a,b\n2020-01-01,2\n2020-02-30,3\n", r"column 'a', row 3: the time is missing or cannot be read"),
         (
             "date,b\n2020-01-01,2\n2020-01-01,3\n",

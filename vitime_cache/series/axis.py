@@ -15,8 +15,7 @@ Floats = NDArray[np.float64]
 
 UNEVEN = 0.1  # share of a step by which the times of an even axis may be off
 FEWEST_WORKING_DAYS = 6  # that are told from days with a gap
-FILL = "fill='interpolate' (--fill interpolate)"
-WAY_OUT = "or take the rows as they are, one after the other, with time='none' (--time none)"
+MANY_TWICE = 0.1  # share of times that no change of clocks has twice
 
 
 @dataclass(frozen=True)
@@ -101,9 +100,15 @@ def find_axis(
     if not new.all():
         at = int(new.argmin())
         faults.append(f"{_of('time', (~new).sum())} twice, the first {_shown(times[at])} in row {rows[at]}")
+        if (~new).sum() > max(MANY_TWICE * len(new), 2):  # a mean of what stands at one time would mix series
+            raise SignalError(
+                f"{where}: {faults[-1]}: series may stand below one another, and no column says whose each row is; add "
+                f"one named 'unique_id', {choices.way_out}"
+            )
     places, seconds = np.zeros(1, np.int64), 0.0
     if new.sum() > 1:
-        places, seconds = _places(where, times[new], counts[new], 1.0 if is_date else UNITS.get(unit, 0.0))
+        unit_seconds = 1.0 if is_date else UNITS.get(unit, 0.0)
+        places, seconds = _places(where, times[new], counts[new], unit_seconds, choices.way_out)
     check_length(where, int(places[-1]) + 1)
     axis = Axis(order, places[np.cumsum(new) - 1], seconds, times)
     asked = axis.places[:-1] > axis.places[-1] - (choices.last or axis.places[-1] + 1)  # what lies before may have gaps
@@ -117,14 +122,17 @@ def find_axis(
     if faults and choices.fill == "none":
         clocks = "; where clocks change, give times with their offset from UTC" if is_date and seconds <= 3600 else ""
         raise SignalError(
-            f"{where}: {'; '.join(faults)}{clocks}. Put them in order and fill the gaps with {FILL}, {WAY_OUT}"
+            f"{where}: {'; '.join(faults)}{clocks}. Put them in order and fill the gaps with {choices.to_fill}, "
+            f"{choices.way_out}"
         )
     if faults:
         tell(f"{where}: {'; '.join(faults)}: put in order, with the mean of what stands at one time, and interpolated")
     return axis
 
 
-def finished(where: str, label: str, values: Floats, rows: NDArray[np.int64], axis: Axis, choices: Choices) -> Column:
+def finished(
+    where: str, label: str, values: Floats, rows: NDArray[np.int64], axis: Axis, choices: Choices, each: str = "row"
+) -> Column:
     """Values (T,) of rows as samples on their axis, the last of them if so many are asked for, without gaps.
 
     Raises
@@ -143,11 +151,11 @@ def finished(where: str, label: str, values: Floats, rows: NDArray[np.int64], ax
     kept = axis.order[axis.places >= length - last]
     if (infinite := np.isinf(values[kept])).any():
         at = kept[int(infinite.argmax())]
-        raise SignalError(f"{where}, row {rows[at]}: {values[at]} is not finite; correct it")
+        raise SignalError(f"{where}, {each} {rows[at]}: {values[at]} is not finite; correct it")
     if (missing := np.isnan(values[kept])).any() and choices.fill == "none":
         raise SignalError(
-            f"{where}, row {rows[kept[int(missing.argmax())]]}: the value is missing (empty or nan), the first of "
-            f"{missing.sum()}; correct it, or interpolate with {FILL}"
+            f"{where}, {each} {rows[kept[int(missing.argmax())]]}: the value is missing (empty or nan), the first of "
+            f"{missing.sum()}; correct it, or interpolate with {choices.to_fill}"
         )
     samples = axis.samples(values)[length - last :]
     if (missing := np.isnan(samples)).all():
@@ -157,7 +165,9 @@ def finished(where: str, label: str, values: Floats, rows: NDArray[np.int64], ax
     return Column(label, samples, int(missing.sum()), axis.seconds, axis.start(length - last))
 
 
-def _places(where: str, times: Times | Floats, counts: Floats, unit: float) -> tuple[NDArray[np.int64], float]:
+def _places(
+    where: str, times: Times | Floats, counts: Floats, unit: float, way_out: str
+) -> tuple[NDArray[np.int64], float]:
     """Sample of each of increasing times (n,), and seconds in a step: of months, of working days, or an even one."""
     step = _most_common(np.diff(counts))
     if times.dtype.kind == "M" and step >= 28 * UNITS["day"]:
@@ -179,7 +189,7 @@ def _places(where: str, times: Times | Floats, counts: Floats, unit: float) -> t
         at = int(odd.argmax())
         raise SignalError(
             f"{where}: the times have no even step: most are {step * unit or step:g}{' s' * bool(unit)} apart, but not "
-            f"{_shown(times[at])} and {_shown(times[at + 1])}; resample them to one step, {WAY_OUT}"
+            f"{_shown(times[at])} and {_shown(times[at + 1])}; resample them to one step, {way_out}"
         )
     places = np.append(0, np.cumsum(apart)).astype(np.int64)
     return places, float((counts[-1] - counts[0]) / places[-1] * unit)

@@ -16,6 +16,8 @@ MAX_VALUES = 50_000_000  # in a file
 MAX_UNPACKED = 8 * MAX_VALUES + MAX_BYTES  # bytes of a binary file, which may be compressed
 MAX_CELL = 100  # characters of a text in a binary file: a time, the name of a series
 
+NOTES = "notes"  # attribute of a table: sentences on what was left out of it as it was parsed
+
 Fill = Literal["none", "interpolate"]
 Tell = Callable[[str], object]
 
@@ -39,6 +41,8 @@ class Choices:
     rows: bool | None = None
     decimal: Literal["point", "comma"] | None = None
     day_first: bool | None = None
+    to_fill: str = "fill='interpolate' (--fill interpolate)"  # in messages; of a pandas object it is another
+    way_out: str = "or take the rows as they are, one after the other, with time='none' (--time none)"
 
     def __post_init__(self) -> None:
         if self.fill not in ("none", "interpolate"):

@@ -25,12 +25,14 @@ MISSING = frozenset(
 )  # fmt: skip
 
 _POWER = r"([eE][+-]?\d+)?"
-PLAIN = rf"[+-]?(\d+\.?\d*|\.\d+){_POWER}|[+-]?([iI][nN][fF](inity)?)"
-_THIN = "\xa0\u202f"  # blanks that do not break a line
-COMMA = rf"[+-]?(\d+|\d{{1,3}}([. '{_THIN}]\d{{3}})+),\d+{_POWER}"
-GROUPS = rf"[+-]?[1-9]\d{{0,2}}(,\d{{3}})+(\.\d*)?{_POWER}"
-_EITHER = r"[+-]?[1-9]\d{0,2},\d{3}"  # 1,234 is a little more than one, or more than a thousand
-_WHOLE = r"[+-]?(\d+|\d{1,3}([. ']\d{3})+)"  # as it stands among numbers with a decimal comma
+_SIGN = "[+−-]?"  # a minus may be the typographer's
+_APART = " '’\xa0\u202f"  # what keeps thousands apart in either notation; the last two are blanks
+PLAIN = rf"{_SIGN}(\d+\.?\d*|\.\d+){_POWER}|{_SIGN}([iI][nN][fF](inity)?)"
+COMMA = rf"{_SIGN}(\d+|\d{{1,3}}([.{_APART}]\d{{3}})+),\d+{_POWER}"
+GROUPS = rf"{_SIGN}[1-9]\d{{0,2}}((,\d{{3}})+|([{_APART}]\d{{3}})+)(\.\d*)?{_POWER}"
+_EITHER = rf"{_SIGN}[1-9]\d{{0,2}},\d{{3}}"  # 1,234 is a little more than one, or more than a thousand
+_BOTH = rf"{_SIGN}[1-9]\d{{0,2}}([{_APART}]\d{{3}})+"  # 1'234 is the same in both
+_WHOLE = rf"{_SIGN}(\d+|\d{{1,3}}([.{_APART}]\d{{3}})+)"  # as it stands among numbers with a decimal comma
 
 Notation = Literal["point", "comma"]
 
@@ -74,8 +76,8 @@ def to_numbers(cells: pd.Series, notation: Notation | None) -> tuple[NDArray[np.
     missing = compute.is_in(compute.utf8_lower(texts), pa.array(sorted(MISSING)))
     kinds = {None: PLAIN, "point": f"{PLAIN}|{GROUPS}", "comma": f"{COMMA}|{_WHOLE}"}[notation]
     numbers = compute.and_not(compute.match_substring_regex(texts, f"^({kinds})$"), missing)
-    drop = {None: "^$", "point": ",", "comma": f"[. '{_THIN}]"}[notation]
-    plain = compute.replace_substring_regex(texts, drop, "")
+    drop = {None: "^$", "point": f"[,{_APART}]", "comma": f"[.{_APART}]"}[notation]
+    plain = compute.replace_substring(compute.replace_substring_regex(texts, drop, ""), "−", "-")
     if notation == "comma":
         plain = compute.replace_substring(plain, ",", ".")
     values = compute.cast(compute.if_else(numbers, plain, None), pa.float64())
@@ -94,7 +96,7 @@ def notation_of(where: str, columns: Iterable[pd.Series]) -> Notation | None:
     from pyarrow import compute
 
     found: set[str] = set()
-    unclear = ""
+    unclear, apart = "", False
     for column in columns:
         texts = compute.utf8_trim_whitespace(pa.array(column, pa.string(), from_pandas=True).fill_null(""))
         if not re.fullmatch(f"{COMMA}|{GROUPS}", texts[0].as_py()):
@@ -103,12 +105,13 @@ def notation_of(where: str, columns: Iterable[pd.Series]) -> Notation | None:
         def fits(pattern: str, texts: Any = texts) -> NDArray[np.bool_]:
             return np.asarray(compute.match_substring_regex(texts, f"^({pattern})$"))
 
-        either, comma, groups = fits(_EITHER), fits(COMMA), fits(GROUPS)
+        either, both, comma, groups = fits(_EITHER), fits(_BOTH), fits(COMMA), fits(GROUPS)
         if (comma | groups).all():
             found |= {"comma"} if (comma & ~either).any() else set()
-            found |= {"point"} if (groups & ~either).any() else set()
-            unclear = unclear or str(texts[0])
-    if len(found) == 1:
+            found |= {"point"} if (groups & ~either & ~both).any() else set()
+            unclear = unclear or (str(texts[0]) if either.any() else "")
+            apart = apart or bool(both.any())
+    if len(found) == 1 or (apart and not found and not unclear):
         return "comma" if "comma" in found else "point"
     if unclear and not found:
         raise SignalError(
@@ -148,6 +151,8 @@ def pasted_numbers(text: str, name: str) -> tuple[NDArray[np.float64], NDArray[n
     if len(text) > MAX_BYTES:
         raise SignalError(f"{name}: the text is longer than {MAX_BYTES / 1e6:.0f} million characters")
     refuse_commas_within(text, name)
+    if grouped := re.search(r"(?<![\d.,])[1-9]\d{0,2}([ \xa0\u202f]\d{3})*[ \xa0\u202f]0\d\d(?![\d.])", text):
+        raise SignalError(f"{name}: {grouped.group()!r:.60} is one number or several; write nothing between thousands")
     values, rows = array("d"), array("q")
     for row, line in enumerate(text.splitlines(), start=1):
         cells = re.split(r"\s*[,;]\s*|\s+", line.strip())
@@ -156,7 +161,7 @@ def pasted_numbers(text: str, name: str) -> tuple[NDArray[np.float64], NDArray[n
         for cell in cells:
             if not (re.fullmatch(PLAIN, cell) or is_missing(cell)):
                 raise SignalError(f"{name}, row {row}: {cell[:60]!r} is not a number with a decimal point; correct it")
-            values.append(math.nan if is_missing(cell) else float(cell))
+            values.append(math.nan if is_missing(cell) else float(cell.replace("−", "-")))
             rows.append(row)
     check_length(name, len(values))
     return np.array(values), np.array(rows, np.int64)

@@ -17,15 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitime_cache.series.axis import Axis, Column, find_axis, finished, plain_axis
-from vitime_cache.series.bounds import Choices, SignalError, Tell
+from vitime_cache.series.bounds import NOTES, Choices, SignalError, Tell
 from vitime_cache.series.cells import notation_of, to_numbers
 from vitime_cache.series.time_columns import COUNTERS, Table, Time, find_time
+from vitime_cache.series.times import read_times
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IDS = {"unique_id", "item_id", "series_id", "ts_id", "id", "series", "item", "variable", "name", "symbol", "ticker"}
 MANY = 20  # columns of numbers: more of them than rows are rather series in rows
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
 def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> list[Column]:
@@ -37,12 +39,16 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
         Naming file, column, row and value, and what to do.
     """
     table = _taken_apart(file, frame, choices)
+    for note in frame.attrs.get(NOTES, ()):
+        tell(note)
     asked = [*choices.columns, *([choices.time] if choices.time not in (None, "none") else [])]
     if unknown := next((name for name in asked if name not in table.names), None):
         raise SignalError(f"{file}: there is no column {unknown!r:.60}; there are {', '.join(table.names[:20])}")
     time = Time() if choices.rows else find_time(table, choices)
-    if choices.rows is None and not choices.columns and not time.columns:
-        _check_rows(table)
+    if choices.rows is None and not choices.columns:
+        _check_months(table)
+        if not time.columns:
+            _check_rows(table)
     if choices.rows:
         return _in_rows(table, choices, tell)
     ids = _ids(table, time)
@@ -55,7 +61,11 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
                 "with a decimal point; correct it, or name the columns to be read with columns=[…] (--column NAME)"
             )
     if not names:
-        raise SignalError(f"{file} holds no series: no column of numbers beside {', '.join(table.names)[:200]}")
+        firsts = [f"{name!r} ({str(column.iloc[0])[:20]!r})" for name, column in table.others.items() if len(column)]
+        raise SignalError(f"{file} holds no series: no column of numbers beside {', '.join(firsts or names)[:200]}")
+    for name in names:
+        if np.abs(values := table.numbers[name]).max(initial=0) > 2**53 and (np.nan_to_num(values) % 1 == 0).all():
+            tell(f"{table.where(name)}: numbers beyond 2^53 are kept to 16 digits; take a level off them to keep more")
     told = {*names, *time.columns, *ids}
     left = [name or "the first column" for name in table.names if name not in told]
     if left and not choices.columns:
@@ -72,7 +82,10 @@ def frame_of(given: pd.Series | pd.DataFrame) -> pd.DataFrame:
     names = ["_".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns]
     frame = frame.set_axis(names, axis=1)
     if not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None or frame.index.step != 1:
-        frame = frame.reset_index(names=["" if name is None else str(name) for name in frame.index.names])
+        levels = ["index" if name is None else str(name) for name in frame.index.names]
+        taken = {*names, *(level for level in levels if levels.count(level) > 1)}
+        levels = [f"{level} {place}" if level in taken else level for place, level in enumerate(levels, 1)]
+        frame = frame.reset_index(names=levels)
     for place, kind in enumerate(frame.dtypes):
         if isinstance(kind, pd.PeriodDtype):
             frame = frame.assign(**{frame.columns[place]: frame.iloc[:, place].dt.to_timestamp()})
@@ -112,7 +125,7 @@ def _taken_apart(file: str, frame: pd.DataFrame, choices: Choices) -> Table:
             others[name] = column
     if len(numbers) > 1 and not np.isfinite(numbers.get("", np.zeros(1))).any():
         del numbers[""]  # behind a separator at the end of each line
-    return Table(file, numbers, others, broken, np.asarray(frame.index))
+    return Table(file, numbers, others, broken, np.asarray(frame.index), names[0] if names else "")
 
 
 def _values(table: Table, time: Time, ids: Sequence[str]) -> list[str]:
@@ -139,10 +152,18 @@ def _columns(
 
 
 def _axis(where: str, time: Time, at: NDArray[np.intp], table: Table, choices: Choices, tell: Tell) -> Axis:
-    """The axis of some rows; of dates that read with the day first and with the month first the one that is even."""
-    rows, readings = table.rows[at], [each[at] for each in time.readings]
+    """The axis of some rows."""
+    if not time.readings:
+        return plain_axis(len(at))
+    return _even_axis(where, [each[at] for each in time.readings], table.rows[at], choices, tell, time.unit)
+
+
+def _even_axis(
+    where: str, readings: Sequence[NDArray[Any]], rows: NDArray[Any], choices: Choices, tell: Tell, unit: str
+) -> Axis:
+    """The axis of times; of dates that read with the day first and with the month first the one that is even."""
     if len(readings) < 2:
-        return find_axis(where, readings[0], rows, choices, tell, time.unit) if readings else plain_axis(len(at))
+        return find_axis(where, readings[0], rows, choices, tell, unit)
     found: list[Axis] = []
     errors: list[SignalError] = []
     for each in readings:
@@ -169,7 +190,9 @@ def _ids(table: Table, time: Time) -> list[str]:
     named = [name for name in (*texts, *table.numbers) if name.lower() in IDS and name not in used]
     named = [name for name in named if name in texts or (table.numbers[name] % 1 == 0).all()]
     if not time.columns:
-        return [name for name in named if name.lower() != "id" and _distinct(table, [name]) < length][:1]
+        return [name for name in named if _distinct(table, [name]) < (length if name.lower() != "id" else length / 2)][
+            :1
+        ]
     times = time.readings[0]
     if not named and (times[1:] > times[:-1]).all():
         return []
@@ -221,22 +244,65 @@ def _check_rows(table: Table) -> None:
         )
 
 
+def _check_months(table: Table) -> None:
+    """Refuse what may be one series, a year of months in each row."""
+    if [name[:3].lower() for name in table.numbers][-12:] == MONTHS:
+        raise SignalError(
+            f"{table.file} has a column for each month: for one series put the months below one another, as "
+            "pandas.melt does; for a series from each column read it with rows=False (--no-rows)"
+        )
+
+
 def _in_rows(table: Table, choices: Choices, tell: Tell) -> list[Column]:
-    """A series from each row, behind a column of names or of classes that is none of its samples."""
-    values = np.stack([*table.numbers.values()], axis=1) if table.numbers else np.empty((len(table.rows), 0))
-    label = next(iter(table.others), None)
+    """A series from each row, behind columns of names or of classes that are none of its samples."""
+    samples, axis = _header_times(table, choices)
+    names, named_by = _row_names(table)
+    values = np.stack([table.numbers[name] for name in samples], axis=1) if samples else np.empty((len(table.rows), 0))
     whole = np.nan_to_num(values) % 1 == 0
-    classes = label is None and values.shape[1] > 2 and whole[:, 0].all() and whole[:, 1:].mean() < 0.5
-    names = [] if label is None else [str(name) for name in table.others[label]]
-    if len(set(names)) < len(values):
-        stem = table.file.partition(".")[0]
-        names = [f"{stem}_{number}" for number in range(1, len(values) + 1)] if len(values) > 1 else [stem]
-    first = f"column {label!r} names them" if label is not None else "the first column, of classes, is left out"
-    tell(f"{table.file}: a series from each row" + (f"; {first}" if label is not None or classes else ""))
+    classes = not names and values.shape[1] > 2 and whole[:, 0].all() and whole[:, 1:].mean() < 0.5
+    left = [name for name in table.numbers if name not in samples]
+    notes = [f"named by {', '.join(map(repr, named_by))}"] if names else []
+    notes += ["the first column, of classes, is left out"] if classes else []
+    notes += [f"left out as no times: {', '.join(left[:10])}"] if left else []
+    tell("; ".join([f"{table.file}: a series from each row", *notes]))
+    stem = table.file.partition(".")[0]
+    names = names or ([f"{stem}_{number}" for number in range(1, len(values) + 1)] if len(values) > 1 else [stem])
     series = []
     for name, row, place in zip(names, values[:, int(classes) :], table.rows, strict=True):
         known = np.flatnonzero(~np.isnan(row))
         row = row[: known[-1] + 1] if len(known) else row  # rows of one file are as long as the longest
-        axis, samples = plain_axis(len(row)), np.arange(1, len(row) + 1)
-        series.append(finished(f"{table.file}, row {place}", name, row, samples, axis, choices))
+        of_row = axis if axis is not None and len(axis.order) == len(row) else plain_axis(len(row))
+        where, numbers = f"{table.file}, row {place}", np.arange(1, len(row) + 1)
+        series.append(finished(where, name, row, numbers, of_row, choices, "sample"))
     return series
+
+
+def _row_names(table: Table) -> tuple[list[str], list[str]]:
+    """Names of the rows, from the first columns of texts that tell all of them apart, and these; [] where none do."""
+    texts = [name for name, column in table.others.items() if column.dtype.kind not in "bmM"]
+    for count in range(1, min(len(texts), 4) + 1):
+        keys = _keys(table, texts[:count]).replace("nan", "").agg("/".join, axis=1).str.strip("/")
+        if keys.is_unique and (keys != "").all():
+            return [str(key) for key in keys], texts[:count]
+    return [], []
+
+
+def _header_times(table: Table, choices: Choices) -> tuple[list[str], Axis | None]:
+    """Columns that are called by a time, and their axis; all columns of numbers where most are not."""
+    import pandas as pd
+
+    names = list(table.numbers)
+    texts = pd.Series(names, dtype="str")
+    years = texts.str.fullmatch(r"(1[5-9]|20)\d\d").to_numpy()
+    readings = [texts[years].astype(float).to_numpy()] if 2 * years.sum() > len(names) else []
+    dated = years if readings else np.zeros(len(names), bool)
+    digits = texts.str.contains(r"\d.*\d").to_numpy()
+    if not readings and (dates := read_times(texts[digits])):
+        dated[digits] = ~np.isnat(dates[0])
+        dates = dates if choices.day_first is None else dates[not choices.day_first :][:1] or dates
+        readings = [each[dated[digits]] for each in dates]
+    if 2 * dated.sum() <= len(names):
+        return names, None
+    where, columns = f"{table.file}, header", np.arange(1, len(names) + 1)[dated]
+    axis = _even_axis(where, readings, columns, choices, lambda _: None, "year")
+    return [name for name, is_date in zip(names, dated, strict=True) if is_date], axis

@@ -215,6 +215,7 @@ def as_signal(given: Signal | ArrayLike | pd.Series[Any] | pd.DataFrame) -> Sign
     SignalError
         For what is no series, and for a DataFrame of several.
     """
+    given = _with_times(given)
     if _is_pandas(given):
         if len(signals := as_signals(given)) > 1:
             names = ", ".join(signal.name for signal in signals[:5])
@@ -235,15 +236,24 @@ def as_signals(given: Signal | Iterable[Signal | pd.Series[Any]] | pd.Series[Any
     """
     if isinstance(given, Signal):
         return [given]
+    given = _with_times(given)
+    if isinstance(given, np.ndarray):
+        return [as_signal(given)]
     if _is_pandas(given):
         from vitime_cache.series.layouts import frame_of, read_series
 
         kind, notes = f"the {type(given).__name__}", list[str]()
-        columns = read_series(kind, frame_of(given), Choices(), notes.append)
+        choices = Choices(
+            to_fill="its own methods, such as .asfreq('h') and .interpolate()",
+            way_out="or drop the times with .reset_index(drop=True)",
+        )
+        columns = read_series(kind, frame_of(given), choices, notes.append)
         for note in notes:
             warnings.warn(note, ReadingWarning, stacklevel=3)
         return [from_column(column, 720, f"{kind}, column {column.name!r}") for column in columns]
     listed = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
+    if listed and all(is_number(each) for each in listed):
+        return [as_signal(np.array(listed))]
     listed = [as_signal(each) if _is_pandas(each) else each for each in listed]
     for each in listed:
         if not isinstance(each, Signal):
@@ -254,8 +264,22 @@ def as_signals(given: Signal | Iterable[Signal | pd.Series[Any]] | pd.Series[Any
     return listed
 
 
+def _with_times(given: Any) -> Any:
+    """What has times of its own, such as an array of xarray or a table of polars, as pandas has it."""
+    if not hasattr(given, "to_pandas"):
+        return given
+    try:
+        return given.to_pandas()
+    except (ValueError, TypeError, ImportError) as error:
+        raise SignalError(f"the {type(given).__name__} is no table of series: {error}") from error
+
+
 def _is_pandas(given: Any) -> TypeGuard[pd.Series[Any] | pd.DataFrame]:
-    return type(given).__module__.partition(".")[0] == "pandas"
+    if type(given).__module__.partition(".")[0] != "pandas":
+        return False
+    import pandas as pd
+
+    return isinstance(given, pd.Series | pd.DataFrame)
 
 
 def _check_text(text: str, what: str, longest: int) -> None:

@@ -25,7 +25,7 @@ from vitime_cache.series.text import decode
 
 __all__ = [
     "ENDINGS", "Fill", "Harmonic", "Signal", "SignalError",
-    "catalogue", "check_signals", "compose", "parse_values", "read_signals",
+    "catalogue", "check_signals", "column_names", "compose", "parse_values", "read_signals",
 ]  # fmt: skip
 
 ENDINGS = (*reading.ENDINGS, ".toml")
@@ -106,6 +106,16 @@ def read_signals(
     for note in notes:
         warnings.warn(note, ReadingWarning, stacklevel=2)
     return signals
+
+
+def column_names(data: bytes, name: str) -> list[str]:
+    """The columns of a file that `read_signals` may be asked for; none of one that is no table or cannot be read."""
+    try:
+        return [
+            str(each).strip() for frame in reading.read_tables(*reading.unpack(name, data)) for each in frame.columns
+        ]
+    except SignalError:
+        return []
 
 
 def parse_values(text: str, name: str, *, horizon: int = 720, fill: Fill = "none", last: int | None = None) -> Signal:

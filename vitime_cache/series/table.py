@@ -21,14 +21,16 @@ import numpy as np
 
 from vitime_cache.series import bounds
 from vitime_cache.series.arrow import read_feather, read_parquet
-from vitime_cache.series.bounds import SignalError, check_length, check_width, reading_errors
+from vitime_cache.series.bounds import NOTES, SignalError, check_length, check_width, reading_errors
 from vitime_cache.series.text import number_names, read_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": None}
-_TABLES = {"xlsx": "openpyxl", "xlsm": "openpyxl", "xls": "xlrd", "ods": "odfpy"}  # what pandas reads them with
+# What pandas reads them with, and the package that has it.
+_TABLES = {"xlsx": ("openpyxl", "openpyxl"), "xlsm": ("openpyxl", "openpyxl"), "xls": ("xlrd", "xlrd")}
+_TABLES |= {"ods": ("odf", "odfpy")}
 
 
 def read_bytes(source: str | Path | BinaryIO, name: str | None = None) -> tuple[str, bytes]:
@@ -113,7 +115,7 @@ def read_tables(file: str, data: bytes) -> list[pd.DataFrame]:
     """
     ending = PurePosixPath(file).suffix.lower()
     if ending[1:] in _TABLES:
-        return [_read_sheet(file, data, _TABLES[ending[1:]])]
+        return [_read_sheet(file, data, *_TABLES[ending[1:]])]
     if ending not in READERS:
         known = ", ".join(sorted([*ENDINGS, ".toml"]))
         raise SignalError(f"{file}: the ending {ending!r} is none of {known}, with .gz, .bz2, .xz or .zip behind it")
@@ -145,19 +147,31 @@ def _read_npz(file: str, data: bytes) -> list[pd.DataFrame]:
         parts = archive.infolist()
         if len(parts) > bounds.MAX_SERIES or sum(part.file_size for part in parts) > bounds.MAX_UNPACKED:
             raise SignalError(f"{file} unfolds to more than {bounds.MAX_UNPACKED / 1e6:.0f} MB; split it")
-        names = [part.filename.removesuffix(".npy") for part in parts]
-        arrays = {
-            name: _array(f"{file}, array {name!r}", archive.read(part)) for name, part in zip(names, parts, strict=True)
-        }
-    tables: dict[int, dict[str, Any]] = {}
-    for name, array in arrays.items():
-        if array.ndim in (1, 2) and len(array):
-            columns = {name: array} if array.ndim == 1 else {f"{name}_{i}": each for i, each in enumerate(array.T, 1)}
+        tables: dict[int, dict[str, Any]] = {}
+        left = []
+        for part in parts:
+            name = part.filename.removesuffix(".npy")
+            try:
+                array = _array(f"{file}, array {name!r}", archive.read(part))
+            except SignalError as error:  # texts, or objects, beside the series
+                left.append(error)
+                continue
+            if array.ndim not in (1, 2) or not len(array):
+                left.append(
+                    SignalError(f"{file}, array {name!r} has shape {array.shape}, no (samples,) or more of them")
+                )
+                continue
+            several = array.reshape(len(array), -1).T
+            columns = {name: array} if array.ndim == 1 else {f"{name}_{i}": each for i, each in enumerate(several, 1)}
             tables.setdefault(len(array), {}).update(columns)
+    if not tables:
+        raise left[0] if left else SignalError(f"{file} holds no arrays")
     for length, table in tables.items():
         check_length(file, length)
         check_width(file, len(table), length)
-    return [pd.DataFrame(table, index=range(1, length + 1)) for length, table in tables.items()]
+    frames = [pd.DataFrame(table, index=range(1, length + 1)) for length, table in tables.items()]
+    frames[0].attrs[NOTES] = [f"left out: {error}" for error in left]
+    return frames
 
 
 def _array(file: str, data: bytes) -> np.ndarray[Any, Any]:
@@ -175,7 +189,7 @@ def _array(file: str, data: bytes) -> np.ndarray[Any, Any]:
     return values
 
 
-def _read_sheet(file: str, data: bytes, engine: str) -> pd.DataFrame:
+def _read_sheet(file: str, data: bytes, engine: str, package: str) -> pd.DataFrame:
     """The first sheet of a workbook: its cells as they are, below a header."""
     import pandas as pd
 
@@ -188,7 +202,7 @@ def _read_sheet(file: str, data: bytes, engine: str) -> pd.DataFrame:
         frame: pd.DataFrame = pd.read_excel(io.BytesIO(data), engine=engine)  # type: ignore[call-overload]
     except ImportError as error:
         raise SignalError(
-            f"{file} needs {engine}, which is not installed: pip install {engine}; or save the sheet as CSV"
+            f"{file} needs {package}, which is not installed: pip install {package}; or save the sheet as CSV"
         ) from error
     except Exception as error:  # whatever the engine finds wrong with a foreign file
         raise SignalError(f"{file} cannot be read: {' '.join(str(error).split())[:300]}") from error

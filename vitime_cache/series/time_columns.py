@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitime_cache.series.bounds import Choices, SignalError
-from vitime_cache.series.times import clock_hours, has_offset, read_times, times_of_numbers
+from vitime_cache.series.times import clock_hours, elapsed, has_offset, read_times, times_of_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 TIMES = {"date", "datetime", "date_time", "timestamp", "time", "ds", "year", "unix", "epoch", "unix_time", "ts"}
 COUNTERS = {"", "unnamed: 0", "index", "id", "no", "nr", "row", "sample", "step", "t"}  # of rows
 CALENDAR = ("year", "month", "day", "hour", "minute", "second")
+PARTS = {"YYYY": "year", "YY": "year", "yr": "year", "MM": "month", "mo": "month", "DD": "day", "doy": "day of year"}
+PARTS |= {"HH": "hour", "hh": "hour", "mm": "minute", "day_of_year": "day of year", "yday": "day of year"}
+PARTS |= {"dayofyear": "day of year", "qtr": "quarter"}
+_WITHIN_YEAR = ("month", "quarter", "week", "day of year")
 CLOCKS = ("time", "hour", "clock")  # names of a column beside one of dates
 
 
@@ -35,6 +39,8 @@ class Table:
         Columns of numbers with a cell that is none, and the first of these.
     rows
         (T,) where each row stands in the file.
+    in_front
+        The first column of the file.
     """
 
     file: str
@@ -42,6 +48,7 @@ class Table:
     others: Mapping[str, pd.Series]
     broken: Mapping[str, int]
     rows: NDArray[np.int64]
+    in_front: str = ""
 
     @property
     def names(self) -> list[str]:
@@ -82,9 +89,29 @@ def find_time(table: Table, choices: Choices) -> Time:
     lower = {name.lower(): name for name in table.names}
     for name, readings in dates.items():
         return _with_clock(table, name, readings, lower)
-    if choices.time is None and {"year", "month"} <= {name.lower() for name in table.numbers}:
-        return _calendar(table)
-    return _counts(table, choices)
+    parts = {PARTS.get(name, name.lower()): name for name in table.numbers if name != "mm" or "hh" in lower}
+    within = next((each for each in _WITHIN_YEAR if each in parts), "")
+    if choices.time is None and "year" in parts and within:
+        return _calendar(table, parts, within)
+    counts = _counts(table, choices)
+    if not counts.columns and choices.time is None:
+        _refuse_unread(table)
+    return counts
+
+
+def _refuse_unread(table: Table) -> None:
+    """SignalError for a column that looks like times, but in a notation or a language that is not known."""
+    for name, column in table.others.items():
+        leads = name == table.in_front or name.lower() in TIMES
+        if not leads or name in table.broken or column.dtype.kind in "bmMc":
+            continue
+        cells = column.astype("str").head(50)
+        if cells.is_unique and cells.str.contains(r"(?<![A-Za-z\d])(?:1[5-9]|20)\d\d(?!\d)|\d:\d\d").all():
+            raise SignalError(
+                f"{table.where(name)}: {cells.iloc[0][:60]!r} may be a time, but is in none of the notations that are "
+                "read; write it such as '2016-07-01 18:30', or take the rows one after the other with time='none' "
+                "(--time none)"
+            )
 
 
 def _dates(table: Table, choices: Choices) -> dict[str, tuple[NDArray[Any], ...]]:
@@ -117,28 +144,40 @@ def _with_clock(table: Table, name: str, readings: tuple[NDArray[Any], ...], low
     return Time((name,), readings, offset=offset)
 
 
-def _calendar(table: Table) -> Time:
-    """Year and month, and what there is of day, hour, minute and second, each in a column."""
+def _calendar(table: Table, parts: Mapping[str, str], within: str) -> Time:
+    """Year and month, quarter, week or day of the year, and what there is of day, hour, minute and second."""
     import pandas as pd
 
-    names = {part: name for part in CALENDAR for name in table.numbers if name.lower() == part}
-    parts = pd.DataFrame(
-        {"day": np.ones(len(table.rows))} | {part: table.numbers[name] for part, name in names.items()}
-    )
-    return Time(tuple(names.values()), (pd.to_datetime(parts, errors="coerce").to_numpy("M8[us]"),))
+    used = [part for part in ("year", within, "month", *CALENDAR[2:]) if part in parts]
+    frame = pd.DataFrame({"day": np.ones(len(table.rows))} | {part: table.numbers[parts[part]] for part in used})
+    if within == "quarter":
+        frame["month"] = 3 * frame.pop(within) - 2
+    elif within != "month":
+        digits = 1000 * frame["year"] + (10 * frame.pop(within) + 1 if within == "week" else frame.pop(within))
+        form = "%G%V%u" if within == "week" else "%Y%j"
+        days = pd.to_datetime(digits.map("{:.0f}".format), format=form, errors="coerce")
+        frame = frame.assign(year=days.dt.year, month=days.dt.month, day=days.dt.day)
+    columns = tuple(parts[part] for part in dict.fromkeys(used))
+    return Time(columns, (pd.to_datetime(frame, errors="coerce").to_numpy("M8[us]"),))
 
 
 def _counts(table: Table, choices: Choices) -> Time:
-    """Numbers that are times or count them: by their name, in the first column also the numbers of rows."""
-    first, several = table.names[:1], len(table.names) > 1
-    for name in list(table.numbers) if choices.time is None else [choices.time]:
+    """Numbers that are times or count them, by their name; in the first column also numbers of rows; else clocks."""
+    several = len(table.names) > 1
+    for name in table.names if choices.time is None else [choices.time]:
+        known, in_front = name.lower(), name == table.in_front
+        is_time = known in TIMES or choices.time is not None
         if name not in table.numbers:
-            raise SignalError(f"{table.where(name)} holds no times")
-        is_time = name.lower() in TIMES or choices.time is not None
-        if not several or not (is_time or ([name] == first and name.lower() in {*COUNTERS, *CALENDAR, "week"})):
+            column = table.others[name]
+            if (is_time or in_front) and name not in table.broken and (spans := elapsed(column)) is not None:
+                return Time((name,), (spans,), "second")
+            if choices.time is not None:
+                raise SignalError(f"{table.where(name)} holds no times")
             continue
-        times = times_of_numbers(table.numbers[name], is_time) if is_time else None
-        return Time(
-            (name,), (table.numbers[name] if times is None else times,), "" if times is not None else name.lower()
-        )
+        values = table.numbers[name]
+        counts_rows = [name] == table.names[:1] and known in {*COUNTERS, *CALENDAR, "week"}
+        if not several or not (is_time or counts_rows) or (known == "id" and not (np.diff(values) > 0).all()):
+            continue
+        times = times_of_numbers(values, name) if is_time or known == "week" else None
+        return Time((name,), (values,), known) if times is None else Time((name,), (times,))
     return Time()

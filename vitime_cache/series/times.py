@@ -20,9 +20,12 @@ Times = NDArray[np.datetime64]
 # To what ISO 8601 has: the first of a range of times, UTC as an offset, quarters as months.
 _TO_ISO = [(r"^\s+|\s+$", ""), (r"(\d) - \d.*$", r"\1"), (r"\s*([+-]\d\d:?\d\d)\s*(UTC|GMT)$", r"\1")]
 _TO_ISO += [(r"(:\d\d)\s*(UTC|GMT)$", r"\1+00:00")]
-_TO_ISO += [(rf"^(\d{{4}})[- ]?Q{quarter}$", rf"\1-{3 * quarter - 2:02}-01") for quarter in (1, 2, 3, 4)]
+for _quarter in (1, 2, 3, 4):
+    _first = rf"\1-{3 * _quarter - 2:02}-01"
+    _TO_ISO += [(rf"^(\d{{4}})[- ]?Q{_quarter}$", _first), (rf"^Q{_quarter}[-/ ]?(\d{{4}})$", _first)]
 # To what `_FORMATS` have: a day for a week, a blank between the parts of a date, three letters of a name.
-_TO_FORMATS = [(r"^(\d{4})-?W(\d\d)$", r"\1 W\2 1"), (r"^(\d{4})-?W(\d\d)-?(\d)$", r"\1 W\2 \3")]
+_TO_FORMATS = [(r"^(\d{4})-?W(\d\d?)$", r"\1 W\2 1"), (r"^(\d{4})-?W(\d\d)-?(\d)$", r"\1 W\2 \3")]
+_TO_FORMATS += [(r"(\d)(st|nd|rd|th)\b", r"\1")]
 _TO_FORMATS += [(r"[\s,./-]+", " "), (r"([A-Za-z]{3})[a-z]+", r"\1"), (r"(\d)\s*([AaPp])[. ]?[Mm]\.?$", r"\1 \2M")]
 _DATES = (
     "%d %m %Y", "%m %d %Y", "%d %m %y", "%m %d %y", "%Y %m %d", "%Y %m", "%b %d %Y", "%d %b %Y", "%d %b %y", "%b %Y",
@@ -31,8 +34,8 @@ _DATES = (
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 _FORMATS = tuple(map("".join, product(_DATES, _CLOCKS)))
 _NAMES = "jan feb mar apr may jun jul aug sep oct nov dec mon tue wed thu fri sat sun"
-_WORDS = {"t", "z", "am", "pm", "utc", "gmt", "w", "q", "m", *_NAMES.split(" ")}
-_EPOCHS = {"s": (1e8, 1e10), "ms": (1e11, 1e13), "us": (1e14, 1e16), "ns": (1e17, 9.2e18)}  # years 1973 to 2262
+_WORDS = {"t", "z", "am", "pm", "utc", "gmt", "w", "q", "m", "st", "nd", "rd", "th", *_NAMES.split(" ")}
+_EPOCHS = {1.0: (1e8, 1e10), 1e-3: (1e11, 1e13), 1e-6: (1e14, 1e16), 1e-9: (1e17, 9.2e18)}  # years 1973 to 2262
 _DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
@@ -73,23 +76,24 @@ def read_times(cells: Sequence[str] | pd.Series) -> list[Times]:
     return list({times.tobytes(): times for times in readings if np.isnat(times).sum() == fewest}.values())
 
 
-def times_of_numbers(values: NDArray[np.float64], named: bool) -> Times | None:
-    """Whole numbers (T,) as times: yyyymmdd and its like, or seconds since 1970 and parts of them.
+def times_of_numbers(values: NDArray[np.float64], name: str) -> Times | None:
+    """Numbers (T,) of a column that is called a time as times: yyyymmdd and its like, or seconds since 1970.
 
-    Numbers of four and six digits, years and months, are times only where the name of their column says so.
+    Parts of seconds likewise, by their size. Six digits are a year and a month, or a week where `name` says so.
     """
     finite = values[np.isfinite(values)]
-    if not len(finite) or (finite != np.floor(finite)).any() or not 1 <= finite.min() <= finite.max() < 9.2e18:
+    if not len(finite) or not 1 <= finite.min() <= finite.max() < 9.2e18:
         return None
     whole, times = finite.astype(np.int64), None
     digits = len(str(whole.max()))
-    if len(str(whole.min())) == digits and digits in _DIGITS and (digits > 6 or named):
-        times = _parsed(whole.astype(str), _DIGITS[digits])
+    if (whole == finite).all() and len(str(whole.min())) == digits and digits in _DIGITS:
+        week = digits == 6 and "week" in name.lower()
+        times = _parsed((10 * whole + 1 if week else whole).astype(str), "%G%V%u" if week else _DIGITS[digits])
     if times is None or np.isnat(times).any():
-        units = (unit for unit, (low, high) in _EPOCHS.items() if low <= finite.min() and finite.max() < high)
-        if not (unit := next(units, "")):
+        seconds = (one for one, (low, high) in _EPOCHS.items() if low <= finite.min() and finite.max() < high)
+        if not (second := next(seconds, 0.0)):
             return None
-        times = whole.astype(f"M8[{unit}]").astype("M8[us]")
+        times = np.round(finite * second * 1e6).astype(np.int64).astype("M8[us]")
     spread = np.full(len(values), np.datetime64("NaT"), "M8[us]")
     spread[np.isfinite(values)] = times
     return spread
@@ -102,6 +106,22 @@ def clock_hours(cells: pd.Series) -> NDArray[np.float64] | None:
         if not np.isnat(_parsed(texts[:1], form := f"%Y %m %d{clock}")).any():
             return np.asarray((_parsed(texts, form) - np.datetime64("2000-01-01")) / np.timedelta64(1, "h"))
     return None
+
+
+def elapsed(column: pd.Series) -> NDArray[np.float64] | None:
+    """Spans since some start, or times of day that go on after midnight, (T,) in seconds; None where there are none."""
+    import pandas as pd
+
+    if column.dtype.kind == "m":
+        return np.asarray(column.dt.total_seconds(), dtype=np.float64)
+    texts = column.astype("str").str.strip()
+    clocks = texts.str.fullmatch(r"\d\d?:\d\d(:\d\d(\.\d+)?)?")
+    if not (clocks | texts.str.fullmatch(r"\d+ days?( \d\d?:\d\d:\d\d(\.\d+)?)?")).all():
+        return None
+    spans = pd.to_timedelta(texts.str.replace(r"^(\d\d?:\d\d)$", r"\1:00", regex=True), errors="coerce")
+    seconds = np.asarray(spans.dt.total_seconds(), dtype=np.float64)
+    midnights = np.append(0, np.cumsum(np.diff(seconds) < 0)) if clocks.all() and seconds.max() < 86_400 else 0
+    return seconds + 86_400 * midnights
 
 
 def _parsed(cells: Any, form: str) -> Times:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+import hashlib
+import re
 from typing import Literal
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from vitime_cache.series.examples import FAST, HORIZON, MIDDLE, N_HISTORY, SLOW
 from vitime_cache.series.sources import (
     ENDINGS,
-    Fill,
     Harmonic,
     Signal,
     SignalError,
     compose,
     parse_values,
-    read_signals,
 )
-from vitime_cache.ui.words import plain
+from vitime_cache.ui.reading import Brought, chosen_series
 
 KEPT: Literal["session"] = "session"  # input outlives a visit to another page
 TAKEN = "composed_taken"  # whether the composed series was asked for
 MOST_HARMONICS = 12  # rows a person edits; a file holds as many as it likes
 LONGEST = 100_000  # samples that can be composed here
+_TABLE = re.compile(r"[A-Za-z]\w*\s*[,;\t|].*\n|^\s*[A-Za-z]\w*\s*\n|\n\d+[-/]\d+[-/]")  # a header, or dates
 
 
 def composed() -> Signal | None:
@@ -81,12 +80,20 @@ def _remove(row: int) -> None:
 
 
 def pasted() -> Signal | None:
-    """The numbers pasted into the box, or None while it is empty."""
+    """The numbers pasted into the box, or a series of the table pasted there; None while it is empty."""
     text = st.text_area(
         "Paste numbers", key="pasted", persist_state=KEPT, height=100, max_chars=2_000_000,
-        placeholder="apart by commas, blanks or line ends",
+        placeholder="apart by commas, blanks or line ends; or a table with its header",
     )  # fmt: skip
-    return parse_values(text, "pasted", horizon=HORIZON) if text.strip() else None
+    if not text.strip():
+        return None
+    try:
+        return parse_values(text, "pasted", horizon=HORIZON)
+    except SignalError:
+        if not _TABLE.search(text):
+            raise
+    data = text.encode()
+    return chosen_series(Brought(data, "pasted.txt", hashlib.sha256(data).hexdigest()), "pasted")
 
 
 def uploaded() -> Signal | None:
@@ -97,21 +104,4 @@ def uploaded() -> Signal | None:
         key="upload",
         help="A column for each series, or a long table.",
     )
-    if file is None:
-        return None
-    fill: Fill = "interpolate" if st.toggle("Fill missing values", key="fill", persist_state=KEPT) else "none"
-    signals, notes = _read(file, fill)
-    for note in notes:
-        st.caption(plain(note))
-    names = [signal.name for signal in signals]
-    if len(names) == 1:
-        return signals[0]
-    number = st.selectbox("Series in the file", range(len(names)), format_func=names.__getitem__, key="series_in_file")
-    return signals[number]
-
-
-@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={UploadedFile: lambda file: file.file_id})
-def _read(file: UploadedFile, fill: Fill) -> tuple[list[Signal], list[str]]:
-    notes: list[str] = []
-    signals = read_signals(BytesIO(file.getvalue()), name=file.name, horizon=HORIZON, fill=fill, tell=notes.append)
-    return signals, notes
+    return None if file is None else chosen_series(Brought(file.getvalue(), file.name, file.file_id), "upload")

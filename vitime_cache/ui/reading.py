@@ -1,0 +1,107 @@
+"""A table that someone brings: what it leaves open is asked beside it, in the words of the command's flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from operator import attrgetter
+from typing import Any, Literal
+
+import streamlit as st
+
+from vitime_cache.series.examples import HORIZON
+from vitime_cache.series.sources import Signal, SignalError, column_names, read_signals
+from vitime_cache.ui.words import plain
+
+KEPT: Literal["session"] = "session"  # how it is read outlives a visit to another page
+_ITSELF, _NONE = "as the file says", "none: rows one after the other"
+_SHAPES = {_ITSELF: None, "each row": True, "each column": False}
+_DECIMALS = {_ITSELF: None, "after a point": "point", "after a comma": "comma"}
+_DATES = {_ITSELF: None, "the day first": True, "the month first": False}
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A file that someone brings: its name, and what tells its content from any other."""
+
+    data: bytes
+    name: str
+    id: str
+
+
+def chosen_series(file: Brought, where: str) -> Signal:
+    """The series of a file that is chosen, at first its first.
+
+    Parameters
+    ----------
+    where
+        Prefix of the controls' keys.
+
+    Raises
+    ------
+    SignalError
+        Where the file cannot be read so; the controls that say how it is to be read are on the page by then.
+    """
+    keys = {each: f"{where}_{each}_{file.id}" for each in ("columns", "time", "rows", "decimal", "day_first")}
+    fill_key = "fill" if where == "upload" else f"{where}_fill"
+    error, signals, notes = None, list[Signal](), list[str]()
+    form = st.container()
+    try:
+        signals, notes = _read(file, **_choices(keys, fill_key))
+    except SignalError as problem:
+        error = problem
+    with form:
+        _controls(_columns(file), keys, fill_key, error is not None)
+    if error is not None:
+        raise error
+    for note in notes:
+        st.caption(plain(note))
+    names = [signal.name for signal in signals]
+    if len(names) == 1:
+        return signals[0]
+    key = "series_in_file" if where == "upload" else f"{where}_series"
+    return signals[st.selectbox("Series in the file", range(len(names)), format_func=names.__getitem__, key=key)]
+
+
+def _choices(keys: dict[str, str], fill_key: str) -> dict[str, Any]:
+    """What the controls say, before they are drawn: what was read decides whether they are in sight."""
+    state = st.session_state
+    time = state.get(keys["time"], _ITSELF)
+    return {
+        "columns": tuple(state.get(keys["columns"], ())),
+        "time": {_ITSELF: None, _NONE: "none"}.get(time, time),
+        "rows": _SHAPES[state.get(keys["rows"], _ITSELF)],
+        "decimal": _DECIMALS[state.get(keys["decimal"], _ITSELF)],
+        "day_first": _DATES[state.get(keys["day_first"], _ITSELF)],
+        "fill": "interpolate" if state.get(fill_key) else "none",
+    }
+
+
+def _controls(names: list[str], keys: dict[str, str], fill_key: str, failed: bool) -> None:
+    st.toggle(
+        "Fill missing values", key=fill_key, persist_state=KEPT,
+        help="Missing values and missing times are interpolated, and times put in order (--fill interpolate).",
+    )  # fmt: skip
+    if not names:
+        return
+    with st.expander("How the table is read", expanded=failed, icon=":material/table:"):
+        every = "--column; without one, every column of numbers"
+        st.multiselect("Columns to be read", names, key=keys["columns"], persist_state=KEPT, help=every)
+        for each, label, options, flag in (
+            ("time", "Column of the time", [_ITSELF, _NONE, *names], "--time"),
+            ("rows", "A series is", list(_SHAPES), "--rows, --no-rows"),
+            ("decimal", "Decimals", list(_DECIMALS), "--decimal"),
+            ("day_first", "Dates such as 01/02/2020", list(_DATES), "--day-first, --no-day-first"),
+        ):
+            st.selectbox(label, options, key=keys[each], persist_state=KEPT, help=flag)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={Brought: attrgetter("id")})
+def _read(file: Brought, **choices: Any) -> tuple[list[Signal], list[str]]:
+    notes: list[str] = []
+    return read_signals(BytesIO(file.data), name=file.name, horizon=HORIZON, tell=notes.append, **choices), notes
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={Brought: attrgetter("id")})
+def _columns(file: Brought) -> list[str]:
+    return column_names(file.data, file.name)
