@@ -40,7 +40,7 @@ def control(at: AppTest, name: str) -> Element:
 
 
 def opened(data: str | None) -> AppTest:
-    at = AppTest.from_function(ask_here, default_timeout=60)
+    at = AppTest.from_function(ask_here, default_timeout=300)
     at.session_state["data"] = data
     return at.run()
 
