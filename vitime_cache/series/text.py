@@ -83,7 +83,7 @@ def read_text(file: str, data: bytes) -> pd.DataFrame:
             cells_alone = "\n".join(line.partition(",")[2] for line in body.splitlines()) if dated else body
             refuse_commas_within(cells_alone, file, ", or name the series in a header")
         named = next((cells for cells in (_cells(each, separator) for each in remarks) if len(cells) == len(head)), [])
-        dates = [is_time(cell) and not is_number(cell) for cell in head]
+        dates = [not is_number(cell) and is_time(cell) for cell in head]
         numbered = iter(number_names(file, max(dates.count(False), 1)))
         names = ["time" if date else next(numbered) for date in dates]
         names = named if all(named) and named else names
