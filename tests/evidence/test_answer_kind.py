@@ -26,6 +26,8 @@ WIDE = {"influence_low": 0.1, "influence_high": 0.6}
         ({"share_low": 0.45, "rest": 0.3, "margin_low": 0.3}, "partly"),
         (BESIDE_AS_MUCH, "partly"),
         ({"share_low": 0.31, "rest": 0.34, "margin_low": 0.15, "influence_low": 0.24}, "not shown"),
+        ({**BESIDE_AS_MUCH, "influence_low": 0.29}, "partly"),
+        ({**BESIDE_AS_MUCH, "influence_low": 0.27}, "not shown"),  # a tenth beyond chance is 0.28
         (ELSEWHERE, "detour"),
         ({"share_low": 0.2, "rest": 0.7, "margin_low": -0.1}, "detour"),
         ({"coverage": 0.1}, "detour"),

@@ -83,7 +83,9 @@ def kind_of(ds: xr.Dataset) -> str:
     """Of `levels.table.KINDS`, the one that a verdict's figures lead to; "open" while a level is missing.
 
     The forecast is indifferent to its past's phase where the whole stand-in changes it by less than the margin. It
-    follows its past elsewhere where κ is at most `CHANCE` by its whole interval. It follows whole periods back by a
+    follows its past elsewhere where κ is at most `CHANCE` by its whole interval. Where another phase carries as much,
+    attention there is no witness that the period is special, and κ has to be above `CHANCE` itself: a random network
+    whose attention goes by content reads a little more at the same phase. It follows whole periods back by a
     detour (routes over several layers, or by where heads look) where κ is above `ALONE` by its whole interval and
     values there are not shown to carry well more than by chance: with one witness, a little is not enough. The values'
     yes alone is unsettled: the input has the last word, and has not shown it.
@@ -99,7 +101,7 @@ def kind_of_figures(f: Figures) -> str:
         return "indifferent"
     if f.followed and f.mostly:
         return "mostly"
-    if f.followed and (f.ahead or f.besides):
+    if (f.followed and f.ahead) or (f.kappa[0] > CHANCE and f.besides):
         return "partly"
     if f.kappa[0] > ALONE:
         return "detour"
