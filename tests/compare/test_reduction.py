@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vitime_cache.compare.reduction import RATIO_FLOOR, SignalCurve, compare, prominence_ratio
+from vitime_cache.compare.reduction import RATIO_FLOOR, SignalCurve, compare, prominence_ratio, times
 from vitime_cache.compare.words import reading
 from vitime_cache.evidence.levels.tracking import EvidenceError
 
@@ -45,7 +45,9 @@ def test_the_reduction_may_be_chosen_first_and_is_still_called_the_reduction():
     forth = compare(whole(64, 128), reduced(128, 480))
     back = compare(reduced(128, 480), whole(64, 128))
     assert [(c.lag, c.status) for c in back.changes] == [(c.lag, c.status) for c in forth.changes]
-    assert [(c.first, c.second) for c in back.changes] == [(c.second, c.first) for c in forth.changes]
+    np.testing.assert_array_equal(
+        [(c.first, c.second) for c in back.changes], [(c.second, c.first) for c in forth.changes]
+    )
     assert reading(back) == reading(forth)
     assert back.ratios == forth.ratios
 
@@ -118,8 +120,44 @@ def test_a_lost_multiple_is_said_and_so_is_one_that_stays():
     stayed = reading(compare(whole(64, 192), reduced(64, 192)))
     assert "stay" in stayed.conclusion
     assert "gone" not in stayed.conclusion
-    assert "does not need it" in " ".join(stayed.supports)
+    assert "62.8 = 2 × 31.4 samples" in " ".join(stayed.supports), "what remains explains them"
     assert "None at a multiple" in reading(compare(whole(300), reduced())).conclusion
+
+
+def test_a_peak_that_a_remaining_period_explains_is_said_to_be_and_none_is_said_to_need_nothing():
+    both = compare(whole(64, 300), reduced(64, 300))
+    explained, other = reading(both).supports
+    assert "64 samples with and without the part removed, which what remains explains: 62.8 = 2 × 31.4" in explained
+    assert "300" not in explained
+    assert other == "Its lag curve peaks at 304 samples with and without the part removed."
+    resolved = compare(whole(64, periods=(62.8, 64.0)), reduced(64, periods=(64.0,)))
+    assert "64 samples has a multiple there" in " ".join(reading(resolved).supports)
+    unrelated = compare(whole(128, periods=(62.8, 50.0)), reduced(128, periods=(50.0,)))
+    assert "explains" not in words(unrelated)
+    for found in (both, resolved, unrelated):
+        assert "need" not in words(found)
+
+
+def test_a_period_below_the_resolution_explains_only_what_it_makes_a_multiple_of():
+    exact = compare(whole(64, periods=(62.83, 6.283)), reduced(64, periods=(6.283,)))
+    assert "62.83 = 10 × 6.283" in words(exact)
+    off = compare(whole(64, periods=(62.83, 6.7)), reduced(64, periods=(6.7,)))
+    assert "explains" not in words(off), "every lag lies near a multiple of it"
+
+
+@pytest.mark.parametrize(
+    ("period", "other", "count"),
+    [(62.83, 31.42, 2), (168.0, 24.0, 7), (62.83, 33.0, 0), (24.0, 168.0, 0), (24.0, 24.0, 0)],
+)
+def test_how_many_times_one_period_makes_another(period, other, count):
+    assert times(period, other) == count
+
+
+def test_an_absent_peak_has_no_prominence():
+    vanished, new = compare(whole(64), reduced(300)).changes
+    assert np.isnan(vanished.second)
+    assert vanished.first > 0
+    assert np.isnan(new.first)
 
 
 def test_without_peaks_there_is_nothing_to_conclude():

@@ -23,6 +23,12 @@ from vitime_cache.charts.curves import autocorrelation as autocorrelation
 from vitime_cache.charts.curves import history as history
 from vitime_cache.charts.curves import lag_curves as lag_curves
 from vitime_cache.charts.curves import series as series
+from vitime_cache.charts.differences import difference_gallery as difference_gallery
+from vitime_cache.charts.differences import difference_gallery_table as difference_gallery_table
+from vitime_cache.charts.differences import period_shares as period_shares
+from vitime_cache.charts.differences import period_shares_table as period_shares_table
+from vitime_cache.charts.differences import two_forecasts as two_forecasts
+from vitime_cache.charts.differences import two_forecasts_table as two_forecasts_table
 from vitime_cache.charts.heads import head_matrix as head_matrix
 from vitime_cache.charts.heads import small_multiples as small_multiples
 from vitime_cache.charts.linked import linked_head as linked_head

@@ -1,6 +1,6 @@
 """One head on two signals: which lag peaks they share, and the ratio at a period that one of them lacks.
 
-What may be said of it in words is in `reduction_words`.
+What may be said of it in words is in `words`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from vitime_cache.evidence.levels.tracking import EvidenceError
 
 RATIO_FLOOR = 0.02  # of the curve's mean: a lesser prominence counts as this, so that no ratio is taken with noise
 SAME_PERIOD = 1e-3  # relative: true periods are stored as float32
+WHOLE_TIMES = 0.05  # of the shorter period: how near its multiple must come to a longer one
 
 Status = Literal["kept", "vanished", "new", "in both", "first only", "second only"]
 Statuses = tuple[Status, Status, Status]  # of a peak of both signals, of the first, and of the second
@@ -55,7 +56,7 @@ class SignalCurve:
 
 @dataclass(frozen=True)
 class PeakChange:
-    """A lag peak of either signal or both; lag in samples, prominences in means of the curve.
+    """A lag peak of either signal or both; lag in samples, prominences in means of the curve, NaN where it is absent.
 
     `multiple` is the multiple of the period asked about that the peak lies at, 0 for none.
     """
@@ -156,6 +157,12 @@ def _same(period: float, other: float) -> bool:
     return abs(period - other) <= SAME_PERIOD * period
 
 
+def times(period: float, other: float) -> int:
+    """How many times `other` makes `period`, as 62.83 = 2 × 31.42; 0 where it is no whole number of at least 2."""
+    count = round(period / other)
+    return count if count >= 2 and abs(period - count * other) <= WHOLE_TIMES * other else 0
+
+
 def _peaks(curve: SignalCurve, other: SignalCurve, period: float | None, side: Side) -> list[Peak]:
     """The peaks of a curve that the other's axis could show as well."""
     signed = np.asarray(other.lag) * (1 if side == "past" else -1)
@@ -174,11 +181,11 @@ def _match(first: list[Peak], second: list[Peak], reach: float, statuses: Status
     shared, only_first, only_second = statuses
     changes = []
     for i, peak in enumerate(first):
-        other = second[partner[i]].relative_prominence if i in partner else 0.0
+        other = second[partner[i]].relative_prominence if i in partner else np.nan
         status = shared if i in partner else only_first
         changes.append(PeakChange(status, peak.lag, _named(peak), peak.relative_prominence, other))
     changes += [
-        PeakChange(only_second, peak.lag, _named(peak), 0.0, peak.relative_prominence)
+        PeakChange(only_second, peak.lag, _named(peak), np.nan, peak.relative_prominence)
         for j, peak in enumerate(second)
         if j not in partner.values()
     ]

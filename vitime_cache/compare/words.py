@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vitime_cache.attention.peaks import SHORTEST_PERIOD, resolvable
-from vitime_cache.compare.reduction import Comparison, PeakChange, SignalCurve
+from vitime_cache.compare.reduction import Comparison, PeakChange, SignalCurve, times
 
 NO_PEAK = "That neither signal gives this head a lag peak that the axis can resolve."
 BEYOND = (
@@ -67,7 +67,10 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
         if lost:
             said.append(f"Those at {_list(lost)} samples, at multiples of {period:.4g}, are gone with that harmonic.")
         if stayed:
-            said.append(f"Those at {_list(stayed)} samples, at multiples of {period:.4g} too, stay without it.")
+            said.append(
+                f"Those at {_list(stayed)} samples, at multiples of {period:.4g} too, stay without it"
+                + (f": {equal}, which remains." if (equal := _equation(period, reduced)) else ".")
+            )
         if not lost and not stayed:
             said.append(f"None at a multiple of {period:.4g} samples, the period removed, was there to lose.")
     if found.ratios:
@@ -76,8 +79,7 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
     supports = []
     if vanished:
         supports.append(f"On these two signals this head's lag curve {_at(vanished)} only while the signal is whole.")
-    if kept:
-        supports.append(f"Its lag curve {_at(kept)} with and without the part removed, and so does not need it.")
+    supports += _kept(found, reduced, kept, half)
     if new:
         supports.append(f"Without that part the lag curve {_at(new)} instead.")
     limits = [] if found.removed else ["Which period was removed: the true periods of the two signals are not known."]
@@ -87,6 +89,8 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
         for period in found.removed
         if period not in seen
     ]
+    if kept and found.removed:
+        limits.append("That the peaks kept owe nothing to the part removed: a peak may have more than one source.")
     for other in (period for period in reduced.periods if seen and resolvable(period, found.coarser)):
         if near := _near(vanished, other, half):
             limits.append(
@@ -97,6 +101,45 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
         tuple(supports) or (NO_PEAK,),
         (*limits, *_axes(found), *BEYOND, RESCALED),
     )
+
+
+def _kept(found: Comparison, reduced: SignalCurve, kept: Sequence[PeakChange], half: float) -> list[str]:
+    """What the peaks that stay show: those that a remaining period explains are told apart from the others."""
+    explained: dict[str, list[PeakChange]] = {}
+    others = []
+    for change in kept:
+        if reason := _explained(found, reduced, change, half):
+            explained.setdefault(reason, []).append(change)
+        else:
+            others.append(change)
+    said = [
+        f"Its lag curve {_at(group)} with and without the part removed, which what remains explains: {reason}."
+        for reason, group in explained.items()
+    ]
+    if others:
+        said.append(f"Its lag curve {_at(others)} with and without the part removed.")
+    return said
+
+
+def _explained(found: Comparison, reduced: SignalCurve, change: PeakChange, half: float) -> str:
+    """The period that remains and has a multiple at the lag of a peak; empty where none has.
+
+    One that the lag axis does not resolve has some multiple near every lag: it explains a peak only where the removed
+    period is a multiple of it.
+    """
+    for period in found.removed:
+        if _near([change], period, half) and (equal := _equation(period, reduced)):
+            return equal
+    for period in reduced.periods:
+        if resolvable(period, found.coarser) and _near([change], period, half):
+            return f"{period:.4g} samples has a multiple there"
+    return ""
+
+
+def _equation(period: float, reduced: SignalCurve) -> str:
+    """ "62.83 = 2 × 31.42 samples" for each remaining period that the removed one is a multiple of."""
+    equal = [f"{n} × {other:.4g}" for other in reduced.periods if (n := times(period, other))]
+    return f"{period:.4g} = {' = '.join(equal)} samples" if equal else ""
 
 
 def _axes(found: Comparison) -> tuple[str, ...]:

@@ -105,9 +105,9 @@ def dataset(store: Store | None, name: str) -> xr.Dataset:
         end_page()
 
 
-def choose_other(store: Store | None, first: xr.Dataset) -> xr.Dataset:
+def choose_other(store: Store | None, first: xr.Dataset, where: Any = None) -> xr.Dataset:
     """The picker of the signal to compare with; at first the reduction of the first signal, or what it reduces."""
-    return choose_signal(store, "Compare with", "other", default=_partner(store, first))
+    return choose_signal(store, "Compare with", "other", default=_partner(store, first), where=where)
 
 
 def _partner(store: Store | None, first: xr.Dataset) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from types import FunctionType
 from typing import Any, Literal
@@ -22,7 +21,6 @@ from vitime_cache.charts import HeadView, figure_bytes
 from vitime_cache.charts.contrast import Shading
 from vitime_cache.charts.paper import COLUMNS
 from vitime_cache.charts.style import for_dark
-from vitime_cache.compare.reduction import Comparison, SignalCurve, compare
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.evidence.verdict import schema as verdict_schema
@@ -45,14 +43,6 @@ PEAK_COLUMNS = {
     "multiple": st.column_config.NumberColumn("Multiple of P"),
     "error": st.column_config.NumberColumn("Off by, samples", format="%+.1f"),
     "matches": st.column_config.CheckboxColumn("± ½ patch", help=MATCHES),
-}
-
-CHANGE_COLUMNS = {
-    "status": st.column_config.TextColumn("Peak"),
-    "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
-    "multiple": st.column_config.NumberColumn("Multiple of P", help="0: at none, within half a patch"),
-    "first": st.column_config.NumberColumn("Prominence / mean, first", format="%.2f", help=PROMINENCE),
-    "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f", help=PROMINENCE),
 }
 
 FILES: dict[charts.FileFormat, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
@@ -168,31 +158,6 @@ def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | No
     if period is None or table["multiple"].isna().all():
         table = table.drop(columns=["multiple", "nearest", "error", "matches"])
     st.dataframe(table, column_config=PEAK_COLUMNS, column_order=list(PEAK_COLUMNS), hide_index=True, key="peaks")
-
-
-def changes_table(found: Comparison) -> None:
-    """The peaks of two signals: which both have, or what became of them from a signal to its reduction."""
-    if found.changes:
-        table = pd.DataFrame([asdict(change) for change in found.changes])
-        st.dataframe(table, column_config=CHANGE_COLUMNS, hide_index=True, key="changes")
-
-
-def compared(a: HeadView, b: HeadView, region: Region, period: float | None, side: Side) -> Comparison:
-    """Which peaks of one head's curve two signals share; a name in `reduced_of` speaks of signals of one store only."""
-    together = _origin(a.ds) == _origin(b.ds)
-    return compare(*(_curve(view, region, together) for view in (a, b)), period=period, side=side)
-
-
-def _curve(view: HeadView, region: Region, together: bool) -> SignalCurve:
-    curve = view.lag_curve(region)
-    periods = tuple(float(period) for period in view.ds[schema.COMPONENT_PERIOD].values if period > 0)
-    fuller = str(view.ds[schema.REDUCED_OF].item()) if together else ""
-    return SignalCurve(view.signal, curve.lag, curve.mean, view.samples_per_patch, periods, fuller)
-
-
-def _origin(ds: xr.Dataset) -> str:
-    """The store a Dataset is from."""
-    return str(ds.attrs.get(KEY, "")).partition("@")[0]
 
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs={xr.Dataset: lambda ds: _dataset_key(ds)})

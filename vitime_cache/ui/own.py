@@ -193,3 +193,28 @@ def _make_room() -> None:
 
 def _token_bytes(config: ViTimeConfig) -> int:
     return 2 * math.prod((len(config.layers), config.heads, config.tokens, config.tokens))
+
+
+def ran_under(ds: xr.Dataset, weights: WeightsInfo) -> bool:
+    """Whether what a Dataset shows has been run with other weights, and is kept."""
+    return _store(_name_under(ds, weights)).stamp is not None
+
+
+def run_under(ds: xr.Dataset, path: Path, weights: WeightsInfo) -> None:
+    """Run the model of other weights on what a Dataset shows, history and horizon alike, and keep it as a series is."""
+    _make_room()
+    signal = replace(schema.signal_of(ds), reduced_of="")
+    engine().build([signal], _path(PREFIX + _name_under(ds, weights)), path, "none")
+
+
+def under(ds: xr.Dataset, weights: WeightsInfo) -> xr.Dataset:
+    """What `run_under` kept."""
+    found = _store(_name_under(ds, weights))
+    return found.signal(found.signals[0])
+
+
+def _name_under(ds: xr.Dataset, weights: WeightsInfo) -> str:
+    """Another name than the series has by itself: a store of one's own holds more."""
+    import hashlib
+
+    return hashlib.sha256(f"under|{schema.signal_of(ds).fingerprint}|{weights.sha256}".encode()).hexdigest()[:16]

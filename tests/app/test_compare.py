@@ -1,0 +1,148 @@
+"""The page Compare: two signals, two weights, two periods, and pairs of them that nobody planned for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.app.conftest import SMALL, signals, write_weights
+from tests.app.test_evidence import made
+from tests.app.test_pages import charts, texts
+from vitime_cache import places
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.mock import mock_verdict
+from vitime_cache.model.checkpoint import SHIPPED_NAME
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.store.build import build
+from vitime_cache.store.verdicts import keep_verdict
+from vitime_cache.ui import own
+
+OpenPage = Callable[..., AppTest]
+FINER = ViTimeConfig(**{**SMALL.to_dict(), "patch_height": 8})  # the same layers, heads and columns, more tokens
+
+
+@pytest.fixture
+def two_files(weights: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of weights with the shipped file and one more."""
+    place = tmp_path_factory.mktemp("two")
+    shutil.copy(weights, place / SHIPPED_NAME)
+    write_weights(FINER, place / "adapted.safetensors")
+    (place / "broken.pth").write_bytes(b"no weights")
+    monkeypatch.setattr(places, "WEIGHTS", place)
+    return place
+
+
+def titles(at: AppTest) -> list[str]:
+    return [json.loads(chart)["title"]["text"] for chart in charts(at)]
+
+
+@pytest.mark.usefixtures("store")
+def test_two_signals_open_on_the_gallery_of_differences_and_a_click_chooses_the_head(open_page: OpenPage) -> None:
+    at = open_page("compare", signal="full")
+    assert titles(at)[0] == "Where every head differs: full and reduced_harmonic"
+    assert "Changed most: " in texts(at)
+    assert "what remains explains" in texts(at) or "kept" in texts(at)
+    at = open_page("compare", signal="full", layer="encoder.1", head="2")
+    assert [element.value for element in at.subheader] == ["encoder.1, head 2"]
+    assert any("encoder.1, head 2" in title for title in titles(at)[1:])
+
+
+@pytest.mark.usefixtures("store")
+def test_an_absent_peak_is_blank_in_the_table(open_page: OpenPage) -> None:
+    at = open_page("compare", signal="full", other="white_noise", layer="encoder.0", head="1")
+    table = at.dataframe[0].value
+    lone = table[table["status"].isin(["first only", "second only"])]
+    assert len(lone)
+    assert (lone[["first", "second"]].isna().sum(axis=1) == 1).all()
+    assert not (table["multiple"] == 0).any()
+
+
+def test_two_weights_that_a_store_holds_are_found_by_the_samples_and_not_by_the_name(
+    store: Path, folder: Path, two_files: Path, open_page: OpenPage
+) -> None:
+    assert store.exists()
+    [signal] = signals("full")
+    object.__setattr__(signal, "name", "another name")
+    build([signal], folder / "adapted.zarr", two_files / "adapted.safetensors")
+    at = open_page("compare", store="vitime-mini.zarr", signal="full", compare="Two weights")
+    assert not at.exception
+    assert at.selectbox(key="pick_against").options == ["adapted, in adapted.zarr"], "each weights once"
+    assert titles(at)[:2] == ["Both forecasts of full", "Where every head differs: vitime-mini and adapted"]
+    assert "standard deviations of the history apart" in texts(at)
+    assert "numbered by chance" in texts(at)
+    assert not (folder / own.FOLDER).exists(), "nothing had to be run"
+
+
+@pytest.mark.usefixtures("store")
+def test_other_weights_at_hand_are_run_on_the_signal_once_and_kept(
+    folder: Path, two_files: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert two_files.exists()
+    at = open_page("compare", signal="full", compare="Two weights")
+    assert not at.exception
+    assert at.selectbox(key="pick_against").options == ["adapted, run here"], "a file that is no weights is none"
+    assert titles(at)[0] == "Both forecasts of full"
+    assert len(list((folder / own.FOLDER).iterdir())) == 1
+    monkeypatch.setattr(own, "run_under", lambda *_: pytest.fail("it is run a second time"))
+    again = open_page("compare", signal="full", compare="Two weights")
+    assert not again.exception
+    assert charts(again) == charts(at)
+
+
+def test_networks_of_other_heads_are_compared_by_their_forecasts_alone(
+    store: Path, built_by_another: Path, folder: Path, open_page: OpenPage
+) -> None:
+    assert store.exists()
+    shutil.copytree(built_by_another, folder / "other.zarr")
+    at = open_page("compare", store="vitime-mini.zarr", signal="full", compare="Two weights")
+    assert not at.exception
+    assert titles(at) == ["Both forecasts of full"]
+    assert "heads of one network have no counterparts in the other" in at.info[0].value
+    assert "numbered by chance" not in texts(at)
+
+
+@pytest.mark.usefixtures("store")
+def test_without_other_weights_the_page_says_what_to_do(open_page: OpenPage) -> None:
+    at = open_page("compare", compare="Two weights")
+    assert not at.exception
+    assert "No other weights are at hand" in at.info[0].value
+    assert not charts(at)
+
+
+def test_two_periods_show_both_answers_and_which_heads_carry_which(
+    store: Path, weights: Path, open_page: OpenPage
+) -> None:
+    first = made(weights, "full")
+    keep_verdict(store, first)
+    at = open_page("compare", signal="full", compare="Two periods")
+    assert "1 period has been asked about" in at.info[0].value
+    question = v.facts(first, "question") | {"period": 31.4}
+    keep_verdict(store, v.with_facts(mock_verdict(SMALL, "full", 31.4, kind="not shown"), question=question))
+    at = open_page("compare", signal="full", compare="Two periods")
+    assert not at.exception
+    assert at.success[0].value.startswith("Yes, mostly")
+    assert at.warning[0].value.startswith("Not shown")
+    assert "62.8 = 2 × 31.4" in texts(at)
+    assert titles(at).count("Influence: what the forecast follows") == 2
+    assert "Which heads carry which period" in titles(at)
+    at.selectbox(key="pick_second_period").select("31.4").run()
+    assert not at.exception
+    assert "both verdicts are about 31.4 samples" in at.error[0].value
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_of_ones_own_is_compared_like_any_other(two_files: Path, open_page: OpenPage) -> None:
+    assert two_files.exists()
+    at = open_page("ask")
+    at.text_area(key="pasted").input(" ".join(f"{np.sin(i / 5):.4f}" for i in range(400))).run()
+    for kind in ("Two signals", "Two weights", "Two periods"):
+        at = at.switch_page("pages/compare.py").run()
+        at.button_group(key="compare").set_value(kind).run()
+        assert not at.exception, kind
+        assert not at.error, kind

@@ -1,0 +1,231 @@
+"""What differs between two occasions: every head's map, the forecasts, and what heads carry of two periods.
+
+Orange is more on the first, purple more on the second. Galleries hold the point selection "head" with the fields
+`layer` and `head`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from vitime_cache.attention import schema
+from vitime_cache.charts import tables
+from vitime_cache.charts.raster import mosaic, png_url, shrink
+from vitime_cache.charts.style import (
+    CATEGORICAL,
+    DIVERGING,
+    HISTORY,
+    NEUTRAL,
+    SHRINK,
+    STRETCH,
+    ChartError,
+    Spec,
+    assemble,
+    category,
+    clicked,
+    layer,
+    quantity,
+    readable,
+    thin,
+    tip,
+)
+from vitime_cache.compare.forecasts import compare_forecasts
+from vitime_cache.compare.maps import FIRST, MOVED, SECOND, compare_maps
+
+WIDTH, SIDE, MARGIN = 1120, 112, 90  # of the gallery, and most of a head's map, in pixels
+MOST_PIXELS = 600_000
+PERCENTILE = 99.5  # of the absolute differences: where the colours end
+BARE = {"domain": False, "ticks": False, "labelFlush": False}
+CAME = "what came"
+
+
+def difference_gallery_table(first: xr.Dataset, second: xr.Dataset) -> pd.DataFrame:
+    """layer, head and the share of attention that lies elsewhere, most first."""
+    moved = compare_maps(first, second)[MOVED].to_dataframe().reset_index()
+    return moved[[schema.LAYER, schema.HEAD, MOVED]].sort_values(MOVED, ascending=False, ignore_index=True)
+
+
+def difference_gallery(
+    first: xr.Dataset,
+    second: xr.Dataset,
+    names: tuple[str, str],
+    *,
+    selected: tuple[str, int] | None = None,
+    width: int = WIDTH,
+) -> Spec:
+    """The differences of all heads' maps in one picture, layers down, heads across, on one scale for all.
+
+    Parameters
+    ----------
+    names
+        What the two are called.
+
+    Raises
+    ------
+    CompareError
+        For heads without counterparts, and maps on different axes.
+    """
+    found = compare_maps(first, second)
+    gap = shrink(found[FIRST].values - found[SECOND].values, MOST_PIXELS)
+    limit = float(np.percentile(np.abs(gap), PERCENTILE)) or float(np.abs(gap).max()) or 1.0
+    table = difference_gallery_table(first, second)
+    rows, heads = [str(each) for each in found[schema.LAYER].values], [int(each) for each in found[schema.HEAD].values]
+    everywhere = {
+        "x": {"value": 0}, "x2": {"value": "width"}, "y": {"value": 0}, "y2": {"value": "height"},
+        "url": category("url"),
+    }  # fmt: skip
+    url = png_url(mosaic(np.clip(gap / limit, -1, 1) / 2 + 0.5), DIVERGING)
+    tooltip = [
+        tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip(MOVED, "attention that lies elsewhere", ".0%"),
+    ]  # fmt: skip
+    wide = min((width - MARGIN) / len(heads), SIDE)
+    return assemble(
+        [
+            layer([{"url": url}], "image", encoding=everywhere, aspect=False),
+            layer(table, "rect", encoding=_axes(rows, heads) | {"tooltip": tooltip}, opacity=0)
+            | clicked("head", [schema.LAYER, schema.HEAD]),
+            *_framed(selected),
+        ],
+        f"Where every head differs: {names[0]} and {names[1]}",
+        [f"Orange: {names[0]} looks there more; purple: {names[1]} does. Full colour: {limit:.2g} × even attention",
+         "Query downwards, key to the right. Click a head to see it below"],
+        width=wide * len(heads) + MARGIN, height=wide * len(rows) + MARGIN, autosize=SHRINK,
+    )  # fmt: skip
+
+
+def two_forecasts_table(
+    first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], future: np.ndarray | None = None
+) -> pd.DataFrame:
+    """sample, part and value: the history, both median forecasts, and what came where that is known."""
+    compare_forecasts(first, second)
+    history = int(first[schema.N_HISTORY])
+    parts = {schema.HISTORY: tables.part_table(first, schema.HISTORY)}
+    parts |= {name: tables.part_table(ds, schema.FORECAST) for name, ds in zip(names, (first, second), strict=True)}
+    if future is not None:
+        ahead = future[: int(first[schema.HORIZON])]
+        parts[CAME] = thin(history + np.arange(len(ahead)), ahead, 1200)
+    each = [table.rename(columns={"time": "sample"}).assign(part=part) for part, table in parts.items()]
+    return pd.concat(each, ignore_index=True)[["sample", "part", "value"]]
+
+
+def two_forecasts(
+    first: xr.Dataset,
+    second: xr.Dataset,
+    names: tuple[str, str],
+    future: np.ndarray | None = None,
+    *,
+    width: int = 860,
+    height: int = 220,
+) -> Spec:
+    """One series with the forecasts of two networks, one over the other, and the range each gives 90 %.
+
+    Parameters
+    ----------
+    names
+        What the two networks are called; they must differ.
+    future
+        What came, (horizon,), where it is known.
+    """
+    if len({*names, schema.HISTORY, CAME}) < 4:
+        raise ChartError(f"two networks called {names[0]} and {names[1]} cannot be told apart in one picture")
+    table = two_forecasts_table(first, second, names, future)
+    colours = {schema.HISTORY: HISTORY, CAME: NEUTRAL, names[0]: CATEGORICAL[1], names[1]: CATEGORICAL[2]}
+    shown = [part for part in colours if part in set(table["part"])]
+    colour = category(
+        "part", scale={"domain": shown, "range": [colours[part] for part in shown]},
+        legend={"title": None, "orient": "top", "symbolOpacity": 1, "columns": 2, "labelLimit": 190},
+    )  # fmt: skip
+    x = quantity("sample", "sample", scale={"zero": False, "nice": False})
+    y = quantity("value", "value", scale={"zero": False})
+    tooltip = [tip("part", "part"), tip("sample", "sample", "d"), tip("value", "value", readable(table["value"]))]
+    area = {"x": quantity("sample"), "y": quantity("low"), "y2": {"field": "high"}}
+    bands = [
+        layer(_range(ds), "area", encoding=area, color=colours[name], opacity=0.16)
+        for name, ds in zip(names, (first, second), strict=True)
+    ]
+    return assemble(
+        [
+            *bands,
+            layer(table, "line", encoding={"x": x, "y": y, "color": colour}, strokeWidth=1.5),
+            layer(table, "rule", encoding={"x": quantity("sample"), "tooltip": tooltip}, opacity=0, strokeWidth=3),
+        ],
+        f"Both forecasts of {first[schema.SIGNAL].item()}",
+        "Lines: medians. Bands: the range that each network gives 90 %",
+        width=width, height=height, autosize=STRETCH,
+    )  # fmt: skip
+
+
+def period_shares_table(shares: xr.Dataset) -> pd.DataFrame:
+    """layer, head, share alone and place in the set at both periods, and the difference of the shares."""
+    table = shares.to_dataframe().reset_index()
+    return table.assign(difference=table["first"] - table["second"])
+
+
+def period_shares(shares: xr.Dataset, names: tuple[str, str], *, width: int = 620) -> Spec:
+    """What each head carries alone of two periods: colour is the difference, numbers are places in the two sets.
+
+    Parameters
+    ----------
+    shares
+        As `compare.periods.shares` gives it.
+    names
+        What the two periods are called.
+    """
+    table = period_shares_table(shares).dropna(subset=["difference"], ignore_index=True)
+    if table.empty:
+        raise ChartError("the few heads have not been looked for at both periods yet")
+    most = max(float(table["difference"].abs().max()), 0.05)
+    table = table.assign(
+        label=[
+            " · ".join(filter(None, (f"A{a}" if a else "", f"B{b}" if b else "")))
+            for a, b in zip(table["first_place"], table["second_place"], strict=True)
+        ]
+    )
+    rows = [str(each) for each in shares[schema.LAYER].values]
+    axes = _axes(rows, [int(each) for each in shares[schema.HEAD].values])
+    colour = quantity("difference", scale={"domain": [-most, most], "range": list(DIVERGING)}, legend=None)
+    tooltip = [
+        tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("first", f"A, {names[0]}", ".1%"),
+        tip("second", f"B, {names[1]}", ".1%"), tip("label", "places in the sets"),
+    ]  # fmt: skip
+    dark = {"test": f"abs(datum.difference) > {0.55 * most:.6g}", "value": "#ffffff"}
+    words = axes | {"text": category("label"), "color": {"condition": dark, "value": "#000000"}}
+    return assemble(
+        [
+            layer(table, "rect", encoding=axes | {"color": colour}),
+            layer(table, "text", encoding=words, fontSize=11),
+            layer(table, "rect", encoding=axes | {"tooltip": tooltip}, opacity=0)
+            | clicked("head", [schema.LAYER, schema.HEAD]),
+        ],
+        "Which heads carry which period",
+        [f"Orange: carries more of A, {names[0]}; purple: of B, {names[1]}",
+         f"Numbers: places in the sets. Full colour: {most:.0%} more of it alone"],
+        width=width, height=26 * len(rows), autosize=STRETCH,
+    )  # fmt: skip
+
+
+def _range(ds: xr.Dataset) -> pd.DataFrame:
+    """sample, low, high: the range that the network gives 90 %."""
+    bounds = {
+        name: ds[schema.FORECAST_QUANTILE].sel({schema.QUANTILE: at}, method="nearest").values
+        for name, at in (("low", 0.05), ("high", 0.95))
+    }
+    band = pd.DataFrame({"sample": np.arange(len(bounds["low"])), **bounds}).dropna()
+    return band.iloc[:: max(len(band) // 600, 1)]
+
+
+def _axes(rows: list[str], heads: list[int]) -> Spec:
+    across = BARE | {"orient": "top", "labelAngle": 0}
+    x = {"field": schema.HEAD, "title": "head", "scale": {"domain": heads, "padding": 0}, "axis": across}
+    y = {"field": schema.LAYER, "title": None, "scale": {"domain": rows, "padding": 0}, "axis": BARE}
+    return {"x": x | {"type": "ordinal", "sort": None}, "y": y | {"type": "ordinal", "sort": None}}
+
+
+def _framed(selected: tuple[str, int] | None) -> list[Spec]:
+    if selected is None:
+        return []
+    place = [{schema.LAYER: selected[0], schema.HEAD: int(selected[1])}]
+    encoding = {"x": {"field": schema.HEAD, "type": "ordinal"}, "y": {"field": schema.LAYER, "type": "ordinal"}}
+    return [layer(place, "rect", encoding=encoding, fillOpacity=0, stroke="#111111", strokeWidth=2.5)]

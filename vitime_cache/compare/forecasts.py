@@ -1,0 +1,73 @@
+"""One series forecast by two networks: whether it is the same series, and how far the forecasts are apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from vitime_cache.attention import schema
+from vitime_cache.compare.maps import CompareError
+
+MEDIAN = 0.5
+
+
+@dataclass(frozen=True)
+class ForecastGap:
+    """Median forecasts of one series by two networks, in standard deviations of its history.
+
+    Attributes
+    ----------
+    apart, widest
+        Mean and largest absolute difference between the two.
+    first_error, second_error
+        Mean absolute error of each against what came; NaN where that is not known.
+    """
+
+    apart: float
+    widest: float
+    first_error: float
+    second_error: float
+
+
+def same_series(first: xr.Dataset, second: xr.Dataset) -> bool:
+    """Whether two Datasets show one series with one horizon, by its samples: names may be anybody's."""
+    a, b = (_history(ds) for ds in (first, second))
+    return a.shape == b.shape and int(first[schema.HORIZON]) == int(second[schema.HORIZON]) and bool((a == b).all())
+
+
+def compare_forecasts(first: xr.Dataset, second: xr.Dataset, future: NDArray[np.float64] | None = None) -> ForecastGap:
+    """How far two networks' forecasts of one series are apart.
+
+    Parameters
+    ----------
+    future
+        What came, (horizon,), where it is known.
+
+    Raises
+    ------
+    CompareError
+        Where the two are not of one series.
+    """
+    if not same_series(first, second):
+        raise CompareError("forecasts of two different series are not compared: choose the same series for both")
+    scale = float(np.std(_history(first))) or 1.0
+    a, b = (median_forecast(ds) for ds in (first, second))
+    gap = np.abs(a - b) / scale
+    errors = [np.nan, np.nan]
+    if future is not None and len(future) >= len(a):
+        errors = [float(np.mean(np.abs(each - future[: len(each)])) / scale) for each in (a, b)]
+    return ForecastGap(float(gap.mean()), float(gap.max()), *errors)
+
+
+def median_forecast(ds: xr.Dataset) -> NDArray[np.float64]:
+    """The median of the model's own distribution over the horizon, (horizon,)."""
+    start = int(ds[schema.N_HISTORY])
+    median = ds[schema.FORECAST_QUANTILE].sel({schema.QUANTILE: MEDIAN}, method="nearest").values
+    return np.asarray(median[start : start + int(ds[schema.HORIZON])], dtype=np.float64)
+
+
+def _history(ds: xr.Dataset) -> NDArray[np.float64]:
+    return np.asarray(ds[schema.HISTORY].values[: int(ds[schema.N_HISTORY])], dtype=np.float64)

@@ -1,0 +1,105 @@
+"""Every head on two occasions: how much of its attention lies elsewhere, and where.
+
+Two occasions are two signals under one network, or one signal under two. Maps are compared as shares of a query's
+attention, CLS left out, in multiples of even attention: 1 everywhere where all patches count alike. So networks whose
+columns are cut into other numbers of tokens can be compared, too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from vitime_cache.arrays import Array
+from vitime_cache.attention import schema
+from vitime_cache.errors import VitimeError
+
+MOVED, FIRST, SECOND = "moved", "first", "second"
+
+
+class CompareError(VitimeError):
+    """Two things that cannot be compared, and why."""
+
+
+def in_multiples(time_attention: ArrayLike) -> Array:
+    """Time attention (..., query, key) in multiples of even attention: the mean of each row is 1."""
+    attention = np.asarray(time_attention, dtype=np.float64)
+    level = attention.mean(axis=-1, keepdims=True)
+    multiples: Array = attention / np.where(level > 0, level, 1.0)
+    return multiples
+
+
+def moved_share(first: ArrayLike, second: ArrayLike) -> Array:
+    """The share of attention that lies on other patches, mean over queries: 0 the same, 1 no patch in common.
+
+    Total variation distance between the rows of two maps (..., query, key), each row a distribution over keys.
+    """
+    gap = np.abs(in_multiples(first) - in_multiples(second))
+    share: Array = gap.mean(axis=-1).mean(axis=-1) / 2
+    return share
+
+
+def compare_maps(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
+    """Every head of two Datasets of one signal each.
+
+    Returns
+    -------
+    xarray.Dataset
+        `first`, `second`: maps in multiples of even attention, (layer, head, query_patch, key_patch); `moved`: share of
+        attention that lies elsewhere, (layer, head).
+
+    Raises
+    ------
+    CompareError
+        Where heads of one have no counterpart in the other, or maps do not fit on one another; see `why_not`.
+    """
+    if reason := why_not(first, second):
+        raise CompareError(reason)
+    dims = (schema.LAYER, schema.HEAD, schema.QUERY_PATCH, schema.KEY_PATCH)
+    a, b = (ds[schema.TIME_ATTENTION].transpose(*dims).values for ds in (first, second))
+    words = "in multiples of even attention"
+    return xr.Dataset(
+        {
+            FIRST: (dims, in_multiples(a), {"long_name": "attention of the first", "units": words}),
+            SECOND: (dims, in_multiples(b), {"long_name": "attention of the second", "units": words}),
+            MOVED: (dims[:2], moved_share(a, b), {"long_name": "share of attention elsewhere", "units": "0 … 1"}),
+        },
+        coords={name: first[name] for name in dims},
+    )
+
+
+def why_not(first: xr.Dataset, second: xr.Dataset) -> str:
+    """Why the heads of two Datasets cannot be laid over one another, in one line; empty where they can."""
+    return _other_heads(first, second) or _other_axes(first, second)
+
+
+def _other_heads(first: xr.Dataset, second: xr.Dataset) -> str:
+    layers = [[str(name) for name in ds[schema.LAYER].values] for ds in (first, second)]
+    heads = [ds.sizes[schema.HEAD] for ds in (first, second)]
+    if layers[0] == layers[1] and heads[0] == heads[1]:
+        return ""
+    shapes = [f"{ds.attrs['weights']} has {len(ls)} layers of {n} heads" for ds, ls, n in _each(first, second)]
+    return f"{', '.join(shapes)}: heads of one network have no counterparts in the other"
+
+
+def _each(*datasets: xr.Dataset) -> list[tuple[xr.Dataset, list[str], int]]:
+    return [(ds, list(ds[schema.LAYER].values), ds.sizes[schema.HEAD]) for ds in datasets]
+
+
+def _other_axes(first: xr.Dataset, second: xr.Dataset) -> str:
+    columns = [ds.sizes[schema.QUERY_PATCH] for ds in (first, second)]
+    if columns[0] != columns[1]:
+        return f"one network cuts time into {columns[0]} patches, the other into {columns[1]}: maps do not fit"
+    for name, what in ((schema.N_HISTORY, "samples of history"), (schema.SAMPLES_PER_PATCH, "samples a patch")):
+        a, b = (float(ds[name]) for ds in (first, second))
+        if a != b:
+            return (
+                f"{_name(first)} has {a:g} {what}, {_name(second)} {b:g}: their maps do not fit on one another; "
+                "compare signals of one length and horizon"
+            )
+    return ""
+
+
+def _name(ds: xr.Dataset) -> str:
+    return str(ds[schema.SIGNAL].item())

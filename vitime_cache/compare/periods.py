@@ -1,0 +1,142 @@
+"""Two periods of one series: the answers about both, and which heads carry each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from vitime_cache.attention.schema import HEAD, LAYER
+from vitime_cache.compare.maps import CompareError
+from vitime_cache.evidence.levels.table import KINDS, LEVEL
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.data import set_heads, to_come
+from vitime_cache.evidence.verdict.report import head_names, interval, kind, percent, period_words
+
+SAME = ("weights_sha256", "series_sha256")
+
+
+@dataclass(frozen=True, eq=False)
+class TwoPeriods:
+    """The verdicts on two periods of one series by one network.
+
+    Attributes
+    ----------
+    both, first_only, second_only
+        Indices (layer, head) of the few heads that carry both answers, or one of them.
+    """
+
+    first: xr.Dataset
+    second: xr.Dataset
+    both: tuple[tuple[int, int], ...]
+    first_only: tuple[tuple[int, int], ...]
+    second_only: tuple[tuple[int, int], ...]
+
+    @property
+    def periods(self) -> tuple[float, float]:
+        """In samples."""
+        first, second = (float(v.facts(ds, "question")["period"]) for ds in (self.first, self.second))
+        return first, second
+
+
+def compare_periods(first: xr.Dataset, second: xr.Dataset) -> TwoPeriods:
+    """Two verdicts held against one another.
+
+    Raises
+    ------
+    CompareError
+        Where they are of different series or weights, or about the same period.
+    """
+    a, b = (v.facts(ds, "question") for ds in (first, second))
+    for name, what in zip(SAME, ("weights", "series"), strict=True):
+        if a[name] != b[name]:
+            raise CompareError(f"the two verdicts are of different {what}: two periods are compared on one series")
+    if a["period"] == b["period"]:
+        raise CompareError(f"both verdicts are about {a['period']:.4g} samples: choose two periods")
+    one, two = set_heads(first), set_heads(second)
+    return TwoPeriods(
+        first, second, tuple(at for at in one if at in two), tuple(at for at in one if at not in two),
+        tuple(at for at in two if at not in one),
+    )  # fmt: skip
+
+
+def conclusion(found: TwoPeriods) -> str:
+    """Both answers, and which of the few heads they share."""
+    said = [f"{_span(ds)}: **{KINDS[kind(ds)].words.lower()}**" for ds in (found.first, found.second)]
+    return f"{'; '.join(said)}. {_heads(found)}"
+
+
+def supports(found: TwoPeriods) -> tuple[str, ...]:
+    """What the figures of each say."""
+    return tuple(_figures(ds) for ds in (found.first, found.second))
+
+
+def limits(found: TwoPeriods) -> tuple[str, ...]:
+    """What the comparison leaves open."""
+    said = [
+        "That a head serves one period alone: each set was chosen for its own period, and another set could do the "
+        "same.",
+        "That the difference between two shares exceeds chance: their intervals are each for itself.",
+    ]
+    if shared := _shared(*found.periods):
+        said.append(f"That the two are apart: {shared}, so what lies at those lags counts for both.")
+    stretches = [v.facts(ds, "window_facts") for ds in (found.first, found.second)]
+    if any(stretches[0][name] != stretches[1][name] for name in ("starts", "history", "horizon")):
+        said.append(
+            "That only the period differs: each was asked on the stretch that shows it well, "
+            + " and ".join(f"{each['history']} + {each['horizon']} samples" for each in stretches)
+            + "."
+        )
+    for ds in (found.first, found.second):
+        if coming := to_come(ds):
+            names = "; ".join(LEVEL[name].title.lower() for name in coming)
+            said.append(f"For {_span(ds)}, not worked on yet: {names}.")
+    return tuple(said)
+
+
+def _span(ds: xr.Dataset) -> str:
+    return f"A period of {period_words(ds)}"
+
+
+def _heads(found: TwoPeriods) -> str:
+    lacking = [_span(ds)[0].lower() + _span(ds)[1:] for ds in (found.first, found.second) if not set_heads(ds)]
+    if lacking:
+        return f"No few heads are known for {' and '.join(lacking)}, so there are none to compare."
+    ds = found.first
+    parts = [
+        f"{len(heads)} {words} ({head_names(ds, heads)})" if heads else f"none {words}"
+        for heads, words in (
+            (found.both, "carry both"), (found.first_only, "only the first"), (found.second_only, "only the second"),
+        )
+    ]  # fmt: skip
+    return f"Of the few heads named for them, {', '.join(parts)}."
+
+
+def _figures(ds: xr.Dataset) -> str:
+    share, low, high = (float(ds[f"influence_{name}"]) for name in ("share", "low", "high"))
+    if not np.isfinite(share):
+        return f"{_span(ds)}: no share is known."
+    said = f"{_span(ds)}: {interval(share, low, high)} of how the forecast follows its past comes from there"
+    said += f" ({percent(float(ds['influence_by_chance']))} would by chance)"
+    read = float(ds["mechanism_share"])
+    return said + (f"; of what it reads through attention, {percent(read)}." if np.isfinite(read) else ".")
+
+
+def _shared(first: float, second: float) -> str:
+    """ "168 = 7 × 24" where one period is a multiple of the other, to a hundredth."""
+    long, short = max(first, second), min(first, second)
+    times = round(long / short)
+    return f"{long:.4g} = {times} × {short:.4g}" if times >= 2 and abs(long - times * short) <= 0.01 * long else ""
+
+
+def shares(found: TwoPeriods) -> xr.Dataset:
+    """What each head carries alone of what is read whole periods back, and its place in the set, at both periods.
+
+    `first`, `second`, `first_place`, `second_place` on (layer, head); NaN where nothing is known, places 0 outside.
+    """
+    arrays = {}
+    for name, ds in (("first", found.first), ("second", found.second)):
+        arrays[name] = ds["head_share"].transpose(LAYER, HEAD)
+        arrays[f"{name}_place"] = ds["set_rank"].transpose(LAYER, HEAD).fillna(0).astype("int64")
+    return xr.Dataset({name: array.drop_attrs() for name, array in arrays.items()})

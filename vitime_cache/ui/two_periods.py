@@ -1,0 +1,74 @@
+"""Two periods of one signal: both answers, both influence curves, and which heads carry which."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+import xarray as xr
+
+from vitime_cache import charts
+from vitime_cache.compare.periods import compare_periods, conclusion, limits, shares, supports
+from vitime_cache.errors import VitimeError
+from vitime_cache.evidence.levels.table import KINDS
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.report import headline, kind, period_words
+from vitime_cache.ui.address import address, pick
+from vitime_cache.ui.chart import figure
+from vitime_cache.ui.evidence_view import BOXES
+from vitime_cache.ui.stores import KEY
+from vitime_cache.ui.two_signals import show_reading
+from vitime_cache.ui.verdicts import Subject, known_verdicts
+from vitime_cache.ui.words import complain, counted, end_page, plain, weights_note
+
+
+def two_periods(first: xr.Dataset) -> None:
+    """The whole comparison, of the verdicts that are known of the signal."""
+    known = known_verdicts(Subject.of(first))
+    if len(known) < 2:
+        _how_to(known)
+        end_page()
+    by_name = {f"{period:.9g}": verdict for period, verdict in sorted(known.items())}
+    names, words = list(by_name), {name: period_words(verdict) for name, verdict in by_name.items()}
+    with st.container(horizontal=True):
+        one = pick("First period", names, "first_period", format_func=words.__getitem__, where=st)
+        two = pick(
+            "Second period", names, "second_period", default=names[1], format_func=words.__getitem__, where=st
+        )  # fmt: skip
+    weights_note(first)
+    try:
+        found = compare_periods(by_name[one], by_name[two])
+    except VitimeError as error:
+        complain(error)
+        return
+    st.markdown(conclusion(found))
+    pair = tuple(zip("ab", (found.first, found.second), st.columns(2), strict=True))
+    for side, verdict, place in pair:
+        with place:
+            _one_side(side, verdict)
+    share = shares(found).assign_attrs({KEY: f"{found.first.attrs[KEY]}|{found.second.attrs[KEY]}"})
+    figure(
+        charts.period_shares, share, (words[one], words[two]), key="period_shares", width="stretch",
+        table=partial(charts.period_shares_table, share),
+    )  # fmt: skip
+    show_reading(supports(found), limits(found))
+
+
+def _how_to(known: dict[float, xr.Dataset]) -> None:
+    st.info(
+        f"Two periods are compared by the answers about them; of this series {counted(len(known), 'period')} "
+        f"{'has' if len(known) == 1 else 'have'} been asked about. Ask about a day and a week, and come back.",
+        icon=":material/compare:",
+    )
+    st.page_link("pages/ask.py", label="Ask about a period", icon=":material/help:", query_params=address())
+
+
+def _one_side(side: str, verdict: xr.Dataset) -> None:
+    """The headline and the influence curve of one of the two."""
+    box, icon = BOXES[KINDS[kind(verdict)].answer]
+    box(plain(headline(verdict)), icon=icon)
+    if "set" in v.facts(verdict, "stages"):
+        figure(
+            charts.answer_influence, verdict, key=f"influence_{side}", width="stretch",
+            table=partial(charts.answer_influence_table, verdict),
+        )  # fmt: skip

@@ -1,0 +1,154 @@
+"""One network on two signals: every head's difference, then one head's maps, curves and peaks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+import xarray as xr
+
+from vitime_cache import charts
+from vitime_cache.attention import schema
+from vitime_cache.attention.lags import Region
+from vitime_cache.attention.peaks import Side
+from vitime_cache.charts import HeadView
+from vitime_cache.compare.maps import why_not
+from vitime_cache.compare.reduction import Comparison, SignalCurve, compare
+from vitime_cache.compare.words import reading
+from vitime_cache.errors import VitimeError
+from vitime_cache.ui.address import choose_other
+from vitime_cache.ui.badges import head_badges
+from vitime_cache.ui.chart import PROMINENCE, figure, side_map, statement
+from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period, clicked
+from vitime_cache.ui.stores import KEY, Store
+from vitime_cache.ui.words import complain, end_page, plain, weights_note
+
+CHANGE_COLUMNS = {
+    "status": st.column_config.TextColumn("Peak"),
+    "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
+    "multiple": st.column_config.NumberColumn("Multiple of P", help="Blank: at none, within half a patch."),
+    "first": st.column_config.NumberColumn("Prominence / mean, first", format="%.2f", help=PROMINENCE),
+    "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f", help=PROMINENCE),
+}
+GALLERY = "gallery"
+
+
+def two_signals(store: Store | None, first: xr.Dataset, head: tuple[str, int]) -> None:
+    """The whole comparison; at first of a signal with its reduction."""
+    second = choose_other(store, first, where=st)
+    if first.attrs[KEY] == second.attrs[KEY]:
+        st.info("A signal is not compared with itself: choose another.", icon=":material/compare:")
+        end_page()
+    weights_note(first, second)
+    names = (_name(first), _name(second))
+    if names[0] == names[1]:  # of a store and of one's own
+        names = (f"{names[0]} (first)", f"{names[1]} (second)")
+    heads_apart(first, second, names, head)
+    _one_head(first, second, head)
+
+
+def heads_apart(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], head: tuple[str, int]) -> bool:
+    """The gallery of differences, where the heads of the two lie on one another, or why there is none.
+
+    Returns whether there is one.
+    """
+    if reason := why_not(first, second):
+        st.info(f"No gallery of differences: {plain(reason)}.", icon=":material/compare:")
+        return False
+    figure(
+        charts.difference_gallery, first, second, tuple(map(plain_text, names)), selected=head, key=GALLERY,
+        on_select=_take_head, width="stretch", table=lambda: charts.difference_gallery_table(first, second),
+    )  # fmt: skip
+    table = charts.difference_gallery_table(first, second)
+    most = [f"{plain(row.layer)} · {row.head} ({row.moved:.0%})" for row in table.head(3).itertuples()]
+    st.markdown(
+        f"Changed most: {', '.join(most)}; the median head: {table['moved'].median():.0%}.",
+        help="The share of a head's attention that lies on other patches, mean over queries: 0 % is the same map, "
+        "100 % no patch in common. It describes these two maps. What is more than chance takes null inputs.",
+    )
+    return True
+
+
+def plain_text(name: str) -> str:
+    """A name for the title of a chart, which is cut where it is long."""
+    return name if len(name) <= 40 else f"{name[:39]}…"
+
+
+def _take_head() -> None:
+    """Make the head clicked in the gallery the one that is looked at."""
+    if point := clicked(GALLERY, "head"):
+        st.query_params.update({"layer": str(point["layer"]), "head": str(int(point["head"]))})
+
+
+@st.fragment
+def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int]) -> None:
+    """Both maps on one scale, their difference, both curves and the peaks."""
+    st.subheader(f"{plain(head[0])}, head {head[1]}", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        period = choose_period(first)
+        options = choose_lags(first)
+        contrast = choose_contrast()
+    try:
+        views = [HeadView(ds, *head) for ds in (first, second)]
+    except VitimeError as error:
+        complain(error)
+        return
+    a, b = views
+    found = compared(a, b, options.region, period, options.side)
+    said = reading(found)
+    statement("looking", plain(said.conclusion))
+    head_badges(first, *head, period)
+    shading = charts.shared_shading(views, contrast)
+    with st.container(horizontal=True):
+        for name, view in zip(("first", "second"), views, strict=True):
+            with st.container(width="content"):
+                figure(side_map, view, shading, 228, key=name, table=partial(charts.heatmap_table, view))
+        with st.container(width="content"):  # beside them where the screen is wide
+            figure(charts.difference, a, b, size=400, key="difference", table=lambda: charts.difference_table(a, b))
+    figure(
+        charts.lag_curves, views, options.region, period=period, side=options.side, log=options.log,
+        max_lag=options.longest, key="curves", width="stretch",
+        table=lambda: charts.lag_table(views, options.region, side=options.side),
+    )  # fmt: skip
+    st.markdown("**The peaks of both**")
+    changes_table(found)
+    show_reading(said.supports, said.does_not_support)
+
+
+def show_reading(supports: tuple[str, ...], does_not_support: tuple[str, ...]) -> None:
+    """What a comparison supports, and what it does not, beside each other."""
+    supported, open_ = st.columns(2)
+    supported.markdown("**This supports**\n" + "".join(f"\n- {plain(text)}" for text in supports))
+    open_.markdown("**Not shown by this**\n" + "".join(f"\n- {plain(text)}" for text in does_not_support))
+
+
+def changes_table(found: Comparison) -> None:
+    """The peaks of two signals: which both have, or what became of them from a signal to its reduction."""
+    if found.changes:
+        table = pd.DataFrame([asdict(change) for change in found.changes])
+        table["multiple"] = table["multiple"].where(table["multiple"] > 0)
+        st.dataframe(table, column_config=CHANGE_COLUMNS, hide_index=True, key="changes")
+
+
+def compared(a: HeadView, b: HeadView, region: Region, period: float | None, side: Side) -> Comparison:
+    """Which peaks of one head's curve two signals share; a name in `reduced_of` speaks of signals of one store only."""
+    together = _origin(a.ds) == _origin(b.ds)
+    return compare(*(_curve(view, region, together) for view in (a, b)), period=period, side=side)
+
+
+def _curve(view: HeadView, region: Region, together: bool) -> SignalCurve:
+    curve = view.lag_curve(region)
+    periods = tuple(float(period) for period in view.ds[schema.COMPONENT_PERIOD].values if period > 0)
+    fuller = str(view.ds[schema.REDUCED_OF].item()) if together else ""
+    return SignalCurve(view.signal, curve.lag, curve.mean, view.samples_per_patch, periods, fuller)
+
+
+def _name(ds: xr.Dataset) -> str:
+    return str(ds[schema.SIGNAL].item())
+
+
+def _origin(ds: xr.Dataset) -> str:
+    """The store a Dataset is from."""
+    return str(ds.attrs.get(KEY, "")).partition("@")[0]

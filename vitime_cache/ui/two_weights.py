@@ -1,0 +1,164 @@
+"""One signal under two weights: both forecasts, which heads changed, and what that leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+import xarray as xr
+
+from vitime_cache import charts
+from vitime_cache.attention import schema
+from vitime_cache.compare.forecasts import ForecastGap, compare_forecasts
+from vitime_cache.errors import VitimeError
+from vitime_cache.evidence.budget import SMALL
+from vitime_cache.model.config import WeightsInfo
+from vitime_cache.ui import own
+from vitime_cache.ui.address import pick
+from vitime_cache.ui.chart import figure, side_map
+from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period
+from vitime_cache.ui.other_weights import elsewhere, weights_files
+from vitime_cache.ui.stores import KEY, Store, reading
+from vitime_cache.ui.two_signals import heads_apart, show_reading
+from vitime_cache.ui.verdicts import whole_series
+from vitime_cache.ui.words import complain, end_page, plain, weights_note
+
+Load = Callable[[], xr.Dataset | None]
+
+
+def two_weights(first: xr.Dataset, head: tuple[str, int]) -> None:
+    """The whole comparison; the second network is a store's, or is run on the signal here."""
+    choices = _choices(first)
+    if not choices:
+        st.info(
+            f"No other weights are at hand for this series than {plain(first.attrs['weights'])}. Put a second file "
+            "into `weights/`, such as one that `python -m vitime_cache train` adapted to your series, or build a store "
+            "with it.",
+            icon=":material/model_training:",
+        )
+        end_page()
+    second = choices[pick("Against the weights", list(choices), "against", where=st)]()
+    if second is None:
+        end_page()
+    names = _names(first, second)
+    weights_note(first, second)
+    future = whole_series(first).future
+    try:
+        gap = compare_forecasts(first, second, future)
+    except VitimeError as error:
+        complain(error)
+        return
+    st.markdown(plain(_conclusion(gap, names)))
+    figure(
+        charts.two_forecasts, first, second, names, None if future is None else np.asarray(future),
+        key="forecasts", width="stretch", table=lambda: charts.two_forecasts_table(first, second, names, future),
+    )  # fmt: skip
+    laid = heads_apart(first, second, names, head)
+    if laid:
+        _one_head(first, second, names, head)
+    show_reading(_supports(gap, names), _limits(laid))
+
+
+@st.fragment
+def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], head: tuple[str, int]) -> None:
+    """The head of this name in both networks: its maps, each on a scale of its own, and both lag curves."""
+    st.subheader(f"{plain(head[0])}, head {head[1]}, of both", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        period = choose_period(first)
+        options = choose_lags(first)
+        contrast = choose_contrast()
+    views = [charts.HeadView(_called(ds, name), *head) for ds, name in zip((first, second), names, strict=True)]
+    with st.container(horizontal=True):
+        for key, view in zip(("first", "second"), views, strict=True):
+            with st.container(width="content"):
+                shading = charts.shared_shading([view], contrast)
+                figure(side_map, view, shading, 228, key=key, table=partial(charts.heatmap_table, view))
+    figure(
+        charts.lag_curves, views, options.region, period=period, side=options.side, log=options.log,
+        max_lag=options.longest, key="curves", width="stretch",
+        table=lambda: charts.lag_table(views, options.region, side=options.side),
+    )  # fmt: skip
+
+
+def _called(ds: xr.Dataset, name: str) -> xr.Dataset:
+    """A Dataset under the name of its weights, for charts that tell apart what they show by the name of the signal."""
+    return ds.assign_coords({schema.SIGNAL: name}).assign_attrs({KEY: f"{ds.attrs[KEY]}|{name}"})
+
+
+def _choices(first: xr.Dataset) -> dict[str, Load]:
+    """What the second weights may be: those of stores that hold the series, then files; each kind of weights once."""
+    found: dict[str, Load] = {}
+    seen = {first.attrs["weights_sha256"]}
+    for other in elsewhere(first):
+        sha = other.store.dataset.attrs["weights_sha256"]
+        if sha not in seen:
+            seen.add(sha)
+            found[f"{other.weights}, in {other.store.name}"] = partial(_stored, other.store, other.signal)
+    for file in weights_files():
+        if file.info is not None and file.config is not None and file.info.sha256 not in seen:
+            seen.add(file.info.sha256)
+            small = file.config.tokens <= SMALL
+            found[f"{file.info.name}, run here"] = partial(_run, first, file.path, file.info, small)
+    return found
+
+
+def _stored(store: Store, signal: str) -> xr.Dataset:
+    with reading(store):
+        return store.signal(signal)
+
+
+def _run(first: xr.Dataset, path: Path, info: WeightsInfo, small: bool) -> xr.Dataset | None:
+    """The signal under other weights: from where it is kept, or run now; a large network only when asked to."""
+    try:
+        if not own.ran_under(first, info):
+            if not small and not st.button(f"Run {plain(info.name)} on this signal", icon=":material/play_arrow:"):
+                return None
+            with st.spinner(f"{plain(info.name)} runs on {plain(first[schema.SIGNAL].item())}"):
+                own.run_under(first, path, info)
+        return own.under(first, info)
+    except (VitimeError, MemoryError, OSError) as error:
+        complain(error)
+        return None
+
+
+def _names(first: xr.Dataset, second: xr.Dataset) -> tuple[str, str]:
+    """What the two are called: by their weights, told apart by their hash where they are called alike."""
+    a, b = (str(ds.attrs["weights"]) for ds in (first, second))
+    if a != b and not {a, b} & {"history", "what came"}:
+        return a, b
+    one, two = (f"{ds.attrs['weights']} {ds.attrs['weights_sha256'][:6]}" for ds in (first, second))
+    return one, two
+
+
+def _conclusion(gap: ForecastGap, names: tuple[str, str]) -> str:
+    said = (
+        f"The forecasts of {names[0]} and {names[1]} are {gap.apart:.2g} standard deviations of the history apart on "
+        f"average, {gap.widest:.2g} at most."
+    )
+    if np.isfinite(gap.first_error):
+        said += f" What came is missed by {gap.first_error:.2g} and {gap.second_error:.2g}."
+    return said
+
+
+def _supports(gap: ForecastGap, names: tuple[str, str]) -> tuple[str, ...]:
+    said = ["Where these two networks look on this signal, and what they forecast of it."]
+    if np.isfinite(gap.first_error):
+        better = names[0] if gap.first_error < gap.second_error else names[1]
+        said.append(f"On this one stretch {better} comes nearer to what came (mean absolute error of the median).")
+    return tuple(said)
+
+
+def _limits(laid: bool) -> tuple[str, ...]:
+    said = [
+        "Which network forecasts better: that takes many stretches and series.",
+        "That a head which changed is why the forecasts differ: that takes knocking it out.",
+    ]
+    if laid:
+        said.append(
+            "That a head of one is the same head in the other: its number means that only where one network was "
+            "trained on from the other. Heads of networks that were trained apart are numbered by chance."
+        )
+    return tuple(said)
