@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from vitime_cache.ui.answers import answers, choose_answer, show_progress
+from vitime_cache.ui.answers import answers, choose_answer, look_at, show_progress
+from vitime_cache.ui.asked import asked_for, newly_asked_for
 from vitime_cache.ui.bring import choose_subject
-from vitime_cache.ui.evidence_view import show_verdict
+from vitime_cache.ui.evidence_view import link_to, show_verdict
 from vitime_cache.ui.question_form import ask_button, begin_by_itself, choose_question
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.words import title
@@ -13,12 +14,24 @@ title("Which past does the forecast use?")
 subject = choose_subject(chosen_store())
 if subject is not None:
     found = answers(subject)
-    begin_by_itself(subject, found)
+    wanted = newly_asked_for(subject)
+    if wanted is not None:
+        look_at(subject, wanted)
+    asked = asked_for(subject)
+    if asked is None:
+        begin_by_itself(subject, found)
+    elif asked not in {*found.verdicts, *(each.period for each in found.failed.values())}:
+        st.info(
+            f"The question of this address, a period of {asked:.4g} samples, has no answer here, and nobody works on "
+            "it. Ask it again below.",
+            icon=":material/link_off:",
+        )
     show_progress(found)
     if found.verdicts:
         period = choose_answer(subject, found)
         show_verdict(found.verdicts[period], subject.signal.name, coming=period in found.periods_under_way)
+        link_to(subject, period)
     with st.expander("Ask another question" if found.verdicts else "Ask", expanded=not found.verdicts):
-        question = choose_question(subject)
+        question = choose_question(subject, wanted)
         if question is not None:
             ask_button(subject, *question)

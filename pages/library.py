@@ -3,23 +3,27 @@
 import streamlit as st
 
 from vitime_cache.ui.address import stored_signals
-from vitime_cache.ui.contents import build_default, model_facts, own_series, questions_table, signals_table, unfinished
+from vitime_cache.ui.contents import build_default, model_facts, own_series, signals_table, unfinished
 from vitime_cache.ui.routing import chosen_store
+from vitime_cache.ui.shelves import questions_table, stores_table, weights_table
 from vitime_cache.ui.words import plain, title, weights_note
 
-title("Library", "Stores and their signals, the series that you brought, and the questions that were asked.")
+title("Library", "What was asked and what there is to ask about.")
 store = chosen_store()
-own_series()
 said = store is not None and unfinished(store)
+own_series()
+questions_table(store)
 if store is not None and stored_signals(store):
+    st.subheader(f"Signals in {plain(store.name)}", anchor=False)
     weights_note(store.dataset)
     signals_table(store)
-    questions_table(store)
-    st.subheader("The model", anchor=False)
-    model_facts(store.dataset)
+    with st.expander("The network behind this store"):
+        model_facts(store.dataset)
 elif not said:
     st.info(
         "There is no store yet." if store is None else f"{plain(store.name)} holds no complete signal yet.",
         icon=":material/hourglass_empty:",
     )
+stores_table(store)
+weights_table()
 build_default()

@@ -76,7 +76,7 @@ def test_a_verdict_is_shown_as_its_headline_what_it_does_not_say_its_pictures_an
     at = open_page("ask", signal="full")
     assert not at.exception
     assert at.success[0].value.startswith("Yes, mostly: 84 % (74 … 94)")
-    assert "This does not say: that it is because of the period" in texts(at)
+    assert "Not shown by this: that it is because of the period" in texts(at)
     drawn = charts(at)
     for words in (
         "Forecast with and without that past: full", "Influence: what", "Attention: where", "What attention carries",

@@ -68,7 +68,7 @@ def test_a_file_is_answered_with_a_plan_each_level_the_headline_a_table_a_card_a
     assert flat.endswith("written: day.json written: day.html")
     assert " ".join(document["headline"].split()) in flat
     assert "encoder.0 1" in told
-    assert "This does not say:" in told
+    assert "Not shown by this:" in told
     assert document["attributes"]["question"]["signal"] == "daily"
     assert (folder / "day.html").read_text().count("<svg") >= 3
     assert sorted(path.name for path in folder.iterdir()) == ["data.csv", "day.html", "day.json", "small.safetensors"]
@@ -135,14 +135,14 @@ def test_an_answer_that_cannot_be_kept_is_shown_all_the_same_and_costs_a_line(ca
         assert run(command) == 0
     told = capsys.readouterr()
     assert "the answer will not be kept, only shown: " in " ".join(told.err.split())
-    assert "This does not say" in told.out
+    assert "Not shown by this" in told.out
     assert stored_verdicts("s.zarr") == []
     with monkeypatch.context() as patch:
         patch.setattr("vitime_cache.store.verdicts.keep_verdict", full)
         assert run(command) == 1
     told = capsys.readouterr()
     assert "the answer could not be kept in s.zarr: " in " ".join(told.err.split())
-    assert "This does not say" in told.out
+    assert "Not shown by this" in told.out
     assert "Traceback" not in told.err
 
 
@@ -193,7 +193,7 @@ def test_a_signal_of_the_catalogue_is_asked_about_by_name_and_quiet_prints_the_a
     assert run(command) == 0
     told = capsys.readouterr().out
     assert "and the head asked about" in " ".join(told.split())
-    assert told.strip().count("This does not say") == 1
+    assert told.strip().count("Not shown by this") == 1
     assert "┃" not in told
 
 

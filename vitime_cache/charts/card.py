@@ -23,9 +23,13 @@ from vitime_cache.evidence.levels.table import CLAIMS, LEVEL, LEVELS, OUTCOMES
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import COLUMN, head_order, verdict_table
-from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, period_words, sentences
+from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, headline, period_words, sentences
 from vitime_cache.shown import html
 
+# The answer in pictures, in the order in which card and page tell it, and what lies behind it; with the level of the
+# verdict that each takes.
+STORY = ((answer_forecast, "influence"), (answer_influence, "set"), (answer_heads, "set"))
+BEHIND = ((answer_attention, "looking"), (answer_shares, "mechanism"))
 MOST_ROWS = 48
 WIDTH = 520  # of a picture in pixels: words stay readable where a narrow screen shrinks it
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -67,14 +71,11 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
         for name, text in said.items()
         if name in LEVEL
     )
-    answer = (
-        lambda: answer_forecast(verdict, width=WIDTH),
-        lambda: answer_influence(verdict, width=WIDTH),
-        lambda: answer_attention(verdict, width=WIDTH),
-        lambda: answer_shares(verdict, "phase", width=WIDTH),
+    story = [lambda draw=draw: draw(verdict, width=WIDTH) for draw, _ in STORY]
+    behind = (
+        *(lambda draw=draw: draw(verdict, width=WIDTH) for draw, _ in BEHIND),
         lambda: answer_shares(verdict, "multiple", width=WIDTH),
         lambda: answer_shares(verdict, "layer", width=WIDTH),
-        lambda: answer_heads(verdict, width=WIDTH),
     )
     of_head = (
         lambda: verdict_effect(verdict, layer, head, width=WIDTH),
@@ -88,8 +89,11 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
 <h1>{html(title)}</h1>
 {unfinished}
 <p class="headline">{html(headline(verdict))}</p>
-<p>{html(said[NOT_CLAIMED])}</p>
-{pictures(answer)}
+<p class="small">{html(INTERVALS)} {html(said[NOT_CLAIMED])}</p>
+{pictures(story)}
+<p class="small">{html(v.facts(verdict, "window_facts")["words"])}</p>
+<h2>What lies behind it</h2>
+{pictures(behind)}
 <h2>What each level found</h2>
 <dl>{found}</dl>
 <h2>Heads</h2>

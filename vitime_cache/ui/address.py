@@ -6,7 +6,7 @@ Options of a single page use Streamlit's own `bind="query-params"`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -14,6 +14,7 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.ui import own
+from vitime_cache.ui.asked import in_address as asked_in_address
 from vitime_cache.ui.stores import Store, reading, stores
 from vitime_cache.ui.sweep import first_head
 from vitime_cache.ui.words import complain, end_page, plain, say_if_unknown
@@ -33,15 +34,13 @@ def pick(
 ) -> T:
     """A select box over `options` that follows the parameter `key` of the address; an unknown value is said so."""
     by_text = {str(option): option for option in options}
-    asked = st.query_params.get(key)
-    if key == "signal" and asked is None and (q := st.query_params.get("q")) is not None:
-        asked = own.PREFIX + q  # the short address of a series of one's own
+    asked = st.query_params.get(key) or named_in_address().get(key)
     wanted = asked if asked is not None else _remembered().get(key)
     value = by_text.get(wanted or "", options[0] if default is None else default)
     shown = plain(format_func(value))
     say_if_unknown(key, label, by_text, shown)
-    if key == "signal" and st.query_params.get(key) is None:
-        say_if_unknown("q", label, [option.removeprefix(own.PREFIX) for option in by_text], shown)
+    if key == "signal" and st.query_params.get(key) is None and asked not in by_text:
+        say_if_unknown("q", label, (), shown)
     widget = f"pick_{key}"
     st.session_state[widget] = value
     place = st.sidebar if where is None else where
@@ -50,6 +49,17 @@ def pick(
     if asked != str(value) and (asked is not None or value != (options[0] if default is None else default)):
         st.session_state.setdefault(UNWRITTEN, {})[key] = str(value)
     return value
+
+
+def named_in_address() -> dict[str, str]:
+    """What the short name `q` in the address stands for: a series of one's own, or a question about any series."""
+    q = st.query_params.get("q", "")
+    if own.is_here(q):
+        return {"signal": own.PREFIX + q}
+    asked = asked_in_address()
+    if asked is None:
+        return {}
+    return {"signal": asked.signal} | ({"store": asked.store} if asked.store else {})
 
 
 def settle_address() -> None:
@@ -153,4 +163,13 @@ def _remembered() -> dict[str, str]:
 
 
 def _write(key: str, widget: str) -> None:
-    st.query_params[key] = str(st.session_state[widget])
+    """Write a choice to the address, at once with what it makes of the short name: an entry in the history each."""
+    chosen = str(st.session_state[widget])
+    if key not in ("store", "signal") or not ("q" in st.query_params or chosen.startswith(own.PREFIX)):
+        st.query_params[key] = chosen
+        return
+    kept: dict[str, str | Iterable[str]] = {
+        name: st.query_params.get_all(name) for name in st.query_params if name != "q"
+    }
+    short = {"q": chosen.removeprefix(own.PREFIX)} if chosen.startswith(own.PREFIX) else {}
+    st.query_params.from_dict({**kept, key: chosen, **short})

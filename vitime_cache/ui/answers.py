@@ -11,6 +11,7 @@ import xarray as xr
 from vitime_cache.evidence.levels.table import LEVEL, STAGES
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.ui import questions
+from vitime_cache.ui.asked import show_in_address
 from vitime_cache.ui.questions import Inquiry, Key
 from vitime_cache.ui.verdicts import Subject, known_verdicts, named, remember_verdict
 from vitime_cache.ui.words import plain
@@ -69,7 +70,12 @@ def choose_answer(subject: Subject, found: Answers) -> float:
     if len(periods) == 1:
         return periods[0]
     chosen = st.segmented_control(
-        "Period asked about, samples", periods, required=True, format_func=lambda each: f"{each:.4g}", key=key
+        "Period asked about, samples",
+        periods,
+        required=True,
+        format_func=lambda each: f"{each:.4g}",
+        key=key,
+        on_change=lambda: show_in_address(subject, st.session_state[key]),
     )
     return periods[0] if chosen is None else chosen
 

@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 import xarray as xr
 
@@ -16,7 +15,6 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.model.config import WeightsInfo
 from vitime_cache.series.sources import catalogue
-from vitime_cache.store.verdicts import stored_verdicts
 from vitime_cache.ui import own
 from vitime_cache.ui.address import address, stored_signals
 from vitime_cache.ui.processes import jobs
@@ -110,38 +108,6 @@ def _save_form(option: str, name: str) -> None:
 
 def _ask_to_save(option: str) -> None:
     st.session_state[SAVING] = option
-
-
-def questions_table(store: Store) -> None:
-    """The questions whose answers a store keeps, the latest first; selecting one shows it on the page Ask."""
-    with reading(store):
-        kept = sorted(stored_verdicts(store.path), key=lambda each: each.created, reverse=True)
-    if not kept:
-        return
-    st.subheader("Questions asked", anchor=False)
-    table = pd.DataFrame(
-        [
-            {
-                "asked": each.created[:16].replace("T", " "), "signal": each.signal,
-                "period": each.question["period"], "answer": each.headline,
-                "finished": each.complete,
-            }
-            for each in kept[:ROWS]
-        ]
-    )  # fmt: skip
-    columns = {
-        "asked": st.column_config.TextColumn("Asked"),
-        "signal": st.column_config.TextColumn("Signal"),
-        "period": st.column_config.NumberColumn("Period, samples", format="%.4g"),
-        "answer": st.column_config.TextColumn("Answer", width="large"),
-        "finished": st.column_config.CheckboxColumn("Finished"),
-    }
-    event = st.dataframe(
-        table, column_config=columns, hide_index=True, key="questions", on_select="rerun",
-        selection_mode="single-cell",
-    )  # fmt: skip
-    if rows := [row for row, _ in event.selection.cells if row < len(table)]:
-        st.switch_page("pages/ask.py", query_params=address(signal=kept[rows[0]].signal))
 
 
 def model_facts(ds: xr.Dataset) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -10,28 +11,28 @@ import xarray as xr
 
 from vitime_cache import charts
 from vitime_cache.attention import schema
-from vitime_cache.charts.card import verdict_card
+from vitime_cache.charts.card import BEHIND, STORY, verdict_card
 from vitime_cache.charts.social import social_card
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.levels.table import CLAIMS, KINDS, LEVEL
+from vitime_cache.evidence.levels.table import CLAIMS, KINDS, LEVEL, LEVELS
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import head_order, to_come, verdict_table
-from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, kind, sentences
+from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, headline, kind, sentences
+from vitime_cache.ui.asked import Asked, keep_address
 from vitime_cache.ui.badges import badge
-from vitime_cache.ui.chart import figure, file_name
+from vitime_cache.ui.chart import Draw, figure, file_name
 from vitime_cache.ui.copied import answer_code, copy_python
 from vitime_cache.ui.options import clicked
+from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.words import plain
 
+TABLES = {
+    charts.answer_forecast: charts.answer_forecast_table, charts.answer_influence: charts.answer_influence_table,
+    charts.answer_heads: charts.answer_heads_table, charts.answer_attention: charts.answer_attention_table,
+    charts.answer_shares: charts.answer_shares_table,
+}  # fmt: skip
 # Chart, its table, and the level without which there is nothing to draw.
-ANSWER = (
-    (charts.answer_forecast, charts.answer_forecast_table, "influence"),
-    (charts.answer_influence, charts.answer_influence_table, "set"),  # measured after the headline
-    (charts.answer_attention, charts.answer_attention_table, "looking"),
-    (charts.answer_shares, charts.answer_shares_table, "mechanism"),
-    (charts.answer_heads, charts.answer_heads_table, "set"),
-)
 OF_HEAD = (
     (charts.verdict_effect, charts.verdict_effect_table, "heads"),
     (charts.verdict_curve, charts.verdict_curve_table, "looking"),
@@ -54,19 +55,43 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
     if verdict is None:
         st.info("Nothing is known yet: the first levels are done in seconds.", icon=":material/hourglass_top:")
         return
-    said, stages = sentences(verdict), v.facts(verdict, "stages")
+    said = sentences(verdict)
     box, icon = BOXES[KINDS[kind(verdict)].answer]
     box(plain(headline(verdict)), icon=icon)
-    st.caption(plain(said[NOT_CLAIMED]))
+    with st.container(horizontal=True):
+        with st.popover("What is not shown", type="tertiary", icon=":material/help:"):
+            st.markdown(plain(said[NOT_CLAIMED]))
+        with st.popover("What the figures are", type="tertiary", icon=":material/straighten:"):
+            st.markdown(plain(INTERVALS))
+            st.markdown("\n".join(f"- **{level.title}**: {plain(level.shown_by)}" for level in LEVELS[:3]))
     left = [LEVEL[stage].title.lower() for stage in to_come(verdict)]
     if left and not coming:
         st.warning(
             f"This verdict is partial: nothing is known of {'; '.join(left)}. Ask again for the rest.",
             icon=":material/hourglass_disabled:",
         )
-    for draw, table, level in ANSWER:
-        if level in stages:
-            figure(draw, verdict, key=draw.__name__, width="stretch", table=partial(table, verdict))
+    _drawn(verdict, STORY[:1])
+    st.caption(plain(v.facts(verdict, "window_facts")["words"]))
+    _drawn(verdict, STORY[1:])
+    with st.expander("What lies behind it: where the forecast looks, what attention carries, what each level found"):
+        _drawn(verdict, BEHIND)
+        for level, text in said.items():
+            if level in LEVEL:
+                st.markdown(f"**{LEVEL[level].title}** {plain(text)}")
+    with st.expander("Every head: what is shown of each"):
+        chosen = _every_head(verdict)
+    _files(verdict, chosen, name)
+
+
+def _drawn(verdict: xr.Dataset, pictures: Sequence[tuple[Draw, str]]) -> None:
+    """Those pictures of the answer whose level has been worked on."""
+    for draw, level in pictures:
+        if level in v.facts(verdict, "stages"):
+            figure(draw, verdict, key=draw.__name__, width="stretch", table=partial(TABLES[draw], verdict))
+
+
+def _every_head(verdict: xr.Dataset) -> tuple[str, int]:
+    """The grid of claims, and the pictures of the head that was clicked in it; that head."""
     chosen = _chosen_head(verdict)
     left_side, right_side = st.columns([6, 5])
     with left_side:
@@ -74,18 +99,24 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
             charts.claims_grid, verdict, selected=chosen, key="claims", on_select="rerun",
             width="stretch", table=lambda: charts.claims_grid_table(verdict),
         )  # fmt: skip
-        if {"heads", "looking"} <= set(stages):
+        if {"heads", "looking"} <= set(v.facts(verdict, "stages")):
             figure(
                 looking, verdict, key="looking", width="stretch",
                 on_select="rerun", table=lambda: looking_and_mattering(verdict).heads,
             )  # fmt: skip
     with right_side:
         head_card(verdict, *chosen)
-    with st.expander("What each level found"):
-        for level, text in said.items():
-            if level in LEVEL:
-                st.markdown(f"**{LEVEL[level].title}** {plain(text)}")
-    _files(verdict, chosen, name)
+    return chosen
+
+
+def link_to(subject: Subject, period: float) -> None:
+    """The address of a question: for a bookmark, another tab or a colleague, while it runs and after."""
+    st.page_link(
+        "pages/ask.py", label="Address of this question", icon=":material/link:",
+        query_params={"q": keep_address(Asked.of(subject, period))},
+        help="It holds after a reload, in another tab, and for whoever else uses this server, while the question runs "
+        "and after.",
+    )  # fmt: skip
 
 
 def looking(verdict: xr.Dataset) -> charts.Spec:

@@ -43,10 +43,21 @@ class OwnError(VitimeError):
 def options() -> dict[str, str]:
     """This session's series: option of a picker → name, the latest first; one that an address names among them."""
     mine: dict[str, str] = st.session_state.setdefault("own_series", {})
-    asked = st.query_params.get("q", "")
-    if NAME.fullmatch(asked) and PREFIX + asked not in mine and (found := _store(asked)).stamp is not None:
-        mine[PREFIX + asked] = _shown(found)
+    for asked in (st.query_params.get("q", ""), st.query_params.get("signal", "").removeprefix(PREFIX)):
+        take_up(asked)
     return {option: mine[option] for option in reversed(mine) if _path(option).is_dir()}
+
+
+def is_here(name: str) -> bool:
+    """Whether a short name is that of a series of one's own, whoever brought it."""
+    return bool(NAME.fullmatch(name)) and _store(name).stamp is not None
+
+
+def take_up(name: str) -> None:
+    """Make a series that an address names one of this session's, if it is here."""
+    mine: dict[str, str] = st.session_state.setdefault("own_series", {})
+    if PREFIX + name not in mine and is_here(name):
+        mine[PREFIX + name] = _shown(_store(name))
 
 
 def dataset(option: str) -> xr.Dataset:

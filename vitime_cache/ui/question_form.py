@@ -17,6 +17,7 @@ from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.series.signal import Signal
 from vitime_cache.ui import own, questions
 from vitime_cache.ui.answers import Answers, look_at
+from vitime_cache.ui.asked import show_in_address
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.compose import KEPT
 from vitime_cache.ui.processes.engine import engine
@@ -24,12 +25,20 @@ from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.words import complain, notice, plain
 
 
-def choose_question(subject: Subject) -> tuple[float, Window] | None:
-    """The period asked about and the stretch of the series it is asked on; None with the reason in place."""
+def choose_question(subject: Subject, first_seen: float | None = None) -> tuple[float, Window] | None:
+    """The period asked about and the stretch of the series it is asked on; None with the reason in place.
+
+    Parameters
+    ----------
+    first_seen
+        The period of a question that the address has begun to name.
+    """
     values = everything(subject.signal)
     key = f"asked_{subject.signal.fingerprint[:12]}"
     proposals = _proposals(subject.signal.fingerprint, values)
     periods = [period for period, _ in proposals]
+    if first_seen is not None:
+        st.session_state[key] = first_seen
     st.session_state.setdefault(key, periods[0] if periods else None)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = st.number_input(
@@ -97,7 +106,7 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
         )  # fmt: skip
         st.button(
             f"Ask whether the forecast uses what lies {period:.4g} samples back", icon=":material/gavel:",
-            type="primary", key="ask", on_click=_ask, args=(key, subject, period, path, settings),
+            type="primary", key="ask", on_click=_ask_by_hand, args=(key, subject, period, path, settings),
             help="Runs the model on the stretch with parts of its history moved, with what attention reads replaced, "
             "with each head replaced, and on null inputs. It goes on when this page is left, and what it finds of a "
             "stored signal is kept in the store.",
@@ -125,6 +134,11 @@ def begin_by_itself(subject: Subject, found: Answers) -> None:
     if weights.sha256 == subject.weights_sha256:
         _ask((subject.key, f"{period:.9g}|{window.history}|{window.horizon}"), subject, period, path, {})
         st.rerun()
+
+
+def _ask_by_hand(key: questions.Key, subject: Subject, period: float, weights: Path, settings: dict[str, Any]) -> None:
+    _ask(key, subject, period, weights, settings)
+    show_in_address(subject, period)
 
 
 def _ask(key: questions.Key, subject: Subject, period: float, weights: Path, settings: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ FIRST = "ask"
 # Where pages were before; links from elsewhere still lead on.
 MOVED = {"overview": "library", "evidence": "ask", "live": "ask", "heatmap": "head", "lags": "head"}
 # Streamlit leaves twice as much blank above and beside a page.
-STYLE = "[data-testid=stMainBlockContainer] { padding: 3rem min(3rem, 4vw) 4rem }"
+STYLE = "[data-testid=stMainBlockContainer] { padding: 2.25rem min(3rem, 4vw) 4rem }"
 STORE, ROUTED = "chosen_store", "routed"
 ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
 

@@ -52,10 +52,13 @@ def title(name: str, lead: str = "") -> None:
 
 
 def weights_note(*datasets: xr.Dataset) -> None:
-    """Whose attention this is: the weights of each Dataset, and what must be known about them."""
+    """Whose attention this is, in one line: the weights of each Dataset, and behind them what must be known of them."""
     seen = {(ds.attrs["weights"], ds.attrs["weights_note"]): None for ds in datasets}
-    for weights, note in seen:
-        if note:
-            st.caption(f":material/info: Weights **{plain(weights)}**: {plain(note)}.")
-        else:
-            st.caption(f"Weights **{plain(weights)}**.")
+    with st.container(horizontal=True, gap="small"):
+        for weights, note in seen:
+            if not note:
+                st.caption(f"Weights **{plain(weights)}**")
+                continue
+            most_important = note.rpartition(";")[2].strip()  # what they are not comes last
+            with st.popover(f"Weights {plain(weights)}: {plain(most_important)}", type="tertiary"):
+                st.markdown(f"Weights **{plain(weights)}**: {plain(note)}.")

@@ -35,6 +35,10 @@ COVERED = (0.8, 1.2)  # share of the whole change that values carry; outside, wh
 GOOD_PATCHES = 4.0  # of a period: with fewer, its phases run into one another
 SAME = 0.02  # of a period: a proposal so near is the same one
 NOT_CLAIMED = "not claimed"
+INTERVALS = (
+    "In brackets stand 90 % intervals: for what the forecast follows, over draws of which patches were replaced; for "
+    "what attention reads, over stand-ins and windows. They speak of this series and this network alone."
+)
 STANDS_FOR = "a history moved by a part of its period"
 
 
@@ -361,7 +365,7 @@ def _not_claimed(ds: xr.Dataset, stages: list[str]) -> str:
         limits.append("that a head without an effect has no role: others may do the same")
     if window["patches_per_period"] < GOOD_PATCHES:
         limits.append("anything finer than half a patch")
-    said = [f"This does not say: {'; '.join(limits)}."]
+    said = [f"Not shown by this: {'; '.join(limits)}."]
     said += _other_routes(ds, stages) + _shared_lags(question["period"], window)
     said += [each if each.endswith(".") else f"{each}." for each in v.facts(ds, "dropped")]
     if coming := to_come(ds):

@@ -1,0 +1,164 @@
+"""Every question has an address: stored or brought, while it runs and after, for whoever has it; and the Library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from streamlit.testing.v1 import AppTest
+
+from tests.app.test_evidence import SlowEngine, answered, made, slow  # noqa: F401 - a fixture
+from tests.app.test_own import SINE, paste, q
+from tests.app.test_pages import charts, read, texts
+from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.store.verdicts import keep_verdict
+from vitime_cache.ui import asked
+from vitime_cache.ui.asked import Asked, find_address, keep_address
+
+OpenPage = Callable[..., AppTest]
+FULL = Asked("vitime-mini.zarr", "full", 62.8)
+
+
+def about(verdict: xr.Dataset, period: float, created: str) -> xr.Dataset:
+    question = v.facts(verdict, "question") | {"period": period}
+    return v.with_facts(verdict, question=question).assign_attrs(created=created)
+
+
+@pytest.fixture
+def two_answers(store: Path, weights: Path) -> Path:
+    """A store with the answers about 62.8 and, later, 100 samples of `full`."""
+    for period, created in ((62.8, "2026-01-01T00:00:00+00:00"), (100.0, "2026-01-02T00:00:00+00:00")):
+        keep_verdict(store, about(made(weights, "full"), period, created))
+    return store
+
+
+@pytest.mark.usefixtures("two_answers")
+def test_the_address_of_a_stored_question_shows_it_in_another_session(open_page: OpenPage) -> None:
+    assert "100 samples" in open_page("ask", signal="full").success[0].value, "the latest, where none is named"
+    for page in ("ask", "heads", "head"):
+        at = open_page(page, q=keep_address(FULL))
+        assert not at.exception
+        assert not at.warning, texts(at)
+        assert at.selectbox(key="pick_signal").value == "full"
+    at = open_page("ask", q=keep_address(FULL))
+    assert "62.8 samples" in at.success[0].value
+    assert any(link.proto.query_string == f"q={FULL.name}" for link in at.get("page_link"))
+
+
+@pytest.mark.usefixtures("two_answers")
+def test_choosing_another_answer_or_signal_changes_the_address_with_it(open_page: OpenPage) -> None:
+    at = open_page("ask", q=keep_address(FULL))
+    control = next(each for each in at.button_group if each.label.startswith("Period asked about"))
+    control.set_value(100.0).run()
+    assert q(at) == Asked("vitime-mini.zarr", "full", 100.0).name
+    assert "100 samples" in at.success[0].value
+    at.selectbox(key="pick_signal").select("white_noise").run()
+    assert "q" not in at.query_params, "it named a question about another signal"
+    assert at.selectbox(key="pick_signal").value == "white_noise"
+
+
+@pytest.mark.usefixtures("store")
+def test_a_question_that_runs_has_its_address_at_once_and_others_see_it_by_that(
+    slow: SlowEngine,  # noqa: F811
+    open_page: OpenPage,
+) -> None:
+    at = open_page("ask", signal="harmonic_63")
+    at.button(key="ask").click().run()
+    slow.finish("influence")
+    other = open_page("ask", q=q(at))
+    assert not other.exception
+    assert "Still to come: mechanism" in texts(other)
+    row = open_page("library").dataframe[0].value.iloc[0]
+    assert (row["series"], row["asked"]) == ("harmonic_63", "now")
+    assert "done" in row["state"]
+
+
+@pytest.mark.usefixtures("store")
+def test_a_question_about_a_series_of_ones_own_is_found_by_whoever_has_its_address(
+    slow: SlowEngine,  # noqa: F811
+    open_page: OpenPage,
+) -> None:
+    at = open_page("ask")
+    option = paste(at, SINE)
+    at.button(key="ask").click().run()
+    assert not at.exception
+    name = q(at)
+    assert find_address(name).signal == option
+    slow.finish("influence")
+    other = open_page("ask", q=name)
+    assert not other.exception
+    assert not other.warning
+    assert other.selectbox(key="pick_signal").value == option
+    assert "Still to come: mechanism" in texts(other)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_question_without_an_answer_is_said_and_its_period_is_there_to_be_asked(open_page: OpenPage) -> None:
+    at = open_page("ask", q=keep_address(Asked("vitime-mini.zarr", "full", 99.5)))
+    assert not at.exception
+    assert "a period of 99.5 samples, has no answer here" in at.info[0].value
+    assert next(each for each in at.number_input if each.label == "Period P, samples").value == 99.5
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "0" * 16, "x", "F" * 16])
+@pytest.mark.usefixtures("store")
+def test_an_address_that_stands_for_nothing_is_said_and_the_page_goes_on(name: str, open_page: OpenPage) -> None:
+    at = open_page("ask", q=name)
+    assert not at.exception
+    assert name in read(at.warning[0].value)
+    assert charts(at)
+
+
+def test_an_address_to_a_signal_or_store_that_is_gone_is_said(store: Path, open_page: OpenPage) -> None:
+    for gone in (Asked(store.name, "gone", 24.0), Asked("gone.zarr", "full", 24.0), Asked("", "own:" + "0" * 16, 24.0)):
+        at = open_page("ask", q=keep_address(gone))
+        assert not at.exception
+        assert at.warning, gone
+
+
+def test_a_file_that_was_tampered_with_names_no_question(folder: Path) -> None:
+    name = keep_address(FULL)
+    path = folder / asked.FOLDER / f"{name}.json"
+    assert find_address(name) == FULL
+    good = path.read_text()
+    for bad in ("", "[]", "{}", good.replace("full", "else"), good.replace("62.8", '"x"'), " " * 5000, "NaN"):
+        path.write_text(bad)
+        assert find_address(name) is None, bad
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+    assert find_address(name) is None
+
+
+def test_the_oldest_addresses_go(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asked, "MOST", 3)
+    names = [keep_address(Asked("a.zarr", "s", float(period))) for period in range(2, 8)]
+    assert len(list((folder / asked.FOLDER).iterdir())) == 3
+    assert find_address(names[-1]) is not None
+
+
+@pytest.mark.usefixtures("two_answers")
+def test_the_library_lists_questions_with_time_series_period_and_headline_and_the_weights(open_page: OpenPage) -> None:
+    at = open_page()
+    questions, weights = at.dataframe[0].value, at.dataframe[-1].value
+    assert list(questions["asked"]) == ["2026-01-02 00:00", "2026-01-01 00:00"]
+    assert list(questions["period"]) == [100.0, 62.8]
+    assert set(questions["series"]) == {"full"}
+    assert questions["answer"].str.startswith("Yes, mostly").all()
+    assert set(questions["state"]) == {"finished"}
+    assert list(weights["weights"]) == ["vitime-mini.safetensors"]
+    assert weights["used"].all()
+
+
+@pytest.mark.usefixtures("store")
+def test_the_library_lists_what_was_asked_of_a_series_of_ones_own(open_page: OpenPage) -> None:
+    at = open_page("ask")
+    paste(at, SINE)
+    at.button(key="ask").click().run()
+    at = answered(at)
+    at = at.switch_page("pages/library.py").run()
+    table = at.dataframe[0].value
+    assert list(table["series"]) == ["pasted (yours)"]
+    assert list(table["state"]) == ["finished"]
+    assert open_page("library").dataframe[0].value.columns[0] == "signal", "others do not see it"

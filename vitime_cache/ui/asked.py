@@ -1,0 +1,121 @@
+"""The address of a question, `?q=…`: a short name that stands for a series and the period asked about.
+
+What a name stands for lies in a small file beside the stores, so that it holds after a reload, in another tab, for
+whoever else uses this server, and after a restart; while the question runs and once it is answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from vitime_cache.atomic import replacing
+from vitime_cache.errors import VitimeError
+from vitime_cache.typed_json import read_json
+from vitime_cache.ui import own
+from vitime_cache.ui.stores import folder
+from vitime_cache.ui.verdicts import Subject
+
+FOLDER = ".asked"  # below the folder of stores; a leading dot keeps it out of the list of stores
+NAME = re.compile(r"[0-9a-f]{16}")  # nothing else of an address becomes part of a path
+MOST = 2000  # addresses; the oldest go
+MOST_BYTES = 4000
+FOLLOWED = "followed_address"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the address of a question stands for.
+
+    Attributes
+    ----------
+    store
+        Name of the store that holds the series; empty for a series of one's own.
+    signal
+        As the picker of signals knows it.
+    period
+        In samples.
+    """
+
+    store: str
+    signal: str
+    period: float
+
+    @classmethod
+    def of(cls, subject: Subject, period: float) -> Asked:
+        """A question about a subject."""
+        if subject.store.parent.name == own.FOLDER:
+            return cls("", own.PREFIX + subject.store.stem, period)
+        return cls(subject.store.name, subject.signal.name, period)
+
+    @property
+    def name(self) -> str:
+        """The short name in its address: equal questions have equal ones."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+
+
+def keep_address(asked: Asked) -> str:
+    """Write down what an address stands for; its name. Where that cannot be written, it holds for nobody else."""
+    path = _place() / f"{asked.name}.json"
+    with suppress(OSError):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_room()
+            with replacing(path) as file:
+                file.write(json.dumps(asdict(asked)).encode())
+    return asked.name
+
+
+def find_address(name: str) -> Asked | None:
+    """What a name in an address stands for; None where it stands for no question."""
+    if not NAME.fullmatch(name):
+        return None
+    path = _place() / f"{name}.json"
+    try:
+        if path.is_symlink() or path.stat().st_size > MOST_BYTES:
+            return None
+        asked = read_json(path.read_bytes(), Asked, str(path.name))
+    except (OSError, VitimeError):
+        return None
+    return asked if asked.name == name else None
+
+
+def in_address() -> Asked | None:
+    """The question that the address of the page names."""
+    return find_address(st.query_params.get("q", ""))
+
+
+def show_in_address(subject: Subject, period: float) -> None:
+    """Make a question the one in the page's address: an entry in the browser's history, for what a person did."""
+    st.query_params["q"] = st.session_state[FOLLOWED] = keep_address(Asked.of(subject, period))
+
+
+def newly_asked_for(subject: Subject) -> float | None:
+    """The period that the address asks about of this subject, the first time that it is seen there."""
+    period = asked_for(subject)
+    if period is None or st.session_state.get(FOLLOWED) == (name := Asked.of(subject, period).name):
+        return None
+    st.session_state[FOLLOWED] = name
+    return period
+
+
+def asked_for(subject: Subject) -> float | None:
+    """The period that the address asks about of this subject; None where it asks about none, or of another."""
+    asked = in_address()
+    return asked.period if asked is not None and Asked.of(subject, asked.period) == asked else None
+
+
+def _place() -> Path:
+    return folder() / FOLDER
+
+
+def _make_room() -> None:
+    kept = sorted(_place().glob("*.json"), key=lambda each: each.stat().st_mtime)
+    for old in kept[: max(len(kept) - MOST + 1, 0)]:
+        old.unlink(missing_ok=True)

@@ -1,0 +1,152 @@
+"""What the Library lists beside signals: questions with their answers, weights, and stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from vitime_cache.errors import VitimeError
+from vitime_cache.store.verdicts import stored_verdicts
+from vitime_cache.ui import own, questions
+from vitime_cache.ui.address import address
+from vitime_cache.ui.asked import Asked, keep_address
+from vitime_cache.ui.other_weights import weights_files
+from vitime_cache.ui.stores import ROWS, Store, stores
+from vitime_cache.ui.words import notice
+
+QUESTION_COLUMNS = {
+    "asked": st.column_config.TextColumn("Asked"),
+    "series": st.column_config.TextColumn("Series"),
+    "period": st.column_config.NumberColumn("Period, samples", format="%.4g"),
+    "answer": st.column_config.TextColumn("Answer", width="large"),
+    "state": st.column_config.TextColumn("State"),
+}
+WEIGHTS_COLUMNS = {
+    "weights": st.column_config.TextColumn("Weights"),
+    "used": st.column_config.CheckboxColumn("Used for new series"),
+    "layers": st.column_config.TextColumn("Layers", help="Encoder + decoder."),
+    "heads": st.column_config.NumberColumn("Heads per layer"),
+    "tokens": st.column_config.TextColumn("Tokens", help="Value rows × patch columns."),
+    "megabytes": st.column_config.NumberColumn("MB", format="%.1f"),
+    "note": st.column_config.TextColumn("What must be known", width="large"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A question in the Library: what its row shows, and what its address stands for."""
+
+    asked: str
+    series: str
+    period: float
+    answer: str
+    state: str
+    address: Asked
+
+
+def questions_table(store: Store | None) -> None:
+    """Every question about this store's signals and this session's own series; a click opens it on the page Ask."""
+    rows = sorted(_rows(store), key=lambda row: row.asked, reverse=True)
+    st.subheader("Questions asked", anchor=False)
+    if not rows:
+        st.caption("None yet. A question that is asked on the page **Ask**, or by the command `ask`, is kept here.")
+        return
+    shown = rows[:ROWS]
+    st.caption("Click a row to see the answer." + (f" The latest {ROWS} are shown." if len(rows) > ROWS else ""))
+    table = pd.DataFrame([{name: getattr(row, name) for name in QUESTION_COLUMNS} for row in shown])
+    event = st.dataframe(
+        table, column_config=QUESTION_COLUMNS, hide_index=True, key="questions", on_select="rerun",
+        selection_mode="single-cell",
+    )  # fmt: skip
+    if clicked := [row for row, _ in event.selection.cells if row < len(shown)]:
+        st.switch_page("pages/ask.py", query_params={"q": keep_address(shown[clicked[0]].address)})
+
+
+def _rows(store: Store | None) -> Iterator[Row]:
+    """Those that run now, then those that are kept, each once."""
+    places = {} if store is None else {store.path: ""}
+    places |= {own.store_of(option).path: f"{name} (yours)" for option, name in own.options().items()}
+    running = set()
+    for (subject, _), asked in questions.known().items():
+        place = Path(subject.rpartition(":")[0])
+        if place in places and not asked.ended:
+            name = _address(place, asked.signal.name, asked.period)
+            running.add(name)
+            yield Row("now", places[place] or asked.signal.name, asked.period, "", f"{asked.share:.0%} done", name)
+    for place, called in places.items():
+        try:
+            kept = stored_verdicts(place)
+        except (VitimeError, OSError) as error:
+            notice(error)
+            continue
+        for each in kept:
+            period = float(each.question["period"])
+            name = _address(place, each.signal, period)
+            if name not in running:
+                state = "finished" if each.complete else "left early"
+                asked_at = each.created[:16].replace("T", " ")
+                yield Row(asked_at, called or each.signal, period, each.headline, state, name)
+
+
+def _address(place: Path, signal: str, period: float) -> Asked:
+    if place.parent.name == own.FOLDER:
+        return Asked("", own.PREFIX + place.stem, period)
+    return Asked(place.name, signal, period)
+
+
+def weights_table() -> None:
+    """The files in `weights/`: what each is, and which one new series are run with."""
+    files = weights_files()
+    if not files:
+        return
+    try:
+        used = own.default_weights()[0]
+    except VitimeError:
+        used = None
+    st.subheader("Weights", anchor=False)
+    rows = []
+    for file in files:
+        row = {"weights": file.path.name, "used": file.path == used, "note": file.error}
+        row["megabytes"] = file.path.stat().st_size / 1e6
+        if file.config is not None and file.info is not None:
+            config, (high, wide) = file.config, file.config.grid
+            row |= {
+                "layers": f"{config.encoder_depth} + {config.decoder_depth}", "heads": config.heads,
+                "tokens": f"{high} × {wide}", "note": file.info.note,
+            }  # fmt: skip
+        rows.append(row)
+    table = pd.DataFrame(rows, columns=list(WEIGHTS_COLUMNS))
+    st.dataframe(table, column_config=WEIGHTS_COLUMNS, hide_index=True, key="weights")
+    st.caption("A file in `weights/` can be compared with these on the page **Compare**, under “Two weights”.")
+
+
+def stores_table(chosen: Store | None) -> None:
+    """All stores, where there are several; a click looks at one."""
+    every = list(stores().values())
+    if len(every) < 2:
+        return
+    st.subheader("Stores", anchor=False)
+    rows = []
+    for store in every:
+        row = {"store": store.name, "chosen": chosen is not None and store.path == chosen.path}
+        try:
+            row |= {"signals": len(store.signals), "weights": store.dataset.attrs["weights"] if store.stamp else ""}
+        except (VitimeError, OSError, KeyError):
+            row |= {"weights": "cannot be read"}
+        rows.append(row)
+    columns = {
+        "store": st.column_config.TextColumn("Store"),
+        "chosen": st.column_config.CheckboxColumn("Looked at"),
+        "signals": st.column_config.NumberColumn("Complete signals"),
+        "weights": st.column_config.TextColumn("Weights"),
+    }
+    event = st.dataframe(
+        pd.DataFrame(rows, columns=list(columns)), column_config=columns, hide_index=True, key="stores",
+        on_select="rerun", selection_mode="single-cell",
+    )  # fmt: skip
+    if clicked := [row for row, _ in event.selection.cells if row < len(every)]:
+        st.switch_page("pages/library.py", query_params=address(store=every[clicked[0]].name))
