@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="the Python package playwright is not installed")
@@ -14,6 +15,12 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from benchmarks.app_session import served
 from benchmarks.browser import MISSING, chromium, program
+from tests.app.conftest import signals
+from tests.app.test_evidence import made
+from vitime_cache import places
+from vitime_cache.model.checkpoint import SHIPPED_NAME
+from vitime_cache.store.build import build
+from vitime_cache.store.verdicts import keep_verdict
 
 # On a link to a page Streamlit's client first looks for its server below that page, and finds it one level up.
 PROBE = re.compile(r"/\w+/_stcore/(health|host-config)$")
@@ -41,6 +48,26 @@ def empty_site(weights: Path, tmp_path: Path) -> Iterator[str]:
 def site(built: Path, weights: Path, tmp_path: Path) -> Iterator[str]:
     """The address of the app over a store of four signals."""
     shutil.copytree(built, tmp_path / built.name)
+    with served(tmp_path, weights.parent) as server:
+        yield server.url
+    assert "Traceback" not in (tmp_path / "server.log").read_text()
+
+
+@pytest.fixture
+def answered(built: Path, weights: Path, tmp_path: Path) -> Iterator[str]:
+    """The same with a made-up answer about `full`."""
+    store = Path(shutil.copytree(built, tmp_path / built.name))
+    keep_verdict(store, made(weights, "full"))
+    with served(tmp_path, weights.parent) as server:
+        yield server.url
+    assert "Traceback" not in (tmp_path / "server.log").read_text()
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Iterator[str]:
+    """The address of the app over a store of the reference experiment, by the weights that are shipped."""
+    weights = places.WEIGHTS / SHIPPED_NAME
+    build(signals("full", "reduced_harmonic"), tmp_path / "vitime-mini.zarr", weights, tokens="all")
     with served(tmp_path, weights.parent) as server:
         yield server.url
     assert "Traceback" not in (tmp_path / "server.log").read_text()
@@ -96,6 +123,59 @@ def click(place: Locator, across: float, down: float) -> None:
     place.click(position={"x": box["width"] * across, "y": box["height"] * down})
 
 
+def go(page: Page, name: str) -> None:
+    """Follow the link to a page."""
+    page.locator(".st-key-pages").get_by_text(name, exact=True).click()
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+    settled(page)
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Choose in the select box of that label."""
+    page.get_by_test_id("stSelectbox").filter(has_text=label).get_by_role("combobox").click()
+    page.get_by_role("option", name=option, exact=True).click()
+    settled(page)
+
+
+def test_the_reference_experiment_reads_the_right_head_and_what_the_reduction_leaves(shipped: str, page: Page) -> None:
+    page.goto(f"{shipped}/heads?signal=full")
+    expect(page.get_by_text("not the published ViTime model").first).to_be_visible()
+    chart(page, "map: full")
+
+    go(page, "Head")
+    choose(page, "Layer", "decoder.1")
+    choose(page, "Head", "6")
+    assert {"layer=decoder.1", "head=6"} <= set(page.url.partition("?")[2].split("&"))
+    page.reload()
+    settled(page)
+    map_ = chart(page, "full, decoder.1, head 6")
+    chart(page, "How far it looks: full, decoder.1, head 6")
+    assert "head=6" in page.url
+    before = page.url
+    click(map_, 0.5, 0.8)
+    expect(page).not_to_have_url(before)
+    assert "query_16=" in page.url, "a click chooses the query"
+
+    go(page, "Compare")
+    chart(page, "Where every head differs: full and reduced_harmonic")
+    expect(page.get_by_role("heading", name="decoder.1, head 6", exact=True)).to_be_visible()
+    chart(page, "Where full and reduced_harmonic differ")
+    expect(page.get_by_text("Lag peaks from full to reduced_harmonic")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"62\.83 = 2 × 31\.42")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"at 6[24], 12[68]|at 64, ")).first).to_be_visible()
+    expect(page.get_by_text("Not shown by this")).to_be_visible()
+
+
+def test_two_weights_show_both_forecasts_one_over_the_other(shipped: str, page: Page) -> None:
+    page.goto(f"{shipped}/compare?signal=full")
+    settled(page)
+    page.get_by_role("radio", name="Two weights").or_(page.get_by_text("Two weights", exact=True)).first.click()
+    chart(page, "Both forecasts of full")
+    chart(page, "Where every head differs: vitime-mini and vitime-mini-1")
+    assert "compare=Two" in page.url
+    expect(page.get_by_text("standard deviations of the history apart")).to_be_visible()
+
+
 def test_a_click_on_a_head_opens_it(site: str, page: Page) -> None:
     page.goto(f"{site}/heads?view=Maps")
     settled(page)
@@ -104,6 +184,53 @@ def test_a_click_on_a_head_opens_it(site: str, page: Page) -> None:
     settled(page)
     assert "layer=" in page.url
     assert "head=" in page.url
+
+
+def test_a_click_in_the_gallery_of_differences_shows_that_head_below(site: str, page: Page) -> None:
+    page.goto(f"{site}/compare?signal=full")
+    settled(page)
+    click(chart(page, "Where every head differs"), 0.85, 0.45)
+    expect(page).to_have_url(re.compile("layer=.*head=|head=.*layer="))
+    settled(page)
+    layer, head = (re.search(rf"{name}=([\w.]+)", page.url)[1] for name in ("layer", "head"))
+    expect(page.get_by_role("heading", name=f"{layer}, head {head}", exact=True)).to_be_visible()
+
+
+def test_a_csv_of_hours_gets_headline_series_and_influence_by_one_action_and_is_found_again(
+    empty_site: str, page: Page, tmp_path: Path
+) -> None:
+    hours = np.datetime64("2024-01-01T00") + np.arange(1500)
+    load = 10 + np.sin(np.arange(1500) * 2 * np.pi / 24)
+    table = tmp_path / "load.csv"
+    table.write_text("time,load\n" + "\n".join(f"{at},{value:.4f}" for at, value in zip(hours, load, strict=True)))
+    page.goto(empty_site)
+    page.locator("input[type=file]").first.set_input_files(table)
+    expect(page).to_have_url(re.compile("q=[0-9a-f]{16}"))
+    expect(page.get_by_text(re.compile(r"samples \(\d+ hours\) back")).first).to_be_visible(timeout=120_000)
+    chart(page, "Forecast with and without that past: load")
+    chart(page, "Influence: what the forecast follows")
+    expect(page.get_by_text("samples are left out").first).to_be_visible()
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    chart(page, "Forecast with and without that past: load")
+
+
+def test_a_row_of_the_library_opens_its_question_under_an_address_that_others_can_follow(
+    answered: str, page: Page, browser: Browser
+) -> None:
+    page.goto(f"{answered}/library")
+    settled(page)
+    table = page.get_by_test_id("stDataFrame").first
+    expect(table).to_be_visible()
+    table.click(position={"x": 60, "y": 52})
+    expect(page).to_have_url(re.compile("q=[0-9a-f]{16}$"))
+    expect(page.get_by_text("Yes, mostly").first).to_be_visible()
+    colleague = browser.new_context().new_page()
+    colleague.goto(page.url)
+    expect(colleague.get_by_text("Yes, mostly").first).to_be_visible()
+    assert colleague.url == page.url, "opening an address writes nothing to it"
+    colleague.context.close()
 
 
 def test_a_store_is_built_in_the_library_and_seen_growing(empty_site: str, page: Page) -> None:
@@ -185,3 +312,46 @@ def test_no_chart_is_wider_than_its_column(site: str, page: Page, width: int) ->
         )
         assert over, address
         assert all(right <= edge for right, edge in over), (address, over)
+
+
+def test_a_click_leaves_one_entry_in_the_browsers_history_and_going_back_undoes_it(site: str, page: Page) -> None:
+    def entries() -> int:
+        return int(page.evaluate("history.length"))
+
+    def expect_entries(count: int) -> None:
+        page.wait_for_function("count => history.length === count", arg=count)
+        settled(page)
+        assert entries() == count
+
+    page.goto(f"{site}/library")
+    expect(page.get_by_role("heading", name="Library", exact=True)).to_be_visible()
+    settled(page)
+    before = entries()
+    for clicks, name in enumerate(("Head", "Compare", "Library", "Heads", "Head"), 1):
+        go(page, name)
+        expect_entries(before + clicks)
+    before = entries()
+    choose(page, "Head", "2")
+    expect(page).to_have_url(re.compile("head=2"))
+    expect_entries(before + 1)
+    map_ = chart(page, "full, decoder.0, head 2")
+    for query, (across, down) in enumerate(((0.5, 0.6), (0.5, 0.5)), 2):
+        address = page.url
+        click(map_, across, down)
+        expect(page).not_to_have_url(address)
+        expect_entries(before + query)
+    page.go_back()
+    expect(page).to_have_url(address)
+    settled(page)
+    page.go_back()
+    expect(page).not_to_have_url(address)
+    settled(page)
+    page.go_back()
+    expect(page).not_to_have_url(re.compile("head=2"))
+    chart(page, "full, decoder.0, head 0")
+    page.go_forward()
+    expect(page).to_have_url(re.compile("head=2"))
+    chart(page, "full, decoder.0, head 2")
+    page.go_back()
+    page.go_back()
+    expect(page.get_by_role("heading", name="Heads", exact=True)).to_be_visible()

@@ -121,7 +121,7 @@ def test_two_periods_show_both_answers_and_which_heads_carry_which(
     first = made(weights, "full")
     keep_verdict(store, first)
     at = open_page("compare", signal="full", compare="Two periods")
-    assert "1 period has been asked about" in at.info[0].value
+    assert "only 62.8 samples has been asked about" in at.info[0].value
     question = v.facts(first, "question") | {"period": 31.4}
     keep_verdict(store, v.with_facts(mock_verdict(SMALL, "full", 31.4, kind="not shown"), question=question))
     at = open_page("compare", signal="full", compare="Two periods")

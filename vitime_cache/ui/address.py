@@ -75,6 +75,7 @@ def address(**changes: object) -> dict[str, str]:
 
 def choose_store() -> Store | None:
     """The store picker, above the others on every page; None where there is none."""
+    own.take_up(named_in_address().get("signal", "").removeprefix(own.PREFIX))  # before any page asks what is there
     found = stores()
     if not found:
         return None

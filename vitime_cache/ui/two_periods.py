@@ -19,7 +19,7 @@ from vitime_cache.ui.evidence_view import BOXES
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.two_signals import show_reading
 from vitime_cache.ui.verdicts import Subject, known_verdicts
-from vitime_cache.ui.words import complain, counted, end_page, plain, weights_note
+from vitime_cache.ui.words import complain, end_page, plain, weights_note
 
 
 def two_periods(first: xr.Dataset) -> None:
@@ -55,9 +55,10 @@ def two_periods(first: xr.Dataset) -> None:
 
 
 def _how_to(known: dict[float, xr.Dataset]) -> None:
+    so_far = f"only {next(iter(known)):.4g} samples" if known else "none"
     st.info(
-        f"Two periods are compared by the answers about them; of this series {counted(len(known), 'period')} "
-        f"{'has' if len(known) == 1 else 'have'} been asked about. Ask about a day and a week, and come back.",
+        f"Two periods are compared by the answers about them; of this series {so_far} has been asked about. Ask about "
+        "two, such as a day and a week, and come back.",
         icon=":material/compare:",
     )
     st.page_link("pages/ask.py", label="Ask about a period", icon=":material/help:", query_params=address())
