@@ -13,6 +13,7 @@ from tests.app.test_evidence import SlowEngine, answered, made, slow  # noqa: F4
 from tests.app.test_own import SINE, paste, q
 from tests.app.test_pages import charts, read, texts
 from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict.report import with_words
 from vitime_cache.store.verdicts import keep_verdict
 from vitime_cache.ui import asked
 from vitime_cache.ui.asked import Asked, find_address, keep_address
@@ -23,7 +24,7 @@ FULL = Asked("vitime-mini.zarr", "full", 62.8)
 
 def about(verdict: xr.Dataset, period: float, created: str) -> xr.Dataset:
     question = v.facts(verdict, "question") | {"period": period}
-    return v.with_facts(verdict, question=question).assign_attrs(created=created)
+    return with_words(v.with_facts(verdict, question=question).assign_attrs(created=created))
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_a_question_about_a_series_of_ones_own_is_found_by_whoever_has_its_addre
     slow.finish("influence")
     other = open_page("ask", q=name)
     assert not other.exception
-    assert not other.warning
+    assert not any("not here" in warning.value for warning in other.warning)
     assert other.selectbox(key="pick_signal").value == option
     assert "Still to come: mechanism" in texts(other)
 

@@ -39,7 +39,8 @@ def pick(
     value = by_text.get(wanted or "", options[0] if default is None else default)
     shown = plain(format_func(value))
     say_if_unknown(key, label, by_text, shown)
-    if key == "signal" and st.query_params.get(key) is None and asked not in by_text:
+    nothing_named = key == "signal" and asked is None  # by a short address that stands for nothing at all
+    if st.query_params.get(key) is None and (nothing_named or asked not in {None, *by_text}):
         say_if_unknown("q", label, (), shown)
     widget = f"pick_{key}"
     st.session_state[widget] = value
