@@ -33,14 +33,14 @@ def pick(
     where: Any = None,
 ) -> T:
     """A select box over `options` that follows the parameter `key` of the address; an unknown value is said so."""
-    by_text = {str(option): option for option in options}
+    by_text: dict[str, T] = {str(option): option for option in options}
     asked = st.query_params.get(key) or named_in_address().get(key)
     wanted = asked if asked is not None else _remembered().get(key)
     value = by_text.get(wanted or "", options[0] if default is None else default)
     shown = plain(format_func(value))
     say_if_unknown(key, label, by_text, shown)
     nothing_named = key == "signal" and asked is None  # by a short address that stands for nothing at all
-    if st.query_params.get(key) is None and (nothing_named or asked not in {None, *by_text}):
+    if st.query_params.get(key) is None and (nothing_named or (asked is not None and asked not in by_text)):
         say_if_unknown("q", label, (), shown)
     widget = f"pick_{key}"
     st.session_state[widget] = value
