@@ -141,3 +141,40 @@ def test_public_names_are_all_there() -> None:
         assert getattr(vitime_cache, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'captrue'"):
         vitime_cache.captrue  # noqa: B018
+
+
+RACE = """
+import importlib, importlib.abc, sys, threading, time
+inside, failures = threading.Event(), []
+
+class Slow(importlib.abc.MetaPathFinder):
+    '''Holds up the thread that imports zarr in the midst of it, so that another comes meanwhile.'''
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "zarr.abc.codec" and threading.current_thread().name == "first":
+            inside.set()
+            time.sleep(1)
+
+def load(name):
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        failures.append(str(error))
+
+sys.meta_path.insert(0, Slow())
+first = threading.Thread(target=load, args=("zarr",), name="first")
+second = threading.Thread(target=load, args=({module!r},), name="second")
+first.start()
+inside.wait(30)
+second.start()
+first.join(), second.join()
+print(failures)
+"""
+INSIDE_ZARR = sorted(n for n, path in sources().items() if any(each.startswith("zarr.") for each in imports(path)))
+
+
+@pytest.mark.parametrize("name", INSIDE_ZARR)
+def test_a_module_that_needs_the_inside_of_zarr_waits_while_another_thread_imports_zarr(name: str) -> None:
+    code = RACE.format(module=f"vitime_cache.{name.replace('/', '.')}")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+import zarr  # noqa: F401 - the package first: a thread that begins in its middle meets it half imported
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
