@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 EXTRA: Mapping[str, str] = {
-    "altair": "app", "vl_convert": "app", "PIL": "app", "streamlit": "app",
+    "altair": "app", "vl_convert": "app", "PIL": "app", "streamlit": "app", "cachetools": "app",
     "distributed": "cluster", "fsspec": "cloud", "s3fs": "cloud",
 }  # fmt: skip
 

@@ -89,7 +89,8 @@ def folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     st.cache_resource.clear()
     yield tmp_path
     for each in questions.known().values():
-        each.leave()
+        for session in list(each.asked_by):
+            each.leave(session)
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +20,17 @@ import xarray as xr
 from streamlit.testing.v1 import AppTest
 
 from vitime_cache.attention.capture import capture
+from vitime_cache.child import Tell
+from vitime_cache.evidence.levels.table import LEVEL
+from vitime_cache.evidence.verdict.schema import complete
 from vitime_cache.model.checkpoint import CheckpointError, load_model, peek
 from vitime_cache.places import HOME
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.sources import Signal
 from vitime_cache.store.reader import open_store
-from vitime_cache.ui.processes.engine import Progress, engine
+from vitime_cache.ui.processes import model_process
+from vitime_cache.ui.processes.engine import Engine, EngineError, Progress, engine
+from vitime_cache.ui.processes.line import Turn
 
 FULL = next(signal for signal in catalogue() if signal.name == "full")
 
@@ -34,8 +41,24 @@ def run(weights: Path, store: Path, signal: Signal = FULL) -> xr.Dataset:
     return open_store(store).sel(signal=signal.name)
 
 
-def ask(weights: Path, progress: Progress) -> None:
-    engine().ask(FULL, 62.8, weights, {}, None, progress, lambda _: None)
+def ask(weights: Path, progress: Progress) -> xr.Dataset:
+    return engine().ask(FULL, 62.8, weights, {}, None, progress, lambda _: None)
+
+
+def die(tell: Tell, weights: str) -> None:  # noqa: ARG001
+    os._exit(3)
+
+
+def die_building(tell: Tell, *_: object) -> None:  # noqa: ARG001
+    os._exit(3)
+
+
+def hang(tell: Tell, weights: str) -> None:  # noqa: ARG001
+    threading.Event().wait()
+
+
+def short_run(on: Engine, weights: Path, work: Callable[[Tell, str], None]) -> None:
+    on._run(Turn("test", True, on._line.number()), lambda *_: None, lambda _: None, weights, work)
 
 
 def process(weights: Path) -> int:
@@ -49,7 +72,9 @@ def test_a_run_in_the_process_is_a_capture(weights: Path, tmp_path: Path) -> Non
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-2, atol=1e-3)
 
 
-def test_a_question_that_is_left_is_stopped_and_the_next_run_starts_afresh(weights: Path, tmp_path: Path) -> None:
+def test_a_question_that_is_left_is_stopped_and_the_process_goes_on_with_the_next_run(
+    weights: Path, tmp_path: Path
+) -> None:
     def leave(_: float, step: str) -> None:
         if step != "loading the model":
             raise InterruptedError
@@ -57,9 +82,55 @@ def test_a_question_that_is_left_is_stopped_and_the_next_run_starts_afresh(weigh
     before = process(weights)
     with pytest.raises(InterruptedError):
         ask(weights, leave)
-    with pytest.raises(ProcessLookupError):
-        os.kill(before, 0)
     assert run(weights, tmp_path / "a.zarr").attrs["weights"]
+    assert process(weights) == before
+
+
+def test_a_series_is_run_in_between_a_question_and_neither_changes_the_other(weights: Path, tmp_path: Path) -> None:
+    alone, series = ask(weights, lambda *_: None), run(weights, tmp_path / "a.zarr")
+    began, told = threading.Event(), []
+
+    def note(_: float, step: str) -> None:
+        told.append(step)
+        if step == LEVEL["set"].title:
+            began.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        question = pool.submit(ask, weights, note)
+        assert began.wait(60)
+        between = run(weights, tmp_path / "b.zarr")
+        assert not question.done(), "the series waited for the question"
+        xr.testing.assert_equal(between.load(), series.load())
+        found = question.result()
+    for name in alone.data_vars:
+        np.testing.assert_array_equal(found[name], alone[name], err_msg=str(name))
+
+
+def test_a_question_whose_process_ends_over_another_run_goes_on_and_the_other_is_told(weights: Path) -> None:
+    began = threading.Event()
+
+    def note(_: float, step: str) -> None:
+        if step == LEVEL["set"].title:
+            began.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        question = pool.submit(ask, weights, note)
+        assert began.wait(60)
+        with pytest.raises(EngineError, match="want of memory"):
+            short_run(engine(), weights, die)
+        assert complete(question.result())
+
+
+def test_a_run_that_hangs_is_told_so_in_one_line_and_the_next_one_has_another_process(
+    weights: Path, tmp_path: Path
+) -> None:
+    mine = Engine(silence=4)
+    hung = mine.prepare(weights).pid
+    with pytest.raises(EngineError, match=r"^The process that ran the model gave no sign of life for 4 s and was .*$"):
+        short_run(mine, weights, hang)
+    mine.build([FULL], tmp_path / "a.zarr", weights, "none")
+    assert mine.prepare(weights).pid != hung
+    mine.stop()
 
 
 def test_sessions_at_once_wait_for_each_other_and_share_one_process(weights: Path, tmp_path: Path) -> None:
@@ -98,9 +169,7 @@ def test_what_is_wrong_with_the_weights_is_said_by_the_run_and_the_process_lives
 
 
 def test_a_process_that_died_unnoticed_is_replaced(weights: Path, tmp_path: Path) -> None:
-    died = engine().prepare(weights)
-    died.kill()
-    died.wait()
+    os.kill(process(weights), signal.SIGKILL)
     assert run(weights, tmp_path / "a.zarr").attrs["weights"]
 
 
@@ -109,10 +178,9 @@ def test_a_process_that_dies_during_a_run_is_said_on_the_page_and_replaced(
 ) -> None:
     assert store.is_dir()
     at = open_page("ask")
-    command = "import sys, pickle; pickle.load(sys.stdin.buffer)"  # reads the request and dies over it
-    fragile = subprocess.Popen([sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    monkeypatch.setattr(engine(), "_process", fragile)
-    at.button(key="take_composed").click().run()
+    with monkeypatch.context() as patch:
+        patch.setattr(model_process, "build", die_building)
+        at.button(key="take_composed").click().run()
     assert not at.exception
     assert "want of memory" in at.error[0].value
     at.button(key="take_composed").click().run()

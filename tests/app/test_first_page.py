@@ -27,8 +27,11 @@ def test_the_first_page_of_a_fresh_server_imports_nothing_that_it_does_without(s
     assert done.stdout.strip() == "[]"
 
 
-def test_the_process_of_the_model_starts_without_what_a_live_run_does_without() -> None:
-    module = "vitime_cache.ui.processes.model_process"
-    code = f"import sys, {module}; print([name for name in ('scipy.stats', 'zarr') if name in sys.modules])"
+def test_the_process_of_the_model_starts_without_what_a_first_run_does_without(weights: Path) -> None:
+    code = (
+        "import sys; from vitime_cache.ui.processes.model_process import load; "
+        f"load(print, {str(weights)!r}); print([n for n in ('scipy.stats', 'zarr', 'streamlit') if n in sys.modules], "
+        "'torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "[] True"

@@ -12,7 +12,7 @@ from vitime_cache.evidence.levels.table import LEVEL, STAGES
 from vitime_cache.evidence.verdict import schema as v
 from vitime_cache.ui import questions
 from vitime_cache.ui.asked import show_in_address
-from vitime_cache.ui.questions import Inquiry, Key
+from vitime_cache.ui.questions import Key, RunningQuestion
 from vitime_cache.ui.verdicts import Subject, known_verdicts, named, remember_verdict
 from vitime_cache.ui.words import plain
 
@@ -30,8 +30,8 @@ class Answers:
     """
 
     verdicts: Mapping[float, xr.Dataset | None]
-    under_way: Mapping[Key, Inquiry]
-    failed: Mapping[Key, Inquiry]
+    under_way: Mapping[Key, RunningQuestion]
+    failed: Mapping[Key, RunningQuestion]
 
     @property
     def periods_under_way(self) -> list[float]:
@@ -92,19 +92,20 @@ def _place(subject: Subject) -> str:
 @st.fragment(run_every=1.0)
 def _progress(key: Key, shown: list[str]) -> None:
     """How far a question is, once a second; the whole page again when there is more of the verdict than is shown."""
-    asked = questions.inquiry(key)
+    asked = questions.find(key)
     if asked is None or asked.ended or asked.stages != shown:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         said = f"A period of {asked.period:.4g} samples: {plain(asked.step)}"
         st.progress(min(asked.share, 1.0), said, width="stretch")
-        st.button("Stop", icon=":material/stop:", key=f"stop_{'_'.join(key)}", on_click=asked.leave)
+        if (mine := questions.session()) in asked.asked_by:
+            st.button("Stop", icon=":material/stop:", key=f"stop_{'_'.join(key)}", on_click=asked.leave, args=(mine,))
     coming = [LEVEL[stage].title.lower() for stage in STAGES if stage not in shown]
     done = " ".join(f":green-badge[:material/check: {LEVEL[stage].title.lower()}]" for stage in shown)
     st.markdown(f"{done} Still to come: {'; '.join(coming)}. It goes on when this page is left.")
 
 
-def _take(subject: Subject, key: Key, asked: Inquiry) -> None:
+def _take(subject: Subject, key: Key, asked: RunningQuestion) -> None:
     """Take into the session what no store could keep, and be done with a question that was answered.
 
     What was found of a question that was left stays with it for every other session.

@@ -26,6 +26,7 @@ from vitime_cache.series.signal import hold_out
 from vitime_cache.series.sources import Signal, SignalError
 from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.stores import KEY, Store, folder, store_at
+from vitime_cache.ui.words import plain
 
 PREFIX = "own:"
 FOLDER = ".own"  # below the folder of stores; a leading dot keeps it out of the list of stores
@@ -88,7 +89,12 @@ def keep(signal: Signal) -> str:
     if _store(name).stamp is None:
         _make_room()
         tokens = "all" if _token_bytes(config) <= MOST_TOKEN_BYTES else "none"
-        engine().build(_fitted(signal, config), _path(PREFIX + name), path, tokens)
+        place, fitted = st.empty(), _fitted(signal, config)
+        engine().build(
+            fitted, _path(PREFIX + name), path, tokens,
+            lambda _, step: place.caption(plain(f"{signal.name}: {step}")),  # also where a page that is left ends
+        )  # fmt: skip
+        place.empty()
     st.session_state.setdefault("own_series", {})[PREFIX + name] = signal.name
     return PREFIX + name
 

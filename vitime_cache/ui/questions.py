@@ -1,11 +1,12 @@
 """Questions on their way: `ask` runs in the model's process, whether or not the page that asked is still open.
 
 A question is known to the server by what was asked of whom, so that whoever comes back to it, or asks the same of the
-same store, finds it under way. What is asked of a live run is known to its session alone, as the run is.
+same store, finds it under way. Whoever asked may stop waiting for it; it is stopped when nobody waits any more.
 """
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,15 +31,17 @@ class _LeftError(Exception):
 
 
 @dataclass(eq=False)
-class Inquiry:
+class RunningQuestion:
     """One question: how far it is, the verdict as far as it goes, and what went wrong.
 
     Attributes
     ----------
     share, step
-        How much is done, 0 to 1, and what is being done.
+        How much is done, 0 to 1, and what is being done, or which place in the line it has.
     verdict
         None until the first level is done; complete once `ended`, unless there is an `error`.
+    asked_by
+        Tokens of the sessions that asked it. Others see how far it is.
     """
 
     signal: Signal
@@ -48,12 +51,14 @@ class Inquiry:
     verdict: xr.Dataset | None = None
     error: str = ""
     ended: bool = False
-    _left: threading.Event = field(default_factory=threading.Event, repr=False)
+    asked_by: set[str] = field(default_factory=set, repr=False)
 
-    def leave(self) -> None:
-        """Stop working on it, as soon as the run takes a breath."""
-        self._left.set()
-        self.step = "stopping"
+    def leave(self, session: str) -> None:
+        """Wait no longer, as a session that asked; the last one to leave stops the run, at its next step."""
+        if session in self.asked_by:
+            self.asked_by.discard(session)
+            if not self.asked_by:
+                self.step = "stopping"
 
     @property
     def stages(self) -> list[str]:
@@ -62,7 +67,7 @@ class Inquiry:
 
     def note(self, share: float, step: str) -> None:
         """Called by the run as it goes on."""
-        if self._left.is_set():
+        if not self.asked_by:
             raise _LeftError
         self.share, self.step = share, step
 
@@ -72,26 +77,32 @@ class Inquiry:
 
 
 @st.cache_resource(show_spinner=False)
-def _inquiries() -> tuple[dict[Key, Inquiry], threading.Lock]:
+def _questions() -> tuple[dict[Key, RunningQuestion], threading.Lock]:
     return {}, threading.Lock()
 
 
-def inquiry(key: Key) -> Inquiry | None:
+def session() -> str:
+    """The token of this session, which no other knows."""
+    token: str = st.session_state.setdefault("session_token", secrets.token_hex(16))
+    return token
+
+
+def find(key: Key) -> RunningQuestion | None:
     """The question known by this key, if it was asked since the server started."""
-    return _inquiries()[0].get(key)
+    return _questions()[0].get(key)
 
 
-def known() -> dict[Key, Inquiry]:
+def known() -> dict[Key, RunningQuestion]:
     """The questions that the server knows, under way or ended."""
-    return dict(_inquiries()[0])
+    return dict(_questions()[0])
 
 
-def of_subject(subject: str) -> dict[Key, Inquiry]:
+def of_subject(subject: str) -> dict[Key, RunningQuestion]:
     """Those about one subject."""
     return {key: each for key, each in known().items() if key[0] == subject}
 
 
-def under_way(subject: str) -> dict[Key, Inquiry]:
+def under_way(subject: str) -> dict[Key, RunningQuestion]:
     """The questions about a subject that are being worked on."""
     return {key: each for key, each in of_subject(subject).items() if not each.ended}
 
@@ -99,30 +110,33 @@ def under_way(subject: str) -> dict[Key, Inquiry]:
 def ask(
     key: Key, signal: Signal, period: float, weights: Path, settings: Mapping[str, Any], store: Path | None
 ) -> None:
-    """Begin to work on a question, unless that is under way; the verdict is kept in `store`, where there is one.
+    """Begin to work on a question for this session, or wait with others where that is under way.
+
+    The verdict is kept in `store`, where there is one.
 
     What ended before of the same subject is forgotten, its errors with it.
     """
-    every, lock = _inquiries()
+    every, lock = _questions()
     with lock:
-        if key in every and not every[key].ended:
+        if key in every and not every[key].ended and every[key].asked_by:
+            every[key].asked_by.add(session())
             return
         ended = [name for name, each in every.items() if each.ended]
         for old in [name for name in ended if name[0] == key[0]] + ended[: max(len(every) - MOST, 0)]:
             every.pop(old, None)
-        every[key] = asked = Inquiry(signal, period)
+        every[key] = asked = RunningQuestion(signal, period, asked_by={session()})
     threading.Thread(target=_answer, args=(asked, weights, dict(settings), store), daemon=True).start()
 
 
 def forget(key: Key) -> None:
     """Drop a question that has ended."""
-    every, lock = _inquiries()
+    every, lock = _questions()
     with lock:
         if key in every and every[key].ended:
             del every[key]
 
 
-def _answer(asked: Inquiry, weights: Path, settings: dict[str, Any], store: Path | None) -> None:
+def _answer(asked: RunningQuestion, weights: Path, settings: dict[str, Any], store: Path | None) -> None:
     try:
         asked.verdict = engine().ask(asked.signal, asked.period, weights, settings, store, asked.note, asked.learn)
     except _LeftError:

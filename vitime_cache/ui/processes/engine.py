@@ -1,50 +1,70 @@
 """The model in a process of its own: the pages' process never imports torch, and stays quick while the model runs.
 
-One process serves every session, one run after another. It is started when a run is likely, so that the first run need
-not wait for torch, and ends with the server.
+One process serves every session, in the order that `line` knows. It is started when a run is likely, so that the first
+run need not wait for torch, is replaced when it dies or gives no sign of life, and ends with the server.
 """
 
 from __future__ import annotations
 
-import pickle
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
+from vitime_cache.child import DIED, ENDS, ERROR, HUNG, LOST, Child, Request
 from vitime_cache.errors import VitimeError
-from vitime_cache.places import HOME
+from vitime_cache.evidence.levels.table import STAGES
+from vitime_cache.evidence.verdict.schema import complete
 from vitime_cache.series.sources import Signal
+from vitime_cache.store.objects import StoreError
+from vitime_cache.ui.processes import model_process
+from vitime_cache.ui.processes.line import Line, Turn
 
 Progress = Callable[[float, str], object]
 Partial = Callable[[xr.Dataset], object]
 
+SILENCE = 30.0  # seconds without a sign of life after which the process is replaced
+PATIENCE = 10.0  # seconds that a run which is left has to stop by itself
+ATTEMPTS = 3  # times that a run is begun whose process ends over something else
+SHORT = "mechanism"  # a question is a short run up to this level, and a long one from there on
+END_OF = {
+    DIED: "The process that ran the model died, most likely for want of memory. Run again to start another; a shorter "
+    "series or a smaller model needs less.",
+    HUNG: "The process that ran the model gave no sign of life for {silence:.0f} s and was replaced by another; this "
+    "run is lost. Run it again.",
+    LOST: f"The process that runs the model ended {ATTEMPTS} times before this run was done, over something else. Run "
+    "it again.",
+}
+
 
 class EngineError(VitimeError):
-    """The process that runs the model has died."""
+    """The process that runs the model has died or hung."""
 
 
 class Engine:
-    """The process, and the conversation with it; safe to use from many threads."""
+    """The process, and the runs in it; safe to use from many threads.
 
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._starting, self._asking = threading.Lock(), threading.Lock()
+    Parameters
+    ----------
+    silence
+        Seconds without a sign of life after which the process is replaced.
+    """
 
-    def prepare(self, weights: Path) -> subprocess.Popen[bytes]:
+    def __init__(self, silence: float = SILENCE) -> None:
+        self._silence, self._starting = silence, threading.Lock()
+        self._child: Child | None = None
+        self._line = Line()
+
+    def prepare(self, weights: Path) -> Child:
         """Start the process if there is none; it imports torch and loads the weights while this returns at once."""
         with self._starting:
-            if self._process is None or self._process.poll() is not None:
-                command = [sys.executable, "-m", "vitime_cache.ui.processes.model_process", str(weights)]
-                pipe = subprocess.PIPE
-                self._process = subprocess.Popen(command, cwd=HOME, stdin=pipe, stdout=pipe)
-            return self._process
+            if self._child is None or not self._child.alive:
+                self._child = Child(self._silence)
+                self._child.begin(model_process.load, str(weights))
+            return self._child
 
     def ask(
         self, signal: Signal, period: float, weights: Path, settings: Mapping[str, Any], store: Path | None,
@@ -56,76 +76,79 @@ class Engine:
         ----------
         store
             Where the verdict is kept; a question that was answered there before costs nothing.
+        progress
+            Called with the share done and what is being done, its place in the line at first; what it raises ends it.
         partial
             Called with the verdict as far as it goes, after each level.
         """
-        verdict: xr.Dataset = self._ask(
-            progress, weights, "ask", signal, period, dict(settings), store, partial=partial
-        )
+        verdict: xr.Dataset | None = None
+        share, number = 0.0, self._line.number()
+        for kind, until in (("first levels", SHORT), ("other levels", STAGES[-1])):
+            turn = Turn(f"{kind} {weights}", kind == "first levels", number, share)
+            question = signal, period, dict(settings), store
+            verdict, problem = self._run(
+                turn, progress, partial, weights, model_process.answer, *question, until, verdict
+            )
+            share = turn.share
+            if complete(verdict):
+                break
+        if problem:
+            raise StoreError(f"answered, and shown below, but the answer could not be kept in the store: {problem}")
+        assert verdict is not None
         return verdict
 
-    def build(self, signals: Sequence[Signal], store: Path, weights: Path, tokens: str | Sequence[str]) -> None:
+    def build(
+        self, signals: Sequence[Signal], store: Path, weights: Path, tokens: str | Sequence[str],
+        progress: Progress = lambda *_: None,
+    ) -> None:  # fmt: skip
         """`vitime_cache.build` of some signals into a store; raises what that raises, and EngineError."""
-        self._ask(lambda *_: None, weights, "build", list(signals), str(store), tokens)
+        turn = Turn(f"series {weights}", True, self._line.number())
+        self._run(turn, progress, lambda _: None, weights, model_process.build, list(signals), str(store), tokens)
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
         with self._starting:
-            if self._process is not None:
-                self._process.kill()
-                self._process.communicate()
-                self._process = None
+            if self._child is not None:
+                self._child.kill()
+                self._child = None
 
-    def _ask(
-        self, progress: Progress, weights: Path, request: str, *arguments: Any, partial: Partial = lambda _: None
+    def _run(
+        self, turn: Turn, progress: Progress, partial: Partial, weights: Path, work: Callable[..., Any], *arguments: Any
     ) -> Any:
-        with self._alone(progress):
-            try:
-                progress(0.0, "loading the model")
-                with _a_death_as_engine_error():
-                    process = self.prepare(weights)
-                    assert process.stdin
-                    pickle.dump((request, (str(weights), *arguments)), process.stdin)
-                    process.stdin.flush()
-                while (reply := _receive(process))[0] in ("step", "partial"):
-                    if reply[0] == "step":
-                        progress(*reply[1])
-                    else:
-                        partial(reply[1])
-            except BaseException:  # it died, or goes on with what nobody waits for any more
-                self.stop()
-                raise
-        kind, value = reply
-        if kind == "error":
-            raise value
-        return value
+        """One turn: a run whose process ends over another one is begun again, at the place it had."""
+        for _ in range(ATTEMPTS):
+            with self._line.wait_for(turn, lambda words: progress(turn.share, words)):
+                progress(turn.share, "loading the model")
+                request = self.prepare(weights).begin(work, str(weights), *arguments)
+                try:
+                    kind, value = self._follow(request, turn, progress, partial)
+                except BaseException:  # nobody waits for it any more
+                    request.leave(PATIENCE)
+                    raise
+                turn.finished = kind not in END_OF
+            if kind == ERROR:
+                raise value
+            if kind not in END_OF:
+                return value
+            if kind != LOST:
+                break
+        raise EngineError(END_OF[kind].format(silence=self._silence))
 
-    @contextmanager
-    def _alone(self, progress: Progress) -> Iterator[None]:
-        while not self._asking.acquire(timeout=0.5):
-            progress(0.0, "waiting for another run to end")
-        try:
-            yield
-        finally:
-            self._asking.release()
-
-
-def _receive(process: subprocess.Popen[bytes]) -> tuple[str, Any]:
-    assert process.stdout
-    with _a_death_as_engine_error():
-        kind, value = pickle.load(process.stdout)
-    return kind, value
-
-
-@contextmanager
-def _a_death_as_engine_error() -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, OSError, pickle.UnpicklingError) as error:
-        raise EngineError(
-            "The process that ran the model died, most likely for want of memory. Run again to start another; "
-            "a shorter series or a smaller model needs less."
-        ) from error
+    def _follow(self, request: Request, turn: Turn, progress: Progress, partial: Partial) -> tuple[str, Any]:
+        """Hand on what a run tells until it ends; how it ends."""
+        step = "loading the model"
+        while True:
+            reply = request.reply(timeout=0.5)
+            if reply is not None:
+                kind, value = reply
+                if kind in ENDS:
+                    return kind, value
+                if kind == model_process.PARTIAL:
+                    partial(value)
+                    continue
+                turn.tell(value[0])
+                step = value[1]
+            progress(turn.share, "making way for a shorter run" if self._line.in_between(turn) else step)
 
 
 @cache

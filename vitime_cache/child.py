@@ -1,0 +1,285 @@
+"""A Python process beside this one that works on what it is handed: the app's model is in one, a build's workers are.
+
+It is started by `subprocess` and not by `multiprocessing`, which runs the main module again: under Streamlit, the app.
+Requests and replies are pickles on its standard input and output. What they carry is pickled once more, so that a
+thread that imports nothing takes them off the pipe, and they are read where they are used.
+
+A request that comes while another is worked on goes first, as soon as the other tells how far it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from multiprocessing import get_all_start_methods, set_start_method
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+# What a request is given to tell how it goes: a kind of reply and what it carries.
+Tell = Callable[[str, Any], None]
+
+# How a request ends: with its result, by an error, stopped as asked; because the process died or hung over it, or
+# because the process ended over something else, which says nothing against the request.
+RESULT, ERROR, STOPPED, DIED, HUNG, LOST = "result", "error", "stopped", "died", "hung", "lost"
+ENDS = frozenset({RESULT, ERROR, STOPPED, DIED, HUNG, LOST})
+_BEGUN, _ALIVE = "begun", "alive"  # replies of the process itself
+_BEAT = 1.0  # seconds between two signs of life
+_BUSY = 0.01  # share of a processor that is a sign of life
+_START = "import sys; sys.path[:] = {path!r}; from vitime_cache.child import serve; serve()"
+
+
+class _StopError(Exception):
+    """Nobody waits for the result of a request any more."""
+
+
+class Child:
+    """The process; safe to use from many threads.
+
+    Parameters
+    ----------
+    silence
+        Seconds without a sign of life after which a process that is at work is ended; None waits for ever. A sign is
+        that its main thread moves or that it uses a processor, so slow work is no silence.
+    environment
+        Variables that it is given besides those of this process.
+    """
+
+    def __init__(self, silence: float | None = None, environment: Mapping[str, str] | None = None) -> None:
+        path = [str(Path(each).absolute()) for each in sys.path]
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _START.format(path=path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, **(environment or {})}, start_new_session=True,  # Ctrl-C is for this process alone
+        )  # fmt: skip
+        self.pid = self._process.pid
+        self._lock, self._numbers = threading.Lock(), itertools.count()
+        self._requests: dict[int, Request] = {}
+        self._begun: list[int] = []  # the last of them is being worked on
+        self._heard, self._ended = 0, False
+        self._killed_for: tuple[int | None, str] = None, DIED
+        self._outbox: SimpleQueue[tuple[int, bytes | None] | None] = SimpleQueue()
+        threading.Thread(target=self._talk, daemon=True).start()
+        threading.Thread(target=self._listen, daemon=True).start()
+        if silence is not None:
+            threading.Thread(target=self._watch, args=(silence,), daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it takes requests."""
+        return not self._ended and self._process.poll() is None
+
+    def begin(self, work: Callable[..., Any], *arguments: Any, replies: Replies | None = None) -> Request:
+        """Have it call `work(tell, *arguments)`; that it has died shows in the reply.
+
+        Parameters
+        ----------
+        replies
+            Where replies to several requests are waited for; else they are the request's own.
+        """
+        content = pickle.dumps((work, arguments))
+        with self._lock:
+            request = Request(self, next(self._numbers), SimpleQueue() if replies is None else replies)
+            if self._ended:
+                request.put(LOST)
+            self._requests[request.number] = request
+        self._outbox.put((request.number, content))
+        return request
+
+    def stop(self, request: Request) -> None:
+        """Ask for the end of a request, which comes when it next tells how far it is."""
+        self._outbox.put((request.number, None))
+
+    def kill(self, over: Request | None = None, how: str = DIED) -> None:
+        """End the process at once; the requests in it end with it.
+
+        Parameters
+        ----------
+        over
+            The request that it is ended for; else the one that is being worked on. The others are lost, not at fault.
+        how
+            How that request ends.
+        """
+        with self._lock:
+            self._killed_for = None if over is None else over.number, how
+        self._process.kill()
+        self._process.wait()
+        self._outbox.put(None)
+
+    def _talk(self) -> None:
+        assert self._process.stdin
+        with suppress(OSError), self._process.stdin as pipe:
+            while (message := self._outbox.get()) is not None:
+                pickle.dump(message, pipe)
+                pipe.flush()
+
+    def _listen(self) -> None:
+        assert self._process.stdout
+        with suppress(EOFError, OSError, pickle.UnpicklingError), self._process.stdout as pipe:
+            while True:
+                number, kind, content = pickle.load(pipe)
+                self._heard += 1
+                if kind != _ALIVE:
+                    self._take(number, kind, content)
+        with self._lock:
+            self._ended = True
+            fault, how = self._killed_for
+            faults = self._begun[-1:] if fault is None else [fault]
+            for number, request in self._requests.items():
+                request.put(how if number in faults else LOST)
+        self._outbox.put(None)
+        self._process.wait()
+
+    def _take(self, number: int, kind: str, content: bytes) -> None:
+        with self._lock:
+            if kind == _BEGUN:
+                self._begun.append(number)
+                return
+            request = self._requests[number]
+            if kind in ENDS:
+                del self._requests[number]
+                self._begun.remove(number)
+            request.put(kind, content)
+
+    def _watch(self, silence: float) -> None:
+        """By moments counted here: a machine that slept as a whole is no silence of the process."""
+        heard, silent = self._heard, 0.0
+        while self.alive:
+            time.sleep(_BEAT)
+            silent = silent + _BEAT if heard == self._heard and self._requests else 0.0
+            heard = self._heard
+            if silent >= silence:
+                self.kill(how=HUNG)
+
+
+class Request:
+    """What a process was asked to do, and what it replies."""
+
+    def __init__(self, child: Child, number: int, replies: Replies) -> None:
+        self.child, self.number, self._replies = child, number, replies
+
+    def put(self, kind: str, content: bytes = b"") -> None:
+        """Add a reply, as its process does."""
+        self._replies.put((self, kind, content))
+
+    def reply(self, timeout: float | None = None) -> tuple[str, Any] | None:
+        """The next reply as (kind, what it carries), or None where none comes in time; the last is one of `ENDS`."""
+        with suppress(Empty):
+            return receive(self._replies, timeout)[1:]
+        return None
+
+    def leave(self, patience: float) -> None:
+        """Have it stopped, by ending the process if that takes longer than `patience` seconds."""
+        self.child.stop(self)
+        end = time.monotonic() + patience
+        while (reply := self.reply(max(end - time.monotonic(), 0))) is not None:
+            if reply[0] in ENDS:
+                return
+        self.child.kill(over=self)
+
+
+Replies = SimpleQueue[tuple[Request, str, bytes]]
+
+
+def receive(replies: Replies, timeout: float | None = None) -> tuple[Request, str, Any]:
+    """The next reply to any request: the request, the kind of the reply, what it carries; `Empty` after the timeout."""
+    request, kind, content = replies.get(timeout=timeout)
+    return request, kind, pickle.loads(content) if content else None
+
+
+def serve() -> None:
+    """Work on requests until the process that started this one ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no reply
+    # Libraries make locks, which without this have a name in the system: each process that is killed would leave some,
+    # and Python complains of them at the end.
+    if "fork" in get_all_start_methods():
+        set_start_method("fork", force=True)
+    _Server(replies).run()
+
+
+class _Server:
+    """The inside of the process: its main thread works, one reads requests, one gives signs of life."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._pipe, self._writing = pipe, threading.Lock()
+        self._inbox: SimpleQueue[tuple[int, bytes | None]] = SimpleQueue()
+        self._open: list[int] = []
+        self._stopped: set[int] = set()
+        for thread in (self._read, self._beat):
+            threading.Thread(target=thread, daemon=True).start()
+
+    def run(self) -> None:
+        while True:
+            self._take(*self._inbox.get())
+
+    def _take(self, number: int, content: bytes | None) -> None:
+        if content is None:
+            self._stopped.update({number} & set(self._open))
+            return
+        self._open.append(number)
+        self._send(number, _BEGUN, b"")
+        try:
+            work, arguments = pickle.loads(content)
+            kind, reply = RESULT, pickle.dumps(work(partial(self._tell, number), *arguments))
+        except _StopError:
+            kind, reply = STOPPED, b""
+        except Exception as error:
+            kind, reply = ERROR, pickle.dumps(_portable(error))
+        self._open.remove(number)
+        self._stopped.discard(number)
+        self._send(number, kind, reply)
+
+    def _tell(self, number: int, kind: str, value: Any) -> None:
+        self._send(number, kind, pickle.dumps(value))
+        with suppress(Empty):
+            while True:
+                self._take(*self._inbox.get_nowait())
+        if number in self._stopped:
+            raise _StopError
+
+    def _send(self, number: int, kind: str, content: bytes) -> None:
+        with self._writing:
+            pickle.dump((number, kind, content), self._pipe)
+            self._pipe.flush()
+
+    def _read(self) -> None:
+        with suppress(Exception):
+            while True:
+                self._inbox.put(pickle.load(sys.stdin.buffer))
+        os._exit(0)  # the process that started this one has ended; what is unfinished here has no name yet
+
+    def _beat(self) -> None:
+        main = threading.main_thread().ident
+        assert main is not None
+        seen: tuple[int, int] | None = None
+        while True:
+            used = time.process_time()
+            time.sleep(_BEAT)
+            frame = sys._current_frames().get(main)
+            now = None if frame is None else (id(frame), frame.f_lasti)
+            if not self._open or now != seen or time.process_time() - used > _BUSY * _BEAT:
+                self._send(-1, _ALIVE, b"")
+            seen = now
+            del frame
+
+
+def _portable(error: Exception) -> Exception:
+    """An error as another process can raise it, with the traceback of this one."""
+    told = traceback.format_exc()
+    try:
+        error = pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever its class does not support
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note(told)
+    return error
