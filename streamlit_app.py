@@ -3,7 +3,7 @@
 import streamlit as st
 
 from vitime_cache.ui.address import choose_store, settle_address
-from vitime_cache.ui.routing import STORE, navigation, page_links, prepare_charts
+from vitime_cache.ui.routing import STORE, leave_to_the_server, navigation, page_links, prepare_charts
 
 page = navigation()
 links = st.sidebar.container(key="pages", gap="xxsmall")
@@ -14,3 +14,4 @@ finally:  # a page may stop early; the links name what it left chosen
     page_links(links)
 settle_address()
 prepare_charts()
+leave_to_the_server(page.title)

@@ -30,10 +30,21 @@ def die(tell: Tell) -> None:  # noqa: ARG001
     os._exit(3)
 
 
-def hang(tell: Tell) -> None:
+def hang(tell: Tell, file: Path) -> None:
     """A main thread that waits for what never comes, while others go on: a deadlock."""
     tell("step", 0)
+    file.touch()
     threading.Event().wait()
+
+
+def hung(child: Child, file: Path) -> Request:
+    """A request that waits for what never comes."""
+    request = begun(child.begin(hang, file))
+    end = time.monotonic() + PATIENCE
+    while not file.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return request
 
 
 def work_silently(tell: Tell, seconds: float) -> str:  # noqa: ARG001
@@ -99,8 +110,8 @@ def test_a_request_is_stopped_and_the_process_goes_on(child: Child, tmp_path: Pa
     assert end_of(child.begin(add, 1, 1)) == (RESULT, 2)
 
 
-def test_a_request_that_does_not_stop_ends_with_its_process(child: Child) -> None:
-    begun(child.begin(hang)).leave(patience=0.2)
+def test_a_request_that_does_not_stop_ends_with_its_process(child: Child, tmp_path: Path) -> None:
+    hung(child, tmp_path / "hung").leave(patience=0.2)
     assert not child.alive
 
 
@@ -109,12 +120,12 @@ def test_a_process_without_a_sign_of_life_is_ended_for_the_request_it_hangs_over
     how: str, child: Child, tmp_path: Path
 ) -> None:
     first = begun(child.begin(count_until, tmp_path / "never"))
-    hung = begun(child.begin(hang))
+    silent = hung(child, tmp_path / "hung")
     if how == "stopped":
         os.kill(child.pid, signal.SIGSTOP)
     waiting = child.begin(add, 1, 1)
     start = time.monotonic()
-    assert [end_of(each)[0] for each in (hung, first, waiting)] == [HUNG, LOST, LOST]
+    assert [end_of(each)[0] for each in (silent, first, waiting)] == [HUNG, LOST, LOST]
     assert time.monotonic() - start >= SILENCE - 1
     assert not child.alive
     assert end_of(child.begin(add, 1, 1))[0] == LOST

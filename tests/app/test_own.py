@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
+from cachetools import LRUCache, cached
 from streamlit.testing.v1 import AppTest
 
 from tests.app.test_pages import charts, leads_on, read, texts
+from vitime_cache.series.examples import catalogue
 from vitime_cache.store.reader import open_store
-from vitime_cache.ui import own, questions
+from vitime_cache.ui import own, questions, stores
 
 OpenPage = Callable[..., AppTest]
 SINE = " ".join(f"{np.sin(i / 5):.4f}" for i in range(400))  # a period of 31.4 samples
@@ -248,3 +252,72 @@ def test_a_series_whose_token_maps_would_be_too_large_is_kept_without_and_saved_
     assert "token_attention" not in open_store(folder / own.FOLDER / f"{q(at)}.zarr")
     save(at.switch_page("pages/library.py").run(), option, "kept")
     assert open_store(folder / "vitime-mini.zarr").sel(signal="kept").token_attention.notnull().all()
+
+
+def grow_old(folder: Path) -> None:
+    for path in (folder / own.FOLDER).iterdir():
+        os.utime(path, (1, 1))
+
+
+def bring_another(open_page: OpenPage, period: int) -> AppTest:
+    at = open_page("ask")
+    at.text_area(key="pasted").input(" ".join(str(i % period) for i in range(120))).run()
+    assert not at.exception
+    return at
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(("name", "most"), [("MOST", 2), ("MOST_BYTES", 1)])
+def test_the_oldest_series_makes_room_for_a_new_one_and_who_brought_it_is_told_once(
+    name: str, most: int, folder: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = open_page("ask")
+    first = paste(at)
+    grow_old(folder)
+    monkeypatch.setattr(own, name, most)
+    for period in (5, 7):
+        bring_another(open_page, period)
+        for path in (folder / own.FOLDER).iterdir():
+            os.utime(path, (path.stat().st_mtime - 100,) * 2)
+    assert len(list((folder / own.FOLDER).iterdir())) == (2 if name == "MOST" else 1)
+    assert not (folder / own.FOLDER / f"{first.removeprefix(own.PREFIX)}.zarr").exists()
+    assert "pasted is not here any more" in at.switch_page("pages/library.py").run().toast[0].value
+    assert not at.exception
+    assert not at.run().toast
+
+
+@pytest.mark.usefixtures("store")
+def test_where_no_series_can_go_the_next_one_is_refused_in_one_line(
+    folder: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = open_page("ask")
+    option = paste(at)
+    monkeypatch.setattr(own, "MOST", 1)
+    assert "no room for another series" in bring_another(open_page, 5).error[0].value, "the other one is new"
+    grow_old(folder)
+    key = f"{folder / own.FOLDER / option.removeprefix(own.PREFIX)}.zarr:series", "question"
+    question = questions.RunningQuestion(catalogue()[0], 62.8)
+    monkeypatch.setattr(questions, "known", lambda: {key: question})
+    assert "no room for another series" in bring_another(open_page, 5).error[0].value, "it is asked about"
+
+
+@pytest.mark.usefixtures("store")
+def test_a_session_holds_the_names_of_its_series_and_all_sessions_together_a_bounded_number_of_bytes(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 3 * stores._SIGNALS.getsizeof(open_store(stores.folder() / "vitime-mini.zarr").isel(signal=0))
+    held: LRUCache = LRUCache(most, getsizeof=stores._SIGNALS.getsizeof)
+    monkeypatch.setattr(stores, "_load", cached(held)(stores._load.__wrapped__))
+    sessions = [bring_another(open_page, period) for period in range(4, 10)]
+    for at in sessions:
+        for page in ("heads", "head"):
+            assert not at.switch_page(f"pages/{page}.py").run().exception
+        assert not [key for key, value in at.session_state.filtered_state.items() if holds_arrays(value)]
+    assert 0 < held.currsize <= most
+    assert len(held) < len(sessions)
+
+
+def holds_arrays(value: object) -> bool:
+    if isinstance(value, dict | list | tuple | set):
+        return any(holds_arrays(each) for each in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, np.ndarray | xr.Dataset | xr.DataArray)

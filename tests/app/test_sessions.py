@@ -45,9 +45,11 @@ def look_about(server: Server, number: int) -> list[str]:
 
 def bring(server: Server) -> list[str]:
     """Bring three series, the last one twice; what was wrong."""
-    wrong = []
     with Session(server) as session:
-        session.open("ask")
+        first = session.open("ask")
+        wrong = first.exceptions
+        if "Paste numbers" not in session.widgets:
+            return [*wrong, f"the page is not there: {first.texts} {first.alerts}"]
         for numbers in ("1 2 3 4 " * 40, "1 2 3 4 5 6 " * 40, "3 1 2 " * 40, "3 1 2 " * 40):
             run = session.change("Paste numbers", numbers)
             wrong += run.exceptions

@@ -139,7 +139,7 @@ def drawn(draw: Draw, *args: Any, **options: Any) -> Spec:
 def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | None, side: Side, longest: float) -> None:
     """The peaks of the curves up to the end of the axis: lags in samples, the nearest multiple and its error."""
     try:
-        table = charts.peak_table(views, region, period=period, side=side)
+        table = _peaks(list(views), region, period, side)
     except VitimeError as error:
         notice(error)
         return
@@ -232,14 +232,18 @@ def _dataset_key(ds: xr.Dataset) -> str:
     return str(ds.attrs.get(KEY, id(ds)))
 
 
-@st.cache_data(
-    max_entries=256,
-    show_spinner=False,
-    hash_funcs={
-        xr.Dataset: _dataset_key,
-        HeadView: lambda view: (_dataset_key(view.ds), view.layer, view.head, view.queries),
-        FunctionType: lambda function: f"{function.__module__}.{function.__qualname__}",
-    },
-)
+_KEYS: dict[str | type, Callable[[Any], Any]] = {
+    xr.Dataset: _dataset_key,
+    HeadView: lambda view: (_dataset_key(view.ds), view.layer, view.head, view.queries),
+    FunctionType: lambda function: f"{function.__module__}.{function.__qualname__}",
+}
+
+
+@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_KEYS)
 def _drawn(draw: Draw, args: tuple[Any, ...], options: dict[str, Any]) -> Spec:
     return draw(*args, **options)
+
+
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
+def _peaks(views: list[HeadView], region: Region, period: float | None, side: Side) -> pd.DataFrame:
+    return charts.peak_table(views, region, period=period, side=side)

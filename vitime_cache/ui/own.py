@@ -1,7 +1,8 @@
 """Series that people bring: each becomes a small store of its own, so that every page reads it like any stored signal.
 
 They lie in a folder beside the named stores, under the hash of the series. Whoever has the address finds them again,
-after a reload, in another tab, after a restart. The oldest go when there are too many.
+after a reload, in another tab, after a restart. A session holds their names alone. The oldest go when there are too
+many, and who brought them is told.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from vitime_cache.model.checkpoint import find_weights, peek
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.series.signal import hold_out
 from vitime_cache.series.sources import Signal, SignalError
+from vitime_cache.ui import questions
 from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.stores import KEY, Store, folder, store_at
 from vitime_cache.ui.words import plain
@@ -34,6 +36,7 @@ WHOLE = "all of it"  # the signal that holds the whole series, beside the stretc
 NAME = re.compile(r"[0-9a-f]{16}")  # nothing else of an address becomes part of a path
 MOST = 200  # series
 MOST_BYTES = 4e9  # of all of them
+NEW = 60  # seconds for which a series is looked at by who brought it
 MOST_TOKEN_BYTES = 256e6  # token maps of one series; beyond that none are kept
 
 
@@ -46,7 +49,12 @@ def options() -> dict[str, str]:
     mine: dict[str, str] = st.session_state.setdefault("own_series", {})
     for asked in (st.query_params.get("q", ""), st.query_params.get("signal", "").removeprefix(PREFIX)):
         take_up(asked)
-    return {option: mine[option] for option in reversed(mine) if _path(option).is_dir()}
+    for option in [option for option in mine if not _path(option).is_dir()]:
+        st.toast(
+            f"{plain(mine.pop(option))} is not here any more: it was deleted, or made room for newer series.",
+            icon=":material/delete:",
+        )
+    return {option: mine[option] for option in reversed(mine)}
 
 
 def is_here(name: str) -> bool:
@@ -197,15 +205,23 @@ def _store(name: str) -> Store:
 
 
 def _make_room() -> None:
-    """Delete the oldest series while there are too many of them."""
+    """Delete the oldest series while there are too many of them, but none that is new or that a question is about.
+
+    Raises
+    ------
+    OwnError
+        If none can go.
+    """
     place = folder() / FOLDER
     kept = sorted(place.glob("*.zarr"), key=lambda each: each.stat().st_mtime) if place.is_dir() else []
-    sizes = [sum(file.stat().st_size for file in each.rglob("*") if file.is_file()) for each in kept]
-    while kept and (len(kept) >= MOST or sum(sizes) > MOST_BYTES):
-        if time.time() - kept[0].stat().st_mtime < 60:  # somebody is looking at it
-            return
-        shutil.rmtree(kept.pop(0), ignore_errors=True)
-        sizes.pop(0)
+    sizes = {each: sum(file.stat().st_size for file in each.rglob("*") if file.is_file()) for each in kept}
+    asked_about = {key[0].rpartition(":")[0] for key, each in questions.known().items() if not each.ended}
+    old = [each for each in kept if time.time() - each.stat().st_mtime > NEW and str(each) not in asked_about]
+    while len(sizes) >= MOST or sum(sizes.values()) > MOST_BYTES:
+        if not old:
+            raise OwnError("there is no room for another series at this moment; try again in some minutes")
+        shutil.rmtree(old[0], ignore_errors=True)
+        del sizes[old.pop(0)]
 
 
 def _token_bytes(config: ViTimeConfig) -> int:

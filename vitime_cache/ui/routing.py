@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from base64 import b64encode
 from dataclasses import dataclass
@@ -82,6 +83,17 @@ def chosen_store() -> Store | None:
 def prepare_charts() -> None:
     """Import what curves are computed with, half a second once for a server, while its first page is being read."""
     threading.Thread(target=import_module, args=("scipy.signal",), daemon=True).start()
+
+
+@cache
+def leave_to_the_server(page: str) -> None:  # noqa: ARG001 - once for each page
+    """Take what the page has imported out of garbage collection.
+
+    Streamlit collects after each run of each session, over every object of every library: half of the processor time
+    of a page (`benchmarks.app_latency`). Modules stay as long as the server does.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _start_over() -> None:

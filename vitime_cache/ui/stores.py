@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 import xarray as xr
+from cachetools import LRUCache, cached
 
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
@@ -25,6 +27,7 @@ from vitime_cache.ui.words import end_page, plain
 Stamp = tuple[str, int]
 FileStamp = tuple[int, int, int]
 KEY = "app_key"  # attribute that names a Dataset in the app's caches
+MOST_IN_MEMORY = 512e6  # bytes of signals, over all sessions; those looked at longest ago go
 ROWS = 100  # of the contents table, each with a plot
 PLOT_POINTS = 120
 
@@ -166,7 +169,15 @@ def _open(path: str, stamp: Stamp) -> xr.Dataset:  # noqa: ARG001 - the stamp is
     return ds.assign_coords({name: ds[name].load() for name in ds.coords if name != schema.DESCRIPTION})
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+def _in_memory(ds: xr.Dataset) -> int:
+    return sum(variable.nbytes for name, variable in ds.variables.items() if name != schema.TOKEN_ATTENTION)
+
+
+# One for all sessions, and by size: a signal of the published model takes many times as much as one of a small model.
+_SIGNALS: LRUCache[tuple[str, Stamp, str], xr.Dataset] = LRUCache(MOST_IN_MEMORY, getsizeof=_in_memory)
+
+
+@cached(_SIGNALS, lock=Lock())
 def _load(path: str, stamp: Stamp, name: str) -> xr.Dataset:
     lazy = _open(path, stamp).sel({schema.SIGNAL: name})
     end = int(lazy[schema.N_HISTORY]) + int(lazy[schema.HORIZON])

@@ -48,7 +48,7 @@ class Subject:
     @classmethod
     def of(cls, ds: xr.Dataset) -> Self:
         """A signal of a store."""
-        signal, place = whole_series(ds), store_of(ds)
+        signal, place = _whole_series(ds), store_of(ds)
         key = f"{place}:{signal.fingerprint}"
         return cls(signal, schema.config_of(ds), ds.attrs["weights_sha256"], ds.attrs["weights"], key, place)
 
@@ -154,6 +154,11 @@ def _kept(path: str, stamp: tuple[int, ...], *series: str) -> list[KeptVerdict]:
 def _opened(path: str, group: str) -> xr.Dataset:  # a group is written once: its name has a number
     verdict = open_verdict(path, group)
     return verdict.assign_attrs({KEY: f"{path}/{group}|{verdict.attrs['created']}"})
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={xr.Dataset: lambda ds: ds.attrs[KEY]})
+def _whole_series(ds: xr.Dataset) -> Signal:
+    return whole_series(ds)
 
 
 @st.cache_resource(show_spinner=False)
