@@ -16,6 +16,7 @@ import json
 import os
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from statistics import median, quantiles
@@ -31,6 +32,7 @@ from vitime_cache.ui.routing import FIRST, PAGES
 
 VISITED = ("", *(name for name in PAGES if name != FIRST))
 LARGE = "full-size.zarr"
+MANY = 16  # sessions at once
 
 
 def large_store(path: Path) -> None:
@@ -84,6 +86,22 @@ def measure(server: Server, small: str, repeats: int) -> dict[str, list[Run]]:
         times["heads page, 18 × 16 maps, again"] = [session.open("heads", f"view=Maps&store={LARGE}")]
         times["series of one's own"] = [brought(session, 0) for _ in range(repeats)]
     return times
+
+
+def many(server: Server, small: str, repeats: int, sessions: int = MANY) -> list[Run]:
+    """Page switches of so many sessions, each of which clicks on as soon as a page is there."""
+
+    def walk(number: int) -> list[Run]:
+        with Session(server) as session:
+            pages = [VISITED[(number + turn) % len(VISITED)] for turn in range(repeats)]
+            return [session.open(page, f"store={small}") for page in pages]
+
+    before = server.cpu_seconds()
+    with ThreadPoolExecutor(sessions) as pool:
+        runs = [run for walked in pool.map(walk, range(sessions)) for run in walked]
+    assert not any(run.exceptions for run in runs)
+    each = (server.cpu_seconds() - before) / len(runs)  # that of single runs holds what others took meanwhile
+    return [replace(run, cpu=each) for run in runs]
 
 
 def brought(session: Session, looked_at_for: float) -> Run:
@@ -142,6 +160,7 @@ def main() -> None:
             times[label] = [first_brought(folder, weights.parent, seconds)]
         with served(folder, weights.parent) as server:
             times |= measure(server, small.name, options.repeats)
+            times[f"page switch, {MANY} sessions at once"] = many(server, small.name, options.repeats)
     report(times)
     if options.json:
         options.json.write_text(

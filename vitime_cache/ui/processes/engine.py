@@ -6,6 +6,7 @@ run need not wait for torch, is replaced when it dies or gives no sign of life, 
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -81,21 +82,28 @@ class Engine:
         partial
             Called with the verdict as far as it goes, after each level.
         """
-        verdict: xr.Dataset | None = None
+        known: xr.Dataset | None = None
+
+        def learn(verdict: xr.Dataset) -> None:
+            nonlocal known
+            known = verdict
+            partial(verdict)
+
+        def arguments(until: str) -> tuple[Any, ...]:  # begun again, it goes on from what is known
+            return signal, period, dict(settings), store, until, known
+
         share, number = 0.0, self._line.number()
         for kind, until in (("first levels", SHORT), ("other levels", STAGES[-1])):
             turn = Turn(f"{kind} {weights}", kind == "first levels", number, share)
-            question = signal, period, dict(settings), store
-            verdict, problem = self._run(
-                turn, progress, partial, weights, model_process.answer, *question, until, verdict
-            )
+            question = functools.partial(arguments, until)
+            known, problem = self._run(turn, progress, learn, weights, model_process.answer, question)
             share = turn.share
-            if complete(verdict):
+            if complete(known):
                 break
         if problem:
             raise StoreError(f"answered, and shown below, but the answer could not be kept in the store: {problem}")
-        assert verdict is not None
-        return verdict
+        assert known is not None
+        return known
 
     def build(
         self, signals: Sequence[Signal], store: Path, weights: Path, tokens: str | Sequence[str],
@@ -103,7 +111,8 @@ class Engine:
     ) -> None:  # fmt: skip
         """`vitime_cache.build` of some signals into a store; raises what that raises, and EngineError."""
         turn = Turn(f"series {weights}", True, self._line.number())
-        self._run(turn, progress, lambda _: None, weights, model_process.build, list(signals), str(store), tokens)
+        what = list(signals), str(store), tokens
+        self._run(turn, progress, lambda _: None, weights, model_process.build, lambda: what)
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
@@ -113,13 +122,14 @@ class Engine:
                 self._child = None
 
     def _run(
-        self, turn: Turn, progress: Progress, partial: Partial, weights: Path, work: Callable[..., Any], *arguments: Any
-    ) -> Any:
+        self, turn: Turn, progress: Progress, partial: Partial, weights: Path, work: Callable[..., Any],
+        arguments: Callable[[], tuple[Any, ...]],
+    ) -> Any:  # fmt: skip
         """One turn: a run whose process ends over another one is begun again, at the place it had."""
         for _ in range(ATTEMPTS):
             with self._line.wait_for(turn, lambda words: progress(turn.share, words)):
                 progress(turn.share, "loading the model")
-                request = self.prepare(weights).begin(work, str(weights), *arguments)
+                request = self.prepare(weights).begin(work, str(weights), *arguments())
                 try:
                     kind, value = self._follow(request, turn, progress, partial)
                 except BaseException:  # nobody waits for it any more
