@@ -10,11 +10,12 @@ _CLONE = _PACKAGE.parent
 HOME = _CLONE if (_CLONE / "streamlit_app.py").is_file() else _PACKAGE / "home"
 WEIGHTS = HOME / "weights"
 APP = HOME / "streamlit_app.py"
+STORE_FOLDER, FIRST_STORE = "VITIME_STORE_FOLDER", "VITIME_STORE"  # variables of the environment
 
 
 def store_folder() -> Path:
     """The folder of stores: `store` below the working directory, or what VITIME_STORE_FOLDER names."""
-    return Path(os.environ.get("VITIME_STORE_FOLDER", "store"))
+    return Path(os.environ.get(STORE_FOLDER, "store"))
 
 
 def default_store(weights: str) -> Path:

@@ -312,7 +312,7 @@ def test_a_session_holds_the_names_of_its_series_and_all_sessions_together_a_bou
     for at in sessions:
         for page in ("heads", "head"):
             assert not at.switch_page(f"pages/{page}.py").run().exception
-        assert not [key for key, value in at.session_state.filtered_state.items() if holds_arrays(value)]
+        assert not [key for key, value in at.session_state._state.filtered_state.items() if holds_arrays(value)]
     assert 0 < held.currsize <= most
     assert len(held) < len(sessions)
 

@@ -271,6 +271,37 @@ def test_a_port_that_no_machine_has_is_refused_with_the_usage(capsys, port):
     assert "no whole number from 1 to 65535" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "options", "variables"),
+    [
+        ("app store/small.zarr --port 8600 --address 127.0.0.1", {"--server.port=8600", "--server.address=127.0.0.1"},
+         {"VITIME_STORE_FOLDER": "store", "VITIME_STORE": "small.zarr"}),
+        ("app store", {"--server.port=8501"}, {"VITIME_STORE_FOLDER": "store"}),
+        ("app --headless", {"--server.headless=true"}, {"VITIME_STORE_FOLDER": "store"}),
+    ],
+)  # fmt: skip
+def test_the_app_is_served_over_the_store_or_the_folder_that_is_named(folder, monkeypatch, command, options, variables):
+    served = []
+    (folder / "store" / "small.zarr").mkdir(parents=True)
+    monkeypatch.delenv("VITIME_STORE_FOLDER", raising=False)
+    monkeypatch.setattr(subprocess, "run", lambda *what, **how: served.append((what[0], how["env"])) or Done())
+    assert run(command) == 0
+    ((arguments, environment),) = served
+    assert options <= set(arguments)
+    told = {name: environment[name] for name in ("VITIME_STORE_FOLDER", "VITIME_STORE") if name in environment}
+    assert told == variables | {"VITIME_STORE_FOLDER": str((folder / "store").resolve())}
+
+
+class Done:
+    returncode = 0
+
+
+def test_the_app_over_a_store_that_is_not_there_is_refused_in_one_line(folder, capsys):
+    assert run("app nowhere.zarr") == 1
+    assert capsys.readouterr().err.strip().endswith("nowhere.zarr is none")
+    assert not (folder / "nowhere.zarr").exists()
+
+
 @pytest.mark.parametrize("command", ["signals --json", "signals"])
 def test_a_reader_that_has_seen_enough_is_no_error(command):
     program = f"{sys.executable} -m vitime_cache {command} | true; echo ${{PIPESTATUS[0]}}"

@@ -6,6 +6,7 @@ Options of a single page use Streamlit's own `bind="query-params"`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
+from vitime_cache.places import FIRST_STORE
 from vitime_cache.ui import own
 from vitime_cache.ui.asked import in_address as asked_in_address
 from vitime_cache.ui.stores import Store, reading, stores
@@ -156,6 +158,8 @@ def open_head(chosen: dict[str, Any] | None) -> None:
 
 
 def _first_with_signals(found: dict[str, Store]) -> str:
+    if (named := os.environ.get(FIRST_STORE)) in found:
+        return str(named)
     return next((name for name, store in found.items() if store.stamp is not None), next(iter(found)))
 
 
