@@ -269,7 +269,8 @@ class _Server:
             frame = sys._current_frames().get(main)
             now = None if frame is None else (id(frame), frame.f_lasti)
             if not self._open or now != seen or time.process_time() - used > _BUSY * _BEAT:
-                self._send(-1, _ALIVE, b"")
+                with suppress(OSError):  # the process that started this one has ended, as `_read` finds too
+                    self._send(-1, _ALIVE, b"")
             seen = now
             del frame
 

@@ -30,7 +30,7 @@ from vitime_cache.series.sources import Signal
 from vitime_cache.store.reader import open_store
 from vitime_cache.ui.processes import model_process
 from vitime_cache.ui.processes.engine import Engine, EngineError, Progress, engine
-from vitime_cache.ui.processes.line import Turn
+from vitime_cache.ui.processes.line import SERIES, Turn
 
 FEW = {"nulls": 19, "heads": [("encoder.0", 0)]}  # of a question, so that it takes seconds
 FULL = next(signal for signal in catalogue() if signal.name == "full")
@@ -59,7 +59,7 @@ def hang(tell: Tell, weights: str) -> None:  # noqa: ARG001
 
 
 def short_run(on: Engine, weights: Path, work: Callable[[Tell, str], None]) -> None:
-    on._run(Turn("test", True, on._line.number()), lambda *_: None, lambda _: None, weights, work, tuple)
+    on._run(Turn("test", SERIES, on._line.number()), lambda *_: None, lambda _: None, weights, work, tuple)
 
 
 def process(weights: Path) -> int:

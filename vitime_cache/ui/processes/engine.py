@@ -22,7 +22,7 @@ from vitime_cache.evidence.verdict.schema import complete
 from vitime_cache.series.sources import Signal
 from vitime_cache.store.objects import StoreError
 from vitime_cache.ui.processes import model_process
-from vitime_cache.ui.processes.line import Line, Turn
+from vitime_cache.ui.processes.line import FIRST_LEVELS, OTHER_LEVELS, SERIES, Line, Turn
 
 Progress = Callable[[float, str], object]
 Partial = Callable[[xr.Dataset], object]
@@ -30,7 +30,7 @@ Partial = Callable[[xr.Dataset], object]
 SILENCE = 30.0  # seconds without a sign of life after which the process is replaced
 PATIENCE = 10.0  # seconds that a run which is left has to stop by itself
 ATTEMPTS = 3  # times that a run is begun whose process ends over something else
-SHORT = "mechanism"  # a question is a short run up to this level, and a long one from there on
+SHORT = "mechanism"  # up to this level a question goes before the other levels of all questions
 END_OF = {
     DIED: "The process that ran the model died, most likely for want of memory. Run again to start another; a shorter "
     "series or a smaller model needs less.",
@@ -93,8 +93,8 @@ class Engine:
             return signal, period, dict(settings), store, until, known
 
         share, number = 0.0, self._line.number()
-        for kind, until in (("first levels", SHORT), ("other levels", STAGES[-1])):
-            turn = Turn(f"{kind} {weights}", kind == "first levels", number, share)
+        for rank, until in ((FIRST_LEVELS, SHORT), (OTHER_LEVELS, STAGES[-1])):
+            turn = Turn(f"until {until} {weights}", rank, number, share)
             question = functools.partial(arguments, until)
             known, problem = self._run(turn, progress, learn, weights, model_process.answer, question)
             share = turn.share
@@ -110,7 +110,7 @@ class Engine:
         progress: Progress = lambda *_: None,
     ) -> None:  # fmt: skip
         """`vitime_cache.build` of some signals into a store; raises what that raises, and EngineError."""
-        turn = Turn(f"series {weights}", True, self._line.number())
+        turn = Turn(f"series {weights}", SERIES, self._line.number())
         what = list(signals), str(store), tokens
         self._run(turn, progress, lambda _: None, weights, model_process.build, lambda: what)
 

@@ -1,8 +1,8 @@
 """The queue for the model: who runs next, at which place the others are, and about how long they wait.
 
-Short runs come before long ones, each kind in the order in which they came. A short run that comes while a long one is
-under way goes in between. So that short runs do not hold a long one up for ever, it then has as much time as they took,
-or ten seconds, before the next of them begins.
+Runs have a rank: a series first, then the first levels of a question, then its other levels. Those of one rank go in
+the order in which they came. One that comes while another of a later rank is under way goes in between. So that runs in
+between do not hold it up for ever, it then has as much time as they took, or ten seconds, before the next begins.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 
+SERIES, FIRST_LEVELS, OTHER_LEVELS = range(3)  # ranks
 REMEMBERED = 8  # runs of a kind that its time is taken from
 MOST_OWED = 10.0  # seconds that a long run has between two short ones
 LEAST_SHARE = 0.05  # of a run that its remaining time is taken from
@@ -29,6 +30,8 @@ class Turn:
     ----------
     kind
         Runs of one kind take about equally long.
+    rank
+        Who goes first.
     number
         Place in the order of coming.
     share
@@ -38,12 +41,12 @@ class Turn:
     """
 
     kind: str
-    short: bool
+    rank: int
     number: int
     share: float = 0.0
     finished: bool = False
     began: float = 0.0
-    away: float = field(default=0.0, repr=False)  # seconds that short runs in between took
+    away: float = field(default=0.0, repr=False)  # seconds that runs in between took
     began_at: float | None = field(default=None, repr=False)  # its share when it first told
 
     def tell(self, share: float) -> None:
@@ -106,38 +109,36 @@ class Line:
     def seconds(self, turn: Turn) -> float | None:
         """About how long a run waits; None where one before it is of a kind that has not been measured yet."""
         with self._changed:
-            first = [each for each in self._running if each.short or not turn.short]
-            known = [self._remaining(each) for each in first]
-            ahead = self._ahead(turn)
-            held_up = self._long_is_there() if turn.short else False
-            known += [self._typical(each.kind) for each in ahead]
+            known = [self._remaining(each) for each in self._running if each.rank <= turn.rank]
+            known += [self._typical(each.kind) for each in self._ahead(turn)]
             if None in known:
                 return None
             took = [each for each in known if each is not None]
             owed = max(self._owed_until - self._clock(), 0.0) + sum(min(each, MOST_OWED) for each in took)
-        return sum(took) + (owed if held_up else 0.0)
+            return sum(took) + (owed if self._holds_up(turn) else 0.0)
 
     def _next(self) -> Turn | None:
-        if any(each.short for each in self._running):
-            return None
-        short = next((each for each in self._waiting if each.short), None)
-        if short is not None and (not self._long_is_there() or self._clock() >= self._owed_until):
-            return short
-        return next((each for each in self._waiting if not each.short and not self._running), None)
+        owed = self._clock() < self._owed_until
+        for turn in sorted(self._waiting, key=lambda each: (each.rank, each.number)):
+            if self._running and turn.rank >= self._running[-1].rank:
+                return None
+            if not (owed and self._holds_up(turn)):
+                return turn
+        return None
 
     def _ahead(self, turn: Turn) -> list[Turn]:
         """Who is waiting and comes first."""
-        others = [each for each in self._waiting if each is not turn]
-        return [each for each in others if (not each.short, each.number) < (not turn.short, turn.number)]
+        return [each for each in self._waiting if (each.rank, each.number) < (turn.rank, turn.number)]
 
-    def _long_is_there(self) -> bool:
-        return any(not each.short for each in (*self._running, *self._waiting))
+    def _holds_up(self, turn: Turn) -> bool:
+        """Whether one of a later rank is there."""
+        return any(each.rank > turn.rank for each in (*self._running, *self._waiting))
 
     def _remaining(self, turn: Turn) -> float | None:
         lasted = self._clock() - turn.began - turn.away
         began_at = turn.began_at or 0.0
         done = (turn.share - began_at) / (1 - began_at) if began_at < 1 else 0.0
-        if done >= LEAST_SHARE and not turn.short:  # a short one may be the first part of something longer
+        if done >= LEAST_SHARE and turn.rank == OTHER_LEVELS:  # what others tell is a share of something longer
             return lasted * (1 - done) / done
         typical = self._typical(turn.kind)
         return None if typical is None else max(typical - lasted, 0.0)
@@ -154,10 +155,10 @@ class Line:
                 took = self._clock() - turn.began
                 if turn.finished:
                     self._took.setdefault(turn.kind, deque(maxlen=REMEMBERED)).append(took - turn.away)
-                if turn.short and self._long_is_there():
+                if self._holds_up(turn):
                     self._owed_until = self._clock() + min(took, MOST_OWED)
-                    for each in self._running:
-                        each.away += took
+                if self._running:
+                    self._running[-1].away += took
                 turn.away = 0.0
             self._changed.notify_all()
 
