@@ -166,5 +166,5 @@ def within(
         for done in as_completed(waiting):
             yield done.result()
             if time.perf_counter() > ends:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(cancel_futures=True)  # and waits: leaving the pool would take it back
                 return
