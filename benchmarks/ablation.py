@@ -21,7 +21,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from vitime_cache.attention.forward import above, forecast
+from vitime_cache.attention.forward import forecast, forecast_from_layer
 from vitime_cache.interventions.knockout import knock_out_all
 from vitime_cache.interventions.outcomes import ForecastScorer
 from vitime_cache.interventions.runs import draw, run_signal
@@ -55,7 +55,7 @@ def sampled_layers(model: ViTime, repeats: int) -> tuple[float, float]:
         other = torch.zeros_like(intact.outputs[number][0, :1])
 
         def changed(number: int = number, other: torch.Tensor = other) -> None:
-            scorer.measure(above(model, intact, number, [0], other).cpu().numpy())
+            scorer.measure(forecast_from_layer(model, intact, number, [0], other).cpu().numpy())
 
         partial.append(median(seconds(changed) for _ in range(repeats)))
         if number in (sampled[len(sampled) // 2], sampled[-1]):

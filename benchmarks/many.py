@@ -26,7 +26,7 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.lags import lag_means
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.sources import read_signals
-from vitime_cache.store import format as store
+from vitime_cache.store import format as store_format
 from vitime_cache.store.commit import open_writer
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import MANIFEST, ROOT, Marker
@@ -58,7 +58,7 @@ def make(folder: Path, signals: int) -> tuple[Path, list[Path], Path]:
     listed = [signal for file in files for signal in read_signals(file, horizon=HORIZON, rows=False)]
     entries = [entry_of(signal, TINY, ()) for signal in listed]
     with open_writer(open_objects(place), identity_of(weights, "float32"), entries) as writer:
-        objects = [(key, b"".join(parts)) for key, parts in store.encode_arrays(writer.manifest, 0, arrays())]
+        objects = [(key, b"".join(parts)) for key, parts in store_format.encode_arrays(writer.manifest, 0, arrays())]
         for key, _ in objects:
             (place / key).parent.mkdir(exist_ok=True)
         for first in range(0, signals, COMMIT):

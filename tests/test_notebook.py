@@ -16,7 +16,7 @@ import vitime_cache as vc
 from tests.conftest import random_model, small_config
 from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts.style import ChartError
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import MADE, mock_verdict
 from vitime_cache.evidence.verdict.report import headline
 
@@ -36,7 +36,7 @@ def test_the_pictures_are_valid_vega_lite() -> None:
 
 
 def test_an_unfinished_answer_shows_the_levels_that_are_done() -> None:
-    whole, part = (vc.show(mock_verdict(stages=stages)) for stages in (v.STAGES, v.STAGES[:1]))
+    whole, part = (vc.show(mock_verdict(stages=stages)) for stages in (vschema.STAGES, vschema.STAGES[:1]))
     assert 0 < len(part.chart["concat"]) < len(whole.chart["concat"])
 
 

@@ -15,7 +15,7 @@ import xarray as xr
 from vitime_cache import charts
 from vitime_cache.attention import schema
 from vitime_cache.charts.style import ChartError, Spec
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, sentences
 from vitime_cache.shown import html
 from vitime_cache.study.first_head import first_head
@@ -92,10 +92,10 @@ def show(ds: xr.Dataset, layer: str | None = None, head: int | None = None) -> S
     """
     if not isinstance(ds, xr.Dataset):
         raise ChartError(f"vc.show takes the Dataset of vc.ask, vc.capture or a store, got {type(ds).__name__}")
-    if v.CLAIM in ds.dims and "mechanism_share" in ds:
+    if vschema.CLAIM in ds.dims and "mechanism_share" in ds:
         if layer is not None or head is not None:
             raise ChartError("an answer is about all heads: leave layer and head out")
-        return _answer(v.validate(ds))
+        return _answer(vschema.validate(ds))
     if schema.TIME_ATTENTION in ds:
         return _attention(schema.validate(ds), layer, head)
     names = ", ".join(map(str, ds.data_vars)) or "none"

@@ -18,7 +18,7 @@ from vitime_cache.evidence.ask import answers
 from vitime_cache.evidence.levels.answer_kind import AHEAD, ALONE
 from vitime_cache.evidence.levels.table import CLAIM_NAMES, KINDS, OUTCOMES, STAGES, SUPPORTED
 from vitime_cache.evidence.question import prepare
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
@@ -110,13 +110,13 @@ def put(
         question = question.with_effort(replace(question.effort, details=False))
     ds = None
     for ds in answers(model, question):
-        for stage in v.facts(ds, "stages"):
+        for stage in vschema.facts(ds, "stages"):
             seconds.setdefault(stage, time.perf_counter() - began)
         if last in seconds:
             break
     assert ds is not None
     judged = None if truth is None else planted.judge(ds, truth)
-    answer = v.facts(ds, "answer")
+    answer = vschema.facts(ds, "answer")
     return Asked(
         label or signal.name,
         answer["kind"],
@@ -145,7 +145,7 @@ def _chosen(ds: xr.Dataset) -> tuple[planted.Head, ...]:
 def _counts(ds: xr.Dataset) -> dict[str, dict[str, int]]:
     codes = ds["verdict"]
     return {
-        claim: {each.word: int((codes.sel({v.CLAIM: claim}) == each.code).sum()) for each in OUTCOMES.values()}
+        claim: {each.word: int((codes.sel({vschema.CLAIM: claim}) == each.code).sum()) for each in OUTCOMES.values()}
         for claim in CLAIM_NAMES
     }
 

@@ -13,7 +13,7 @@ from benchmarks.periods import load
 from vitime_cache.evidence.ask import answers
 from vitime_cache.evidence.levels.table import CLAIM_NAMES, STAGES
 from vitime_cache.evidence.question import prepare
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.interventions.named_heads import ablate_heads
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.examples import catalogue
@@ -75,7 +75,7 @@ def agreement(seed: int) -> float:
     signal, _ = signals()[0]
     heads = [(layer, head) for layer in model.config.layers[-2:] for head in (0, model.config.heads - 1)]
     question = prepare(model, signal, heads=heads, seed=seed)
-    ds = next(each for each in answers(model, question) if "heads" in v.facts(each, "stages"))
+    ds = next(each for each in answers(model, question) if "heads" in vschema.facts(each, "stages"))
     worst = 0.0
     for layer, head in heads:
         asked = ds["knockout"].sel(layer=layer, head=head).transpose("window", "outcome").values

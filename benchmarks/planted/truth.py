@@ -10,7 +10,7 @@ import xarray as xr
 
 from benchmarks.planted.construction import Head
 from vitime_cache.evidence.levels.table import KINDS, NOT_SUPPORTED, NOT_TESTED, SUPPORTED
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 
 Claims = Mapping[str, Collection[Head]]
 
@@ -77,20 +77,20 @@ MODEL, SET, EACH = "model", "set", "heads"  # levels 1 and 2 together, 3, 4 (and
 
 def judge(ds: xr.Dataset, truth: Truth) -> Judgement:
     """Hold a verdict against the truth."""
-    said: str = v.facts(ds, "answer")["kind"]
+    said: str = vschema.facts(ds, "answer")["kind"]
     false: dict[str, list[str]] = {MODEL: [], SET: [], EACH: []}
     withheld: dict[str, list[str]] = {MODEL: [], SET: [], EACH: []}
     if said not in truth.kinds:
         (withheld if KINDS[said].answer == "not shown" else false)[MODEL].append(said)
-    stages = v.facts(ds, "stages")
+    stages = vschema.facts(ds, "stages")
     if "set" in stages and KINDS[said].answer == "yes":  # without one there is nothing that a set could carry
         chosen = heads_where(ds, np.isfinite(ds["set_rank"].values))
         false[SET] += [f"{_name(head)} is not of the set" for head in sorted(chosen - truth.carriers)]
-        told = chosen.union(*({(layer, int(head)) for layer, head in each} for each in v.facts(ds, "families")))
+        told = chosen.union(*({(layer, int(head)) for layer, head in each} for each in vschema.facts(ds, "families")))
         if len(chosen) < truth.fewest or not truth.carriers <= told:
             withheld[SET] += [f"{_name(head)} is of the set" for head in sorted(truth.carriers - chosen)]
-    for claim in ds[v.CLAIM].values:
-        codes = ds["verdict"].sel({v.CLAIM: claim}).values
+    for claim in ds[vschema.CLAIM].values:
+        codes = ds["verdict"].sel({vschema.CLAIM: claim}).values
         supported, refuted = (heads_where(ds, codes == code) for code in (SUPPORTED, NOT_SUPPORTED))
         must, may = set(truth.must.get(claim, ())), set(truth.may.get(claim, ()))
         false[EACH] += [f"{_name(head)} {claim}" for head in sorted(supported - must - may)]

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from tests.app.test_evidence import SlowEngine, answered, made, slow  # noqa: F401 - a fixture
 from tests.app.test_own import SINE, paste, q
 from tests.app.test_pages import charts, read, texts
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import with_words
 from vitime_cache.store.verdicts import keep_verdict
 from vitime_cache.ui import asked
@@ -23,8 +23,8 @@ FULL = Asked("vitime-mini.zarr", "full", 62.8)
 
 
 def about(verdict: xr.Dataset, period: float, created: str) -> xr.Dataset:
-    question = v.facts(verdict, "question") | {"period": period}
-    return with_words(v.with_facts(verdict, question=question).assign_attrs(created=created))
+    question = vschema.facts(verdict, "question") | {"period": period}
+    return with_words(vschema.with_facts(verdict, question=question).assign_attrs(created=created))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.app.conftest import SMALL, signals, write_weights
 from tests.app.test_evidence import made
 from tests.app.test_pages import charts, texts
 from vitime_cache import places
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import SHIPPED_NAME
 from vitime_cache.model.config import ViTimeConfig
@@ -122,8 +122,8 @@ def test_two_periods_show_both_answers_and_which_heads_carry_which(
     keep_verdict(store, first)
     at = open_page("compare", signal="full", compare="Two periods")
     assert "only 62.8 samples has been asked about" in at.info[0].value
-    question = v.facts(first, "question") | {"period": 31.4}
-    keep_verdict(store, v.with_facts(mock_verdict(SMALL, "full", 31.4, kind="not shown"), question=question))
+    question = vschema.facts(first, "question") | {"period": 31.4}
+    keep_verdict(store, vschema.with_facts(mock_verdict(SMALL, "full", 31.4, kind="not shown"), question=question))
     at = open_page("compare", signal="full", compare="Two periods")
     assert not at.exception
     assert at.success[0].value.startswith("Yes, mostly")

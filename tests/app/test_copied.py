@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import vitime_cache as vc
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.store.verdicts import keep_verdict
 from vitime_cache.ui.copied import answer_code, compared_code, head_code, heads_code
@@ -37,8 +37,8 @@ def test_the_lines_for_a_head_and_for_two_signals_and_for_all_heads_run(built: P
 def test_the_lines_for_an_answer_open_it_where_its_store_keeps_it(store: Path) -> None:
     ds = vc.open_store(store)
     verdict = mock_verdict()
-    question = v.facts(verdict, "question") | {"weights_sha256": ds.attrs["weights_sha256"]}
-    verdict = v.with_facts(verdict, question=question)
+    question = vschema.facts(verdict, "question") | {"weights_sha256": ds.attrs["weights_sha256"]}
+    verdict = vschema.with_facts(verdict, question=question)
     group = keep_verdict(store, verdict)
     shown = last_value(answer_code(verdict.assign_attrs({KEY: f"{store}/{group}|now"})))
     assert shown.headline == vc.show(verdict).headline

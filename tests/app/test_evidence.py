@@ -19,7 +19,7 @@ from tests.app.conftest import SMALL
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import CLAIMS
 from vitime_cache.evidence.question import series_hash
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import peek
 from vitime_cache.series.examples import catalogue
@@ -58,7 +58,7 @@ def made(weights: Path, signal: str) -> xr.Dataset:
     series = series_hash(np.concatenate((known.values, known.future)))
     verdict = mock_verdict(SMALL, signal, 62.8)
     question = {"weights": info.name, "weights_sha256": info.sha256, "series_sha256": series}
-    return v.with_facts(verdict, question=v.facts(verdict, "question") | question)
+    return vschema.with_facts(verdict, question=vschema.facts(verdict, "question") | question)
 
 
 def answered(at: AppTest, patience: float = 240) -> AppTest:
@@ -151,14 +151,14 @@ class SlowEngine:
         progress: Callable[[float, str], None], partial: Callable[[xr.Dataset], None],
     ) -> xr.Dataset:  # fmt: skip
         self.settings = settings
-        for i, level in enumerate(v.STAGES):
+        for i, level in enumerate(vschema.STAGES):
             self.told.set()
             progress(0.1 * i, f"working on {level}")
             asked_for = self.levels.get(timeout=60)
             if asked_for is None:
                 raise VitimeError("the test is over")
             assert asked_for == level
-            verdict = mock_verdict(SMALL, signal.name, period, stages=v.STAGES[: i + 1])
+            verdict = mock_verdict(SMALL, signal.name, period, stages=vschema.STAGES[: i + 1])
             partial(verdict)
         return verdict
 
@@ -166,7 +166,7 @@ class SlowEngine:
         """Let it finish a level, and wait until it works on the next."""
         self.told.clear()
         self.levels.put(level)
-        if level != v.STAGES[-1]:
+        if level != vschema.STAGES[-1]:
             assert self.told.wait(60)
 
 
@@ -201,7 +201,7 @@ def test_a_verdict_is_shown_level_by_level_while_its_question_runs_in_this_tab_a
     slow.finish("mechanism")
     assert "Still to come: the few heads;" in texts(at.run())
     assert at.success[0].value.startswith("Yes, mostly")
-    for level in v.STAGES[2:]:
+    for level in vschema.STAGES[2:]:
         slow.finish(level)
     at = answered(at)
     assert "Still to come" not in texts(at)
@@ -216,7 +216,7 @@ def test_a_question_takes_as_long_as_it_takes_or_as_a_person_allows(
     if limit is not None:
         at.number_input(key="budget").set_value(limit).run()
     at.button(key="ask").click().run()
-    for level in v.STAGES:
+    for level in vschema.STAGES:
         slow.finish(level)
     answered(at)
     assert slow.settings["budget"] == limit
@@ -293,8 +293,8 @@ def test_a_series_that_is_only_called_like_a_stored_signal_is_not_that_signal(
     store: Path, weights: Path, open_page: OpenPage
 ) -> None:
     verdict = made(weights, "full")
-    stranger = v.facts(verdict, "question") | {"series_sha256": "0" * 64}
-    keep_verdict(store, v.with_facts(verdict, question=stranger))
+    stranger = vschema.facts(verdict, "question") | {"series_sha256": "0" * 64}
+    keep_verdict(store, vschema.with_facts(verdict, question=stranger))
     at = open_page("ask", signal="full")
     assert not at.success
     assert any("No verdict on" in link.proto.label for link in open_page("heads", signal="full").get("page_link"))

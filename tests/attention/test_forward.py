@@ -12,8 +12,8 @@ from vitime_cache.attention.forward import (
     ByColumn,
     Mask,
     Replace,
-    above,
     forecast,
+    forecast_from_layer,
     mix_heads,
     run_and_keep,
     split_heads,
@@ -47,7 +47,9 @@ def test_replacing_z_by_itself_changes_nothing_bit_for_bit(
     z = intact.outputs[number][0, head]
     same = forecast(model, image, [Replace(model.config.layers[number], head, z)])
     torch.testing.assert_close(same, intact.probability, rtol=0, atol=0)
-    torch.testing.assert_close(above(model, intact, number, [head], z[None]), intact.probability, rtol=0, atol=0)
+    torch.testing.assert_close(
+        forecast_from_layer(model, intact, number, [head], z[None]), intact.probability, rtol=0, atol=0
+    )
 
 
 @pytest.mark.parametrize(("number", "head"), HEADS)
@@ -65,7 +67,7 @@ def test_computing_only_what_lies_above_equals_the_full_pass(
 ) -> None:
     intact = run_and_keep(model, image)
     z = torch.randn(3, *intact.outputs[number].shape[2:], generator=torch.manual_seed(2))
-    quick = above(model, intact, number, [head, 1 - head, head], z)
+    quick = forecast_from_layer(model, intact, number, [head, 1 - head, head], z)
     for i, which in enumerate((head, 1 - head, head)):
         full = forecast(model, image, [Replace(model.config.layers[number], which, z[i])])
         torch.testing.assert_close(quick[i], full[0])
@@ -93,7 +95,7 @@ def test_one_dtype_from_the_image_to_what_is_kept(image: Tensor) -> None:
     intact = run_and_keep(model, image.bfloat16())
     assert {part.dtype for part in (*intact.inputs, *intact.outputs)} == {torch.bfloat16}
     z = intact.outputs[0][0, :1]
-    torch.testing.assert_close(above(model, intact, 0, [0], z), intact.probability, rtol=0, atol=0)
+    torch.testing.assert_close(forecast_from_layer(model, intact, 0, [0], z), intact.probability, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("renormalise", [True, False])

@@ -17,8 +17,8 @@ from vitime_cache import charts
 from vitime_cache.attention import lags, measures, pooling
 from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts import style
-from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
 from vitime_cache.charts.raster import mosaic, palette, png_url, shrink
+from vitime_cache.charts.shading import NO_CONTRAST, Contrast
 from vitime_cache.model.config import ViTimeConfig
 
 LAYER = "decoder.0"

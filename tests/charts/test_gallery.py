@@ -14,9 +14,9 @@ from vitime_cache import charts
 from vitime_cache.attention import measures, schema
 from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts import style
-from vitime_cache.charts.contrast import NO_CONTRAST
 from vitime_cache.charts.heads import SPARK_SHADE
 from vitime_cache.charts.raster import sparks
+from vitime_cache.charts.shading import NO_CONTRAST
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.ui.keys import _inside
 

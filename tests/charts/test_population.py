@@ -14,12 +14,12 @@ from altair.utils.schemapi import validate_jsonschema
 from vitime_cache import charts
 from vitime_cache.charts.population import population_card
 from vitime_cache.evidence.levels.table import KINDS
-from vitime_cache.evidence.population import schema as p
+from vitime_cache.evidence.population import schema as population_schema
 from vitime_cache.evidence.population.mock import mock_population
 from vitime_cache.evidence.population.report import headline
 
 HOSTILE = "<script>alert(1)</script>&\"'"
-EVERY = [*KINDS, *p.NOT_ASKED]
+EVERY = [*KINDS, *population_schema.NOT_ASKED]
 
 
 def test_the_pictures_follow_the_schema_render_and_say_what_the_table_says():

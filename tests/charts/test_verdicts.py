@@ -19,7 +19,7 @@ from vitime_cache.charts.style import for_dark
 from vitime_cache.cli import console
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.levels.table import CLAIMS, KINDS, OUTCOMES
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import verdict_table
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.evidence.window import choose_window
@@ -68,7 +68,7 @@ def test_no_line_below_a_title_is_longer_than_a_narrow_screen_shows(verdict):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_verdict_does_not_know_is_no_picture_but_a_reason(kind):
-    ds = mock_verdict(kind=kind, stages=("influence",) if kind == "open" else v.STAGES)
+    ds = mock_verdict(kind=kind, stages=("influence",) if kind == "open" else vschema.STAGES)
     for draw in (*OF_ANSWER, charts.answer_shares):
         with suppress(charts.ChartError):  # but for nothing else
             assert vl_convert.vegalite_to_svg(draw(ds))
@@ -84,7 +84,7 @@ def test_influence_and_attention_lie_on_one_axis_with_whole_periods_marked(verdi
     assert domains[0] == domains[1]
     for chart in (first, second):
         bands = chart["layer"][0]["data"]["values"]
-        period = v.facts(verdict, "question")["period"]
+        period = vschema.facts(verdict, "question")["period"]
         assert [round((band["from"] + band["to"]) / 2 / period, 6) for band in bands] == [*range(1, len(bands) + 1)]
     table = charts.answer_influence_table(verdict)
     whole = table[table["whole"]]
@@ -187,7 +187,7 @@ def test_a_head_that_is_not_there_is_named():
 
 
 def test_a_heads_curve_is_drawn_by_region_against_nulls(verdict):
-    for region in v.REGIONS:
+    for region in vschema.REGIONS:
         table = charts.verdict_curve_table(verdict, LAST, 0, region)
         tokens = schema.config_of(verdict).tokens  # of which each has an even attention of 1 / tokens
         expected = verdict["lag_curve"].sel(layer=LAST, head=0, region=region).values[1:] * tokens

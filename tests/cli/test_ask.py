@@ -16,7 +16,7 @@ from vitime_cache.charts.card import verdict_card
 from vitime_cache.cli.main import main
 from vitime_cache.evidence import ask as engine
 from vitime_cache.evidence.levels.table import LEVEL, STAGES
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.model.config import ViTimeConfig
@@ -92,7 +92,7 @@ class Interrupted:
         def answers(*args):
             for verdict in real(*args):
                 yield verdict
-                if v.facts(verdict, "stages")[-1] == level:
+                if vschema.facts(verdict, "stages")[-1] == level:
                     raise KeyboardInterrupt
 
         monkeypatch.setattr(engine, "answers", answers)
@@ -328,9 +328,11 @@ def test_a_card_stands_alone_and_a_hostile_name_is_text_in_it():
     page = Page()
     hostile = mock_verdict(signal=HOSTILE)
     for name in ("question", "window_facts", "counts"):  # whatever a stranger's file says, in every fact
-        facts = {key: HOSTILE if isinstance(value, str) else value for key, value in v.facts(hostile, name).items()}
-        hostile = v.with_facts(hostile, **{name: facts | ({"seed": HOSTILE} if name == "question" else {})})
-    hostile = v.with_facts(hostile, dropped=[HOSTILE], families=[[[HOSTILE, HOSTILE]]], weights=HOSTILE)
+        facts = {
+            key: HOSTILE if isinstance(value, str) else value for key, value in vschema.facts(hostile, name).items()
+        }
+        hostile = vschema.with_facts(hostile, **{name: facts | ({"seed": HOSTILE} if name == "question" else {})})
+    hostile = vschema.with_facts(hostile, dropped=[HOSTILE], families=[[[HOSTILE, HOSTILE]]], weights=HOSTILE)
     html = verdict_card(hostile.assign_attrs(created=HOSTILE))
     page.feed(html)
     assert not page.risky

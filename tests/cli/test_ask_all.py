@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.test_ask import folder, run, weights  # noqa: F401
 from vitime_cache.evidence.population import ask_all as engine
-from vitime_cache.evidence.population import schema as p
+from vitime_cache.evidence.population import schema as population_schema
 from vitime_cache.store.populations import stored_populations
 from vitime_cache.store.verdicts import stored_verdicts
 
@@ -65,13 +65,13 @@ def test_ctrl_c_keeps_finished_signals_and_the_same_command_goes_on_from_them(ca
         assert run(f"ask s.zarr --all {OPTIONS} --quiet") == 130
     assert "3 of 4 signals are kept in s.zarr: the same question goes on" in flat(capsys.readouterr().err)
     (table,) = stored_populations("s.zarr").values()
-    assert not p.complete(table)
+    assert not population_schema.complete(table)
     assert run(f"ask s.zarr --all {OPTIONS}") == 0
     told = flat(capsys.readouterr().out)
     assert "3 of them were answered before: read from s.zarr" in told
     assert "daily: " not in told, "nothing is worked out twice"
     (table,) = stored_populations("s.zarr").values()
-    assert p.complete(table)
+    assert population_schema.complete(table)
     assert {each.signal for each in stored_verdicts("s.zarr")} == {"daily", "slow"}, "each signal's own verdict, too"
     assert run(f"ask s.zarr --all --sample 2 {OPTIONS}") == 0
     assert "2 of 4 signals, drawn by seed 0" in (told := flat(capsys.readouterr().out))

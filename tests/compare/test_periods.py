@@ -6,7 +6,7 @@ import xarray as xr
 
 from vitime_cache.compare.maps import CompareError
 from vitime_cache.compare.periods import compare_periods, conclusion, limits, shares, supports
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
 
 
@@ -52,10 +52,10 @@ def test_a_week_that_is_seven_days_shares_its_lags_with_the_day_and_that_is_said
 
 
 def test_other_stretches_and_levels_that_are_missing_are_told():
-    found = compare_periods(day(), week(stages=v.STAGES[:2]))
+    found = compare_periods(day(), week(stages=vschema.STAGES[:2]))
     assert any("not worked on yet: the few heads" in limit for limit in limits(found))
     assert "No few heads are known for a period of 168" in conclusion(found)
-    longer = v.with_facts(week(), window_facts=v.facts(week(), "window_facts") | {"history": 999})
+    longer = vschema.with_facts(week(), window_facts=vschema.facts(week(), "window_facts") | {"history": 999})
     assert any("999" in limit for limit in limits(compare_periods(day(), longer)))
 
 
@@ -67,7 +67,7 @@ def test_without_a_share_none_is_made_up():
 
 def test_verdicts_of_other_series_or_weights_and_of_one_period_are_not_compared():
     def changed(ds: xr.Dataset, **facts: object) -> xr.Dataset:
-        return v.with_facts(ds, question=v.facts(ds, "question") | facts)
+        return vschema.with_facts(ds, question=vschema.facts(ds, "question") | facts)
 
     for other, words in (
         (changed(week(), series_sha256="1"), "different series"),

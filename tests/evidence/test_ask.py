@@ -16,7 +16,7 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.ask import answers, ask
 from vitime_cache.evidence.levels.table import INCONCLUSIVE, KINDS, NOT_SUPPORTED, NOT_TESTED, STAGES, SUPPORTED
 from vitime_cache.evidence.question import identity, prepare
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Harmonic, Signal, compose
@@ -60,37 +60,37 @@ def verdict(parts: list[xr.Dataset]) -> xr.Dataset:
 def same(a: xr.Dataset, b: xr.Dataset) -> None:
     xr.testing.assert_identical(a.drop_attrs(deep=False), b.drop_attrs(deep=False))
     told = ("question", "answer", "families", "dropped", "stages", "window_facts")
-    assert {name: v.facts(a, name) for name in told} == {name: v.facts(b, name) for name in told}
+    assert {name: vschema.facts(a, name) for name in told} == {name: vschema.facts(b, name) for name in told}
 
 
 def claim(ds: xr.Dataset, name: str, of: str = "verdict") -> np.ndarray:
-    values: np.ndarray = ds[of].sel({v.CLAIM: name}).values
+    values: np.ndarray = ds[of].sel({vschema.CLAIM: name}).values
     return values
 
 
 def test_a_verdict_is_complete_valid_and_says_of_every_claim_about_every_head_one_of_three_words(
     verdict: xr.Dataset,
 ) -> None:
-    assert v.complete(v.validate(verdict))
+    assert vschema.complete(vschema.validate(verdict))
     assert set(np.unique(verdict.verdict.values)) <= {SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE}
-    for name, variable in v.VARIABLES.items():
+    for name, variable in vschema.VARIABLES.items():
         if variable.dtype.startswith("float") and name != "set_random":  # a small network may have no other set
             assert np.isfinite(verdict[name].values).any(), name
-    assert v.facts(verdict, "answer")["kind"] in set(KINDS) - {"open"}
-    assert v.facts(verdict, "answer")["headline"]
+    assert vschema.facts(verdict, "answer")["kind"] in set(KINDS) - {"open"}
+    assert vschema.facts(verdict, "answer")["headline"]
     assert verdict.attrs["weights"] == model_note(verdict)
 
 
 def model_note(ds: xr.Dataset) -> str:
-    assert v.facts(ds, "question")["weights"] == "random"
+    assert vschema.facts(ds, "question")["weights"] == "random"
     return "random weights: a control, not a trained model"
 
 
 def test_the_verdict_grows_level_by_level_and_what_was_handed_out_stays_as_it_was(
     parts: list[xr.Dataset], model: ViTime, signal: Signal
 ) -> None:
-    assert [v.facts(part, "stages") for part in parts] == [list(STAGES[: i + 1]) for i in range(len(STAGES))]
-    assert [v.facts(part, "answer")["kind"] == "open" for part in parts] == [True] + [False] * (len(STAGES) - 1)
+    assert [vschema.facts(part, "stages") for part in parts] == [list(STAGES[: i + 1]) for i in range(len(STAGES))]
+    assert [vschema.facts(part, "answer")["kind"] == "open" for part in parts] == [True] + [False] * (len(STAGES) - 1)
     assert (claim(parts[2], "reads") == NOT_TESTED).all()
     assert np.isnan(parts[0].mechanism_share)
     assert np.isfinite(parts[1].mechanism_share)
@@ -115,14 +115,14 @@ def test_going_on_from_a_complete_verdict_gives_it_back_and_from_another_questio
     parts: list[xr.Dataset], model: ViTime, signal: Signal
 ) -> None:
     assert ask(model, signal, PERIOD, start=parts[-1], **QUICK).identical(parts[-1])
-    with pytest.raises(v.VerdictError, match="another question"):
+    with pytest.raises(vschema.VerdictError, match="another question"):
         ask(model, signal, PERIOD, start=parts[0], seed=3, **QUICK)
 
 
 def test_another_seed_has_other_masks_and_another_name(model: ViTime, signal: Signal, verdict: xr.Dataset) -> None:
     other = next(iter(answers(model, prepare(model, signal, PERIOD, seed=1, **QUICK))))
     assert other.influence_share != verdict.influence_share
-    assert v.question_key(other) != v.question_key(verdict)
+    assert vschema.question_key(other) != vschema.question_key(verdict)
 
 
 def test_the_effect_of_a_head_is_that_of_ablate_heads_on_the_same_window(
@@ -164,13 +164,13 @@ def test_what_a_head_reads_is_that_of_patch_values_with_the_same_stand_in(
 
 
 def test_figures_and_intervals_lie_where_their_verdicts_say(verdict: xr.Dataset) -> None:
-    margin = v.facts(verdict, "counts")["margin"]
+    margin = vschema.facts(verdict, "counts")["margin"]
     for name in ("reads", "matters"):
         low, high, code = claim(verdict, name, "low"), claim(verdict, name, "high"), claim(verdict, name)
         np.testing.assert_array_equal(code == SUPPORTED, low > margin)
         np.testing.assert_array_equal(code == NOT_SUPPORTED, high < margin)
         assert (low <= claim(verdict, name, "figure")).all()
-        assert v.facts(verdict, "counts")["smallest"][name] >= margin
+        assert vschema.facts(verdict, "counts")["smallest"][name] >= margin
     assert verdict.influence_low <= verdict.influence_share <= verdict.influence_high
     assert verdict.mechanism_low <= verdict.mechanism_share <= verdict.mechanism_high
     # With the rest they are all values; the two do not add up exactly where the network is no line.
@@ -208,7 +208,7 @@ def test_a_long_series_is_asked_about_in_several_windows(model: ViTime) -> None:
     windows = ds.sizes["window"]
     assert windows > 3
     assert np.isfinite(ds.forecast).any("sample").all()
-    assert v.facts(ds, "counts")["stand_ins"] == max(4, windows)
+    assert vschema.facts(ds, "counts")["stand_ins"] == max(4, windows)
     np.testing.assert_allclose(ds.matters_each[:windows], ds.knockout[0], rtol=1e-5)
     np.testing.assert_allclose(claim(ds, "matters", "figure"), ds.matters_each.mean("replicate"), rtol=1e-5)
     # What precedes a window is known, so that its stand-in is made of real samples alone.
@@ -224,14 +224,14 @@ def test_a_budget_too_small_for_everything_says_what_it_drops_before_it_starts_a
     model: ViTime, signal: Signal
 ) -> None:
     ds = ask(model, signal, PERIOD, budget=1e-9, **QUICK)
-    dropped = v.facts(ds, "dropped")
-    assert v.complete(ds)
+    dropped = vschema.facts(ds, "dropped")
+    assert vschema.complete(ds)
     assert "Before the start: null inputs and the sweep of periods are left out." in dropped
     assert any("of 6 heads" in each for each in dropped)
     assert (claim(ds, "depends") == NOT_TESTED).all()
     assert (claim(ds, "tracks") == NOT_TESTED).all()
     assert np.isfinite(ds.mechanism_share)
-    assert v.facts(ds, "question")["budget"] == 1e-9
+    assert vschema.facts(ds, "question")["budget"] == 1e-9
 
 
 def test_a_question_stops_when_whoever_waits_has_left(model: ViTime, signal: Signal) -> None:
@@ -242,7 +242,7 @@ def test_a_question_stops_when_whoever_waits_has_left(model: ViTime, signal: Sig
     kept: list[xr.Dataset] = []
     with pytest.raises(InterruptedError):
         ask(model, signal, PERIOD, progress=leave, partial=kept.append, **QUICK)
-    assert all(not v.complete(ds) for ds in kept)
+    assert all(not vschema.complete(ds) for ds in kept)
 
 
 @pytest.mark.parametrize(
@@ -280,12 +280,12 @@ WAVE = np.sin(2 * np.pi * np.arange(240) / PERIOD)
 
 @pytest.mark.parametrize("series", [np.ones(240), 1e6 + 1e-9 * WAVE], ids=["constant", "rounding"])
 def test_a_constant_series_is_not_asked_about(model, series) -> None:
-    with pytest.raises(v.VerdictError, match=r"'signal' is constant"):
+    with pytest.raises(vschema.VerdictError, match=r"'signal' is constant"):
         prepare(model, series, PERIOD, **QUICK)
 
 
 def test_a_window_that_is_constant_is_not_asked_about(model) -> None:
-    with pytest.raises(v.VerdictError, match=r"a window of 'signal' is constant.*where the series varies"):
+    with pytest.raises(vschema.VerdictError, match=r"a window of 'signal' is constant.*where the series varies"):
         prepare(model, np.where(np.arange(240) < 60, WAVE, 0.5), PERIOD, **QUICK)
 
 

@@ -13,7 +13,7 @@ from benchmarks import planted
 from vitime_cache.evidence.ask import answers
 from vitime_cache.evidence.levels.influence import InfluenceCurve, influence_curve
 from vitime_cache.evidence.question import prepare
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.window_runs import WindowRuns
 
 SEED = 21
@@ -30,7 +30,7 @@ def asked(kind: str, last: str = "mechanism") -> xr.Dataset:
     first, most = MASKS_FOR_NO.get(kind, MASKS)
     effort = replace(question.effort, details=kind in DETAILED, masks=first, most_masks=most)
     question = question.with_effort(effort)
-    return next(ds for ds in answers(case.model, question) if last in v.facts(ds, "stages"))
+    return next(ds for ds in answers(case.model, question) if last in vschema.facts(ds, "stages"))
 
 
 @cache
@@ -77,7 +77,7 @@ def test_of_two_heads_that_do_the_same_both_are_of_the_set() -> None:
 def test_a_head_that_looks_one_period_back_for_a_constant_is_not_used() -> None:
     """Taking its attention away changes the forecast; replacing what it reads there does not."""
     ds = asked("bias_head")
-    assert v.facts(ds, "answer")["kind"] == "indifferent"
+    assert vschema.facts(ds, "answer")["kind"] == "indifferent"
     assert float(ds.mechanism_effect) < 0.02
 
 
@@ -86,7 +86,7 @@ def test_of_a_forecast_that_does_not_change_no_shares_are_told() -> None:
     shares = [name for name in ds if str(name).startswith(("influence_", "mechanism_"))]
     told = {name for name in shares if np.isfinite(ds[name].values).any()}
     assert told == {"influence_effect", "influence_by_chance", "mechanism_effect", "mechanism_coverage"}
-    assert v.facts(ds, "counts")["masks"] == 0
+    assert vschema.facts(ds, "counts")["masks"] == 0
 
 
 @pytest.mark.parametrize("kind", ["period_and_a_half", "two_hops"])
@@ -94,7 +94,7 @@ def test_no_head_is_named_where_attention_whole_periods_back_is_not_shown_to_car
     ds = asked(kind, "set")
     named = [name for name in (*ds, "families") if str(name).startswith(("set_", "head_share"))]
     assert not any(np.isfinite(ds[name].values).any() for name in named)
-    assert v.facts(ds, "families") == []
+    assert vschema.facts(ds, "families") == []
 
 
 def test_two_hops_are_a_detour_no_attention_reaches_that_far() -> None:
@@ -125,9 +125,9 @@ def test_a_judgement_tells_false_from_withheld() -> None:
     case = planted.case("copier", SEED)
     ds = asked("copier", "looking")
     [(layer, head)] = case.truth.carriers
-    no = v.with_facts(ds, answer={**v.facts(ds, "answer"), "kind": "elsewhere"})
+    no = vschema.with_facts(ds, answer={**vschema.facts(ds, "answer"), "kind": "elsewhere"})
     assert planted.judge(no, case.truth).false["model"] == ("elsewhere",)
-    unknown = v.with_facts(ds, answer={**v.facts(ds, "answer"), "kind": "not shown"})
+    unknown = vschema.with_facts(ds, answer={**vschema.facts(ds, "answer"), "kind": "not shown"})
     assert planted.judge(unknown, case.truth).withheld["model"] == ("not shown",)
     other = planted.Truth(case.truth.kinds, frozenset({(layer, (head + 1) % 4)}))
     assert planted.judge(ds, other).false["set"] == (f"{layer} {head} is not of the set",)

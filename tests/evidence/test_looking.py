@@ -6,10 +6,10 @@ from scipy.stats import binom
 
 from vitime_cache.evidence.levels import looking
 from vitime_cache.evidence.levels.looking import LookingError, Sight, look
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 
 N, HISTORY = 60, 40  # patches, of which the first show history
-PAST, AHEAD = v.REGIONS
+PAST, AHEAD = vschema.REGIONS
 ASKED = np.ones((1, 1), dtype=bool)
 
 
@@ -34,7 +34,7 @@ def lags_of(sight: Sight, query: int) -> tuple[list[int], list[int]]:
 
 
 def test_a_query_sees_the_whole_periods_that_lie_in_the_history_with_both_of_their_sides():
-    past, ahead = (Sight.of(region, N, HISTORY, 5.0) for region in v.REGIONS)
+    past, ahead = (Sight.of(region, N, HISTORY, 5.0) for region in vschema.REGIONS)
     assert past.queries[0] == 8  # the first with lags 2 … 8
     assert lags_of(past, 14) == ([5, 10], [2, 3, 7, 8, 12, 13])
     assert lags_of(past, 12) == ([5], [2, 3, 7, 8])
@@ -50,7 +50,7 @@ def test_a_query_sees_the_whole_periods_that_lie_in_the_history_with_both_of_the
 def test_what_lies_beside_is_balanced_about_whole_periods_so_that_no_slope_is_taken_for_looking(period):
     query, key = np.indices((N, N))
     falling = (2.0 - (query - key) / N)[None, None]
-    for region in v.REGIONS:
+    for region in vschema.REGIONS:
         contrast = Sight.of(region, N, HISTORY, period).contrast(falling)
         assert np.abs(contrast).max() < 0.05
         np.testing.assert_allclose(Sight.of(region, N, HISTORY, period).contrast(np.ones((N, N))), 0, atol=1e-12)
@@ -71,8 +71,8 @@ def test_a_head_that_looks_back_in_either_region_is_supported_there_alone():
     ahead = np.where((query >= HISTORY) & whole, quiet + 1, quiet)
     for maps, expected in ((past, [1, 0]), (ahead, [0, 1]), (quiet, [0, 0])):
         found = looked(maps)
-        assert (found.looks[:, 0, 0] == v.SUPPORTED).tolist() == [bool(e) for e in expected]
-        assert (found.claimed.verdict[0, 0] == v.SUPPORTED) == any(expected)
+        assert (found.looks[:, 0, 0] == vschema.SUPPORTED).tolist() == [bool(e) for e in expected]
+        assert (found.claimed.verdict[0, 0] == vschema.SUPPORTED) == any(expected)
         assert (found.claimed.low[0, 0] > 0) == any(expected)
         assert (found.claimed.p_value[0, 0] <= 0.05) == any(expected)
 
@@ -100,23 +100,23 @@ def test_intervals_are_simultaneous_over_the_heads_asked_about_and_others_are_no
     few = looked(maps, asked=np.array([[True, False, False, False]]))
     many = looked(maps, asked=np.ones((1, 4), dtype=bool))
     assert few.claimed.low[0, 0] > many.claimed.low[0, 0]
-    assert few.claimed.verdict[0].tolist() == [v.SUPPORTED, *[v.NOT_TESTED] * 3]
+    assert few.claimed.verdict[0].tolist() == [vschema.SUPPORTED, *[vschema.NOT_TESTED] * 3]
     assert np.isnan(few.claimed.figure[0, 1:]).all()
 
 
 def test_no_more_attention_than_beside_is_a_no_only_where_the_maps_are_precise_enough_to_tell():
     rng = np.random.default_rng(4)
     precise = np.ones((1, 1, 1, N, N)) + 0.02 * rng.standard_normal((1, 1, 1, N, N))
-    assert looked(precise).claimed.verdict == v.NOT_SUPPORTED
+    assert looked(precise).claimed.verdict == vschema.NOT_SUPPORTED
     vague = np.exp(2 * rng.standard_normal((1, 1, 1, N, N)))
-    assert looked(vague).claimed.verdict == v.INCONCLUSIVE
+    assert looked(vague).claimed.verdict == vschema.INCONCLUSIVE
 
 
 def test_a_region_of_too_few_queries_is_not_tested_and_said_and_so_are_lags_of_too_few_pairs():
     maps = attention(np.random.default_rng(5))[..., :48, :48]
     found = looked(maps)  # 8 columns of forecast
-    assert (found.looks[v.REGIONS.index(AHEAD)] == v.NOT_TESTED).all()
-    assert np.isnan(found.query_contrast[v.REGIONS.index(AHEAD)]).all()
+    assert (found.looks[vschema.REGIONS.index(AHEAD)] == vschema.NOT_TESTED).all()
+    assert np.isnan(found.query_contrast[vschema.REGIONS.index(AHEAD)]).all()
     assert any(said.startswith(f"{AHEAD}: not tested") for said in found.left_out)
     assert any("16 to 512 samples are shown" in said for said in found.left_out)  # 40 - 8 lags of 16 samples
     shown = np.isfinite(found.lag_curve[:, 0, 0])

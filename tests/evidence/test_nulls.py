@@ -7,7 +7,7 @@ import pytest
 
 from vitime_cache.evidence.levels import nulls
 from vitime_cache.evidence.levels.looking import mean_contrast, sights
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.stats.surrogates import NullError, null_kinds
 
 N, HISTORY, SPP = 40, 26, 4.0
@@ -59,19 +59,19 @@ def test_only_the_head_that_looks_there_more_than_on_nulls_is_supported():
     rng = np.random.default_rng(0)
     given = inputs()
     found = held(maps(rng, 5, 1.0), given, (maps(rng) for _ in given))
-    assert found.claimed.verdict[0].tolist()[0] == v.SUPPORTED
-    assert (found.claimed.verdict[0, 1:] != v.SUPPORTED).all()
+    assert found.claimed.verdict[0].tolist()[0] == vschema.SUPPORTED
+    assert (found.claimed.verdict[0, 1:] != vschema.SUPPORTED).all()
     assert found.claimed.p_value[0, 0] == pytest.approx(1 / 20)
     assert found.claimed.low[0, 0] > 0
-    assert found.null_p.shape == (3, len(v.REGIONS), 1, 3)
-    assert found.null_mean.shape == found.null_upper.shape == (3, len(v.REGIONS), 1, 3, N)
+    assert found.null_p.shape == (3, len(vschema.REGIONS), 1, 3)
+    assert found.null_mean.shape == found.null_upper.shape == (3, len(vschema.REGIONS), 1, 3, N)
 
 
 def test_a_head_that_looks_there_on_any_input_is_refuted():
     rng = np.random.default_rng(1)
     given = inputs()
     found = held(maps(rng, 5, 3.0), given, (maps(rng, 5, 3.0) for _ in given))
-    assert found.claimed.verdict[0, 0] == v.NOT_SUPPORTED
+    assert found.claimed.verdict[0, 0] == vschema.NOT_SUPPORTED
     assert found.claimed.figure[0, 0] == pytest.approx(0, abs=0.05)
 
 
@@ -84,8 +84,8 @@ def test_a_head_that_follows_whatever_period_its_input_has_gains_nothing_from_a_
     def follows(given):
         return (maps(rng, 7, 1.0) for _ in given)
 
-    assert held(observed, asked, follows(asked)).claimed.verdict[0, 0] == v.SUPPORTED
-    assert held(observed, proposed, follows(proposed)).claimed.verdict[0, 0] != v.SUPPORTED
+    assert held(observed, asked, follows(asked)).claimed.verdict[0, 0] == vschema.SUPPORTED
+    assert held(observed, proposed, follows(proposed)).claimed.verdict[0, 0] != vschema.SUPPORTED
 
 
 def test_a_head_of_a_null_s_kind_is_claimed_no_more_often_than_the_level_says():

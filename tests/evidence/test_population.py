@@ -12,12 +12,12 @@ from benchmarks import planted
 from tests.conftest import random_model
 from vitime_cache.evidence.ask import answers
 from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS
-from vitime_cache.evidence.population import schema as p
+from vitime_cache.evidence.population import schema as population_schema
 from vitime_cache.evidence.population.ask_all import Many, ask_all, part_of_many, rows, taken_over
 from vitime_cache.evidence.population.mock import mock_population
 from vitime_cache.evidence.population.report import head_counts, headline, notes, share, table_of, to_json
 from vitime_cache.evidence.question import identity, prepare
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
 from vitime_cache.evidence.verdict.schema import VerdictError
 from vitime_cache.model.config import ViTimeConfig
@@ -55,7 +55,7 @@ def test_a_signal_without_a_period_and_a_constant_one_are_counted_and_said_not_r
     assert table["kind"].values[1:3].tolist() == ["constant", "no period"]
     assert all(kind in KINDS and kind != "open" for kind in table["kind"].values[[0, 3]])
     assert "is constant" in table["reason"].values[1]
-    assert p.complete(p.validate(table))
+    assert population_schema.complete(population_schema.validate(table))
     said = notes(table)
     assert "1 signal not asked about: no period of it is proposed." in said
     assert "1 signal not asked about: it is constant." in said
@@ -66,9 +66,9 @@ def test_a_row_is_what_the_verdict_on_that_signal_alone_says(model, table):
     question = part_of_many(prepare(model, signals()[3]))
     *_, verdict = answers(model, question)
     row = table.isel(signal=3)
-    for name in p.FIGURES[:11]:
+    for name in population_schema.FIGURES[:11]:
         assert np.allclose(row[name], verdict[name], equal_nan=True), name
-    assert row["kind"] == v.facts(verdict, "answer")["kind"]
+    assert row["kind"] == vschema.facts(verdict, "answer")["kind"]
     few = set(map(tuple, np.argwhere(row["in_set"].values)))
     assert few == (set(set_heads(verdict)) if row["kind"] in BY_ATTENTION else set())
 
@@ -78,7 +78,7 @@ def test_influence_and_mechanism_are_those_of_the_question_asked_in_full_but_for
     model, question = case.model, prepare(case.model, case.signal, case.period, window=case.window)
     alone = {}
     for verdict in answers(model, question):
-        alone[v.facts(verdict, "stages")[-1]] = verdict
+        alone[vschema.facts(verdict, "stages")[-1]] = verdict
         if "mechanism" in alone:
             break
     *_, part = answers(model, part_of_many(question))
@@ -86,8 +86,8 @@ def test_influence_and_mechanism_are_those_of_the_question_asked_in_full_but_for
     for name in ("mechanism_share", "mechanism_rest", "mechanism_low", "influence_effect"):
         assert float(part[name]) == pytest.approx(float(alone["mechanism"][name]), abs=1e-5), name
     assert identity(model, question) != identity(model, part_of_many(question)), "one is not taken for the other"
-    assert v.facts(part, "stages") == list(p.LEVELS)
-    assert not v.complete(part)
+    assert vschema.facts(part, "stages") == list(population_schema.LEVELS)
+    assert not vschema.complete(part)
 
 
 def test_a_period_that_no_window_shows_is_a_reason_and_a_span_needs_known_spacing(model):
@@ -114,7 +114,7 @@ def test_a_table_that_was_left_goes_on_and_finished_rows_are_worked_out_once(mod
     many = Many.of(signals())
     first = next(rows(model, many, many.blank(model)))
     assert first.place == 0
-    assert not p.complete(first.table)
+    assert not population_schema.complete(first.table)
     assert "Not finished: 3 signals still to come." in notes(first.table)
     worked_on = [row.place for row in rows(model, many, taken_over(many.blank(model), [first.table]))]
     assert worked_on == [1, 2, 3]
@@ -182,8 +182,8 @@ def test_the_table_as_rows_and_as_json_says_what_the_dataset_says():
 def test_a_dataset_that_is_no_table_of_signals_is_refused_by_name():
     ds = mock_population(["mostly"])
     with pytest.raises(VerdictError, match="lacks the variable 'in_set'"):
-        p.validate(ds.drop_vars("in_set"))
+        population_schema.validate(ds.drop_vars("in_set"))
     with pytest.raises(VerdictError, match="lacks the coordinate 'kind'"):
-        p.validate(ds.drop_vars("kind"))
+        population_schema.validate(ds.drop_vars("kind"))
     with pytest.raises(VerdictError, match="got 'perhaps'"):
-        p.validate(ds.assign_coords(kind=("signal", np.array(["perhaps"], object))))
+        population_schema.validate(ds.assign_coords(kind=("signal", np.array(["perhaps"], object))))

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import small_config
 from vitime_cache.evidence.levels.answer_kind import ALONE
 from vitime_cache.evidence.levels.table import INCONCLUSIVE, KINDS, NOT_TESTED, SUPPORTED
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import head_order, set_heads, verdict_table
 from vitime_cache.evidence.verdict.mock import MADE, mock_verdict
@@ -17,7 +17,7 @@ from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, interval
 
 
 def made(kind="mostly", **options):
-    return mock_verdict(kind=kind, stages=("influence",) if kind == "open" else v.STAGES, **options)
+    return mock_verdict(kind=kind, stages=("influence",) if kind == "open" else vschema.STAGES, **options)
 
 
 def changed(ds, **values):
@@ -138,9 +138,9 @@ def test_heads_that_were_not_tested_or_not_settled_are_no_nos():
 
 
 def test_a_partial_verdict_speaks_of_what_was_worked_on_and_lists_the_rest():
-    for n in range(len(v.STAGES)):
-        said = sentences(mock_verdict(stages=v.STAGES[:n]))
-        assert list(said) == [*v.STAGES[:n], NOT_CLAIMED]
+    for n in range(len(vschema.STAGES)):
+        said = sentences(mock_verdict(stages=vschema.STAGES[:n]))
+        assert list(said) == [*vschema.STAGES[:n], NOT_CLAIMED]
         assert "Not worked on yet:" in said[NOT_CLAIMED]
     assert "Not worked on yet" not in sentences(made())[NOT_CLAIMED]
     assert headline(mock_verdict(stages=())).startswith("Not answered yet: still to be worked on: does the forecast")
@@ -162,18 +162,18 @@ def test_what_values_do_not_carry_is_said_where_it_is_much(coverage, told):
 
 def test_another_period_of_the_series_that_shares_lags_is_named():
     ds = made(period=64.0)
-    window = v.facts(ds, "window_facts")
+    window = vschema.facts(ds, "window_facts")
     proposals = [{"period": each, "power": 0.1, "p_value": 0.001} for each in (64.0, 64.3, 100.0, 448.0)]
-    said = sentences(v.with_facts(ds, window_facts=window | {"proposed": proposals}))[NOT_CLAIMED]
+    said = sentences(vschema.with_facts(ds, window_facts=window | {"proposed": proposals}))[NOT_CLAIMED]
     assert "also has a period of 448 samples, which shares lags" in said
 
 
 def test_a_period_that_the_lags_do_not_tell_from_the_one_asked_about_is_named():
     ds = made(period=64.0)
-    window = v.facts(ds, "window_facts")
+    window = vschema.facts(ds, "window_facts")
     for each, said_so in ((64.0, False), (65.0, False), (70.0, True), (64.0 + window["samples_per_patch"], False)):
         proposals = [{"period": each, "power": 0.1, "p_value": 0.001}]
-        said = sentences(v.with_facts(ds, window_facts=window | {"proposed": proposals}))[NOT_CLAIMED]
+        said = sentences(vschema.with_facts(ds, window_facts=window | {"proposed": proposals}))[NOT_CLAIMED]
         assert ("do not tell it from this one" in said) == said_so, each
         assert ("has a period of 70 samples" in said) == said_so
 
@@ -181,14 +181,14 @@ def test_a_period_that_the_lags_do_not_tell_from_the_one_asked_about_is_named():
 def test_that_a_period_was_proposed_is_said_beside_the_null_inputs_that_were_given_one_too():
     ds = made()
     assert "proposed" not in sentences(ds)["nulls"]
-    proposed = v.facts(ds, "question") | {"period_from": "proposed"}
+    proposed = vschema.facts(ds, "question") | {"period_from": "proposed"}
     for some, told in ((0, "of 297 null series, none has one."), (2, "of 297 null series, 2 have one.")):
-        counts = v.facts(ds, "counts") | {"null_kinds": 3, "null_periods": some}
-        assert sentences(v.with_facts(ds, question=proposed, counts=counts))["nulls"].endswith(told)
+        counts = vschema.facts(ds, "counts") | {"null_kinds": 3, "null_periods": some}
+        assert sentences(vschema.with_facts(ds, question=proposed, counts=counts))["nulls"].endswith(told)
 
 
 def test_what_a_budget_left_out_is_said():
-    ds = v.with_facts(made(), dropped=["20 heads were not tested alone"])
+    ds = vschema.with_facts(made(), dropped=["20 heads were not tested alone"])
     assert "20 heads were not tested alone." in sentences(ds)[NOT_CLAIMED]
 
 
@@ -200,13 +200,13 @@ def test_shares_are_rounded_and_never_bent():
 
 
 def test_an_unknown_kind_of_answer_is_refused():
-    with pytest.raises(v.VerdictError, match="'surely'"):
-        headline(v.with_facts(made(), answer={"kind": "surely"}))
+    with pytest.raises(vschema.VerdictError, match="'surely'"):
+        headline(vschema.with_facts(made(), answer={"kind": "surely"}))
 
 
 def test_words_are_kept_with_the_verdict():
     ds = with_words(made())
-    answer = v.facts(ds, "answer")
+    answer = vschema.facts(ds, "answer")
     assert answer == {"kind": "mostly", "headline": headline(ds), "sentences": sentences(ds)}
 
 
@@ -234,6 +234,6 @@ def test_the_answer_as_data_has_the_fields_that_other_programs_read():
         of_head = {"layer", "head", *(f"knockout{end}" for end in ("", "_low", "_high", "_verdict"))}
         of_head |= {*(f"reads{end}" for end in ("", "_low", "_high", "_verdict")), "looks_verdict"}
         assert all(of_head <= set(row) for row in document["heads"])
-        assert len(document["variables"]) == len(v.VARIABLES)
+        assert len(document["variables"]) == len(vschema.VARIABLES)
     assert json.loads(to_json(made()))["set"]["heads"] == [["decoder.0", 2], ["decoder.0", 0], ["decoder.0", 3]]
     assert json.loads(to_json(made("indifferent")))["mechanism"]["share"] is None

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import linregress
 
 from vitime_cache.evidence.levels import tracking as evidence
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 
 LAG = np.arange(-40, 41)
 SPP = 16.0
@@ -95,7 +95,7 @@ def tracked(*heads, rng=None, jitter: float = 0.0, level: float = 0.05):
 
 def test_a_head_that_follows_is_supported_and_one_that_stays_or_has_no_peak_is_refuted():
     found = tracked(lambda p: p, lambda _: 90.0, lambda _: None, lambda p: 1.5 * p)
-    assert found.claimed.verdict[0].tolist() == [v.SUPPORTED, *[v.NOT_SUPPORTED] * 3]
+    assert found.claimed.verdict[0].tolist() == [vschema.SUPPORTED, *[vschema.NOT_SUPPORTED] * 3]
     low, high = evidence.TRACKING_SLOPE
     assert low <= found.claimed.low[0, 0] <= found.claimed.figure[0, 0] <= found.claimed.high[0, 0] <= high
     assert found.claimed.p_value[0, 0] <= 0.05
@@ -105,7 +105,7 @@ def test_a_head_that_follows_is_supported_and_one_that_stays_or_has_no_peak_is_r
 
 def test_a_slope_near_one_whose_interval_is_wide_is_neither_supported_nor_refuted():
     found = tracked(lambda p: p, jitter=35.0)
-    assert found.claimed.verdict[0, 0] == v.INCONCLUSIVE
+    assert found.claimed.verdict[0, 0] == vschema.INCONCLUSIVE
     low, high = evidence.TRACKING_SLOPE
     assert found.claimed.low[0, 0] < low or found.claimed.high[0, 0] > high
     assert not found.claimed.p_value[0, 0] <= 0.05
@@ -115,13 +115,13 @@ def test_a_head_is_measured_on_other_blocks_of_periods_than_it_was_chosen_on():
     chosen_on = set(MANY[~HALF].tolist())
     found = tracked(lambda p: p if p in chosen_on else 90.0)
     assert found.chosen.all()
-    assert (found.claimed.verdict != v.SUPPORTED).all()
+    assert (found.claimed.verdict != vschema.SUPPORTED).all()
 
 
 def test_p_value_and_interval_agree_and_peaks_at_random_are_never_said_to_follow():
     rng = np.random.default_rng(4)
     found = tracked(*[lambda _: rng.uniform(40, 400)] * 100, *[lambda p: p] * 3, rng=rng, jitter=12.0)
-    assert (found.claimed.verdict[0, :100] != v.SUPPORTED).all()
+    assert (found.claimed.verdict[0, :100] != vschema.SUPPORTED).all()
     low, high = evidence.TRACKING_SLOPE
     inside = (found.claimed.low >= low) & (found.claimed.high <= high)
     chosen = found.chosen & np.isfinite(found.claimed.p_value)

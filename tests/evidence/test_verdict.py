@@ -5,19 +5,19 @@ import pytest
 
 from tests.conftest import small_config
 from vitime_cache.evidence.levels.table import CLAIM_NAMES, KINDS, NOT_TESTED, SUPPORTED
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import MADE, mock_verdict
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("windows", [1, 3])
 def test_a_made_up_verdict_of_every_kind_follows_the_schema(kind, windows):
-    stages = ("influence",) if kind == "open" else v.STAGES
-    ds = v.validate(mock_verdict(kind=kind, windows=windows, stages=stages))
-    assert v.facts(ds, "answer")["kind"] == kind
-    assert set(ds.data_vars) == set(v.VARIABLES)
-    assert ds.sizes["window"] == windows == v.facts(ds, "counts")["windows"]
-    assert v.complete(ds) == (kind != "open")
+    stages = ("influence",) if kind == "open" else vschema.STAGES
+    ds = vschema.validate(mock_verdict(kind=kind, windows=windows, stages=stages))
+    assert vschema.facts(ds, "answer")["kind"] == kind
+    assert set(ds.data_vars) == set(vschema.VARIABLES)
+    assert ds.sizes["window"] == windows == vschema.facts(ds, "counts")["windows"]
+    assert vschema.complete(ds) == (kind != "open")
 
 
 @pytest.mark.parametrize("heads", [1, 2, 8])
@@ -51,16 +51,18 @@ def test_what_is_made_up_adds_up():
 
 
 def test_what_a_level_has_not_worked_on_is_missing():
-    known = [_known(mock_verdict(stages=v.STAGES[:n])) for n in range(len(v.STAGES) + 1)]
+    known = [_known(mock_verdict(stages=vschema.STAGES[:n])) for n in range(len(vschema.STAGES) + 1)]
     assert known[0] == set()
-    for stage, before, after in zip(v.STAGES, known, known[1:], strict=False):
+    for stage, before, after in zip(vschema.STAGES, known, known[1:], strict=False):
         assert before < after, stage
     assert (mock_verdict(stages=())["verdict"] == NOT_TESTED).all()
 
 
 def _known(ds) -> set[str]:
     """Variables that have a number."""
-    return {name for name, of in v.VARIABLES.items() if of.dtype.startswith("float") and np.isfinite(ds[name]).any()}
+    return {
+        name for name, of in vschema.VARIABLES.items() if of.dtype.startswith("float") and np.isfinite(ds[name]).any()
+    }
 
 
 def test_a_dataset_that_is_no_verdict_is_refused_by_the_name_of_what_is_wrong():
@@ -78,17 +80,22 @@ def test_a_dataset_that_is_no_verdict_is_refused_by_the_name_of_what_is_wrong():
         "verdict is one of": ds.assign(verdict=ds["verdict"] + np.int8(7)),
     }
     for message, each in wrong.items():
-        with pytest.raises(v.VerdictError, match=message):
-            v.validate(each)
+        with pytest.raises(vschema.VerdictError, match=message):
+            vschema.validate(each)
 
 
 def test_equal_questions_have_equal_keys_and_others_have_others():
     same, other = mock_verdict(), mock_verdict(period=64.5)
-    assert v.question_key(mock_verdict()) == v.question_key(same) != v.question_key(other)
-    assert v.question_key(same).replace("-", "").replace("_", "").isalnum()
+    assert vschema.question_key(mock_verdict()) == vschema.question_key(same) != vschema.question_key(other)
+    assert vschema.question_key(same).replace("-", "").replace("_", "").isalnum()
 
 
 def test_what_is_neither_shown_nor_ruled_out_is_inconclusive_and_what_was_not_asked_not_tested():
     yes, no = np.array([True, False, False, True]), np.array([False, True, False, False])
     asked = np.array([True, True, True, False])
-    assert v.three_values(yes, no, asked).tolist() == [v.SUPPORTED, v.NOT_SUPPORTED, v.INCONCLUSIVE, v.NOT_TESTED]
+    assert vschema.three_values(yes, no, asked).tolist() == [
+        vschema.SUPPORTED,
+        vschema.NOT_SUPPORTED,
+        vschema.INCONCLUSIVE,
+        vschema.NOT_TESTED,
+    ]

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vitime_cache.stats.intervals import Mean, held_against, pseudo_values, ratio_interval
+from vitime_cache.stats.intervals import MeanWithError, held_against, pseudo_values, ratio_interval
 
 
 def test_the_interval_of_a_mean_is_students() -> None:
     x = np.random.default_rng(0).normal(3, 2, (7, 4))
-    found = Mean.of(x).interval(0.05)
+    found = MeanWithError.of(x).interval(0.05)
     low, high = stats.t.interval(0.9, 6, x.mean(axis=0), stats.sem(x, axis=0))
     np.testing.assert_allclose(found.low, low)
     np.testing.assert_allclose(found.high, high)
@@ -17,7 +17,7 @@ def test_the_interval_of_a_mean_is_students() -> None:
 
 def test_missing_replicates_are_left_out_and_of_one_nothing_is_known() -> None:
     x = np.array([[1.0, 5.0, np.nan], [2.0, np.nan, np.nan], [4.0, np.nan, np.nan]])
-    mean = Mean.of(x)
+    mean = MeanWithError.of(x)
     np.testing.assert_allclose(mean.value, [7 / 3, 5, np.nan])
     assert mean.error[0] == pytest.approx(stats.sem(x[:, 0]))
     found = mean.interval(0.05)
@@ -29,7 +29,7 @@ def test_pseudo_values_of_a_mean_are_the_values_and_the_ratio_of_equal_denominat
     x = np.random.default_rng(1).standard_normal(9)
     np.testing.assert_allclose(pseudo_values(x.mean(), (x.sum() - x) / 8), x)
     found = ratio_interval(3 * x, np.full(9, 3.0), 0.05)
-    np.testing.assert_allclose([found.value, found.low], [x.mean(), Mean.of(x).interval(0.05).low])
+    np.testing.assert_allclose([found.value, found.low], [x.mean(), MeanWithError.of(x).interval(0.05).low])
 
 
 def test_the_ratio_interval_covers_the_ratio_of_means() -> None:
@@ -46,7 +46,7 @@ def test_a_mean_is_decided_exactly_where_its_interval_excludes_the_margin() -> N
     rng = np.random.default_rng(3)
     x = rng.normal(rng.uniform(-1, 1, 30), 0.5, (10, 30))
     asked = np.ones(30, dtype=bool)
-    found = held_against(0.1, Mean.of(x), asked, 0.05)
+    found = held_against(0.1, MeanWithError.of(x), asked, 0.05)
     p = stats.t.sf(np.abs(x.mean(0) - 0.1) / stats.sem(x), 9)
     ordered = np.sort(p)
     stop = next((i for i, each in enumerate(ordered) if each >= 0.05 / (30 - i)), 30)
@@ -54,7 +54,7 @@ def test_a_mean_is_decided_exactly_where_its_interval_excludes_the_margin() -> N
     np.testing.assert_array_equal((found.low > 0.1) | (found.high < 0.1), decided)
     assert 0 < decided.sum() < 30
     # One by one, by Bonferroni, as many or fewer are decided.
-    single = Mean.of(x).interval(0.05 / 30)
+    single = MeanWithError.of(x).interval(0.05 / 30)
     assert ((single.low > 0.1) | (single.high < 0.1)).sum() <= decided.sum()
 
 
@@ -63,13 +63,13 @@ def test_errors_over_all_means_together_keep_the_level() -> None:
     wrong = 0
     for _ in range(400):
         truth = np.array([0.1] * 15 + [2.0] * 5 + [-2.0] * 5)  # fifteen on the margin itself
-        found = held_against(0.1, Mean.of(rng.normal(truth, 1, (8, 25))), np.ones(25, dtype=bool), 0.05)
+        found = held_against(0.1, MeanWithError.of(rng.normal(truth, 1, (8, 25))), np.ones(25, dtype=bool), 0.05)
         wrong += bool(((found.low > 0.1) & (truth <= 0.1)).any())
     assert wrong / 400 < 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
 
 
 def test_what_is_asked_about_and_not_known_counts_and_what_never_varies_is_decided() -> None:
     x = np.stack([np.zeros(4), np.full(4, 0.5), np.full(4, np.nan)], axis=1)
-    found = held_against(0.02, Mean.of(x), np.array([True, True, True]), 0.05)
+    found = held_against(0.02, MeanWithError.of(x), np.array([True, True, True]), 0.05)
     assert found.high[0] < 0.02 < found.low[1]
     assert np.isnan(found.low[2])

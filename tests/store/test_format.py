@@ -22,7 +22,7 @@ from tests.store import standin
 from tests.store.standin import CONFIG, Model, assert_holds, build, make_signal, make_signals
 from vitime_cache.attention import schema
 from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.store import format as store
+from vitime_cache.store import format as store_format
 from vitime_cache.store.chunks import ShardIndex, damaged_chunks, encode_chunk
 from vitime_cache.store.commit import open_writer
 from vitime_cache.store.format import encode_map, query_rows
@@ -58,8 +58,10 @@ def test_open_store_gives_what_plain_xarray_gives(tmp_path, tokens):
 def test_a_full_size_store_opens_with_dask_chunks_without_a_warning(tmp_path):
     config = ViTimeConfig()
     manifest = manifest_of(config, 40)
-    template = store.render_template(manifest)
-    for key, data in (template | {"zarr.json": render_root(manifest, store.array_metadata(template), 40)}).items():
+    template = store_format.render_template(manifest)
+    for key, data in (
+        template | {"zarr.json": render_root(manifest, store_format.array_metadata(template), 40)}
+    ).items():
         (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / key).write_bytes(data)
     with warnings.catch_warnings():
@@ -116,8 +118,8 @@ def test_layers_that_were_not_asked_for_have_no_token_maps(tmp_path):
 
 
 def test_a_dataset_opened_before_a_store_grew_stays_right(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "CHUNK", {"signal": 1, "time": 64, "component": 2})
-    monkeypatch.setattr(store, "SIGNALS_PER_CHUNK", 2)
+    monkeypatch.setattr(store_format, "CHUNK", {"signal": 1, "time": 64, "component": 2})
+    monkeypatch.setattr(store_format, "SIGNALS_PER_CHUNK", 2)
     path = tmp_path / "a.zarr"
     first = [make_signal("a"), make_signal("b", n=40, horizon=50, harmonics=1), make_signal("c")]
     later = [make_signal("d", n=100, horizon=200, harmonics=5), make_signal("e")]
@@ -209,7 +211,7 @@ def test_series_of_any_length_are_encoded_to_the_chunks_that_zarr_writes(samples
     for name, shape, chunk in (("history", (samples,), (4096,)), ("forecast_quantile", (7, samples), (7, 4096)),
                                ("component_period", (components,), (16,))):  # fmt: skip
         values = rng.standard_normal(shape, np.float32)
-        ours = {key: b"".join(parts) for key, parts in store.encode_arrays(longest, 1, {name: values})}
+        ours = {key: b"".join(parts) for key, parts in store_format.encode_arrays(longest, 1, {name: values})}
         whole = np.full([-(-length // size) * size for length, size in zip(shape, chunk, strict=True)], np.nan, "f4")
         whole[tuple(map(slice, shape))] = values
         theirs = zarr_bytes(whole, chunk)
@@ -294,8 +296,8 @@ def test_a_store_of_the_format_that_kept_series_in_float32_still_opens(tmp_path,
     coordinates = {name: kept for name, kept in schema.SIGNAL_COORDINATES.items() if name != schema.START}
     with monkeypatch.context() as before:
         before.setattr(standin.schema, "VARIABLES", older)
-        before.setattr(store, "VARIABLES", older)
-        before.setattr(store, "SIGNAL_COORDINATES", coordinates)
+        before.setattr(store_format, "VARIABLES", older)
+        before.setattr(store_format, "SIGNAL_COORDINATES", coordinates)
         before.setattr("vitime_cache.store.manifest.FORMAT", 2)
         build(make_signals(2), tmp_path / "a.zarr", Model())
     ds = open_store(tmp_path / "a.zarr")

@@ -21,7 +21,7 @@ import pytest
 from tests.store import standin
 from tests.store.killing import die_at
 from tests.store.standin import CONFIG, Model, assert_holds, build, files, make_signal, make_signals, verify
-from vitime_cache.store import format as store
+from vitime_cache.store import format as store_format
 from vitime_cache.store.commit import forget
 from vitime_cache.store.info import info
 from vitime_cache.store.journal import page_key
@@ -151,13 +151,13 @@ def test_token_maps_that_contradict_cls_attention_are_found_and_located(tmp_path
 
 def test_a_chunk_that_was_written_with_a_wrong_checksum_is_found_and_located(tmp_path, monkeypatch):
     """Its marker agrees with it: only decoding shows it."""
-    real, heads = store.encode_map, itertools.count()
+    real, heads = store_format.encode_map, itertools.count()
 
     def encode_map(*args):
         parts = real(*args)
         return parts if next(heads) < 3 else [parts[0][:-4] + b"????", *parts[1:]]
 
-    monkeypatch.setattr(store, "encode_map", encode_map)
+    monkeypatch.setattr(store_format, "encode_map", encode_map)
     build(SIGNALS[:1], tmp_path / "a.zarr", Model())
     (found,) = problems(tmp_path / "a.zarr")
     assert found.startswith("signal 's0', layer decoder.0, head 1: token_attention cannot be decoded")

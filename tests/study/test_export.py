@@ -18,7 +18,7 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.attention.schema import SchemaError
 from vitime_cache.charts import Paper
-from vitime_cache.charts.contrast import Contrast, ContrastError
+from vitime_cache.charts.shading import Contrast, ContrastError
 from vitime_cache.cli.export import add_arguments, run
 from vitime_cache.evidence.question import series_hash
 from vitime_cache.evidence.verdict.data import set_heads

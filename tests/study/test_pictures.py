@@ -18,7 +18,7 @@ from PIL import Image
 from vitime_cache import charts
 from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts import HeadView
-from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
+from vitime_cache.charts.shading import NO_CONTRAST, Contrast
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.study.pictures import (
     ExportError,

@@ -255,7 +255,7 @@ def run_and_keep(model: ViTime, image: Tensor) -> Intact:
 
 
 @torch.inference_mode()
-def above(model: ViTime, intact: Intact, number: int, heads: Sequence[int], outputs: Tensor) -> Tensor:
+def forecast_from_layer(model: ViTime, intact: Intact, number: int, heads: Sequence[int], outputs: Tensor) -> Tensor:
     """Forecasts with one head of layer `number` changed, computing only what lies above it.
 
     Parameters

@@ -34,7 +34,7 @@ from vitime_cache.charts.style import (
     tip,
 )
 from vitime_cache.charts.units import EVEN_WORDS, NUMBER, AttentionUnit, attention_unit
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
 from vitime_cache.evidence.verdict.report import percent, period_words
 
@@ -60,13 +60,13 @@ def unit_of(verdict: xr.Dataset) -> AttentionUnit:
 
 def clock_of(verdict: xr.Dataset) -> Clock:
     """When the samples of the series that was asked about are."""
-    question = v.facts(verdict, "question")
+    question = vschema.facts(verdict, "question")
     return Clock(float(question.get("sample_seconds", 0.0)), str(question.get("start", "")))
 
 
 def answer_forecast_table(verdict: xr.Dataset) -> pd.DataFrame:
     """sample, part and value, in the latest window: history, what really came, forecast, forecast without that past."""
-    latest = verdict.isel({v.WINDOW: -1})
+    latest = verdict.isel({vschema.WINDOW: -1})
     parts = {"history": "history", "future": "what came", "forecast": "forecast", "forecast_without": WITHOUT}
     found = []
     for name, part in parts.items():
@@ -82,7 +82,7 @@ def answer_forecast_table(verdict: xr.Dataset) -> pd.DataFrame:
 def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220) -> Spec:
     """The series, its forecast with a band, and the forecast without what attention reads whole periods back."""
     table = answer_forecast_table(verdict)
-    latest = verdict.isel({v.WINDOW: -1})
+    latest = verdict.isel({vschema.WINDOW: -1})
     colours = {"history": HISTORY, "what came": NEUTRAL, "forecast": FORECAST, WITHOUT: PERIODIC}
     shown = [part for part in colours if part in set(table["part"])]
     first, last = float(table["sample"].min()), float(table["sample"].max())
@@ -95,7 +95,7 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
     tooltip = [tip("part", "part"), tip("sample", "sample", "d"), tip("value", "value", readable(table["value"]))]
     band = pd.DataFrame(
         {
-            "sample": int(latest["window_start"]) + np.arange(latest.sizes[v.SAMPLE]),
+            "sample": int(latest["window_start"]) + np.arange(latest.sizes[vschema.SAMPLE]),
             "low": latest["forecast_low"].values,
             "high": latest["forecast_high"].values,
         }
@@ -124,8 +124,8 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
 def answer_influence_table(verdict: xr.Dataset) -> pd.DataFrame:
     """lag in samples, whether it lies whole periods back, influence of the input there, intact and blocked."""
     curves = verdict["influence_curve"]
-    columns = {curve: curves.sel({v.CURVE: curve}).values for curve in v.CURVES}
-    return _lags(verdict).assign(**columns).dropna(subset=[v.CURVES[0]], ignore_index=True)
+    columns = {curve: curves.sel({vschema.CURVE: curve}).values for curve in vschema.CURVES}
+    return _lags(verdict).assign(**columns).dropna(subset=[vschema.CURVES[0]], ignore_index=True)
 
 
 def answer_influence(verdict: xr.Dataset, *, width: int = 860, height: int = 170) -> Spec:
@@ -133,8 +133,8 @@ def answer_influence(verdict: xr.Dataset, *, width: int = 860, height: int = 170
     table = answer_influence_table(verdict)
     if table.empty:
         raise ChartError("the influence of single lags has not been measured")
-    names = dict(zip(v.CURVES, ("as it is", "what attention reads whole periods back held"), strict=True))
-    melted = table.melt("lag", list(v.CURVES), "curve", "change").dropna()
+    names = dict(zip(vschema.CURVES, ("as it is", "what attention reads whole periods back held"), strict=True))
+    melted = table.melt("lag", list(vschema.CURVES), "curve", "change").dropna()
     melted["curve"] = melted["curve"].map(names)
     colours = dict(zip(names.values(), (HISTORY, FORECAST), strict=True))
     return _over_lags(
@@ -146,7 +146,11 @@ def answer_influence(verdict: xr.Dataset, *, width: int = 860, height: int = 170
 
 def answer_attention_table(verdict: xr.Dataset) -> pd.DataFrame:
     """lag in samples, whole periods or not, mean attention forecast → history of all heads and of the few heads."""
-    of = verdict["lag_curve"].sel({v.REGION: "forecast→history"}).transpose(schema.LAYER, schema.HEAD, v.PAST_LAG)
+    of = (
+        verdict["lag_curve"]
+        .sel({vschema.REGION: "forecast→history"})
+        .transpose(schema.LAYER, schema.HEAD, vschema.PAST_LAG)
+    )
     curves = of * unit_of(verdict).factor
     asked, few = verdict["asked"].transpose(schema.LAYER, schema.HEAD).values, set_heads(verdict)
     columns = {"all heads": curves.values[asked].mean(axis=0)}
@@ -177,10 +181,10 @@ def answer_shares_table(verdict: xr.Dataset, by: Shares = "phase") -> pd.DataFra
     if by == "layer":
         return _shares(map(str, verdict[schema.LAYER].values), verdict["mechanism_by_layer"].values)
     if by == "multiple":
-        whats = (f"{k} period{'' if k == 1 else 's'} back" for k in verdict[v.MULTIPLE].values)
+        whats = (f"{k} period{'' if k == 1 else 's'} back" for k in verdict[vschema.MULTIPLE].values)
         return _shares(whats, verdict["mechanism_by_multiple"].values)
-    spp = float(v.facts(verdict, "window_facts")["samples_per_patch"])
-    phases = [f"{phase * spp:.4g} samples off" for phase in verdict[v.PHASE].values]
+    spp = float(vschema.facts(verdict, "window_facts")["samples_per_patch"])
+    phases = [f"{phase * spp:.4g} samples off" for phase in verdict[vschema.PHASE].values]
     share, low, high, rest = (float(verdict[f"mechanism_{name}"]) for name in ("share", "low", "high", "rest"))
     table = _shares(
         ["whole periods back", *phases, "everything else"], [share, *verdict["mechanism_phase"].values, rest]
@@ -270,8 +274,8 @@ def _over_lags(
     said: list[str], width: int, height: int,
 ) -> Spec:  # fmt: skip
     """Curves over lags in samples, whole periods marked; charts of one verdict share their axis."""
-    period, last = float(v.facts(verdict, "question")["period"]), float(_lags(verdict)["lag"].max())
-    spp = float(v.facts(verdict, "window_facts")["samples_per_patch"])
+    period, last = float(vschema.facts(verdict, "question")["period"]), float(_lags(verdict)["lag"].max())
+    spp = float(vschema.facts(verdict, "window_facts")["samples_per_patch"])
     marks = np.arange(1, min(int(last / period), MOST_MARKS) + 1) * period
     bands = [{"from": float(mark - 0.95 * spp), "to": float(mark + 0.95 * spp)} for mark in marks]
     x = quantity(
@@ -296,8 +300,8 @@ def _over_lags(
 
 
 def _lags(verdict: xr.Dataset) -> pd.DataFrame:
-    spp = float(v.facts(verdict, "window_facts")["samples_per_patch"])
-    return pd.DataFrame({"lag": verdict[v.PAST_LAG].values * spp, "whole": verdict["whole_periods"].values})
+    spp = float(vschema.facts(verdict, "window_facts")["samples_per_patch"])
+    return pd.DataFrame({"lag": verdict[vschema.PAST_LAG].values * spp, "whole": verdict["whole_periods"].values})
 
 
 def _marked(verdict: xr.Dataset) -> str:
@@ -310,4 +314,4 @@ def _shares(whats: Iterable[str], shares: ArrayLike) -> pd.DataFrame:
 
 
 def _signal(verdict: xr.Dataset) -> str:
-    return str(v.facts(verdict, "question")["signal"])
+    return str(vschema.facts(verdict, "question")["signal"])

@@ -20,7 +20,7 @@ from vitime_cache.charts.style import ChartError, Spec
 from vitime_cache.charts.verdicts import verdict_curve, verdict_effect, verdict_sweep
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.levels.table import CLAIMS, LEVEL, LEVELS, OUTCOMES
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import COLUMN, head_order, verdict_table
 from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, headline, period_words, sentences
@@ -58,13 +58,13 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
     ChartError
         For a head that the verdict has nothing about.
     """
-    v.validate(verdict)
+    vschema.validate(verdict)
     if layer is None or head is None:
         first = head_order(verdict)[0]
         layer, head = str(verdict["layer"].values[first[0]]), int(verdict["head"].values[first[1]])
-    question, said, agreement = v.facts(verdict, "question"), sentences(verdict), looking_and_mattering(verdict)
+    question, said, agreement = vschema.facts(verdict, "question"), sentences(verdict), looking_and_mattering(verdict)
     title = f"{question['signal']}: does the forecast use what lies {period_words(verdict)} back?"
-    unfinished = "" if v.complete(verdict) else "<p><b>Not finished: some levels have not been worked on.</b></p>"
+    unfinished = "" if vschema.complete(verdict) else "<p><b>Not finished: some levels have not been worked on.</b></p>"
     numbers = to_json(verdict).replace("<", "\\u003c")
     found = "".join(
         f"<dt><b>{html(LEVEL[name].title)}</b></dt><dd>{html(text)}</dd>"
@@ -79,7 +79,7 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
     )
     of_head = (
         lambda: verdict_effect(verdict, layer, head, width=WIDTH),
-        *(lambda region=region: verdict_curve(verdict, layer, head, region, width=WIDTH) for region in v.REGIONS),
+        *(lambda region=region: verdict_curve(verdict, layer, head, region, width=WIDTH) for region in vschema.REGIONS),
         lambda: verdict_sweep(verdict, layer, head, width=WIDTH),
     )
     return f"""<!doctype html>
@@ -91,7 +91,7 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
 <p class="headline">{html(headline(verdict))}</p>
 <p class="small">{html(INTERVALS)} {html(said[NOT_CLAIMED])}</p>
 {pictures(story)}
-<p class="small">{html(v.facts(verdict, "window_facts")["words"])}</p>
+<p class="small">{html(vschema.facts(verdict, "window_facts")["words"])}</p>
 <h2>What lies behind it</h2>
 {pictures(behind)}
 <h2>What each level found</h2>
@@ -165,8 +165,8 @@ def _levels() -> str:
 
 def _asked(verdict: xr.Dataset) -> str:
     """Window, weights and every other fact of the question."""
-    question, window = v.facts(verdict, "question"), v.facts(verdict, "window_facts")
-    note = v.facts(verdict, "weights")
+    question, window = vschema.facts(verdict, "question"), vschema.facts(verdict, "window_facts")
+    note = vschema.facts(verdict, "weights")
     facts = [
         window["words"],
         f"Weights {question['weights']} ({str(question['weights_sha256'])[:12]}, {question['dtype']})"

@@ -29,7 +29,7 @@ from vitime_cache.charts.style import (
 )
 from vitime_cache.evidence.agreement import Agreement
 from vitime_cache.evidence.levels.table import CLAIMS, OUTCOMES
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import COLUMN, to_come, verdict_table
 
 MOST_ROWS = 40  # heads in one grid; beyond that the best are shown
@@ -44,7 +44,7 @@ def claims_grid_table(verdict: xr.Dataset) -> pd.DataFrame:
     """A row for each head and claim, heads best first: layer, head, claim, verdict, figure, low, high, p_value."""
     rows = [
         {
-            schema.LAYER: head[schema.LAYER], schema.HEAD: head[schema.HEAD], v.CLAIM: claim.name,
+            schema.LAYER: head[schema.LAYER], schema.HEAD: head[schema.HEAD], vschema.CLAIM: claim.name,
             "verdict": head[f"{COLUMN[claim.name]}_verdict"], "figure": head[COLUMN[claim.name]],
             "low": head[f"{COLUMN[claim.name]}_low"], "high": head[f"{COLUMN[claim.name]}_high"],
             "p_value": head[f"{COLUMN[claim.name]}_p"],
@@ -133,12 +133,12 @@ def _cells(table: pd.DataFrame) -> pd.DataFrame:
     """Where each cell and its bar begin and end, in columns; a bar fills its cell at the column's largest figure."""
     names = [claim.name for claim in CLAIMS]
     size = table["figure"].abs().where(table["verdict"] != "not tested")
-    largest = size.groupby(table[v.CLAIM]).transform("max")
-    start = table[v.CLAIM].map(names.index) + GAP
+    largest = size.groupby(table[vschema.CLAIM]).transform("max")
+    start = table[vschema.CLAIM].map(names.index) + GAP
     share = (size / largest.where(largest > 0)).fillna(0.0)
     return table.assign(
         name=table[schema.LAYER] + " · " + table[schema.HEAD].astype(str),
-        title=table[v.CLAIM].map({claim.name: claim.title for claim in CLAIMS}),
+        title=table[vschema.CLAIM].map({claim.name: claim.title for claim in CLAIMS}),
         **{"from": start, "to": start + 1 - 2 * GAP, "middle": start + 0.5 - GAP, "end": start + share * (1 - 2 * GAP)},
     )
 

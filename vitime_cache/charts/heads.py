@@ -11,8 +11,8 @@ from vitime_cache.attention import measures as head_measures
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import MIN_PAIRS
 from vitime_cache.charts.claims import STRONG, claims_grid_table
-from vitime_cache.charts.contrast import Contrast, Shading
 from vitime_cache.charts.raster import mosaic, png_url, shrink, sparks
+from vitime_cache.charts.shading import Contrast, Shading
 from vitime_cache.charts.style import (
     FORECAST,
     NEUTRAL,
@@ -30,7 +30,7 @@ from vitime_cache.charts.style import (
 )
 from vitime_cache.charts.tables import measures_table
 from vitime_cache.evidence.levels.table import CLAIMS
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 
 WIDTH, HEIGHT = 1120, 860  # most that a screen shows
 ROW = 30  # pixels of a layer in the matrix
@@ -161,7 +161,7 @@ def _dots(verdict: xr.Dataset | None) -> list[Spec]:
     """A dot for each claim about each head: filled where it is supported."""
     if verdict is None:
         return []
-    table = claims_grid_table(verdict)[[schema.LAYER, schema.HEAD, v.CLAIM, "verdict"]]
+    table = claims_grid_table(verdict)[[schema.LAYER, schema.HEAD, vschema.CLAIM, "verdict"]]
     table = table[table["verdict"].isin(DOT)]
     colour = category("verdict", scale={"domain": list(DOT), "range": list(DOT.values())}, legend=None)
     ring = {"condition": {"test": "datum.verdict == 'inconclusive'", "value": 0}, "value": 1}
@@ -173,7 +173,7 @@ def _dots(verdict: xr.Dataset | None) -> list[Spec]:
             "color": colour,
             "fillOpacity": ring,
         }
-        if len(of := table[table[v.CLAIM] == claim.name]):
+        if len(of := table[table[vschema.CLAIM] == claim.name]):
             layers.append(layer(of, "point", encoding=encoding, filled=True, size=22, opacity=1, strokeWidth=1))
     return layers
 

@@ -15,8 +15,8 @@ import pandas as pd
 from vitime_cache.attention import lags, schema
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import curves, tables
-from vitime_cache.charts.contrast import Contrast
 from vitime_cache.charts.maps import BOX, CASING, heatmap
+from vitime_cache.charts.shading import Contrast
 from vitime_cache.charts.style import (
     CONFIG,
     FORECAST,

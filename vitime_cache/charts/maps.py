@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from vitime_cache.charts import tables
-from vitime_cache.charts.contrast import Contrast, Shading, outline_segments
 from vitime_cache.charts.raster import png_url
+from vitime_cache.charts.shading import Contrast, Shading, outline_segments
 from vitime_cache.charts.style import (
     DIVERGING,
     FORECAST,

@@ -12,7 +12,7 @@ import xarray as xr
 from vitime_cache._version import __version__
 from vitime_cache.attention import schema
 from vitime_cache.charts.style import ChartError, Spec
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 
 COLUMNS = {"single": 3.5, "double": 7.2}  # inches
 POINTS = 72  # in an inch; also what a pixel of a chart is taken for
@@ -86,7 +86,7 @@ def caption(chart: Spec, ds: xr.Dataset) -> str:
     ds
         What the chart is of: one signal's attention, or a verdict.
     """
-    said = [*dict.fromkeys(_titles(chart)), *(_of_verdict(ds) if v.CLAIM in ds.dims else _of_attention(ds))]
+    said = [*dict.fromkeys(_titles(chart)), *(_of_verdict(ds) if vschema.CLAIM in ds.dims else _of_attention(ds))]
     return " ".join(text if text.endswith((".", "%")) else f"{text}." for text in said)
 
 
@@ -100,8 +100,8 @@ def _of_attention(ds: xr.Dataset) -> list[str]:
 
 
 def _of_verdict(verdict: xr.Dataset) -> list[str]:
-    question, window = v.facts(verdict, "question"), v.facts(verdict, "window_facts")
-    told = {**question, "weights_note": v.facts(verdict, "weights")}
+    question, window = vschema.facts(verdict, "question"), vschema.facts(verdict, "window_facts")
+    told = {**question, "weights_note": vschema.facts(verdict, "weights")}
     return [
         f"Signal {question['signal']}.",
         str(window["words"]),

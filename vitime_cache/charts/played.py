@@ -5,9 +5,9 @@ from __future__ import annotations
 import xarray as xr
 
 from vitime_cache.attention import schema
-from vitime_cache.charts.contrast import Contrast
 from vitime_cache.charts.maps import shared_shading, time_map
 from vitime_cache.charts.raster import png_url
+from vitime_cache.charts.shading import Contrast
 from vitime_cache.charts.style import KEEP, SEQUENTIAL, Spec, assemble, fitted
 from vitime_cache.charts.view import HeadView
 

@@ -23,7 +23,7 @@ from vitime_cache.charts.style import (
     tip,
 )
 from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS
-from vitime_cache.evidence.population import schema as p
+from vitime_cache.evidence.population import schema as population_schema
 from vitime_cache.evidence.population.report import (
     answered,
     head_counts,
@@ -47,7 +47,7 @@ def population_kinds_table(table: xr.Dataset) -> pd.DataFrame:
     found = kinds(table)
     rows = [
         {"what": kind_words(kind), "signals": found[kind], "yes": kind in KINDS and KINDS[kind].answer == "yes"}
-        for kind in (*KINDS, *p.NOT_ASKED)
+        for kind in (*KINDS, *population_schema.NOT_ASKED)
         if found[kind]
     ]
     return pd.DataFrame(rows, columns=["what", "signals", "yes"])
@@ -115,9 +115,9 @@ def population_heads(table: xr.Dataset, *, width: int = 620) -> Spec:
 
 def population_card(table: xr.Dataset) -> str:
     """The table as one HTML page that needs nothing else."""
-    p.validate(table)
-    question = p.facts(table, "question")
-    note = p.facts(table, "weights")
+    population_schema.validate(table)
+    question = population_schema.facts(table, "question")
+    note = population_schema.facts(table, "weights")
     period = question["period"]
     asked = "the strongest period of each" if period is None else f"a period of {period}"
     asked += " samples" if isinstance(period, float) else ""

@@ -11,7 +11,7 @@ from vitime_cache.charts.answer import answer_forecast
 from vitime_cache.charts.render import figure_bytes
 from vitime_cache.charts.style import CATEGORICAL, NEUTRAL, ChartError
 from vitime_cache.evidence.levels.table import KINDS
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import headline, kind, period_words
 from vitime_cache.shown import html
 
@@ -32,10 +32,10 @@ def social_card(verdict: xr.Dataset) -> bytes:
     """
     import vl_convert
 
-    v.validate(verdict)
-    question, of = v.facts(verdict, "question"), KINDS[kind(verdict)]
+    vschema.validate(verdict)
+    question, of = vschema.facts(verdict, "question"), KINDS[kind(verdict)]
     body = headline(verdict).removeprefix(f"{of.words}: ")
-    note = v.facts(verdict, "weights")
+    note = vschema.facts(verdict, "weights")
     asked = f"{question['signal']}: does the forecast use what lies {period_words(verdict)} back?"
     weights = f"vitime-cache · weights {question['weights']}" + (f": {note}" if note else "")
     colour = COLOURS[of.answer]

@@ -24,7 +24,7 @@ from vitime_cache.charts.style import (
     tip,
 )
 from vitime_cache.evidence.levels.table import CLAIM, OUTCOMES
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import percent
 
 READS, MATTERS = "what it reads replaced", "its output replaced"
@@ -33,12 +33,12 @@ FEEDS: Region = "forecast→history"  # what feeds the forecast
 
 def verdict_curve_table(verdict: xr.Dataset, head_layer: str, head: int, region: Region = FEEDS) -> pd.DataFrame:
     """lag in samples, attention of the head, and the mean and upper band of each kind of null inputs."""
-    one = _head(verdict, head_layer, head).sel({v.REGION: region})
-    spp = float(v.facts(verdict, "window_facts")["samples_per_patch"])
+    one = _head(verdict, head_layer, head).sel({vschema.REGION: region})
+    spp = float(vschema.facts(verdict, "window_facts")["samples_per_patch"])
     factor = unit_of(verdict).factor
-    columns = {"lag": one[v.PAST_LAG].values * spp, "attention": one["lag_curve"].values * factor}
-    for null in one[v.NULL].values:
-        kind = one.sel({v.NULL: null})
+    columns = {"lag": one[vschema.PAST_LAG].values * spp, "attention": one["lag_curve"].values * factor}
+    for null in one[vschema.NULL].values:
+        kind = one.sel({vschema.NULL: null})
         columns |= {f"{null}_{name}": kind[f"null_{name}"].values * factor for name in ("mean", "upper")}
     table = pd.DataFrame(columns)
     shown: pd.DataFrame = table[(table["lag"] > 0) & np.isfinite(table["attention"])].reset_index(drop=True)
@@ -57,7 +57,7 @@ def verdict_curve(
         raise ChartError("the lag curve has not been worked out yet")
     uppers = [name for name in table if str(name).endswith("_upper")]
     band = pd.DataFrame({"lag": table["lag"], "upper": table[uppers].max(axis=1), "zero": 0.0}).dropna()
-    facts, period = v.facts(verdict, "window_facts"), float(v.facts(verdict, "question")["period"])
+    facts, period = vschema.facts(verdict, "window_facts"), float(vschema.facts(verdict, "question")["period"])
     unit = unit_of(verdict)
     last = float(table["lag"].max())
     across = clock_of(verdict).span_axis(last, "lag to the past")
@@ -90,7 +90,7 @@ def verdict_sweep_table(verdict: xr.Dataset, head_layer: str, head: int) -> pd.D
     one = _head(verdict, head_layer, head)
     return pd.DataFrame(
         {
-            "period": one[v.SWEEP].values,
+            "period": one[vschema.SWEEP].values,
             "lag": one["sweep_peak"].values.astype(np.float64),
             "measured": np.where(one["measured_on"].values, "measured on", "chosen on"),
         }
@@ -103,7 +103,7 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
     found = table.dropna()
     if found.empty:
         raise ChartError("no peak was found at any period of the sweep, or the sweep has not been run yet")
-    tracks = one.sel({v.CLAIM: "tracks"})
+    tracks = one.sel({vschema.CLAIM: "tracks"})
     ends = np.array([table["period"].min(), table["period"].max()])
     slope, low, high = (float(tracks[name]) for name in ("figure", "low", "high"))
     fitted = pd.DataFrame({"period": ends, "lag": slope * ends + float(one["intercept"])})
@@ -137,11 +137,11 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
 
 def verdict_effect_table(verdict: xr.Dataset, head_layer: str, head: int) -> pd.DataFrame:
     """row (what is replaced), what (this head, or another) and effect in standard deviations of the history."""
-    figures = verdict["figure"].transpose(v.CLAIM, schema.LAYER, schema.HEAD)
+    figures = verdict["figure"].transpose(vschema.CLAIM, schema.LAYER, schema.HEAD)
     rows = []
     for row, claim in ((READS, "reads"), (MATTERS, "matters")):
-        own = float(_head(verdict, head_layer, head)["figure"].sel({v.CLAIM: claim}))
-        of_all = figures.sel({v.CLAIM: claim}).values.ravel()
+        own = float(_head(verdict, head_layer, head)["figure"].sel({vschema.CLAIM: claim}))
+        of_all = figures.sel({vschema.CLAIM: claim}).values.ravel()
         rows += [{"row": row, "what": "all heads", "effect": float(each)} for each in of_all]
         rows += [{"row": row, "what": "this head", "effect": own}]
     return pd.DataFrame(rows).dropna(ignore_index=True)
@@ -153,10 +153,10 @@ def verdict_effect(verdict: xr.Dataset, head_layer: str, head: int, *, width: in
     own, others = (table[(table["what"] == "this head") == this] for this in (True, False))
     if own.empty:
         raise ChartError("the head has not been tested alone, or that level is still to come")
-    margin = float(v.facts(verdict, "counts")["margin"])
+    margin = float(vschema.facts(verdict, "counts")["margin"])
     intervals, said = [], []
     for row, claim in ((READS, "reads"), (MATTERS, "matters")):
-        at = one.sel({v.CLAIM: claim})
+        at = one.sel({vschema.CLAIM: claim})
         low, high, effect = (float(at[name]) for name in ("low", "high", "figure"))
         if np.isfinite([low, high]).all():
             intervals.append({"row": row, "low": low, "high": high})

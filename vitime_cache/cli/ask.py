@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Say what will be done, do it, print the answer, write what was asked for, and keep it where there is a store."""
     from vitime_cache.evidence.question import prepare
-    from vitime_cache.evidence.verdict import schema as v
+    from vitime_cache.evidence.verdict import schema as vschema
     from vitime_cache.model.checkpoint import load_model
     from vitime_cache.series.spans import to_samples
     from vitime_cache.store.reader import open_store
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     if model.weights.note and not args.quiet:
         out.print(f"weights {model.weights.name}: {model.weights.note}")
     known = None if store is None else find_answer(store, model, question)
-    if known is not None and v.complete(known):
+    if known is not None and vschema.complete(known):
         if not args.quiet:
             out.print(f"{question.words}\nanswered before: read from {store}")
         _tell(known, args, out)
@@ -153,11 +153,11 @@ class _Keeper:
 
     def after_the_end(self) -> None:
         """After an interruption or a failure: keep finished levels, and say so."""
-        from vitime_cache.evidence.verdict import schema as v
+        from vitime_cache.evidence.verdict import schema as vschema
 
         if self.verdict is None:
             return
-        levels = ", ".join(v.facts(self.verdict, "stages"))
+        levels = ", ".join(vschema.facts(self.verdict, "stages"))
         if self.store is not None and self.keep() == 0:
             told = f"Finished levels are kept in {self.store} ({levels}): the same question goes on from them."
         else:
@@ -295,7 +295,7 @@ def _answer(
 ) -> xr.Dataset:  # fmt: skip
     """The verdict, told level by level."""
     from vitime_cache.evidence.ask import answers, within_budget
-    from vitime_cache.evidence.verdict import schema as v
+    from vitime_cache.evidence.verdict import schema as vschema
 
     start = keeper.start
     if start is None:
@@ -303,7 +303,7 @@ def _answer(
     if not args.quiet:
         out.print(question.words)
         if start is not None:
-            out.print(f"Goes on from what was found before: {', '.join(v.facts(start, 'stages'))}.")
+            out.print(f"Goes on from what was found before: {', '.join(vschema.facts(start, 'stages'))}.")
         out.print(_duration(model, question))
     with nullcontext(lambda *_: None) if args.quiet else console.share_bar() as progress:
         for verdict in answers(model, question, progress, start):

@@ -157,10 +157,10 @@ def share_bar() -> Iterator[Any]:
 def show_level(verdict: xr.Dataset, out: Console) -> None:
     """What the level that was done last found; the headline once the first two are done."""
     from vitime_cache.evidence.levels.table import LEVEL
-    from vitime_cache.evidence.verdict import schema as v
+    from vitime_cache.evidence.verdict import schema as vschema
     from vitime_cache.evidence.verdict.report import headline, sentences
 
-    stages = v.facts(verdict, "stages")
+    stages = vschema.facts(verdict, "stages")
     out.print(f"{LEVEL[stages[-1]].title}: {sentences(verdict)[stages[-1]]}")
     if stages[-1] == "mechanism":
         out.print(f"\n{headline(verdict)}\n")
@@ -169,13 +169,13 @@ def show_level(verdict: xr.Dataset, out: Console) -> None:
 def show_verdict(verdict: xr.Dataset, out: Console, rows: int = 12, *, quiet: bool = False) -> None:
     """The heads of a verdict, best first, looking against mattering, and last the answer and what it does not say."""
     from vitime_cache.evidence.agreement import looking_and_mattering
-    from vitime_cache.evidence.verdict import schema as v
+    from vitime_cache.evidence.verdict import schema as vschema
     from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, sentences
 
     if not quiet:
-        if v.facts(verdict, "stages"):
+        if vschema.facts(verdict, "stages"):
             _show_heads(verdict, out, rows)
-        if {"heads", "looking"} <= set(v.facts(verdict, "stages")):
+        if {"heads", "looking"} <= set(vschema.facts(verdict, "stages")):
             out.print(looking_and_mattering(verdict).words)
         out.print()
     out.print(headline(verdict))

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from vitime_cache.charts import Paper
-    from vitime_cache.charts.contrast import Contrast
+    from vitime_cache.charts.shading import Contrast
     from vitime_cache.study.export import export
 
     contrast = Contrast(

@@ -10,7 +10,7 @@ import xarray as xr
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.compare.maps import CompareError
 from vitime_cache.evidence.levels.table import KINDS, LEVEL
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads, to_come
 from vitime_cache.evidence.verdict.report import head_names, interval, kind, percent, period_words
 
@@ -36,7 +36,7 @@ class TwoPeriods:
     @property
     def periods(self) -> tuple[float, float]:
         """In samples."""
-        first, second = (float(v.facts(ds, "question")["period"]) for ds in (self.first, self.second))
+        first, second = (float(vschema.facts(ds, "question")["period"]) for ds in (self.first, self.second))
         return first, second
 
 
@@ -48,7 +48,7 @@ def compare_periods(first: xr.Dataset, second: xr.Dataset) -> TwoPeriods:
     CompareError
         Where they are of different series or weights, or about the same period.
     """
-    a, b = (v.facts(ds, "question") for ds in (first, second))
+    a, b = (vschema.facts(ds, "question") for ds in (first, second))
     for name, what in zip(SAME, ("weights", "series"), strict=True):
         if a[name] != b[name]:
             raise CompareError(f"the two verdicts are of different {what}: two periods are compared on one series")
@@ -81,7 +81,7 @@ def limits(found: TwoPeriods) -> tuple[str, ...]:
     ]
     if shared := _shared(*found.periods):
         said.append(f"That the two are apart: {shared}, so what lies at those lags counts for both.")
-    stretches = [v.facts(ds, "window_facts") for ds in (found.first, found.second)]
+    stretches = [vschema.facts(ds, "window_facts") for ds in (found.first, found.second)]
     if any(stretches[0][name] != stretches[1][name] for name in ("starts", "history", "horizon")):
         said.append(
             "That only the period differs: each was asked on the stretch that shows it well, "

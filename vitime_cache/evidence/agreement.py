@@ -10,7 +10,7 @@ import xarray as xr
 
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.evidence.levels.table import OUTCOMES
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 
 RESAMPLES = 2000
 FEWEST = 5  # heads from which a rank correlation says anything
@@ -55,8 +55,8 @@ def looking_and_mattering(verdict: xr.Dataset, *, seed: int = 0) -> Agreement:
         As `evidence.verdict` describes it; heads of which one of the two is not known are left out.
     """
     at = verdict.transpose(..., LAYER, HEAD)
-    looking, effect = (at["figure"].sel({v.CLAIM: claim}).values.ravel() for claim in ("looks", "matters"))
-    codes = at["verdict"].sel({v.CLAIM: "matters"}).values.ravel()
+    looking, effect = (at["figure"].sel({vschema.CLAIM: claim}).values.ravel() for claim in ("looks", "matters"))
+    codes = at["verdict"].sel({vschema.CLAIM: "matters"}).values.ravel()
     names = np.array([str(layer) for layer in verdict[LAYER].values], dtype=object)  # a store's text is no numpy str
     layers, heads = np.meshgrid(names, verdict[HEAD].values, indexing="ij")
     table = pd.DataFrame(

@@ -26,7 +26,7 @@ from vitime_cache.evidence.levels.table import BY_ATTENTION, CLAIM_NAMES
 from vitime_cache.evidence.levels.table import LEVEL as LEVELS
 from vitime_cache.evidence.levels.tracking import track
 from vitime_cache.evidence.question import Heads, Question, Subject, prepare, unanswered
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import with_words
 from vitime_cache.evidence.verdict.schema import three_values
 from vitime_cache.evidence.window_runs import WindowRuns
@@ -155,16 +155,16 @@ class Run:
 
     def __init__(self, model: ViTime, question: Question, progress: Progress, start: xr.Dataset | None) -> None:
         self.model, self._progress = model, progress
-        if start is not None and "effort" in (counts := v.facts(start, "counts")):
-            question = question.with_effort(Effort(**counts["effort"]), v.facts(start, "dropped"))
+        if start is not None and "effort" in (counts := vschema.facts(start, "counts")):
+            question = question.with_effort(Effort(**counts["effort"]), vschema.facts(start, "dropped"))
         self.q = question
         self.blank = unanswered(model, question)
-        if start is not None and v.question_key(start) != v.question_key(self.blank):
-            raise v.VerdictError("the verdict to go on from is on another question, or on other weights")
-        known = self.blank if start is None else v.validate(start)
+        if start is not None and vschema.question_key(start) != vschema.question_key(self.blank):
+            raise vschema.VerdictError("the verdict to go on from is on another question, or on other weights")
+        known = self.blank if start is None else vschema.validate(start)
         self.values: dict[str, NDArray[Any]] = {str(n): known[n].values.copy() for n in self.blank.data_vars}
         self.values["asked"][:] = question.asked
-        self.facts: dict[str, Any] = {n: v.facts(known, n) for n in ("counts", "families", "dropped", "stages")}
+        self.facts: dict[str, Any] = {n: vschema.facts(known, n) for n in ("counts", "families", "dropped", "stages")}
         began = time.monotonic()
         self.deadline = began + (60 * question.budget * SPENT if question.budget is not None else float("inf"))
         self.windows = [
@@ -184,7 +184,7 @@ class Run:
         self._done += runs
         self.facts["counts"]["passes"] += runs
         planned = {stage: runs for stage, runs in _planned(self.q.effort).items() if stage in self.q.levels}
-        before = sum(planned[stage] for stage in v.STAGES[: v.STAGES.index(self._stage)])
+        before = sum(planned[stage] for stage in vschema.STAGES[: vschema.STAGES.index(self._stage)])
         here = min(self._done, planned[self._stage])
         self._progress(min((before + here) / sum(planned.values()), 1.0), LEVELS[self._stage].title)
 
@@ -198,9 +198,11 @@ class Run:
         """The verdict as it stands once a level is done, independent of what follows."""
         self.facts["stages"] = [*self.facts["stages"], name]
         ds = self.blank.copy(data={name: array.copy() for name, array in self.values.items()})
-        ds = v.with_facts(ds, **self.facts)
+        ds = vschema.with_facts(ds, **self.facts)
         self.kind = kind_of(ds)
-        return with_words(v.validate(v.with_facts(ds, answer={"kind": self.kind, "headline": "", "sentences": {}})))
+        return with_words(
+            vschema.validate(vschema.with_facts(ds, answer={"kind": self.kind, "headline": "", "sentences": {}}))
+        )
 
 
 def _planned(e: Effort) -> dict[str, float]:
@@ -381,7 +383,7 @@ def _nulls(run: Run) -> None:
 def _tracking(run: Run) -> None:
     from vitime_cache.attention.capture import time_attention
 
-    q, values, periods = run.q, run.values, run.blank[v.SWEEP].values
+    q, values, periods = run.q, run.values, run.blank[vschema.SWEEP].values
     if not len(periods):
         return
     last = run.windows[-1].signal
@@ -392,7 +394,7 @@ def _tracking(run: Run) -> None:
     for attention in time_attention(run.model, signals):
         swept.append(past_curves(attention, q.effort.history_patches)[LOOKED_AT])
         run.told(1)
-    unrelated = nulls.aperiodic(values["null_mean"], [str(kind) for kind in run.blank[v.NULL].values])[LOOKED_AT]
+    unrelated = nulls.aperiodic(values["null_mean"], [str(kind) for kind in run.blank[vschema.NULL].values])[LOOKED_AT]
     found = track(
         np.stack(swept), periods, run.blank["measured_on"].values, q.window.samples_per_patch, unrelated, q.asked,
         q.level,

@@ -22,7 +22,7 @@ from vitime_cache.evidence.levels.looking import sights
 from vitime_cache.evidence.levels.nulls import NULLS, fewest_nulls
 from vitime_cache.evidence.levels.sweep import PERIODS, measured_on, sweep_periods
 from vitime_cache.evidence.periods import Proposal, propose_periods
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.interventions.lag_masks import multiples, other_phases, whole_periods
 from vitime_cache.model.checkpoint import check_model, dtype_name
@@ -39,11 +39,11 @@ Subject = Signal | ArrayLike | xr.Dataset
 NULLS_OF_A_WINDOW = 39  # the fewest where there are several windows
 
 
-class ConstantSeriesError(v.VerdictError):
+class ConstantSeriesError(vschema.VerdictError):
     """A series, or a window of it, in which there is nothing to look back at."""
 
 
-class NoPeriodError(v.VerdictError):
+class NoPeriodError(vschema.VerdictError):
     """A series of which no period is proposed, where none was named."""
 
 
@@ -83,7 +83,7 @@ class Question:
     seed: int
     budget: float | None = None
     dropped: tuple[str, ...] = ()
-    levels: tuple[str, ...] = v.STAGES
+    levels: tuple[str, ...] = vschema.STAGES
 
     @property
     def windows(self) -> list[Signal]:
@@ -118,18 +118,18 @@ def prepare(
     from vitime_cache.interventions.named_heads import check_heads
 
     signal, config = _one_signal(model, signal), model.config
-    nulls = whole(nulls, "nulls", 1, error=v.VerdictError)
-    seed = whole(seed, "the seed", 0, 2**63, error=v.VerdictError)
+    nulls = whole(nulls, "nulls", 1, error=vschema.VerdictError)
+    seed = whole(seed, "the seed", 0, 2**63, error=vschema.VerdictError)
     if period is not None:
-        period = positive(period, "the period", "samples", error=v.VerdictError)
+        period = positive(period, "the period", "samples", error=vschema.VerdictError)
     if budget is not None:
-        budget = positive(budget, "the budget", "minutes", error=v.VerdictError)
+        budget = positive(budget, "the budget", "minutes", error=vschema.VerdictError)
     history, horizon = (None, None) if window is None else _lengths(window)
     if not (is_number(level) and 0 < level < 1):
-        raise v.VerdictError(f"the level must lie between 0 and 1, got {level!r:.60}")
+        raise vschema.VerdictError(f"the level must lie between 0 and 1, got {level!r:.60}")
     fewest = fewest_nulls(level)
     if nulls < fewest:
-        raise v.VerdictError(f"a level of {level:g} needs {fewest} nulls or more, got {nulls}")
+        raise vschema.VerdictError(f"a level of {level:g} needs {fewest} nulls or more, got {nulls}")
     series = signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
     if is_flat(series):
         raise ConstantSeriesError(f"{signal.name!r} is constant: there is nothing to look back at")
@@ -183,7 +183,7 @@ def _one_signal(model: ViTime, given: Subject) -> Signal:
     if not isinstance(given, xr.Dataset):
         return as_signal(given)
     if len(signals := as_signals(model, given)) != 1:
-        raise v.VerdictError(
+        raise vschema.VerdictError(
             f"a question is about one signal, the Dataset has {len(signals)}; choose by ds.sel(signal=…)"
         )
     return signals[0]
@@ -193,10 +193,10 @@ def _lengths(window: tuple[int, int]) -> tuple[int, int]:
     try:
         history, horizon = window
     except (TypeError, ValueError):
-        raise v.VerdictError(f"a window is a pair (history, horizon) in samples, got {window!r:.60}") from None
+        raise vschema.VerdictError(f"a window is a pair (history, horizon) in samples, got {window!r:.60}") from None
     return (
-        whole(history, "a window's history", 1, error=v.VerdictError),
-        whole(horizon, "a window's horizon", 1, error=v.VerdictError),
+        whole(history, "a window's history", 1, error=vschema.VerdictError),
+        whole(horizon, "a window's horizon", 1, error=vschema.VerdictError),
     )
 
 
@@ -215,8 +215,8 @@ def identity(model: ViTime, q: Question, budget: float | None = None) -> dict[st
         "history": q.window.history, "horizon": q.window.horizon, "budget": budget, "seed": q.seed, "level": q.level,
         "sample_seconds": q.signal.sample_seconds, "weights": model.weights.name,
         "weights_sha256": model.weights.sha256, "dtype": dtype_name(model),
-        "series_sha256": series_hash(q.series), "method": v.METHOD,
-    } | ({} if q.levels == v.STAGES else {"levels": list(q.levels)})  # fmt: skip
+        "series_sha256": series_hash(q.series), "method": vschema.METHOD,
+    } | ({} if q.levels == vschema.STAGES else {"levels": list(q.levels)})  # fmt: skip
 
 
 def unanswered(model: ViTime, q: Question) -> xr.Dataset:
@@ -230,7 +230,7 @@ def unanswered(model: ViTime, q: Question) -> xr.Dataset:
         "effort": asdict(e),
     }  # fmt: skip
     periods = sweep_periods(q.window.history, q.window.samples_per_patch, e.sweep)
-    return v.blank(
+    return vschema.blank(
         config.layers, config.heads, patches=patches, whole_periods=whole_periods(period, patches),
         windows=q.window.starts, samples=q.window.history + q.window.horizon, phases=other_phases(period),
         multiples=e.multiples, replicates=single_heads.MOST_REPLICATES,

@@ -15,7 +15,7 @@ import xarray as xr
 from torch import Tensor
 
 from vitime_cache.attention import schema
-from vitime_cache.attention.forward import Intact, above, plain_outputs, run_layers
+from vitime_cache.attention.forward import Intact, forecast_from_layer, plain_outputs, run_layers
 from vitime_cache.attention.passes import in_passes
 from vitime_cache.interventions.named_heads import Head, Signals, as_signals, check_heads
 from vitime_cache.interventions.outcomes import OUTCOME, OUTCOMES
@@ -97,7 +97,7 @@ def knocked_out(
         mine = [head for name, head in heads if name == layer]
 
         def run(some: Sequence[int], number: int = number) -> Tensor:
-            return above(model, intact, number, some, outputs[number][list(some)])
+            return forecast_from_layer(model, intact, number, some, outputs[number][list(some)])
 
         for some, probability in in_passes(mine, batch, run):
             yield number, list(some), probability

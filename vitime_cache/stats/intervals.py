@@ -22,7 +22,7 @@ class Interval:
 
 
 @dataclass(frozen=True, eq=False)
-class Mean:
+class MeanWithError:
     """A mean over replicates (...,), its standard error and the degrees of freedom of their ratio.
 
     The error is infinite for one replicate, of whose spread nothing is known; all is NaN where there is none.
@@ -33,7 +33,7 @@ class Mean:
     degrees: NDArray[np.intp]
 
     @classmethod
-    def of(cls, values: ArrayLike) -> Mean:
+    def of(cls, values: ArrayLike) -> MeanWithError:
         """Of replicates (n, ...); NaN is left out."""
         x = np.asarray(values, dtype=np.float64)
         n = np.isfinite(x).sum(axis=0)
@@ -60,8 +60,8 @@ def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, tail: float) ->
     total = by.sum(axis=0)
     ratio = given.sum(axis=0) / total
     pseudo = pseudo_values(ratio, (given.sum(axis=0) - given) / (total - by)) if len(given) > 1 else given / by
-    spread = Mean.of(pseudo)
-    return Mean(ratio, spread.error, spread.degrees).interval(tail)
+    spread = MeanWithError.of(pseudo)
+    return MeanWithError(ratio, spread.error, spread.degrees).interval(tail)
 
 
 def pseudo_values(whole: ArrayLike, without: ArrayLike) -> Array:
@@ -71,7 +71,7 @@ def pseudo_values(whole: ArrayLike, without: ArrayLike) -> Array:
     return values
 
 
-def held_against(margin: float, means: Mean, asked: Bools, level: float) -> Interval:
+def held_against(margin: float, means: MeanWithError, asked: Bools, level: float) -> Interval:
     """Intervals of several means against one margin, whose errors together miss by `level`.
 
     By Holm's step-down procedure (Scandinavian Journal of Statistics 1979): the mean that lies farthest from the

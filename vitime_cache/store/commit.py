@@ -20,7 +20,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from vitime_cache.attention import schema
-from vitime_cache.store import format as store
+from vitime_cache.store import format as store_format
 from vitime_cache.store.bounds import check_config
 from vitime_cache.store.journal import Journal, assign_places, page_key, page_of, read_journal, render_page, visible
 from vitime_cache.store.manifest import (
@@ -113,8 +113,8 @@ class StoreWriter:
         self.manifest = old.with_entries(
             entries[place] if place in entries else old.entries[place] for place in range(max(entries, default=-1) + 1)
         )
-        self._template = store.render_template(self.manifest)
-        self._metadata = store.array_metadata(self._template)
+        self._template = store_format.render_template(self.manifest)
+        self._metadata = store_format.array_metadata(self._template)
         self._complete = np.zeros(len(self.manifest.entries), bool)
         self._complete[list(self._markers)] = True
         self._visible = visible(self._markers)
@@ -192,8 +192,8 @@ class StoreWriter:
 
     def _publish(self, places: Iterable[int], *, anew: bool = False) -> None:
         """Say which places are complete, and show what is visible; `anew` trusts nothing that the root says now."""
-        chunks = {place // store.SIGNALS_PER_CHUNK for place in places}
-        self._put_changed(dict(store.render_complete(self._complete, chunk) for chunk in chunks))
+        chunks = {place // store_format.SIGNALS_PER_CHUNK for place in places}
+        self._put_changed(dict(store_format.render_complete(self._complete, chunk) for chunk in chunks))
         with hold_root(self._objects):
             there = self._objects.get(ROOT, ROOT_BYTES)
             verdicts = list_verdicts(self._objects, None if anew else there)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vitime_cache.attention.schema import SIGNAL
-from vitime_cache.store import format as store
+from vitime_cache.store import format as store_format
 from vitime_cache.store.chunks import CHECKSUM_BYTES, checksum, damaged_chunks
 from vitime_cache.store.evidence_groups import damaged_groups
 from vitime_cache.store.journal import MARKERS_PER_PAGE, Template, page_key, page_of, published, read_markers, visible
@@ -172,7 +172,7 @@ def _check_objects(objects: Objects, manifest: Manifest, stamps: Mapping[str, tu
 
 def _locate_damage(objects: Objects, manifest: Manifest, key: str, place: int, expected: Stamp) -> Iterator[Problem]:
     """The heads of an object that is not what was written, or the whole of it where it cannot be told."""
-    shape = store.inner_chunks(key.partition("/")[0], manifest.identity.config)
+    shape = store_format.inner_chunks(key.partition("/")[0], manifest.identity.config)
     try:
         damaged = damaged_chunks(partial(objects.read, key), expected[0], math.prod(shape)) if shape else None
     except ObjectError as error:
@@ -212,8 +212,8 @@ def _check_published(
         yield Problem(gap, f"{ROOT} shows {shown} signals, but signal {manifest.entries[gap].name!r} has no marker")
     complete = np.isin(np.arange(len(manifest.entries)), list(markers))
     clean = objects.get(BUILDING) is None
-    for chunk in range(math.ceil(len(complete) / store.SIGNALS_PER_CHUNK)):
-        key, wanted = store.render_complete(complete, chunk)
+    for chunk in range(math.ceil(len(complete) / store_format.SIGNALS_PER_CHUNK)):
+        key, wanted = store_format.render_complete(complete, chunk)
         data = objects.get(key)
         if data != wanted and (clean or not _may_be(data, wanted)):
             yield Problem(None, f"{key} is missing or not what was written")

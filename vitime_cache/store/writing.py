@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitime_cache.attention import schema
-from vitime_cache.store import format as store
+from vitime_cache.store import format as store_format
 from vitime_cache.store.manifest import Entry, Manifest, Marker
 from vitime_cache.store.objects import Objects, Stamp, StoreError, Stream
 
@@ -65,10 +65,14 @@ class TokenShard:
     def __init__(self, puts: Puts, stream: Stream, manifest: Manifest, entry: Entry) -> None:
         config = manifest.identity.config
         self._puts, self._stream = puts, stream
-        self._heads, self._blocks, self._rows = config.heads, store.blocks_per_map(config), store.query_rows(config)
+        self._heads, self._blocks, self._rows = (
+            config.heads,
+            store_format.blocks_per_map(config),
+            store_format.query_rows(config),
+        )
         self._places = {layer: number for number, layer in enumerate(config.layers)}
         self._order = deque((layer, head) for layer in entry.tokens for head in range(config.heads))
-        self._index = store.token_index(config)
+        self._index = store_format.token_index(config)
         self._early: dict[tuple[str, int], list[bytes]] = {}  # encoded before its turn: fewer than there are threads
         self._next: deque[list[bytes]] = deque()
         self._coming, self._appending = threading.Lock(), threading.Lock()
@@ -76,7 +80,7 @@ class TokenShard:
 
     def write_map(self, layer: str, head: int, weights: NDArray[np.float16]) -> None:
         """Encode one token map (N, N) now and append it in the background; safe to call from several threads."""
-        encoded = store.encode_map(weights, self._rows)
+        encoded = store_format.encode_map(weights, self._rows)
         with self._coming:
             self._early[layer, head] = encoded
             ready = 0
@@ -127,7 +131,7 @@ class SignalWriter:
 
     def __enter__(self) -> Self:
         if self.entry.tokens:
-            self._stream = self._stack.enter_context(self._puts.objects.stream(store.token_key(self._place)))
+            self._stream = self._stack.enter_context(self._puts.objects.stream(store_format.token_key(self._place)))
             self._shard = TokenShard(self._puts, self._stream, self._manifest, self.entry)
         return self
 
@@ -155,13 +159,14 @@ class SignalWriter:
         """
         check_arrays(arrays, self._manifest, self.entry)
         puts = {
-            key: self._puts.put(key, parts) for key, parts in store.encode_arrays(self._manifest, self._place, arrays)
+            key: self._puts.put(key, parts)
+            for key, parts in store_format.encode_arrays(self._manifest, self._place, arrays)
         }
         written: dict[str, Stamp] = {}
         if self._shard is not None and self._stream is not None:
             self._shard.finish(f"signal {self.entry.name!r}")
             self._stack.close()
-            written[store.token_key(self._place)] = self._stream.stamp
+            written[store_format.token_key(self._place)] = self._stream.stamp
         written |= {key: put.result() for key, put in puts.items()}
         return Marker(self._place, self.entry.name, self.entry.fingerprint, dict(sorted(written.items())))
 

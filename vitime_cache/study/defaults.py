@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitime_cache.charts.contrast import Contrast
+from vitime_cache.charts.shading import Contrast
 
 HEAD = 7  # of the last decoder block
 MOST_LAGS = 40  # patches: where its curves end

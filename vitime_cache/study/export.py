@@ -11,7 +11,7 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.charts import HeadView, Paper
-from vitime_cache.charts.contrast import Contrast
+from vitime_cache.charts.shading import Contrast
 from vitime_cache.study.defaults import CONTRAST, DPI
 from vitime_cache.study.first_head import first_head, newest_verdict, sweep_tracking
 from vitime_cache.study.pictures import FORMATS, ExportError, Format, experiment_files, file_name, write_files

@@ -20,7 +20,7 @@ from vitime_cache.arrays import Array
 from vitime_cache.attention import lags, pooling
 from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
-from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
+from vitime_cache.charts.shading import NO_CONTRAST, Contrast
 from vitime_cache.checks import numbers, whole
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal

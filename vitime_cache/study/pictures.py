@@ -23,7 +23,7 @@ from vitime_cache.atomic import remove_left, replacing
 from vitime_cache.attention import lags, schema
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.charts import HeadView
-from vitime_cache.charts.contrast import NO_CONTRAST, Contrast
+from vitime_cache.charts.shading import NO_CONTRAST, Contrast
 from vitime_cache.charts.style import Spec
 from vitime_cache.errors import VitimeError
 from vitime_cache.study.defaults import CONTRAST, DPI, MOST_LAGS

@@ -19,7 +19,7 @@ from vitime_cache.arrays import Array
 from vitime_cache.attention import lags, pooling
 from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
-from vitime_cache.charts.contrast import Contrast
+from vitime_cache.charts.shading import Contrast
 from vitime_cache.checks import is_number, numbers, whole
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal

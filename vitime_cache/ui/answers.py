@@ -9,7 +9,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.evidence.levels.table import LEVEL, STAGES
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.ui import questions
 from vitime_cache.ui.asked import show_in_address
 from vitime_cache.ui.questions import Key, RunningQuestion
@@ -113,7 +113,7 @@ def _take(subject: Subject, key: Key, asked: RunningQuestion) -> None:
     verdict = asked.verdict
     if verdict is not None and asked.error:
         before = known_verdicts(subject).get(asked.period)
-        if v.complete(verdict) or before is None or not v.complete(before):
+        if vschema.complete(verdict) or before is None or not vschema.complete(before):
             remember_verdict(subject, verdict)
     if not asked.error:
         questions.forget(key)

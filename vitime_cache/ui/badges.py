@@ -17,7 +17,7 @@ from vitime_cache.evidence.levels.table import (
     OUTCOMES,
     SUPPORTED,
 )
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.ui.address import address
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.verdicts import verdict_at
@@ -39,7 +39,7 @@ def head_badges(ds: xr.Dataset, layer: str, head: int, period: float | None) -> 
             query_params=address(),
         )
         return
-    question = v.facts(verdict, "question")
+    question = vschema.facts(verdict, "question")
     st.markdown(
         f"**{plain(layer)}, head {head}**, a period of {question['period']:.4g} samples: "
         + " ".join(badge(verdict, claim.name, layer, head) for claim in CLAIMS),
@@ -55,11 +55,11 @@ def best_badges(ds: xr.Dataset, period: float | None) -> None:
     if verdict is None:
         head_badges(ds, "", 0, period)
         return
-    codes = verdict["verdict"].transpose(v.CLAIM, ...).values
+    codes = verdict["verdict"].transpose(vschema.CLAIM, ...).values
     counts = [(claim.title.lower(), int((of == SUPPORTED).sum())) for claim, of in zip(CLAIMS, codes, strict=True)]
-    asked = int(verdict["asked"].sum())
+    asked, question = int(verdict["asked"].sum()), vschema.facts(verdict, "question")
     st.markdown(
-        f"Of {counted(asked, 'head')} asked about a period of {v.facts(verdict, 'question')['period']:.4g} samples: "
+        f"Of {counted(asked, 'head')} asked about a period of {question['period']:.4g} samples: "
         + " ".join(f":{'green' if n else 'gray'}-badge[{n} {title}]" for title, n in counts),
         help="Of how many heads the verdict that is kept supports each claim. **Ask** shows what each rests on.",
     )
@@ -67,7 +67,7 @@ def best_badges(ds: xr.Dataset, period: float | None) -> None:
 
 def badge(verdict: xr.Dataset, claim: str, layer: str, head: int) -> str:
     """One claim about one head in Markdown: a coloured badge with its mark and figure."""
-    at = {v.CLAIM: claim, schema.LAYER: layer, schema.HEAD: head}
+    at = {vschema.CLAIM: claim, schema.LAYER: layer, schema.HEAD: head}
     code = int(verdict["verdict"].sel(at))
     figure = float(verdict["figure"].sel(at))
     shown = f" {figure:.2g}" if code != NOT_TESTED and figure == figure else ""
@@ -79,9 +79,10 @@ def with_claims(measures: xr.Dataset, verdict: xr.Dataset | None) -> xr.Dataset:
     if verdict is None or dict(verdict.sizes) | dict(measures.sizes) != dict(verdict.sizes):
         return measures
     figures = {}
-    for claim in (each for each in CLAIMS if each.level in v.facts(verdict, "stages")):
-        of = verdict["figure"].sel({v.CLAIM: claim.name}, drop=True).astype("float64")
+    for claim in (each for each in CLAIMS if each.level in vschema.facts(verdict, "stages")):
+        of = verdict["figure"].sel({vschema.CLAIM: claim.name}, drop=True).astype("float64")
         label = {"long_name": f"{claim.title.lower()}: the figure of this claim", "units": claim.units}
         figures[f"{claim.name}_figure"] = of.assign_attrs(label)
-    key = f"{measures.attrs[KEY]}|{json.dumps(v.facts(verdict, 'question'), sort_keys=True)}|{verdict.attrs['created']}"
+    question = json.dumps(vschema.facts(verdict, "question"), sort_keys=True)
+    key = f"{measures.attrs[KEY]}|{question}|{verdict.attrs['created']}"
     return measures.assign(figures).assign_attrs({KEY: key})

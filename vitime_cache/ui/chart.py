@@ -18,8 +18,8 @@ from vitime_cache.attention.lags import Region
 from vitime_cache.attention.measures import head_measures, unseen
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import HeadView, figure_bytes
-from vitime_cache.charts.contrast import Shading
 from vitime_cache.charts.paper import COLUMNS
+from vitime_cache.charts.shading import Shading
 from vitime_cache.charts.style import for_dark
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import LEVEL

@@ -8,7 +8,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.verdicts import store_of
 
@@ -51,7 +51,7 @@ def answer_code(verdict: xr.Dataset) -> str:
     place = Path(str(verdict.attrs.get(KEY, "")).partition("|")[0])
     if (place / "zarr.json").is_file():
         return f"import vitime_cache as vc\nimport xarray as xr\n\nvc.show(xr.open_zarr({str(place)!r}).load())\n"
-    question = v.facts(verdict, "question")
+    question = vschema.facts(verdict, "question")
     return (
         "import vitime_cache as vc\n\n"
         f"series = {question['signal']!r}  # in place of its name, its samples\n"

@@ -15,7 +15,7 @@ from vitime_cache.charts.card import BEHIND, STORY, verdict_card
 from vitime_cache.charts.social import social_card
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.levels.table import CLAIMS, KINDS, LEVEL, LEVELS
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import head_order, to_come, verdict_table
 from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, headline, kind, sentences
@@ -71,7 +71,7 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
             icon=":material/hourglass_disabled:",
         )
     _drawn(verdict, STORY[:1])
-    st.caption(plain(v.facts(verdict, "window_facts")["words"]))
+    st.caption(plain(vschema.facts(verdict, "window_facts")["words"]))
     _drawn(verdict, STORY[1:])
     with st.expander("What lies behind it: where the forecast looks, what attention carries, what each level found"):
         _drawn(verdict, BEHIND)
@@ -86,7 +86,7 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
 def _drawn(verdict: xr.Dataset, pictures: Sequence[tuple[Draw, str]]) -> None:
     """Those pictures of the answer whose level has been worked on."""
     for draw, level in pictures:
-        if level in v.facts(verdict, "stages"):
+        if level in vschema.facts(verdict, "stages"):
             figure(draw, verdict, key=draw.__name__, width="stretch", table=partial(TABLES[draw], verdict))
 
 
@@ -99,7 +99,7 @@ def _every_head(verdict: xr.Dataset) -> tuple[str, int]:
             charts.claims_grid, verdict, selected=chosen, key="claims", on_select="rerun",
             width="stretch", table=lambda: charts.claims_grid_table(verdict),
         )  # fmt: skip
-        if {"heads", "looking"} <= set(v.facts(verdict, "stages")):
+        if {"heads", "looking"} <= set(vschema.facts(verdict, "stages")):
             figure(
                 looking, verdict, key="looking", width="stretch",
                 on_select="rerun", table=lambda: looking_and_mattering(verdict).heads,
@@ -121,7 +121,7 @@ def link_to(subject: Subject, period: float) -> None:
 
 def looking(verdict: xr.Dataset) -> charts.Spec:
     """Every head's look whole periods back against its effect."""
-    return charts.looking_chart(looking_and_mattering(verdict), str(v.facts(verdict, "question")["signal"]))
+    return charts.looking_chart(looking_and_mattering(verdict), str(vschema.facts(verdict, "question")["signal"]))
 
 
 def head_card(verdict: xr.Dataset, layer: str, head: int) -> None:
@@ -129,7 +129,7 @@ def head_card(verdict: xr.Dataset, layer: str, head: int) -> None:
     badges = " ".join(badge(verdict, claim.name, layer, head) for claim in CLAIMS)
     st.markdown(f"**{plain(layer)}, head {head}** {badges}")
     for draw, table, level in OF_HEAD:
-        if level in v.facts(verdict, "stages"):
+        if level in vschema.facts(verdict, "stages"):
             figure(
                 draw, verdict, layer, head, key=draw.__name__,
                 width="stretch", table=partial(table, verdict, layer, head),

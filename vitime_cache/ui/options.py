@@ -13,7 +13,7 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import REGIONS, Region
 from vitime_cache.attention.peaks import Side
-from vitime_cache.charts.contrast import Contrast
+from vitime_cache.charts.shading import Contrast
 from vitime_cache.study.defaults import MOST_LAGS
 from vitime_cache.ui.words import say_if_unknown
 

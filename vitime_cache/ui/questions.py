@@ -17,7 +17,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.series.signal import Signal
 from vitime_cache.ui.processes.engine import engine
 
@@ -63,7 +63,7 @@ class RunningQuestion:
     @property
     def stages(self) -> list[str]:
         """Levels that have been worked on."""
-        return [] if self.verdict is None else list(v.facts(self.verdict, "stages"))
+        return [] if self.verdict is None else list(vschema.facts(self.verdict, "stages"))
 
     def note(self, share: float, step: str) -> None:
         """Called by the run as it goes on."""

@@ -11,7 +11,7 @@ from vitime_cache import charts
 from vitime_cache.compare.periods import compare_periods, conclusion, limits, shares, supports
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import KINDS
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import headline, kind, period_words
 from vitime_cache.ui.address import address, pick
 from vitime_cache.ui.chart import figure
@@ -68,7 +68,7 @@ def _one_side(side: str, verdict: xr.Dataset) -> None:
     """The headline and the influence curve of one of the two."""
     box, icon = BOXES[KINDS[kind(verdict)].answer]
     box(plain(headline(verdict)), icon=icon)
-    if "set" in v.facts(verdict, "stages"):
+    if "set" in vschema.facts(verdict, "stages"):
         figure(
             charts.answer_influence, verdict, key=f"influence_{side}", width="stretch",
             table=partial(charts.answer_influence_table, verdict),

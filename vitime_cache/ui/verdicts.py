@@ -13,7 +13,7 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.question import series_hash
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
@@ -69,14 +69,16 @@ def known_verdicts(subject: Subject) -> dict[float, xr.Dataset]:
 def remember_verdict(subject: Subject, verdict: xr.Dataset) -> None:
     """Keep a verdict in the session."""
     session: dict[str, dict[float, xr.Dataset]] = st.session_state.setdefault(SESSION, {})
-    period = float(v.facts(verdict, "question")["period"])
+    period = float(vschema.facts(verdict, "question")["period"])
     session.setdefault(subject.key, {})[period] = named(subject, verdict)
 
 
 def named(subject: Subject, verdict: xr.Dataset) -> xr.Dataset:
     """A verdict under a name that the app's caches know it by, as far as it goes."""
-    done = len(v.facts(verdict, "stages"))
-    return verdict.assign_attrs({KEY: f"{subject.key}|{v.question_key(verdict)}|{verdict.attrs['created']}|{done}"})
+    done = len(vschema.facts(verdict, "stages"))
+    return verdict.assign_attrs(
+        {KEY: f"{subject.key}|{vschema.question_key(verdict)}|{verdict.attrs['created']}|{done}"}
+    )
 
 
 def _of_store(path: Path, signal: Signal, weights_sha256: str) -> dict[float, xr.Dataset]:

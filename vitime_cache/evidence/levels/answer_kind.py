@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from vitime_cache.evidence.levels.single_heads import MARGIN
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 
 CARRIED = 0.5  # of what values carry: mostly whole periods back, or not
 AHEAD = 0.2  # by which whole periods back must lead the largest other phase, or chance where another leads as much
@@ -90,7 +90,7 @@ def kind_of(ds: xr.Dataset) -> str:
     values there are not shown to carry well more than by chance: with one witness, a little is not enough. The values'
     yes alone is unsettled: the input has the last word, and has not shown it.
     """
-    if not {"influence", "mechanism"} <= set(v.facts(ds, "stages")):
+    if not {"influence", "mechanism"} <= set(vschema.facts(ds, "stages")):
         return "open"
     return kind_of_figures(Figures.of(ds))
 

@@ -20,7 +20,7 @@ import numpy as np
 from vitime_cache.arrays import Bools, Floats
 from vitime_cache.evidence.levels.heads_set import HeadReads, read_heads
 from vitime_cache.evidence.window_runs import Cell, Told, WindowRuns, cells
-from vitime_cache.stats.intervals import Interval, Mean, held_against
+from vitime_cache.stats.intervals import Interval, MeanWithError, held_against
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +74,7 @@ class Effects:
 
 def judge(each: Floats, asked: Bools, level: float) -> Effects:
     """Replicates (replicate, layer, head) held against the margin, for all heads `asked` about together."""
-    return Effects(each, held_against(MARGIN, Mean.of(each), asked, level / LOOKS))
+    return Effects(each, held_against(MARGIN, MeanWithError.of(each), asked, level / LOOKS))
 
 
 def measure_reads(

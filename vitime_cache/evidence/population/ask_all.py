@@ -22,9 +22,9 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.ask import Progress, answers
 from vitime_cache.evidence.budget import LEAST_MASKS, NO_DETAILS
 from vitime_cache.evidence.levels.table import BY_ATTENTION
-from vitime_cache.evidence.population import schema as p
+from vitime_cache.evidence.population import schema as population_schema
 from vitime_cache.evidence.question import ConstantSeriesError, NoPeriodError, Question, prepare, series_hash
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
 from vitime_cache.evidence.verdict.report import kind
 from vitime_cache.interventions.named_heads import Signals, as_signals
@@ -73,14 +73,14 @@ class Many:
         SignalError
             For a period in words that are no span.
         """
-        seed = whole(seed, "the seed", 0, 2**63, error=v.VerdictError)
+        seed = whole(seed, "the seed", 0, 2**63, error=vschema.VerdictError)
         if isinstance(period, str):
             to_samples(period, 1.0)
         elif period is not None:
-            period = positive(period, "the period", "samples", error=v.VerdictError)
+            period = positive(period, "the period", "samples", error=vschema.VerdictError)
         drawn = list(signals)
         if sample is not None:
-            sample = whole(sample, "the sample", 1, error=v.VerdictError)
+            sample = whole(sample, "the sample", 1, error=vschema.VerdictError)
             if sample < len(drawn):
                 places = np.random.default_rng([seed, 15]).choice(len(drawn), sample, replace=False)
                 drawn = [drawn[place] for place in sorted(places)]
@@ -90,15 +90,15 @@ class Many:
         """What tables have in common whose rows can be exchanged, signals aside."""
         return {
             "period": self.period, "window": None if self.window is None else list(self.window), "seed": self.seed,
-            "levels": list(p.LEVELS), "weights": model.weights.name, "weights_sha256": model.weights.sha256,
-            "dtype": dtype_name(model), "method": v.METHOD,
+            "levels": list(population_schema.LEVELS), "weights": model.weights.name,
+            "weights_sha256": model.weights.sha256, "dtype": dtype_name(model), "method": vschema.METHOD,
         }  # fmt: skip
 
     def blank(self, model: ViTime) -> xr.Dataset:
         """The table before anything is known."""
         names = [signal.name for signal in self.signals]
         hashes = [series_hash(_whole_series(signal)) for signal in self.signals]
-        return p.blank(
+        return population_schema.blank(
             model.config.layers, model.config.heads, names, hashes,
             {
                 "question": self.question(model) | {"series": hashes},
@@ -170,16 +170,16 @@ def taken_over(table: xr.Dataset, start: Sequence[xr.Dataset]) -> xr.Dataset:
         known = {str(sha): at for at, sha in enumerate(earlier["series_sha256"].values)}
         for place, sha in enumerate(table["series_sha256"].values):
             at = known.get(str(sha))
-            if at is None or table["kind"].values[place] != p.OPEN:
+            if at is None or table["kind"].values[place] != population_schema.OPEN:
                 continue
-            for name in (*p.VARIABLES, "kind", "reason"):
+            for name in (*population_schema.VARIABLES, "kind", "reason"):
                 table[name].values[place] = earlier[name].values[at]
     return table
 
 
 def rows(model: ViTime, many: Many, table: xr.Dataset, progress: Progress = lambda *_: None) -> Iterator[Row]:
     """Work on every signal that is still to come; the table after each, independent of what follows."""
-    to_do = [place for place, kind in enumerate(table["kind"].values) if kind == p.OPEN]
+    to_do = [place for place, kind in enumerate(table["kind"].values) if kind == population_schema.OPEN]
     for done, place in enumerate(to_do):
         signal = many.signals[place]
 
@@ -206,12 +206,12 @@ def _fill(
         table["kind"].values[place], table["reason"].values[place] = why, str(error)
         return None
     for verdict in answers(model, question, progress):
-        if "mechanism" in v.facts(verdict, "stages") and kind(verdict) not in BY_ATTENTION:
+        if "mechanism" in vschema.facts(verdict, "stages") and kind(verdict) not in BY_ATTENTION:
             break  # no heads carry what attention is not shown to carry
     found = kind(verdict)
     table["kind"].values[place] = found
     table["period"].values[place], table["windows"].values[place] = question.period, question.effort.windows
-    for name in p.FIGURES:
+    for name in population_schema.FIGURES:
         table[name].values[place] = float(verdict[name])
     if found in BY_ATTENTION:
         for head in set_heads(verdict):
@@ -223,7 +223,7 @@ def part_of_many(question: Question) -> Question:
     """The question as it is asked of each of many: three levels, and no more runs than their answers rest on."""
     e = question.effort
     effort = replace(e, tested=0, masks=LEAST_MASKS, most_masks=e.masks, details=False, nulls=0, sweep=0)
-    return replace(question.with_effort(effort, [DROPPED]), levels=p.LEVELS)
+    return replace(question.with_effort(effort, [DROPPED]), levels=population_schema.LEVELS)
 
 
 def _whole_series(signal: Signal) -> Any:
@@ -231,4 +231,4 @@ def _whole_series(signal: Signal) -> Any:
 
 
 def _exchangeable(table: xr.Dataset) -> Mapping[str, Any]:
-    return {name: value for name, value in p.facts(table, "question").items() if name != "series"}
+    return {name: value for name, value in population_schema.facts(table, "question").items() if name != "series"}

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import xarray as xr
 
 from vitime_cache.evidence.levels.table import BY_ATTENTION
-from vitime_cache.evidence.population import schema as p
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.population import schema as population_schema
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import DEFAULT, MADE
 from vitime_cache.model.config import ViTimeConfig
 
@@ -35,10 +35,10 @@ def mock_population(
     names = [f"s{i}" for i in range(len(kinds))]
     hashes = [hashlib.sha256(name.encode()).hexdigest() for name in names]
     question = {
-        "period": None, "window": None, "seed": 0, "levels": list(p.LEVELS), "weights": weights[0],
-        "weights_sha256": weights[1], "dtype": "float32", "method": v.METHOD, "series": hashes,
+        "period": None, "window": None, "seed": 0, "levels": list(population_schema.LEVELS), "weights": weights[0],
+        "weights_sha256": weights[1], "dtype": "float32", "method": vschema.METHOD, "series": hashes,
     }  # fmt: skip
-    ds = p.blank(
+    ds = population_schema.blank(
         config.layers, config.heads, names, hashes,
         {
             "question": question, "config": json.dumps(config.to_dict()), "weights": "made-up heads",
@@ -49,7 +49,7 @@ def mock_population(
     yes = 0
     for place, kind in enumerate(kinds):
         ds["kind"].values[place] = kind
-        if kind in p.NOT_ASKED:
+        if kind in population_schema.NOT_ASKED:
             ds["reason"].values[place] = f"{names[place]!r} was not asked about: {kind}"
         if (made := MADE.get(kind)) is None:
             continue
@@ -66,4 +66,4 @@ def mock_population(
             ds["in_set"].values[place, -1, 0] = True
             ds["in_set"].values[place, -1, 1] = yes % 2 == 0
             yes += 1
-    return p.validate(ds)
+    return population_schema.validate(ds)

@@ -12,7 +12,7 @@ import xarray as xr
 
 from vitime_cache.attention.schema import HEAD, LAYER, SIGNAL
 from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS
-from vitime_cache.evidence.population import schema as p
+from vitime_cache.evidence.population import schema as population_schema
 from vitime_cache.evidence.verdict.report import counted, interval, percent
 from vitime_cache.stats.intervals import proportion_interval
 
@@ -29,7 +29,7 @@ def kinds(ds: xr.Dataset) -> Counter[str]:
 
 def answered(ds: xr.Dataset) -> int:
     """Signals that have an answer, whichever."""
-    return sum(n for kind, n in kinds(ds).items() if kind in KINDS and kind != p.OPEN)
+    return sum(n for kind, n in kinds(ds).items() if kind in KINDS and kind != population_schema.OPEN)
 
 
 def said_yes(ds: xr.Dataset) -> int:
@@ -55,7 +55,11 @@ def headline(ds: xr.Dataset) -> str:
     """The answer in one sentence, and which head carries it on most signals."""
     yes, n = said_yes(ds), answered(ds)
     if not n:
-        return "On none of the signals could it be asked." if p.complete(ds) else "No signal has been asked about yet."
+        return (
+            "On none of the signals could it be asked."
+            if population_schema.complete(ds)
+            else "No signal has been asked about yet."
+        )
     proportion = interval(*share(ds))
     said = f"On {yes} of {counted(n, 'signal')}, {proportion}, the forecast uses what lies whole periods back"
     through = sum(kinds(ds)[kind] for kind in BY_ATTENTION)
@@ -72,18 +76,18 @@ def headline(ds: xr.Dataset) -> str:
 
 def notes(ds: xr.Dataset) -> str:
     """What the other signals said, what was not asked, and what the share is not."""
-    found, counts = kinds(ds), p.facts(ds, "counts")
+    found, counts = kinds(ds), population_schema.facts(ds, "counts")
     said = []
     if n := answered(ds):
         no = sum(found[kind] for kind, of in KINDS.items() if of.answer == "no")
         open_ = n - said_yes(ds) - no
         if no or open_:
             said.append(f"On {no} it does not; on {open_} neither is shown.")
-    for name, why in p.NOT_ASKED.items():
+    for name, why in population_schema.NOT_ASKED.items():
         if number := found[name]:
             said.append(f"{counted(number, 'signal')} not asked about: {why.one if number == 1 else why.many}.")
-    if found[p.OPEN]:
-        said.append(f"Not finished: {counted(found[p.OPEN], 'signal')} still to come.")
+    if found[population_schema.OPEN]:
+        said.append(f"Not finished: {counted(found[population_schema.OPEN], 'signal')} still to come.")
     if counts["drawn"] < counts["available"]:
         said.append(f"{counts['drawn']} of {counts['available']} signals were drawn at random.")
     if n:
@@ -98,7 +102,7 @@ def row_words(ds: xr.Dataset, place: int) -> str:
     """One signal in a line: its name, the kind of answer, and the figures that it rests on."""
     row = ds.isel({SIGNAL: place})
     kind, name = str(row["kind"].values), str(row[SIGNAL].values)
-    if kind in p.NOT_ASKED:
+    if kind in population_schema.NOT_ASKED:
         return f"{name}: {kind_words(kind).lower()}. {row['reason'].values}"
     share = interval(*(float(row[f"influence_{part}"]) for part in ("share", "low", "high")))
     through = percent(float(row["mechanism_share"]))
@@ -116,7 +120,7 @@ def table_of(ds: xr.Dataset) -> pd.DataFrame:
         heads = [f"{ds[LAYER].values[i]} · {ds[HEAD].values[h]}" for i, h in np.argwhere(few[place])]
         rows.append(
             {"signal": name, "kind": kind, "answer": kind_words(kind), "period": float(ds["period"].values[place])}
-            | {figure: float(ds[figure].values[place]) for figure in p.FIGURES}
+            | {figure: float(ds[figure].values[place]) for figure in population_schema.FIGURES}
             | {"heads": ", ".join(heads), "reason": str(ds["reason"].values[place])}
         )
     return pd.DataFrame(rows)
@@ -124,7 +128,7 @@ def table_of(ds: xr.Dataset) -> pd.DataFrame:
 
 def kind_words(kind: str) -> str:
     """What a kind of answer, or a reason for none, is called."""
-    if kind in p.NOT_ASKED:
+    if kind in population_schema.NOT_ASKED:
         return f"Not asked: {kind}"
     other = {"indifferent": "No: indifferent", "elsewhere": "No: elsewhere"}
     return other.get(kind, KINDS[kind].words)
@@ -134,12 +138,12 @@ def to_json(ds: xr.Dataset) -> str:
     """Headline, share with interval, kinds, heads and every row as JSON; what is missing is null."""
     value, low, high = share(ds)
     document = {
-        "headline": headline(ds), "notes": notes(ds), "complete": p.complete(ds),
+        "headline": headline(ds), "notes": notes(ds), "complete": population_schema.complete(ds),
         "yes": said_yes(ds), "answered": answered(ds), "share": value, "low": low, "high": high,
         "kinds": dict(kinds(ds)),
         "heads": [{"layer": layer, "head": head, "signals": n} for layer, head, n in head_counts(ds)],
         "signals": table_of(ds).to_dict("records"),
-        "attributes": {name: p.facts(ds, name) for name in p.ATTRIBUTES},
+        "attributes": {name: population_schema.facts(ds, name) for name in population_schema.ATTRIBUTES},
     }  # fmt: skip
     return json.dumps(_without_nan(document), allow_nan=False)
 

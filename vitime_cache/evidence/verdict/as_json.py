@@ -12,7 +12,7 @@ import xarray as xr
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.levels.table import KINDS
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads, verdict_table
 from vitime_cache.evidence.verdict.report import headline, kind, sentences
 
@@ -23,17 +23,17 @@ def answer_data(ds: xr.Dataset) -> dict[str, Any]:
     def one(name: str) -> float:
         return float(f"{float(ds[name]):.7g}")
 
-    spp = float(v.facts(ds, "window_facts")["samples_per_patch"])
-    intact, blocked = (_plain(ds["influence_curve"].sel({v.CURVE: curve}).values) for curve in v.CURVES)
+    spp = float(vschema.facts(ds, "window_facts")["samples_per_patch"])
+    intact, blocked = (_plain(ds["influence_curve"].sel({vschema.CURVE: curve}).values) for curve in vschema.CURVES)
     by_layer = dict(zip(map(str, ds[LAYER].values), _plain(ds["mechanism_by_layer"].values), strict=True))
-    by_k = dict(zip(map(str, ds[v.MULTIPLE].values), _plain(ds["mechanism_by_multiple"].values), strict=True))
+    by_k = dict(zip(map(str, ds[vschema.MULTIPLE].values), _plain(ds["mechanism_by_multiple"].values), strict=True))
     random = ds["set_random"].values[np.isfinite(ds["set_random"].values)]
     agreement = looking_and_mattering(ds)
     return {
         "answer": KINDS[kind(ds)].answer, "kind": kind(ds), "headline": headline(ds), "sentences": sentences(ds),
-        "complete": v.complete(ds),
+        "complete": vschema.complete(ds),
         "influence": {name: one(f"influence_{name}") for name in ("share", "low", "high", "by_chance", "effect")}
-        | {"lags": _plain(ds[v.PAST_LAG].values * spp), "curve": intact, "curve_blocked": blocked},
+        | {"lags": _plain(ds[vschema.PAST_LAG].values * spp), "curve": intact, "curve_blocked": blocked},
         "mechanism": {name: one(f"mechanism_{name}") for name in ("share", "low", "high", "rest", "coverage", "effect")}
         | {"other_phases": _plain(ds["mechanism_phase"].values), "by_k": by_k, "by_layer": by_layer},
         "set": {
@@ -51,7 +51,8 @@ def to_json(ds: xr.Dataset) -> str:
     """The whole verdict as JSON: the answer, then attributes, coordinates and every number; what is missing is null."""
     document = answer_data(ds) | {
         "attributes": {
-            name: v.facts(ds, name) if name in v.ATTRIBUTES else str(value) for name, value in ds.attrs.items()
+            name: vschema.facts(ds, name) if name in vschema.ATTRIBUTES else str(value)
+            for name, value in ds.attrs.items()
         },
         "coordinates": {str(name): _plain(each.values) for name, each in ds.coords.items()},
         "variables": {

@@ -9,7 +9,7 @@ import xarray as xr
 
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.evidence.levels.table import CLAIMS, OUTCOMES, STAGES, SUPPORTED
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +24,8 @@ def head_order(ds: xr.Dataset) -> list[tuple[int, int]]:
     The set in its order, then by the claims: those supported first, the larger figure first among equals.
     """
     rank = np.nan_to_num(ds["set_rank"].transpose(LAYER, HEAD).values, nan=np.inf)
-    verdict = ds["verdict"].transpose(v.CLAIM, LAYER, HEAD).values == SUPPORTED
-    figure = np.nan_to_num(ds["figure"].transpose(v.CLAIM, LAYER, HEAD).values, nan=-np.inf)
+    verdict = ds["verdict"].transpose(vschema.CLAIM, LAYER, HEAD).values == SUPPORTED
+    figure = np.nan_to_num(ds["figure"].transpose(vschema.CLAIM, LAYER, HEAD).values, nan=-np.inf)
     share = np.nan_to_num(ds["head_share"].transpose(LAYER, HEAD).values, nan=-np.inf)
 
     def key(at: tuple[int, int]) -> tuple[Any, ...]:
@@ -44,7 +44,7 @@ def set_heads(ds: xr.Dataset) -> list[tuple[int, int]]:
 
 def to_come(ds: xr.Dataset) -> list[str]:
     """Levels that a partial verdict has not worked on; none of a complete one."""
-    return [stage for stage in STAGES if stage not in v.facts(ds, "stages")]
+    return [stage for stage in STAGES if stage not in vschema.facts(ds, "stages")]
 
 
 def verdict_table(ds: xr.Dataset) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def verdict_table(ds: xr.Dataset) -> pd.DataFrame:
     """
     import pandas as pd
 
-    last = ds.isel({v.REGION: -1}).transpose(..., LAYER, HEAD)
+    last = ds.isel({vschema.REGION: -1}).transpose(..., LAYER, HEAD)
     arrays = {name: last[name].values for name in ("verdict", "figure", "low", "high", "p_value")}
     rows = []
     for at in head_order(ds):

@@ -23,7 +23,7 @@ from vitime_cache.evidence.levels.table import (
     NOT_TESTED,
     SUPPORTED,
 )
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.window import Window
 from vitime_cache.model.config import ViTimeConfig
 
@@ -71,7 +71,7 @@ MADE = {
 
 def mock_verdict(
     config: ViTimeConfig | None = None, signal: str = "full", period: float = 64.0, *, kind: str = "mostly",
-    windows: int = 1, stages: Sequence[str] = v.STAGES, seed: int = 0, sample_seconds: float = 0.0,
+    windows: int = 1, stages: Sequence[str] = vschema.STAGES, seed: int = 0, sample_seconds: float = 0.0,
 ) -> xr.Dataset:  # fmt: skip
     """A verdict on made-up heads.
 
@@ -92,17 +92,17 @@ def mock_verdict(
     if not {"influence", "mechanism"} <= set(stages):
         kind = "open"
     made = _Maker(config, period, MADE.get(kind, MADE["mostly"]), windows, stages, seed)
-    ds = v.blank(
+    ds = vschema.blank(
         config.layers, config.heads, patches=made.patches, whole_periods=made.whole, windows=made.window.starts,
         samples=made.history + made.horizon, phases=made.phases, multiples=made.multiples, replicates=REPLICATES,
         sizes=SIZES, random_sets=RANDOM_SETS, nulls=NULLS, sweep=made.sweep, measured_on=np.arange(SWEPT) % 4 >= 2,
         attributes=_attributes(made, signal, kind, sample_seconds),
     )  # fmt: skip
     values = made.values()
-    for name, variable in v.VARIABLES.items():  # by the schema: what it has and nothing else
+    for name, variable in vschema.VARIABLES.items():  # by the schema: what it has and nothing else
         if name in CLAIMED or _level_of(name) in stages:
             ds[name].values[...] = values.get(name, made.anything(variable.dtype))
-    return v.validate(ds)
+    return vschema.validate(ds)
 
 
 def _level_of(name: str) -> str:
@@ -230,7 +230,7 @@ class _Maker:
 
     def _looking(self) -> dict[str, Any]:
         strength = np.where(self._looks(), 1.0, 0.03)
-        base = 0.01 + 0.001 * self._noise(len(v.REGIONS), *self.shape, self.patches)
+        base = 0.01 + 0.001 * self._noise(len(vschema.REGIONS), *self.shape, self.patches)
         curves = base + 0.02 * (strength * np.array([0.8, 1.0])[:, None, None])[..., None] * self._teeth()
         curves[..., 0] = NAN
         looks = np.where(strength > 0.5, SUPPORTED, NOT_SUPPORTED)
@@ -298,7 +298,7 @@ def _attributes(made: _Maker, signal: str, kind: str, sample_seconds: float) -> 
         "signal": signal, "period": made.period, "period_from": "asked", "heads": "all", "windows": windows,
         "history": made.history, "horizon": made.horizon, "budget": None, "seed": made.seed, "level": 0.05,
         "margin": MARGIN, "weights": "mock", "weights_sha256": "", "dtype": "float32", "series_sha256": "",
-        "sample_seconds": sample_seconds, "method": v.METHOD,
+        "sample_seconds": sample_seconds, "method": vschema.METHOD,
     }  # fmt: skip
     counts = {
         "windows": windows, "heads": heads, "stand_ins": 4, "masks": 96, "nulls": 99, "sweep": SWEPT, "passes": 600,

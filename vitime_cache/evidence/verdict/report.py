@@ -25,7 +25,7 @@ from vitime_cache.evidence.levels.table import (
     NOT_TESTED,
     SUPPORTED,
 )
-from vitime_cache.evidence.verdict import schema as v
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import head_order, set_heads, to_come
 from vitime_cache.interventions.lag_masks import REACH
 from vitime_cache.series.spans import in_words
@@ -45,7 +45,7 @@ STANDS_FOR = "a history moved by a part of its period"
 def with_words(ds: xr.Dataset) -> xr.Dataset:
     """The verdict with its headline and sentences, by the kind of answer that its attribute "answer" names."""
     answer = {"kind": kind(ds), "headline": headline(ds), "sentences": sentences(ds)}
-    return v.with_facts(ds, answer=answer)
+    return vschema.with_facts(ds, answer=answer)
 
 
 def kind(ds: xr.Dataset) -> str:
@@ -56,9 +56,9 @@ def kind(ds: xr.Dataset) -> str:
     VerdictError
         For one that this version does not know.
     """
-    found = v.facts(ds, "answer")["kind"]
+    found = vschema.facts(ds, "answer")["kind"]
     if found not in KINDS:
-        raise v.VerdictError(f"the answer is of the kind {found!r:.60}; there are {', '.join(KINDS)}")
+        raise vschema.VerdictError(f"the answer is of the kind {found!r:.60}; there are {', '.join(KINDS)}")
     return str(found)
 
 
@@ -70,14 +70,14 @@ def headline(ds: xr.Dataset) -> str:
 
 def sentences(ds: xr.Dataset) -> dict[str, str]:
     """What each level found, by its name, in the order of levels; last, under `NOT_CLAIMED`, what is not claimed."""
-    stages = v.facts(ds, "stages")
+    stages = vschema.facts(ds, "stages")
     said = {level: say(ds) for level, say in _LEVELS.items() if level in stages}
     return said | {NOT_CLAIMED: _not_claimed(ds, stages)}
 
 
 def period_words(ds: xr.Dataset) -> str:
     """The period asked about, in samples and, where their spacing is known, in time."""
-    return _span(ds, float(v.facts(ds, "question")["period"]))
+    return _span(ds, float(vschema.facts(ds, "question")["period"]))
 
 
 def head_names(ds: xr.Dataset, heads: Iterable[tuple[int, int]], most: int = MOST_NAMED) -> str:
@@ -118,7 +118,7 @@ def _value(ds: xr.Dataset, name: str) -> float:
 
 
 def _span(ds: xr.Dataset, samples: float) -> str:
-    time = in_words(samples, float(v.facts(ds, "question").get("sample_seconds") or 0.0))
+    time = in_words(samples, float(vschema.facts(ds, "question").get("sample_seconds") or 0.0))
     return f"{samples:.4g} samples" + (f" ({time})" if time else "")
 
 
@@ -172,7 +172,7 @@ def _detour(ds: xr.Dataset) -> str:
 
 
 def _indifferent(ds: xr.Dataset) -> str:
-    margin = v.facts(ds, "counts")["margin"]
+    margin = vschema.facts(ds, "counts")["margin"]
     return (
         f"this forecast does not follow where in its period of {period_words(ds)} the history is. "
         f"{STANDS_FOR.capitalize()} changes it by {_stds(_value(ds, 'influence_effect'))}; less than {margin:g} "
@@ -201,7 +201,7 @@ def _not_shown(ds: xr.Dataset) -> str:
 
 
 def _open(ds: xr.Dataset) -> str:
-    stages = v.facts(ds, "stages")
+    stages = vschema.facts(ds, "stages")
     coming = LEVEL["mechanism" if "influence" in stages else "influence"]
     so_far = f"{_followed(ds)} ({_by_chance(ds)}). " if np.isfinite(_value(ds, "influence_share")) else ""
     return f"{so_far}{'Still' if so_far else 'still'} to be worked on: {_lower(coming.asks)}"
@@ -215,9 +215,9 @@ _HEADLINES: Mapping[str, Callable[[xr.Dataset], str]] = {
 
 def _tested(ds: xr.Dataset, *, effect: bool) -> str:
     """On how much the answer rests, and how large the effect is."""
-    windows = int(v.facts(ds, "counts")["windows"])
+    windows = int(vschema.facts(ds, "counts")["windows"])
     scope = " Tested on one window" if windows == 1 else f" Tested on {windows} windows"
-    if "mechanism" in v.facts(ds, "stages"):  # before, no head has been looked into
+    if "mechanism" in vschema.facts(ds, "stages"):  # before, no head has been looked into
         scope += " and the head asked about" if (n := int(ds["asked"].sum())) == 1 else f" and {n} heads"
     size = _value(ds, "influence_effect")
     if not effect or not np.isfinite(size):
@@ -256,7 +256,7 @@ def _mechanism(ds: xr.Dataset) -> str:
     most = []
     if np.isfinite(by_k).any():
         k = int(np.nanargmax(by_k))
-        most.append(f"{counted(int(ds[v.MULTIPLE].values[k]), 'period')} back ({percent(float(by_k[k]))})")
+        most.append(f"{counted(int(ds[vschema.MULTIPLE].values[k]), 'period')} back ({percent(float(by_k[k]))})")
     if np.isfinite(by_layer).any():
         i = int(np.nanargmax(by_layer))
         most.append(f"in {ds[LAYER].values[i]} ({percent(float(by_layer[i]))})")
@@ -276,35 +276,37 @@ def _set(ds: xr.Dataset) -> str:
     if random.size:
         said += f" {counted(random.size, 'random set')} as large: {percent(float(np.median(random)))} at the median, "
         said += f"{percent(float(random.max()))} at most."
-    for family in v.facts(ds, "families"):
+    for family in vschema.facts(ds, "families"):
         names = [f"{layer} · {head}" for layer, head in family]
         said += f" These could stand in for one another: {', '.join(names)}."
     return said
 
 
 def _heads(ds: xr.Dataset) -> str:
-    smallest = v.facts(ds, "counts").get("smallest", {})
+    smallest = vschema.facts(ds, "counts").get("smallest", {})
     parts = []
     for claim in (each for each in CLAIMS if each.level == "heads"):
         part = _claimed(ds, claim.name)
         if (least := smallest.get(claim.name)) is not None and np.isfinite(least):
             part += f"; a change of {least:.2g} standard deviations would have been seen"
         parts.append(part)
-    margin = v.facts(ds, "counts")["margin"]
+    margin = vschema.facts(ds, "counts")["margin"]
     return f"{'. '.join(parts)}. Less than {margin:g} counts as none."
 
 
 def _looking(ds: xr.Dataset) -> str:
-    looks = ds["looks"].transpose(v.REGION, LAYER, HEAD).values == SUPPORTED
-    regions = ", ".join(f"{region}: {int(of.sum())}" for region, of in zip(ds[v.REGION].values, looks, strict=True))
+    looks = ds["looks"].transpose(vschema.REGION, LAYER, HEAD).values == SUPPORTED
+    regions = ", ".join(
+        f"{region}: {int(of.sum())}" for region, of in zip(ds[vschema.REGION].values, looks, strict=True)
+    )
     said = f"{_claimed(ds, 'looks')}. By region, {regions}."
-    return " ".join([said, *v.facts(ds, "counts").get("left_out", [])])
+    return " ".join([said, *vschema.facts(ds, "counts").get("left_out", [])])
 
 
 def _nulls(ds: xr.Dataset) -> str:
-    counts = v.facts(ds, "counts")
+    counts = vschema.facts(ds, "counts")
     said = f"{_claimed(ds, 'depends')}."
-    if v.facts(ds, "question")["period_from"] != "proposed" or "null_periods" not in counts:
+    if vschema.facts(ds, "question")["period_from"] != "proposed" or "null_periods" not in counts:
         return said
     some, n = counts["null_periods"], counts["nulls"] * counts["null_kinds"]
     return (
@@ -325,7 +327,7 @@ _LEVELS: Mapping[str, Callable[[xr.Dataset], str]] = {
 
 def _claimed(ds: xr.Dataset, name: str) -> str:
     """Of how many heads a claim is supported, which, and of how many it is not decided."""
-    verdict = ds["verdict"].sel({v.CLAIM: name}).transpose(LAYER, HEAD).values
+    verdict = ds["verdict"].sel({vschema.CLAIM: name}).transpose(LAYER, HEAD).values
     claim, asked = CLAIM[name], ds["asked"].values
     found: Bools = (verdict == SUPPORTED) & asked
     number = {code: int(((verdict == code) & asked).sum()) for code in (NOT_SUPPORTED, INCONCLUSIVE, NOT_TESTED)}
@@ -353,7 +355,7 @@ def _undecided(one: str, inconclusive: bool) -> str:
 
 def _not_claimed(ds: xr.Dataset, stages: list[str]) -> str:
     """What a reader might take from the answer, and may not."""
-    question, window, counts = (v.facts(ds, name) for name in ("question", "window_facts", "counts"))
+    question, window, counts = (vschema.facts(ds, name) for name in ("question", "window_facts", "counts"))
     limits = []
     if KINDS[kind(ds)].answer == "yes":
         limits.append(
@@ -367,7 +369,7 @@ def _not_claimed(ds: xr.Dataset, stages: list[str]) -> str:
         limits.append("anything finer than half a patch")
     said = [f"Not shown by this: {'; '.join(limits)}."]
     said += _other_routes(ds, stages) + _shared_lags(question["period"], window)
-    said += [each if each.endswith(".") else f"{each}." for each in v.facts(ds, "dropped")]
+    said += [each if each.endswith(".") else f"{each}." for each in vschema.facts(ds, "dropped")]
     if coming := to_come(ds):
         said.append(f"Not worked on yet: {'; '.join(LEVEL[name].title.lower() for name in coming)}.")
     return " ".join(said)

@@ -47,13 +47,13 @@ def answer(
     """
     from vitime_cache.evidence.ask import answers
     from vitime_cache.evidence.question import prepare
-    from vitime_cache.evidence.verdict import schema as v
+    from vitime_cache.evidence.verdict import schema as vschema
     from vitime_cache.store.verdicts import find_answer, keep_verdict
 
     model = _loaded(weights)
     question = prepare(model, signal, period, **settings)
     known = start if start is not None or store is None else find_answer(store, model, question)
-    if known is not None and until in v.facts(known, "stages"):
+    if known is not None and until in vschema.facts(known, "stages"):
         return known, ""
     problem = ""
     for verdict in answers(model, question, lambda *step: tell(STEP, step), known):
@@ -63,7 +63,7 @@ def answer(
                 keep_verdict(store, verdict)  # level by level, as a question may be left at any time
         except (VitimeError, OSError) as error:
             problem = str(error)
-        if until in v.facts(verdict, "stages"):
+        if until in vschema.facts(verdict, "stages"):
             break
     return verdict, problem
 

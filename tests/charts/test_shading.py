@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitime_cache.charts.contrast import NO_CONTRAST, Contrast, ContrastError, Shading, outline_segments
+from vitime_cache.charts.shading import NO_CONTRAST, Contrast, ContrastError, Shading, outline_segments
 
 
 @pytest.fixture
