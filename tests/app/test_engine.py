@@ -126,9 +126,12 @@ def test_a_question_whose_process_ends_over_another_run_goes_on_and_the_other_is
 def test_a_run_that_hangs_is_told_so_in_one_line_and_the_next_one_has_another_process(
     weights: Path, tmp_path: Path
 ) -> None:
-    mine = Engine(silence=4)
-    hung = mine.prepare(weights).pid
-    with pytest.raises(EngineError, match=r"^The process that ran the model gave no sign of life for 4 s and was .*$"):
+    mine = Engine(silence=60)
+    mine.build([FULL], tmp_path / "first.zarr", weights, "none")  # the start takes its time on a busy machine
+    child = mine.prepare(weights)
+    threading.Thread(target=child._watch, args=(4.0,), daemon=True).start()
+    hung = child.pid
+    with pytest.raises(EngineError, match=r"^The process that ran the model gave no sign of life for 60 s and was .*$"):
         short_run(mine, weights, hang)
     mine.build([FULL], tmp_path / "a.zarr", weights, "none")
     assert mine.prepare(weights).pid != hung
