@@ -6,6 +6,7 @@ import json
 import altair
 import numpy as np
 import pytest
+import vl_convert
 from altair.utils.schemapi import validate_jsonschema
 from PIL import Image
 
@@ -57,11 +58,17 @@ def test_the_linked_pictures_follow_the_schema_and_are_an_altair_chart(full, wid
 def test_the_pointer_is_heard_by_the_map_s_cells_and_by_the_series(full):
     chart = charts.linked_head(charts.HeadView(full, LAYER, 0))
     named = {layer.get("name"): layer for part in parts(chart) for layer in part["layer"]}
-    moment = parameter(chart, "moment")
-    assert set(moment["views"]) <= set(named)
-    for view in moment["views"]:
-        (field,) = moment["select"]["fields"]
-        assert field in named[view]["data"]["values"].splitlines()[0].split(",")
+    for selection in (parameter(chart, "moment"), parameter(chart, "cell")):
+        for view in selection["views"]:
+            columns = named[view]["data"]["values"].splitlines()[0].split(",")
+            assert set(selection["select"]["fields"]) <= set(columns)
+
+
+def test_every_selection_is_a_signal_that_a_page_can_listen_to(full):
+    """Vega-Lite drops a layer's own selection without a word where the whole chart has one."""
+    chart = charts.linked_head(charts.HeadView(full, LAYER, 0))
+    signals = {signal["name"] for signal in vl_convert.vegalite_to_vega(chart)["signals"]}
+    assert {"moment", "cell"} <= signals
 
 
 def test_what_follows_the_pointer_is_a_row_of_the_map(full):

@@ -26,6 +26,7 @@ from vitime_cache.charts.style import (
     TOP_LEVEL,
     ChartError,
     Spec,
+    clicked,
     fitted,
     layer,
     quantity,
@@ -90,6 +91,8 @@ def linked_head(
     parts = [map_part, curve_part] if narrow else [{"hconcat": [map_part, curve_part], "spacing": GAP}]
     events = {"on": "pointerover, touchstart, click", "clear": False, "toggle": False}
     select = {"type": "point", "fields": [schema.QUERY_PATCH], **events}
+    # Beside a selection of the whole chart, one of a layer of its own would be dropped.
+    clicks = clicked("cell", [schema.QUERY_PATCH, schema.KEY_PATCH])
     return {
         "$schema": SCHEMA,
         "background": "transparent",
@@ -100,6 +103,7 @@ def linked_head(
         "spacing": GAP,
         "params": [
             {"name": MOMENT, "select": select, "views": ["cells", "moments"], "value": [{schema.QUERY_PATCH: first}]},
+            *({**parameter, "views": ["cells"]} for parameter in clicks["params"]),
             {"name": "query", "expr": f"{MOMENT}.{schema.QUERY_PATCH} ? {MOMENT}.{schema.QUERY_PATCH}[0] : {first}"},
             {"name": "attention", "value": _rounded(view.shown_attention)},
             {"name": "strongest", "value": _rounded(view.shown_attention.max(axis=1))},
@@ -121,7 +125,7 @@ def _map(view: HeadView, contrast: Contrast | None, size: int) -> Spec:
         | {"transform": [{"calculate": expr, "as": name} for name, expr in row]}
         for colour, wide in ((CASING, 3.2), (LIT, 1.8))
     ]
-    return _part(chart, size) | {"layer": [*pictures, *frames, cells | {"name": "cells"}]}
+    return _part(chart, size) | {"layer": [*pictures, *frames, {**cells, "name": "cells", "params": []}]}
 
 
 def _series(view: HeadView, width: int, height: int) -> Spec:

@@ -82,17 +82,19 @@ def vega_embed_module() -> str:
 def _still(chart: Spec) -> Spec:
     """The chart without the invisible layers that only carry tooltips: most of a heatmap's size on paper."""
     if "params" in chart:
-        chart = chart | {"params": [_held(each) for each in chart["params"]]}
+        chart = chart | {"params": [held for each in chart["params"] if (held := _held(each))]}
     for together in ("concat", "hconcat", "vconcat"):
         if together in chart:
             return chart | {together: [_still(part) for part in chart[together]]}
     return chart | {"layer": [layer for layer in chart["layer"] if not _only_answers_to_a_mouse(layer)]}
 
 
-def _held(parameter: Spec) -> Spec:
-    """A parameter as it is at first: a selection of layers that are left out is a constant on paper."""
+def _held(parameter: Spec) -> Spec | None:
+    """A parameter as it is at first: a selection of layers that are left out is a constant on paper, or nothing."""
     if "views" not in parameter:
         return parameter
+    if "value" not in parameter:
+        return None
     first = {field: [value] for field, value in parameter["value"][0].items()}
     return {"name": parameter["name"], "value": first}
 
