@@ -1,7 +1,13 @@
 """The schema of verdicts, and made-up ones of every kind."""
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.conftest import small_config
 from vitime_cache.evidence.levels.table import CLAIM_NAMES, KINDS, NOT_TESTED, SUPPORTED
@@ -75,7 +81,9 @@ def test_a_dataset_that_is_no_verdict_is_refused_by_the_name_of_what_is_wrong():
         "has dimensions": ds.assign(head_share=ds["head_share"].T),
         "lacks the coordinate 'window_start'": ds.drop_vars("window_start"),
         "lacks the attribute 'answer'": nameless,
-        "'counts' is not JSON": ds.assign_attrs(counts="{"),
+        "'counts' is damaged": ds.assign_attrs(counts="{"),
+        "'created' is no text": ds.assign_attrs(created=5),
+        "levels are influence.*got 'luck'": ds.assign_attrs(stages='["luck"]'),
         "the claims are": ds.assign_coords(claim=[f"{name}?" for name in CLAIM_NAMES]),
         "verdict is one of": ds.assign(verdict=ds["verdict"] + np.int8(7)),
     }
@@ -99,3 +107,54 @@ def test_what_is_neither_shown_nor_ruled_out_is_inconclusive_and_what_was_not_as
         vschema.INCONCLUSIVE,
         vschema.NOT_TESTED,
     ]
+
+
+MADE_UP = vschema.with_facts(mock_verdict(), dropped=["20 heads"], families=[[["decoder.0", 1], ["decoder.0", 2]]])
+OTHERS: list[Any] = ["<b>", -1, 10**400, 0.5, float("nan"), float("inf"), True, None, [], {}, [[]], [None], {"": {}}]
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value within a JSON value."""
+    yield at
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*at, key))
+
+
+def replaced(value: Any, at: tuple[Any, ...], new: Any) -> Any:
+    if not at:
+        return new
+    copy: Any = list(value) if isinstance(value, list) else dict(value)
+    copy[at[0]] = replaced(value[at[0]], at[1:], new)
+    return copy
+
+
+def kind_of(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return type(value).__name__
+    return "number"
+
+
+@settings(deadline=None)
+@given(
+    name=st.sampled_from(["question", "window_facts", "counts", "answer", "families", "dropped", "stages"]),
+    other=st.sampled_from(OTHERS), data=st.data(),
+)  # fmt: skip
+def test_a_fact_of_another_type_is_refused_wherever_it_stands(name, other, data):
+    value = vschema.facts(MADE_UP, name)
+    at = data.draw(st.sampled_from(list(places(value))))
+    inner = value
+    for key in at:
+        inner = inner[key]
+    if kind_of(inner) == kind_of(other) or (at == ("budget",) and other == 0.5):
+        return
+    with pytest.raises(vschema.VerdictError, match=name):
+        vschema.check_facts(MADE_UP.attrs | {name: json.dumps(replaced(value, at, other))})
+
+
+@pytest.mark.parametrize("odd", [0, -1, float("nan"), float("inf"), 10**400])
+def test_a_span_that_is_none_is_refused(odd):
+    for name, fact in (("question", "period"), ("window_facts", "samples_per_patch"), ("window_facts", "period")):
+        facts = vschema.facts(MADE_UP, name) | {fact: odd}
+        with pytest.raises(vschema.VerdictError, match=fact if odd != 10**400 else name):
+            vschema.check_facts(MADE_UP.attrs | {name: json.dumps(facts)})

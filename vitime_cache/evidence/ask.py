@@ -9,9 +9,10 @@ is handed the verdict as far as it goes after each level, and a question that wa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -155,13 +156,13 @@ class Run:
 
     def __init__(self, model: ViTime, question: Question, progress: Progress, start: xr.Dataset | None) -> None:
         self.model, self._progress = model, progress
-        if start is not None and "effort" in (counts := vschema.facts(start, "counts")):
-            question = question.with_effort(Effort(**counts["effort"]), vschema.facts(start, "dropped"))
+        if start is not None and "effort" in (counts := vschema.facts(vschema.validate(start), "counts")):
+            question = question.with_effort(_effort(counts["effort"]), vschema.facts(start, "dropped"))
         self.q = question
         self.blank = unanswered(model, question)
         if start is not None and vschema.question_key(start) != vschema.question_key(self.blank):
             raise vschema.VerdictError("the verdict to go on from is on another question, or on other weights")
-        known = self.blank if start is None else vschema.validate(start)
+        known = self.blank if start is None else start
         self.values: dict[str, NDArray[Any]] = {str(n): known[n].values.copy() for n in self.blank.data_vars}
         self.values["asked"][:] = question.asked
         self.facts: dict[str, Any] = {n: vschema.facts(known, n) for n in ("counts", "families", "dropped", "stages")}
@@ -203,6 +204,14 @@ class Run:
         return with_words(
             vschema.validate(vschema.with_facts(ds, answer={"kind": self.kind, "headline": "", "sentences": {}}))
         )
+
+
+def _effort(known: Mapping[str, Any]) -> Effort:
+    """What a verdict to go on from was worked on with."""
+    try:
+        return msgspec.convert(known, Effort)
+    except msgspec.ValidationError as error:
+        raise vschema.VerdictError(f"the verdict to go on from has no effort that can be read: {error}") from error
 
 
 def _planned(e: Effort) -> dict[str, float]:

@@ -17,7 +17,7 @@ import msgspec
 import xarray as xr
 
 from vitime_cache.evidence.question import Question, identity
-from vitime_cache.evidence.verdict import schema
+from vitime_cache.evidence.verdict import facts, schema
 from vitime_cache.store.evidence_groups import keep_group, latest_groups, open_group
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import ROOT
@@ -34,7 +34,7 @@ class _GroupMetadata(TypedDict):
 
 
 class _Asked(TypedDict):
-    """What of a question is known here; `evidence.verdict` knows all of it."""
+    """What is known of a question of another version's."""
 
     signal: str
 
@@ -197,7 +197,7 @@ def _described(place: str, group: str, root: bytes) -> KeptVerdict:
         attributes = read_json(root, _GroupMetadata, where, error=StoreError)["attributes"]
         texts = {name: attributes[name] for name in ("question", "stages", "created")}
         question = read_json(texts["question"], dict[str, Any], where, error=StoreError)
-        msgspec.convert(question, _Asked)
+        msgspec.convert(question, facts.Question if question.get("method") == schema.METHOD else _Asked)
         stages = read_json(texts["stages"], tuple[str, ...], where, error=StoreError)
         answer = read_json(
             attributes.get("answer", "{}"), dict[str, Any], where, error=StoreError

@@ -295,14 +295,14 @@ def _attributes(made: _Maker, signal: str, kind: str, sample_seconds: float) -> 
     heads = made.shape[0] * made.shape[1]
     windows = len(made.window.starts)
     question = {
-        "signal": signal, "period": made.period, "period_from": "asked", "heads": "all", "windows": windows,
-        "history": made.history, "horizon": made.horizon, "budget": None, "seed": made.seed, "level": 0.05,
-        "margin": MARGIN, "weights": "mock", "weights_sha256": "", "dtype": "float32", "series_sha256": "",
-        "sample_seconds": sample_seconds, "method": vschema.METHOD,
+        "signal": signal, "period": made.period, "period_from": "asked", "heads": "all", "nulls": 99,
+        "windows": windows, "sweep": SWEPT, "masks": 96, "history": made.history, "horizon": made.horizon,
+        "budget": None, "seed": made.seed, "level": 0.05, "sample_seconds": sample_seconds, "weights": "mock",
+        "weights_sha256": "", "dtype": "float32", "series_sha256": "", "method": vschema.METHOD,
     }  # fmt: skip
     counts = {
-        "windows": windows, "heads": heads, "stand_ins": 4, "masks": 96, "nulls": 99, "sweep": SWEPT, "passes": 600,
-        "margin": MARGIN, "left_out": [], "smallest": {"reads": 0.03, "matters": 0.04},
+        "windows": windows, "heads": heads, "stand_ins": 4, "masks": 96, "nulls": 99, "null_kinds": len(NULLS),
+        "sweep": SWEPT, "passes": 600, "margin": MARGIN, "left_out": [], "smallest": {"reads": 0.03, "matters": 0.04},
     }  # fmt: skip
     names = [[made.config.layers[i], h] for i, h in made.set]
     return {

@@ -25,7 +25,9 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import CLAIM_NAMES, INCONCLUSIVE, NOT_SUPPORTED, NOT_TESTED, SUPPORTED
 from vitime_cache.evidence.levels.table import OUTCOMES as VERDICTS
 from vitime_cache.evidence.levels.table import STAGES as STAGES
+from vitime_cache.evidence.verdict.facts import KINDS_OF_FACTS, TEXTS
 from vitime_cache.interventions.outcomes import OUTCOME, OUTCOMES
+from vitime_cache.typed_json import read_json
 
 CLAIM, REGION, NULL, PAST_LAG, SWEEP = "claim", "region", "null", "past_lag", "sweep_period"
 WINDOW, SAMPLE, REPLICATE = "window", "sample", "replicate"
@@ -151,26 +153,9 @@ COORDINATES: Mapping[str, tuple[str, str]] = {
     "measured_on": (SWEEP, "whether slopes are measured on this period; heads are chosen on the others"),
     "whole_periods": (PAST_LAG, "whether the lag lies whole periods back"),
 }
-# JSON values, but for the plain texts `config` (a JSON object as in the attention schema) and `created`.
-# question: what is asked, and by which weights. window_facts: as `window` says. counts: numbers of windows, heads,
-# stand-ins, masks, passes; `left_out`, a sentence for each region with lags of too few pairs; `margin` and `smallest`
-# (the smallest effect that could have been seen, by claim).
-# answer: kind (of `levels.table.KINDS`), headline, sentences. families: heads that could stand in for another.
-# dropped: what a budget left out, a sentence each. weights: the weights' note, such as what they were adapted on.
-ATTRIBUTES = (
-    "question",
-    "window_facts",
-    "counts",
-    "answer",
-    "families",
-    "dropped",
-    "stages",
-    "config",
-    "created",
-    "weights",
-)
+ATTRIBUTES = (*KINDS_OF_FACTS, *TEXTS)  # JSON as `facts` describes it, and plain texts
 METHOD = 5  # part of every question; to be raised where what is done, and so its answer or its variables, changes
-_PLAIN = ("config", "created", "weights")
+_PLAIN = ("config", *TEXTS)  # given as text
 
 
 class VerdictError(VitimeError):
@@ -256,19 +241,32 @@ def validate(ds: xr.Dataset) -> xr.Dataset:
     for name, (dimension, _) in COORDINATES.items():
         if name not in ds.coords or ds[name].dims != (dimension,):
             raise VerdictError(f"the verdict lacks the coordinate {name!r} over {dimension}")
-    for name in ATTRIBUTES:
-        if name not in ds.attrs:
-            raise VerdictError(f"the verdict lacks the attribute {name!r}")
-        try:
-            facts(ds, name)
-        except (TypeError, ValueError) as error:
-            raise VerdictError(f"the verdict's attribute {name!r} is not JSON: {error}") from error
+    check_facts(ds.attrs)
     if list(ds[CLAIM].values) != list(CLAIM_NAMES):
         raise VerdictError(f"the claims are {', '.join(map(str, ds[CLAIM].values))}, expected {', '.join(CLAIM_NAMES)}")
     for name in ("verdict", "looks"):
         if strange := sorted(set(np.unique(ds[name].values).tolist()) - set(VERDICTS)):
             raise VerdictError(f"{name} is one of {', '.join(map(str, VERDICTS))}, got {', '.join(map(str, strange))}")
     return ds
+
+
+def check_facts(attributes: Mapping[Any, Any]) -> None:
+    """Hold the attributes of a verdict against what `facts` says of each.
+
+    Raises
+    ------
+    VerdictError
+        Naming the attribute, the value within it and the type that it should have.
+    """
+    for name in ATTRIBUTES:
+        if name not in attributes:
+            raise VerdictError(f"the verdict lacks the attribute {name!r}")
+        if not isinstance(attributes[name], str):
+            raise VerdictError(f"the verdict's attribute {name!r} is no text")
+    for name, kind in KINDS_OF_FACTS.items():
+        read_json(attributes[name], kind, f"the verdict's attribute {name!r}", error=VerdictError)
+    if strange := [stage for stage in json.loads(attributes["stages"]) if stage not in STAGES]:
+        raise VerdictError(f"levels are {', '.join(STAGES)}; got {strange[0]!r:.60}")
 
 
 def three_values(supported: Bools, refuted: Bools, asked: Bools) -> NDArray[np.int8]:
@@ -279,7 +277,7 @@ def three_values(supported: Bools, refuted: Bools, asked: Bools) -> NDArray[np.i
 
 def facts(ds: xr.Dataset, name: str) -> Any:
     """A JSON attribute of a verdict, decoded: "question", "window_facts", "counts", "answer" …"""
-    return ds.attrs[name] if name in ("created", "weights") else json.loads(ds.attrs[name])
+    return ds.attrs[name] if name in TEXTS else json.loads(ds.attrs[name])
 
 
 def with_facts(ds: xr.Dataset, **changes: Any) -> xr.Dataset:
