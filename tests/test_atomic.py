@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vitime_cache.atomic import PARTIAL, remove_left, replacing
+from vitime_cache.atomic import PARTIAL, remove_left, replacing, write_whole
 
 
 def test_a_file_has_its_old_content_until_all_of_the_new_is_written(tmp_path: Path) -> None:
@@ -70,3 +70,9 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_stay
         assert list(tmp_path.glob("a.*")) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"b.01234567{PARTIAL}", "c", "mine.partial"]
     remove_left(tmp_path / "none")
+
+
+def test_a_file_written_whole_takes_away_what_a_killed_process_left_beside_it(tmp_path: Path) -> None:
+    (tmp_path / f"card.html.01234567{PARTIAL}").write_bytes(b"half")
+    write_whole(tmp_path / "card.html", b"all of it")
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("card.html", b"all of it")]

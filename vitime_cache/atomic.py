@@ -38,15 +38,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write one file whole or not at all, and remove what killed processes have left beside it."""
+    remove_left(path.parent)
+    with replacing(path) as file:
+        file.write(content)
+
+
+def is_left(name: str) -> bool:
+    """Whether a file is called as one that is still being written, or was when its process was killed."""
+    return _LEFT.fullmatch(name) is not None
+
+
 def remove_left(folder: Path) -> None:
     """Remove what killed processes have left in a folder of files that they were writing by `replacing`."""
     left: list[Path] = []
     with suppress(OSError), os.scandir(folder) as entries:
-        left = [
-            Path(entry.path)
-            for entry in entries
-            if _LEFT.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
-        ]
+        left = [Path(entry.path) for entry in entries if is_left(entry.name) and entry.is_file(follow_symlinks=False)]
     for partial in left:
         with suppress(OSError):
             if fcntl is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import json
 import re
@@ -13,6 +14,7 @@ import pytest
 
 from tests.conftest import random_model
 from vitime_cache.charts.card import verdict_card
+from vitime_cache.cli.ask import _write
 from vitime_cache.cli.main import main
 from vitime_cache.evidence import ask as engine
 from vitime_cache.evidence.levels.table import LEVEL, STAGES
@@ -96,6 +98,15 @@ class Interrupted:
                     raise KeyboardInterrupt
 
         monkeypatch.setattr(engine, "answers", answers)
+
+
+def test_files_of_an_answer_take_away_what_a_killed_one_left_beside_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ("a.json", "card.html")
+    for name in names:
+        Path(f"{name}.01234567.partial").write_text("half")
+    _write(mock_verdict(), argparse.Namespace(json=Path("a.json"), card=Path("card.html"), social=None))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
 def test_ctrl_c_keeps_finished_levels_and_the_question_goes_on_from_them(folder, capsys, monkeypatch):

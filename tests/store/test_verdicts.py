@@ -31,6 +31,7 @@ from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import ROOT
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
+from vitime_cache.store.repair import repair as take_out
 from vitime_cache.store.root import listed_verdicts, visible_verdicts, without_verdicts
 from vitime_cache.store.verdicts import find_verdict, keep_verdict, open_verdict, stored_verdicts, verdicts_on
 
@@ -194,6 +195,28 @@ def test_verify_finds_every_flipped_bit_of_a_verdict_and_repair_takes_it_out(pat
     ]
     remove_groups(path, [group])
     assert [kept.group for kept in stored_verdicts(path)] == [other]
+    assert verify(path).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "fact"), [("question", "period"), ("question", "heads"), ("window_facts", "words"), ("counts", "margin")]
+)
+def test_a_verdict_with_a_fact_of_another_type_is_refused_found_by_verify_and_taken_out(path, monkeypatch, name, fact):
+    stranger = schema.with_facts(verdict(), **{name: schema.facts(verdict(), name) | {fact: ["<b>"]}})
+    with pytest.raises(schema.VerdictError, match=f"'{name}' is damaged: .*{fact}"):
+        keep_verdict(path, stranger)
+    with monkeypatch.context() as patch:  # as a stranger would write it, under sound seals
+        patch.setattr(schema, "validate", lambda ds: ds)
+        patch.setattr("vitime_cache.store.verdicts._name", lambda _: "s0-64-0123456789ab")
+        group = keep_verdict(path, stranger)
+    with pytest.raises(StoreError, match=fact):
+        open_verdict(path, group)
+    (found,) = verify(path).problems
+    assert found.verdict == group
+    assert fact in found.what
+    assert "\n" not in found.what
+    take_out(path, [found])
+    assert stored_verdicts(path) == []
     assert verify(path).problems == ()
 
 

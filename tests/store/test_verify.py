@@ -29,6 +29,7 @@ from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import LOCK, MANIFEST, ROOT_LOCK
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
+from vitime_cache.store.repair import repair as take_out
 
 FLIPS = int(os.environ.get("VITIME_BIT_FLIPS", "20"))
 SIGNALS = make_signals(3, harmonics=1)
@@ -256,6 +257,28 @@ def test_a_repair_killed_before_any_change_of_the_disk_shows_no_damage_that_it_h
         repair(path)
         build(make_signals(4), path, tokens="none")
         assert files(path) == before
+
+
+def mend(path: Path) -> None:
+    """What `verify --repair` does."""
+    take_out(path, verify(path).problems)
+
+
+@pytest.mark.usefixtures("fork_server")
+def test_what_a_killed_repair_left_half_written_is_removed_by_the_next_one(tmp_path, damaged):
+    pristine, _ = damaged
+    (pristine / "mine.partial").touch()
+    path = tmp_path / "killed.zarr"
+    changes = run(None, mend, Path(shutil.copytree(pristine, path)))
+    left = 0
+    for kill_at in range(1, changes, max(changes // 8, 1)):
+        shutil.rmtree(path)
+        shutil.copytree(pristine, path)
+        run(kill_at, mend, path)
+        left += len(list(path.rglob("*.*.partial")))
+        mend(path)
+        assert [file.name for file in path.rglob("*.partial")] == ["mine.partial"], kill_at
+    assert left > 0
 
 
 def _forgotten(path: Path) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitime_cache.atomic import replacing
+from vitime_cache.atomic import write_whole
 from vitime_cache.cli import ask_all, console
 from vitime_cache.cli.arguments import (
     CONFIG_HELP,
@@ -192,9 +192,7 @@ def _write(verdict: xr.Dataset, args: argparse.Namespace) -> list[Path]:
     ]
     files = [(path, render) for path, render in wanted if path is not None and path != STDOUT]
     for path, render in files:
-        content = render(verdict)
-        with replacing(path) as stream:
-            stream.write(content)
+        write_whole(path, render(verdict))
     return [path for path, _ in files]
 
 

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitime_cache.atomic import replacing
+from vitime_cache.atomic import write_whole
 from vitime_cache.cli import console
 from vitime_cache.cli.arguments import STDOUT
 from vitime_cache.errors import VitimeError
@@ -137,8 +137,7 @@ def _tell(table: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
     wanted: list[tuple[Path | None, Callable[[xr.Dataset], str]]] = [(args.json, to_json), (args.card, population_card)]
     written = [(path, render) for path, render in wanted if path is not None and path != STDOUT]
     for path, render in written:
-        with replacing(path) as stream:
-            stream.write(render(table).encode())
+        write_whole(path, render(table).encode())
     console.show_population(table, out, args.top, quiet=args.quiet)
     if args.json == STDOUT:
         print(to_json(table))

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from vitime_cache.atomic import is_left
 from vitime_cache.attention import schema
 from vitime_cache.store import format as store_format
 from vitime_cache.store.bounds import check_config
@@ -89,6 +90,20 @@ def forget(objects: Objects, places: Container[int]) -> None:
             journal = journal.without(places)
             missing = [e for place, e in enumerate(journal.manifest.entries) if place not in journal.markers]
             StoreWriter(objects, journal, missing, sweep=False)
+
+
+def clear_left(objects: Objects) -> None:
+    """Remove files that killed processes were writing, while nobody else writes to the store.
+
+    Raises
+    ------
+    StoreError
+        If another process does.
+    """
+    if objects.locks:  # others put whole objects, and nothing is left of one that was not finished
+        with objects.lock(LOCK), hold_root(objects):
+            objects.delete([key for key in objects.sizes() if is_left(key.rpartition("/")[2])])
+            objects.flush()
 
 
 class StoreWriter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from vitime_cache.store.commit import forget
+from vitime_cache.store.commit import clear_left, forget
 from vitime_cache.store.evidence_groups import remove_groups
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.soundness import Problem
@@ -22,7 +22,8 @@ def repair(store: str | Path, problems: Iterable[Problem]) -> None:
     StoreError
         If there is no store, its manifest is damaged, or another process writes to it.
     """
-    found = list(problems)
+    found, objects = list(problems), open_objects(store)
+    clear_left(objects)
     if found:
-        forget(open_objects(store), {problem.place for problem in found if problem.place is not None})
+        forget(objects, {problem.place for problem in found if problem.place is not None})
     remove_groups(store, {problem.verdict for problem in found if problem.verdict is not None})

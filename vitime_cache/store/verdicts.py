@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -129,6 +129,18 @@ def stored_verdicts(store: str | Path) -> list[KeptVerdict]:
         if not POPULATION.fullmatch(group)
     ]
     return [each for each in kept if each.question.get("method") == schema.METHOD]
+
+
+def unreadable_verdicts(store: str | Path) -> Iterator[tuple[str, str]]:
+    """Each verdict of this version's method that cannot be read, even if it is as it was written, and why."""
+    objects = open_objects(store)
+    for group, root in latest_groups(objects).items():
+        if not POPULATION.fullmatch(group):
+            try:
+                if _described(f"{objects.url}/{group}", group, root).question.get("method") == schema.METHOD:
+                    open_verdict(store, group)
+            except StoreError as error:
+                yield group, f"verdict {group}: {error}"
 
 
 def find_verdict(store: str | Path, *questions: Mapping[str, Any]) -> xr.Dataset | None:

@@ -29,6 +29,7 @@ from vitime_cache.store.reader import locate, open_store
 from vitime_cache.store.root import list_verdicts, listed_verdicts, render_root
 from vitime_cache.store.soundness import Problem, check_numbers, recompute
 from vitime_cache.store.stamps import unlike
+from vitime_cache.store.verdicts import unreadable_verdicts
 from vitime_cache.typed_json import read_json
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def verify(
     stamps = {key: (place, written) for place, marker in markers.items() for key, written in marker.objects.items()}
     problems += _check_objects(objects, manifest, stamps)
     verdicts = [Problem(None, what, group) for group, what in damaged_groups(objects)]
+    known = {problem.verdict for problem in verdicts}
+    verdicts += [Problem(None, what, group) for group, what in unreadable_verdicts(path) if group not in known]
     if not damaged:
         problems += _check_published(objects, manifest, metadata, markers, {problem.verdict for problem in verdicts})
     chosen: dict[int, Signal] = {}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from vitime_cache.atomic import replacing
+from vitime_cache.atomic import write_whole
 from vitime_cache.errors import VitimeError
 from vitime_cache.typed_json import read_json
 from vitime_cache.ui import own
@@ -67,8 +67,7 @@ def keep_address(asked: Asked) -> str:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             _make_room()
-            with replacing(path) as file:
-                file.write(json.dumps(asdict(asked)).encode())
+            write_whole(path, json.dumps(asdict(asked)).encode())
     return asked.name
 
 
