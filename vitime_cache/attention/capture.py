@@ -21,7 +21,7 @@ from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.drawing import draw
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
-from vitime_cache.series.signal import Signal, as_signal
+from vitime_cache.series.signal import Signal
 
 __all__ = ["CaptureError", "capture", "capture_batch", "dtype_deviation", "images_of", "time_attention"]
 
@@ -32,7 +32,7 @@ Arrays = dict[str, NDArray[Any]]
 
 def capture(
     model: ViTime,
-    signal: Signal | ArrayLike,
+    signal: Signal | ArrayLike | xr.Dataset,
     horizon: int | None = None,
     tokens: str | Sequence[str] = (),
     *,
@@ -43,7 +43,7 @@ def capture(
     Parameters
     ----------
     signal
-        A `Signal`, or plain samples (T,): a list, an array, a tensor.
+        A `Signal`, plain samples (T,) (a list, an array, a tensor), or the Dataset of one signal.
     horizon
         Samples to forecast; None takes the signal's own (720 for plain samples).
     tokens
@@ -62,7 +62,7 @@ def capture(
         Naming what does not fit.
     """
     check_model(model)
-    signal = as_signal(signal)
+    signal = schema.to_signal(signal)
     if horizon is not None:
         signal = signal.with_horizon(horizon)
     config = model.config

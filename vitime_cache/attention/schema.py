@@ -21,7 +21,8 @@ from vitime_cache._version import __version__
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.model.encoding import SeriesEncoding
-from vitime_cache.series.signal import MAX_MAGNITUDE, Harmonic, Signal
+from vitime_cache.series.bounds import SignalError
+from vitime_cache.series.signal import MAX_MAGNITUDE, Harmonic, Signal, as_signal, as_signals
 
 SIGNAL = "signal"
 LAYER = "layer"
@@ -185,6 +186,32 @@ def signal_of(ds: xr.Dataset) -> Signal:
         sample_seconds=float(ds[SAMPLE_SECONDS].item()),
         start=str(ds[START].item()) if START in ds.coords else "",
     )
+
+
+def to_signals(given: Any) -> list[Signal]:
+    """What is given as signals as a list: signals, samples, pandas, or a Dataset that `capture` or a store gives.
+
+    Raises
+    ------
+    SignalError
+        Naming the first that is none, and how to make one.
+    """
+    if not isinstance(given, xr.Dataset):
+        return as_signals(given)
+    if N_HISTORY not in given.coords:
+        raise SignalError("the Dataset is not one that capture or open_store returns; give its series as signals")
+    if SIGNAL not in given.dims:
+        return [signal_of(given)]
+    return [signal_of(given.isel({SIGNAL: place})) for place in range(given.sizes[SIGNAL])]
+
+
+def to_signal(given: Any) -> Signal:
+    """The same, of one signal; SignalError where there are several."""
+    if not isinstance(given, xr.Dataset):
+        return as_signal(given)
+    if len(signals := to_signals(given)) != 1:
+        raise SignalError(f"the Dataset has {len(signals)} signals, one was expected; choose by ds.sel(signal=…)")
+    return signals[0]
 
 
 def coordinates(config: ViTimeConfig, n_time: int, n_components: int) -> dict[str, tuple[str, np.ndarray]]:

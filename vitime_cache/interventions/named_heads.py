@@ -32,7 +32,6 @@ from vitime_cache.interventions.value_patch import Patch, freeze, lag_pairs, run
 from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
-from vitime_cache.series import signal as series
 from vitime_cache.series.signal import Signal
 from vitime_cache.stats.stand_ins import stand_ins
 
@@ -148,7 +147,7 @@ def patch_values(
     signals: Signals,
     heads: Sequence[Head],
     lags: ArrayLike,
-    stand_in: Signal | Sequence[Signal] | None = None,
+    stand_in: Signals | None = None,
     *,
     period: float | None = None,
 ) -> xr.Dataset:
@@ -207,7 +206,7 @@ def patch_values(
         parts.append(part | {"read_mass": mass})
     facts = {
         "kind": "value patch", "heads": chosen, "period": period, "lags": np.flatnonzero(mask).tolist(),
-        "stand_in": "the signal moved by half its period" if stand_in is None else [o.name for o in _listed(stand_in)],
+        "stand_in": "the signal moved by half its period" if stand_in is None else _names(stand_in),
         "positions": "queries of the forecast; CLS reads and is read as before",
         "where": "values of the keys, attention as in the intact run in every layer",
     }  # fmt: skip
@@ -218,7 +217,7 @@ def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
     """Signals as a list; those of a Dataset only if it is of this model."""
     check_model(model)
     if not isinstance(signals, xr.Dataset):
-        if listed := series.as_signals(signals):
+        if listed := schema.to_signals(signals):
             return listed
         raise InterventionError("give a Signal, a list of them, or a Dataset of this model; got none")
     if "config" not in signals.attrs or schema.N_HISTORY not in signals.coords:
@@ -233,9 +232,7 @@ def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
             f"the Dataset was computed in {signals.attrs['dtype']}, the model computes in {dtype_name(model)}; load "
             "the model in that dtype"
         )
-    if schema.SIGNAL not in signals.dims:
-        return [schema.signal_of(signals)]
-    return [schema.signal_of(signals.isel({schema.SIGNAL: place})) for place in range(signals.sizes[schema.SIGNAL])]
+    return schema.to_signals(signals)
 
 
 def check_heads(model: ViTime, heads: Sequence[Head] | str) -> list[Head]:
@@ -291,7 +288,7 @@ def _outcome(
 def _stand_ins(
     model: ViTime,
     signals: Sequence[Signal],
-    given: Signal | Sequence[Signal] | None,
+    given: Signals | None,
     shortest_lag: int,
     period: float | None,
 ) -> list[np.ndarray]:
@@ -307,7 +304,7 @@ def _stand_ins(
                 )
             moves.append(stand_ins(signal.values, length, 1)[0])
         return moves
-    others = _listed(given)
+    others = schema.to_signals(given)
     others = others * len(signals) if len(others) == 1 else others
     if len(others) != len(signals):
         raise InterventionError(f"{len(signals)} signals need as many stand-ins or one, got {len(others)}")
@@ -320,8 +317,8 @@ def _stand_ins(
     return [other.values for other in others]
 
 
-def _listed(given: Signal | Sequence[Signal]) -> list[Signal]:
-    return series.as_signals(given)
+def _names(signals: Signals) -> list[str]:
+    return [signal.name for signal in schema.to_signals(signals)]
 
 
 def _members(model: ViTime, heads: Sequence[Head]) -> np.ndarray:

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from vitime_cache.attention.forward import plain_outputs, run_layers
 from vitime_cache.attention.passes import in_passes
+from vitime_cache.attention.schema import to_signals
 from vitime_cache.errors import VitimeError
 from vitime_cache.interventions.runs import batch_size, draw
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.examples import catalogue
-from vitime_cache.series.signal import Signal, as_signals, hold_out
+from vitime_cache.series.signal import Signal, hold_out
 
 Value = Literal["mean", "resample", "zero"]
 
@@ -55,7 +56,7 @@ class ReplacementOutputs:
     """
 
     def __init__(self, model: ViTime, value: Value, reference: Signal | Sequence[Signal] | None) -> None:
-        reference = None if reference is None else as_signals(reference)
+        reference = None if reference is None else to_signals(reference)
         if value not in get_args(Value):
             raise InterventionError(f"value must be {', '.join(get_args(Value))}, got {value!r:.60}")
         if reference is not None and not len(reference) and value != "zero":

@@ -13,10 +13,10 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitime_cache.attention.schema import to_signals
 from vitime_cache.checks import positive, whole
 from vitime_cache.model.checkpoint import check_dtype, check_model, pick_device
 from vitime_cache.model.config import WeightsInfo
-from vitime_cache.series.signal import as_signals
 from vitime_cache.series.sources import Signal, check_signals
 from vitime_cache.store.bounds import check_config
 from vitime_cache.store.dispatch import deviation, ready_to_write
@@ -72,7 +72,7 @@ class BuildReport:
 
 
 def build(
-    signals: Signal | Iterable[Signal],
+    signals: Signal | Iterable[Signal] | xr.Dataset,
     store: str | Path,
     model: ViTime | str | Path | None = None,
     *,
@@ -91,7 +91,7 @@ def build(
     Parameters
     ----------
     signals
-        One or several, with unique names. Those that the store holds already cost nothing.
+        One or several, with unique names, or a Dataset of them. Those that the store holds already cost nothing.
     store
         A folder or a URL (s3://bucket/name.zarr). A URL has no lock: run one build at a time on it.
     model
@@ -123,7 +123,7 @@ def build(
         Before anything is written, where the input or the store does not allow the build.
     """
     start = time.monotonic()
-    signals = as_signals(signals)
+    signals = to_signals(signals)
     from_file = isinstance(model, str | Path | None)
     if not from_file:
         check_model(model)

@@ -23,7 +23,7 @@ from vitime_cache.evidence.levels.claimed import LEVEL
 from vitime_cache.evidence.levels.nulls import fewest_nulls, null_inputs
 from vitime_cache.model.checkpoint import check_model
 from vitime_cache.model.encoding import SeriesEncoding
-from vitime_cache.series.signal import as_signal
+from vitime_cache.series.signal import Signal
 from vitime_cache.stats.max_statistic import max_statistic
 from vitime_cache.stats.surrogates import Null, NullError
 
@@ -52,7 +52,7 @@ class Dependence:
 
 def null_curves(
     model: ViTime,
-    history: ArrayLike,
+    history: Signal | ArrayLike | xr.Dataset,
     horizon: int,
     *,
     period: float | None = None,
@@ -66,7 +66,7 @@ def null_curves(
     Parameters
     ----------
     history
-        The series (T,) that the nulls are made of.
+        The series (T,) that the nulls are made of, or a signal or Dataset with it.
     period
         In samples. With one there are notched nulls as well, which lack it and its harmonics.
     progress
@@ -80,7 +80,7 @@ def null_curves(
     from vitime_cache.attention.capture import time_attention
 
     check_model(model)
-    history = as_signal(history).with_horizon(horizon).values
+    history = schema.to_signal(history).with_horizon(horizon).values
     n, seed = whole(n, "n", 1, error=NullError), whole(seed, "the seed", 0, 2**63, error=NullError)
     if period is not None:
         period = positive(period, "the period", "samples", error=NullError)
