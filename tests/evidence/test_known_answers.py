@@ -74,6 +74,18 @@ def test_of_two_heads_that_do_the_same_both_are_of_the_set() -> None:
     assert float(ds.set_without) < 0.1
 
 
+def test_the_set_is_the_prefix_that_reaches_nine_tenths_in_the_order_of_single_shares() -> None:
+    verdict = asked("redundant", "set")
+    rank, share = verdict.set_rank.values, verdict.head_share.values
+    order = [tuple(at) for at in np.argwhere(np.isfinite(rank))[np.argsort(rank[np.isfinite(rank)])].tolist()]
+    assert [rank[at] for at in order] == list(range(1, len(order) + 1))
+    assert [share[at] for at in order] == sorted((share[at] for at in order), reverse=True)
+    assert min(share[at] for at in order) >= np.sort(share.ravel())[-len(order)]
+    path = verdict.set_path.values
+    assert np.isfinite(path).sum() == len(order)
+    assert (path[: len(order) - 1] < 0.9).all()
+
+
 def test_a_head_that_looks_one_period_back_for_a_constant_is_not_used() -> None:
     """Taking its attention away changes the forecast; replacing what it reads there does not."""
     ds = asked("bias_head")

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch  # noqa: F401 - a build has it, so that it is no part of what a hostile store takes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -83,4 +83,5 @@ def in_passes(
             continue
         # Not above: while the error is handled it keeps what the pass had made.
         torch.cuda.empty_cache()
-        warnings.warn(f"the device is out of memory; going on with {size} signals in a pass", Note, stacklevel=2)
+        few = "1 signal" if size == 1 else f"{size} signals"
+        warnings.warn(f"the device is out of memory; going on with {few} in a pass", Note, stacklevel=2)

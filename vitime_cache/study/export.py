@@ -64,7 +64,7 @@ def export(
     progress
         Called after each file with the number written and the number of all.
     tell
-        Called with a line on each head that was not named: which one was taken, and why.
+        Called in the end with a line on each head that was not named: which one was taken, and why.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def export(
     numbers = list(range(ds.sizes[schema.HEAD]))
     chosen = _chosen("signal", signals, names, default=names)
     kinds = _chosen("format", formats, FORMATS, default=FORMATS)
-    first = _FirstHeads(ds, None if isinstance(source, xr.Dataset) else source, tell or (lambda _: None))
+    first = _FirstHeads(ds, None if isinstance(source, xr.Dataset) else source)
     files: dict[Path, Callable[[], bytes]] = {}
     for signal in chosen:
         one = ds.sel({schema.SIGNAL: signal})
@@ -98,22 +98,25 @@ def export(
             files |= experiment_files([view], stem, Path(out_dir), kinds, contrast, dpi, paper)
     if len({str(path).casefold() for path in files}) < len(files):
         raise ExportError("names of two signals differ in case only, and so would their files; export them one by one")
-    return write_files(files, overwrite=overwrite, progress=progress)
+    written = write_files(files, overwrite=overwrite, progress=progress)
+    for line in first.told if tell else ():  # not before: what is refused is one line, the error's
+        tell(line)
+    return written
 
 
 class _FirstHeads:
     """The head of each signal for which none was named."""
 
-    def __init__(self, ds: xr.Dataset, store: str | Path | None, tell: Callable[[str], object]) -> None:
-        self.store, self.tell = store, tell
+    def __init__(self, ds: xr.Dataset, store: str | Path | None) -> None:
+        self.store, self.told = store, list[str]()
         self.tracking = sweep_tracking(ds)
 
-    def __call__(self, ds: xr.Dataset, told: bool) -> tuple[list[str], list[int]]:
-        """Its layer and number; says so where both are taken from here."""
+    def __call__(self, ds: xr.Dataset, both: bool) -> tuple[list[str], list[int]]:
+        """Its layer and number; notes which and why where both are taken from here."""
         verdict = None if self.store is None else newest_verdict(self.store, ds)
         layer, head, reason = first_head(ds, verdict, self.tracking)
-        if told:
-            self.tell(f"{ds[schema.SIGNAL].item()}: {layer}, head {head}: {reason}")
+        if both:
+            self.told.append(f"{ds[schema.SIGNAL].item()}: {layer}, head {head}: {reason}")
         return [layer], [head]
 
 
