@@ -99,8 +99,9 @@ def export(
     if len({str(path).casefold() for path in files}) < len(files):
         raise ExportError("names of two signals differ in case only, and so would their files; export them one by one")
     written = write_files(files, overwrite=overwrite, progress=progress)
-    for line in first.told if tell else ():  # not before: what is refused is one line, the error's
-        tell(line)
+    if tell is not None:  # not before: what is refused is one line, the error's
+        for line in first.told:
+            tell(line)
     return written
 
 
