@@ -15,7 +15,7 @@ store: $(VENV)/.installed
 	$(BIN)/vitime-cache build
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
