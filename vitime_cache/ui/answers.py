@@ -10,6 +10,7 @@ import xarray as xr
 
 from vitime_cache.evidence.levels.table import LEVEL, STAGES
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.series.spans import samples_in_words
 from vitime_cache.ui import questions
 from vitime_cache.ui.asked import show_in_address
 from vitime_cache.ui.questions import Key, RunningQuestion
@@ -54,10 +55,14 @@ def answers(subject: Subject) -> Answers:
     return Answers(coming | known, under_way, {key: each for key, each in ended.items() if each.error})
 
 
+def _in_words(asked: questions.RunningQuestion) -> str:
+    return samples_in_words(asked.period, asked.signal.sample_seconds)
+
+
 def show_progress(found: Answers) -> None:
     """How far the questions under way are, in place; and why others ended without an answer."""
     for each in found.failed.values():
-        st.error(f"A period of {each.period:.4g} samples: {plain(each.error)}", icon=":material/error:")
+        st.error(f"A period of {_in_words(each)}: {plain(each.error)}", icon=":material/error:")
     for key, each in found.under_way.items():
         _progress(key, each.stages)
 
@@ -96,7 +101,7 @@ def _progress(key: Key, shown: list[str]) -> None:
     if asked is None or asked.ended or asked.stages != shown:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
-        said = f"A period of {asked.period:.4g} samples: {plain(asked.step)}"
+        said = f"A period of {_in_words(asked)}: {plain(asked.step)}"
         st.progress(min(asked.share, 1.0), said, width="stretch")
         if (mine := questions.session()) in asked.asked_by:
             st.button("Stop", icon=":material/stop:", key=f"stop_{'_'.join(key)}", on_click=asked.leave, args=(mine,))

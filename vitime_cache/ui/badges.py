@@ -18,6 +18,8 @@ from vitime_cache.evidence.levels.table import (
     SUPPORTED,
 )
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.evidence.verdict.report import period_words
+from vitime_cache.series.spans import samples_in_words
 from vitime_cache.ui.address import address
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.verdicts import verdict_at
@@ -30,7 +32,11 @@ def head_badges(ds: xr.Dataset, layer: str, head: int, period: float | None) -> 
     """What is known of one head, a badge for each claim; without a verdict, the way to one."""
     verdict = verdict_at(ds, period)
     if verdict is None:
-        asked = "this head" if period is None else f"a period of {period:.4g} samples"
+        asked = (
+            "this head"
+            if period is None
+            else f"a period of {samples_in_words(period, float(ds[schema.SAMPLE_SECONDS]))}"
+        )
         st.page_link(
             "pages/ask.py",
             label=f"No verdict on {asked} yet: **ask** whether the forecast uses what lies one period back, and "
@@ -39,9 +45,8 @@ def head_badges(ds: xr.Dataset, layer: str, head: int, period: float | None) -> 
             query_params=address(),
         )
         return
-    question = vschema.facts(verdict, "question")
     st.markdown(
-        f"**{plain(layer)}, head {head}**, a period of {question['period']:.4g} samples: "
+        f"**{plain(layer)}, head {head}**, a period of {period_words(verdict)}: "
         + " ".join(badge(verdict, claim.name, layer, head) for claim in CLAIMS),
         help="The verdict that is kept of this head. No claim follows from another: "
         + "; ".join(f"*{claim.title.lower()}*: {claim.figure}" for claim in CLAIMS)
@@ -57,9 +62,9 @@ def best_badges(ds: xr.Dataset, period: float | None) -> None:
         return
     codes = verdict["verdict"].transpose(vschema.CLAIM, ...).values
     counts = [(claim.title.lower(), int((of == SUPPORTED).sum())) for claim, of in zip(CLAIMS, codes, strict=True)]
-    asked, question = int(verdict["asked"].sum()), vschema.facts(verdict, "question")
+    asked = int(verdict["asked"].sum())
     st.markdown(
-        f"Of {counted(asked, 'head')} asked about a period of {question['period']:.4g} samples: "
+        f"Of {counted(asked, 'head')} asked about a period of {period_words(verdict)}: "
         + " ".join(f":{'green' if n else 'gray'}-badge[{n} {title}]" for title, n in counts),
         help="Of how many heads the verdict that is kept supports each claim. **Ask** shows what each rests on.",
     )

@@ -15,6 +15,7 @@ from vitime_cache.evidence.periods import LEVEL, propose_periods
 from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.series.signal import Signal
+from vitime_cache.series.spans import samples_in_words
 from vitime_cache.ui import own, questions
 from vitime_cache.ui.answers import Answers, look_at
 from vitime_cache.ui.asked import show_in_address
@@ -37,6 +38,7 @@ def choose_question(subject: Subject, first_seen: float | None = None) -> tuple[
     key = f"asked_{subject.signal.fingerprint[:12]}"
     proposals = _proposals(subject.signal.fingerprint, values)
     periods = [period for period, _ in proposals]
+    in_words = [samples_in_words(period, subject.signal.sample_seconds) for period in periods]
     if first_seen is not None:
         st.session_state[key] = first_seen
     st.session_state.setdefault(key, periods[0] if periods else None)
@@ -50,7 +52,7 @@ def choose_question(subject: Subject, first_seen: float | None = None) -> tuple[
             st.session_state[f"{key}_proposals"] = named[0] if named else None  # the number may be typed as well
             st.pills(
                 "Periods that stand out, strongest first", range(len(proposals)), key=f"{key}_proposals",
-                format_func=lambda i: f"{periods[i]:.4g} samples, {proposals[i][1]:.0%} of the variance",
+                format_func=lambda i: f"{in_words[i]}, {proposals[i][1]:.0%} of the variance",
                 on_change=_take_proposal, args=(key, periods),
                 help="Lines of the periodogram that stand out of any smooth spectrum of noise that fits this series, "
                 f"at the level {LEVEL:g} over all frequencies; of about equally strong ones the longest first, "
@@ -104,8 +106,9 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
             help="A large network would take hours for all of it. Within a limit the model and its mechanism come "
             "first, then as many heads as there is time for; the verdict says what was left out.",
         )  # fmt: skip
+        back = samples_in_words(period, subject.signal.sample_seconds)
         st.button(
-            f"Ask whether the forecast uses what lies {period:.4g} samples back", icon=":material/gavel:",
+            f"Ask whether the forecast uses what lies {back} back", icon=":material/gavel:",
             type="primary", key="ask", on_click=_ask_by_hand, args=(key, subject, period, path, settings),
             help="Runs the model on the stretch with parts of its history moved, with what attention reads replaced, "
             "with each head replaced, and on null inputs. It goes on when this page is left, and what it finds of a "

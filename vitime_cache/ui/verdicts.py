@@ -133,15 +133,6 @@ def verdict_at(ds: xr.Dataset, period: float | None) -> xr.Dataset | None:
     return known[nearest] if abs(nearest - period) <= float(ds[schema.SAMPLES_PER_PATCH]) / 2 else None
 
 
-def leading_head(verdict: xr.Dataset) -> tuple[str, int] | None:
-    """The first head of the set that carries the answer; None where none was found."""
-    rank = verdict["set_rank"].transpose(schema.LAYER, schema.HEAD)
-    if not np.isfinite(rank.values).any():
-        return None
-    layer, head = np.unravel_index(int(np.nanargmin(rank.values)), rank.shape)
-    return str(verdict[schema.LAYER].values[layer]), int(verdict[schema.HEAD].values[head])
-
-
 def _stamp(path: Path) -> tuple[int, ...]:
     """Changes whenever a verdict is kept in the store or taken out."""
     return tuple(sorted(each.stat().st_mtime_ns for each in (path / EVIDENCE).iterdir()))
