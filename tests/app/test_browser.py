@@ -170,10 +170,11 @@ def test_two_weights_show_both_forecasts_one_over_the_other(shipped: str, page: 
     page.goto(f"{shipped}/compare?signal=full")
     settled(page)
     page.get_by_role("radio", name="Two weights").or_(page.get_by_text("Two weights", exact=True)).first.click()
+    # The model's process starts first: on a busy machine that takes longer than a page.
+    expect(page.get_by_text("standard deviations of the history apart")).to_be_visible(timeout=180_000)
     chart(page, "Both forecasts of full")
     chart(page, "Where every head differs: vitime-mini and vitime-mini-1")
     assert "compare=Two" in page.url
-    expect(page.get_by_text("standard deviations of the history apart")).to_be_visible()
 
 
 def test_a_click_on_a_head_opens_it(site: str, page: Page) -> None:
