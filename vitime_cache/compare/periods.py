@@ -63,8 +63,8 @@ def compare_periods(first: xr.Dataset, second: xr.Dataset) -> TwoPeriods:
 
 def conclusion(found: TwoPeriods) -> str:
     """Both answers, and which of the few heads they share."""
-    said = [f"{_span(ds)}: **{KINDS[kind(ds)].words.lower()}**" for ds in (found.first, found.second)]
-    return f"{'; '.join(said)}. {_heads(found)}"
+    first, second = (f"a period of {period_words(ds)}: **{KINDS[kind(ds)].words.lower()}**" for ds in _both(found))
+    return f"{first[:1].upper()}{first[1:]}; {second}. {_heads(found)}"
 
 
 def supports(found: TwoPeriods) -> tuple[str, ...]:
@@ -95,14 +95,18 @@ def limits(found: TwoPeriods) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _both(found: TwoPeriods) -> tuple[xr.Dataset, xr.Dataset]:
+    return found.first, found.second
+
+
 def _span(ds: xr.Dataset) -> str:
     return f"A period of {period_words(ds)}"
 
 
 def _heads(found: TwoPeriods) -> str:
-    lacking = [_span(ds)[0].lower() + _span(ds)[1:] for ds in (found.first, found.second) if not set_heads(ds)]
+    lacking = [f"a period of {period_words(ds)}" for ds in _both(found) if not set_heads(ds)]
     if lacking:
-        return f"No few heads are known for {' and '.join(lacking)}, so there are none to compare."
+        return f"No few heads are named for {' and '.join(lacking)}, so there are none to compare."
     ds = found.first
     parts = [
         f"{len(heads)} {words} ({head_names(ds, heads)})" if heads else f"none {words}"

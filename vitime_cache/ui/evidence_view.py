@@ -84,9 +84,10 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
 
 
 def _drawn(verdict: xr.Dataset, pictures: Sequence[tuple[Draw, str]]) -> None:
-    """Those pictures of the answer whose level has been worked on."""
+    """Those pictures of the answer whose level has been worked on; no heads where none were looked for."""
+    no_heads = bool(verdict["head_share"].isnull().all())
     for draw, level in pictures:
-        if level in vschema.facts(verdict, "stages"):
+        if level in vschema.facts(verdict, "stages") and not (no_heads and draw is charts.answer_heads):
             figure(draw, verdict, key=draw.__name__, width="stretch", table=partial(TABLES[draw], verdict))
 
 

@@ -47,10 +47,11 @@ def two_periods(first: xr.Dataset) -> None:
         with place:
             _one_side(side, verdict)
     share = shares(found).assign_attrs({KEY: f"{found.first.attrs[KEY]}|{found.second.attrs[KEY]}"})
-    figure(
-        charts.period_shares, share, (words[one], words[two]), key="period_shares", width="stretch",
-        table=partial(charts.period_shares_table, share),
-    )  # fmt: skip
+    if bool((share["first"] + share["second"]).notnull().any()):  # else there is no head to show at both
+        figure(
+            charts.period_shares, share, (words[one], words[two]), key="period_shares", width="stretch",
+            table=partial(charts.period_shares_table, share),
+        )  # fmt: skip
     show_reading(supports(found), limits(found))
 
 

@@ -23,6 +23,7 @@ from vitime_cache.ui.badges import head_badges
 from vitime_cache.ui.chart import PROMINENCE, figure, side_map, statement
 from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period, clicked
 from vitime_cache.ui.stores import KEY, Store
+from vitime_cache.ui.width import page_width
 from vitime_cache.ui.words import complain, end_page, plain, weights_note
 
 CHANGE_COLUMNS = {
@@ -33,6 +34,7 @@ CHANGE_COLUMNS = {
     "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f", help=PROMINENCE),
 }
 GALLERY = "gallery"
+LEGEND = 170  # pixels that a map's axis and legend take beside it
 
 
 def two_signals(store: Store | None, first: xr.Dataset, head: tuple[str, int]) -> None:
@@ -101,12 +103,23 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int]) -> N
     statement("looking", plain(said.conclusion))
     head_badges(first, *head, period)
     shading = charts.shared_shading(views, contrast)
+    wide = page_width()
     with st.container(horizontal=True):
         for name, view in zip(("first", "second"), views, strict=True):
             with st.container(width="content"):
-                figure(side_map, view, shading, 228, key=name, table=partial(charts.heatmap_table, view))
+                figure(
+                    side_map,
+                    view,
+                    shading,
+                    min(228, wide - LEGEND),
+                    key=name,
+                    table=partial(charts.heatmap_table, view),
+                )
         with st.container(width="content"):  # beside them where the screen is wide
-            figure(charts.difference, a, b, size=400, key="difference", table=lambda: charts.difference_table(a, b))
+            figure(
+                charts.difference, a, b, size=min(400, wide - LEGEND), key="difference",
+                table=lambda: charts.difference_table(a, b),
+            )  # fmt: skip
     figure(
         charts.lag_curves, views, options.region, period=period, side=options.side, log=options.log,
         max_lag=options.longest, key="curves", width="stretch",

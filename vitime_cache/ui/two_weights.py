@@ -22,8 +22,9 @@ from vitime_cache.ui.chart import figure, side_map
 from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period
 from vitime_cache.ui.other_weights import elsewhere, weights_files
 from vitime_cache.ui.stores import KEY, Store, reading
-from vitime_cache.ui.two_signals import heads_apart, show_reading
+from vitime_cache.ui.two_signals import LEGEND, heads_apart, show_reading
 from vitime_cache.ui.verdicts import whole_series
+from vitime_cache.ui.width import page_width
 from vitime_cache.ui.words import complain, end_page, plain, weights_note
 
 Load = Callable[[], xr.Dataset | None]
@@ -71,11 +72,14 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], hea
         options = choose_lags(first)
         contrast = choose_contrast()
     views = [charts.HeadView(_called(ds, name), *head) for ds, name in zip((first, second), names, strict=True)]
+    wide = page_width()
     with st.container(horizontal=True):
         for key, view in zip(("first", "second"), views, strict=True):
             with st.container(width="content"):
                 shading = charts.shared_shading([view], contrast)
-                figure(side_map, view, shading, 228, key=key, table=partial(charts.heatmap_table, view))
+                figure(
+                    side_map, view, shading, min(228, wide - LEGEND), key=key, table=partial(charts.heatmap_table, view)
+                )
     figure(
         charts.lag_curves, views, options.region, period=period, side=options.side, log=options.log,
         max_lag=options.longest, key="curves", width="stretch",
