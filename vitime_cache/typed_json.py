@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -39,6 +40,11 @@ def read_json(data: bytes | str, kind: type[Kind], what: str, *, error: type[Vit
 def decode(data: bytes, kind: type[Kind]) -> Kind | None:
     """The same for what we write ourselves, where it need not be said what is wrong: several times as quick."""
     try:
-        return msgspec.json.decode(data, type=kind)
+        return _decoder(kind).decode(data)  # type: ignore[no-any-return]
     except (ValueError, RecursionError, OverflowError):
         return None
+
+
+@cache
+def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)

@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -131,7 +132,7 @@ class Signal:
             if len(self.future) != self.horizon:
                 raise SignalError(f"{who}: its future has {len(self.future)} samples, its horizon {self.horizon}")
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of everything that reaches a store (the future does not), as 64 hex digits."""
         harmonics = [(harmonic.period, harmonic.amplitude, harmonic.phase) for harmonic in self.harmonics]
@@ -141,10 +142,10 @@ class Signal:
         if self.start:
             facts.append(self.start)
         values = self.values
-        if spread := float(np.ptp(values)):
+        if spread := float(values.max() - values.min()):
             # The last bit of sin differs between processors: 8 digits of the spread forgive it and outdo an image row.
-            values = np.round(values, min(8 - math.ceil(math.log10(spread)), 200)) + 0.0  # + 0.0: no negative zeros
-        return hashlib.sha256(json.dumps(facts).encode() + values.astype("<f8").tobytes()).hexdigest()
+            values = values.round(min(8 - math.ceil(math.log10(spread)), 200)) + 0.0  # + 0.0: no negative zeros
+        return hashlib.sha256(json.dumps(facts).encode() + values.astype("<f8", copy=False).tobytes()).hexdigest()
 
     def with_horizon(self, horizon: int) -> Signal:
         """The same history with another horizon, and as much of the future as is known if that is enough."""

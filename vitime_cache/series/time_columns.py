@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class Table:
     rows: NDArray[np.int64]
     in_front: str = ""
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Every column, those of numbers first."""
         return list(dict.fromkeys([*self.numbers, *self.others]))

@@ -167,7 +167,7 @@ def build(
     written, size = [], 0
     with (
         ready_to_write(model, device, dtype, batch_size, workers, capture) as write,
-        open_writer(objects, identity, entries, facts) as writer,
+        open_writer(objects, identity, entries, facts, known=journal) as writer,
     ):
         todo = {place: pending[entry.name] for place, entry in writer.pending.items()}
         tell = progress or (lambda _: None)

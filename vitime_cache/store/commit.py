@@ -55,7 +55,12 @@ PUTS_AT_ONCE = 4
 
 @contextmanager
 def open_writer(
-    objects: Objects, identity: Identity, wanted: Sequence[Entry], facts: Mapping[str, str] | None = None
+    objects: Objects,
+    identity: Identity,
+    wanted: Sequence[Entry],
+    facts: Mapping[str, str] | None = None,
+    *,
+    known: Journal | None = None,
 ) -> Iterator[StoreWriter]:
     """Begin a build: the only writer of a store until the context ends.
 
@@ -63,6 +68,8 @@ def open_writer(
     ----------
     facts
         What the attributes of a new store say besides those of the schema.
+    known
+        The journal as it was read before for these signals.
 
     Raises
     ------
@@ -70,7 +77,7 @@ def open_writer(
         If another process writes, the store was built otherwise, or it holds another signal of a wanted name.
     """
     with objects.lock(LOCK):
-        journal = read_journal(objects, [entry.name for entry in wanted])
+        journal = read_journal(objects, [entry.name for entry in wanted], known=known)
         if journal:
             check_identity(journal.manifest, identity, objects.url)
         check_config(identity.config)
