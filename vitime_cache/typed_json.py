@@ -40,7 +40,7 @@ def read_json(data: bytes | str, kind: type[Kind], what: str, *, error: type[Vit
 def decode(data: bytes, kind: type[Kind]) -> Kind | None:
     """The same for what we write ourselves, where it need not be said what is wrong: several times as quick."""
     try:
-        return _decoder(kind).decode(data)  # type: ignore[no-any-return]
+        return _decoder(kind).decode(data)  # type: ignore[arg-type, no-any-return]
     except (ValueError, RecursionError, OverflowError):
         return None
 
