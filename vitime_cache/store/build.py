@@ -6,17 +6,18 @@ the journal and returns.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vitime_cache.attention.schema import to_signals
 from vitime_cache.checks import positive, whole
 from vitime_cache.model.checkpoint import check_dtype, check_model, pick_device
 from vitime_cache.model.config import WeightsInfo
+from vitime_cache.series.signal import as_signals
 from vitime_cache.series.sources import Signal, check_signals
 from vitime_cache.store.bounds import check_config
 from vitime_cache.store.dispatch import deviation, ready_to_write
@@ -123,7 +124,7 @@ def build(
         Before anything is written, where the input or the store does not allow the build.
     """
     start = time.monotonic()
-    signals = to_signals(signals)
+    signals = _listed(signals)
     from_file = isinstance(model, str | Path | None)
     if not from_file:
         check_model(model)
@@ -224,6 +225,15 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> bool:
             objects.flush()
             writer.commit([marker])
     return bool(places)
+
+
+def _listed(given: Any) -> list[Signal]:
+    """`schema.to_signals`; whoever has a Dataset has imported xarray, and for others it takes a second."""
+    if "xarray" not in sys.modules:
+        return as_signals(given)
+    from vitime_cache.attention.schema import to_signals
+
+    return to_signals(given)
 
 
 def _token_layers(ds: xr.Dataset) -> tuple[str, ...]:
