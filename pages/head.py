@@ -55,7 +55,7 @@ def one_head() -> None:
         )  # fmt: skip
     with st.expander("The layers in order"):
         figure(
-            charts.layers_in_order, ds, layer, head, contrast, size=min(width - 100, 460), key="layers",
+            charts.layers_in_order, ds, layer, head, contrast, size=max(160, min(width - 240, 460)), key="layers",
             table=lambda: charts.heatmap_table(first),
         )  # fmt: skip
     with st.expander("The series' own autocorrelation, on the same axis"):

@@ -300,8 +300,7 @@ def test_a_tap_on_a_moment_lights_its_past(site: str, browser: Browser) -> None:
     page.goto(f"{site}/head?signal=full")
     settled(page)
     canvas = chart(page, "Where each moment looks").locator("canvas")
-    page.wait_for_timeout(1000)
-    assert canvas.bounding_box()["width"] <= 390
+    page.wait_for_function("canvas => canvas.getBoundingClientRect().width <= 390", arg=canvas.element_handle())
     canvas.scroll_into_view_if_needed()
     before = canvas.evaluate("canvas => canvas.toDataURL()")
     box = canvas.bounding_box()

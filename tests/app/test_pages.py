@@ -345,9 +345,10 @@ def test_the_choice_goes_along_to_the_next_page(open_page: OpenPage) -> None:
     at = open_page("head")
     at.selectbox(key="pick_signal").select("white_noise").run()
     at.selectbox(key="pick_head").select(1).run()
+    layer = at.selectbox(key="pick_layer").value
     at.query_params.clear()  # as a click in the navigation does
     at.switch_page("pages/compare.py").run()
-    assert "white_noise, decoder.0, head 1" in charts(at)[1]
+    assert any(f"white_noise, {layer}, head 1" in chart for chart in charts(at))
 
 
 @pytest.mark.parametrize(("first", "second"), [("full", "white_noise"), ("harmonic_63", "full")])
@@ -436,8 +437,7 @@ def test_pages_open_on_the_head_that_tracks_best_on_the_store_s_sweep_and_say_so
     store: Path, weights: Path, open_page: OpenPage
 ) -> None:
     at = open_page("head")
-    assert "there is no sweep of periods to choose by" in texts(at)
-    assert at.selectbox(key="pick_head").value == 0
+    assert "of all heads its curve stands out most one period of 62.83 samples back" in texts(at)
     sweep = [signal for signal in catalogue() if signal.name.startswith("sweep_")][::3]
     build([*signals("full", "reduced_harmonic", "harmonic_63", "white_noise"), *sweep], store, weights)
     at = open_page("head")

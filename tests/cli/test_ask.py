@@ -338,12 +338,9 @@ class Page(HTMLParser):
 def test_a_card_stands_alone_and_a_hostile_name_is_text_in_it():
     page = Page()
     hostile = mock_verdict(signal=HOSTILE)
-    for name in ("question", "window_facts", "counts"):  # whatever a stranger's file says, in every fact
-        facts = {
-            key: HOSTILE if isinstance(value, str) else value for key, value in vschema.facts(hostile, name).items()
-        }
-        hostile = vschema.with_facts(hostile, **{name: facts | ({"seed": HOSTILE} if name == "question" else {})})
-    hostile = vschema.with_facts(hostile, dropped=[HOSTILE], families=[[[HOSTILE, HOSTILE]]], weights=HOSTILE)
+    question = vschema.facts(hostile, "question")  # facts of another type are refused when read
+    hostile = vschema.with_facts(hostile, question=question | {"signal": HOSTILE, "weights": HOSTILE})
+    hostile = vschema.with_facts(hostile, dropped=[HOSTILE], families=[[[HOSTILE, 0]]], weights=HOSTILE)
     html = verdict_card(hostile.assign_attrs(created=HOSTILE))
     page.feed(html)
     assert not page.risky
