@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import signal
 import threading
@@ -422,6 +423,11 @@ def test_verdicts_behind_a_url():
         warnings.simplefilter("error")
         assert xr.open_zarr(url, group=group).load().identical(verdict())
     assert verify(url).problems == ()
+
+
+def test_a_verdict_that_was_opened_goes_to_another_process(path):
+    opened = open_verdict(path, keep_verdict(path, verdict()))
+    assert pickle.loads(pickle.dumps(opened)).identical(verdict())
 
 
 def test_a_verdict_by_another_method_is_no_answer_and_stays_where_it_is(path):

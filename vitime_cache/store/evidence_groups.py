@@ -142,7 +142,8 @@ def open_group(
         arrays = _layouts(root)
         written = partial(_was_written, objects, group)
         source = CheckedStore(objects, f"{group}/", root, arrays, written, partial(_describe, group))
-        ds = xr.open_zarr(source, chunks=None, consolidated=True).load()
+        with xr.open_zarr(source, chunks=None, consolidated=True) as opened:
+            ds = opened.load().copy()  # without the source, so that it goes to another process
         method = read_json(ds.attrs["question"], dict[str, Any], group, error=StoreError)["method"]
         if method == schema.METHOD:
             return validate(ds)
