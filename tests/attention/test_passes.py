@@ -129,16 +129,16 @@ def test_interventions_go_on_where_memory_ends_with_the_same_effects(monkeypatch
 
     model, signals, others = random_model(small_config()), walks(20), walks(21, 22)
     expected = knock_out_all(model, signals, others)
-    above, refused = knockout.above, []
+    forecast_from_layer, refused = knockout.forecast_from_layer, []
 
     def narrow(model: Any, intact: Any, number: int, heads: Any, outputs: Any) -> Any:
         if len(heads) > 1:
             refused.append(heads)
             raise torch.OutOfMemoryError("CUDA")
-        return above(model, intact, number, heads, outputs)
+        return forecast_from_layer(model, intact, number, heads, outputs)
 
-    monkeypatch.setattr(knockout, "above", narrow)
-    with pytest.warns(Note, match="going on with 1 signals"):
+    monkeypatch.setattr(knockout, "forecast_from_layer", narrow)
+    with pytest.warns(Note, match="going on with 1 signal in a pass"):
         found = knock_out_all(model, signals, others)
     assert len(refused) == len(model.config.layers)
     np.testing.assert_allclose(found.effect, expected.effect, atol=1e-6)

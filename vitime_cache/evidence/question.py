@@ -28,7 +28,7 @@ from vitime_cache.interventions.lag_masks import multiples, other_phases, whole_
 from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.encoding import SeriesEncoding, is_flat
 from vitime_cache.series.signal import Signal, as_signal, hold_out
-from vitime_cache.series.spans import samples_in_words
+from vitime_cache.series.spans import in_words
 from vitime_cache.stats.surrogates import null_kinds
 
 if TYPE_CHECKING:
@@ -107,8 +107,9 @@ class Question:
     def words(self) -> str:
         """What will be done, in two lines, and what a budget leaves out."""
         source = "the strongest of the series" if self.period_from == "proposed" else "as asked"
-        period = samples_in_words(self.period, self.signal.sample_seconds)
-        first = f"{self.signal.name}: period {period}, {source}. {self.window.words}"
+        time = in_words(self.period, self.signal.sample_seconds)
+        period = f"{self.period:.4g} samples ({source})" + (f", {time}" if time else "")
+        first = f"{self.signal.name}: period {period}. {self.window.words}"
         return "\n".join((first, self.effort.words, *self.dropped))
 
 
