@@ -41,3 +41,8 @@ def markdown(value: object) -> str:
     """For Markdown as Streamlit reads it."""
     one_line = " ".join(terminal(value).split())
     return _MARKS.sub(r"\\\g<0>", _WOVEN.sub(_JOINER, one_line))
+
+
+def counted(number: int, thing: str) -> str:
+    """ "1 signal", "2 signals": how many there are of something."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

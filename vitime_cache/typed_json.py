@@ -1,8 +1,9 @@
-"""JSON from outside, read as the types it should have: whatever else it is, is one error that says where."""
+"""JSON written; and JSON from outside, read as its types: whatever else it is, is one error that says where."""
 
 from __future__ import annotations
 
 import json
+import math
 from functools import cache
 from typing import Any, TypeVar
 
@@ -35,6 +36,19 @@ def read_json(data: bytes | str, kind: type[Kind], what: str, *, error: type[Vit
         return msgspec.convert(value, kind)
     except (ValueError, RecursionError, OverflowError) as problem:
         raise error(f"{what} is damaged: {' '.join(str(problem).split())[:200]}") from problem
+
+
+def write_json(document: Any) -> str:
+    """JSON of dicts, lists and plain values; a number that is not finite, which JSON lacks, is null."""
+    return json.dumps(_without_nan(document), allow_nan=False)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def decode(data: bytes, kind: type[Kind]) -> Kind | None:

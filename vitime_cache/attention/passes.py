@@ -13,6 +13,7 @@ import torch
 
 from vitime_cache.errors import Note
 from vitime_cache.model.network import ViTime
+from vitime_cache.shown import counted
 
 TOKENS_ON_A_DEVICE = 65536  # in one pass: more do not run faster
 SHARE = (
@@ -83,5 +84,5 @@ def in_passes(
             continue
         # Not above: while the error is handled it keeps what the pass had made.
         torch.cuda.empty_cache()
-        few = "1 signal" if size == 1 else f"{size} signals"
+        few = counted(size, "signal")
         warnings.warn(f"the device is out of memory; going on with {few} in a pass", Note, stacklevel=2)

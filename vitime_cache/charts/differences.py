@@ -43,7 +43,11 @@ CAME = "what came"
 
 def difference_gallery_table(first: xr.Dataset, second: xr.Dataset) -> pd.DataFrame:
     """layer, head and the share of attention that lies elsewhere, most first."""
-    moved = compare_maps(first, second)[MOVED].to_dataframe().reset_index()
+    return _ranked(compare_maps(first, second))
+
+
+def _ranked(found: xr.Dataset) -> pd.DataFrame:
+    moved = found[MOVED].to_dataframe().reset_index()
     return moved[[schema.LAYER, schema.HEAD, MOVED]].sort_values(MOVED, ascending=False, ignore_index=True)
 
 
@@ -70,7 +74,7 @@ def difference_gallery(
     found = compare_maps(first, second)
     gap = shrink(found[FIRST].values - found[SECOND].values, MOST_PIXELS)
     limit = float(np.percentile(np.abs(gap), PERCENTILE)) or float(np.abs(gap).max()) or 1.0
-    table = difference_gallery_table(first, second)
+    table = _ranked(found)
     rows, heads = [str(each) for each in found[schema.LAYER].values], [int(each) for each in found[schema.HEAD].values]
     everywhere = {
         "x": {"value": 0}, "x2": {"value": "width"}, "y": {"value": 0}, "y2": {"value": "height"},

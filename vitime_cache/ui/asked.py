@@ -50,9 +50,14 @@ class Asked:
     @classmethod
     def of(cls, subject: Subject, period: float) -> Asked:
         """A question about a subject."""
-        if subject.store.parent.name == own.FOLDER:
-            return cls("", own.PREFIX + subject.store.stem, period)
-        return cls(subject.store.name, subject.signal.name, period)
+        return cls.about(subject.store, subject.signal.name, period)
+
+    @classmethod
+    def about(cls, store: Path, signal: str, period: float) -> Asked:
+        """A question about a signal in the store at a path."""
+        if store.parent.name == own.FOLDER:
+            return cls("", own.PREFIX + store.stem, period)
+        return cls(store.name, signal, period)
 
     @property
     def name(self) -> str:

@@ -20,10 +20,11 @@ from vitime_cache.evidence.levels.table import (
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import period_words
 from vitime_cache.series.spans import samples_in_words
+from vitime_cache.shown import counted
 from vitime_cache.ui.address import address
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.verdicts import verdict_at
-from vitime_cache.ui.words import counted, plain
+from vitime_cache.ui.words import plain
 
 COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "gray", INCONCLUSIVE: "orange", NOT_TESTED: "gray"}
 

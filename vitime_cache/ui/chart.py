@@ -23,7 +23,7 @@ from vitime_cache.charts.shading import Shading
 from vitime_cache.charts.style import for_dark
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import LEVEL
-from vitime_cache.evidence.verdict import schema as verdict_schema
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.words import notice
 
@@ -207,7 +207,7 @@ def _subject(args: Sequence[Any]) -> dict[str, str]:
         return {}
     if schema.SIGNAL in found[0].coords:
         return {"signal": str(found[0][schema.SIGNAL].item())}
-    signal = str(verdict_schema.facts(found[0], "question")["signal"])
+    signal = str(vschema.facts(found[0], "question")["signal"])
     return {"signal": signal} | dict(zip(("layer", "head"), map(str, flat[1:3]), strict=False))
 
 
@@ -217,7 +217,7 @@ def _dataset(args: Sequence[Any]) -> xr.Dataset | None:
         first = each[0] if isinstance(each, list | tuple) and each else each
         if isinstance(first, HeadView):
             return first.ds
-        if isinstance(first, xr.Dataset) and (verdict_schema.CLAIM in first.dims or schema.HISTORY in first):
+        if isinstance(first, xr.Dataset) and (vschema.CLAIM in first.dims or schema.HISTORY in first):
             return first
     return None
 

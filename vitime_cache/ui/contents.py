@@ -15,11 +15,12 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.model.config import WeightsInfo
 from vitime_cache.series.sources import catalogue
+from vitime_cache.shown import counted
 from vitime_cache.ui import own
 from vitime_cache.ui.address import address, stored_signals
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, planned, reading, stores
-from vitime_cache.ui.words import complain, counted, notice, plain
+from vitime_cache.ui.words import complain, notice, plain
 
 PATCH = "A patch is a column of the image cut into tokens: the unit of lag, and the finest that a lag can be told to."
 COLUMNS = {

@@ -74,7 +74,7 @@ def _rows(store: Store | None) -> Iterator[Row]:
     for (subject, _), asked in questions.known().items():
         place = Path(subject.rpartition(":")[0])
         if place in places and not asked.ended:
-            name = _address(place, asked.signal.name, asked.period)
+            name = Asked.about(place, asked.signal.name, asked.period)
             running.add(name)
             yield Row("now", places[place] or asked.signal.name, asked.period, "", f"{asked.share:.0%} done", name)
     for place, called in places.items():
@@ -85,17 +85,11 @@ def _rows(store: Store | None) -> Iterator[Row]:
             continue
         for each in kept:
             period = float(each.question["period"])
-            name = _address(place, each.signal, period)
+            name = Asked.about(place, each.signal, period)
             if name not in running:
                 state = "finished" if each.complete else "left early"
                 asked_at = each.created[:16].replace("T", " ")
                 yield Row(asked_at, called or each.signal, period, each.headline, state, name)
-
-
-def _address(place: Path, signal: str, period: float) -> Asked:
-    if place.parent.name == own.FOLDER:
-        return Asked("", own.PREFIX + place.stem, period)
-    return Asked(place.name, signal, period)
 
 
 def weights_table() -> None:

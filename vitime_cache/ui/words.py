@@ -14,11 +14,6 @@ from vitime_cache.shown import markdown
 plain = markdown  # words from outside: names, values of an address, messages that quote them
 
 
-def counted(number: int, thing: str) -> str:
-    """ "1 signal", "2 signals"."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
 def complain(error: Exception) -> None:
     """What went wrong, in place."""
     st.error(plain(error), icon=":material/error:")

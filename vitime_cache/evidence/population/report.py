@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -13,8 +11,10 @@ import xarray as xr
 from vitime_cache.attention.schema import HEAD, LAYER, SIGNAL
 from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS
 from vitime_cache.evidence.population import schema as population_schema
-from vitime_cache.evidence.verdict.report import counted, interval, percent
+from vitime_cache.evidence.verdict.report import interval, percent
+from vitime_cache.shown import counted
 from vitime_cache.stats.intervals import proportion_interval
+from vitime_cache.typed_json import write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,12 +145,4 @@ def to_json(ds: xr.Dataset) -> str:
         "signals": table_of(ds).to_dict("records"),
         "attributes": {name: population_schema.facts(ds, name) for name in population_schema.ATTRIBUTES},
     }  # fmt: skip
-    return json.dumps(_without_nan(document), allow_nan=False)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return write_json(document)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from vitime_cache.evidence.levels.table import KINDS
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads, verdict_table
 from vitime_cache.evidence.verdict.report import headline, kind, sentences
+from vitime_cache.typed_json import write_json
 
 
 def answer_data(ds: xr.Dataset) -> dict[str, Any]:
@@ -60,18 +59,10 @@ def to_json(ds: xr.Dataset) -> str:
             for name, each in ds.data_vars.items()
         },
     }
-    return json.dumps(_without_nan(document), allow_nan=False)
+    return write_json(document)
 
 
 def _plain(values: np.ndarray) -> Any:
     if values.dtype.kind == "f":
         return [_plain(row) for row in values] if values.ndim else float(f"{values:.7g}")
     return values.tolist()
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

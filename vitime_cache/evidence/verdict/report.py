@@ -28,7 +28,8 @@ from vitime_cache.evidence.levels.table import (
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import head_order, set_heads, to_come
 from vitime_cache.interventions.lag_masks import REACH
-from vitime_cache.series.spans import in_words
+from vitime_cache.series.spans import samples_in_words
+from vitime_cache.shown import counted
 
 MOST_NAMED = 6
 COVERED = (0.8, 1.2)  # share of the whole change that values carry; outside, what changes where heads look counts too
@@ -90,11 +91,6 @@ def head_names(ds: xr.Dataset, heads: Iterable[tuple[int, int]], most: int = MOS
     return told + (f" and {len(heads) - most} more" if len(heads) > most else "")
 
 
-def counted(number: int, thing: str) -> str:
-    """ "1 head", "2 heads"."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
 def percent(share: float) -> str:
     """A share as "84 %", with a minus sign where it is negative; "no figure" where there is none."""
     if not np.isfinite(share):
@@ -118,8 +114,7 @@ def _value(ds: xr.Dataset, name: str) -> float:
 
 
 def _span(ds: xr.Dataset, samples: float) -> str:
-    time = in_words(samples, float(vschema.facts(ds, "question").get("sample_seconds") or 0.0))
-    return f"{samples:.4g} samples" + (f" ({time})" if time else "")
+    return samples_in_words(samples, float(vschema.facts(ds, "question").get("sample_seconds") or 0.0))
 
 
 def _back(ds: xr.Dataset) -> str:
