@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.arrays import Array
+from vitime_cache.checks import numbers, whole
 from vitime_cache.errors import VitimeError
 
 Region = Literal["all", "history→history", "forecast→history", "forecast→forecast"]
@@ -57,10 +58,9 @@ def lag_means(time_attention: ArrayLike) -> tuple[NDArray[np.intp], Array]:
 
 def mean_attention_vs_time_lag(time_attention: ArrayLike, max_lag: int = 40) -> tuple[NDArray[np.intp], Array]:
     """The reference study's curve: lags 1 … min(max_lag, n - 1) in patches and the mean of `np.diag(A, -lag)`."""
-    if max_lag < 1:
-        raise LagError(f"max_lag must be at least 1 patch, got {max_lag}")
-    lag, mean = lag_means(time_attention)
-    shown = (lag >= 1) & (lag <= max_lag)
+    most = whole(max_lag, "max_lag", 1, error=LagError)
+    lag, mean = lag_means(numbers(time_attention, "time attention", error=LagError))
+    shown = (lag >= 1) & (lag <= most)
     return lag[shown], mean[..., shown]
 
 

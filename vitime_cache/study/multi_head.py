@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,11 +21,10 @@ from vitime_cache.attention import lags, pooling
 from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.shading import NO_CONTRAST, Contrast
-from vitime_cache.checks import numbers, whole
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
 from vitime_cache.study.pictures import correlations_png, file_name, write_files
-from vitime_cache.study.prediction import ViTimePrediction, as_series, encode
+from vitime_cache.study.prediction import ViTimePrediction, encode, history_of
 from vitime_cache.study.seen_attention import SeenAttention
 
 
@@ -78,7 +77,7 @@ class MultiHeadAttentionRollout:
         RolloutError
             If a layer's attention was not seen or has an unexpected shape, with the remedy.
         """
-        encoding, image = encode(self.network, self._history(x, prediction_horizon), prediction_horizon)
+        encoding, image = encode(self.network, history_of(self.model, x, prediction_horizon), prediction_horizon)
         found: dict[str, Tensor] = {}
         self._seen.run(image, lambda name, attention: found.update({name: attention.float().cpu()}))
         self.attentions = found
@@ -98,11 +97,7 @@ class MultiHeadAttentionRollout:
 
     def mean_attention_vs_time_lag(self, A_time: ArrayLike, max_lag: int = 40) -> tuple[NDArray[np.intp], Array]:
         """Lags 1 … min(max_lag, n − 1) in patches, and the mean of `np.diag(A_time, -lag)` at each."""
-        attention = numbers(A_time, "time attention", error=lags.LagError)
-        return lags.mean_attention_vs_time_lag(attention, whole(max_lag, "max_lag", 1, error=lags.LagError))
-
-    def _history(self, x: ArrayLike | Tensor, horizon: int) -> NDArray[np.float64]:
-        return self.model.history(x, horizon) if isinstance(self.model, ViTimePrediction) else as_series(x)
+        return lags.mean_attention_vs_time_lag(A_time, max_lag)
 
 
 class MultiHeadAttentionRolloutPlotter(MultiHeadAttentionRollout):
@@ -145,12 +140,13 @@ class MultiHeadAttentionRolloutPlotter(MultiHeadAttentionRollout):
         for head in asked:
             if head not in range(heads):
                 print(f"head {head!r} is out of range, skipped: {layer} has heads 0 … {heads - 1}")
-        options: dict[str, Any] = {
-            "robust_percentiles": robust_percentiles, "gamma": gamma, "show_log": show_log,
-            "top_overlay_percent": top_overlay_percent,
-        }  # fmt: skip
-        contrast = Contrast(**options) if powermap else NO_CONTRAST
-        history = self._history(input_tensor, prediction_horizon)
+        contrast = NO_CONTRAST
+        if powermap:
+            contrast = Contrast(
+                robust_percentiles=robust_percentiles, gamma=gamma, show_log=show_log,
+                top_overlay_percent=top_overlay_percent,
+            )  # fmt: skip
+        history = history_of(self.model, input_tensor, prediction_horizon)
         ds = capture(self.network, Signal(f"experiment {experiment}", history, horizon=prediction_horizon))
         files = {
             Path(save_dir) / f"experiment_{file_name(str(experiment))}_head_{head}_correlations.png": partial(

@@ -146,6 +146,11 @@ def as_series(values: ArrayLike | Tensor) -> NDArray[np.float64]:
     return series
 
 
+def history_of(model: ViTimePrediction | ViTime, values: ArrayLike | Tensor, horizon: int) -> NDArray[np.float64]:
+    """What a predictor shows its model of one series, (T,); to a network alone all of it is shown."""
+    return model.history(values, horizon) if isinstance(model, ViTimePrediction) else as_series(values)
+
+
 def encode(model: ViTime, history: NDArray[np.float64], horizon: int) -> tuple[SeriesEncoding, Tensor]:
     """How a history (T,) lies on the model's image, and that image, (1, 1, h, W)."""
     encoding = SeriesEncoding.fit(history, horizon, model.config)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -20,12 +20,12 @@ from vitime_cache.attention import lags, pooling
 from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.shading import Contrast
-from vitime_cache.checks import is_number, numbers, whole
+from vitime_cache.checks import is_number
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
 from vitime_cache.study.pictures import experiment_files, file_name, write_files
 from vitime_cache.study.prediction import ViTimePrediction as ViTimePrediction
-from vitime_cache.study.prediction import as_series, encode
+from vitime_cache.study.prediction import encode, history_of
 from vitime_cache.study.seen_attention import RolloutError as RolloutError
 from vitime_cache.study.seen_attention import SeenAttention
 
@@ -112,7 +112,8 @@ class AttentionRollout:
             step = layer_flow(self._fused(attention[0]), self.discard_ratio)
             result = step if result is None else step @ result
 
-        _, image = encode(self.model, self._history(input_tensor, prediction_horizon), prediction_horizon)
+        history = history_of(self.predictor or self.model, input_tensor, prediction_horizon)
+        _, image = encode(self.model, history, prediction_horizon)
         self._seen.run(image, pass_layer)
         assert result is not None
         return result.cpu().numpy()
@@ -134,8 +135,7 @@ class AttentionRollout:
 
     def mean_attention_vs_time_lag(self, A_time: ArrayLike, max_lag: int = 40) -> tuple[NDArray[np.intp], Array]:
         """Lags 1 … min(max_lag, n − 1) in patches, and the mean of `np.diag(A_time, -lag)` at each."""
-        attention = numbers(A_time, "time attention", error=lags.LagError)
-        return lags.mean_attention_vs_time_lag(attention, whole(max_lag, "max_lag", 1, error=lags.LagError))
+        return lags.mean_attention_vs_time_lag(A_time, max_lag)
 
     def plot_attention_heads(
         self,
@@ -185,21 +185,17 @@ class AttentionRollout:
                 raise RolloutError(f"no head {head!r}; {layer} has heads 0 … {heads - 1}")
         if not heads_to_plot:
             raise RolloutError(f"heads_to_plot is empty; {layer} has heads 0 … {heads - 1}")
-        options: dict[str, Any] = {
-            "robust_percentiles": robust_percentiles,
-            "gamma": gamma,
-            "show_log": show_log,
-            "top_overlay_percent": top_overlay_percent,
-        }
-        contrast = Contrast(**options) if powermap else None
-        history = self._history(input_tensor, prediction_horizon)
+        contrast: Contrast | None = None
+        if powermap:
+            contrast = Contrast(
+                robust_percentiles=robust_percentiles, gamma=gamma, show_log=show_log,
+                top_overlay_percent=top_overlay_percent,
+            )  # fmt: skip
+        history = history_of(self.predictor or self.model, input_tensor, prediction_horizon)
         ds = capture(self.model, Signal(f"experiment {experiment}", history, horizon=prediction_horizon))
         views = [HeadView(ds, layer, int(head), shown_in="weight") for head in heads_to_plot]
         files = experiment_files(views, file_name(str(experiment)), Path(save_dir), ("png",), contrast)
         return write_files(files, overwrite=True)
-
-    def _history(self, input_tensor: ArrayLike | Tensor, horizon: int) -> NDArray[np.float64]:
-        return as_series(input_tensor) if self.predictor is None else self.predictor.history(input_tensor, horizon)
 
     def _fused(self, attention: Tensor) -> Tensor:
         """One map (1 + N, 1 + N) in float32 of a layer's (heads, 1 + N, 1 + N)."""

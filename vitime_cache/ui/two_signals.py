@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
@@ -14,6 +15,7 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.lags import Region
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import HeadView
+from vitime_cache.charts.shading import Contrast, Shading
 from vitime_cache.compare.maps import why_not
 from vitime_cache.compare.reduction import Comparison, SignalCurve, compare
 from vitime_cache.compare.words import reading
@@ -21,7 +23,7 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.ui.address import choose_other
 from vitime_cache.ui.badges import head_badges
 from vitime_cache.ui.chart import PROMINENCE, figure, side_map, statement
-from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period, clicked
+from vitime_cache.ui.options import LagOptions, choose_contrast, choose_lags, choose_period, clicked
 from vitime_cache.ui.stores import KEY, Store
 from vitime_cache.ui.width import page_width
 from vitime_cache.ui.words import complain, end_page, plain, weights_note
@@ -88,10 +90,7 @@ def _take_head() -> None:
 def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int]) -> None:
     """Both maps on one scale, their difference, both curves and the peaks."""
     st.subheader(f"{plain(head[0])}, head {head[1]}", anchor=False)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        period = choose_period(first)
-        options = choose_lags(first)
-        contrast = choose_contrast()
+    period, options, contrast = choose_how(first)
     try:
         views = [HeadView(ds, *head) for ds in (first, second)]
     except VitimeError as error:
@@ -105,29 +104,39 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int]) -> N
     shading = charts.shared_shading(views, contrast)
     wide = page_width()
     with st.container(horizontal=True):
-        for name, view in zip(("first", "second"), views, strict=True):
-            with st.container(width="content"):
-                figure(
-                    side_map,
-                    view,
-                    shading,
-                    min(228, wide - LEGEND),
-                    key=name,
-                    table=partial(charts.heatmap_table, view),
-                )
+        both_maps(views, [shading, shading], wide)
         with st.container(width="content"):  # beside them where the screen is wide
             figure(
                 charts.difference, a, b, size=min(400, wide - LEGEND), key="difference",
                 table=lambda: charts.difference_table(a, b),
             )  # fmt: skip
+    both_curves(views, options, period)
+    st.markdown("**The peaks of both**")
+    changes_table(found)
+    show_reading(said.supports, said.does_not_support)
+
+
+def choose_how(ds: xr.Dataset) -> tuple[float | None, LagOptions, Contrast]:
+    """The controls of one head on two occasions, in a row: the period, the lags, the contrast."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        return choose_period(ds), choose_lags(ds), choose_contrast()
+
+
+def both_maps(views: Sequence[HeadView], shadings: Sequence[Shading], wide: int) -> None:
+    """Both maps, for a container that puts them beside each other where `wide` pixels are enough."""
+    for name, view, shading in zip(("first", "second"), views, shadings, strict=True):
+        with st.container(width="content"):
+            size = min(228, wide - LEGEND)
+            figure(side_map, view, shading, size, key=name, table=partial(charts.heatmap_table, view))
+
+
+def both_curves(views: Sequence[HeadView], options: LagOptions, period: float | None) -> None:
+    """Both lag curves in one picture."""
     figure(
         charts.lag_curves, views, options.region, period=period, side=options.side, log=options.log,
         max_lag=options.longest, key="curves", width="stretch",
         table=lambda: charts.lag_table(views, options.region, side=options.side),
     )  # fmt: skip
-    st.markdown("**The peaks of both**")
-    changes_table(found)
-    show_reading(said.supports, said.does_not_support)
 
 
 def show_reading(supports: tuple[str, ...], does_not_support: tuple[str, ...]) -> None:

@@ -18,11 +18,10 @@ from vitime_cache.evidence.budget import SMALL
 from vitime_cache.model.config import WeightsInfo
 from vitime_cache.ui import own
 from vitime_cache.ui.address import pick
-from vitime_cache.ui.chart import figure, side_map
-from vitime_cache.ui.options import choose_contrast, choose_lags, choose_period
+from vitime_cache.ui.chart import figure
 from vitime_cache.ui.other_weights import elsewhere, weights_files
 from vitime_cache.ui.stores import KEY, Store, reading
-from vitime_cache.ui.two_signals import LEGEND, heads_apart, show_reading
+from vitime_cache.ui.two_signals import both_curves, both_maps, choose_how, heads_apart, show_reading
 from vitime_cache.ui.verdicts import whole_series
 from vitime_cache.ui.width import page_width
 from vitime_cache.ui.words import complain, end_page, plain, weights_note
@@ -67,24 +66,13 @@ def two_weights(first: xr.Dataset, head: tuple[str, int]) -> None:
 def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], head: tuple[str, int]) -> None:
     """The head of this name in both networks: its maps, each on a scale of its own, and both lag curves."""
     st.subheader(f"{plain(head[0])}, head {head[1]}, of both", anchor=False)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        period = choose_period(first)
-        options = choose_lags(first)
-        contrast = choose_contrast()
+    period, options, contrast = choose_how(first)
     views = [charts.HeadView(_called(ds, name), *head) for ds, name in zip((first, second), names, strict=True)]
+    shadings = [charts.shared_shading([view], contrast) for view in views]
     wide = page_width()
     with st.container(horizontal=True):
-        for key, view in zip(("first", "second"), views, strict=True):
-            with st.container(width="content"):
-                shading = charts.shared_shading([view], contrast)
-                figure(
-                    side_map, view, shading, min(228, wide - LEGEND), key=key, table=partial(charts.heatmap_table, view)
-                )
-    figure(
-        charts.lag_curves, views, options.region, period=period, side=options.side, log=options.log,
-        max_lag=options.longest, key="curves", width="stretch",
-        table=lambda: charts.lag_table(views, options.region, side=options.side),
-    )  # fmt: skip
+        both_maps(views, shadings, wide)
+    both_curves(views, options, period)
 
 
 def _called(ds: xr.Dataset, name: str) -> xr.Dataset:
