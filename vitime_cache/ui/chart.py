@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FunctionType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -49,6 +49,7 @@ FILES: dict[charts.FileFormat, str] = {"png": "image/png", "svg": "image/svg+xml
 Spec = dict[str, Any]
 Draw = Callable[..., Spec]
 Table = Callable[[], pd.DataFrame]
+Made = TypeVar("Made")
 
 
 def figure(
@@ -75,7 +76,7 @@ def figure(
         The one selection of the chart that is told to the page, where it has others that follow the pointer.
     """
     try:
-        chart = drawn(draw, *args, **options)
+        chart = worked_out(draw, *args, **options)
     except (VitimeError, OSError) as error:
         notice(error)
         return
@@ -131,15 +132,16 @@ def statement(name: str, text: str) -> None:
     )
 
 
-def drawn(draw: Draw, *args: Any, **options: Any) -> Spec:
-    """The chart from the cache, where the same one was drawn before."""
-    return _drawn(draw, args, options)
+def worked_out(work: Callable[..., Made], *args: Any, **options: Any) -> Made:
+    """`work(*args, **options)` from the cache, where the same chart or table was made before."""
+    made: Made = _worked_out(work, args, options)
+    return made
 
 
 def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | None, side: Side, longest: float) -> None:
     """The peaks of the curves up to the end of the axis: lags in samples, the nearest multiple and its error."""
     try:
-        table = _peaks(list(views), region, period, side)
+        table = worked_out(charts.peak_table, list(views), region, period=period, side=side)
     except VitimeError as error:
         notice(error)
         return
@@ -240,10 +242,5 @@ _KEYS: dict[str | type, Callable[[Any], Any]] = {
 
 
 @st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_KEYS)
-def _drawn(draw: Draw, args: tuple[Any, ...], options: dict[str, Any]) -> Spec:
-    return draw(*args, **options)
-
-
-@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
-def _peaks(views: list[HeadView], region: Region, period: float | None, side: Side) -> pd.DataFrame:
-    return charts.peak_table(views, region, period=period, side=side)
+def _worked_out(work: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    return work(*args, **options)

@@ -22,7 +22,7 @@ from vitime_cache.compare.words import reading
 from vitime_cache.errors import VitimeError
 from vitime_cache.ui.address import choose_other
 from vitime_cache.ui.badges import head_badges
-from vitime_cache.ui.chart import PROMINENCE, figure, side_map, statement
+from vitime_cache.ui.chart import PROMINENCE, figure, side_map, statement, worked_out
 from vitime_cache.ui.options import LagOptions, choose_contrast, choose_lags, choose_period, clicked
 from vitime_cache.ui.stores import KEY, Store
 from vitime_cache.ui.width import page_width
@@ -61,11 +61,11 @@ def heads_apart(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], h
     if reason := why_not(first, second):
         st.info(f"No gallery of differences: {plain(reason)}.", icon=":material/compare:")
         return False
+    table = worked_out(charts.difference_gallery_table, first, second)
     figure(
         charts.difference_gallery, first, second, tuple(map(plain_text, names)), selected=head, key=GALLERY,
-        on_select=_take_head, width="stretch", table=lambda: charts.difference_gallery_table(first, second),
+        on_select=_take_head, width="stretch", table=lambda: table,
     )  # fmt: skip
-    table = charts.difference_gallery_table(first, second)
     most = [f"{plain(row.layer)} · {row.head} ({row.moved:.0%})" for row in table.head(3).itertuples()]
     st.markdown(
         f"Changed most: {', '.join(most)}; the median head: {table['moved'].median():.0%}.",
@@ -97,7 +97,7 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int]) -> N
         complain(error)
         return
     a, b = views
-    found = compared(a, b, options.region, period, options.side)
+    found = worked_out(compared, a, b, options.region, period, options.side)
     said = reading(found)
     statement("looking", plain(said.conclusion))
     head_badges(first, *head, period)
