@@ -42,7 +42,7 @@ def ds() -> xr.Dataset:
 
 
 def view(ds: xr.Dataset, head: int = 0) -> HeadView:
-    return HeadView(ds, "decoder.0", head)
+    return HeadView(ds, "decoder.0", head, shown_in="weight")
 
 
 @given(st.text(), st.text())

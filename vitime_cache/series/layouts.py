@@ -81,7 +81,7 @@ def frame_of(given: pd.Series | pd.DataFrame) -> pd.DataFrame:
     frame = given.to_frame("signal" if given.name is None else given.name) if isinstance(given, pd.Series) else given
     names = ["_".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns]
     frame = frame.set_axis(names, axis=1)
-    if not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None or frame.index.step != 1:
+    if not _counts(frame.index):
         levels = ["index" if name is None else str(name) for name in frame.index.names]
         taken = {*names, *(level for level in levels if levels.count(level) > 1)}
         levels = [f"{level} {place}" if level in taken else level for place, level in enumerate(levels, 1)]
@@ -90,6 +90,13 @@ def frame_of(given: pd.Series | pd.DataFrame) -> pd.DataFrame:
         if isinstance(kind, pd.PeriodDtype):
             frame = frame.assign(**{frame.columns[place]: frame.iloc[:, place].dt.to_timestamp()})
     return frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
+
+
+def _counts(index: pd.Index) -> bool:
+    """Whether an index only numbers the rows, as pandas and xarray make one where none was given."""
+    import pandas as pd
+
+    return isinstance(index, pd.RangeIndex) and index.step == 1 and (index.name is None or index.start == 0)
 
 
 def _taken_apart(file: str, frame: pd.DataFrame, choices: Choices) -> Table:

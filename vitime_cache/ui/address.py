@@ -169,13 +169,28 @@ def _remembered() -> dict[str, str]:
 
 
 def _write(key: str, widget: str) -> None:
-    """Write a choice to the address, at once with what it makes of the short name: an entry in the history each."""
+    """Write a choice to the address, at once with what else is written: an entry in the history each.
+
+    The browser sends its address along with a choice. Where two choices follow each other faster than the server
+    answers, that address is the one before the first of them, so the other pickers are written as they stand.
+    """
     chosen = str(st.session_state[widget])
+    shown = {
+        other: str(st.session_state[f"pick_{other}"]) for other in _beside(key) if f"pick_{other}" in st.session_state
+    }
+    if "q" in st.query_params:
+        shown = {other: value for other, value in shown.items() if other not in ("store", "signal")}
     if key not in ("store", "signal") or not ("q" in st.query_params or chosen.startswith(own.PREFIX)):
-        st.query_params[key] = chosen
+        st.query_params.update({**shown, key: chosen})
         return
     kept: dict[str, str | Iterable[str]] = {
         name: st.query_params.get_all(name) for name in st.query_params if name != "q"
     }
     short = {"q": chosen.removeprefix(own.PREFIX)} if chosen.startswith(own.PREFIX) else {}
-    st.query_params.from_dict({**kept, key: chosen, **short})
+    st.query_params.from_dict({**kept, **shown, key: chosen, **short})
+
+
+def _beside(key: str) -> tuple[str, ...]:
+    """The pickers whose choice holds whatever `key` becomes: another store may lack the signal, not so the reverse."""
+    above = {"store": (), "signal": ("store",), "other": ("store", "signal")}
+    return above.get(key, ("store", "signal", "other", "layer", "head"))

@@ -32,7 +32,7 @@ class Question(TypedDict):
     sweep: Count
     level: float
     seed: Seed
-    budget: float | None  # minutes
+    budget: Annotated[float, msgspec.Meta(gt=0)] | None  # minutes
     levels: NotRequired[list[str]]  # where they are not all
     weights: str
     weights_sha256: str
