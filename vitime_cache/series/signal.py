@@ -252,9 +252,8 @@ def as_signals(given: Signal | Iterable[Signal | pd.Series[Any]] | pd.Series[Any
         for note in notes:
             warnings.warn(note, ReadingWarning, stacklevel=3)
         return [from_column(column, 720, f"{kind}, column {column.name!r}") for column in columns]
-    several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
-    listed = list(given) if several else [given]
-    if several and listed and all(is_number(each) for each in listed):
+    listed: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
+    if listed and listed[0] is not given and all(is_number(each) for each in listed):
         return [as_signal(np.array(listed))]
     listed = [as_signal(each) if _is_pandas(each) else each for each in listed]
     for each in listed:
