@@ -356,7 +356,7 @@ def test_want_of_memory_is_told_as_what_it_is_with_what_to_do(folder, capsys, mo
     assert run(f"{BUILD} --quiet --batch-size 2") == 1
     *notes, error = capsys.readouterr().err.splitlines()
     assert error == f"error: {message}"
-    halved = ["note: the device is out of memory; going on with 1 signal in a pass"]
+    halved = ["note: the device is out of memory; continuing with 1 signal per pass"]
     assert notes == (halved if "device" in message else [])
 
 

@@ -91,7 +91,7 @@ def test_the_numbers_are_those_that_torch_reads(tmp_path: Path, dtype: torch.dty
         torch.testing.assert_close(state[key.removeprefix("model.")], value.float(), rtol=0, atol=0)
 
 
-def test_training_state_beside_the_weights_is_no_hindrance(tmp_path: Path) -> None:
+def test_training_state_in_the_file_does_not_matter(tmp_path: Path) -> None:
     content = golden_content()
     weight = torch.nn.Parameter(torch.ones(3))
     optimizer = torch.optim.AdamW([weight])
@@ -107,7 +107,7 @@ def test_weights_that_share_their_numbers_are_refused(tmp_path: Path) -> None:
     flat = torch.zeros(max(value.numel() for value in content["model"].values()))
     content["model"] = {key: flat[: value.numel()].view(value.shape) for key, value in content["model"].items()}
     torch.save(content, tmp_path / "shared.pth")
-    with pytest.raises(CheckpointError, match="together larger than the file"):
+    with pytest.raises(CheckpointError, match="together are larger than the file"):
         peek(tmp_path / "shared.pth")
 
 
@@ -184,7 +184,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no ViTime checkpoint"):
         load_model(tmp_path / "other.pth")
     save_file({"w": torch.zeros(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(CheckpointError, match="carries no ViTime config"):
+    with pytest.raises(CheckpointError, match="has no ViTime config"):
         load_model(tmp_path / "other.safetensors")
 
 
@@ -195,7 +195,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         (lambda c: setattr(c["args"], "h", 64), r"'pos_embed' has shape \(1, 161, 192\).*says \(1, 321, 192\)"),
         (lambda c: setattr(c["args"], "patch_size", (4, 30)), "columns 640 is not a multiple of patch_width 30"),
         (lambda c: delattr(c["args"], "maxScal"), "lacks the setting 'maxScal'"),
-        (lambda c: setattr(c["args"], "size", "wide"), "describe no possible network"),
+        (lambda c: setattr(c["args"], "size", "wide"), "describe an impossible network"),
         (lambda c: c["model"].pop("model.norm.bias"), r"lacks the weight 'norm\.bias'"),
         (lambda c: c["model"].update({"model.extra": torch.zeros(1)}), "beyond its config, the first 'extra'"),
         (lambda c: c["model"].update({"head.weight": torch.zeros(1)}), r"unexpected weight 'head\.weight'"),
@@ -222,7 +222,7 @@ def test_safetensors_with_an_impossible_config_are_refused(tmp_path: Path, confi
 
 
 def test_a_device_that_is_not_there_is_an_error_with_the_remedy() -> None:
-    with pytest.raises(CheckpointError, match="'gpu7' is no device"):
+    with pytest.raises(CheckpointError, match="'gpu7' is not a device"):
         load_model(GOLDEN_WEIGHTS, device="gpu7")
     if not torch.cuda.is_available():
         with pytest.raises(CheckpointError, match="no CUDA device that torch can use; use auto or cpu"):
@@ -277,7 +277,7 @@ def write_config(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["json", "toml", "settings"])
-def test_a_bare_state_dict_is_read_with_its_config_beside_it(tmp_path: Path, kind: str) -> None:
+def test_a_bare_state_dict_is_read_with_a_separate_config(tmp_path: Path, kind: str) -> None:
     torch.save(golden_content()["model"], tmp_path / "bare.bin")
     with pytest.raises(CheckpointError, match=r"bare state dict.*--config FILE, config="):
         load_model(tmp_path / "bare.bin")
@@ -287,11 +287,11 @@ def test_a_bare_state_dict_is_read_with_its_config_beside_it(tmp_path: Path, kin
     assert peek(tmp_path / "bare.bin", config=found.config) == (found.config, found.weights)
 
 
-def test_a_config_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_config_is_refused_in_one_line(tmp_path: Path) -> None:
     torch.save(golden_content()["model"], tmp_path / "bare.pth")
     for text in ("", "[" * 100_000, "[1]", '{"heads": 3}', '{"modelSize": "big"}', "\udcff"):
         (tmp_path / "c.json").write_text(text, errors="surrogateescape")
-        with pytest.raises(CheckpointError, match=r"c\.json is no config of a network: .+") as told:
+        with pytest.raises(CheckpointError, match=r"c\.json is not the config of a network: .+") as told:
             load_model(tmp_path / "bare.pth", config=tmp_path / "c.json")
         assert "\n" not in str(told.value)
     with pytest.raises(CheckpointError, match="no file of at most"):
@@ -301,13 +301,13 @@ def test_a_config_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_safetensors_without_metadata_are_read_with_their_config(tmp_path: Path) -> None:
     state = {f"module.{key}": value.clone() for key, value in golden_content()["model"].items()}
     save_file(state, tmp_path / "a.safetensors")
-    with pytest.raises(CheckpointError, match=r"carries no ViTime config.*--config"):
+    with pytest.raises(CheckpointError, match=r"has no ViTime config.*--config"):
         load_model(tmp_path / "a.safetensors")
     found = load_model(tmp_path / "a.safetensors", "cpu", config=write_config(tmp_path, "json"))
     assert found.config.to_dict() == golden_config()
 
 
-def test_what_lightning_saves_is_read(tmp_path: Path) -> None:
+def test_checkpoints_of_lightning_are_read(tmp_path: Path) -> None:
     content = golden_content()
     saved = {
         "state_dict": {f"net.{key}".removeprefix("net."): value for key, value in content["model"].items()},
@@ -335,7 +335,7 @@ def test_numpy_scalars_among_the_settings_and_settings_as_a_dict_are_read(tmp_pa
     assert load_model(tmp_path / "A.PTH", "cpu").config.to_dict() == golden_config()
 
 
-def test_numpy_values_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+def test_numpy_values_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
     for value in (np.datetime64("2020-01-01"), np.str_("a"), np.complex128(1j), np.zeros(3), np.array("a", object)):
         content = golden_content()
         content["args"].extra = value
@@ -368,7 +368,7 @@ FOREIGN = {
 def test_a_file_that_holds_no_weights_is_told_what_it_is(tmp_path: Path, kind: str, ending: str) -> None:
     path = tmp_path / f"weights{ending}"
     path.write_bytes(FOREIGN[kind])
-    with pytest.raises(CheckpointError, match=rf"weights{ending} is no weights file: it is .*{kind}") as told:
+    with pytest.raises(CheckpointError, match=rf"weights{ending} is not a weights file: it is .*{kind}") as told:
         load_model(path)
     assert "\n" not in str(told.value)
 

@@ -95,7 +95,7 @@ def test_the_image_does_not_change_when_the_series_is_shifted_and_scaled(lengths
 def test_a_history_in_any_unit_is_drawn_as_in_another(
     mu_norm: float | None, seed: int, exponent: int, level: float
 ) -> None:
-    """Amperes or picoamperes: only where the published offset is felt at all may single rows differ."""
+    """Amperes or picoamperes: single rows may differ only where the published offset has an effect."""
     config = replace(WIDE, mu_norm=mu_norm)
     history = level + walk(seed, 80)
     scaled = history * 2.0**exponent
@@ -106,7 +106,7 @@ def test_a_history_in_any_unit_is_drawn_as_in_another(
     assert len(np.unique(encoding.rows(scaled))) > 10  # never a line
 
 
-def test_a_moment_that_is_no_whole_power_is_known_of_negative_samples_too() -> None:
+def test_a_fractional_power_moment_is_defined_for_negative_samples_too() -> None:
     config = replace(WIDE, mu_norm=1.5)
     history = walk(0, 80)
     drawn = np.interp(np.linspace(0, 79, SeriesEncoding.fit(history, 60, config).history_columns), range(80), history)
@@ -115,7 +115,7 @@ def test_a_moment_that_is_no_whole_power_is_known_of_negative_samples_too() -> N
     np.testing.assert_allclose(SeriesEncoding.fit(history, 60, config).mean, expected)
 
 
-def test_what_is_constant_but_for_rounding_is_a_line_in_every_unit() -> None:
+def test_a_history_that_is_constant_apart_from_rounding_is_a_line_in_every_unit() -> None:
     for level in (0.0, 1e-12, 1.0, 1e8):
         noisy = level * (1 + 1e-14 * np.random.default_rng(0).standard_normal(80))
         assert is_flat(noisy)

@@ -31,7 +31,7 @@ values = scalars | st.recursive(
 
 
 def tensors() -> dict[str, Callable[[], Any]]:
-    """Values that are no dense float tensor of 192 numbers, or hardly one."""
+    """Values that are not a dense float tensor of 192 numbers, or only just one."""
     return {
         "sparse": lambda: torch.eye(192).to_sparse(),
         "sparse row": lambda: torch.eye(192).to_sparse_csr(),
@@ -62,7 +62,7 @@ def golden_content() -> dict[str, Any]:
 
 
 def attempt(path: str) -> None:
-    """What a person could do with a weights file."""
+    """Everything that a user can do with a weights file."""
     peek(path)
     load_model(path, device="cpu")
 

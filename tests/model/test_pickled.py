@@ -53,7 +53,7 @@ def test_what_is_shared_stays_shared() -> None:
 @pytest.mark.parametrize(
     "value", [os.getcwd, OrderedDict(a=1), {1, 2}, 1j, b"bytes", Nothing()], ids=lambda value: type(value).__name__
 )
-def test_what_is_no_plain_data_is_refused(value: Any) -> None:
+def test_anything_but_plain_data_is_refused(value: Any) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(PickleError):
             read_pickle(pickle.dumps(value, protocol), Nothing())

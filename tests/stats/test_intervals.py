@@ -15,7 +15,7 @@ def test_the_interval_of_a_mean_is_students() -> None:
     np.testing.assert_allclose(found.high, high)
 
 
-def test_missing_replicates_are_left_out_and_of_one_nothing_is_known() -> None:
+def test_missing_replicates_are_ignored_and_one_replicate_has_an_infinite_interval() -> None:
     x = np.array([[1.0, 5.0, np.nan], [2.0, np.nan, np.nan], [4.0, np.nan, np.nan]])
     mean = MeanWithError.of(x)
     np.testing.assert_allclose(mean.value, [7 / 3, 5, np.nan])
@@ -68,7 +68,7 @@ def test_errors_over_all_means_together_keep_the_level() -> None:
     assert wrong / 400 < 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
 
 
-def test_what_is_asked_about_and_not_known_counts_and_what_never_varies_is_decided() -> None:
+def test_an_unknown_mean_counts_in_the_correction_and_one_without_spread_is_decided() -> None:
     x = np.stack([np.zeros(4), np.full(4, 0.5), np.full(4, np.nan)], axis=1)
     found = held_against(0.02, MeanWithError.of(x), np.array([True, True, True]), 0.05)
     assert found.high[0] < 0.02 < found.low[1]

@@ -55,7 +55,7 @@ def test_each_head_gets_its_own_p_value_and_the_smallest_is_that_of_the_band():
     assert p.min() == 1 / 40
 
 
-def test_a_head_that_nothing_varies_about_has_p_of_one_and_an_unknown_one_has_none():
+def test_a_head_that_does_not_vary_over_nulls_has_p_one_and_an_unknown_head_has_none():
     null = np.random.default_rng(6).standard_normal((20, 3))
     null[:, 1] = 0.3
     p = max_statistic([np.nan, 0.4, 0.0], null).p_value
@@ -64,7 +64,7 @@ def test_a_head_that_nothing_varies_about_has_p_of_one_and_an_unknown_one_has_no
 
 
 def test_where_no_head_varies_over_nulls_the_band_is_their_mean():
-    """As of a network whose attention knows positions alone."""
+    """For example in a network whose attention depends on positions only."""
     band = max_statistic([0.25, 0.5], np.tile([0.25, 0.125], (20, 1)))
     np.testing.assert_array_equal(band.upper, [0.25, 0.125])
     np.testing.assert_array_equal(band.p_value, [1, 1])

@@ -52,7 +52,7 @@ def test_the_p_value_of_a_bin_named_beforehand_is_uniform(memory):
     assert np.mean(np.array(p) <= 0.01) <= 0.03
 
 
-def test_the_more_power_the_smaller_the_p_value_and_none_at_all_is_certain():
+def test_more_power_gives_a_smaller_p_value_and_no_power_gives_one():
     fitted = noise_spectrum(spectrum(noise(np.random.default_rng(3), [1], [1])))
     p = [fitted.p_value(50, power) for power in (0.0, 1.0, 10.0, 100.0, 1e300)]
     assert p[0] == 1
@@ -61,7 +61,7 @@ def test_the_more_power_the_smaller_the_p_value_and_none_at_all_is_certain():
 
 
 @pytest.mark.parametrize("bins", [8, 9, 50, 5000])
-def test_short_and_long_spectra_and_such_without_power_are_fitted(bins):
+def test_spectra_of_any_length_and_without_power_are_fitted(bins):
     rng = np.random.default_rng(4)
     assert noise_spectrum(rng.exponential(size=bins)).power.shape == (bins,)
     assert np.isfinite(noise_spectrum(np.zeros(bins)).power).all()

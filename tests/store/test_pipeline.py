@@ -32,7 +32,7 @@ def test_a_device_without_memory_for_a_batch_ends_in_the_same_bytes_with_one_lin
             raise torch.OutOfMemoryError("CUDA out of memory")
         return standin.capture_batch(model, signals, tokens, on_tokens)
 
-    with pytest.warns(Note, match="the device is out of memory; going on with 2 signals in a pass") as told:
+    with pytest.warns(Note, match="the device is out of memory; continuing with 2 signals per pass") as told:
         report = build(make_signals(7), tmp_path / "narrow.zarr", Model(), capture=narrow, batch_size=5)
     assert asked == [5, 2, 2, 2, 1]
     assert len(told) == 1

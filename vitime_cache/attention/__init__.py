@@ -1,1 +1,1 @@
-"""Attention out of the model: captured as it streams, pooled to time, read against lag; one labelled Dataset."""
+"""Reads attention from the model as it runs, pools it to time and lag, and labels it as one Dataset."""

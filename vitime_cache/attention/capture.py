@@ -1,4 +1,4 @@
-"""Run the model once on a signal and label what every head looks at (`streaming` reads it on the way)."""
+"""Run the model once on a signal and label what every head looks at. `streaming` reads the attention as it runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vitime_cache.series.signal import Signal
 
 __all__ = ["CaptureError", "capture", "capture_batch", "dtype_deviation", "images_of", "time_attention"]
 
-MAPS_BYTES, MOST_ON_CPU = 2**28, 16  # maps and signals of one pass of `time_attention` on the CPU
+MAPS_BYTES, MOST_ON_CPU = 2**28, 16  # the most bytes of maps and signals in one pass of `time_attention` on the CPU
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -93,24 +93,24 @@ def capture_batch(
 ) -> Captured:
     """Run `model` once on several signals, of any lengths and horizons.
 
-    A device may still be at work when this returns; whoever looks at a signal's arrays waits for it.
+    A device may still be working when this returns; reading a signal's arrays waits for it.
 
     Parameters
     ----------
     tokens
-        Layers whose token maps are handed out.
+        Layers whose token maps are passed to `on_tokens`.
     on_tokens
         Called as (index of the signal, layer, head, map (N, N) float16) while the model runs, from several threads at
         once; the map is only valid during the call.
     edits
-        What is done to heads on the way: the maps and forecasts are those of the changed network.
+        Changes to heads: the maps and forecasts are those of the changed network.
     progress
         As for `capture`.
 
     Returns
     -------
     Captured
-        For each signal every variable of the schema but `token_attention`, without the signal dimension.
+        For each signal, every variable of the schema except `token_attention`, without the signal dimension.
 
     Raises
     ------
@@ -127,12 +127,12 @@ def capture_batch(
 def time_attention(
     model: ViTime, signals: Sequence[Signal], *, batch_size: int | None = None, progress: Progress | None = None
 ) -> Iterator[NDArray[np.float32]]:
-    """Time attention of one signal after another, (layer, head, gw, gw), and nothing else: what a null run needs.
+    """Yield the time attention of each signal, (layer, head, gw, gw), and nothing else: enough for runs on nulls.
 
     Parameters
     ----------
     batch_size
-        Signals in one pass; None takes what the device has room for.
+        Signals in one pass; None takes as many as the device has room for.
     progress
         As for `capture`, for each pass.
     """
@@ -151,7 +151,7 @@ def time_attention(
 
 
 def _one_ahead(copies: Iterator[HostCopy]) -> Iterator[HostCopy]:
-    """Each once the next is under way, so that the device works while the host does."""
+    """Yield each copy only after the next pass has started, so that device and host work at the same time."""
     if before := next(copies, None):
         for copy in copies:
             yield before
@@ -160,7 +160,7 @@ def _one_ahead(copies: Iterator[HostCopy]) -> Iterator[HostCopy]:
 
 
 def dtype_deviation(model: ViTime, exact: ViTime, signal: Signal) -> float:
-    """How far the maps of `model` lie from those of the same weights in float32, on one signal.
+    """How far the maps of `model` are from those of the same weights in float32, on one signal.
 
     Returns
     -------
@@ -183,14 +183,14 @@ def images_of(signals: Sequence[Signal], encodings: Sequence[SeriesEncoding], mo
 
 
 def images_of_rows(rows: NDArray[np.intp], encoding: SeriesEncoding, model: ViTime) -> Tensor:
-    """The same of image rows (B, history_columns) that share an encoding."""
+    """The same for image rows (B, history_columns) that share an encoding."""
     return as_batch(model, encoding.ink(rows)) if model.device.type == "cpu" else drawn_there(model, list(rows))
 
 
 def drawn_there(model: ViTime, rows: Sequence[NDArray[np.intp]]) -> Tensor:
-    """Image rows of histories of any lengths, drawn where the model is: on a device the quicker way."""
+    """Draw image rows of histories of any lengths on the model's device, which is quicker than copying images there."""
     config = model.config
-    padded = np.full((len(rows), max(map(len, rows))), config.image_height, np.int32)  # which draws nothing
+    padded = np.full((len(rows), max(map(len, rows))), config.image_height, np.int32)  # this row draws nothing
     for line, row in zip(padded, rows, strict=True):
         line[: len(row)] = row
     return draw(to_device(padded, model.device), config).to(model.dtype)
@@ -202,7 +202,7 @@ def as_batch(model: ViTime, images: NDArray[np.float32]) -> Tensor:
 
 
 class Captured(Sequence[Arrays]):
-    """What a pass has read of each signal, made into arrays when one asks for it, in the thread that asks."""
+    """What one pass read for each signal; arrays are made on access, in the thread that asks for them."""
 
     def __init__(self, signals: Sequence[Signal], encodings: Sequence[SeriesEncoding], copy: HostCopy) -> None:
         self._signals, self._encodings, self._copy = signals, encodings, copy

@@ -1,9 +1,8 @@
-"""The network's forward pass laid open: layer by layer, with the heads' outputs computed, kept or changed on the way.
+"""The network's forward pass layer by layer, with heads' outputs computed, kept or changed.
 
-Nothing of the model is replaced while this runs, so that a plain `model(images)` in another thread is what it always
-is. A head's output z is what stands before the output projection of its block: softmax(q kᵀ / √d) v. What is done to
-heads is data (`Replace`, `Mask`); a forecast alone pools no attention and uses torch's fused kernel, as the plain
-forward pass does.
+This replaces nothing in the model, so a plain `model(images)` in another thread is not affected. A head's output z is
+softmax(q kᵀ / √d) v, before the output projection of its block. Changes to heads are data (`Replace`, `Mask`). A
+forecast alone pools no attention and uses torch's fused kernel, like the plain forward pass.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class EditError(VitimeError):
 
 @dataclass(frozen=True, eq=False)
 class Replace:
-    """Put `output`, (1 + N, d) or (B, 1 + N, d) in the network's dtype, in the place of a head's own output z."""
+    """Replace a head's output z by `output`, (1 + N, d) or (B, 1 + N, d), in the network's dtype."""
 
     layer: str
     head: int
@@ -48,10 +47,10 @@ class Mask:
     ----------
     keep
         (N, gw) or (B, N, gw), 0 … 1: the share of its attention to each key column that a query token keeps. Attention
-        to CLS, and of CLS, stays as it is.
+        to CLS and from CLS is unchanged.
     renormalise
-        True: scores are changed before the softmax (0 becomes −∞), so that what is removed is shared out among the
-        rest. False: weights are removed after the softmax, and the row sums to less than 1.
+        True: scores are changed before the softmax (0 becomes −∞), so the removed weight is spread over the rest.
+        False: weights are removed after the softmax, and the row sums to less than 1.
     """
 
     layer: str
@@ -71,7 +70,7 @@ def split_heads(attention: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def plain_outputs(_layer: str, attention: Any, x: Tensor) -> Tensor:
-    """What every head computes when nothing is done to it."""
+    """The output of every head without any change."""
     return scaled_dot_product_attention(*split_heads(attention, x))
 
 
@@ -82,43 +81,43 @@ def mix_heads(attention: Any, z: Tensor) -> Tensor:
 
 
 def run_layers(model: ViTime, x: Tensor, outputs: HeadOutputs = plain_outputs, first: int = 0) -> Tensor:
-    """From the input (B, 1 + N, D) of layer number `first` to row scores (B, W, h).
+    """Run from the input (B, 1 + N, D) of layer number `first` to row scores (B, W, h).
 
     Raises
     ------
     CaptureError
-        If a block does more than the published network's, so that this pass would not be the model's own.
+        If a block does more than a block of the published network, so that this pass would differ from the model's.
     """
     open_blocks(model)
     return model.read_out(model.run_blocks(x, mixed(outputs), first))
 
 
 def mixed(outputs: HeadOutputs) -> Attend:
-    """Heads' outputs z as the network's loop takes them: put through the block's output projection."""
+    """Heads' outputs in the form that the network's loop takes: after the block's output projection."""
     return lambda layer, attention, x: mix_heads(attention, outputs(layer, attention, x))
 
 
 def open_blocks(model: ViTime) -> dict[str, Any]:
-    """The blocks by layer, checked to compute nothing that `run_layers` would leave out."""
+    """The blocks by layer, after a check that `run_layers` would leave nothing out."""
     blocks: dict[str, Any] = dict(model.blocks_by_layer())
     for layer, block in blocks.items():
         watched = (block, block.attn, block.attn.attn_drop)
         if any("forward" in vars(part) or part._forward_hooks or part._forward_pre_hooks for part in watched):
             raise CaptureError(
-                f"{layer} carries a hook or another forward than the published network's, which reading its attention "
-                "would pass by; remove it, or load the model anew with load_model"
+                f"{layer} has a hook or a changed forward method, which reading its attention would skip; remove it, "
+                "or load the model again with load_model"
             )
     return blocks
 
 
 @torch.inference_mode()
 def forecast(model: ViTime, images: Tensor, edits: Sequence[Edit] = ()) -> Tensor:
-    """Probability image (B, W, h) of images (B, 1, h, W) under `edits`; without any, the plain forward pass.
+    """Probability image (B, W, h) of images (B, 1, h, W) under `edits`; without edits, the plain forward pass.
 
     Raises
     ------
     EditError
-        If an edit names no head of this network, or its numbers have another shape or dtype.
+        If an edit names a head that this network lacks, or its numbers have the wrong shape or dtype.
     """
     return model.probability(run_layers(model, model.embed(images), edited(model, edits, len(images))))
 
@@ -146,7 +145,7 @@ def edited(model: ViTime, edits: Sequence[Edit], batch: int) -> HeadOutputs:
 
 
 def sort_edits(model: ViTime, edits: Sequence[Edit], batch: int) -> Mapping[str, list[Edit]]:
-    """Edits by layer, each checked against the network and the batch."""
+    """Group edits by layer, after checking each against the network and the batch."""
     config = model.config
     by_layer: dict[str, list[Edit]] = {}
     for edit in edits:
@@ -168,24 +167,24 @@ def sort_edits(model: ViTime, edits: Sequence[Edit], batch: int) -> Mapping[str,
             )
         others = by_layer.setdefault(edit.layer, [])
         if any(other.head == edit.head for other in others):
-            raise EditError(f"{where} is changed twice; join the changes into one")
+            raise EditError(f"{where} is changed twice; combine the changes into one")
         others.append(edit)
     return by_layer
 
 
 @dataclass(frozen=True, eq=False)
 class ByColumn:
-    """A head's attention taken apart by the patch column of the key; the whole of a column counts as one key.
+    """A head's attention grouped by the patch column of the key, each column as one key.
 
-    Any mask by query token and key column is then a sum over gw columns in place of N keys, so that a hundred masks of
-    one head cost little more than one.
+    Any mask by query token and key column is then a sum over gw columns instead of N keys, so a hundred masks of one
+    head cost little more than one.
 
     Attributes
     ----------
     score
         (..., 1 + N, 1 + gw) float32: log of the unnormalised weight on CLS and on each key column.
     value
-        (..., 1 + N, gw, d) float32: mean of the values in a key column, by the weights within it.
+        (..., 1 + N, gw, d) float32: mean of the values in a key column, weighted by the attention within it.
     cls_value
         (..., 1, d) float32.
     """
@@ -197,7 +196,7 @@ class ByColumn:
 
     @classmethod
     def of(cls, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Self:
-        """From queries, keys and values (..., 1 + N, d) of one head on a grid of (gh, gw) tokens."""
+        """Group queries, keys and values (..., 1 + N, d) of one head on a grid of (gh, gw) tokens."""
         q32, k32, v32 = q.float() * q.shape[-1] ** -0.5, k.float(), v.float()
         scores = q32 @ k32.transpose(-2, -1)  # (..., 1 + N, 1 + N)
         by_row = scores[..., 1:].unflatten(-1, grid).transpose(-3, -2)  # (..., gh, 1 + N, gw)
@@ -214,7 +213,7 @@ class ByColumn:
 
     def output(self, keep: Tensor, renormalise: bool) -> Tensor:
         """The head's output (..., 1 + N, d) under a mask (..., N, gw), in the dtype of its queries."""
-        kept = torch.nn.functional.pad(keep.to(self.score), (1, 0, 1, 0), value=1.0)  # CLS looks and is seen as before
+        kept = torch.nn.functional.pad(keep.to(self.score), (1, 0, 1, 0), value=1.0)  # CLS is not masked
         weight = (self.score + kept.log()).softmax(-1) if renormalise else self.score.softmax(-1) * kept
         z = torch.einsum("...nc,...ncd->...nd", weight[..., 1:], self.value) + weight[..., :1] * self.cls_value
         return z.to(self.dtype)
@@ -222,12 +221,12 @@ class ByColumn:
 
 @dataclass(frozen=True, eq=False)
 class Intact:
-    """One pass of one signal with what is needed to change a head and compute only what lies above.
+    """One unchanged pass of one signal, with what is needed to change a head and recompute only the layers above.
 
     Attributes
     ----------
     inputs
-        Of every layer, (1, 1 + N, D).
+        Input of every layer, (1, 1 + N, D).
     outputs
         Heads' outputs z of every layer, (1, heads, 1 + N, d).
     probability
@@ -241,7 +240,7 @@ class Intact:
 
 @torch.inference_mode()
 def run_and_keep(model: ViTime, image: Tensor) -> Intact:
-    """The plain forward pass of one image (1, 1, h, W), kept; about twice the tokens' size for every layer."""
+    """Run one image (1, 1, h, W) and keep every layer's input and outputs, about twice the tokens' size per layer."""
     open_blocks(model)
     inputs: list[Tensor] = []
     outputs: list[Tensor] = []
@@ -256,7 +255,7 @@ def run_and_keep(model: ViTime, image: Tensor) -> Intact:
 
 @torch.inference_mode()
 def forecast_from_layer(model: ViTime, intact: Intact, number: int, heads: Sequence[int], outputs: Tensor) -> Tensor:
-    """Forecasts with one head of layer `number` changed, computing only what lies above it.
+    """Forecast with one head of layer `number` changed, computing only from that layer on.
 
     Parameters
     ----------
@@ -268,7 +267,7 @@ def forecast_from_layer(model: ViTime, intact: Intact, number: int, heads: Seque
     Returns
     -------
     Tensor
-        Probability images (B, W, h). With z itself they are the intact one, bit for bit in the layer's output.
+        Probability images (B, W, h). With z itself as output, the layer's output equals the intact one bit for bit.
 
     Notes
     -----

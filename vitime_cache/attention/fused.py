@@ -1,12 +1,12 @@
-"""Attention pooled to time by the device's own fused kernels, without the weights ever being written down.
+"""Attention pooled to time by the device's fused kernels, which never store the attention weights.
 
-A fused kernel returns softmax(q kᵀ) v for whatever values it is given. Put the indicator of each key's patch column
-beside the values, and the one call returns the head's output and, for every query token, its attention to each column
-and to CLS; what is left is a sum over query rows. It is exact, and plain torch, so it is tested on the CPU, where
-streaming through the cache is quicker.
+A fused kernel returns softmax(q kᵀ) v for any values. With an indicator of each key's patch column appended to the
+values, one call returns the head's output and, for every query token, its attention to each column and to CLS. Only a
+sum over query rows remains. The result is exact and uses plain torch, so it is tested on the CPU, where streaming
+through the cache is quicker.
 
-Which kernels take values wider than keys differs by device and dtype: "wide" asks for one that does, "padded" fills
-queries and keys up with zeros to the same width. The quicker of the two is found by trying them once.
+Whether a kernel takes values wider than keys depends on device and dtype. "wide" needs a kernel that does; "padded"
+pads queries and keys with zeros to the same width. Both are tried once, and the quicker one is used.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 Pooled = tuple[Tensor, Tensor, Tensor]  # output (B, heads, 1 + N, d), time (B, heads, gw, gw), CLS (B, heads, N)
 Grid = tuple[int, int]
 
-# Of the fused kernels only: the plain one would write all weights down, which is what is to be avoided.
+# Only fused kernels: the plain one would store all attention weights.
 FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION]
-WIDTH = 8  # channels that fused kernels take are multiples of this
+WIDTH = 8  # fused kernels take multiples of this many channels
 TRIALS = 3
 
 
 def pooled_attention(q: Tensor, k: Tensor, v: Tensor, grid: Grid, padded: bool = False) -> Pooled:
-    """Attention of every head with its weights pooled over both value axes (reference study), CLS apart.
+    """Attention of every head, with its weights pooled over both value axes (reference study) and CLS separate.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def pooled_attention(q: Tensor, k: Tensor, v: Tensor, grid: Grid, padded: bool =
     grid
         Token rows gh and columns gw, N = gh * gw.
     padded
-        Give the kernel queries and keys as wide as the values.
+        Pad queries and keys to the width of the values.
 
     Returns
     -------
@@ -63,9 +63,9 @@ def pooled_attention(q: Tensor, k: Tensor, v: Tensor, grid: Grid, padded: bool =
 
 @lru_cache(maxsize=8)
 def column_indicator(grid: Grid, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(1 + N, width): 1 where a key is CLS (channel 0) or stands in a patch column (channel 1 + column), else 0.
+    """(1 + N, width): 1 where a key is CLS (channel 0) or lies in a patch column (channel 1 + column), else 0.
 
-    Kept, as to bring it to a device in every layer would each time wait for the layers before.
+    It is cached: copying it to a device in every layer would wait for the layers before each time.
     """
     gh, gw = grid
     channel = torch.cat((torch.zeros(1, dtype=torch.long), 1 + torch.arange(gw).repeat(gh)))
@@ -84,9 +84,9 @@ _quickest: dict[Any, str | None] = {}
 
 
 def quickest_way(q: Tensor, k: Tensor, v: Tensor, grid: Grid, others: Mapping[str, Callable[[], object]]) -> str:
-    """The name of the quickest of `WAYS` and of `others` for such tensors, tried once for each shape, dtype and device.
+    """Name of the quickest of `WAYS` and `others` for these tensors, measured once per shape, dtype and device.
 
-    A way for which the device has no kernel is not taken.
+    A way without a kernel on this device is skipped.
     """
     key = (str(q.device), q.dtype, tuple(q.shape), grid, *others)
     if key not in _quickest:
@@ -99,9 +99,9 @@ def quickest_way(q: Tensor, k: Tensor, v: Tensor, grid: Grid, others: Mapping[st
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float | None:
-    """What a run takes on its device, the least of a few; None where it has no kernel for it."""
+    """Shortest of a few run times on the device, in seconds; None where the device has no kernel for it."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch explains at length which kernel does not take what
+        warnings.simplefilter("ignore")  # torch warns about every kernel that does not fit
         return _least(run, device)
 
 

@@ -1,6 +1,6 @@
-"""Between a device and the host, without either waiting for the other: through pinned memory, where there is any.
+"""Copies between a device and the host through pinned memory, so that neither waits for the other.
 
-On the CPU, and on devices that pin no memory, the same calls copy nothing or simply wait.
+On the CPU the same calls copy nothing; on devices without pinned memory they wait.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from torch import Tensor
 
 
 def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
-    """An array as a tensor on a device; from pageable memory the copy would wait for all that the device has to do."""
+    """An array as a tensor on a device. A copy from pageable memory would wait for all work queued on the device."""
     tensor = torch.from_numpy(np.ascontiguousarray(values))
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 class HostCopy:
-    """Tensors of one device on their way to the host, on a stream of their own; `wait` may be called by any thread."""
+    """A copy of tensors from one device to the host, on its own stream; any thread may call `wait`."""
 
     def __init__(self, *tensors: Tensor) -> None:
         self._host, self._copied = list(tensors), None

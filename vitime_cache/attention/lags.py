@@ -1,6 +1,6 @@
 """How far back a head looks: curves of attention over time lag.
 
-A lag is signed: positive when the key lies in the past of the query. In arrays it counts patches; a person reads
+A lag is signed: positive when the key lies in the past of the query. Arrays count it in patches; pages and reports show
 samples, `lag * samples_per_patch`. "forecast→history" means that queries in the forecast look at keys in the history.
 Curves are means over diagonals of time attention (reference study; ViTime paper, arXiv 2407.07311).
 """
@@ -20,7 +20,7 @@ from vitime_cache.errors import VitimeError
 Region = Literal["all", "history→history", "forecast→history", "forecast→forecast"]
 REGIONS: tuple[Region, ...] = get_args(Region)
 
-MIN_PAIRS = 8  # below this a diagonal mean rests on too few pairs to show
+MIN_PAIRS = 8  # a diagonal mean over fewer pairs is not shown
 
 
 class LagError(VitimeError):
@@ -36,7 +36,7 @@ class LagCurve:
     lag
         -(n - 1) … n - 1 in patches, (L,).
     mean, low, high
-        Mean of the diagonal and its interval, (..., L); NaN where a region has no pair, or fewer than asked for.
+        Mean of the diagonal and its interval, (..., L); NaN where a region has fewer pairs than required.
     pairs
         Query–key pairs behind each mean, (L,).
     """
@@ -98,7 +98,7 @@ def lag_curve(
     Neighbours on a diagonal are correlated, so the plain standard error of their mean is too small. The interval uses
     the Newey–West long-run variance (Econometrica 1987) with Bartlett weights over floor(1.3 √pairs) steps along the
     diagonal (Lazarus, Lewis, Stock and Watson, JBES 2018) and the fixed-b critical value of Kiefer and Vogelsang
-    (Econometric Theory 2005). It speaks of the query positions within this one signal, not of other signals.
+    (Econometric Theory 2005). It covers the query positions within this one signal, not other signals.
     """
     attention = _square(time_attention)
     n = attention.shape[-1]
@@ -106,7 +106,7 @@ def lag_curve(
     pairs = pair_counts(n, history_patches, region)
     inside = np.zeros((n, n), dtype=bool)
     inside[query, key] = True
-    present = _skew(inside)  # (n, L): the cells of a diagonal lie one below the other
+    present = _skew(inside)  # (n, L): each diagonal is a column
     cells = _skew(np.where(inside, attention, 0))  # (..., n, L)
     counted = np.maximum(pairs, 1)
     mean = cells.sum(axis=-2) / counted
@@ -119,7 +119,7 @@ def lag_curve(
 def diagonal_means(
     time_attention: ArrayLike, history_patches: int | None = None, region: Region = "all", min_pairs: int = MIN_PAIRS
 ) -> Array:
-    """The mean of `lag_curve` without its interval, (..., L): what a run on null inputs needs of each."""
+    """The mean of `lag_curve` without its interval, (..., L): all that runs on null inputs need."""
     attention = _square(time_attention)
     n = attention.shape[-1]
     query, key = _region(n, history_patches, region)
@@ -133,8 +133,8 @@ def diagonal_means(
 def over_baseline(curve: ArrayLike, unrelated: ArrayLike) -> Array:
     """A curve (..., L) divided by its mean over unrelated signals (signal, ..., L): 1 where only position matters.
 
-    Fixed positional embeddings give every signal some lag structure; the ratio takes it out. NaN where the
-    baseline is zero or missing.
+    Fixed positional embeddings give every signal some lag structure; the ratio removes it. NaN where the baseline is
+    zero or missing.
     """
     others = np.asarray(unrelated, dtype=np.float64)
     if others.ndim < 2 or len(others) == 0:
@@ -147,14 +147,14 @@ def over_baseline(curve: ArrayLike, unrelated: ArrayLike) -> Array:
 def autocorrelation(series: ArrayLike, max_lag: int | None = None) -> Array:
     """Correlation of a series (T,) with itself at lags 0 … max_lag samples: Pearson's r over the overlapping part.
 
-    Taken over the overlap it stays within ±1 and a period keeps its height at every multiple, as in a lag curve, which
-    is a mean over pairs too. NaN where an overlap is constant or a single sample.
+    Over the overlap, r stays within ±1 and a periodic series peaks equally high at every multiple of its period. A lag
+    curve is a mean over pairs too, so the two compare. NaN where an overlap is constant or a single sample.
     """
     x = np.asarray(series, dtype=np.float64)
     if x.ndim != 1 or len(x) < 2 or not np.isfinite(x).all():
         raise LagError(f"autocorrelation needs at least two finite samples in one dimension, got shape {x.shape}")
     n = len(x)
-    if np.ptp(x) == 0:  # rounding in the mean would make it look like noise
+    if np.ptp(x) == 0:  # rounding in the mean would make a constant look like noise
         x = np.zeros(n)
     lag = np.arange((n - 1 if max_lag is None else min(max_lag, n - 1)) + 1)
     x = (x - x.mean()) / (x.std() or 1.0)
@@ -193,8 +193,8 @@ def _region(patches: int, history_patches: int | None, region: Region) -> tuple[
 def _skew(matrix: NDArray[Any]) -> NDArray[Any]:
     """Move each diagonal of (..., n, n) into a column: (..., n, 2 n - 1), zeros elsewhere, lags ascending.
 
-    A row of n cells padded to 2 n, read again in rows of 2 n - 1, moves one step right per row; with the keys
-    reversed that puts cell (query, key) into column query - key + n - 1.
+    Each row of n cells is padded to 2 n and the result is read in rows of 2 n - 1, which moves every row one more step
+    to the right. With the keys reversed, cell (query, key) lands in column query - key + n - 1.
     """
     n = matrix.shape[-1]
     padded = np.zeros((*matrix.shape[:-1], 2 * n), dtype=matrix.dtype)

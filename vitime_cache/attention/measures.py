@@ -1,4 +1,4 @@
-"""One number per head: what the head matrix is coloured and ranked by."""
+"""One number per head, by which the head matrix is coloured and ranked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEASURES: Mapping[str, tuple[str, str]] = {
 
 
 def head_measures(ds: xr.Dataset, period: float | None = None) -> xr.Dataset:
-    """Every measure of every head, over (layer, head).
+    """Compute every measure of every head, over (layer, head).
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ def head_measures(ds: xr.Dataset, period: float | None = None) -> xr.Dataset:
 
     Returns
     -------
-    The variables of `MEASURES`, with `long_name` and `units`. Shares are of the mass that reaches patches, but for
-    `cls_share`; `history_share` is NaN where no patch column shows the forecast; prominences ignore lags with fewer
-    than `lags.MIN_PAIRS` pairs, and are NaN for a period that the lag axis cannot show, of which the attribute `unseen`
-    then says why.
+    The variables of `MEASURES`, with `long_name` and `units`. Shares are of the attention to patches, except
+    `cls_share`. `history_share` is NaN where no patch column shows the forecast. Prominences ignore lags with fewer
+    than `lags.MIN_PAIRS` pairs; for a period that the lag axis cannot show they are NaN, and the attribute `unseen`
+    says why.
     """
     time = ds[schema.TIME_ATTENTION].transpose(..., schema.QUERY_PATCH, schema.KEY_PATCH)
     attention = np.asarray(time.values, dtype=np.float32)
@@ -74,7 +74,7 @@ def head_measures(ds: xr.Dataset, period: float | None = None) -> xr.Dataset:
 
 
 def unseen(ds: xr.Dataset, period: float) -> str:
-    """Why the lag axis of a signal cannot show a period in samples, and what would; empty where it can."""
+    """Why the lag axis of a signal cannot show a period in samples, and what to change; empty where it can."""
     samples_per_patch, columns = float(ds[schema.SAMPLES_PER_PATCH]), ds.sizes[schema.QUERY_PATCH]
     if not resolvable(period, samples_per_patch):
         most = period / SHORTEST_PERIOD

@@ -1,4 +1,4 @@
-"""Made-up attention that follows the schema, so that tests and previews need no weights."""
+"""A Dataset of made-up attention for tests and previews without weights."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def mock_dataset(
     tokens: bool = True,
     seed: int = 0,
 ) -> xr.Dataset:
-    """A small Dataset with made-up attention that follows the schema, so tests and previews need no weights.
+    """Make a small Dataset of made-up attention that follows the schema.
 
-    Head 0 of every layer looks one `period` back, the last head is uniform, the rest are in between.
-    Names of signals that hold "reduced" are a reduction of the first signal and have no periodic head.
+    Head 0 of every layer looks one `period` back, the last head is uniform, and the others lie in between.
+    A signal with "reduced" in its name is a reduction of the first signal and has no periodic head.
     """
     config = config or ViTimeConfig(
         image_height=32, context_columns=512, horizon_columns=720, patch_height=16, patch_width=16,

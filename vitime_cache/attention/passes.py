@@ -1,6 +1,6 @@
-"""How many signals go through a network at once: what its device has room for, and half of that where it was too much.
+"""Chooses how many signals run in one pass, and halves the number when the device runs out of memory.
 
-Every pass of a build and of a question about heads is made here.
+`build` and `ask` make all of their passes here.
 """
 
 from __future__ import annotations
@@ -15,23 +15,21 @@ from vitime_cache.errors import Note
 from vitime_cache.model.network import ViTime
 from vitime_cache.shown import counted
 
-TOKENS_ON_A_DEVICE = 65536  # in one pass: more do not run faster
-SHARE = (
-    0.4  # of the free memory that a pass may take: another is under way, and copies are being made of the one before
-)
-ACTIVATIONS = 12  # numbers for each token and channel: a block's input, queries, keys, values, and the MLP's two layers
+TOKENS_ON_A_DEVICE = 65536  # most tokens in one pass: more do not run faster
+SHARE = 0.4  # of free memory for one pass: another pass runs meanwhile, and the one before is still being copied
+ACTIVATIONS = 12  # numbers per token and channel: a block's input, queries, keys, values, and the MLP's two layers
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def at_once(model: ViTime, on_cpu: int) -> int:
-    """Signals in one pass of a model where it is.
+    """Number of signals in one pass on the model's device.
 
     Parameters
     ----------
     on_cpu
-        As many as the CPU takes, whose memory is not asked: a large batch is no quicker there.
+        The number on the CPU, whatever its free memory: a large batch is no quicker there.
     """
     if model.device.type == "cpu":
         return on_cpu
@@ -42,17 +40,17 @@ def at_once(model: ViTime, on_cpu: int) -> int:
 
 
 def signal_bytes(model: ViTime) -> int:
-    """About how much memory of a device the pass of one signal takes at its widest, and what is read from it."""
+    """Estimate the most device memory that the pass of one signal needs, its results included, in bytes."""
     config, item = model.config, model.dtype.itemsize
     tokens, columns = 1 + config.tokens, 1 + config.grid[1]
     width = max(config.encoder_width, config.decoder_width)
-    pooled = config.heads * tokens * columns * (2 * item + 4)  # beside the values, in what is returned, and in float32
+    pooled = config.heads * tokens * columns * (2 * item + 4)  # next to the values, in the output, and in float32
     maps = 4 * len(config.layers) * config.heads * (config.grid[1] ** 2 + config.tokens)
     return ACTIVATIONS * tokens * width * item + pooled + maps
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory of a device that torch can still use, its own unused cache included; None where it does not tell."""
+    """Device memory that torch can still use, including its unused cache, in bytes; None where torch cannot tell."""
     if device.type != "cuda":
         return None
     free, _ = torch.cuda.mem_get_info(device)
@@ -62,12 +60,12 @@ def free_bytes(device: torch.device) -> int | None:
 def in_passes(
     items: Sequence[Item], size: int, run: Callable[[Sequence[Item]], Result]
 ) -> Iterator[tuple[Sequence[Item], Result]]:
-    """Run on `size` items at a time, in order; where the device is out of memory, on half as many from there on.
+    """Run on `size` items at a time, in order. If the device runs out of memory, go on with half as many.
 
     Raises
     ------
     torch.OutOfMemoryError
-        If one item alone is too much.
+        If even one item does not fit.
     """
     start = 0
     while start < len(items):
@@ -82,7 +80,7 @@ def in_passes(
             start += len(some)
             yield some, result
             continue
-        # Not above: while the error is handled it keeps what the pass had made.
+        # After the except block: the exception keeps the tensors of the failed pass alive.
         torch.cuda.empty_cache()
         few = counted(size, "signal")
-        warnings.warn(f"the device is out of memory; going on with {few} in a pass", Note, stacklevel=2)
+        warnings.warn(f"the device is out of memory; continuing with {few} per pass", Note, stacklevel=2)

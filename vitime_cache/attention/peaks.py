@@ -1,7 +1,7 @@
 """Peaks of lag curves: where they are, how far they stand out, and which multiple of a period they are.
 
-The lag axis is sampled once a patch: a period below two patches aliases and cannot show, a peak is located to half a
-patch, and a period that is no whole number of patches splits over two bins.
+The lag axis is sampled once per patch. A period below two patches aliases and does not show, a peak is located to half
+a patch, and a period that is not a whole number of patches is split over two bins.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from vitime_cache.attention.lags import LagError
 Side = Literal["past", "future"]
 
 SHORTEST_PERIOD = 2  # patches that a period must span to be resolved
-FIRST_SHARE = 0.25  # of the strongest peak's prominence: what a first peak must have
-EDGE = 2  # steps from either end of a curve from which on a maximum is a peak
-MIN_PROMINENCE = 0.1  # of the curve's mean: smaller bumps are not listed as peaks
+FIRST_SHARE = 0.25  # least prominence of a first peak, as a share of the strongest peak's
+EDGE = 2  # least distance of a peak from either end of a curve, in steps
+MIN_PROMINENCE = 0.1  # least prominence of a peak, as a share of the curve's mean
 
 
 @dataclass(frozen=True)
 class Peak:
     """A local maximum of a lag curve; lengths in samples unless said otherwise.
 
-    `lag` is the sampled maximum, right to half a patch. `vertex` is the top of the parabola through it and its
-    neighbours: finer for a smooth bump, no finer for a spike. `nearest` is `multiple * period`, `error` is the
-    peak's distance from it, and `matches` says whether half a patch covers that; never for a period that the axis
-    cannot resolve, near a multiple of which every lag lies.
+    `lag` is the sampled maximum, accurate to half a patch. `vertex` is the top of the parabola through it and its
+    neighbours: more accurate for a smooth bump, not for a spike. `nearest` is `multiple * period` and `error` is the
+    peak's distance from it. `matches` says whether that is within half a patch; it is False for a period that the axis
+    cannot resolve, because every lag lies near a multiple of such a period.
     """
 
     patches: int
@@ -48,7 +48,7 @@ class Peak:
 
 
 def resolvable(period: float | None, samples_per_patch: float) -> bool:
-    """Whether a period in samples spans the two patches that it needs to show on the lag axis."""
+    """Whether a period in samples spans at least two patches, so that the lag axis can show it."""
     return period is not None and period >= SHORTEST_PERIOD * samples_per_patch
 
 
@@ -62,16 +62,16 @@ def lag_peaks(
     side: Side = "past",
     min_prominence: float = MIN_PROMINENCE,
 ) -> list[Peak]:
-    """Peaks of one lag curve that the axis can resolve, nearest first.
+    """Find the peaks of one lag curve that the axis can resolve, nearest first.
 
     Parameters
     ----------
     lag, curve
         Signed lags in patches and attention, (L,); NaN stretches at the ends are ignored.
     period
-        Period in samples whose multiples the peaks are held against.
+        Period in samples whose multiples the peaks are compared with.
     pairs
-        Pairs behind each lag, to be shown with the peak.
+        Pairs behind each lag, reported with the peak.
     side
         Keys in the past or in the future of the query; lags are reported without sign.
     min_prominence
@@ -90,9 +90,9 @@ def lag_peaks(
 
 
 def prominences(curves: ArrayLike) -> Array:
-    """Prominence of the local maxima of (..., L) and 0 elsewhere; NaN ends, alike in all curves, are ignored.
+    """Prominence of the local maxima of (..., L), 0 elsewhere; NaN ends, the same in all curves, are ignored.
 
-    A maximum one step from an end is none: on that side a single point falls away, as a slope cut off there would.
+    A maximum one step from an end does not count: with a single lower point on that side, it may be a cut-off slope.
     """
     values = np.asarray(curves, dtype=np.float64)
     flat = values.reshape(-1, values.shape[-1])
@@ -100,7 +100,7 @@ def prominences(curves: ArrayLike) -> Array:
     finite = np.flatnonzero(np.isfinite(flat).all(axis=0))
     if len(finite) == 0:
         return found.reshape(values.shape)
-    from scipy.signal import find_peaks  # here, as the first page of the app does without: it takes half a second
+    from scipy.signal import find_peaks  # imported here: it takes half a second, and the app's first page needs none
 
     start, stop = finite[0], finite[-1] + 1
     for row, curve in zip(found, flat, strict=True):
@@ -112,11 +112,11 @@ def prominences(curves: ArrayLike) -> Array:
 def first_peaks(
     lag: ArrayLike, curves: ArrayLike, samples_per_patch: float, side: Side = "past", share: float = FIRST_SHARE
 ) -> Array:
-    """Interpolated lag in samples of the nearest prominent peak of each curve (..., L), (...,); NaN where none is.
+    """Interpolated lag in samples of the nearest prominent peak of each curve (..., L), (...,); NaN without a peak.
 
-    Prominent means at least `MIN_PROMINENCE` of the curve's mean and `share` of the prominence of its strongest
-    peak: a ripple before the first real peak does not count, and a head may look harder at two periods back than at
-    one, as the reference study's does at three.
+    Prominent means at least `MIN_PROMINENCE` of the curve's mean and `share` of the prominence of its strongest peak.
+    A ripple before the first real peak then does not count, yet the nearest peak need not be the strongest: the head
+    of the reference study looks hardest at three periods back.
     """
     distance, values, _ = _one_side(lag, curves, side)
     strength = np.where(distance >= SHORTEST_PERIOD, prominences(values), 0)
@@ -149,8 +149,8 @@ def period_prominence(
 ) -> Array:
     """Largest relative prominence of a peak within half a patch of a multiple of the period, (...,).
 
-    1 means that the peak stands as high above its surroundings as the whole curve's mean, 0 that there is none. NaN
-    where nothing can be seen: for a period that the axis cannot resolve, and where no multiple of it lies on the axis.
+    1 means that the peak rises above its surroundings by the mean of the whole curve; 0 means that there is no peak.
+    NaN for a period that the axis cannot resolve, and where no multiple of it lies on the axis.
     """
     distance, values, _ = _one_side(lag, curves, side)
     targets = np.asarray(multiples) * (period / samples_per_patch)
@@ -177,14 +177,14 @@ def _one_side(lag: ArrayLike, curves: ArrayLike, side: Side) -> tuple[NDArray[np
 
 
 def _level(distance: NDArray[np.intp], values: Array) -> Any:
-    """Mean of the curves over resolvable lags, which makes prominences comparable between heads."""
+    """Mean of the curves over resolvable lags, which makes prominences of different heads comparable."""
     resolvable = values[..., distance >= SHORTEST_PERIOD]
     known = np.isfinite(resolvable)
     return np.where(known, resolvable, 0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1)
 
 
 def _vertex_offset(before: ArrayLike, top: ArrayLike, after: ArrayLike) -> Array:
-    """Where the parabola through three neighbouring points has its top, in bins from the middle one."""
+    """Offset of the top of the parabola through three neighbouring points from the middle one, in bins."""
     bend = np.asarray(before) - 2 * np.asarray(top) + np.asarray(after)
     curved = bend < 0
     offset: Array = np.where(curved, 0.5 * (np.asarray(before) - after) / np.where(curved, bend, 1), 0.0)

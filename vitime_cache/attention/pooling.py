@@ -19,7 +19,7 @@ Grid = tuple[int, int]  # token rows (value axis), token columns (time axis)
 
 
 class PoolingError(VitimeError):
-    """Attention that is none, or whose shape does not belong to the token grid."""
+    """Input that is not attention, or whose shape does not fit the token grid."""
 
 
 def tokens_to_time(attention: ArrayLike, grid: Grid, drop_cls: Literal["auto"] | bool = "auto") -> Array:
@@ -28,12 +28,12 @@ def tokens_to_time(attention: ArrayLike, grid: Grid, drop_cls: Literal["auto"] |
     Parameters
     ----------
     attention
-        Token attention (..., S, S), query by key, with CLS first where it is present: an array, or a tensor on any
-        device. 16-bit numbers are summed in float32.
+        Token attention (..., S, S), query by key, with CLS first if present: an array, or a tensor on any device.
+        16-bit numbers are summed in float32.
     grid
         Token rows and columns.
     drop_cls
-        "auto" drops CLS when S is tokens + 1; True and False say which of the two sizes is meant.
+        "auto" drops CLS when S is tokens + 1; True requires S with CLS, False requires S without it.
 
     Returns
     -------
@@ -54,18 +54,18 @@ def tokens_to_time(attention: ArrayLike, grid: Grid, drop_cls: Literal["auto"] |
 def pool_queries_by_ink(
     attention: ArrayLike, ink: ArrayLike, grid: Grid, drop_cls: Literal["auto"] | bool = "auto"
 ) -> Array:
-    """Time attention in which the queries of a column count by the ink they carry.
+    """Time attention in which the queries of a column are weighted by their ink.
 
-    Most tokens of a column are blank paper, so the plain mean of `tokens_to_time` mostly shows where paper looks.
-    Keys are still averaged evenly, so that both poolings have the same scale.
+    Most tokens of a column are blank, so the plain mean of `tokens_to_time` mostly shows where blank tokens look.
+    Keys are still averaged evenly, so both poolings have the same scale.
 
     Parameters
     ----------
     attention
         As in `tokens_to_time`.
     ink
-        Ink of each token, (rows, columns) or (tokens,), not negative: see `token_ink`. A column without any ink,
-        as in the horizon of the model's input, falls back to the plain mean.
+        Ink of each token, (rows, columns) or (tokens,), not negative: see `token_ink`. A column without ink, as in the
+        horizon of the model's input, falls back to the plain mean.
     """
     tokens = _without_cls(attention, grid, drop_cls)
     rows, columns = grid
@@ -89,7 +89,7 @@ def column_weights(ink: ArrayLike, grid: Grid) -> Array:
 
 
 def token_ink(image: ArrayLike, grid: Grid) -> Array:
-    """Mean ink of each token, (rows, columns), of an image (W, h) as `SeriesEncoding.image` draws it."""
+    """Mean ink of each token, (rows, columns), for an image (W, h) from `SeriesEncoding.image`."""
     pixels = numbers(image, "an image", error=PoolingError)
     rows, columns = grid
     if pixels.ndim != 2 or pixels.shape[0] % columns or pixels.shape[1] % rows:
@@ -100,14 +100,14 @@ def token_ink(image: ArrayLike, grid: Grid) -> Array:
 
 
 def tokens_of_column(column: int, grid: Grid) -> slice:
-    """The tokens of one patch column as a slice, to read no more than those rows of a stored token map."""
+    """The tokens of one patch column as a slice, so that only those rows of a stored token map are read."""
     if not 0 <= column < grid[1]:
         raise PoolingError(f"no patch column {column}; there are 0 … {grid[1] - 1}")
     return slice(column, None, grid[1])
 
 
 def key_image(query_rows: ArrayLike, grid: Grid, weights: ArrayLike | None = None) -> Array:
-    """Where some queries look, on the image of the series.
+    """Where the given queries look, on the image of the series.
 
     Parameters
     ----------
@@ -152,5 +152,5 @@ def _without_cls(attention: ArrayLike, grid: Grid, drop_cls: Literal["auto"] | b
 
 
 def _accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type to sum in: float16 holds three digits, too few to add up thousands of small weights."""
+    """The type to sum in. float16 has three digits, too few to sum thousands of small weights."""
     return np.promote_types(dtype, np.float32)

@@ -1,7 +1,7 @@
 """The attention Dataset: names, shapes, meaning.
 
-A stored signal and a live signal are the same Dataset; a store adds the dimension `signal` in front.
-This is the only place where dimension, coordinate and variable names are spelled.
+A stored signal and a live signal have the same Dataset; a store adds `signal` as the first dimension.
+Dimension, coordinate and variable names are defined here and nowhere else.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ SAMPLE_SECONDS = "sample_seconds"
 START = "start"
 COMPLETE = "complete"
 
-# Attribute of a store that was not computed in float32: the largest difference of a cell of time attention from float32
-# on its first signal, as a share of the largest value of the head's map.
+# Attribute of a store that was not computed in float32: the largest difference of a cell of time attention from
+# float32 on the first signal, as a share of the largest value of the head's map.
 DTYPE_DEVIATION = "dtype_deviation"
 
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -70,7 +70,7 @@ class SchemaError(VitimeError):
 
 @dataclass(frozen=True)
 class Variable:
-    """One data variable: its dimensions without `signal`, dtype, and what a number in it means."""
+    """One data variable: its dimensions without `signal`, its dtype, and the meaning of its numbers."""
 
     dims: tuple[str, ...]
     dtype: str
@@ -135,7 +135,7 @@ SIGNAL_COORDINATES: Mapping[str, tuple[str, str]] = {
     COMPLETE: ("bool", "whether every array of this signal has been written and committed"),
 }
 
-# Stores of earlier versions kept series in float32, which loses a variation of 0.1 on a level of 1e7.
+# Stores of earlier versions have series in float32, which loses a variation of 0.1 on a level of 1e7.
 _EARLIER = {(name, np.dtype("float32")) for name in (HISTORY, FORECAST, FORECAST_QUANTILE)}
 
 
@@ -169,9 +169,9 @@ def signal_coordinates(signal: Signal, config: ViTimeConfig) -> dict[str, Any]:
 
 
 def signal_of(ds: xr.Dataset) -> Signal:
-    """The signal behind a Dataset without the signal dimension; phases and the future of a formula are not kept."""
+    """The signal of a Dataset without the signal dimension; a Dataset does not keep phases or a formula's future."""
     known = np.isfinite(ds[COMPONENT_PERIOD].values)
-    most = MAX_MAGNITUDE  # which rounding to 32 bits exceeds
+    most = MAX_MAGNITUDE  # rounding to 32 bits can exceed it
     parts = (
         np.clip(ds[name].values[known].astype(float), -most, most) for name in (COMPONENT_PERIOD, COMPONENT_AMPLITUDE)
     )
@@ -189,28 +189,28 @@ def signal_of(ds: xr.Dataset) -> Signal:
 
 
 def to_signals(given: Any) -> list[Signal]:
-    """What is given as signals as a list: signals, samples, pandas, or a Dataset that `capture` or a store gives.
+    """Convert input to a list of signals: signals, samples, pandas objects, or a Dataset from `capture` or a store.
 
     Raises
     ------
     SignalError
-        Naming the first that is none, and how to make one.
+        Naming the first that is not a signal, and how to make one.
     """
     if not isinstance(given, xr.Dataset):
         return as_signals(given)
     if N_HISTORY not in given.coords:
-        raise SignalError("the Dataset is not one that capture or open_store returns; give its series as signals")
+        raise SignalError("the Dataset is not from capture or open_store; pass its series as signals")
     if SIGNAL not in given.dims:
         return [signal_of(given)]
     return [signal_of(given.isel({SIGNAL: place})) for place in range(given.sizes[SIGNAL])]
 
 
 def to_signal(given: Any) -> Signal:
-    """The same, of one signal; SignalError where there are several."""
+    """The same for one signal; SignalError where there are several."""
     if not isinstance(given, xr.Dataset):
         return as_signal(given)
     if len(signals := to_signals(given)) != 1:
-        raise SignalError(f"the Dataset has {len(signals)} signals, one was expected; choose by ds.sel(signal=…)")
+        raise SignalError(f"the Dataset has {len(signals)} signals, expected one; choose one with ds.sel(signal=…)")
     return signals[0]
 
 
@@ -224,7 +224,7 @@ def coordinates(config: ViTimeConfig, n_time: int, n_components: int) -> dict[st
     n_time
         Samples of history and horizon together, of the longest signal.
     n_components
-        Harmonics of the signal that has most.
+        The largest number of harmonics of any signal.
     """
     columns = config.grid[1]
     token = np.arange(config.tokens)
@@ -247,7 +247,7 @@ def coordinates(config: ViTimeConfig, n_time: int, n_components: int) -> dict[st
 
 
 def sizes(config: ViTimeConfig, n_time: int, n_components: int) -> dict[str, int]:
-    """Length of every dimension but `signal`."""
+    """Length of every dimension except `signal`."""
     return {
         name: len(values)
         for name, (dimension, values) in coordinates(config, n_time, n_components).items()
@@ -256,9 +256,9 @@ def sizes(config: ViTimeConfig, n_time: int, n_components: int) -> dict[str, int
 
 
 def attributes(config: ViTimeConfig, weights: WeightsInfo, dtype: str) -> dict[str, str]:
-    """Global attributes: where the numbers come from. `config_of` reads the config back.
+    """Global attributes, which say where the numbers come from; `config_of` reads the config back.
 
-    Two runs give the same attributes but for the time; SOURCE_DATE_EPOCH (seconds, reproducible-builds.org) fixes it.
+    Two runs differ only in the time; SOURCE_DATE_EPOCH (seconds, reproducible-builds.org) fixes it.
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     created = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
@@ -322,7 +322,7 @@ def validate(ds: xr.Dataset) -> xr.Dataset:
             raise SchemaError(f"{name} has dimensions {ds[name].dims}, expected {lead + variable.dims}")
         if ds[name].dtype != np.dtype(variable.dtype) and (name, ds[name].dtype) not in _EARLIER:
             raise SchemaError(f"{name} has dtype {ds[name].dtype}, expected {variable.dtype}")
-    if START not in ds.coords:  # nor had they this one
+    if START not in ds.coords:  # stores of earlier versions lack it
         ds = ds.assign_coords({START: (lead, np.full([ds.sizes[SIGNAL] for _ in lead], "", object))})
     for name in (SIGNAL, *SIGNAL_COORDINATES):
         if name not in ds.coords:

@@ -1,9 +1,9 @@
-"""The forward pass with every head's attention pooled on the way.
+"""The forward pass, with every head's attention pooled as it is computed.
 
-On the CPU attention is computed for a block of query rows at a time. While its softmax is still in cache it is applied
-to the values, pooled to time, and, where asked for, cast into the head's token map; it never exists as a whole, let
-alone for all layers. On another device a fused kernel pools it (see `fused`), but for layers whose token maps are asked
-for or whose attention is masked. The network's answer is that of its plain forward pass.
+On the CPU attention is computed for a block of query rows at a time. While its softmax is still in the cache, it is
+applied to the values, pooled to time and, if requested, cast into the head's token map. The whole attention never
+exists at once. On another device a fused kernel pools it (see `fused`), except in layers whose token maps are requested
+or whose attention is masked. The forecast equals that of the plain forward pass.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ TokenSink = Callable[[int, str, int, NDArray[np.float16]], None]
 Progress = Callable[[float, str], object]
 
 BLOCKS = "blocks"
-DEVICE_BLOCK_BYTES = 2**29  # of the scores of one block of query rows on a device
-SMALL_BYTES = 2**22  # of the scores of a head that on the CPU is quicker together with the others than alone on a core
+DEVICE_BLOCK_BYTES = 2**29  # scores of one block of query rows on a device
+SMALL_BYTES = 2**22  # scores of a head up to which the CPU is quicker with all heads together than one head per core
 
 
 class Streaming:
-    """One pass of a model that leaves the pooled maps of every head here.
+    """One pass of a model that collects the pooled maps of every head.
 
     Parameters
     ----------
     tokens
-        Layers whose token maps are handed out to `on_tokens`.
+        Layers whose token maps are passed to `on_tokens`.
     on_tokens
         Called as (index in the batch, layer, head, map (N, N) float16) while the model runs, from several threads at
         once; the map is only valid during the call.
     edits
-        What is done to heads; the maps are those of the changed network.
+        Changes to heads; the maps are those of the changed network.
     progress
         Called as (share of the layers done, layer) when the attention of a layer has been read.
     block_bytes
-        Bounds the scores of one block of query rows, at least one grid row, of all heads at once; 0 takes one head at a
-        time on the CPU's cores, where a block of one grid row stays in the core's cache. None takes what is quickest.
+        Most bytes for the scores of one block of query rows of all heads; a block is at least one grid row. 0 runs one
+        head per CPU core, where a block of one grid row stays in the core's cache. None takes the quickest.
     way
-        "blocks", or one of `fused.WAYS`; None takes blocks on the CPU, and elsewhere what is quickest when tried.
+        "blocks" or one of `fused.WAYS`; None takes blocks on the CPU, and elsewhere measures which is quickest.
 
     Attributes
     ----------
     time
         (layers, B, heads, gw, gw) float32, mean over both value axes.
     cls
-        (layers, B, heads, N) float32, what each token gives to CLS.
+        (layers, B, heads, N) float32, attention of each token to CLS.
     """
 
     def __init__(
@@ -123,11 +123,11 @@ class Streaming:
         return out
 
     def _stream_on_cores(self, layer: str, q: Tensor, k: Tensor, v: Tensor, out: Tensor, shares: _Shares) -> None:
-        """One head per thread: its scores stay in that core's cache, and no thread waits for another."""
+        """Run one head per thread: its scores stay in that core's cache, and no thread waits for another."""
         time, cls = self._maps_of(layer)
 
         def one_head(head: tuple[int, int]) -> None:
-            with torch.inference_mode():  # a setting of each thread
+            with torch.inference_mode():  # set per thread
                 token_map = self._token_buffer() if layer in self.tokens else None
                 before, after = (share if share is None else share[head] for share in shares)
                 attend(
@@ -140,7 +140,7 @@ class Streaming:
         _on_cores(one_head, product(range(q.shape[0]), range(q.shape[1])))
 
     def _stream_at_once(self, layer: str, q: Tensor, k: Tensor, v: Tensor, out: Tensor, shares: _Shares) -> None:
-        """All heads at once, in blocks of bounded size; token maps travel to the host while the next layer runs."""
+        """Run all heads at once, in blocks of bounded size; token maps are copied to the host during the next layer."""
         config = self.model.config
         row_bytes = 4 * q.shape[0] * q.shape[1] * config.grid[1] * (config.tokens + 1)
         token_maps = None
@@ -154,7 +154,7 @@ class Streaming:
             self.copying = layer, HostCopy(token_maps)
 
     def _hand_out_copied(self) -> None:
-        """Wait for the token maps under way and pass them on."""
+        """Wait for the token maps being copied and pass them to `on_tokens`."""
         if self.copying is None or self.on_tokens is None:
             return
         (layer, copy), sink = self.copying, self.on_tokens
@@ -165,7 +165,7 @@ class Streaming:
         )
 
     def _shares(self, layer: str) -> _Shares:
-        """What the masks of a layer add to its scores and multiply its weights with, each (B, heads, N, gw) or None."""
+        """What the masks of a layer add to its scores and multiply its weights by, each (B, heads, N, gw) or None."""
         before = after = None
         config = self.model.config
         shape = (self.batch, config.heads, config.tokens, config.grid[1])
@@ -185,7 +185,7 @@ class Streaming:
         return self.time[index], self.cls[index]
 
     def _token_buffer(self) -> Tensor:
-        """One (N, N) float16 map for each thread, used again for its next head."""
+        """One (N, N) float16 map per thread, reused for each of its heads."""
         if not hasattr(self.buffers, "token_map"):
             n = self.model.config.tokens
             self.buffers.token_map = torch.empty(n, n, dtype=torch.float16)
@@ -197,19 +197,19 @@ _Shares = tuple[Tensor | None, Tensor | None]
 
 
 def _quickest(model: ViTime) -> int:
-    """`block_bytes` for a model where it is."""
+    """The quickest `block_bytes` on the model's device."""
     if model.device.type != "cpu":
         return DEVICE_BLOCK_BYTES
-    # Of small heads always one grid row: the sums are then the same to the bit in whatever batch a signal comes.
+    # Small heads always take one grid row, so that a signal's sums are the same to the bit in every batch.
     return 1 if 4 * model.config.tokens**2 <= SMALL_BYTES else 0
 
 
 @lru_cache
 def _cores(threads: int) -> ThreadPoolExecutor:
-    """Threads of which each runs torch on itself alone, started once for the life of the process.
+    """A pool of workers that each run torch on one thread, started once per process.
 
-    torch keeps the number of threads per thread, and a process-wide number that new threads start with. Setting the
-    first sets the second, so all workers are started here and the process-wide number is put back as it was found.
+    torch keeps a number of threads for each thread, and a process-wide number that new threads start with. Setting the
+    first also sets the second, so all workers start here and the process-wide number is restored.
     """
     found = torch.get_num_threads()
     started = threading.Barrier(threads + 1)
@@ -230,13 +230,13 @@ def _cores(threads: int) -> ThreadPoolExecutor:
     return pool
 
 
-_starting = threading.Lock()  # while workers start, a thread that asks torch for its number of threads is told 1
+_starting = threading.Lock()  # while workers start, torch.get_num_threads() may return 1
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_cores.cache_clear)  # threads do not survive a fork
 
 
 def _on_cores(task: Callable[[tuple[int, int]], None], items: Iterable[tuple[int, int]]) -> None:
-    """Run `task` on every item; when this returns or raises, none is under way any more."""
+    """Run `task` on every item; no task is still running when this returns or raises."""
     with _starting:
         pool = _cores(torch.get_num_threads())
     futures = [pool.submit(task, item) for item in items]
@@ -255,12 +255,12 @@ def attend(
     q: Tensor, k: Tensor, v: Tensor, out: Tensor, grid: tuple[int, int], time: Tensor, cls: Tensor,
     token_map: Tensor | None = None, rows: int = 1, before: Tensor | None = None, after: Tensor | None = None,
 ) -> None:  # fmt: skip
-    """Softmax attention by blocks of query rows, pooled to time on the way (reference study; arXiv 2407.07311).
+    """Softmax attention in blocks of query rows, pooled to time as it is computed (reference study; arXiv 2407.07311).
 
     Parameters
     ----------
     q, k, v
-        (..., 1 + N, d), CLS first; q already scaled.
+        (..., 1 + N, d), CLS first; q is already scaled.
     out
         (..., 1 + N, d): receives softmax(q kᵀ) v.
     grid
@@ -268,20 +268,20 @@ def attend(
     time
         (..., gw, gw): receives the mean over both value axes, CLS dropped.
     cls
-        (..., N): receives the weight each token gives to CLS.
+        (..., N): receives the weight of each token on CLS.
     token_map
         (..., N, N) float16: receives the weights themselves, CLS dropped.
     rows
         Grid rows of queries in one block.
     before, after
-        (..., N, gw) by query token and key column: added to the scores, and multiplied with the weights. Attention
-        to CLS and of CLS is left alone.
+        (..., N, gw) by query token and key column: added to the scores, and multiplied with the weights. Attention to
+        CLS and from CLS is unchanged.
     """
     gh, gw = grid
     keys = k.transpose(-2, -1)  # (..., d, 1 + N)
     time.zero_()
-    out[..., :1, :] = (q[..., :1, :] @ keys).softmax(dim=-1) @ v  # CLS looks too, but stands at no time
-    # Buffers outlive the loop: fresh ones would be returned to the system and faulted in again for every block.
+    out[..., :1, :] = (q[..., :1, :] @ keys).softmax(dim=-1) @ v  # CLS attends too, but has no place in time
+    # Buffers are reused: new ones would be returned to the system and paged in again for every block.
     shape = (*q.shape[:-2], min(rows, gh) * gw, k.shape[-2])
     scores_buffer = q.new_empty(shape)
     p_buffer = scores_buffer if q.dtype == torch.float32 else q.new_empty(shape, dtype=torch.float32)

@@ -221,7 +221,7 @@ def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
             return listed
         raise InterventionError("give a Signal, a list of them, or a Dataset of this model; got none")
     if "config" not in signals.attrs or schema.N_HISTORY not in signals.coords:
-        raise InterventionError("the Dataset is not one that capture or open_store returns; give its series as signals")
+        raise InterventionError("the Dataset is not from capture or open_store; pass its series as signals")
     if schema.config_of(signals) != model.config or signals.attrs["weights_sha256"] != model.weights.sha256:
         raise InterventionError(
             f"the Dataset is of the weights {signals.attrs['weights']!r}, the model has {model.weights.name!r}; "

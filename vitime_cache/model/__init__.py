@@ -1,1 +1,1 @@
-"""The network and what surrounds it: its shapes, its image of a series, its weights file; only here is ViTime known."""
+"""The ViTime network, its shapes, its image of a series and its weights files; only this room knows their format."""

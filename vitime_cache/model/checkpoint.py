@@ -1,7 +1,7 @@
-"""Read and write ViTime weights: the published `.pth` and our `.safetensors`. No file's code is ever run.
+"""Read and write ViTime weights: the published `.pth` and our `.safetensors`. Code in a file is never run.
 
-A file is first described, without torch: its config, and where in it which tensor lies. Only where the two agree are
-numbers read. A `.safetensors` file carries the config in its metadata, a `.pth` in its settings (`published`).
+A file is first described without torch: its config, and the place of every tensor. Numbers are read only if the two
+agree. A `.safetensors` file has its config in the metadata, a `.pth` in its settings (`published`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ENDINGS = (".pth", ".pt", ".bin", ".ckpt", ".safetensors")
 MAX_CONFIG_BYTES = 1_000_000
 MAX_FILE_BYTES = 8 * 2**30
 MAX_HEADER_BYTES = 4_000_000
-DTYPES = ("float32", "float16", "bfloat16")  # that networks are computed in
+DTYPES = ("float32", "float16", "bfloat16")  # in which a network can run
 _SAFETENSORS_FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -56,12 +56,12 @@ class CheckpointError(VitimeError):
 
 
 def find_weights() -> Path:
-    """The weights used when none are named: the published file if it is in `weights/`, else the shipped small model.
+    """The default weights: the published file if it is in `weights/`, else the shipped small model.
 
     Raises
     ------
     CheckpointError
-        If neither is there, saying where to get the published file and where to put it.
+        If neither is there, with where to get the published file and where to put it.
     """
     for name in (PUBLISHED_NAME, SHIPPED_NAME):
         if (path := places.WEIGHTS / name).is_file():
@@ -70,7 +70,7 @@ def find_weights() -> Path:
 
 
 def weights_name(weights: str | Path) -> str:
-    """What weights are called wherever they are named: their file without its ending."""
+    """The name of weights in stores and on pages: their file name without its ending."""
     return Path(weights).stem
 
 
@@ -88,18 +88,18 @@ def load_model(
     weights
         A file as torch.save writes it (.pth, .pt, .bin, .ckpt), or `.safetensors`; None takes `find_weights()`.
     device
-        "auto" (CUDA if there is one, else the CPU), "cpu", "cuda", or one of several as "cuda:1"; "mps" and "xpu" where
-        torch has them, which nobody has tested.
+        "auto" (CUDA if there is one, else the CPU), "cpu", "cuda", or one of several such as "cuda:1"; also "mps" and
+        "xpu" where torch has them (untested).
     dtype
         "float32", "float16" or "bfloat16", of the parameters and the arithmetic.
     config
-        The network's shape, or a JSON or TOML file with it, for weights that do not tell: a bare state dict. The fields
-        are those of `ViTimeConfig`, or the settings of ViTime's own code ("modelSize", "h", "size", …).
+        The network's shape, or a JSON or TOML file with it, for weights without it: a bare state dict. The fields are
+        those of `ViTimeConfig`, or the settings of ViTime's own code ("modelSize", "h", "size", …).
 
     Raises
     ------
     CheckpointError
-        With one message that says what is wrong with the file, or with what was asked for, and what to do.
+        Saying what is wrong with the file or an argument, and what to do.
     """
     import torch
 
@@ -118,40 +118,40 @@ def load_model(
 
 
 def check_model(model: Any) -> None:
-    """Refuse as a model what `load_model` would not return.
+    """Check that `model` is a network from `load_model`.
 
     Raises
     ------
     CheckpointError
-        Naming what was given.
+        If it is anything else.
     """
     if not isinstance(getattr(model, "config", None), ViTimeConfig):
         raise CheckpointError(f"the model must be what load_model returns, got {model!r:.60}")
 
 
 def dtype_name(model: ViTime) -> str:
-    """What a model computes in, by the name that `load_model` takes: "float32" …"""
+    """The dtype of a model, by the name that `load_model` takes: "float32" …"""
     return str(model.dtype).removeprefix("torch.")
 
 
 def peek(
     weights: str | Path | None = None, *, config: ViTimeConfig | str | Path | None = None
 ) -> tuple[ViTimeConfig, WeightsInfo]:
-    """Config and identity of a weights file, without torch and without its numbers.
+    """Config and identity of a weights file, read without torch and without its numbers.
 
-    A file is read once in a process, and again when it has changed.
+    The result is cached until the file changes.
 
     Raises
     ------
     CheckpointError
-        As `load_model`, but for what only the numbers show.
+        As `load_model`, except for faults that only the numbers show.
     """
     description = _describe(_existing_file(weights), config)
     return description.config, description.info
 
 
 def save_safetensors(model: ViTime, path: str | Path, *, note: str = "", dtype: str = "float16") -> None:
-    """Write the network's weights in `dtype`, its config and `note` (what a person must know about them) to `path`."""
+    """Write the network's weights in `dtype`, its config and `note` (what users must know about them) to `path`."""
     import torch
     from safetensors.torch import save
 
@@ -187,7 +187,7 @@ def _existing_file(weights: str | Path | None) -> Path:
         raise CheckpointError(f"{path} {what}. {_how_to_get_weights()}")
     if path.suffix.lower() not in ENDINGS:
         raise CheckpointError(
-            f"{path} is no weights file: expected a name that ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+            f"{path} is not a weights file: expected a name that ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
         )
     if path.stat().st_size > MAX_FILE_BYTES:
         raise CheckpointError(
@@ -197,20 +197,20 @@ def _existing_file(weights: str | Path | None) -> Path:
 
 
 def check_dtype(dtype: str) -> None:
-    """Refuse what no network is computed in."""
+    """Raise CheckpointError for a dtype in which a network cannot run."""
     if dtype not in DTYPES:
         raise CheckpointError(f"dtype must be {', '.join(map(repr, DTYPES))}, got {dtype!r:.60}")
 
 
 def pick_device(name: str | torch.device) -> torch.device:
-    """The device of a name, "auto" for the best there is; CheckpointError for one that this machine lacks."""
+    """The device of that name, or the best one for "auto"; CheckpointError for one that this machine lacks."""
     import torch
 
     named = str(name)
     if named == "auto":
         named = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"(cpu|mps)|(cuda|xpu)(:[0-9]{1,3})?", named):
-        raise CheckpointError(f"{name!r:.60} is no device that a network runs on here; use auto, cpu, cuda or cuda:0")
+        raise CheckpointError(f"{name!r:.60} is not a device for a network here; use auto, cpu, cuda or cuda:0")
     kind, _, number = named.partition(":")
     if kind == "cpu":
         return torch.device(named)
@@ -227,12 +227,12 @@ def pick_device(name: str | torch.device) -> torch.device:
     return torch.device(named)
 
 
-# --- what a file says of itself --------------------------------------------------------------------------------------
+# --- the description of a file ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Description:
-    """A weights file whose tensors are those of its config."""
+    """A weights file whose tensors match its config."""
 
     config: ViTimeConfig
     tensors: dict[str, StoredTensor]
@@ -240,7 +240,7 @@ class _Description:
 
 
 def _describe(path: Path, config: ViTimeConfig | str | Path | None = None) -> _Description:
-    """The description of a file, kept until the file changes."""
+    """The description of a file, cached until the file changes."""
     found = path.stat()
     given = config if isinstance(config, ViTimeConfig | None) else _read_config(Path(config))
     return _describe_once(path, (found.st_mtime_ns, found.st_size, found.st_ino), given)
@@ -251,7 +251,7 @@ def _describe_once(path: Path, stamp: tuple[int, int, int], given: ViTimeConfig 
     try:
         kind = kind_of(path)
     except ValueError as error:
-        raise CheckpointError(f"{path} is no weights file: it is {error}") from error
+        raise CheckpointError(f"{path} is not a weights file: it is {error}") from error
     try:
         if kind == SAFETENSORS:
             config, note, tensors = _read_header(path, given)
@@ -260,7 +260,7 @@ def _describe_once(path: Path, stamp: tuple[int, int, int], given: ViTimeConfig 
         check_shapes(config, {name: tensor.shape for name, tensor in tensors.items()})
     except CodeError as error:
         raise CheckpointError(
-            f"{path} holds more than tensors, numbers, texts and one settings object, so loading it could run code "
+            f"{path} holds more than tensors, numbers, text and one settings object, so loading it could run code "
             f"from the file; it is refused. Save it again with plain containers. ({error})"
         ) from error
     except FormatError as error:
@@ -275,7 +275,7 @@ def _describe_once(path: Path, stamp: tuple[int, int, int], given: ViTimeConfig 
 
 
 def _read_config(path: Path) -> ViTimeConfig:
-    """A network's shape from a JSON or TOML file: the fields of `ViTimeConfig`, or ViTime's own settings.
+    """Read a network's shape from a JSON or TOML file: the fields of `ViTimeConfig`, or ViTime's own settings.
 
     Raises
     ------
@@ -289,13 +289,13 @@ def _read_config(path: Path) -> ViTimeConfig:
         values = tomllib.loads(text) if path.suffix.lower() == ".toml" else _json_object(text, "it")
         return config_of_settings(values) if "modelSize" in values else ViTimeConfig.from_dict(values)
     except (ValueError, OSError, RecursionError) as error:
-        raise CheckpointError(f"{path} is no config of a network: {error}") from error
+        raise CheckpointError(f"{path} is not the config of a network: {error}") from error
 
 
 def _read_header(path: Path, given: ViTimeConfig | None) -> tuple[ViTimeConfig, str, dict[str, StoredTensor]]:
-    """Config, note and tensors from the JSON at the head of a safetensors file.
+    """Read config, note and tensors from the JSON header of a safetensors file.
 
-    (https://github.com/safetensors/safetensors: eight bytes of length, a JSON object of tensors, their numbers)
+    The format (https://github.com/safetensors/safetensors): eight bytes of length, a JSON object of tensors, numbers.
     """
     length = path.stat().st_size
     with path.open("rb") as file:
@@ -305,17 +305,17 @@ def _read_header(path: Path, given: ViTimeConfig | None) -> tuple[ViTimeConfig, 
         header = _json_object(file.read(size), "its header")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise FormatError("its metadata are no texts")
+        raise FormatError("its metadata is not text")
     if given is None and "config" not in metadata:
         raise ConfigError(
-            "it carries no ViTime config in its metadata; it was not written by `python -m vitime_cache train`: give "
-            "the network's shape beside it (--config FILE, config=)"
+            "it has no ViTime config in its metadata, so `python -m vitime_cache train` did not write it: pass the "
+            "network's shape as well (--config FILE, config=)"
         )
     config = given or ViTimeConfig.from_dict(_json_object(metadata["config"], "its config"))
     start = 8 + size
     tensors = {name: _header_tensor(name, entry, start, length) for name, entry in header.items()}
     if start + sum(tensor.size for tensor in tensors.values()) > length:
-        raise FormatError("its tensors are together larger than the file")
+        raise FormatError("its tensors together are larger than the file")
     return config, metadata.get("note", ""), plain_names(tensors)
 
 
@@ -323,9 +323,9 @@ def _json_object(text: bytes | str, what: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{what} is no JSON ({error})") from error
+        raise FormatError(f"{what} is not JSON ({error})") from error
     if not isinstance(value, dict):
-        raise FormatError(f"{what} is no JSON object")
+        raise FormatError(f"{what} is not a JSON object")
     return value
 
 
@@ -337,7 +337,7 @@ def _header_tensor(name: str, entry: Any, start: int, length: int) -> StoredTens
     except (TypeError, KeyError, ValueError) as error:
         raise FormatError(f"its header does not say where {name[:100]!r} lies") from error
     if not all(type(number) is int and 0 <= number <= length for number in whole) or len(shape) > MAX_DIMENSIONS:
-        raise FormatError(f"{name[:100]!r} has no possible shape or place")
+        raise FormatError(f"{name[:100]!r} has an impossible shape or place")
     if not isinstance(dtype, str) or dtype not in _SAFETENSORS_FLOATS:
         raise ConfigError(f"weight {name[:100]!r} holds {str(dtype)[:20]}; save dense float tensors")
     tensor = StoredTensor(_SAFETENSORS_FLOATS[dtype], tuple(shape), start + first)
@@ -350,7 +350,7 @@ def _header_tensor(name: str, entry: Any, start: int, length: int) -> StoredTens
 
 
 def _read_tensors(path: Path, tensors: dict[str, StoredTensor]) -> dict[str, torch.Tensor]:
-    """The tensors as float32; those that are float32 in the file share its pages until someone writes to them."""
+    """Read the tensors as float32; tensors that are float32 in the file share its memory pages until written to."""
     import torch
 
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The shape of a ViTime model: image, token grid and network widths, all derived numbers in one place."""
+"""The shape of a ViTime model: image, token grid, network widths and everything derived from them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ViTimeConfig:
     Raises
     ------
     ConfigError
-        Naming the field and the value, where a number is not positive or does not divide as it must.
+        If a number is not positive or not a multiple as required, naming the field and the value.
     """
 
     image_height: int = 128
@@ -105,9 +105,9 @@ class ViTimeConfig:
         return rows * columns
 
     def samples_per_patch(self, samples: int) -> float:
-        """Samples that one patch of lag stands for when history and horizon together have `samples`.
+        """Samples per patch of lag when history and horizon together have `samples`.
 
-        16 in the reference study's 512 + 720, whose code fixes that number whatever the lengths.
+        This is 16 for the reference study's 512 + 720; its code uses 16 for every length.
         """
         return self.patch_width * samples / self.columns
 
@@ -118,7 +118,7 @@ class ViTimeConfig:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the attention layers in the order of execution: "encoder.0" … "decoder.5"."""
+        """Names of the attention layers in execution order: "encoder.0" … "decoder.5"."""
         encoder = tuple(f"encoder.{i}" for i in range(self.encoder_depth))
         return encoder + tuple(f"decoder.{i}" for i in range(self.decoder_depth))
 
@@ -155,7 +155,7 @@ class ViTimeConfig:
             raise ConfigError(f"a config field has the wrong type: {error}") from error
 
     def select_layers(self, wanted: str | Sequence[str]) -> tuple[str, ...]:
-        """The layers a person asked for, in the order of execution.
+        """The requested layers, in execution order.
 
         Parameters
         ----------
@@ -165,7 +165,7 @@ class ViTimeConfig:
         Raises
         ------
         ConfigError
-            Naming the layer that does not exist and those that do.
+            For a layer that does not exist, naming it and those that do.
         """
         if wanted == "all":
             return self.layers
@@ -181,7 +181,7 @@ class ViTimeConfig:
 
 
 def _is_positive(value: Any) -> bool:
-    """Whether it is a number above 0 that a float can hold."""
+    """Whether the value is a number above 0 that a float can hold."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and 0 < value <= sys.float_info.max
 
@@ -193,11 +193,11 @@ class WeightsInfo:
     Attributes
     ----------
     name
-        The file's stem, or what made the weights ("random").
+        The file's stem, or how the weights were made ("random").
     sha256
-        Hex digest of the file, or of nothing for weights that were never in one.
+        Hex digest of the file; empty for weights that are not from a file.
     note
-        What a person must know about these weights, e.g. that they are not the published model's.
+        What users must know about these weights, e.g. that they are not the published model's.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Images of many histories as tensors, drawn on the device that the network is on.
 
-`SeriesEncoding.image` draws with scipy, one core a history; here a batch is one lookup on any device. What is drawn is
-decided by `SeriesEncoding` alone, in float64 on the CPU: the row of each column. So a device cannot move ink to another
-row, and images differ from `SeriesEncoding.image` by the rounding of float32 sums only.
+`SeriesEncoding.image` draws with scipy, one history per core; here a batch is one lookup on any device.
+`SeriesEncoding` alone decides the row of each column, in float64 on the CPU. A device therefore cannot move ink to
+another row, and images differ from `SeriesEncoding.image` only by the rounding of float32 sums.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from torch.nn import functional
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import BLUR_SIZE, blur_kernel, row_blur
 
-REACH = BLUR_SIZE // 2  # columns that ink is smeared to either side
+REACH = BLUR_SIZE // 2  # columns to either side that the blur reaches
 
 
 @torch.no_grad()
 def draw(rows: Tensor, config: ViTimeConfig) -> Tensor:
-    """Ink of histories, the future columns blank: what the network takes.
+    """Draw histories as ink with blank future columns, the network's input.
 
     Parameters
     ----------
     rows
-        (B, columns of history), whole numbers: `SeriesEncoding.history_rows`; h where a history is shorter than others.
+        (B, columns of history), whole numbers from `SeriesEncoding.history_rows`; h pads shorter histories.
 
     Returns
     -------
@@ -48,13 +48,13 @@ def draw(rows: Tensor, config: ViTimeConfig) -> Tensor:
 
 
 def _reflected(inked: int, width: int, device: torch.device) -> Tensor:
-    """Columns from REACH before the first to REACH after the last inked one, reflected at the edges of the image."""
+    """Columns from REACH before the first to REACH after the last with ink, reflected at the edges of the image."""
     column = torch.arange(-REACH, inked + REACH, device=device).abs()
     return torch.where(column < width, column, 2 * (width - 1) - column)
 
 
 @lru_cache
 def _ink(height: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(h + 1, h) ink of each row, blurred along the value axis, and of none; (BLUR_SIZE,) weights along time."""
+    """Ink of each row blurred along the value axis, and a last row without ink, (h + 1, h); weights in time."""
     table = torch.cat((torch.from_numpy(row_blur(height)), torch.zeros(1, height)))
     return table.to(device), torch.from_numpy(BLUR_SIZE * blur_kernel()).to(device)

@@ -1,6 +1,6 @@
 """Series to image and back: ViTime draws a series as ink on a value-by-time image (arXiv 2407.07311, section 3.2).
 
-`SeriesEncoding` holds the scaling of one history, so that the forward and the inverse direction cannot drift apart.
+`SeriesEncoding` keeps the scaling of one history, so that drawing and reading always use the same one.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from vitime_cache.arrays import Floats
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig
 
-OFFSET = 1e-7  # what the published code adds to a deviation and to a moment, so that a constant history can be drawn
-TINY = 1e-3  # a smaller deviation would feel the offset: such a history is measured in units of its own range
-FLAT = 1e-12  # of the largest magnitude: what varies less is rounding
+OFFSET = 1e-7  # the published code adds it to deviations and moments, so that a constant history can be drawn
+TINY = 1e-3  # OFFSET would distort a smaller deviation: such a history is scaled by its own range first
+FLAT = 1e-12  # share of the largest magnitude: smaller variation counts as rounding
 BLUR_SIZE = 31
-BLUR_SIGMA = 5.0  # what OpenCV derives from a 31-pixel kernel: 0.3 * ((31 - 1) / 2 - 1) + 0.8
+BLUR_SIGMA = 5.0  # as OpenCV derives it from a 31-pixel kernel: 0.3 * ((31 - 1) / 2 - 1) + 0.8
 
 Method = Literal["max", "expectation"]
 
@@ -31,9 +31,9 @@ class EncodingError(VitimeError):
 
 @dataclass(frozen=True)
 class SeriesEncoding:
-    """How one history of T samples and a horizon of H samples lie on the image of a model.
+    """How one history of T samples and a horizon of H samples are placed on the image of a model.
 
-    A batch of equally long histories is encoded at once: every method takes leading dimensions.
+    Every method takes leading dimensions, so a batch of equally long histories is encoded at once.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class SeriesEncoding:
         tiny = drawn.std(axis=-1, keepdims=True) < TINY
         unit = np.where(tiny, np.ptp(drawn, axis=-1, keepdims=True), 1.0)
         level = np.maximum(np.abs(drawn).max(axis=-1, keepdims=True), 1.0)
-        unit = np.where(is_flat(drawn)[..., None], level, unit)  # so that rounding is not drawn
+        unit = np.where(is_flat(drawn)[..., None], level, unit)  # do not draw rounding errors
         measured = drawn / unit
         std = measured.std(axis=-1, keepdims=True) + OFFSET
         return cls(config, n_history, horizon, unit * _centre(measured, config.mu_norm), unit * std)
@@ -91,7 +91,7 @@ class SeriesEncoding:
 
     @property
     def samples_per_patch(self) -> float:
-        """Samples that one patch of lag stands for: 16 in the reference study's 512 + 720."""
+        """Samples per patch of lag: 16 for the reference study's 512 + 720."""
         return self.config.samples_per_patch(self.n_history + self.horizon)
 
     @property
@@ -107,7 +107,7 @@ class SeriesEncoding:
         return np.clip(rows, 0, self.config.image_height - 1)
 
     def history_rows(self, history: ArrayLike) -> NDArray[np.intp]:
-        """Image row of each column of a history (..., T), (..., history_columns): what `image` and `drawing` draw."""
+        """Image row of each column of a history (..., T), (..., history_columns), as `image` and `drawing` draw it."""
         values = np.asarray(history, dtype=np.float64)
         if values.shape[-1] != self.n_history:
             raise EncodingError(f"this encoding was fitted to {self.n_history} samples, got {values.shape[-1]}")
@@ -120,7 +120,7 @@ class SeriesEncoding:
     def image(self, history: ArrayLike) -> NDArray[np.float32]:
         """Draw the history (..., T) as ink, (..., W, h): one-hot rows, Gaussian blur 31 × 31, future columns blank.
 
-        The blur carries the last 15 columns of history ink over the border into the future.
+        The blur carries the ink of the last history columns up to 15 columns into the future.
         """
         return self.ink(self.history_rows(history))
 
@@ -131,13 +131,11 @@ class SeriesEncoding:
     def ink(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Ink (..., W, h) of the rows of the history's columns, (..., history_columns)."""
         ink = np.zeros((*rows.shape[:-1], self.config.columns, self.config.image_height), np.float32)
-        # Blurring a one-hot column along the rows is a lookup; only the blur along time is a convolution.
+        # The blur of a one-hot column along the rows is a lookup; only the blur along time is a convolution.
         ink[..., : self.history_columns, :] = row_blur(self.config.image_height)[rows]
-        from scipy.ndimage import correlate1d  # here, as reading a store does without
+        from scipy.ndimage import correlate1d  # imported here: reading a store does not need scipy
 
-        inked = ink[
-            ..., : self.history_columns + BLUR_SIZE, :
-        ]  # the ink reaches no further: leave the blank rest alone
+        inked = ink[..., : self.history_columns + BLUR_SIZE, :]  # the ink ends here; the rest stays blank
         correlate1d(inked, BLUR_SIZE * blur_kernel(), axis=-2, output=inked, mode="mirror")
         return ink
 
@@ -147,7 +145,7 @@ class SeriesEncoding:
         Parameters
         ----------
         method
-            "max": the most probable row of each column, what the published code reports; "expectation": the mean row.
+            "max": the most probable row of each column, as in the published code; "expectation": the mean row.
         """
         p = self._checked(probability)
         if method == "max":
@@ -159,10 +157,10 @@ class SeriesEncoding:
         return self._samples(row)
 
     def quantiles(self, probability: ArrayLike, levels: ArrayLike) -> Floats:
-        """Quantiles of each column's distribution (W, h) → (levels, T + H), the levels 0 … 1.
+        """Quantiles of each column's distribution, (W, h) → (levels, T + H), with levels in 0 … 1.
 
-        The mass of a row is spread evenly over ± half a row, so that quantiles vary continuously and the
-        distribution keeps the mean that `series` reports.
+        The mass of a row is spread evenly over ± half a row, so that quantiles vary continuously and the distribution
+        keeps the mean that `series` reports.
         """
         p = self._checked(probability)
         cumulative = np.cumsum(p, axis=-1) / p.sum(axis=-1, keepdims=True)
@@ -170,7 +168,7 @@ class SeriesEncoding:
         return self._samples(row)
 
     def sample(self, probability: ArrayLike, n: int, rng: np.random.Generator) -> Floats:
-        """Draw `n` series, (T + H, n): each column's row is drawn on its own from (W, h)."""
+        """Draw `n` series, (T + H, n), from an image (W, h); columns are drawn independently."""
         p = self._checked(probability)
         if n < 1:
             raise EncodingError(f"the number of samples must be at least 1, got {n}")
@@ -197,17 +195,17 @@ class SeriesEncoding:
 
 
 def is_flat(history: ArrayLike) -> NDArray[np.bool_]:
-    """Whether histories (..., T) are constant but for rounding, (...): they are drawn as a line in any unit."""
+    """Whether histories (..., T) are constant apart from rounding, (...): they are drawn as a line in any unit."""
     values = np.asarray(history, dtype=np.float64)
     flat: NDArray[np.bool_] = np.ptp(values, axis=-1) <= FLAT * np.abs(values).max(axis=-1)
     return flat
 
 
 def _centre(values: Floats, mu_norm: float | None) -> Floats:
-    """What histories (..., n) are centred on, (..., 1): the mean, or the root of a signed moment."""
+    """The centre of histories (..., n), (..., 1): the mean, or the root of a signed moment."""
     if mu_norm is None:
         return np.asarray(values.mean(axis=-1, keepdims=True))
-    power = np.power(values if float(mu_norm).is_integer() else np.abs(values), mu_norm)  # no NaN of (-2) ** 1.5
+    power = np.power(values if float(mu_norm).is_integer() else np.abs(values), mu_norm)  # (-2) ** 1.5 is NaN
     moment = (power * np.sign(values)).mean(axis=-1, keepdims=True) + OFFSET
     return np.asarray(np.sqrt(np.abs(moment)) * np.sign(moment))
 
@@ -217,7 +215,7 @@ def _history_columns(n_history: int, horizon: int, config: ViTimeConfig) -> int:
 
 
 def _resample(values: Floats, n: int) -> Floats:
-    """Linear interpolation of (..., m) at n points from the first to the last, as np.interp over the last axis."""
+    """Linear interpolation of (..., m) at n points from the first to the last, like np.interp over the last axis."""
     m = values.shape[-1]
     at = np.linspace(0, m - 1, n)
     left = np.minimum(at.astype(np.intp), m - 2)
@@ -227,10 +225,10 @@ def _resample(values: Floats, n: int) -> Floats:
 
 
 def _rows_below(cumulative: Floats, level: float) -> Floats:
-    """Where each distribution (W, h) reaches a level: np.interp over its rows' edges, for all columns at once."""
+    """The row at which each distribution (W, h) reaches a level: np.interp over row edges, all columns at once."""
     last = cumulative.shape[-1] - 1
-    above = ~(cumulative <= level)  # also where there is no number
-    row = np.where(above[..., -1], above.argmax(axis=-1), last + 1)  # how many lie below the level as a whole
+    above = ~(cumulative <= level)  # True for NaN too
+    row = np.where(above[..., -1], above.argmax(axis=-1), last + 1)  # number of rows wholly below the level
     inside = np.minimum(row, last)[:, None]
     upper = np.take_along_axis(cumulative, inside, axis=-1)[:, 0]
     lower = np.take_along_axis(cumulative, np.maximum(inside - 1, 0), axis=-1)[:, 0] * (row > 0)
@@ -241,7 +239,7 @@ def _rows_below(cumulative: Floats, level: float) -> Floats:
 
 @lru_cache
 def blur_kernel() -> NDArray[np.float32]:
-    """(BLUR_SIZE,): weights of the blur along either axis, 1 together."""
+    """(BLUR_SIZE,) weights of the blur along either axis; they sum to 1."""
     offset = np.arange(BLUR_SIZE) - BLUR_SIZE // 2
     kernel = np.exp(-0.5 * (offset / BLUR_SIGMA) ** 2)
     normalised: NDArray[np.float64] = kernel / kernel.sum()
@@ -250,7 +248,7 @@ def blur_kernel() -> NDArray[np.float32]:
 
 @lru_cache
 def row_blur(height: int) -> NDArray[np.float32]:
-    """(h, h): row r is a one-hot column at r after the blur along the value axis, border reflect-101."""
+    """(h, h): row r is a one-hot column at r, blurred along the value axis with border reflect-101."""
     from scipy.ndimage import correlate1d
 
     blurred: NDArray[np.float32] = correlate1d(np.eye(height, dtype=np.float32), blur_kernel(), axis=1, mode="mirror")

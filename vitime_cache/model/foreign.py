@@ -1,4 +1,4 @@
-"""What a file is that holds no weights we read, told by its first bytes."""
+"""Recognises by its first bytes what a file is, if it holds no weights that we can read."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 SAFETENSORS, ARCHIVE = "safetensors", "archive"
 _FIRST = 1024
-_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch.save began files with until 1.6
+_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of torch.save before 1.6
 _KNOWN = (
     (rb"PK\x03\x04", ARCHIVE),
-    (rb"version https://git-lfs", "a Git LFS pointer, not the file itself: fetch that with `git lfs pull`, or anew"),
+    (rb"version https://git-lfs", "a Git LFS pointer, not the file itself: fetch the file with `git lfs pull`"),
     (rb"\s*(<!doctype|<html|<head|<\?xml)", "a web page, not the file itself: use the link behind its download button"),
     (re.escape(_LEGACY), "in the format of torch before 1.6: load it there and save it again with torch.save"),
     (rb"\x80[\x02-\x05]", "a bare pickle, which could run code: save the weights with torch.save or as safetensors"),
@@ -20,12 +20,12 @@ _KNOWN = (
 
 
 def kind_of(path: Path) -> str:
-    """ "safetensors" or "archive" (of torch.save), as the content says, whatever the file is called.
+    """ "safetensors" or "archive" (from torch.save), judged by the content and not by the file name.
 
     Raises
     ------
     ValueError
-        Saying what the file is instead.
+        For anything else, saying what the file is.
     """
     with path.open("rb") as file:
         first = file.read(_FIRST)

@@ -1,7 +1,7 @@
 """The ViTime network (arXiv 2407.07311, section 3.3): a masked-autoencoder vision transformer on timm's blocks.
 
-Unlike the published code, which shuffles its encoder tokens even when nothing is masked, tokens stay in order here:
-token t + 1 of every layer is grid row t // columns, grid column t % columns, and token 0 is CLS.
+The published code shuffles its encoder tokens even when nothing is masked; here they stay in order. In every layer,
+token 0 is CLS and token t + 1 is at grid row t // columns and grid column t % columns.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ViTime(nn.Module):
         self.norm = nn.LayerNorm(config.encoder_width)
 
         self.decoder_embed = nn.Linear(config.encoder_width, config.decoder_width)
-        # Only pre-training with masks uses it; kept so that published state dicts load strictly.
+        # Only masked pre-training uses it; it is kept so that published state dicts load strictly.
         self.mask_token = nn.Parameter(torch.zeros(1, 1, config.decoder_width), requires_grad=False)
         self.decoder_pos_embed = nn.Parameter(
             sincos_positions(rows, columns, config.decoder_width), requires_grad=False
@@ -73,7 +73,7 @@ class ViTime(nn.Module):
         return self.cls_token.dtype
 
     def blocks_by_layer(self) -> dict[str, Block]:
-        """Layer name ("encoder.0" … "decoder.5") → block, in the order of execution."""
+        """Layer name ("encoder.0" … "decoder.5") → block, in execution order."""
         return dict(zip(self.config.layers, [*self.blocks, *self.decoder_blocks], strict=True))
 
     def logits(self, images: Tensor) -> Tensor:
@@ -100,18 +100,20 @@ class ViTime(nn.Module):
         decoder_positions: Tensor | None = None,
         on_input: Callable[[int, Tensor], object] | None = None,
     ) -> Tensor:
-        """From the input of layer number `first` to what the last decoder block gives: the one loop over blocks.
+        """Run from the input of layer number `first` to the output of the last decoder block.
+
+        This is the only loop over blocks.
 
         Parameters
         ----------
         x
-            (B, 1 + n, D), CLS first: all tokens of the grid, or in teaching some of them.
+            (B, 1 + n, D), CLS first: all tokens of the grid, or in training a subset.
         attend
-            Stands in for the attention of every block; None runs the blocks as they are.
+            Replaces the attention of every block; None runs the blocks as they are.
         decoder_positions
-            In place of `decoder_pos_embed`, (B, 1 + n, D_dec), where x holds some tokens only.
+            Replaces `decoder_pos_embed`, (B, 1 + n, D_dec), where x holds a subset of tokens.
         on_input
-            Called with the number of each layer and its input, before the layer is run.
+            Called with the number of each layer and its input, before the layer runs.
 
         Returns
         -------
@@ -133,20 +135,20 @@ class ViTime(nn.Module):
         return x
 
     def embed(self, images: Tensor) -> Tensor:
-        """Images (B, 1, h, W) → what the first encoder block takes, (B, 1 + N, D), CLS first."""
+        """Images (B, 1, h, W) → input of the first encoder block, (B, 1 + N, D), CLS first."""
         x = self.patch_embed(images) + self.pos_embed[:, 1:]  # (B, N, D)
         cls = (self.cls_token + self.pos_embed[:, :1]).expand(len(x), -1, -1)
         return torch.cat((cls, x), dim=1)
 
     def enter_decoder(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
-        """What the last encoder block gives → what the first decoder block takes, (B, 1 + N, D_dec)."""
+        """Output of the last encoder block → input of the first decoder block, (B, 1 + N, D_dec)."""
         entered: Tensor = self.decoder_embed(self.norm(x)) + (
             self.decoder_pos_embed if positions is None else positions
         )
         return entered
 
     def read_out(self, x: Tensor) -> Tensor:
-        """What the last decoder block gives → row scores of every image column, (B, W, h)."""
+        """Output of the last decoder block → row scores of every image column, (B, W, h)."""
         patches = self.decoder_pred(self.decoder_norm(x))[:, 1:]  # (B, N, ph * pw)
         rows, columns = self.config.grid
         scores: Tensor = rearrange(
@@ -168,12 +170,12 @@ class ViTime(nn.Module):
         Parameters
         ----------
         temperature
-            Divides the scores; 1 is what the published code computes whatever it is asked for.
+            Divides the scores; the published code always computes with 1.
 
         Raises
         ------
         ValueError
-            If the temperature is not positive or the image has another size than the model's.
+            If the temperature is not positive or the image does not have the model's size.
         """
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature}")
@@ -186,8 +188,8 @@ class ViTime(nn.Module):
 def sincos_positions(rows: int, columns: int, width: int) -> Tensor:
     """Fixed 2-D sin-cos positions with a zero row for CLS, (1, 1 + rows * columns, width).
 
-    The first half of the channels codes the column (time), the second the row (value), as in MAE
-    (arXiv 2111.06377), whose frequencies fall from 1 to 1/10000 radians per patch.
+    The first half of the channels encodes the column (time), the second the row (value), as in MAE (arXiv 2111.06377),
+    with frequencies that fall from 1 to 1/10000 radians per patch.
     """
     frequency = 10000.0 ** -(torch.arange(width // 4, dtype=torch.float64) / (width // 4))
 

@@ -1,8 +1,8 @@
-"""A pickle read as data: containers, numbers and texts are built, and nothing that the pickle names is ever called.
+"""Reads a pickle as data: it builds containers, numbers and strings, and never calls what the pickle names.
 
-Python's unpickler is a machine of which a file is the program. This one has a machine of its own with the operations
-that `torch.save` uses (pickle protocol 2), in which a class or function is only its name. A call is handed to a
-`Reading`, which knows what the few names of a torch checkpoint stand for and refuses all others.
+Python's unpickler runs a file as a program. This module has its own machine with the operations that `torch.save` uses
+(pickle protocol 2), in which a class or function is only a name. A call goes to a `Reading`, which knows what the few
+names in a torch checkpoint stand for and refuses all others.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pickletools
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-MAX_BYTES = 1_000_000  # the pickle of a ViTime checkpoint, whose tensors lie beside it, has some 50 kB
+MAX_BYTES = 1_000_000  # the pickle of a ViTime checkpoint has about 50 kB; its tensors are stored separately
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _VALUES = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE"}
@@ -20,38 +20,38 @@ _MARK = object()
 
 
 class PickleError(ValueError):
-    """A pickle that is damaged, or is no plain data."""
+    """A pickle that is damaged, or that holds more than plain data."""
 
 
 class CodeError(PickleError):
-    """A pickle that names a class or function which plain data does not need."""
+    """A pickle that names a class or function that plain data does not need."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """A class or function that the pickle names, "module.name"; never looked up."""
+    """A class or function named by the pickle, "module.name"; it is never looked up."""
 
     text: str
 
 
 class Reading(Protocol):
-    """What names and calls stand for. Each method raises PickleError for what it does not know."""
+    """What names and calls stand for. Each method raises PickleError for anything unknown."""
 
     def named(self, name: str) -> Name:
-        """A name the pickle mentions; CodeError for one that has no place in it."""
+        """Read a name in the pickle; CodeError for one that is not allowed."""
 
     def called(self, name: Name, arguments: tuple[Any, ...]) -> Any:
-        """What takes the place of that call."""
+        """Return what replaces a call."""
 
     def stored(self, description: Any) -> Any:
-        """What takes the place of an object that lies outside the pickle."""
+        """Return what replaces an object stored outside the pickle."""
 
     def updated(self, value: Any, state: Any) -> None:
-        """An object the pickle gives a state."""
+        """Apply a state to an object."""
 
 
 def read_pickle(data: bytes, reading: Reading) -> Any:
-    """The content of a pickle.
+    """Read the content of a pickle.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def read_pickle(data: bytes, reading: Reading) -> Any:
 
 
 class _Machine:
-    """The stack and the memo of the pickle machine."""
+    """A pickle machine: its stack and its memo."""
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
@@ -80,7 +80,7 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def step(self, operation: str, argument: Any) -> None:
-        """Carry out one operation; IndexError and KeyError where the stack or the memo lacks what it takes."""
+        """Carry out one operation; IndexError or KeyError if the stack or the memo lacks an operand."""
         stack = self.stack
         match operation:
             case _ if operation in _VALUES:
@@ -114,7 +114,7 @@ class _Machine:
             case "REDUCE" | "NEWOBJ":
                 name, arguments = self._pop(2)
                 if not isinstance(name, Name) or not isinstance(arguments, tuple):
-                    raise PickleError("a call of something that is no function")
+                    raise PickleError("a call of something that is not a function")
                 stack.append(self.reading.called(name, arguments))
             case "BUILD":
                 (state,) = self._pop(1)
@@ -139,12 +139,12 @@ class _Machine:
 
     def _top(self, kind: type[Any]) -> Any:
         if type(self.stack[-1]) is not kind:
-            raise PickleError(f"items added to what is no {kind.__name__}")
+            raise PickleError(f"items added to something that is not a {kind.__name__}")
         return self.stack[-1]
 
     def _set_items(self, items: tuple[Any, ...]) -> None:
         into = self._top(dict)
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str | int | float | None):  # others may be costly to hash, or cannot be
+            if not isinstance(key, str | int | float | None):  # other keys may be slow or impossible to hash
                 raise PickleError(f"a {type(key).__name__} as the key of a dict")
             into[key] = value

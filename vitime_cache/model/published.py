@@ -1,8 +1,8 @@
-"""The published `.pth`: what it says of itself, and where in the file its tensors lie, without torch.
+"""Reads the config and the places of the tensors of a published `.pth`, without torch.
 
 `torch.save` writes a zip archive: `<name>/data.pkl` describes the content, `<name>/data/<key>` are the numbers. A file
-can lie in many ways, so that everything it says is bounded by its own size before anything is allocated: entries are
-stored uncompressed, tensors are dense, and together no larger than the file.
+may state false sizes, so every size is checked against the size of the file before anything is allocated: entries must
+be uncompressed, and tensors dense and together no larger than the file.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from vitime_cache.model.pickled import MAX_BYTES as MAX_PICKLE_BYTES
 from vitime_cache.model.pickled import CodeError, Name, PickleError, read_pickle
 from vitime_cache.model.shapes import plain_names
 
-MAX_DIRECTORY_BYTES = 4_000_000  # of the zip archive; one of 700 entries has some 60 kB
+MAX_DIRECTORY_BYTES = 4_000_000  # of the zip archive; one with 700 entries has about 60 kB
 MAX_DIMENSIONS = 8
-MAX_ARGUMENTS = 10  # of a call; one that is made a hundred thousand times must cost little
+MAX_ARGUMENTS = 10  # per call, so that a hundred thousand calls cost little
 MAX_KEY = 100  # characters of a storage's key
 
 # torch's storages by the type of their numbers.
@@ -58,12 +58,12 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 class FormatError(ValueError):
-    """A file that is no torch checkpoint, or a damaged one."""
+    """A file that is not a torch checkpoint, or a damaged one."""
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where the numbers of a tensor lie: contiguous, `start` bytes into the file."""
+    """Where the numbers of a tensor are: contiguous, from `start` bytes into the file on."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -77,7 +77,7 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class _Storage:
-    """The numbers of one or more tensors: an entry of the archive."""
+    """An entry of the archive: the numbers of one or more tensors."""
 
     dtype: str
     start: int
@@ -90,32 +90,32 @@ class _Settings(dict[str, Any]):
 
 @dataclass(frozen=True)
 class _Dtype:
-    """A numpy dtype, by its code and the order of its bytes."""
+    """A numpy dtype: its code and its byte order."""
 
     code: str
     order: str = "<"
 
 
-_STATES = ("model", "state_dict", "model_state_dict")  # where a checkpoint has its weights: ViTime's, Lightning's
+_STATES = ("model", "state_dict", "model_state_dict")  # keys for the weights, in files of ViTime, Lightning and others
 _SETTINGS = ("args", "hyper_parameters", "hparams")
 
 
 def read_published(path: Path, config: ViTimeConfig | None = None) -> tuple[ViTimeConfig, dict[str, StoredTensor]]:
-    """Config and weights of a checkpoint that `torch.save` wrote; whether the two agree is not checked.
+    """Read config and weights of a checkpoint that `torch.save` wrote, without checking that they agree.
 
     Parameters
     ----------
     config
-        In the place of what the file's own settings give; None where those are to be taken.
+        Replaces the file's own settings; None uses those.
 
     Raises
     ------
     CodeError
-        If the file holds objects of other classes than a checkpoint has.
+        If the file holds objects of classes that a checkpoint does not need.
     FormatError
         If the file is damaged.
     ConfigError
-        If it is a checkpoint of something else, or describes no possible network.
+        If it is a checkpoint of something else, or describes an impossible network.
     """
     try:
         with _Bounded(path) as file:
@@ -127,37 +127,37 @@ def read_published(path: Path, config: ViTimeConfig | None = None) -> tuple[ViTi
     except (struct.error, RuntimeError, OverflowError, KeyError, IndexError) as error:
         raise FormatError(f"its archive is damaged: {error}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"it is no ViTime checkpoint: it holds a {type(content).__name__}, not a dict")
+        raise ConfigError(f"it is not a ViTime checkpoint: it holds a {type(content).__name__}, not a dict")
     where = next((key for key in _STATES if key in content), None)
     model = content if where is None else content[where]
     if type(model) is not dict:
-        raise ConfigError(f"it is no ViTime checkpoint: '{where}' must be a state dict")
+        raise ConfigError(f"it is not a ViTime checkpoint: '{where}' must be a state dict")
     if where is None and not any(isinstance(value, StoredTensor) for value in model.values()):
-        raise ConfigError("it is no ViTime checkpoint: expected the keys 'model' and 'args' at its top level")
+        raise ConfigError("it is not a ViTime checkpoint: expected the keys 'model' and 'args' at its top level")
     return config or _config(_settings(content)), plain_names(_tensors(model))
 
 
 def _tensors(model: dict[Any, Any]) -> dict[str, StoredTensor]:
     for key, value in model.items():
         if not isinstance(key, str):
-            raise ConfigError(f"it has an unexpected weight {_short(key)}: names are texts")
+            raise ConfigError(f"it has an unexpected weight {_short(key)}: names must be text")
         if not isinstance(value, StoredTensor):
             raise ConfigError(f"it holds {type(value).__name__} under {_short(key)} where a tensor was expected")
     return model
 
 
 def _settings(content: dict[Any, Any]) -> Mapping[str, Any]:
-    """The settings that a network was taught with, wherever a checkpoint keeps them."""
+    """The settings that a network was trained with, from any of the places where a checkpoint keeps them."""
     for key in _SETTINGS:
         found = content.get(key)
         if isinstance(found, dict):
             inner = found.get("args")
             return inner if isinstance(inner, dict) else found
     if any(key in content for key in _SETTINGS):
-        raise ConfigError("it is no ViTime checkpoint: 'args' must be a Namespace or a dict")
+        raise ConfigError("it is not a ViTime checkpoint: 'args' must be a Namespace or a dict")
     raise ConfigError(
-        "it is no ViTime checkpoint, or a bare state dict: expected the keys 'model' and 'args' at its top level, or "
-        "the network's shape beside it (--config FILE, config=)"
+        "it is not a ViTime checkpoint, or a bare state dict: expected the keys 'model' and 'args' at its top level, "
+        "or the network's shape given separately (--config FILE, config=)"
     )
 
 
@@ -201,7 +201,7 @@ def _config(args: Mapping[str, Any]) -> ViTimeConfig:
             output="sigmoid" if type(setting("lossType")) is str and setting("lossType") == "MSE" else "softmax",
         )
     except (ConfigError, TypeError, ValueError, OverflowError) as error:
-        raise ConfigError(f"its args describe no possible network: {str(error)[:500]}") from error
+        raise ConfigError(f"its args describe an impossible network: {str(error)[:500]}") from error
 
 
 def _short(key: object) -> str:
@@ -212,7 +212,7 @@ def _short(key: object) -> str:
 
 
 class _Bounded(io.BufferedReader):
-    """A file of which no single read is large, whatever sizes it declares of itself."""
+    """A file that limits the size of each read, whatever sizes the file states."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(path))
@@ -224,13 +224,13 @@ class _Bounded(io.BufferedReader):
 
 
 def _content(file: _Bounded) -> Any:
-    """What data.pkl describes, with every tensor as the place of its numbers."""
+    """The content of data.pkl, with a `StoredTensor` for every tensor."""
     length = file.seek(0, io.SEEK_END)
     with zipfile.ZipFile(file) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
     pickles = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1:
-        raise FormatError(f"it is no torch checkpoint: {len(pickles)} entries named data.pkl")
+        raise FormatError(f"it is not a torch checkpoint: {len(pickles)} entries named data.pkl")
     prefix = pickles[0].removesuffix("data.pkl")
 
     def place(name: str) -> tuple[int, int]:
@@ -260,41 +260,41 @@ def _content(file: _Bounded) -> Any:
 
 
 class _Checkpoint:
-    """What the names and calls in a torch checkpoint stand for (`pickled.Reading`)."""
+    """Resolves the names and calls in a torch checkpoint (`pickled.Reading`)."""
 
     def __init__(self, place: Any, length: int) -> None:
         self.place = place
-        self.left = length  # bytes: tensors larger than the file overlap, and would unfold to more than it holds
+        self.left = length  # bytes left for tensors: overlapping ones could expand to more than the file holds
 
     def named(self, name: str) -> Name:
-        """A class or function by its name."""
+        """Accept the name of a class or function that a checkpoint may use."""
         if name.startswith(_OTHER_TENSORS) and name not in self.calls:
-            raise PickleError(f"a tensor that is not a dense one ({name[:60]}); save dense float tensors")
+            raise PickleError(f"a tensor that is not dense ({name[:60]}); save dense float tensors")
         if name not in self.calls and name not in _STORAGES and name not in _PLAIN:
             raise CodeError(f"it names {name[:100]!r}")
         return Name(name)
 
     def called(self, name: Name, arguments: tuple[Any, ...]) -> Any:
-        """The call of a name."""
+        """Return what a call of `name` makes."""
         if name.text not in self.calls or len(arguments) > MAX_ARGUMENTS:
             raise PickleError(f"a call of {name.text[:60]}")
         return self.calls[name.text](self, *arguments)
 
     def stored(self, description: Any) -> _Storage:
-        """("storage", its type, its key, where it was, its numbers) → the entry with the numbers."""
+        """("storage", type, key, device, count) → the archive entry with the numbers."""
         if not isinstance(description, tuple) or len(description) != 5 or description[0] != "storage":
-            raise PickleError("an unknown object beside the pickle")
+            raise PickleError("an unknown object outside the pickle")
         _, kind, key, _, count = description
         if not isinstance(kind, Name) or kind.text not in _STORAGES or not _is_key(key):
             raise PickleError("a storage of unknown type; save dense float tensors")
         dtype = _STORAGES[kind.text]
         start, size = self.place(f"data/{key}")
         if not _is_count(count) or count * _BYTES[dtype] > size:
-            raise PickleError(f"a storage that says more numbers than its entry {key[:60]!r} of {size:,} bytes has")
+            raise PickleError(f"a storage that states more numbers than its entry {key[:60]!r} of {size:,} bytes holds")
         return _Storage(dtype, start, size)
 
     def updated(self, value: Any, state: Any) -> None:
-        """The attributes of a Namespace; those of a state dict, its version, say nothing we need."""
+        """Set the attributes of a Namespace; those of a state dict (its version) are ignored."""
         if isinstance(value, _Settings) and not value and type(state) is dict:
             value.update({str(key): each for key, each in state.items()})
         elif isinstance(value, _Dtype) and isinstance(state, tuple) and len(state) > 1 and state[1] in _ORDERS:
@@ -307,18 +307,20 @@ class _Checkpoint:
         if not isinstance(storage, _Storage) or not _is_count(offset):
             raise PickleError("a tensor without numbers (meta)")
         if not isinstance(shape, tuple) or len(shape) > MAX_DIMENSIONS or not all(map(_is_count, shape)):
-            raise PickleError("a tensor of no possible shape")
+            raise PickleError("a tensor of an impossible shape")
         width = _BYTES[storage.dtype]
         tensor = StoredTensor(storage.dtype, shape, storage.start + offset * width)
         if tensor.size and not _contiguous(shape, stride):
-            raise PickleError(f"a tensor of shape {shape} that is not contiguous (expanded or transposed); save it so")
+            raise PickleError(
+                f"a tensor of shape {shape} that is not contiguous (expanded or transposed); save it contiguous"
+            )
         if offset * width + tensor.size > storage.size:
             raise PickleError(f"a tensor of shape {shape} that is larger than its storage")
         self.left -= tensor.size
         if self.left < 0:
-            raise PickleError("tensors that are together larger than the file: they share their numbers")
+            raise PickleError("tensors that together are larger than the file: they share their numbers")
         if tensor.start % width:
-            raise PickleError("a tensor between the bytes of its numbers")
+            raise PickleError("a tensor that does not start at a number")
         return tensor
 
     def _parameter(self, tensor: Any, *_: Any) -> Any:
@@ -326,12 +328,12 @@ class _Checkpoint:
 
     def _ordered_dict(self, *items: Any) -> dict[Any, Any]:
         if items:
-            raise PickleError("an OrderedDict made of another object")
+            raise PickleError("an OrderedDict made from another object")
         return {}
 
     def _namespace(self, *arguments: Any) -> _Settings:
         if arguments:
-            raise PickleError("a Namespace made of arguments")
+            raise PickleError("a Namespace made from arguments")
         return _Settings()
 
     def _size(self, *arguments: Any) -> Any:
@@ -345,22 +347,22 @@ class _Checkpoint:
 
     def _path(self, *parts: Any) -> str:
         if not all(isinstance(part, str) for part in parts):
-            raise PickleError("a path that is made of no texts")
+            raise PickleError("a path whose parts are not text")
         return "/".join(parts)[:1000]
 
     def _dtype(self, code: Any = None, *_: Any) -> _Dtype:
         if not isinstance(code, str) or code not in _SCALARS:
-            raise PickleError("a numpy value that is no number")
+            raise PickleError("a numpy value that is not a number")
         return _Dtype(code)
 
     def _encoded(self, text: Any = None, encoding: Any = None) -> bytes:
         if not isinstance(text, str) or encoding != "latin1" or len(text) > 16:
-            raise PickleError("bytes that are none of a number")
+            raise PickleError("bytes that do not encode a number")
         return text.encode("latin1")
 
     def _scalar(self, dtype: Any = None, data: Any = None) -> float:
         if not isinstance(dtype, _Dtype) or not isinstance(data, bytes):
-            raise PickleError("a numpy value that is no number")
+            raise PickleError("a numpy value that is not a number")
         (number,) = struct.unpack(dtype.order + _SCALARS[dtype.code], data)
         return number  # type: ignore[no-any-return]
 
@@ -390,7 +392,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _contiguous(shape: tuple[int, ...], stride: Any) -> bool:
-    """Whether these strides are those of an array in C order; an axis of length 1 may have any."""
+    """Whether these are the strides of an array in C order; an axis of length 1 may have any stride."""
     if not isinstance(stride, tuple) or len(stride) != len(shape):
         return False
     step = 1

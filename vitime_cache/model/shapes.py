@@ -1,4 +1,4 @@
-"""The weights a config asks for, by name and shape, without building the network."""
+"""Names and shapes of the weights that a config requires, without building the network."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from vitime_cache.model.config import ConfigError, ViTimeConfig
 Shape = tuple[int, ...]
 Value = TypeVar("Value")
 
-_WRAPPERS = {"module", "_orig_mod"}  # of DataParallel and torch.compile, in any nesting
+_WRAPPERS = {"module", "_orig_mod"}  # added by DataParallel and torch.compile, possibly nested
 
 
 def plain_names(found: Mapping[str, Value]) -> dict[str, Value]:
-    """Weights by their names in our network: without the wrappers around it, and "model." where all are below one.
+    """Rename weights to their names in our network: without wrappers, and without a "model." that all names share.
 
     Raises
     ------
     ConfigError
-        Naming a weight that is not below "model." as the others are, or is there twice, or that older files have.
+        For a weight that lacks the others' "model.", that appears twice, or that only older files have.
     """
     bare = {name: [part for part in name.split(".") if part not in _WRAPPERS] for name in found}
     if older := next((name for name in found if "refin" in name.lower()), None):
         raise ConfigError(
             f"it is one of ViTime's older published files, with a second network ({older[:60]!r}: RefiningModel) that "
-            "is not in this program; take the file that is linked there now"
+            "this program does not have; use the file that is linked there now"
         )
     while bare and any(parts[:1] == ["model"] for parts in bare.values()):
         for name, parts in bare.items():
@@ -42,9 +42,9 @@ def plain_names(found: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def weight_shapes(config: ViTimeConfig) -> Iterator[tuple[str, Shape]]:
-    """Name and shape of every weight of `network.ViTime(config)`, in no order that matters (VITIME.md section 1).
+    """Yield name and shape of every weight of `network.ViTime(config)`, in any order.
 
-    One by one: a config from a file may ask for a billion blocks.
+    They are yielded one by one, because a config from a file may ask for a billion blocks.
     """
     wide, narrow = config.encoder_width, config.decoder_width
     pixels = config.patch_height * config.patch_width
@@ -72,12 +72,12 @@ def weight_shapes(config: ViTimeConfig) -> Iterator[tuple[str, Shape]]:
 
 
 def check_shapes(config: ViTimeConfig, found: Mapping[str, Shape]) -> None:
-    """Refuse weights that are not those of the config, at the cost of the weights there are.
+    """Check that the weights are those of the config; the cost grows with the weights found, not with the config.
 
     Raises
     ------
     ConfigError
-        Naming the first weight that is missing, of another shape, or more than the config asks for.
+        Naming the first weight that is missing, has the wrong shape, or is not in the config.
     """
     expected = set()
     for name, shape in weight_shapes(config):

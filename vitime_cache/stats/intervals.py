@@ -25,7 +25,7 @@ class Interval:
 class MeanWithError:
     """A mean over replicates (...,), its standard error and the degrees of freedom of their ratio.
 
-    The error is infinite for one replicate, of whose spread nothing is known; all is NaN where there is none.
+    With one replicate the spread is unknown and the error is infinite; with none, value and error are NaN.
     """
 
     value: Array
@@ -34,7 +34,7 @@ class MeanWithError:
 
     @classmethod
     def of(cls, values: ArrayLike) -> MeanWithError:
-        """Of replicates (n, ...); NaN is left out."""
+        """Compute it from replicates (n, ...); NaN is ignored."""
         x = np.asarray(values, dtype=np.float64)
         n = np.isfinite(x).sum(axis=0)
         mean = np.nansum(x, axis=0) / np.where(n > 0, n, np.nan)
@@ -43,17 +43,17 @@ class MeanWithError:
         return cls(mean, error, np.maximum(n - 1, 1))
 
     def interval(self, tail: float | Array) -> Interval:
-        """Student's t interval of which each end misses with probability `tail` (...,)."""
+        """Student's t interval; each end misses the true mean with probability `tail` (...,)."""
         reach = student.isf(tail, self.degrees)
         half = reach * self.error
         return Interval(self.value, self.value - half, self.value + half)
 
 
 def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, tail: float) -> Interval:
-    """Interval of Σ numerator / Σ denominator over replicates: (n, ...) over (n,); each end misses by `tail`.
+    """Interval of Σ numerator / Σ denominator over replicates, (n, ...) over (n,); each end misses with `tail`.
 
-    By the delete-one jackknife (Quenouille 1956; Tukey 1958) with Student's t of n - 1 degrees of freedom. Replicates
-    in which the denominator is small weigh little.
+    It uses the delete-one jackknife (Quenouille 1956; Tukey 1958) and Student's t with n - 1 degrees of freedom.
+    Replicates with a small denominator get little weight.
     """
     given, by = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     by = by.reshape(len(by), *[1] * (given.ndim - 1))
@@ -65,20 +65,20 @@ def ratio_interval(numerator: ArrayLike, denominator: ArrayLike, tail: float) ->
 
 
 def pseudo_values(whole: ArrayLike, without: ArrayLike) -> Array:
-    """Jackknife pseudo-values (n, ...) of an estimate (...,) from those with each of n groups left out, (n, ...)."""
+    """Jackknife pseudo-values (n, ...) of an estimate (...,); `without` (n, ...) leaves out one of n groups each."""
     left = np.asarray(without, dtype=np.float64)
     values: Array = len(left) * np.asarray(whole, dtype=np.float64) - (len(left) - 1) * left
     return values
 
 
 def held_against(margin: float, means: MeanWithError, asked: Bools, level: float) -> Interval:
-    """Intervals of several means against one margin, whose errors together miss by `level`.
+    """Intervals that compare several means with one margin, at a family-wise error of `level`.
 
-    By Holm's step-down procedure (Scandinavian Journal of Statistics 1979): the mean that lies farthest from the
-    margin, in standard errors, is held to the level over all of those `asked` about; where that decides it, the next is
-    held to the level over one less. Each interval has the level of its step, so that it excludes the margin exactly
-    where the mean is decided. A mean is either above the margin or not, so that only one end can err (directional
-    errors: Shaffer, Annals of Statistics 1980). What is asked about and not known counts among all.
+    Holm's step-down procedure (Scandinavian Journal of Statistics 1979): the mean farthest from the margin, in standard
+    errors, is tested at the level divided by the number `asked` about. If that decides it, the next mean is tested at
+    the level divided by one less, and so on. Each interval has the level of its step, so it excludes the margin exactly
+    where the mean is decided. A mean is either above the margin or not, so only one end can err (directional errors:
+    Shaffer, Annals of Statistics 1980). A mean that is asked about but unknown still counts in the number.
     """
     distance = np.abs(means.value - margin)
     ratio = np.divide(distance, means.error, out=np.where(distance > 0, np.inf, 0.0), where=means.error > 0)
@@ -94,9 +94,9 @@ def held_against(margin: float, means: MeanWithError, asked: Bools, level: float
 
 
 def proportion_interval(count: int, n: int, level: float = 0.05) -> tuple[float, float]:
-    """Exact interval of a proportion of which `count` of `n` were seen (Clopper & Pearson, Biometrika 1934).
+    """Exact interval of a proportion, given `count` of `n` observed (Clopper & Pearson, Biometrika 1934).
 
-    It misses with probability `level` at most. Of none seen out of none nothing is known: 0 … 1.
+    It misses with probability `level` at most. For n = 0 it is 0 … 1.
     """
     if n == 0:
         return 0.0, 1.0

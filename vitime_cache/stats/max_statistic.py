@@ -10,21 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 from vitime_cache.arrays import Array
 from vitime_cache.stats.surrogates import NullError
 
-ROUNDING = 1e-7  # of the mean: what varies less does not vary
+ROUNDING = 1e-7  # share of the mean: smaller variation counts as rounding
 
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """What null values leave anywhere with the level's probability at most.
+    """A band that null values exceed anywhere with a probability of at most the level.
 
     Attributes
     ----------
     upper
         One-sided band, (...,).
     score
-        Standard deviations of the nulls that it lies above their mean.
+        Height of the band above the mean of the nulls, in their standard deviations.
     p_value
-        Of each observed value, (...,): how often the most extreme of all null values strays as far; NaN for NaN.
+        For each observed value, (...,): how often the most extreme null value lies as far out; NaN for NaN.
     """
 
     upper: Array
@@ -38,23 +38,23 @@ class Band:
 
 
 def max_statistic(observed: ArrayLike, null: ArrayLike, level: float = 0.05) -> Band:
-    """Hold observed values against those of null inputs, all of them together.
+    """Test observed values against those of null inputs, all of them together.
 
     Parameters
     ----------
     observed
-        One number for each head, or head and lag, (...,); NaN takes no part.
+        One number for each head, or for each head and lag, (...,); NaN is ignored.
     null
-        The same of each null input, (n, ...).
+        The same numbers for each null input, (n, ...).
     level
-        Family-wise error; n must be 3 and 1 / level - 1 (19 for 5 %) at least.
+        Family-wise error; n must be at least 3 and at least 1 / level - 1 (19 for 5 %).
 
     Notes
     -----
-    A value's score is its excess over the null mean in null standard deviations; a set of values has the largest of its
-    scores (maximum statistic: Nichols and Holmes, Human Brain Mapping 2002; single-step adjusted p-values: Westfall and
-    Young, Resampling-Based Multiple Testing, 1993). Each null is scored against the others, so that it is as much a
-    stranger to their mean and deviation as the observed values are. A value that no null varies about has p = 1.
+    A value's score is its excess over the null mean in null standard deviations; the score of a set of values is the
+    largest among them (maximum statistic: Nichols and Holmes, Human Brain Mapping 2002; single-step adjusted p-values:
+    Westfall and Young, Resampling-Based Multiple Testing, 1993). Each null is scored against the other nulls: like the
+    observed values, it then has no part in the mean and deviation that score it. Where the nulls do not vary, p = 1.
     """
     values, nulls = np.asarray(observed, dtype=np.float64), np.asarray(null, dtype=np.float64)
     n = len(nulls)
@@ -73,7 +73,7 @@ def max_statistic(observed: ArrayLike, null: ArrayLike, level: float = 0.05) -> 
 
 
 def _extremes(nulls: Array) -> Array:
-    """The largest score of each null held against the others, ascending, (n,)."""
+    """The largest score of each null against the other nulls, ascending, (n,)."""
     n, mean = len(nulls), nulls.mean(axis=0)
     others_mean = (n * mean - nulls) / (n - 1)
     squares = (nulls**2).sum(axis=0) - nulls**2

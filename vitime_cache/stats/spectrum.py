@@ -1,4 +1,4 @@
-"""The spectrum of noise under lines. Plain arrays in and out."""
+"""The spectrum of the noise below spectral lines. Plain arrays in and out."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from vitime_cache.arrays import Array, Floats
 
-MOST_BINS = 2000  # of a spectrum that noise is fitted to: all of the lowest, evenly chosen ones of the others
-SLOWEST = 5.0  # bins: below, features may be as narrow as this, above, in proportion to the frequency
-WARPED, EVEN = 8, 48  # cosines over the logarithm of the frequency and over the frequency, at most
-FEWEST = 2  # functions
-BINS_A_COSINE = 8  # the fewest bins to a cosine over the frequency: half a wave is no narrower than a line is
-CLIP = 4.0  # times the fitted power: what a bin counts for at most, so that lines do not move the fit
-FAR = 10.0  # the same where the number of functions is chosen, so that a trend is not taken for lines
-LOBE = 1  # bins to either side that a line in a Hann window mostly reaches
-CORRELATED = 1.5  # bins of a Hann window that are worth one
-PENALTY = 3.0  # of a function in the information criterion, between Akaike's 2 and Schwarz's log(bins)
-STEPS, CLOSE = 30, 0.01  # of Fisher scoring, and the change of the logarithm at which it ends
+MOST_BINS = 2000  # most bins that the noise is fitted to: the lowest ones, then evenly spaced ones
+SLOWEST = 5.0  # bins: the narrowest feature at low frequencies; above, the width grows with the frequency
+WARPED, EVEN = 8, 48  # most cosines over the logarithm of the frequency, and over the frequency
+FEWEST = 2  # fewest functions in the fit
+BINS_A_COSINE = 8  # fewest bins per cosine over the frequency, so that half a wave is no narrower than a line
+CLIP = 4.0  # times the fitted power: the most that a bin counts, so that lines do not move the fit
+FAR = 10.0  # the same while the number of functions is chosen, so that a trend is not taken for lines
+LOBE = 1  # bins to either side that a line in a Hann window reaches
+CORRELATED = 1.5  # neighbouring bins of a Hann window that carry the information of one
+PENALTY = 3.0  # per function in the information criterion, between Akaike's 2 and Schwarz's log(bins)
+STEPS, CLOSE = 30, 0.01  # most steps of Fisher scoring, and the change of the logarithm at which it stops
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +51,15 @@ class Noise:
         return power
 
     def of(self, observed: Array) -> Noise:
-        """The same number of functions fitted to another periodogram."""
+        """Fit the same number of functions to another periodogram."""
         power = _positive(observed)
         return replace(self, observed=power, log_power=_fit(self.basis, power[self.fitted_to], self.log_power))
 
     def p_value(self, at: int, power: float) -> float:
-        """Probability of so much power in a bin, given all bins that a line there does not reach.
+        """Probability that noise alone puts this much power in bin `at`, given the bins that a line there cannot reach.
 
-        A bin of noise is exponentially distributed about its power, of which the others tell the logarithm up to a
-        variance, here as if up to a gamma variable.
+        The power of a noise bin is exponentially distributed. The other bins give the logarithm of its mean with some
+        variance, which is treated as that of a gamma variable.
         """
         rest = np.abs(self.fitted_to - at) > LOBE
         some = self.basis[rest]
@@ -78,16 +78,16 @@ class Noise:
 
 
 def noise_spectrum(power: Array) -> Noise:
-    """Smooth spectrum of noise under a periodogram (bins,), from the first bin above zero to the Nyquist frequency.
+    """Fit a smooth noise spectrum to a periodogram (bins,), from the first bin above zero to the Nyquist frequency.
 
     Notes
     -----
     The logarithm of the spectrum is a sum of cosines over the frequency (the exponential model: Bloomfield, Biometrika
-    1973), of cosines over its logarithm, which follow trends and changes of level, and of log(2 - 2 cos ω), the
-    spectrum of an integrated series (Beran, Biometrika 1993). It is fitted by Whittle's likelihood, in which a bin
-    counts for four times the fitted power at most, so that lines do not move it; the number of functions is chosen by
-    an information criterion. Autoregressive and moving-average noise, integrated or not, is of this kind unless it has
-    a sharp resonance.
+    1973), of cosines over the logarithm of the frequency, which follow trends and changes of level, and of
+    log(2 - 2 cos ω), the spectrum of an integrated series (Beran, Biometrika 1993). It is fitted by Whittle's
+    likelihood. A bin counts for at most four times the fitted power, so that lines do not move the fit. An information
+    criterion chooses the number of functions. Autoregressive and moving-average noise, integrated or not, has such a
+    spectrum unless it has a sharp resonance.
     """
     observed = _positive(power)
     some, functions = _functions(len(observed))
@@ -109,7 +109,7 @@ def _positive(power: Array) -> Floats:
 
 @lru_cache(maxsize=4)
 def _functions(bins: int) -> tuple[NDArray[np.intp], Floats]:
-    """Bins to fit to, (fitted,), and orthonormal functions there from coarse to fine, (fitted, size).
+    """Bins to fit, (fitted,), and orthonormal functions on them from coarse to fine, (fitted, size).
 
     They span a constant, the integrated series, and cosines over both axes.
     """
@@ -133,7 +133,7 @@ def _sizes(most: int) -> list[int]:
 
 
 def _fit(basis: Floats, observed: Floats, start: Array) -> Floats:
-    """Logarithm of the spectrum that is most likely, by Fisher scoring from a first guess."""
+    """Logarithm of the most likely spectrum, by Fisher scoring from a first guess."""
     log: Floats = basis @ (basis.T @ start)
     log = log + np.log(np.median(observed * np.exp(-log)) / np.log(2))
     for _ in range(STEPS):
@@ -145,7 +145,7 @@ def _fit(basis: Floats, observed: Floats, start: Array) -> Floats:
 
 
 def _surplus(log: Array, observed: Array) -> Floats:
-    """What a bin has more than its expectation, in units of it: the likelihood's slope."""
+    """Excess of each bin over its expectation, relative to it: the slope of the likelihood."""
     with np.errstate(over="ignore"):
         surplus: Floats = np.minimum(observed * np.exp(-log), CLIP) - (1 - np.exp(-CLIP))
     return surplus

@@ -1,7 +1,7 @@
-"""Stand-ins for a history: the same samples, each at another moment of the period.
+"""Stand-ins for a history: the same samples at another phase of the period.
 
-What a forecast takes from *where in its period* the history is shows when the history is moved by a share of its
-period: level, trend, amplitude and noise stay, only the moments change. Plain arrays in and out.
+Shifting the history by a share of its period changes only *where in its period* each moment is. Level, trend, amplitude
+and noise stay. The change of the forecast then shows what it takes from the phase. Plain arrays in and out.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike
 
 from vitime_cache.arrays import Floats
 
-# Shares of a period, the farthest from whole periods first; the order in which stand-ins are taken.
+# Shares of a period in the order in which stand-ins are made, the farthest from whole periods first.
 PHASES = (0.5, 0.3, 0.7, 0.4, 0.6, 0.35, 0.65, 0.45, 0.55, 0.325, 0.675, 0.375, 0.625, 0.425, 0.575, 0.475)
 
 
 def moved(history: ArrayLike, shift: int, period: float, earlier: ArrayLike = ()) -> Floats:
-    """The history `shift` samples later, its linear trend left where it was.
+    """The history shifted `shift` samples later, with its linear trend kept in place.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ def moved(history: ArrayLike, shift: int, period: float, earlier: ArrayLike = ()
     shift
         Samples, less than a period.
     period
-        In samples. What would have to come from before the first sample known comes from whole periods later.
+        In samples. Samples from before the first known one are taken from whole periods later.
     earlier
-        (E,) the samples that come before the history, where they are known.
+        (E,) the samples just before the history, where they are known.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def moved(history: ArrayLike, shift: int, period: float, earlier: ArrayLike = ()
 
 
 def shifts(period: float, n: int) -> list[int]:
-    """`n` shifts in whole samples, by the shares of `PHASES`: different ones first, as far as a short period has them.
+    """`n` shifts in whole samples by the shares of `PHASES`; they repeat only when a short period has no more.
 
     Raises
     ------

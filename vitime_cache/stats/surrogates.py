@@ -1,8 +1,8 @@
-"""Null inputs: series that lack what a claim is about, and the band that their attention stays in.
+"""Null inputs: series that lack what a claim is about.
 
-Phase-randomised surrogates keep the spectrum, hence the period: they test claims about the waveform. Claims about a
+Phase-randomised surrogates keep the spectrum and so the period: they test claims about the waveform. Claims about a
 period are tested with shuffled samples, AR(1) noise of the same lag-1 correlation, and the series with the period and
-its harmonics notched out. Plain arrays in, plain arrays out; every function is a pure function of its seed.
+its harmonics notched out. Plain arrays in, plain arrays out; the seed alone decides what is random.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vitime_cache.errors import VitimeError
 
 
 class NullError(VitimeError):
-    """A series, period or number of surrogates that no null can be made of."""
+    """A series, period or number of surrogates from which no null can be made."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Kind:
     Attributes
     ----------
     words
-        What a person reads.
+        The name shown to people.
     make
         (series, n, seed, period) → (n, T); the period is NaN where none is asked about.
     of_period
-        Whether it lacks a period, and so needs one.
+        Whether it removes a given period, and so needs one.
     keeps_period
-        Whether it has the period that the series has, and so says nothing about a period.
+        Whether it keeps the period of the series, and so cannot test a claim about a period.
     """
 
     words: str
@@ -44,13 +44,13 @@ class Kind:
 
 
 def null_kinds(period: float | None = None) -> tuple[Null, ...]:
-    """The kinds that claims about a period, or about any lag, are held against."""
+    """The kinds that test a claim about `period`, or about any lag where it is None."""
     usable = {name: kind for name, kind in KINDS.items() if not kind.keeps_period}
     return tuple(name for name, kind in usable.items() if period is not None or not kind.of_period)
 
 
 def null_series(kind: Null, series: ArrayLike, n: int, seed: int = 0, *, period: float | None = None) -> Array:
-    """`n` null inputs of one kind of `KINDS`, (n, T); some need the period in samples.
+    """`n` null inputs of one of the `KINDS`, (n, T); some kinds need the period in samples.
 
     19 or more of a kind give a one-sided 5 % band.
     """
@@ -62,7 +62,7 @@ def null_series(kind: Null, series: ArrayLike, n: int, seed: int = 0, *, period:
 
 
 def shuffled(series: ArrayLike, n: int, seed: int = 0) -> Array:
-    """The same samples in `n` random orders, (n, T): keeps the distribution, nothing of time."""
+    """The same samples in `n` random orders, (n, T): keeps the distribution but no order in time."""
     x, rng = _checked(series, n), np.random.default_rng(seed)
     return rng.permuted(np.tile(x, (n, 1)), axis=1)
 
@@ -98,9 +98,9 @@ def notched(series: ArrayLike, period: float, harmonics: int = 5) -> Array:
     """The series without a period and its first harmonics, (T,).
 
     Sines and cosines at k / period and a quarter of a Fourier bin to either side are fitted together by least squares
-    and subtracted: exact for a period that is no whole number of samples, and still good for one that is a quarter of
-    a bin off. With eight periods in the series a component half-way between two harmonics loses some 5 % of its power;
-    with fewer it loses more.
+    and subtracted. This is exact for a period that is not a whole number of samples, and still good for one that is a
+    quarter of a bin off. With eight periods in the series, a component half-way between two harmonics loses about 5 %
+    of its power; with fewer periods it loses more.
     """
     x = _checked(series, 1)
     if not 2 <= period <= len(x):
@@ -124,7 +124,7 @@ def _checked(series: ArrayLike, n: int) -> Array:
 
 
 Null = str  # a key of KINDS
-# What adds a null is an entry here: the null test, `ask` and the pages read this table.
+# To add a null, add an entry here: the null test, `ask` and the pages read this table.
 KINDS: Mapping[Null, Kind] = {
     "shuffled": Kind("shuffled", lambda x, n, seed, _: shuffled(x, n, seed)),
     "ar1": Kind("AR(1)", lambda x, n, seed, _: ar1(x, n, seed)),
