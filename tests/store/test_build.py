@@ -88,7 +88,7 @@ def interrupted_build(path, after: int) -> None:
         build(make_signals(4), path, Model(), progress=interrupt)
 
 
-def test_an_interrupted_build_leaves_what_is_done_and_goes_on_from_there(tmp_path):
+def test_an_interrupted_build_keeps_finished_signals_and_continues_from_there(tmp_path):
     path = tmp_path / "a.zarr"
     interrupted_build(path, after=2)
     assert build(make_signals(4), path, Model()).written == ("s2", "s3")
@@ -119,7 +119,7 @@ def test_an_interrupted_build_can_be_followed_by_one_of_other_signals(tmp_path):
      ({"model": Model(replace(CONFIG, value_range=4.0))}, "config.value_range is 3.5 there and 4.0 here"),
      ({"model": Model(dtype="bfloat16")}, "dtype is 'float32' there and 'bfloat16' here")],
 )  # fmt: skip
-def test_a_store_that_was_built_otherwise_is_refused_naming_the_field_and_both_values(tmp_path, change, named):
+def test_a_store_that_was_built_differently_is_refused_naming_the_field_and_both_values(tmp_path, change, named):
     path = tmp_path / "a.zarr"
     build(make_signals(1), path, Model())
     before = files(path)
@@ -338,7 +338,7 @@ def test_the_manifest_knows_the_coordinates_of_the_schema_and_their_types():
 
 
 def test_a_system_without_fdatasync_builds_too(tmp_path):
-    """As macOS is."""
+    """Such as macOS."""
     code = (
         "import os; del os.fdatasync; from vitime_cache.store import local_objects as local; local.SYNC_BYTES = 10\n"
         "from tests.store.standin import *; import sys; build(make_signals(1), sys.argv[1])"

@@ -168,7 +168,7 @@ def test_the_lock_of_a_killed_build_is_free_and_that_of_a_living_one_is_not(tmp_
     assert len(build(SIGNALS, path, Model(), progress=build_beside).written) > 0
 
 
-def test_a_loss_of_power_finds_everything_on_disk_that_a_commit_speaks_for(tmp_path, monkeypatch):
+def test_after_a_loss_of_power_everything_that_a_commit_lists_is_on_disk(tmp_path, monkeypatch):
     """At the moment a marker, or the root, gets its name, all that came before has its content and its name on disk."""
     synced, unsynced_names, commits = set(), set(), 0
     real_replace, real_mkdir = Path.replace, Path.mkdir

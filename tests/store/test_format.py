@@ -242,10 +242,10 @@ def test_a_shard_tells_which_of_its_chunks_are_damaged(damage, missing, data):
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("nothing.zarr", "no store at .*nothing.zarr; build one with"), ("foreign.zarr", "no attention store"),
-     ("damaged.zarr", "no attention store, or a damaged one"), ("wrong://x", "use a folder, or a URL")],
+    [("nothing.zarr", "no store at .*nothing.zarr; build one with"), ("foreign.zarr", "not an attention store"),
+     ("damaged.zarr", "not an attention store, or a damaged one"), ("wrong://x", "use a folder, or a URL")],
 )  # fmt: skip
-def test_what_is_no_store_is_named_in_one_sentence(tmp_path, path, message):
+def test_a_place_without_a_store_is_named_in_one_sentence(tmp_path, path, message):
     xr.Dataset({"x": ("y", [1, 2])}).to_zarr(tmp_path / "foreign.zarr", zarr_format=3, consolidated=False)
     (tmp_path / "damaged.zarr").mkdir()
     (tmp_path / "damaged.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "gr')
@@ -266,7 +266,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     assert standin.files(tmp_path) == {"thesis.tex": b"years of work"}
 
 
-def test_files_that_a_person_puts_into_a_store_stay(tmp_path):
+def test_files_that_a_user_puts_into_a_store_stay(tmp_path):
     path = tmp_path / "a.zarr"
     build(make_signals(1), path, Model())
     (path / "README.txt").write_text("mine")

@@ -49,7 +49,7 @@ def make_verdict() -> Any:
 
 
 def look(path: str) -> None:
-    """Everything that may be done with a store; the first message for a person, if there was one."""
+    """Do everything that can be done with a store; return the first error message, if any."""
     told: list[VitimeError] = []
 
     def attempt(use: Callable[[], object]) -> None:
@@ -86,7 +86,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A folder of a person, with names as a store has them."""
+    """A user's folder, with names like those in a store."""
     folder = tmp_path / "outside"
     for name in ("zarr.json", "c.0", "manifest.json", "lock", "a/c.0.0"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -173,13 +173,13 @@ def replaced(value: Any, at: tuple[Any, ...], new: Any) -> Any:
 
 
 def sealed(record: Any) -> bytes:
-    """A record with its hash made anew, whatever it is."""
+    """Any record with a new hash."""
     body = json.dumps(record).encode()
     return b'{"xxh3": "%s", ' % stamp([body])[1].encode() + body[1:]
 
 
 def write(path: Path, key: str, data: bytes) -> None:
-    """Replace an object, and make anew what speaks for it: the template of what a manifest lays out."""
+    """Replace an object, and update the record that lists it: the template of objects that follow from a manifest."""
     (path / key).write_bytes(data)
     if key == TEMPLATE:
         return
@@ -276,7 +276,7 @@ def test_chunks_with_a_right_checksum_and_wrong_content_do_no_harm(
         "history/c.1.0",
     ],
 )
-def test_a_marker_that_names_others_objects_is_none(child: Isolated, path: Path, outside: Path, key: str) -> None:
+def test_a_marker_that_names_objects_of_others_is_ignored(child: Isolated, path: Path, outside: Path, key: str) -> None:
     page = path / "journal" / "markers-00000.jsonl"
     first, rest = page.read_bytes().split(b"\n", 1)
     marker = json.loads(first)
@@ -291,7 +291,7 @@ def test_a_folder_of_verdicts_that_links_out_is_named_and_left_alone(path: Path,
     (path / "evidence" / "x-1").symlink_to(outside)
     before = files(outside)
     for use in (verify, stored_verdicts, lambda path: build(make_signals(3, harmonics=1), path)):
-        with pytest.raises(StoreError, match=r"evidence/x-1 is a link, and none below a store is followed") as told:
+        with pytest.raises(StoreError, match=r"evidence/x-1 is a link, and links in a store are not followed") as told:
             use(path)
         assert "\n" not in str(told.value)
     assert files(outside) == before
@@ -306,7 +306,7 @@ def test_a_build_does_not_write_through_a_link(path: Path, outside: Path) -> Non
     assert files(outside) == before
 
 
-def test_a_store_may_itself_be_a_link_that_a_person_made(path: Path, tmp_path: Path) -> None:
+def test_a_store_may_itself_be_a_link(path: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.zarr").symlink_to(path)
     assert verify(tmp_path / "mine.zarr").problems == ()
     assert open_store(tmp_path / "mine.zarr").identical(open_store(path))
@@ -348,7 +348,7 @@ def test_a_missing_or_damaged_chunk_is_named_when_it_is_read(path: Path) -> None
     assert named in message
 
 
-def test_what_was_never_written_is_missing_values_and_no_fault(tmp_path: Path) -> None:
+def test_objects_that_were_never_written_are_missing_values_and_not_faults(tmp_path: Path) -> None:
     long, short = make_signals(1, n=3000, horizon=2000), make_signals(2)[1:]
     build(long, tmp_path / "a.zarr")
     build(short, tmp_path / "a.zarr", tokens="none")

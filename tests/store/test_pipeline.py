@@ -1,4 +1,4 @@
-"""The model and the store work at the same time: in order, within a bound, and past want of memory."""
+"""The model and the store work at the same time: in order, within bounded memory, and after running out of memory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_device_without_memory_for_a_batch_ends_in_the_same_bytes_with_one_lin
 
 
 def test_the_model_runs_ahead_of_the_disk_by_no_more_than_the_bound_and_commits_come_in_order(tmp_path, monkeypatch):
-    """A disk that takes its time, above all with the first signals."""
+    """With a slow disk, slowest for the first signals."""
     captured: list[str] = []
     lead: list[int] = []
     finish = SignalWriter.finish

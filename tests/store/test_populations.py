@@ -1,4 +1,4 @@
-"""Tables of many signals in a store: beside verdicts, by the same protocol, seen by nobody who did not ask for them."""
+"""Tables of many signals in a store: next to verdicts, by the same protocol, invisible to readers of the root."""
 
 from __future__ import annotations
 
@@ -86,5 +86,5 @@ def test_a_damaged_table_is_found_by_verify_skipped_by_readers_and_taken_out_by_
 
 
 def test_a_table_of_other_weights_is_refused(path):
-    with pytest.raises(StoreError, match="is of the weights standin, the answer of mock"):
+    with pytest.raises(StoreError, match="is for the weights standin, the answer for mock"):
         keep_population(path, mock_population(["mostly"]))

@@ -98,7 +98,7 @@ def test_verify_finds_a_flipped_bit_behind_a_url(url):
     assert problem.what == f"signal 's2', layer decoder.0, head 0: {key} is not what was written"
 
 
-def test_a_url_with_nothing_behind_it_is_no_store(url):
+def test_a_url_with_nothing_behind_it_is_not_a_store(url):
     with pytest.raises(StoreError, match="no store at"):
         open_store(url)
 

@@ -1,4 +1,4 @@
-"""Verdicts in a store: kept once, replaced whole, seen by nobody who did not ask for them."""
+"""Verdicts in a store: stored once, replaced whole, and invisible to readers of the root."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_verdict_that_goes_while_it_is_read_is_not_read_with_gaps(path, monkey
         return ds
 
     monkeypatch.setattr(xr, "open_zarr", overtaken)
-    with pytest.raises(StoreError, match="taken out while it was read"):
+    with pytest.raises(StoreError, match="removed while it was read"):
         open_verdict(path, group)
 
 
@@ -168,7 +168,7 @@ def test_a_build_leaves_verdicts_alone_also_when_it_cleans_up(path):
 
 def test_a_verdict_of_other_weights_is_refused(path):
     before = files(path)
-    with pytest.raises(StoreError, match="is of the weights standin, the answer of mock"):
+    with pytest.raises(StoreError, match="is for the weights standin, the answer for mock"):
         keep_verdict(path, mock_verdict())
     with pytest.raises(StoreError, match="no store at"):
         keep_verdict(path.with_name("none.zarr"), verdict())
@@ -288,7 +288,7 @@ def test_a_damaged_verdict_stops_no_build_and_is_not_listed(path):
 
 @pytest.mark.parametrize("first", ["a build", "a keeper"])
 def test_a_build_and_who_changes_verdicts_wait_for_each_other_at_the_root(path, monkeypatch, first):
-    """The other one is let loose at the worst moment: when the root has been read, and is about to be written."""
+    """The other one starts at the worst moment: when the root has been read and is about to be written."""
     group = keep_verdict(path, verdict())
     works = [lambda: build(make_signals(3), path), lambda: remove_groups(path, [group])]
     work, meanwhile = works if first == "a build" else works[::-1]

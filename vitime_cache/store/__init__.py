@@ -1,1 +1,1 @@
-"""Everything that knows zarr or files: how a store is laid out, written, committed, read and checked."""
+"""Stores: their layout in zarr, and how they are written, committed, read and checked."""

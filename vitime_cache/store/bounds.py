@@ -1,7 +1,7 @@
-"""How large what a store says of itself may be, before anything is made for it.
+"""Bounds on the sizes that a store states, checked before anything is allocated.
 
-A few bytes of JSON can ask for a billion layers. The bounds leave room for 20 times the published model, and are those
-of a build, too: what one could not read, the other does not write.
+A few bytes of JSON can ask for a billion layers. The bounds leave room for 20 times the published model. A build obeys
+them too, so it never writes a store that cannot be read.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ MOST_LAYERS = 512
 MOST_TOKENS = 2**16
 MOST_SIGNAL_BYTES = 256 * 2**20  # of the attention of one signal without token maps
 MOST_SIGNALS = 10_000_000
-MOST_TIME = 2_000_000  # a history and a horizon of the longest series that is read
+MOST_TIME = 2_000_000  # history and horizon of the longest series that can be read
 MOST_COMPONENTS = 1000
 
 
 def check_config(config: ViTimeConfig) -> None:
-    """Refuse a model whose attention a store does not hold.
+    """Check that a store can hold the attention of a model.
 
     Raises
     ------
     StoreError
-        Naming what there is too much of.
+        Naming what is too large.
     """
     layers, (_, columns) = config.encoder_depth + config.decoder_depth, config.grid
     heads = layers * config.heads
@@ -34,15 +34,15 @@ def check_config(config: ViTimeConfig) -> None:
         ("bytes of attention for each signal, without token maps,", size, MOST_SIGNAL_BYTES),
     ):
         if number > most:
-            raise StoreError(f"a model with {number:,} {what} is beyond the {most:,} that a store holds")
+            raise StoreError(f"a model with {number:,} {what} is beyond the {most:,} that a store can hold")
 
 
 def check_lengths(signals: int, n_time: int, n_components: int) -> None:
-    """Refuse axes that no signals can have made; StoreError naming the axis."""
+    """Check the lengths of axes; StoreError naming an axis that is too long for any signals."""
     for what, number, most in (
         ("signals", signals, MOST_SIGNALS),
         ("samples", n_time, MOST_TIME),
         ("harmonics", n_components, MOST_COMPONENTS),
     ):
         if not 0 <= number <= most:
-            raise StoreError(f"an axis of {number:,} {what} is beyond the {most:,} that a store holds")
+            raise StoreError(f"an axis of {number:,} {what} is beyond the {most:,} that a store can hold")

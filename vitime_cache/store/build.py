@@ -1,7 +1,7 @@
 """Signals → capture → store: the work behind `python -m vitime_cache build`.
 
-Nothing heavy is imported before it is known that there is something to do: building again with the same signals reads
-the journal and returns.
+Heavy packages are imported only once there is work to do: building again with the same signals reads the journal and
+returns.
 """
 
 from __future__ import annotations
@@ -36,31 +36,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BuildProgress:
-    """How far a build is."""
+    """The progress of a build."""
 
     name: str  # the signal just committed, "" at the start
     done: int
-    total: int  # of those this build has to write
+    total: int  # signals that this build has to write
     seconds: float
 
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build did.
+    """The result of a build.
 
     Attributes
     ----------
     written
         Names of the signals it committed.
     complete
-        How many of the signals asked for the store held before.
+        Number of the requested signals that the store already held.
     bytes
-        What it wrote, compressed.
+        Bytes written, compressed.
     without_maps
-        Names of the signals that the store holds with fewer token maps than asked for.
+        Names of the signals that the store holds with fewer token maps than requested.
     dtype_deviation
-        Where a store was begun in another dtype than float32: how far its maps lie from float32 on the first signal,
-        as `attention.capture.dtype_deviation`; else None.
+        For a new store in a dtype other than float32: how far its maps are from float32 on the first signal, as
+        `attention.capture.dtype_deviation`; else None.
     """
 
     store: str
@@ -92,18 +92,18 @@ def build(
     Parameters
     ----------
     signals
-        One or several, with unique names, or a Dataset of them. Those that the store holds already cost nothing.
+        One or several, with unique names, or a Dataset of them. Signals already in the store cost nothing.
     store
         A folder or a URL (s3://bucket/name.zarr). A URL has no lock: run one build at a time on it.
     model
         A loaded model, a weights file, or None for the default weights; a file is loaded only if there is work.
     tokens
-        Layers whose token maps are kept of the signals that this build writes: "all", "none" or names such as
-        "decoder.5". Signals that are in the store already stay as they are.
+        Layers whose token maps are stored for the signals that this build writes: "all", "none" or names such as
+        "decoder.5". Signals already in the store stay as they are.
     batch_size
-        Signals in one pass of the model, committed together; None takes as many as together have about as many
-        tokens as one signal of the published model, on a device as many as its free memory takes (token maps, which
-        the disk bounds, aside). A device that runs out of memory is given half as many from there on.
+        Signals in one pass of the model, committed together. None takes as many as have together about as many tokens
+        as one signal of the published model; on a device, if no token maps are stored, as many as fit its free memory.
+        If a device runs out of memory, the build goes on with half as many.
     workers
         A number of processes on this machine, or the address of a dask scheduler ("tcp://…") whose workers reach
         `store` and the weights file under the same names.
@@ -112,7 +112,7 @@ def build(
     device, dtype
         As for `load_model`, where `model` is a file.
     capture
-        What runs the model, in place of `attention.capture.capture_batch`.
+        The function that runs the model; it replaces `attention.capture.capture_batch`.
     announce
         Called with the plan before any work.
     progress
@@ -121,7 +121,7 @@ def build(
     Raises
     ------
     StoreError, SignalError, CheckpointError, ConfigError, EncodingError
-        Before anything is written, where the input or the store does not allow the build.
+        If the input or the store does not allow the build; nothing has been written then.
     """
     start = time.monotonic()
     signals = _listed(signals)
@@ -151,7 +151,7 @@ def build(
 
     entries = [entry_of(signal, identity.config, layers) for signal in pending.values()]
     plan = Plan.of(objects, identity, entries, report.complete)
-    if from_file and not isinstance(workers, str):  # what a scheduler's workers have is for them to say
+    if from_file and not isinstance(workers, str):  # a scheduler's workers check their own devices
         pick_device(device)
     if announce:
         announce(plan)
@@ -188,19 +188,19 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> bool:
     Parameters
     ----------
     store
-        A folder or URL. The token maps that `ds` holds are kept with it, and no others.
+        A folder or URL. Exactly the token maps in `ds` are stored.
     ds
-        What `capture` returned for `signal`.
+        The Dataset that `capture` returned for `signal`.
 
     Returns
     -------
     bool
-        Whether it was written: False where the store holds this very signal already.
+        Whether it was written: False if the store already holds the same signal.
 
     Raises
     ------
     StoreError
-        If the store was built by other weights, or holds another signal of that name.
+        If the store was built with other weights, or holds a different signal of that name.
     """
     from vitime_cache.attention.schema import TOKEN_ATTENTION, VARIABLES, config_of
     from vitime_cache.store.commit import open_writer
@@ -208,7 +208,7 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> bool:
 
     if not ds.attrs["weights_sha256"]:
         raise StoreError(
-            f"the weights {ds.attrs['weights']!r} come from no file: a store could not tell them from others"
+            f"the weights {ds.attrs['weights']!r} are not from a file: a store could not tell them from others"
         )
     objects = open_objects(store)
     weights = WeightsInfo(ds.attrs["weights"], ds.attrs["weights_sha256"], ds.attrs["weights_note"])
@@ -216,7 +216,7 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> bool:
     entry = entry_of(signal, identity.config, _token_layers(ds))
     arrays = {name: ds[name].values for name in VARIABLES if name != TOKEN_ATTENTION}
     with open_writer(objects, identity, [entry]) as writer, Puts(objects) as puts:
-        places = list(writer.pending)  # none, if the signal is there already
+        places = list(writer.pending)  # empty if the signal is already there
         for place in places:
             with SignalWriter(puts, writer.manifest, place) as signal_writer:
                 for layer, head in product(entry.tokens, range(identity.config.heads)):
@@ -228,7 +228,7 @@ def add_dataset(store: str | Path, ds: xr.Dataset, signal: Signal) -> bool:
 
 
 def _listed(given: Any) -> list[Signal]:
-    """`schema.to_signals`; whoever has a Dataset has imported xarray, and for others it takes a second."""
+    """`schema.to_signals`, without importing xarray (a second) where it cannot be a Dataset."""
     if "xarray" not in sys.modules:
         return as_signals(given)
     from vitime_cache.attention.schema import to_signals
@@ -237,7 +237,7 @@ def _listed(given: Any) -> list[Signal]:
 
 
 def _token_layers(ds: xr.Dataset) -> tuple[str, ...]:
-    """Layers whose token maps were captured: the others are NaN."""
+    """Layers whose token maps were captured; the others are NaN."""
     from vitime_cache.attention.schema import TOKEN_ATTENTION
 
     if TOKEN_ATTENTION not in ds:
@@ -251,6 +251,6 @@ def _is_published(objects: Objects, journal: Journal) -> bool:
 
 
 def _without_maps(journal: Journal | None, names: Sequence[str], layers: Sequence[str]) -> tuple[str, ...]:
-    """Those of the committed signals whose entries lack some of the layers."""
+    """The committed signals whose entries lack some of the layers."""
     kept = {entry.name: set(entry.tokens) for entry in journal.manifest.entries} if journal else {}
     return tuple(name for name in names if not kept[name].issuperset(layers))

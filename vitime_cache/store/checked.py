@@ -1,7 +1,7 @@
-"""What zarr and xarray read of a store comes through here: what is missing or damaged is an error that names it.
+"""A checked zarr store, through which zarr and xarray read: missing or damaged objects raise an error that names them.
 
-Left to itself zarr follows links, waits at pipes, takes a missing chunk for missing values, and makes room for whatever
-a chunk says it becomes.
+Without it zarr follows links, blocks on pipes, reads a missing chunk as missing values, and allocates whatever size a
+chunk states.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from vitime_cache.store.objects import Objects, StoreError
 
 
 class CheckedStore(Store):
-    """A zarr store of one group, to be read only.
+    """A read-only zarr store of one group.
 
     Parameters
     ----------
     group
-        Its key with "/" behind it; "" for the root of the store.
+        Its key with "/" at the end; "" for the root of the store.
     metadata
         Its `zarr.json`, with consolidated metadata of all of `arrays`.
     written
-        Whether an object was written, of the key of one that is not there. What was not holds missing values.
+        Given the key of an absent object, whether it was ever written. An object that never was means missing values.
     who
-        What an object holds, in words, given its key below the group and the number of a chunk in it, if that is known.
+        What an object holds, in words, given its key below the group and the number of a chunk in it, if known.
     """
 
     supports_writes = False
@@ -101,11 +101,11 @@ class CheckedStore(Store):
             yield name
 
     def _read(self, key: str, wanted: ByteRequest | None) -> bytes | None:
-        """The bytes of an object, or of a part of it, checked; None where it was never written."""
+        """Read and check an object or a part of it; None where it was never written."""
         name, _, rest = key.partition("/")
         layout = self._arrays.get(name)
         if layout is None or not (rest == "c" or rest.startswith(("c.", "c/"))):
-            return None  # zarr also looks for files of other formats
+            return None  # zarr also looks for files of its other formats
         place = self._group + key
         if wanted is None:
             data = self._objects.get(place, layout.most_bytes)
@@ -131,7 +131,7 @@ class CheckedStore(Store):
         return data
 
     def _check(self, key: str, layout: Layout, data: bytes) -> None:
-        """The chunks of an object that was read as a whole."""
+        """Check the chunks of an object that was read as a whole."""
         if not layout.sharded:
             if not layout.is_chunk(data):
                 self._damaged(key)
@@ -144,12 +144,12 @@ class CheckedStore(Store):
                 self._damaged(key, number)
 
     def _number(self, place: str, layout: Layout, start: int) -> int | None:
-        """Which chunk of a shard begins there."""
+        """The number of the chunk of a shard that begins at `start`."""
         index = self._objects.tail(place, layout.index_bytes) or b""
         return next((number for number, at, _ in layout.chunks_of(index) or () if at == start), None)
 
     def _must_not_be(self, key: str) -> None:
-        """StoreError where an object that is not there was written once."""
+        """Raise StoreError if an absent object was written once."""
         if self._written(key):
             raise StoreError(self._told(key, None, "is missing"))
 
@@ -158,6 +158,6 @@ class CheckedStore(Store):
 
     def _told(self, key: str, number: int | None, what: str) -> str:
         return (
-            f"{self._objects.url}: {self._who(key, number)} {what}; `python -m vitime_cache verify` names all that is, "
-            "and with --repair takes it out to be made again"
+            f"{self._objects.url}: {self._who(key, number)} {what}; `python -m vitime_cache verify` lists all damage, "
+            "and with --repair removes it, to be built again"
         )

@@ -1,7 +1,7 @@
-"""Numbers to the bytes of zarr chunks and shards, and back to which of them are damaged.
+"""Encodes numbers as zarr chunks and shards, and finds the damaged ones.
 
-The bytes are those that zarr's own codecs write (zarr v3 specification, `sharding_indexed`), for a fifth of the time:
-nothing is copied, padded or compared with the fill value on the way.
+The bytes equal those of zarr's own codecs (zarr v3 specification, `sharding_indexed`) in a fifth of the time: nothing
+is copied, padded or compared with the fill value.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import numpy as np
 from numcodecs.blosc import Blosc  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-# Diffuse maps hardly compress and peaky ones do; zstd saves 5 % more for three times the time. Without a CRC in every
-# chunk a flipped bit reads as another number.
+# Diffuse maps hardly compress and peaked ones do; zstd saves 5 % more in three times the time. Without a CRC in every
+# chunk a flipped bit would read as another number.
 CODEC = Blosc(cname="lz4", clevel=5, shuffle=Blosc.BITSHUFFLE)
 CHECKSUM_BYTES = 4
 MISSING = 2**64 - 1  # offset and length of an inner chunk that a shard does not have
 
 
 def encode_chunk(values: NDArray[Any]) -> bytes:
-    """One chunk, compressed and with its checksum. `values` is C-contiguous."""
+    """Encode one chunk, compressed and with its checksum; `values` must be C-contiguous."""
     data: bytes = CODEC.encode(values)
     return data + checksum(data)
 
@@ -33,12 +33,12 @@ def checksum(data: bytes) -> bytes:
 
 
 class ShardIndex:
-    """Where each inner chunk of a shard lies: filled while they are written one after the other, and written last.
+    """The place of each inner chunk of a shard; it is filled while the chunks are written, and written last.
 
     Parameters
     ----------
     chunks
-        Number of inner chunks, those that are never written included.
+        Number of inner chunks, including those that are never written.
     """
 
     def __init__(self, chunks: int) -> None:
@@ -46,7 +46,7 @@ class ShardIndex:
         self._end = 0
 
     def append(self, first: int, chunks: list[bytes]) -> None:
-        """Note that these chunks come next in the file; `first` is the number of the first of them."""
+        """Record that these chunks come next in the file; `first` is the number of the first one."""
         for number, chunk in enumerate(chunks, start=first):
             self._entries[number] = self._end, len(chunk)
             self._end += len(chunk)
@@ -57,12 +57,12 @@ class ShardIndex:
 
 
 def damaged_chunks(read: Callable[[int, int], bytes], size: int, chunks: int) -> list[int] | None:
-    """Numbers of the inner chunks of a shard that are not what was written; None where its index is damaged itself.
+    """Numbers of the inner chunks of a shard that are not what was written; None where the index itself is damaged.
 
     Parameters
     ----------
     read
-        Bytes from one place to another of the shard, which should be `size` bytes long.
+        Returns the bytes of the shard from a start to a stop; the shard should be `size` bytes long.
     """
     length = 16 * chunks + CHECKSUM_BYTES
     index = read(size - length, size)

@@ -1,14 +1,14 @@
-"""The commit protocol: how signals get into a store so that no reader ever meets half of one.
+"""The commit protocol, by which readers never see a half-written signal.
 
-1. *begin*: take the lock, note that a build is under way, write the manifest, array metadata and coordinates of every
+1. *begin*: take the lock, note that a build is running, write the manifest, array metadata and coordinates of every
    planned signal, publish what is committed, remove what an interrupted build left.
-2. *write*: all objects of some signals, each by one writer, visible to nobody.
-3. *commit*: everything flushed to disk, then the signals' markers, then the root, which makes them visible. Of all
-   objects it alone is written by others, too (see `root`).
-4. *end*: take the note back.
+2. *write*: write all objects of some signals, each by one writer, invisible to readers.
+3. *commit*: flush everything to disk, then write the signals' markers, then the root, which makes them visible. The
+   root is the only object that others write too (see `root`).
+4. *end*: remove the note.
 
-A process killed between any two steps leaves a store whose readers see what they saw before, and in which the next
-build does again whatever has no marker. A commit costs the same however many signals there are.
+After a kill between any two steps, readers see what they saw before, and the next build redoes every signal without a
+marker. The cost of a commit does not depend on the number of signals.
 """
 
 from __future__ import annotations
@@ -62,19 +62,19 @@ def open_writer(
     *,
     known: Journal | None = None,
 ) -> Iterator[StoreWriter]:
-    """Begin a build: the only writer of a store until the context ends.
+    """Begin a build: yield the only writer of a store until the context ends.
 
     Parameters
     ----------
     facts
-        What the attributes of a new store say besides those of the schema.
+        Attributes of a new store in addition to those of the schema.
     known
-        The journal as it was read before for these signals.
+        The journal, if it was already read for these signals.
 
     Raises
     ------
     StoreError
-        If another process writes, the store was built otherwise, or it holds another signal of a wanted name.
+        If another process writes, the store has another identity, or it holds a different signal of a wanted name.
     """
     with objects.lock(LOCK):
         journal = read_journal(objects, [entry.name for entry in wanted], known=known)
@@ -87,10 +87,10 @@ def open_writer(
 
 
 def forget(objects: Objects, places: Container[int]) -> None:
-    """Take signals back out of a store, so that the next build writes them again; rewrite metadata that is damaged.
+    """Remove signals from a store, so that the next build writes them again, and rewrite damaged metadata.
 
-    Readers stop seeing them, and every signal after them, before anything of them goes. They stay planned: nothing that
-    a reader has open gets another meaning. The next build removes their objects before it writes.
+    Readers stop seeing these signals, and every signal after them, before anything is removed. The signals stay
+    planned, so nothing that a reader has open changes its meaning. The next build removes their objects first.
     """
     with objects.lock(LOCK):
         if journal := read_journal(objects):
@@ -100,38 +100,38 @@ def forget(objects: Objects, places: Container[int]) -> None:
 
 
 def clear_left(objects: Objects) -> None:
-    """Remove files that killed processes were writing, while nobody else writes to the store.
+    """Remove files that killed processes left half-written.
 
     Raises
     ------
     StoreError
-        If another process does.
+        If another process is writing to the store.
     """
-    if objects.locks:  # others put whole objects, and nothing is left of one that was not finished
+    if objects.locks:  # stores without locks put whole objects, so an unfinished one leaves nothing
         with objects.lock(LOCK), hold_root(objects):
             objects.delete([key for key in objects.sizes() if is_left(key.rpartition("/")[2])])
             objects.flush()
 
 
 class StoreWriter:
-    """A store in the hands of its one writer, made by `open_writer`.
+    """The single writer of a store, made by `open_writer`.
 
     Attributes
     ----------
     manifest
-        With the wanted signals in their places.
+        The manifest with the wanted signals in their places.
     pending
-        Place -> signal, of those still to be written.
+        Place -> signal, for signals still to be written.
     """
 
     def __init__(self, objects: Objects, journal: Journal, wanted: Sequence[Entry], *, sweep: bool = True) -> None:
         self._objects = objects
-        self._there: dict[str, bytes | None] = {}  # content of shared objects, once known
+        self._there: dict[str, bytes | None] = {}  # known content of shared objects
         self._markers = dict(journal.markers)
         self.pending = assign_places(journal, wanted, objects.url)
         old = journal.manifest
         entries = {place: old.entries[place] for place in self._markers} | self.pending
-        # A place that is neither committed nor wanted keeps its signal; what is committed after it stays hidden.
+        # A place that is neither committed nor wanted keeps its signal; signals committed after it stay hidden.
         self.manifest = old.with_entries(
             entries[place] if place in entries else old.entries[place] for place in range(max(entries, default=-1) + 1)
         )
@@ -143,18 +143,18 @@ class StoreWriter:
         self._begin(clean=journal.clean, sweep=sweep)
 
     def _begin(self, *, clean: bool, sweep: bool) -> None:
-        # First, so that whatever a killed process leaves from here on is swept by the next.
+        # This comes first, so that the next build sweeps whatever a killed process leaves from here on.
         self._put_changed({BUILDING: b"a build is under way, or did not come to its end\n"})
         self._hide()
         manifest = self.manifest.to_bytes()
         self._put_changed({MANIFEST: manifest})
         self._put_changed(self._template)
         everywhere = range(len(self.manifest.entries))
-        # Before markers and objects go: what is about to go must be visible to nobody.
+        # Readers must no longer see a signal when its markers and objects are removed below.
         self._publish(everywhere, anew=True)
         if not clean:
             self._put_pages(everywhere)
-        # Only now does everything agree with the manifest, which is what this record says.
+        # Only now does everything agree with the manifest, as this record states.
         stamps = {key: stamp([data]) for key, data in self._template.items()}
         self._put_changed({TEMPLATE: seal({"manifest": stamp([manifest]), "objects": stamps})})
         if sweep and not clean:
@@ -162,7 +162,7 @@ class StoreWriter:
         self._clean = True
 
     def _hide(self) -> None:
-        """Let readers see no signal that has lost its marker or an object, before anything else about it changes."""
+        """Hide signals that lost their marker or an object from readers, before anything else about them changes."""
         with hold_root(self._objects):
             clear_evidence(self._objects)
             if root := shorten_root(self._objects.get(ROOT, ROOT_BYTES), self._visible):
@@ -170,16 +170,16 @@ class StoreWriter:
                 self._objects.flush()
 
     def _sweep(self) -> None:
-        """Remove what builds that were interrupted, or signals without a valid marker, have left."""
+        """Remove the remains of interrupted builds and of signals without a valid marker."""
         known = {MANIFEST, TEMPLATE, LOCK, ROOT_LOCK, BUILDING, ROOT, *self._template, *self._there}
         for marker in self._markers.values():
             known |= marker.objects.keys()
         ours = {key.partition("/")[0] for key in self._template}
-        with hold_root(self._objects):  # or a root that another process is writing would go
+        with hold_root(self._objects):  # keeps a root that another process is writing
             self._objects.delete(
                 key
                 for key in self._objects.sizes()
-                # A file that a person put beside the arrays is left alone, and verdicts are not this build's.
+                # A user's own files next to the arrays are kept, and verdicts do not belong to this build.
                 if key not in known
                 and (key.partition("/")[0] in ours or key.startswith(f"{ROOT}."))
                 and not key.startswith(f"{FOLDER}{EVIDENCE}")
@@ -187,7 +187,7 @@ class StoreWriter:
         self._objects.flush()
 
     def commit(self, markers: Sequence[Marker]) -> None:
-        """Make written signals count, and visible once all before them are; their objects are flushed."""
+        """Commit written signals whose objects are flushed; they become visible once all before them are committed."""
         places = [marker.index for marker in markers]
         self._markers |= zip(places, markers, strict=True)
         self._put_pages(places)
@@ -198,12 +198,12 @@ class StoreWriter:
         self._publish(places)
 
     def unclean(self) -> None:
-        """Note that a process that wrote has died, and may have left what nothing speaks for."""
+        """Note that a writing process has died and may have left objects that no marker lists."""
         self._clean = False
 
     def end(self) -> None:
-        """Note that the build has come to its end: nothing is there that nothing speaks for."""
-        self._publish(())  # again where there is no lock, and the last of it was overwritten
+        """End the build: remove objects that no marker lists, then the note of a running build."""
+        self._publish(())  # again: without a lock, another process may have overwritten the root
         if not self._clean:
             self._sweep()
         self._objects.delete([BUILDING])
@@ -213,7 +213,7 @@ class StoreWriter:
         self._put_changed({page_key(page): render_page(self._markers, page) for page in set(map(page_of, places))})
 
     def _publish(self, places: Iterable[int], *, anew: bool = False) -> None:
-        """Say which places are complete, and show what is visible; `anew` trusts nothing that the root says now."""
+        """Write which places are complete, and the root that shows them; `anew` ignores what the root says now."""
         chunks = {place // store_format.SIGNALS_PER_CHUNK for place in places}
         self._put_changed(dict(store_format.render_complete(self._complete, chunk) for chunk in chunks))
         with hold_root(self._objects):
@@ -225,7 +225,7 @@ class StoreWriter:
                 self._objects.flush()
 
     def _put_changed(self, wanted: Mapping[str, bytes]) -> None:
-        """Put what is not there yet, in no particular order, and wait until it is on disk."""
+        """Put objects that differ from what is there, in any order, and wait until they are on disk."""
         unknown = [key for key in wanted if key not in self._there]
         self._there |= zip(unknown, self._objects.get_many(unknown), strict=True)
         changed = [key for key, data in wanted.items() if data != (self._there[key] or b"")]
@@ -240,6 +240,6 @@ class StoreWriter:
 
 def _new_journal(objects: Objects, identity: Identity, facts: Mapping[str, str]) -> Journal:
     attributes = {**schema.attributes(identity.config, identity.weights, identity.dtype), **facts}
-    # By a build that had not even a manifest.
+    # Left by a build that ended before it wrote a manifest.
     left = {f"{FOLDER}{name}" for name in objects.names(FOLDER)} - {LOCK, ROOT_LOCK}
     return Journal(Manifest(identity, attributes), {}, clean=not left)

@@ -1,4 +1,4 @@
-"""Who captures and writes the pending signals of a store: this process, others beside it, or a scheduler's workers."""
+"""Chooses who writes the pending signals of a store: this process, other processes, or a scheduler's workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vitime_cache.store.commit import StoreWriter
     from vitime_cache.store.writing import Capture
 
-TOKENS_AT_ONCE = 2464  # of the published model
+TOKENS_AT_ONCE = 2464  # tokens of the published model
 MOST_AT_ONCE = 16  # signals in one pass
 
 Write = Callable[["Objects", "StoreWriter", Mapping[int, Signal]], Iterator[list[Marker]]]
@@ -34,7 +34,7 @@ def ready_to_write(
     workers: int | str | None,
     capture: Capture | None,
 ) -> Iterator[Write]:
-    """What writes the pending signals of a store, here or in other processes, ready before anything is written."""
+    """Yield a function that writes pending signals, here or in other processes, and is ready before any is written."""
     from vitime_cache.model.checkpoint import load_model
 
     if capture is None:
@@ -46,7 +46,7 @@ def ready_to_write(
         yield partial(_write_here, loaded, capture, batch_size)
         return
     if not isinstance(model, str | Path | None):
-        raise StoreError("workers load the model themselves: give build the weights file, not a loaded model")
+        raise StoreError("workers load the model themselves: pass the weights file to build, not a loaded model")
     from vitime_cache.store.processes import write_in_processes
     from vitime_cache.store.workers import Job, scheduler, write_on_scheduler
 
@@ -64,7 +64,7 @@ def ready_to_write(
 
 
 def _batches(pending: Mapping[int, Signal], batch_size: int | None, config: ViTimeConfig) -> list[dict[int, Signal]]:
-    """Signals that other processes put through the model together."""
+    """Group signals into the batches that other processes run through the model."""
     size = batch_size or _on_cpu(config)
     places = list(pending)
     return [{place: pending[place] for place in places[start : start + size]} for start in range(0, len(places), size)]
@@ -89,14 +89,14 @@ def _write_here(
 
     config = writer.manifest.identity.config
     if batch_size is None:
-        # What bounds a build with token maps is the disk: large batches would only need more memory.
+        # The disk limits a build with token maps: large batches would only need more memory.
         few = _on_cpu(config)
         batch_size = few if writer.manifest.tokens else at_once(model, on_cpu=few)
     yield from Pipeline(objects, writer.manifest, model, capture).write(pending, batch_size)
 
 
 def deviation(model: ViTime | str | Path | None, device: str, dtype: str, signal: Signal) -> float:
-    """What the dtype costs on one signal; of a loaded model the arithmetic only, as its weights are rounded already."""
+    """How far a dtype is from float32 on one signal; a loaded model has rounded weights: only its arithmetic counts."""
     from vitime_cache.attention.capture import dtype_deviation
     from vitime_cache.model.checkpoint import load_model
 

@@ -1,14 +1,14 @@
-"""Datasets of evidence kept in a store: one zarr group each, beside the attention that they were asked of.
+"""Datasets of evidence in a store: one zarr group each, next to the attention that they are about.
 
-`xr.open_zarr(path, group="evidence/<name>")` reads one, as does `xr.open_zarr(f"{path}/evidence/<name>")`, which is
-quicker: the group carries its own consolidated metadata. Readers of the store's root see the same Dataset as without
-evidence (see `root`). What the Datasets are is known to `verdicts` and `populations`.
+`xr.open_zarr(path, group="evidence/<name>")` reads one. `xr.open_zarr(f"{path}/evidence/<name>")` does too and is
+quicker, because the group has its own consolidated metadata. Readers of the store's root see the same Dataset as
+without evidence (see `root`). `verdicts` and `populations` define what the Datasets contain.
 
-One goes in by the protocol of signals (see `commit`): its objects, then a marker that lists them with their stamps,
-then the group's `zarr.json`, which makes it visible, then the list in the store's root. What a question is found to
-answer may grow: each time the Dataset goes into a group of its own; once that is visible, the root lists it in the
-place of the one before, and only then is that taken out. A process killed between any two steps leaves the Dataset that
-was kept before, or the new one, and no root that lists one which is not there.
+A Dataset is written by the protocol of signals (see `commit`): its objects, then a marker that lists them with their
+stamps, then the group's `zarr.json`, which makes it visible, then the list in the store's root. The answer to a
+question may grow. Each version gets its own group; once that is visible, the root lists it instead of the one before,
+and only then is the older group removed. After a kill between any two steps the store holds the older Dataset or the
+new one, and the root never lists a group that is not there.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ from vitime_cache.store.stamps import unlike
 from vitime_cache.typed_json import read_json
 
 PUTS_AT_ONCE = 4
-ROOM = 8_000_000  # bytes free: a verdict takes one or two million, and the one before goes only afterwards
+ROOM = 8_000_000  # free bytes needed: a verdict takes one or two million, and the older one is removed afterwards
 _FOLDER = json.dumps(GROUP).encode()
 MOST_BYTES = 256 * 2**20  # of all its arrays
 
 
 @dataclass(frozen=True)
 class _Written:
-    """A group's marker: its objects as they were written."""
+    """The marker of a group: the stamps of its objects."""
 
     group: str
     objects: dict[str, ObjectStamp]
@@ -67,32 +67,32 @@ class _Written:
 def keep_group(
     store: str | Path, name: str, ds: xr.Dataset, question: Mapping[str, Any], says_more: Callable[[bytes, str], bool]
 ) -> str:
-    """Keep a Dataset in the place of what was kept under the same name before; the same again writes nothing.
+    """Store a Dataset in place of the earlier one of the same name; storing the same again writes nothing.
 
     Parameters
     ----------
     name
-        Of its question, without a number.
+        The name of its question, without a number.
     question
-        What was asked, with the weights that it was asked of.
+        The question, including the weights that it is about.
     says_more
-        Of the metadata of a group that is there, and its address: whether that says more than `ds`, and so stays.
+        Given the metadata and the name of a group in the store: whether it says more than `ds`, and so stays.
 
     Returns
     -------
     str
-        The group it lies in.
+        The group that holds it.
     """
     objects = open_objects(store)
     _check_weights(objects, question)
-    with hold_root(objects):  # not what a build holds: evidence is kept while signals are written
+    with hold_root(objects):  # not the build's lock: evidence can be stored while signals are written
         kept = [group for group in verdict_groups(objects) if group.rpartition("-")[0] == EVIDENCE + name]
         numbers = [int(group.rpartition("-")[2]) for group in kept]
         shown = {group: objects.get(f"{group}/{ROOT}", GROUP_BYTES) for group in kept}
         visible = [group for group, root in shown.items() if root is not None]
         latest = max(visible, key=lambda group: int(group.rpartition("-")[2]), default=None)
         if latest is not None and says_more(shown[latest] or b"", latest):
-            return latest  # another process has gone on meanwhile
+            return latest  # another process has stored more meanwhile
         wanted = _render(ds)
         if latest is None or not _is_there(objects, latest, wanted):
             latest = f"{EVIDENCE}{name}-{max(numbers, default=0) + 1}"
@@ -103,12 +103,12 @@ def keep_group(
 
 
 def latest_groups(objects: Objects) -> dict[str, bytes]:
-    """Group -> its metadata, of each question the one kept last."""
+    """Group -> its metadata, for the latest group of each question."""
     groups = verdict_groups(objects)
     latest: dict[str, tuple[int, str, bytes]] = {}
     roots = objects.get_many([f"{group}/{ROOT}" for group in groups], GROUP_BYTES)
     for group, root in zip(groups, roots, strict=True):
-        if root is not None:  # else it is being kept, or was when a process ended
+        if root is not None:  # else it is being written, or its writer was killed
             question, _, number = group.rpartition("-")
             if int(number) > latest.get(question, (0, "", b""))[0]:
                 latest[question] = int(number), group, root
@@ -118,24 +118,24 @@ def latest_groups(objects: Objects) -> dict[str, bytes]:
 def open_group(
     store: str | Path, group: str, validate: Callable[[xr.Dataset], xr.Dataset], what: str = "verdict"
 ) -> xr.Dataset:
-    """One Dataset of evidence, in memory and checked.
+    """Read one Dataset of evidence into memory and check it.
 
     Parameters
     ----------
     validate
         Returns the Dataset, or raises an error that says what is wrong with it.
     what
-        The Dataset is called in an error.
+        What error messages call the Dataset.
 
     Raises
     ------
     StoreError
-        If there is none of that name, it is damaged, or was found by another method than this version's.
+        If there is none of that name, it is damaged, or another version's method found it.
     """
     objects = open_objects(store)
     try:
         if not VERDICT.fullmatch(group):
-            raise ValueError(f"no {what} is called so")
+            raise ValueError(f"no {what} has that name")
         root = objects.get(f"{group}/{ROOT}", GROUP_BYTES)
         if root is None:
             raise FileNotFoundError("it is not there")
@@ -143,40 +143,40 @@ def open_group(
         written = partial(_was_written, objects, group)
         source = CheckedStore(objects, f"{group}/", root, arrays, written, partial(_describe, group))
         with xr.open_zarr(source, chunks=None, consolidated=True) as opened:
-            ds = opened.load().copy()  # without the source, so that it goes to another process
+            ds = opened.load().copy()  # without the source, so that it can be sent to another process
         method = read_json(ds.attrs["question"], dict[str, Any], group, error=StoreError)["method"]
         if method == schema.METHOD:
             return validate(ds)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         told = " ".join(str(error).removeprefix(f"{objects.url}: ").split())
-        if isinstance(error, StoreError) and not objects.sizes_of([f"{group}/{ROOT}"]):  # the first of it to go
-            told = "it was taken out while it was read"
+        if isinstance(error, StoreError) and not objects.sizes_of([f"{group}/{ROOT}"]):  # removed first
+            told = "it was removed while it was read"
         raise StoreError(f"{objects.url} holds no {what} {group}, or a damaged one: {told}") from error
     raise StoreError(
         f"{objects.url}/{group} was found by method {method}, this version's is {schema.METHOD}: ask again, or read it "
-        "as it is by xarray.open_zarr"
+        "as it is with xarray.open_zarr"
     )
 
 
 def check_keeping(store: str | Path) -> None:
-    """See, before a question is worked on, whether its answer can be kept.
+    """Check, before work on a question starts, that its answer can be stored.
 
     Raises
     ------
     StoreError, OSError
-        If there is no room, or nothing may be written there.
+        If there is no room, or the place cannot be written.
     """
     objects = open_objects(store)
-    with hold_root(objects):  # writes the lock, where that is a file
+    with hold_root(objects):  # writes the lock, if it is a file
         free = objects.free_bytes()
     if free is not None and free < ROOM:
         raise StoreError(f"{objects.url} has {free / 1e6:.1f} MB left; make room on this disk, or choose another store")
 
 
 def damaged_groups(objects: Objects) -> Iterator[tuple[str | None, str]]:
-    """Each verdict or table of which an object is missing or not what was written, with a sentence that names it.
+    """Yield each verdict or table with a missing or changed object, and a sentence that names the object.
 
-    None in the place of a verdict where it is what they all have in common.
+    The group is None for an object that all of them share.
     """
     seen = visible_verdicts(objects)
     folder = f"{EVIDENCE}{ROOT}"
@@ -194,7 +194,7 @@ def damaged_groups(objects: Objects) -> Iterator[tuple[str | None, str]]:
 
 
 def remove_groups(store: str | Path, groups: Iterable[str]) -> None:
-    """Take groups out of a store; the next `ask` works their questions out again."""
+    """Remove groups from a store; the next `ask` answers their questions again."""
     objects, leaving = open_objects(store), list(groups)
     for group in leaving:
         if not VERDICT.fullmatch(group):
@@ -241,13 +241,13 @@ def _commit(objects: Objects, group: str, wanted: Mapping[str, bytes]) -> None:
 
 
 def _put_folder(objects: Objects) -> None:
-    """Metadata of the folder of verdicts, once there is one, so that listing the store's root finds no stranger."""
+    """Write the metadata of the folder of verdicts, so that zarr finds no unknown object when it lists the root."""
     if objects.get(f"{EVIDENCE}{ROOT}", GROUP_BYTES) != _FOLDER:
         objects.put(f"{EVIDENCE}{ROOT}", [_FOLDER])
 
 
 def _take_out(objects: Objects, groups: Collection[str]) -> None:
-    """List what stays in the root, and remove groups, or what is left of them: invisible first, the marker last."""
+    """List the remaining groups in the root, then remove the others: first from view, the marker last."""
     relist(objects, leaving=groups)
     for group in groups:
         objects.delete(objects.sizes_of([f"{group}/{ROOT}"]))
@@ -259,7 +259,7 @@ def _take_out(objects: Objects, groups: Collection[str]) -> None:
 
 
 def _render(ds: xr.Dataset) -> dict[str, bytes]:
-    """The objects of a group; its `zarr.json` carries consolidated metadata, as the store's own does."""
+    """The objects of a group; its `zarr.json` has consolidated metadata, like the store's own."""
     staged: dict[str, Buffer] = {}
     texts = {name: label.astype(object) for name, label in ds.coords.items() if label.dtype.kind == "U"}
     plain = ds.assign_coords(texts).drop_encoding()  # text of a fixed width has no stable format in zarr
@@ -275,7 +275,7 @@ def _render(ds: xr.Dataset) -> dict[str, bytes]:
 
 
 def _marker(objects: Objects, group: str) -> dict[str, Stamp] | None:
-    """The objects of a group as its marker lists them; None where that is missing, damaged or of another group."""
+    """The objects of a group that its marker lists; None where the marker is missing, damaged or of another group."""
     record = unseal(objects.get(marker_key(group), GROUP_BYTES), _Written)
     if record is None or record.group != group:
         return None
@@ -294,5 +294,6 @@ def _check_weights(objects: Objects, question: Mapping[str, Any]) -> None:
     weights = Manifest.from_bytes(data, objects.url).identity.weights
     if question["weights_sha256"] != weights.sha256:
         raise StoreError(
-            f"{objects.url} is of the weights {weights.name}, the answer of {question['weights']}: choose another store"
+            f"{objects.url} is for the weights {weights.name}, the answer for {question['weights']}: choose another "
+            "store"
         )

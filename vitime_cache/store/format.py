@@ -1,25 +1,25 @@
 """The zarr format of a store: arrays, chunks and codecs.
 
-A store is one flat zarr v3 group. `xr.open_zarr(path)` reads it, because the root's `zarr.json` carries consolidated
+A store is one flat zarr v3 group. `xr.open_zarr(path)` reads it, because the root's `zarr.json` has consolidated
 metadata (see `root`). That object is also the commit: the arrays' own metadata has the planned length of the signal
-dimension, the consolidated copy in the root has the number of complete signals, and is replaced in one step. Whatever
-is written beyond that length does not exist for a reader.
+dimension; the consolidated copy in the root has the number of complete signals and is replaced in one step. Readers
+never see anything beyond that length.
 
 ==========================  ============================================================================
 object                      content
 ==========================  ============================================================================
 `<array>/zarr.json`         metadata of one array
-`<coordinate>/c.<n>`        coordinates of all signals, known before any of them is captured
+`<coordinate>/c.<n>`        coordinates of all signals, known before the first is captured
 `<variable>/c.<signal>.…`   data of one signal: one object for each variable (a longer series has several)
 `journal/…`                 manifest, markers and locks (see `manifest`)
-`evidence/<verdict>/…`      groups of their own (see `evidence_groups`)
-`zarr.json`                 what readers see, and where they find verdicts; written last
+`evidence/<verdict>/…`      one group per verdict (see `evidence_groups`)
+`zarr.json`                 what readers see, and the list of verdicts; written last
 ==========================  ============================================================================
 
-All token maps of a signal are one shard, cut into an inner chunk for each block of query rows of each head, and all its
-time maps another, cut by layer: ten objects a signal instead of one for each head.
+All token maps of a signal are one shard, with an inner chunk for each block of query rows of each head. All its time
+maps are another shard, with an inner chunk per layer. A signal thus has ten objects instead of one for each head.
 
-Here and in `reader` and `evidence_groups` is all that knows zarr.
+Only this module, `reader`, `checked` and `evidence_groups` use zarr.
 """
 
 from __future__ import annotations
@@ -59,29 +59,29 @@ from vitime_cache.store.chunks import ShardIndex, checksum, encode_chunk
 from vitime_cache.store.manifest import FOLDER, ROOT, Manifest
 from vitime_cache.store.objects import StoreError
 
-# Axes that grow have chunks of fixed length, so that growing rewrites one small object and moves none.
+# Axes that grow have chunks of fixed length, so that growth rewrites one small object and moves none.
 CHUNK = {SIGNAL: 1, TIME: 4096, COMPONENT: 16}
 SIGNALS_PER_CHUNK = 1024  # of a coordinate
-# Characters of the texts that xarray leaves on disk: of a fixed width, dask can tell how large they are, as
-# `xr.open_zarr(path, chunks="auto")` asks it to. They are as long as those of a signal can be, and compress to little.
+# Characters of the texts that xarray leaves on disk. With a fixed width dask knows their size, which
+# `xr.open_zarr(path, chunks="auto")` needs. The widths are the longest that a signal can have, and compress well.
 WIDTHS = {DESCRIPTION: 2000, REDUCED_OF: 200, START: 40}
-SHARD_PARTS = 8  # blocks of query rows in a token map: a row costs an eighth of a map
+SHARD_PARTS = 8  # blocks of query rows in a token map: reading one row costs an eighth of a map
 
-CODECS = (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec())  # as `chunks` encodes them
+CODECS = (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec())  # the same as in `chunks`
 
 
 def variables(tokens: Sequence[str]) -> tuple[str, ...]:
-    """Names of the data variables in a store; `token_attention` only where some layer's token maps are kept."""
+    """Names of the data variables in a store; `token_attention` only if token maps of some layer are stored."""
     return tuple(name for name in VARIABLES if name != TOKEN_ATTENTION or tokens)
 
 
 def query_rows(config: ViTimeConfig) -> int:
-    """Query rows per inner chunk of a token map: the largest divisor of the tokens that makes 8 chunks or more."""
+    """Query rows per inner chunk of a token map: the largest divisor of the tokens that gives 8 chunks or more."""
     return next(rows for rows in range(max(config.tokens // SHARD_PARTS, 1), 0, -1) if config.tokens % rows == 0)
 
 
 def render_template(manifest: Manifest) -> dict[str, bytes]:
-    """Every object that follows from the manifest alone: metadata of all arrays, and all coordinates but `complete`."""
+    """Every object that follows from the manifest alone: metadata of all arrays, and coordinates except `complete`."""
     staged: dict[str, Buffer] = {}
     group = zarr.create_group(MemoryStore(staged))
     config, count = manifest.identity.config, len(manifest.entries)
@@ -98,7 +98,7 @@ def render_template(manifest: Manifest) -> dict[str, bytes]:
         _create_coordinate(group, name, SIGNAL, values, SIGNALS_PER_CHUNK, long_name=meaning)
     journal = {
         f"{FOLDER}{ROOT}": b'{"zarr_format": 3, "node_type": "group"}'
-    }  # so that listing the root finds no stranger
+    }  # so that zarr finds no unknown object when it lists the root
     return journal | {
         key: value.to_bytes() for key, value in staged.items() if key != ROOT and not key.startswith(f"{COMPLETE}/c")
     }
@@ -113,7 +113,7 @@ def render_complete(complete: NDArray[np.bool_], chunk: int) -> tuple[str, bytes
 
 
 def array_metadata(template: Mapping[str, bytes]) -> dict[str, Any]:
-    """Array -> its metadata, of the objects that `render_template` gives."""
+    """Array -> its metadata, from the objects that `render_template` returns."""
     keys = [key for key in template if key.endswith(f"/{ROOT}") and not key.startswith(FOLDER)]
     return {key.removesuffix(f"/{ROOT}"): json.loads(template[key]) for key in keys}
 
@@ -121,14 +121,14 @@ def array_metadata(template: Mapping[str, bytes]) -> dict[str, Any]:
 def encode_arrays(
     manifest: Manifest, place: int, arrays: Mapping[str, NDArray[Any]]
 ) -> Iterator[tuple[str, list[bytes]]]:
-    """The objects of one signal's variables but `token_attention`, whose maps `encode_map` takes one at a time.
+    """Encode one signal's variables except `token_attention`, whose maps `encode_map` encodes one at a time.
 
     Parameters
     ----------
     place
         The signal's place.
     arrays
-        Variable -> values without the signal dimension; the axes time and component as long as the signal has them.
+        Variable -> values without the signal dimension; the axes time and component have the signal's own lengths.
 
     Yields
     ------
@@ -160,17 +160,17 @@ def blocks_per_map(config: ViTimeConfig) -> int:
 
 
 def token_index(config: ViTimeConfig) -> ShardIndex:
-    """The index of a shard of token maps, of which nothing is written yet."""
+    """The empty index of a shard of token maps."""
     return ShardIndex(len(config.layers) * config.heads * blocks_per_map(config))
 
 
 def encode_map(weights: NDArray[np.float16], rows: int) -> list[bytes]:
-    """One token map (N, N) as consecutive inner chunks of a shard, `rows` query rows each."""
+    """Encode one token map (N, N) as consecutive inner chunks of a shard, `rows` query rows each."""
     return [encode_chunk(weights[start : start + rows]) for start in range(0, len(weights), rows)]
 
 
 def inner_chunks(name: str, config: ViTimeConfig) -> tuple[int, ...]:
-    """How many inner chunks the shards of a variable have along (layer, head, block of rows); empty if it has none."""
+    """Number of inner chunks in a variable's shards along (layer, head, block of rows); empty without shards."""
     if name == TOKEN_ATTENTION:
         return len(config.layers), config.heads, blocks_per_map(config)
     return (len(config.layers),) if name == TIME_ATTENTION else ()
@@ -189,7 +189,7 @@ def _padded(values: NDArray[Any], block: Sequence[int]) -> NDArray[Any]:
 
 
 def _block(name: str, manifest: Manifest) -> tuple[int, ...]:
-    """Shape of one object of a variable, the signal dimension included."""
+    """Shape of one object of a variable, including the signal dimension."""
     length = sizes(manifest.identity.config, manifest.n_time, manifest.n_components) | CHUNK
     return tuple(length[dimension] for dimension in (SIGNAL, *VARIABLES[name].dims))
 
@@ -221,19 +221,19 @@ def _create_coordinate(
     width, chunk = WIDTHS.get(name), max(chunk, 1)
     dtype = f"<U{width}" if width else str if values.dtype == object else values.dtype
     with warnings.catch_warnings():
-        # zarr 3.1 warns where it makes texts of a fixed width, and not where it reads them.
+        # zarr 3.1 warns when it creates fixed-width text, not when it reads it.
         warnings.simplefilter("ignore", UnstableSpecificationWarning)
         array = group.create_array(
             name,
             shape=values.shape,
             dtype=dtype,
             chunks=(chunk,),
-            # Small, and some of it read one after the other whenever the store is opened.
+            # Coordinates are small and read often: every opening of the store reads some of them.
             compressors=CODECS if width else CODECS[-1:],
             **_common((dimension,), attributes),
             config={"write_empty_chunks": True},
         )
-        for start in range(0, len(values), chunk):  # all texts at once would be a gigabyte for 100 000 signals
+        for start in range(0, len(values), chunk):  # all at once would take a gigabyte for 100 000 signals
             part = values[start : start + chunk]
             if width and max(map(len, part)) > width:
                 raise StoreError(

@@ -1,4 +1,4 @@
-"""What is in a store, from its journal alone: neither xarray nor the arrays are touched."""
+"""The content of a store, from its journal alone, without xarray and without reading arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitime_cache.store.objects import StoreError
 
 
 def info(path: str | Path) -> dict[str, Any]:
-    """Identity, signals and sizes of a store, as plain JSON values.
+    """Identity, signals and sizes of a store as plain JSON values.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""The journal of a store read and continued: which signals are written, who goes where, and what readers may see.
+"""Reads the journal of a store: which signals are written, which places they have, and what readers may see.
 
-No zarr and no xarray here, so that a build with nothing to do knows it without importing them.
+This module does not import zarr or xarray, so that a build with nothing to do ends without importing them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from vitime_cache.store.manifest import BUILDING, FOLDER, MANIFEST, TEMPLATE, Ma
 from vitime_cache.store.objects import Objects, StoreError, stamp
 
 MARKERS_PER_PAGE = 64
-PAGE_BYTES = 32 * 2**20  # of a page: a marker of a million samples has some 50 kB
+PAGE_BYTES = 32 * 2**20  # of a page; the marker of a signal of a million samples has about 50 kB
 READ_AT_ONCE = 16  # objects
 
 
 class Named(Protocol):
-    """A signal, as far as its place in a store is concerned."""
+    """What decides a signal's place in a store."""
 
     @property
     def name(self) -> str: ...
@@ -37,7 +37,7 @@ AnySignal = TypeVar("AnySignal", bound=Named)
 
 
 def page_of(place: int) -> int:
-    """The page that has the marker of the signal in that place."""
+    """The page with the marker of the signal in that place."""
     return place // MARKERS_PER_PAGE
 
 
@@ -48,7 +48,7 @@ def page_key(page: int) -> str:
 
 @dataclass(frozen=True)
 class Template:
-    """Array metadata and coordinates as they were written, and the manifest that they follow from."""
+    """Stamps of array metadata and coordinates, and of the manifest that they follow from."""
 
     manifest: ObjectStamp
     objects: Mapping[str, ObjectStamp]
@@ -56,14 +56,14 @@ class Template:
 
 @dataclass(frozen=True)
 class Journal:
-    """A store's manifest with the markers that hold.
+    """A store's manifest and its valid markers.
 
     Attributes
     ----------
     laid_out
-        Whether array metadata and coordinates are those of this manifest; not while a build lays the store out.
+        Whether array metadata and coordinates are those of this manifest; False while a build writes them.
     clean
-        Whether nothing is there but what manifest and markers speak for; not while a build is under way.
+        Whether the store holds only what the manifest and markers list; False while a build is running.
     digest
         Hash of the bytes of the manifest and of all pages of markers that it was read from.
     """
@@ -75,34 +75,34 @@ class Journal:
     digest: str = ""
 
     def without(self, places: Container[int]) -> Journal:
-        """The same with some signals no longer counted."""
+        """The same journal without the markers of some places."""
         kept = {place: marker for place, marker in self.markers.items() if place not in places}
         return self if len(kept) == len(self.markers) else replace(self, markers=kept, clean=False)
 
 
 def read_journal(objects: Objects, asked: Iterable[str] = (), *, known: Journal | None = None) -> Journal | None:
-    """What the store at `objects` knows of itself; None where there is no store yet.
+    """Read the journal of a store; None where there is no store yet.
 
-    The time it takes grows with the number of signals and of those asked for, not with the number of objects.
+    The time grows with the number of signals and of names in `asked`, not with the number of objects.
 
     Parameters
     ----------
     asked
-        Names of signals whose objects are looked at: their markers count only if all they list is there, in full size.
+        Names of signals whose objects are checked: their markers are valid only if all listed objects have full size.
     known
-        What was read before for these signals: taken again if no bit of manifest and markers has changed since, as to
-        compare bytes takes a tenth of the time.
+        A journal read before for these signals. It is reused if the bytes of manifest and markers are the same, because
+        comparing them takes a tenth of the time.
 
     Raises
     ------
     StoreError
-        If the place holds something that no build has put there, or the manifest is damaged.
+        If the place holds something that is not a store, or the manifest is damaged.
     """
     data = objects.get(MANIFEST)
     if data is None:
         if foreign := sorted(name for name in objects.names() if name != FOLDER.rstrip("/")):
             raise StoreError(
-                f"{objects.url} is no attention store and not empty (it holds {foreign[0]}): choose another"
+                f"{objects.url} is not an attention store and not empty (it holds {foreign[0]}): choose another"
             )
         return None
     journal = known if known and known.digest == _digest_of(objects, data, known.manifest) else None
@@ -111,13 +111,13 @@ def read_journal(objects: Objects, asked: Iterable[str] = (), *, known: Journal 
             journal = _decoded(objects, data, set(asked))
     layout = unseal(objects.get(TEMPLATE), Template)
     laid_out = layout is not None and layout.manifest == stamp([data])
-    note = BUILDING.removeprefix(FOLDER)  # also half-written
+    note = BUILDING.removeprefix(FOLDER)  # the name may have a suffix if it is half-written
     clean = not any(name.startswith(note) for name in objects.names(FOLDER))
     return replace(journal, laid_out=laid_out, clean=journal.clean and clean)
 
 
 def _decoded(objects: Objects, data: bytes, asked: Container[str]) -> Journal:
-    """Manifest and markers, as far as they say themselves what is laid out and clean."""
+    """Decode manifest and markers; `read_journal` completes `laid_out` and `clean`."""
     manifest = Manifest.from_bytes(data, objects.url)
     digest = _digest(data)
     markers, _ = read_markers(objects, manifest, digest)
@@ -128,12 +128,12 @@ def _decoded(objects: Objects, data: bytes, asked: Container[str]) -> Journal:
 def read_markers(
     objects: Objects, manifest: Manifest, digest: xxhash.xxh3_128 | None = None
 ) -> tuple[dict[int, Marker], list[int]]:
-    """The markers of a store that speak for its signals, and the pages of which a line is damaged.
+    """The markers that belong to a store's signals, and the pages with a damaged line.
 
     Parameters
     ----------
     digest
-        Takes in the bytes of all pages.
+        Updated with the bytes of all pages.
     """
     markers, damaged = {}, []
     for page, data in read_each(objects, _pages_of(manifest), PAGE_BYTES):
@@ -146,8 +146,8 @@ def read_markers(
         for marker in found:
             if marker is not None and page_of(marker.index) == page and marker.index < len(manifest.entries):
                 markers[marker.index] = marker
-    speaking = {place: marker for place, marker in markers.items() if marker.speaks_for(manifest.entries[place])}
-    return dict(sorted(speaking.items())), damaged
+    valid = {place: marker for place, marker in markers.items() if marker.belongs_to(manifest.entries[place])}
+    return dict(sorted(valid.items())), damaged
 
 
 def _pages_of(manifest: Manifest) -> list[str]:
@@ -155,7 +155,7 @@ def _pages_of(manifest: Manifest) -> list[str]:
 
 
 def _digest_of(objects: Objects, data: bytes, manifest: Manifest) -> str:
-    """`Journal.digest` of what is there now, as far as this manifest is the one in these bytes."""
+    """The present `Journal.digest`, if these bytes are those of `manifest`."""
     digest = _digest(data)
     for _, page in read_each(objects, _pages_of(manifest), PAGE_BYTES):
         _take_in(digest, page)
@@ -175,7 +175,7 @@ def _take_in(digest: xxhash.xxh3_128, data: bytes | None) -> None:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """A million new objects, none of them garbage: to look through them again and again takes half of the time."""
+    """Pause garbage collection: decoding makes a million lasting objects, and scanning them takes half of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -186,19 +186,19 @@ def _no_collection() -> Iterator[None]:
 
 
 def read_each(objects: Objects, keys: Sequence[str], most: int) -> Iterator[tuple[int, bytes | None]]:
-    """The number of each key and the bytes of its object, a few of them in memory at a time."""
+    """Yield the number of each key and the bytes of its object, with only a few objects in memory at a time."""
     for start in range(0, len(keys), READ_AT_ONCE):
         yield from enumerate(objects.get_many(keys[start : start + READ_AT_ONCE], most), start)
 
 
 def render_page(markers: Mapping[int, Marker], page: int) -> bytes:
-    """A page of markers: one line each, in the order of their places."""
+    """Encode a page of markers: one line per marker, in the order of their places."""
     places = range(page * MARKERS_PER_PAGE, (page + 1) * MARKERS_PER_PAGE)
     return b"".join(markers[place].to_bytes() + b"\n" for place in places if place in markers)
 
 
 def _incomplete(objects: Objects, markers: Mapping[int, Marker]) -> set[int]:
-    """Places of the markers that list an object which is not there, or has another size."""
+    """Places of the markers that list an object which is missing or has another size."""
     written = {key: size for marker in markers.values() for key, (size, _) in marker.objects.items()}
     sizes = objects.sizes_of(list(written))
     if sizes == written:
@@ -211,12 +211,12 @@ def _incomplete(objects: Objects, markers: Mapping[int, Marker]) -> set[int]:
 
 
 def visible(committed: Container[int], from_place: int = 0) -> int:
-    """How many signals readers may see: the committed ones from the first place on, without a gap."""
+    """Number of signals that readers may see: the committed ones from the first place up to the first gap."""
     return next(place for place in itertools.count(from_place) if place not in committed)
 
 
 def read_root(root: bytes | None) -> dict[str, Any] | None:
-    """What a root's `zarr.json` says, whatever its arrays and groups are; None where it is damaged."""
+    """Decode a root's `zarr.json`, whatever its arrays and groups are; None where it is damaged."""
     try:
         record = json.loads(root or b"")
         nodes = record["consolidated_metadata"]["metadata"]
@@ -226,7 +226,7 @@ def read_root(root: bytes | None) -> dict[str, Any] | None:
 
 
 def published(root: bytes | None) -> int | None:
-    """How many signals the readers of this root's `zarr.json` see; None where they cannot read it."""
+    """Number of signals that readers of this root's `zarr.json` see; None where they cannot read it."""
     try:
         (count,) = (read_root(root) or {})["consolidated_metadata"]["metadata"]["signal"]["shape"]
     except (KeyError, TypeError, ValueError):
@@ -235,15 +235,15 @@ def published(root: bytes | None) -> int | None:
 
 
 def assign_places(journal: Journal | None, signals: Sequence[AnySignal], url: str) -> dict[int, AnySignal]:
-    """The place of every signal that is still to be written, in the order given.
+    """Assign a place to every signal that is still to be written, in the given order.
 
-    Committed signals stay where they are and the others fill the free places from the first on, so the same
-    signals get the same places however often a build was interrupted.
+    Committed signals keep their places and the others fill the free places in order. The same signals therefore get the
+    same places, however often a build is interrupted.
 
     Raises
     ------
     StoreError
-        If the store holds another signal of the same name.
+        If the store holds a different signal of the same name.
     """
     taken = {marker.name: marker for marker in journal.markers.values()} if journal else {}
     for signal in signals:

@@ -1,7 +1,7 @@
-"""What an array's metadata says, read with suspicion: only what a build or a verdict writes, and nothing that is huge.
+"""Checks array metadata: it accepts only what a build or a verdict writes, and nothing that is too large.
 
-Here is decided how many bytes a chunk can have, before one is read, and whether those that were read are sound, before
-they are decoded: a compressed chunk says itself how large it becomes.
+It bounds the bytes of a chunk before the chunk is read, and checks the bytes before they are decoded, because a
+compressed chunk states its own decoded size.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from vitime_cache.store.chunks import CHECKSUM_BYTES, MISSING, checksum
 from vitime_cache.store.manifest import Count
 from vitime_cache.store.objects import StoreError
 
-TEXT_BYTES = 16 * 2**20  # of a chunk of texts
+TEXT_BYTES = 16 * 2**20  # of a chunk of text
 BLOSC_HEADER = 16
 INDEX_ENTRY = 16
 _BYTES = {"bool": 1, "int8": 1, "int64": 8, "float16": 2, "float32": 4, "float64": 8, "string": 0}
 _CODECS = {"numbers": ("bytes", "blosc", "crc32c"), "plain": ("bytes", "crc32c"), "text": ("vlen-utf8", "crc32c")}
 _ATTRIBUTES = {"long_name", "units", "normalisation", "flag_values", "flag_meanings"}
-_ATTRIBUTES |= {"_FillValue", "coordinates", "dtype"}  # of xarray; the schemas check what it makes of them
+_ATTRIBUTES |= {"_FillValue", "coordinates", "dtype"}  # for xarray; the schemas check the Dataset that results
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,18 @@ class _Node:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the values of an array lie in its objects.
+    """How the values of an array are divided into objects and chunks.
 
     Attributes
     ----------
     dims, shape
         Names and lengths of its axes.
     block
-        Shape of what one object holds.
+        Shape of the values in one object.
     chunk
-        Shape of what is compressed together: all of an object, or a part of it where objects are shards.
+        Shape of the values that are compressed together: a whole object, or a part of it if objects are shards.
     item
-        Bytes of a number; 0 for texts.
+        Bytes per number; 0 for text.
     """
 
     dims: tuple[str, ...]
@@ -124,21 +124,21 @@ class Layout:
 
     @property
     def most_encoded(self) -> int:
-        """Bytes that an encoded chunk has at most."""
+        """The most bytes of an encoded chunk."""
         return (self.chunk_bytes + BLOSC_HEADER if self.item else TEXT_BYTES) + CHECKSUM_BYTES
 
     @property
     def index_bytes(self) -> int:
-        """Bytes at the end of a shard that say where its chunks lie."""
+        """Bytes of the index at the end of a shard."""
         return math.prod(self.inner) * INDEX_ENTRY + CHECKSUM_BYTES
 
     @property
     def most_bytes(self) -> int:
-        """Bytes that an object has at most."""
+        """The most bytes of an object."""
         return math.prod(self.inner) * self.most_encoded + (self.index_bytes if self.sharded else 0)
 
     def is_chunk(self, data: bytes) -> bool:
-        """Whether this is a whole chunk, unharmed, that decodes to as much as it should."""
+        """Whether this is a whole, undamaged chunk that decodes to the right size."""
         body, crc = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
         if len(data) > self.most_encoded or len(crc) != CHECKSUM_BYTES or checksum(body) != crc:
             return False
@@ -160,7 +160,7 @@ def layout_of(name: str, node: Any) -> Layout:
     Raises
     ------
     StoreError
-        Where it is none that this version writes, or a chunk of it would be larger than a store holds.
+        If this version does not write such an array, or a chunk of it would be larger than a store can hold.
     """
     try:
         found = msgspec.convert(node, _Node)
@@ -187,7 +187,7 @@ def layout_of(name: str, node: Any) -> Layout:
         _check(item > 0 or len(chunk) == 1, "its texts")
         _check(math.prod(whole) < 2**40 and math.prod(chunk) * max(item, 8) <= MOST_SIGNAL_BYTES, "its size")
     except (ValueError, RecursionError, OverflowError) as error:
-        raise StoreError(f"the metadata of {name!r:.60} is none of this version: {str(error)[:200]}") from error
+        raise StoreError(f"the metadata of {name!r:.60} is not of this version: {str(error)[:200]}") from error
     return Layout(found.dimension_names, found.shape, whole, chunk, item, "blosc" in names, sharded)
 
 

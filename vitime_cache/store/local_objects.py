@@ -1,7 +1,7 @@
 """A store's objects as files below a folder.
 
-The folder itself may be a link that a person has made. Below it there are folders and regular files and nothing else:
-what an archive from a stranger may hold besides (links, pipes, devices) is neither opened nor followed nor written to.
+The folder itself may be a link. Below it only folders and regular files are used: links, pipes and devices, as an
+archive from elsewhere may contain them, are never opened, followed or written to.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _NOTHING = FileNotFoundError, NotADirectoryError
 
 
 def open_folder(path: Path) -> LocalObjects:
-    """The objects below a folder, whether it is there or not; StoreError if there is a file in the place."""
+    """The objects below a folder, which need not exist yet; StoreError if the path is a file."""
     for place in (path, *path.parents):
         if place.exists() and not place.is_dir():
             raise StoreError(
-                f"{place} is a file, and a store is a folder or a URL: name another place, such as "
+                f"{place} is a file, but a store is a folder or a URL: name another place, such as "
                 f"{place.with_suffix('.zarr')}"
             )
     return LocalObjects(path)
@@ -45,7 +45,7 @@ class LocalObjects:
         self.url = self.address = str(root)
         self._renamed_in: set[Path] = set()
         self._flushing = threading.Lock()
-        self._folders: set[str] = set()  # known to be folders, so that each is looked at once
+        self._folders: set[str] = set()  # known folders, so that each is checked once
 
     def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
         size = self._size(key)
@@ -54,7 +54,7 @@ class LocalObjects:
         with self._told(key), (self.root / key).open("rb") as file:
             data = file.read(most + 1) if size <= most else b""
         if max(size, len(data)) > most:
-            raise ObjectError(f"{self.url}/{key} has {size:,} bytes, more than the {most:,} that it can have")
+            raise ObjectError(f"{self.url}/{key} has {size:,} bytes, more than the {most:,} allowed")
         return data
 
     def get_many(self, keys: Sequence[str], most: int = MOST_BYTES) -> list[bytes | None]:
@@ -70,14 +70,14 @@ class LocalObjects:
     def stream(self, key: str) -> Iterator[Stream]:
         path = self._path(key)
         self._make_folder(key.rpartition("/")[0])
-        self._size(key)  # what is no file cannot be replaced by one
+        self._size(key)  # raises for anything but a regular file
         with replacing(path) as file:
             synced = 0
 
             def write(part: bytes) -> None:
                 nonlocal synced
                 file.write(part)
-                if file.tell() - synced > SYNC_BYTES:  # one big sync at the end would be waited for
+                if file.tell() - synced > SYNC_BYTES:  # sync early: one large sync at the end would block
                     synced = file.tell()
                     _sync_data(file.fileno())
 
@@ -98,15 +98,15 @@ class LocalObjects:
 
     def sizes_of(self, keys: Sequence[str]) -> dict[str, int]:
         found = {}
-        for key in keys:  # of a million objects, when a large store is built again
+        for key in keys:  # up to a million when a large store is built again
             if (size := self._size(key)) is not None:
                 found[key] = size
         return found
 
     def flush(self) -> None:
-        # One at a time: whoever finds nothing to sync must not go on before those who do have done it.
+        # One thread at a time: a thread with nothing to sync must wait for the threads that are syncing.
         with self._flushing:
-            while self._renamed_in:  # a file's content is synced by `put`; its name is an entry of the folder
+            while self._renamed_in:  # `put` syncs a file's content; its name is an entry of the folder
                 descriptor = os.open(self._renamed_in.pop(), os.O_RDONLY)
                 try:
                     os.fsync(descriptor)
@@ -157,16 +157,16 @@ class LocalObjects:
 
     @contextmanager
     def lock(self, key: str, wait: float = 0.0) -> Iterator[None]:
-        # The system drops the lock when the process ends, however it ends. The file stays: two processes that each
-        # made their own could both hold a lock.
+        # The system releases the lock when the process ends, however it ends. The file stays, because two processes
+        # that each created a file could both hold a lock.
         self._make_folder(key.rpartition("/")[0])
-        self._size(key)  # a regular file, or none yet
+        self._size(key)  # raises for anything but a regular file
         lock = FileLock(self.root / key, timeout=wait)
         try:
             lock.acquire()
         except Timeout as error:
             raise StoreError(
-                f"another process is building {self.url} or keeping verdicts there; wait until it ends, or choose "
+                f"another process is building {self.url} or storing verdicts there; wait until it ends, or choose "
                 "another store"
             ) from error
         try:
@@ -174,15 +174,15 @@ class LocalObjects:
         finally:
             lock.release()
 
-    # --- where a key leads -------------------------------------------------------------------------------------------
+    # --- paths of keys -----------------------------------------------------------------------------------------------
 
     def _path(self, key: str) -> Path:
-        """The file of a key, in a folder that no link leads to."""
+        """The file of a key, after a check that no folder on the way is a link."""
         self._check(key)
         return self.root / key
 
     def _check(self, key: str) -> None:
-        """StoreError for a key that leads out of the store, or through a link; each folder is looked at once."""
+        """Raise StoreError for a key that leads out of the store or through a link; each folder is checked once."""
         folder, _, name = key.rpartition("/")
         if folder not in self._folders or name in ("", ".", "..") or "\0" in name or "\\" in name:
             check_key(key)
@@ -190,10 +190,10 @@ class LocalObjects:
                 self._is_folder(folder)
 
     def _size(self, key: str) -> int | None:
-        """Bytes of a regular file, None where there is no file."""
+        """Size of a regular file in bytes; None where there is nothing, StoreError where it is something else."""
         self._check(key)
         try:
-            found = os.lstat(f"{self.url}/{key}")  # thrice as quick as a Path for each
+            found = os.lstat(f"{self.url}/{key}")  # three times as quick as a Path
         except _NOTHING:
             return None
         except OSError as error:
@@ -203,7 +203,7 @@ class LocalObjects:
         return found.st_size
 
     def _is_folder(self, folder: str) -> bool:
-        """Whether there is a folder; StoreError where it, or one above it, is a link or no folder."""
+        """Whether the folder exists; StoreError if it, or one above it, is a link or not a folder."""
         above = folder.rpartition("/")[0]
         if folder in self._folders:
             return True
@@ -220,7 +220,7 @@ class LocalObjects:
         return True
 
     def _make_folder(self, folder: str) -> None:
-        """Make a folder below the root, or the root itself (""), and what leads to it."""
+        """Make a folder below the root, or the root itself (""), with its parents."""
         if folder and not self._is_folder(folder):
             self._make_folder(folder.rpartition("/")[0])
             self._make(self.root / folder)
@@ -233,12 +233,13 @@ class LocalObjects:
         self._renamed_in.add(place.parent)
 
     def _strange(self, key: str) -> str:
-        kind = "a link, and none below a store is followed" if (self.root / key).is_symlink() else "no regular file"
-        return f"{self.url}/{key} is {kind}; remove it, or put what it should be in its place"
+        is_link = (self.root / key).is_symlink()
+        kind = "a link, and links in a store are not followed" if is_link else "not a regular file"
+        return f"{self.url}/{key} is {kind}; remove it, or replace it by the right file"
 
     @contextmanager
     def _told(self, key: str) -> Iterator[None]:
-        """What the system refuses, as a sentence; that there is nothing is for the caller."""
+        """Turn an OSError into a StoreError with one sentence; "not found" is left to the caller."""
         try:
             yield
         except _NOTHING:

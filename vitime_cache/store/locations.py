@@ -1,4 +1,4 @@
-"""Where a store lies: a folder of this machine or a URL, behind the same operations on objects."""
+"""Opens the place of a store, a local folder or a URL, behind the same operations on objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def open_objects(path: str | Path) -> Objects:
     Raises
     ------
     StoreError
-        If the URL needs a package that is not installed, or its protocol is unknown; if there is a file in the place.
+        If the URL needs a package that is not installed, its protocol is unknown, or the path is a file.
     """
     if not isinstance(path, str | os.PathLike):
         raise StoreError(f"a store is a folder or a URL, got {path!r:.60}")

@@ -1,18 +1,18 @@
-"""What a store knows about itself, as records: the manifest, and one marker per written signal (`journal` reads them).
+"""The records of a store: the manifest, and one marker per written signal (`journal` reads them).
 
-Everything here is plain JSON in the folder `journal/` of a store, each record sealed with a hash of itself:
+They are plain JSON in the folder `journal/` of a store. Each record is sealed with a hash of itself:
 
-- `manifest.json` says what the store is for (weights, config, dtype) and which signal has which place.
-- `markers-00003.jsonl` has one line for each written signal in the places from 3 * 64 on: a marker, which says that all
-  its objects are written and lists their stamps. 64 to a page keep both small: what a commit writes again, and the
-  number of objects that a build has to read.
-- `template.json` lists the stamps of what follows from the manifest alone: array metadata and coordinates.
-- `building` is there while a build is under way, and after one that did not come to its end: only then is it worth the
-  time to list what else is there and to clean it up.
+- `manifest.json` says what the store is for (weights, config, dtype) and which place each signal has.
+- `markers-00003.jsonl` has one line, a marker, for each written signal in the places from 3 * 64 on. A marker says that
+  all objects of its signal are written, and lists their stamps. With 64 markers per page, a commit rewrites little and
+  a build reads few objects.
+- `template.json` lists the stamps of everything that follows from the manifest alone: array metadata and coordinates.
+- `building` exists while a build is running, and after one that was interrupted. Only then does the next build list all
+  objects and clean up.
 
-A stamp is size and hash of an object; a record is written after everything it speaks for.
+A stamp is the size and hash of an object. A record is written after everything that it lists.
 
-No zarr and no xarray here, so that a build with nothing to do knows it without importing them.
+This module does not import zarr or xarray, so that a build with nothing to do ends without importing them.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from vitime_cache.store.bounds import check_config, check_lengths
 from vitime_cache.store.objects import MOST_BYTES, StoreError
 from vitime_cache.typed_json import decode
 
-FORMAT = 3  # 2 kept series in float32
+FORMAT = 3  # format 2 had series in float32
 FOLDER = "journal/"
 MANIFEST = f"{FOLDER}manifest.json"
 TEMPLATE = f"{FOLDER}template.json"
 BUILDING = f"{FOLDER}building"
-LOCK = f"{FOLDER}lock"  # held for as long as a build takes
-ROOT_LOCK = f"{FOLDER}root-lock"  # held by whoever writes the root, or keeps a verdict
+LOCK = f"{FOLDER}lock"  # held during a build
+ROOT_LOCK = f"{FOLDER}root-lock"  # held while the root or a verdict is written
 EVIDENCE = "evidence/"  # groups of verdicts, and the folder of their markers in the journal
-ROOT = "zarr.json"  # the object that readers start from
-ROOT_BYTES = 64 * 2**20  # that it has at most
+ROOT = "zarr.json"  # the object that readers open first
+ROOT_BYTES = 64 * 2**20  # most bytes of the root
 
 
-# A place, and the keys of its objects behind it: one match for a marker, as a store has a million objects.
+# A place followed by the keys of its objects: one match per marker, because a store may have a million objects.
 _OBJECTS = re.compile(r"(?P<place>[0-9]+)(?: [a-z_]+/c\.(?P=place)(?:\.[0-9]+)+)*")
 
 Record = TypeVar("Record")
@@ -53,15 +53,15 @@ ObjectStamp = tuple[Count, Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]]
 
 
 def seal(record: Mapping[str, Any]) -> bytes:
-    """JSON of a record, with the hash of that JSON in front."""
+    """Encode a record as JSON that begins with the hash of the rest."""
     body = json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
     return _head(body) + body[1:]
 
 
 def unseal(data: bytes | None, kind: type[Record] = dict[str, Any]) -> Record | None:  # type: ignore[assignment]
-    """The record that `seal` made these bytes of; None if there are none, any bit differs, or the types do.
+    """Decode the record in sealed bytes; None for no bytes, any changed bit, or wrong types.
 
-    The hash tells of accidents. Whoever means harm can make it anew, hence the types.
+    The hash detects accidents. An attacker can compute it too, so the types are checked as well.
     """
     if data is None:
         return None
@@ -78,19 +78,19 @@ _HEAD_BYTES = len(_head(b""))
 
 @dataclass(frozen=True)
 class Identity:
-    """What must be equal for two builds to share a store."""
+    """What two builds must have in common to share a store."""
 
     weights: WeightsInfo
     config: ViTimeConfig
     dtype: str
 
     def differences(self, other: Identity) -> list[str]:
-        """One phrase per field in which `other` differs: its name and both values."""
-        mine, theirs = _flat(self), _flat(other)
+        """One phrase per field in which `other` differs, with both values."""
+        there, here = _flat(self), _flat(other)
         return [
-            f"{field} is {mine[field]!r} there and {theirs[field]!r} here"
-            for field in mine
-            if mine[field] != theirs[field]
+            f"{field} is {there[field]!r} there and {here[field]!r} here"
+            for field in there
+            if there[field] != here[field]
         ]
 
 
@@ -100,7 +100,7 @@ def _flat(identity: Identity) -> dict[str, Any]:
 
 
 class Coordinates(TypedDict):
-    """Values of `schema.SIGNAL_COORDINATES` of one signal, without `complete`; the schema says what they mean."""
+    """Values of `schema.SIGNAL_COORDINATES` of one signal without `complete`; the schema defines their meaning."""
 
     n_history: Annotated[int, Meta(ge=1, le=2**31)]
     horizon: Annotated[int, Meta(ge=1, le=2**31)]
@@ -124,7 +124,7 @@ class Entry:
     components
         The number of its known harmonics.
     tokens
-        Layers whose token maps are kept.
+        Layers whose token maps are stored.
     """
 
     name: str
@@ -141,12 +141,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a store is for, and its signals in the order of their places.
+    """The identity of a store, and its signals in the order of their places.
 
     Attributes
     ----------
     attributes
-        `schema.attributes` at the time the store was made.
+        `schema.attributes` when the store was created.
     n_time, n_components
         Lengths of these axes.
     """
@@ -159,12 +159,12 @@ class Manifest:
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """Layers whose token maps are kept of some signal, in the order of execution."""
+        """Layers whose token maps are stored for some signal, in execution order."""
         kept = {layer for entry in self.entries for layer in entry.tokens}
         return tuple(layer for layer in self.identity.config.layers if layer in kept)
 
     def with_entries(self, entries: Iterable[Entry]) -> Self:
-        """The same store with these signals. Its time axis never shrinks, so that open readers stay right."""
+        """The same manifest with these signals. The time axis never shrinks, so that open readers stay correct."""
         entries = tuple(entries)
         return replace(
             self,
@@ -174,14 +174,14 @@ class Manifest:
         )
 
     def to_bytes(self) -> bytes:
-        """The manifest as it is stored.
+        """Encode the manifest.
 
         Raises
         ------
         StoreError
-            If it is larger than any reader takes.
+            If it is larger than readers accept.
         """
-        # `asdict` copies every value of every entry, which with ten thousand of them takes longer than all else.
+        # `asdict` copies every value of every entry, which is the slowest step for ten thousand entries.
         own = vars(self) | {"identity": asdict(self.identity), "entries": [vars(entry) for entry in self.entries]}
         data = seal({"format": FORMAT, **own})
         if len(data) > MOST_BYTES:
@@ -190,18 +190,18 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes, url: str) -> Self:
-        """The inverse of `to_bytes`, whoever has written it.
+        """Decode a manifest from any source.
 
         Raises
         ------
         StoreError
-            If a bit of it is damaged, it contradicts itself, or it was written in another format.
+            If a bit of it is damaged, it contradicts itself, or it has another format.
         """
         record = unseal(data, _Format)
         if record is not None and record["format"] != FORMAT:
             raise StoreError(
                 f"{url} has store format {record['format']}, this version writes {FORMAT}: it can still be read; to "
-                f"add to it, remove it and build it anew: python -m vitime_cache build --store {url}"
+                f"add to it, remove it and build it again: python -m vitime_cache build --store {url}"
             )
         manifest = unseal(data, cls)
         if manifest is None:
@@ -216,7 +216,7 @@ class _Format(TypedDict):
 
 
 def _contradiction(manifest: Manifest) -> str:
-    """What of a manifest no build has written, whatever its hash says; "" where all is well."""
+    """Why no build can have written a manifest, whatever its hash says; "" where it is valid."""
     identity, attributes = manifest.identity, manifest.attributes
     try:
         check_config(identity.config)
@@ -251,7 +251,7 @@ def _contradiction(manifest: Manifest) -> str:
 
 @dataclass(frozen=True)
 class Marker:
-    """The proof that a signal is written: what was written for it, with size and hash of each object."""
+    """The record that a signal is written: its objects, with size and hash of each."""
 
     index: Count
     name: str
@@ -268,15 +268,15 @@ class Marker:
 
     @classmethod
     def from_bytes(cls, data: bytes | None) -> Self | None:
-        """The inverse of `to_bytes`; None for a missing or damaged marker, and for one of others' objects."""
+        """Decode a marker; None if it is missing or damaged, or lists objects of another place."""
         marker = unseal(data, cls)
         if marker is None:
             return None
         keys = " ".join([str(marker.index), *marker.objects])
-        mine = _OBJECTS.fullmatch(keys) and keys.count(" ") == len(marker.objects)  # none of them has a blank
-        return marker if mine else None
+        own = _OBJECTS.fullmatch(keys) and keys.count(" ") == len(marker.objects)  # no key contains a blank
+        return marker if own else None
 
-    def speaks_for(self, entry: Entry) -> bool:
+    def belongs_to(self, entry: Entry) -> bool:
         """Whether this is the marker of that signal."""
         return (self.name, self.fingerprint) == (entry.name, entry.fingerprint)
 
@@ -284,4 +284,5 @@ class Marker:
 def check_identity(manifest: Manifest, identity: Identity, url: str) -> None:
     """Raise StoreError naming every field in which a build differs from the store it would continue."""
     if differences := manifest.identity.differences(identity):
-        raise StoreError(f"{url} was built otherwise: {'; '.join(differences)}. Use the same, or choose another store")
+        found = "; ".join(differences)
+        raise StoreError(f"{url} was built differently: {found}. Use the same, or choose another store")

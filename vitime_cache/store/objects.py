@@ -1,10 +1,10 @@
-"""Where a store's bytes live: a folder, or any URL that fsspec reaches (s3://, gs://, memory://).
+"""The place of a store's bytes: a folder, or any URL that fsspec can reach (s3://, gs://, memory://).
 
-Both kinds promise the same: an object appears under its key whole or not at all, and what was put before a `flush`
-survives a crash of the machine once `flush` returns. The protocol of `commit` rests on these promises only.
+Both kinds promise the same: an object appears under its key whole or not at all, and everything put before a `flush`
+survives a crash of the machine once `flush` returns. The protocol of `commit` needs only these promises.
 
-A store may come from a stranger. No key leads out of it, links below it are not followed, only regular files are read,
-and none of them beyond a bound on its size. Addresses may carry passwords and signatures: `url` is what is shown.
+A store may come from an untrusted source. No key leads out of it, links below it are not followed, and only regular
+files up to a size limit are read. Addresses may contain passwords and signatures, so only `url` is shown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vitime_cache.errors import VitimeError
 
 Stamp = tuple[int, str]  # size in bytes and XXH3 of an object
 
-MOST_BYTES = 256 * 2**20  # of an object that is read as a whole, unless the caller knows better
+MOST_BYTES = 256 * 2**20  # of an object that is read as a whole, unless the caller gives another limit
 _PART = r"(?!\.{1,2}(?:/|$))[^/\\\0]+"
 _KEY = re.compile(rf"{_PART}(?:/{_PART})*")
 
@@ -30,13 +30,13 @@ class StoreError(VitimeError):
 
 
 class ObjectError(StoreError):
-    """Something in a store that no store has: a link, a pipe, a file that is larger than it can be."""
+    """Something that does not belong in a store: a link, a pipe, a file that is too large."""
 
 
 def stamp(parts: Iterable[bytes | memoryview]) -> Stamp:
     """Size and XXH3 hash of an object given in consecutive parts.
 
-    Not CRC-32C, which zarr appends to every chunk: data followed by its own CRC has the same CRC whatever the data.
+    CRC-32C would not do: zarr appends it to every chunk, and data followed by its own CRC always has the same CRC.
     """
     size, digest = 0, xxhash.xxh3_64()
     for part in parts:
@@ -46,7 +46,7 @@ def stamp(parts: Iterable[bytes | memoryview]) -> Stamp:
 
 
 class Stream:
-    """An object on its way to the store, with the stamp of what has been written of it."""
+    """An object that is being written, with the stamp of the bytes so far."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write, self._digest, self.size = write, xxhash.xxh3_64(), 0
@@ -64,23 +64,23 @@ class Stream:
 
 
 def check_key(key: str) -> str:
-    """A key itself, unless it would lead out of the store."""
+    """Return the key; ObjectError if it would lead out of the store."""
     if not _KEY.fullmatch(key):
-        raise ObjectError(f"{key!r:.100} is no place in a store")
+        raise ObjectError(f"{key!r:.100} is not a place in a store")
     return key
 
 
 class Objects(Protocol):
-    """Keys to bytes, as a store needs them. All but `flush` raise StoreError for what a store cannot have.
+    """Bytes under keys, as a store needs them. All methods but `flush` raise StoreError for anything invalid.
 
     Attributes
     ----------
     url
-        The place, as it is shown.
+        The place in the form that is shown.
     address
-        The place, as another process opens it; it may carry credentials, and is never shown.
+        The place in the form that another process opens; it may contain credentials and is never shown.
     locks
-        Whether `lock` keeps others out.
+        Whether `lock` excludes other processes.
     """
 
     url: str
@@ -88,10 +88,10 @@ class Objects(Protocol):
     locks: bool
 
     def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
-        """The bytes of an object, None where there is none; StoreError where it has more than `most`."""
+        """The bytes of an object; None where there is none, StoreError where it has more than `most`."""
 
     def get_many(self, keys: Sequence[str], most: int = MOST_BYTES) -> list[bytes | None]:
-        """The bytes of several objects, in the order of `keys`; `most` is of each."""
+        """The bytes of several objects, in the order of `keys`; `most` applies to each."""
 
     def put(self, key: str, parts: Sequence[bytes]) -> Stamp:
         """Write or replace an object in one step, and return its stamp. Safe to call from several threads."""
@@ -100,31 +100,31 @@ class Objects(Protocol):
         """Write an object piece by piece; it appears when the context ends, and not at all after an error."""
 
     def read(self, key: str, start: int, stop: int) -> bytes:
-        """Bytes `start` to `stop` of an object, fewer where it ends before, none where there is no object."""
+        """Bytes `start` to `stop` of an object; fewer if it ends earlier, none if there is no object."""
 
     def tail(self, key: str, count: int) -> bytes | None:
-        """The last bytes of an object, all of it where it is shorter; None where there is none."""
+        """The last `count` bytes of an object, or all of a shorter one; None where there is none."""
 
     def sizes_of(self, keys: Sequence[str]) -> dict[str, int]:
-        """Key -> size in bytes of those that are there."""
+        """Key -> size in bytes, for the objects that exist."""
 
     def flush(self) -> None:
-        """Return when everything put before is safe from a crash."""
+        """Return once everything put before is safe from a crash."""
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove objects that are there."""
+        """Remove objects; missing ones are ignored."""
 
     def sizes(self) -> dict[str, int]:
-        """Key -> size in bytes of everything that is there, also of what no store has written."""
+        """Key -> size in bytes of everything that is there, including objects that do not belong to a store."""
 
     def names(self, prefix: str = "") -> list[str]:
-        """What lies directly below a prefix that ends in "/": names of objects and of folders."""
+        """Names of objects and folders directly below a prefix that ends in "/"."""
 
     def delete_below(self, prefix: str) -> None:
         """Remove every object whose key begins with a prefix that ends in "/"."""
 
     def free_bytes(self) -> int | None:
-        """Bytes that can still be written; None where there is no such limit."""
+        """Bytes that can still be written; None where there is no limit."""
 
     def lock(self, key: str, wait: float = 0.0) -> AbstractContextManager[None]:
-        """Context in which no other process holds the lock `key`; StoreError if one still does after `wait` seconds."""
+        """Hold the lock `key` during the context; StoreError if another process still holds it after `wait` seconds."""

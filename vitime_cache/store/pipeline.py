@@ -1,8 +1,8 @@
-"""Signals through a model and into a store, so that neither waits for the other.
+"""Runs signals through a model and writes them to a store at the same time.
 
-While the model runs on a batch, those before it are made into arrays, encoded, put and flushed on all cores; what is
-ready is handed out for its commit, in order. A model on a device is only told what to do: the next batch is drawn and
-under way there before the host has looked at what the last one gave.
+While the model runs on a batch, earlier batches are converted to arrays, encoded, put and flushed on all cores, and
+then yielded in order for their commit. A device works asynchronously: the next batch is drawn and started there before
+the host reads the results of the last one.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from vitime_cache.store.objects import Objects
     from vitime_cache.store.writing import Capture
 
-AHEAD = 2  # batches that the model may have run on before the oldest of them is committed: the bound on memory
+AHEAD = 2  # batches that the model may run ahead of the oldest uncommitted one, which bounds memory
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A model and the store that its attention goes to."""
+    """A model and the store to which its attention is written."""
 
     objects: Objects
     manifest: Manifest
@@ -40,11 +40,11 @@ class Pipeline:
     capture: Capture
 
     def write(self, pending: Mapping[int, Signal], size: int) -> Iterator[list[Marker]]:
-        """Write signals, `size` of them in a pass of the model; half as many where its device is out of memory.
+        """Write signals, `size` per pass of the model, or half as many once its device runs out of memory.
 
         Yields
         ------
-        The markers of a batch whose objects are on disk, in the order of `pending`.
+        The markers of each batch once its objects are on disk, in the order of `pending`.
         """
         from vitime_cache.attention.passes import in_passes
 
@@ -70,10 +70,10 @@ class Pipeline:
                 batch.writing.close()
 
     def _begin(self, puts: Puts, cores: ThreadPoolExecutor, batch: Mapping[int, Signal]) -> _Begun:
-        """Run the model on a batch, writing its token maps meanwhile, and begin to write the rest."""
+        """Run the model on a batch, write its token maps meanwhile, and start to write the rest."""
         with ExitStack() as stack:
             writers = [stack.enter_context(SignalWriter(puts, self.manifest, place)) for place in batch]
-            tokens = writers[0].entry.tokens  # those of one build are all the same
+            tokens = writers[0].entry.tokens  # the same for all signals of a build
 
             def keep(number: int, layer: str, head: int, weights: NDArray[np.float16]) -> None:
                 writers[number].write_map(layer, head, weights)
@@ -92,26 +92,26 @@ class Pipeline:
                 self.objects.flush()
                 return markers
 
-            # Of the same threads: they take work in order, so that all it waits for has begun before it does.
+            # On the same threads: they take work in order, so everything that it waits for has already started.
             return _Begun(cores.submit(flushed), stack.pop_all())
 
 
 @dataclass(frozen=True)
 class _Begun:
-    """A batch that the model has run on, on its way to the disk."""
+    """A batch that the model has run on and that is being written."""
 
     markers: Future[list[Marker]]
     writing: ExitStack
 
     def finish(self) -> list[Marker]:
-        """The markers, once everything they speak for is on disk."""
+        """The markers, once everything that they list is on disk."""
         markers = self.markers.result()
         self.writing.close()
         return markers
 
 
 class _Cores(ThreadPoolExecutor):
-    """A thread for each core; what has not begun when the context ends with an error is left out."""
+    """One thread per core; if the context ends with an error, work that has not started is cancelled."""
 
     def __init__(self) -> None:
         super().__init__(os.cpu_count(), thread_name_prefix="finish")

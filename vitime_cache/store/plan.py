@@ -1,4 +1,4 @@
-"""What a build is about to write: whose attention, of which signals, and whether that fits."""
+"""The plan of a build: which attention it will write for which signals, and whether that fits."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ MAX_SIZE = 20e9  # bytes, unless --max-size says otherwise
 
 @dataclass(frozen=True)
 class Plan:
-    """What a build is about to write, before any work.
+    """What a build will write, known before any work.
 
     Attributes
     ----------
     names
         Signals to be written.
     tokens
-        Layers whose token maps are kept of them.
+        Layers whose token maps are stored for them.
     complete
-        How many of the signals asked for are in the store already.
+        Number of the requested signals that are already in the store.
     bytes
         Variable -> bytes before compression.
     free
-        Bytes free at the place of the store, None where unknown.
+        Free bytes at the place of the store, None where unknown.
     """
 
     store: str
@@ -49,8 +49,8 @@ class Plan:
 
     @classmethod
     def of(cls, objects: Objects, identity: Identity, entries: Sequence[Entry], complete: int) -> Plan:
-        """The plan of writing `entries` beside `complete` others."""
-        from vitime_cache.attention.schema import (  # xarray: not before there is something to write
+        """Plan to write `entries`, with `complete` others already there."""
+        from vitime_cache.attention.schema import (  # imports xarray: only once there is something to write
             LAYER,
             TOKEN_ATTENTION,
             VARIABLES,
@@ -75,7 +75,7 @@ class Plan:
         return sum(self.bytes.values())
 
     def check(self, max_size: float) -> None:
-        """Raise StoreError if this is more than `max_size` bytes or does not fit the disk, naming what would."""
+        """Raise StoreError if this is more than `max_size` bytes or does not fit on the disk, naming what would fit."""
         limits = [(max_size, f"more than --max-size {max_size / 1e9:g} GB")]
         if self.free is not None:
             limits.append((self.free, f"more than the {self.free / 1e9:.3g} GB that are free there"))
@@ -101,7 +101,7 @@ class Plan:
 
 
 def identity_of(model: ViTime | str | Path | None, dtype: str) -> Identity:
-    """Whose attention this is, without building the network where a file can tell."""
+    """The identity of a model, read from its file without building the network where possible."""
     from vitime_cache.model.checkpoint import dtype_name, peek
 
     if isinstance(model, str | Path | None):
@@ -109,7 +109,7 @@ def identity_of(model: ViTime | str | Path | None, dtype: str) -> Identity:
     else:
         config, weights = model.config, model.weights
         dtype = dtype_name(model)
-        if not weights.sha256:  # weights that were never in a file are told apart by their values
+        if not weights.sha256:  # weights that are not from a file are identified by their values
             digest = hashlib.sha256()
             for tensor in model.state_dict().values():
                 digest.update(tensor.detach().float().cpu().contiguous().numpy())
@@ -118,9 +118,9 @@ def identity_of(model: ViTime | str | Path | None, dtype: str) -> Identity:
 
 
 def entry_of(signal: Signal, config: ViTimeConfig, tokens: tuple[str, ...]) -> Entry:
-    """What a manifest says of a signal whose token maps are kept of these layers."""
+    """The manifest entry of a signal with token maps of these layers."""
     from vitime_cache.attention.schema import COMPLETE, SIGNAL, signal_coordinates
 
-    known = {SIGNAL, COMPLETE}  # the manifest has the name, the markers say what is complete
+    known = {SIGNAL, COMPLETE}  # the entry has the name; the markers say what is complete
     values = {name: value for name, value in signal_coordinates(signal, config).items() if name not in known}
     return Entry(signal.name, signal.fingerprint, cast("Coordinates", values), len(signal.harmonics), tokens)

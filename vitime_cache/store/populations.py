@@ -1,6 +1,6 @@
-"""Tables of many signals kept in a store, one group for each question, by the protocol of `evidence_groups`.
+"""Tables of many signals in a store, one group for each question, by the protocol of `evidence_groups`.
 
-A table that has grown takes the place of the one before; tables of the same question about other signals lie beside it.
+A larger table replaces the earlier one. Tables of the same question about other signals are separate groups.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from vitime_cache.store.root import POPULATION
 
 
 def keep_population(store: str | Path, table: xr.Dataset) -> str:
-    """Keep a table, finished or not, in the place of one on the same question about the same signals that says less.
+    """Store a table, finished or not; it replaces one of the same question and signals that has fewer finished rows.
 
     Returns
     -------
     str
-        The group it lies in.
+        The group that holds it.
 
     Raises
     ------
     StoreError
-        If there is no store, it is of other weights, or another process does not let go of its root.
+        If there is no store, it is for other weights, or another process does not release its root.
     VerdictError
-        If the Dataset is no such table.
+        If the Dataset is not such a table.
     """
     schema.validate(table)
     question = schema.facts(table, "question")
@@ -40,26 +40,26 @@ def keep_population(store: str | Path, table: xr.Dataset) -> str:
         try:
             return done <= _rows(open_population(store, group))
         except StoreError:
-            return False  # damaged: what is new takes its place
+            return False  # damaged: the new table replaces it
 
     return keep_group(store, schema.question_name(question), table, question, says_more)
 
 
 def open_population(store: str | Path, group: str) -> xr.Dataset:
-    """One table, in memory and checked.
+    """Read one table into memory and check it.
 
     Raises
     ------
     StoreError
-        If there is none of that name, it is damaged, or was found by another method than this version's.
+        If there is none of that name, it is damaged, or another version's method found it.
     """
     return open_group(store, group, schema.validate, "table of many signals")
 
 
 def stored_populations(store: str | Path) -> dict[str, xr.Dataset]:
-    """Group -> table of many signals, latest first; without those that are damaged or of another method.
+    """Group -> table of many signals, latest first, without tables that are damaged or of another method.
 
-    What is wrong with a damaged one `verify` says; `ask` works its rows out again.
+    `verify` says what is wrong with a damaged table; `ask` computes its rows again.
     """
     objects, found = open_objects(store), {}
     for group in latest_groups(objects):
@@ -72,6 +72,6 @@ def stored_populations(store: str | Path) -> dict[str, xr.Dataset]:
 
 
 def _rows(table: xr.Dataset) -> int:
-    """Signals that are finished."""
+    """Number of finished signals."""
     kinds: Any = table["kind"].values
     return int((kinds != schema.OPEN).sum())

@@ -1,4 +1,4 @@
-"""Several processes on this machine that write signals: one that dies is replaced, and none outlives the build."""
+"""Writes signals in several local processes; one that dies is replaced, and none outlives the build."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from vitime_cache.store.manifest import Marker
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.workers import Batch, Job
 
-ATTEMPTS = 3  # how many processes a batch may bring down
-_jobs: list[Job] = []  # in a worker: the one it has
+ATTEMPTS = 3  # processes that may die over one batch
+_jobs: list[Job] = []  # in a worker: its only job
 
 
 def write_in_processes(
@@ -25,12 +25,12 @@ def write_in_processes(
     Parameters
     ----------
     lost
-        Called when a process has died, which may have left files without a name.
+        Called when a process has died, because it may have left unnamed files.
 
     Raises
     ------
     StoreError
-        If a batch has brought down several processes.
+        If several processes have died over one batch.
     """
     waiting = deque(batches)
     died = dict.fromkeys(map(id, batches), 0)
@@ -40,7 +40,7 @@ def write_in_processes(
 
         def start() -> Child:
             child = Child(environment=threads)
-            stack.callback(child.kill)  # what it has not finished has no name yet
+            stack.callback(child.kill)  # unfinished objects have no name yet
             child.begin(_take, job, replies=replies)
             return child
 
@@ -54,7 +54,7 @@ def write_in_processes(
             if kind == ERROR:
                 raise value
             batch = busy.pop(request, {})
-            if not batch:  # a process has taken the job, or has died over it, and then over its batch
+            if not batch:  # a process has taken the job, or has died over it and then over its batch
                 continue
             if kind == RESULT:
                 idle.append(request.child)

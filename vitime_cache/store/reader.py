@@ -1,4 +1,4 @@
-"""Reading a store: what plain xarray reads, checked, and with a message where there is nothing to read."""
+"""Reads a store as plain xarray does, with checks and with a message where there is nothing to read."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def open_store(path: str | Path) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        As `schema` describes it, with the dimension `signal`. It stays valid while a build adds signals; open again
-        to see them. Values that turn out to be missing or damaged when they are read are a StoreError that names them.
+        As `schema` describes it, with the dimension `signal`. It stays valid while a build adds signals; open it again
+        to see them. Reading a missing or damaged value raises a StoreError that names it.
 
     Raises
     ------
     StoreError
-        If there is no store, or something else than an attention store.
+        If there is no store, or it is not an attention store.
     """
     objects = open_objects(path)
     root = objects.get(ROOT, ROOT_BYTES)
@@ -53,15 +53,15 @@ def open_store(path: str | Path) -> xr.Dataset:
         ds = xr.open_zarr(store, chunks=None, consolidated=True, create_default_indexes=False)
         names = ds.variables[SIGNAL].load()
         signals.names = _checked_names(names.values)
-        # The schema says what the dimensions are: to read all those coordinates would take as long again.
+        # The schema gives the dimensions' coordinates: reading them from the store would double the time.
         return validate(ds.assign_coords(xr.Coordinates({SIGNAL: names} | labels)))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:  # whatever is wrong with foreign metadata
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # any fault in foreign metadata
         told = str(error).removeprefix(f"{objects.url}: ")
-        raise StoreError(f"{objects.url} is no attention store, or a damaged one: {told}") from error
+        raise StoreError(f"{objects.url} is not an attention store, or a damaged one: {told}") from error
 
 
 def _read_metadata(root: bytes) -> tuple[ViTimeConfig, dict[str, np.ndarray], dict[str, Layout]]:
-    """Config, values of the dimensions' coordinates, and the layout of every array; all that a root may say."""
+    """Check a root; return its config, the values of the dimensions' coordinates, and the layout of every array."""
     record = read_root(root)
     if record is None:
         raise StoreError(f"{ROOT} is damaged")
@@ -84,7 +84,7 @@ def _read_metadata(root: bytes) -> tuple[ViTimeConfig, dict[str, np.ndarray], di
         if f"{name}/".startswith(EVIDENCE):
             continue
         if name not in dims:
-            raise StoreError(f"it holds {name!r:.60}, which no attention store does")
+            raise StoreError(f"it holds {name!r:.60}, which does not belong in an attention store")
         arrays[name] = layout = layout_of(name, node)
         expected = tuple(sizes[dimension] for dimension in dims[name])
         if (layout.dims, layout.shape) != (dims[name], expected):
@@ -97,7 +97,7 @@ def _read_metadata(root: bytes) -> tuple[ViTimeConfig, dict[str, np.ndarray], di
 
 def _checked_names(names: np.ndarray) -> list[str]:
     texts = [str(name) for name in names]
-    if not (all(texts) and "".join(texts).isprintable()):  # one call for all: there may be 100 000
+    if not (all(texts) and "".join(texts).isprintable()):  # one call for all names: there may be 100 000
         raise StoreError("the names of its signals are not printable")
     if len(set(texts)) < len(texts):
         raise StoreError("two of its signals share a name")
@@ -105,14 +105,14 @@ def _checked_names(names: np.ndarray) -> list[str]:
 
 
 class _Signals:
-    """What the journal says of the objects of signals, looked up when one of them is missing or damaged."""
+    """Looks up in the journal what a missing or damaged object of a signal is."""
 
     def __init__(self, objects: Objects, config: ViTimeConfig, arrays: dict[str, Layout]) -> None:
         self._objects, self._config, self._arrays = objects, config, arrays
         self.names: list[str] = []
 
     def wrote(self, key: str) -> bool:
-        """Whether an object was written, as far as can be told: coordinates always are."""
+        """Whether an object was written, as far as the journal can tell; coordinates always are."""
         if key.partition("/")[0] not in VARIABLES:
             return True
         place = _place(key)
@@ -121,7 +121,7 @@ class _Signals:
         return marker is None or key in marker.objects
 
     def describe(self, key: str, number: int | None) -> str:
-        """Signal, layer and head of an object, or of a chunk in it, and the object itself."""
+        """Name signal, layer and head of an object or of a chunk in it, and the object itself."""
         name = key.partition("/")[0]
         if name not in VARIABLES:
             return key
@@ -136,14 +136,14 @@ def _place(key: str) -> int:
 
 
 def locate(signal: str, layers: tuple[str, ...], key: str, inner: list[int] | tuple[int, ...] = ()) -> str:
-    """Name signal, layer and head of an object, or of an inner chunk of it, and the object itself.
+    """Name signal, layer and head of an object or of an inner chunk of it, and the object itself.
 
     Parameters
     ----------
     signal
-        Its name in quotes.
+        The signal's name in quotes.
     inner
-        Numbers of layer and head, or of the layer, or nothing.
+        Numbers of layer and head, or of the layer, or empty.
     """
     words = [f"signal {signal}", *(f"layer {layers[number]}" for number in inner[:1])]
     return f"{', '.join([*words, *(f'head {number}' for number in inner[1:2])])}: {key}"

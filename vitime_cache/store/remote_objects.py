@@ -13,48 +13,48 @@ from vitime_cache.shown import ADDRESS, redact
 from vitime_cache.store.objects import MOST_BYTES, ObjectError, Stamp, StoreError, Stream, check_key, stamp
 
 GETS_AT_ONCE = 16
-UPLOAD_BYTES = 50 * 2**20  # of one part of an object that is streamed
+UPLOAD_BYTES = 50 * 2**20  # of one part of a streamed object
 LISTED_AT_ONCE = 1000
 
 
 def open_url(url: str) -> RemoteObjects:
-    """The objects below a URL; StoreError if it names no place, or needs a package that is not installed."""
+    """The objects below a URL; StoreError if it names no place or needs a package that is not installed."""
     import fsspec
 
     protocol, _, place = url.partition("://")
     shown = redact(url)
     if not place.strip("/"):
         raise StoreError(f"{shown} names no place for a store; use a URL such as {protocol}://bucket/name.zarr")
-    # No error is chained: a traceback would show the address with all that it carries.
+    # Errors are not chained: a traceback would show the address with its credentials.
     try:
         return RemoteObjects(url, fsspec.filesystem(protocol, use_listings_cache=False))
     except ImportError as error:
         raise StoreError(f"{shown} needs a package that is not installed: {_told(error, url)} (with pip)") from None
-    except (ValueError, TypeError, OSError) as error:  # some protocols want more than a URL, as zip:// does
+    except (ValueError, TypeError, OSError) as error:  # some protocols, such as zip://, need more than a URL
         raise StoreError(
             f"cannot open {shown}: {_told(error, url)}; use a folder, or a URL such as s3://bucket/name.zarr"
         ) from None
 
 
 def _told(error: Exception, address: str) -> str:
-    """An error in one line, without what an address carries besides the place; some protocols name parts of it."""
+    """An error in one line, without the credentials in an address; some protocols' errors quote parts of them."""
     text = redact(" ".join(str(error).split()))
     found = ADDRESS.match(address)
     user, query = (found["user"] or "", found["query"] or "") if found else ("", "")
     secrets = {user, query, *user.split(":"), *query.split("&"), *(pair.partition("=")[2] for pair in query.split("&"))}
     for secret in sorted(secrets, key=len, reverse=True):
         for form in {secret, quote(secret, safe=""), unquote(secret)}:
-            if len(form) > 3:  # a shorter one would be found in any word
+            if len(form) > 3:  # a shorter one would match inside ordinary words
                 text = text.replace(form, "…")
     return text
 
 
 class RemoteObjects:
-    """Objects behind fsspec: one PUT each, atomic and durable by the object store's own promise.
+    """Objects behind fsspec: one PUT each, which the object store makes atomic and durable.
 
-    An object store has no lock that ends with its process, so one builder at a time is the caller's promise there, and
-    `root` says what follows where a verdict is kept meanwhile. Access keys, regions and endpoints come from the
-    environment, as the protocol's own package reads them.
+    An object store has no lock that ends with its process, so the caller must run only one build at a time; `root` says
+    what happens if a verdict is stored meanwhile. The protocol's own package reads access keys, regions and endpoints
+    from the environment.
     """
 
     locks = False
@@ -63,7 +63,7 @@ class RemoteObjects:
         self.address = url.rstrip("/")
         self.url = redact(self.address)
         self._files = filesystem
-        # Behind http a query is no part of the place: what it signs or asks for belongs behind each key.
+        # With http the query is not part of the place: it goes after each key.
         place = filesystem._strip_protocol(self.address)
         self._root, mark, query = place.partition("?") if url.startswith("http") else (place, "", "")
         self._root, self._query = self._root.rstrip("/"), mark + query
@@ -72,7 +72,7 @@ class RemoteObjects:
         return f"{self._root}/{check_key(key.removesuffix('/')) if key else ''}{self._query}"
 
     def _call(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Whatever a protocol's own package raises, without a class in common: no server, no access, no writing."""
+        """Call a protocol's package and turn any of its errors, which share no class, into a StoreError."""
         try:
             return operation(*arguments, **options)
         except FileNotFoundError:
@@ -85,12 +85,12 @@ class RemoteObjects:
 
     def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
         try:
-            # With a start it is one request, hence one version of the object; without, s3fs first asks for its size.
+            # With a start this is one request and so one version of the object; without, s3fs first asks for the size.
             data = bytes(self._call(self._files.cat_file, self._path(key), start=0, end=most + 1))
         except FileNotFoundError:
             return None
         if len(data) > most:
-            raise ObjectError(f"{self.url}/{key} has more than the {most:,} bytes that it can have")
+            raise ObjectError(f"{self.url}/{key} has more than the {most:,} bytes allowed")
         return data
 
     def get_many(self, keys: Sequence[str], most: int = MOST_BYTES) -> list[bytes | None]:
@@ -125,7 +125,7 @@ class RemoteObjects:
             return None
 
     def sizes_of(self, keys: Sequence[str]) -> dict[str, int]:
-        if len(keys) > LISTED_AT_ONCE:  # one request tells of a thousand objects
+        if len(keys) > LISTED_AT_ONCE:  # one request lists a thousand objects
             listed = self.sizes()
             return {key: listed[key] for key in keys if key in listed}
         with ThreadPoolExecutor(GETS_AT_ONCE) as pool:
@@ -139,7 +139,7 @@ class RemoteObjects:
             return None
 
     def flush(self) -> None:
-        """Every PUT was answered, hence is durable."""
+        """Nothing to do: every PUT was answered and so is durable."""
 
     def delete(self, keys: Iterable[str]) -> None:
         if paths := [self._path(key) for key in keys]:

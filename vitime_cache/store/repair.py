@@ -1,4 +1,4 @@
-"""Taking out of a store what `verify` found damaged, for the next build or `ask` to make again."""
+"""Removes from a store what `verify` found damaged, so that the next build or `ask` makes it again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from vitime_cache.store.soundness import Problem
 
 
 def repair(store: str | Path, problems: Iterable[Problem]) -> None:
-    """Take out the signals and verdicts that these are about, write damaged metadata again, and clear leftovers away.
+    """Remove the signals and verdicts with problems, rewrite damaged metadata, and delete leftovers.
 
-    Readers stop seeing what goes before anything of it does. Killed on the way, it goes on where it was when it is
-    called again, as does a build.
+    Readers stop seeing a signal or verdict before any of it is removed. If a repair is killed, calling it again
+    continues where it stopped, like a build.
 
     Raises
     ------

@@ -1,17 +1,18 @@
-"""The root's `zarr.json`: the one object that readers start from, and that two kinds of processes write.
+"""The root's `zarr.json`: the object that readers open first, written by builds and by processes that store verdicts.
 
-A build shows complete signals in it; whoever keeps a verdict lists its group there, for `xr.open_zarr(path,
-group="evidence/<name>")`: xarray looks a group up in the consolidated metadata of the root, and zarr takes that for all
-there is. Only the group stands there, with its attributes. Of a nested group without consolidated metadata of its own
-zarr looks for the members in the store, and to list those of every verdict, 56 arrays each, made opening a store with
-ten of them six times slower.
+A build makes complete signals visible in it. A process that stores a verdict lists its group there for
+`xr.open_zarr(path, group="evidence/<name>")`: xarray looks a group up in the consolidated metadata of the root, which
+zarr takes as complete. Only the group and its attributes are listed. zarr finds the members of a nested group without
+consolidated metadata in the store itself; listing those of every verdict, 56 arrays each, made opening a store with ten
+verdicts six times slower.
 
-Both write it under one lock, for which they wait, and read it under that lock first. The list of verdicts follows from
-the groups that are there: whoever writes the root brings it up to date, so that a process killed after a verdict has
-become visible and before the root says so is made up for by the next. `stored_verdicts` and `open_verdict` do without.
+Both kinds of process wait for one lock, read the root under it, then write it. The list of verdicts follows from the
+groups in the store, and every writer of the root updates it. So if a process is killed after its verdict becomes
+visible and before the root lists it, the next writer adds it. `stored_verdicts` and `open_verdict` do not need the
+list.
 
-An object store has no lock. Where a build and a verdict write at the same moment there, the root may show a signal or a
-verdict less, or a verdict that was taken out, until one of them writes it again; the end of a build does.
+An object store has no lock. If a build and a verdict write at the same moment there, the root may miss a signal or a
+verdict, or list a removed verdict, until one of them writes it again; the end of a build does.
 """
 
 from __future__ import annotations
@@ -30,19 +31,19 @@ from vitime_cache.store.objects import Objects
 
 MARKERS = f"{FOLDER}{EVIDENCE}"
 WAIT = 60.0  # seconds for the lock: a verdict and its root are written in about one
-GROUP_BYTES = 4 * 2**20  # of what a verdict's group says of itself
+GROUP_BYTES = 4 * 2**20  # of the metadata of a verdict's group
 VERDICT = re.compile(rf"{EVIDENCE}[A-Za-z0-9._-]{{1,150}}-[0-9]{{1,9}}")  # key of a group of evidence
-POPULATION = re.compile(rf"{EVIDENCE}population-[0-9a-f]{{12}}-[0-9]{{1,9}}")  # those of them that are tables of many
+POPULATION = re.compile(rf"{EVIDENCE}population-[0-9a-f]{{12}}-[0-9]{{1,9}}")  # key of a table of many signals
 GROUP: Mapping[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": {}}
 
 
 def hold_root(objects: Objects) -> AbstractContextManager[None]:
-    """Context in which no other process writes the root, or changes which verdicts are there.
+    """Hold the lock of the root: no other process writes it, or adds or removes verdicts, during the context.
 
     Raises
     ------
     StoreError
-        If another process does not let go of it.
+        If another process does not release it in time.
     """
     return objects.lock(ROOT_LOCK, wait=WAIT)
 
@@ -50,20 +51,20 @@ def hold_root(objects: Objects) -> AbstractContextManager[None]:
 def render_root(
     manifest: Manifest, metadata: Mapping[str, Any], complete: int, verdicts: Mapping[str, Any] | None = None
 ) -> bytes:
-    """The root's `zarr.json`: attributes, and consolidated metadata in which `complete` signals exist.
+    """Encode the root's `zarr.json`: attributes, and consolidated metadata with `complete` signals.
 
     Parameters
     ----------
     metadata
-        As `format.array_metadata` gives it.
+        From `format.array_metadata`.
     verdicts
-        As `list_verdicts` gives them.
+        From `list_verdicts`.
     """
     arrays = {}
     for name, array in metadata.items():
         per_signal = array["dimension_names"][0] == SIGNAL
         arrays[name] = array | {"shape": [complete, *array["shape"][1:]]} if per_signal else array
-    # xarray tells coordinates from variables by this attribute, and takes it away.
+    # xarray distinguishes coordinates from variables by this attribute, and removes it.
     labels = " ".join(name for name in arrays if name not in VARIABLES and name not in arrays[name]["dimension_names"])
     root = {
         "zarr_format": 3,
@@ -75,7 +76,7 @@ def render_root(
 
 
 def shorten_root(root: bytes | None, complete: int) -> bytes | None:
-    """The same root, whatever it describes, with only its first signals; None if it has no more, or is damaged."""
+    """The same root with only its first signals; None if it has no more signals, or is damaged."""
     record = read_root(root)
     if record is None or (published(root) or 0) <= complete:
         return None
@@ -89,18 +90,18 @@ def shorten_root(root: bytes | None, complete: int) -> bytes | None:
 
 
 def relist(objects: Objects, *, leaving: Container[str] = ()) -> None:
-    """Bring the root's list of verdicts up to date, the root being held: written only where it has to change.
+    """Update the root's list of verdicts under the root's lock; the root is written only if the list changes.
 
     Parameters
     ----------
     leaving
-        Groups that are about to go.
+        Groups that are about to be removed.
     """
     killed = (name for name in objects.names() if name.startswith(f"{ROOT}.") and name.endswith(PARTIAL))
-    objects.delete(list(killed))  # nobody writes it now
+    objects.delete(list(killed))  # nobody is writing them: this process holds the lock
     root = objects.get(ROOT, ROOT_BYTES)
     if published(root) is None:
-        return  # a build has still to write it, or to write it again
+        return  # a build has yet to write it, or to write it again
     record = json.loads(without_verdicts(root))
     listed = {group: entry for group, entry in list_verdicts(objects, root).items() if group not in leaving}
     record["consolidated_metadata"]["metadata"] |= _groups(listed)
@@ -110,7 +111,7 @@ def relist(objects: Objects, *, leaving: Container[str] = ()) -> None:
 
 
 def without_verdicts(root: bytes | None) -> bytes:
-    """The same root, as it would be if no verdict were kept: what it says of signals."""
+    """The same root without verdicts: only its signals."""
     record = read_root(root)
     if record is None:
         return root or b""
@@ -121,12 +122,12 @@ def without_verdicts(root: bytes | None) -> bytes:
 
 
 def list_verdicts(objects: Objects, root: bytes | None = None) -> dict[str, Any]:
-    """Group -> what a root says of it, of every verdict that is visible.
+    """Group -> its entry in a root, for every visible verdict.
 
     Parameters
     ----------
     root
-        A root that lists some of them already; only the others are read, as a group is written once.
+        A root that already lists some of them; only the others are read, because a group never changes.
     """
     visible = visible_verdicts(objects)
     known = listed_verdicts(root) if visible else {}
@@ -137,28 +138,28 @@ def list_verdicts(objects: Objects, root: bytes | None = None) -> dict[str, Any]
 
 
 def listed_verdicts(root: bytes | None) -> dict[str, Any]:
-    """Group -> what this root says of it, of every verdict that it lists; nothing where it cannot be read."""
+    """Group -> its entry, for every verdict that this root lists; empty where it cannot be read."""
     nodes = (read_root(root) or {"consolidated_metadata": {"metadata": {}}})["consolidated_metadata"]["metadata"]
     return {name: node for name, node in nodes.items() if VERDICT.fullmatch(name)}
 
 
 def verdict_groups(objects: Objects) -> list[str]:
-    """Every group of a verdict that is there, also what is not visible yet."""
+    """Every group of a verdict in the store, including those not visible yet."""
     return sorted(group for name in objects.names(EVIDENCE) if VERDICT.fullmatch(group := f"{EVIDENCE}{name}"))
 
 
 def visible_verdicts(objects: Objects) -> list[str]:
-    """The groups of verdicts that readers may open: complete, by the protocol that they are written by."""
+    """The groups of verdicts that readers may open; the protocol of writing makes them complete."""
     groups = verdict_groups(objects)
     shown = objects.sizes_of([f"{group}/{ROOT}" for group in groups])
     return [group for group in groups if f"{group}/{ROOT}" in shown]
 
 
 def clear_evidence(objects: Objects) -> None:
-    """Remove what killed processes have left of verdicts, the root being held.
+    """Remove the remains of verdicts that killed processes left, under the root's lock.
 
-    That is groups that never became visible or were being taken out, their markers, and half-written files. Where
-    nobody can be kept out, it may be of another process that is keeping a verdict just now, and stays.
+    These are groups that never became visible or were being removed, their markers, and half-written files. Without a
+    lock they may belong to a process that is storing a verdict now, so they stay.
     """
     if not objects.locks:
         return
@@ -183,7 +184,7 @@ def _groups(verdicts: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _entry(data: bytes | None) -> dict[str, Any] | None:
-    """A group's metadata without what it says of its members; None of one that is gone, damaged or no group."""
+    """A group's metadata without its members; None if it is gone, damaged or not a group."""
     try:
         record = json.loads(data or b"")
         own = {name: value for name, value in record.items() if name != "consolidated_metadata"}
@@ -193,4 +194,4 @@ def _entry(data: bytes | None) -> dict[str, Any] | None:
 
 
 def _encode(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, ensure_ascii=False).encode(errors="replace")  # half a surrogate pair is no text
+    return json.dumps(record, ensure_ascii=False).encode(errors="replace")  # half a surrogate pair cannot be encoded

@@ -1,6 +1,7 @@
-"""Do the numbers of a stored signal make sense: against each other, and against the model that made them?
+"""Checks the numbers of a stored signal against each other and against the model that made them.
 
-Rows sum to what CLS leaves, lag curves are the means of the diagonals, and a new capture gives the same.
+Rows must sum to what CLS leaves, lag curves must be the means of the diagonals, and a new capture must give the same
+numbers.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
     from vitime_cache.series.sources import Signal
     from vitime_cache.store.writing import Capture
 
-# A sum of N float16 weights: each is off by 2^-11 of itself at most, and what is below 2^-25 is lost.
+# For a sum of N float16 weights: each is off by at most 2^-11 of itself, and weights below 2^-25 are lost.
 HALF_PRECISION = 2e-3
 SINGLE_PRECISION = 1e-5
-# Of the largest value: another machine adds in another order.
+# Share of the largest value: another machine adds in another order.
 RECOMPUTED = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 5e-2}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: a sentence, and the place of the signal or the group of the verdict it is about.
+    """One fault: a sentence, and the place of the signal or the group of the verdict that has it.
 
-    Where it is about neither, it is about the whole store.
+    With neither, the whole store has the fault.
     """
 
     place: int | None
@@ -42,7 +43,7 @@ class Problem:
 
 
 def check_numbers(ds: xr.Dataset, manifest: Manifest, place: int) -> Iterator[Problem]:
-    """The numbers of one signal against each other, head by head."""
+    """Check the numbers of one signal against each other, head by head."""
     rows, columns = manifest.identity.config.grid
     for layer in ds[LAYER].values:
         who = f"signal {manifest.entries[place].name!r}, layer {layer}"
@@ -50,7 +51,7 @@ def check_numbers(ds: xr.Dataset, manifest: Manifest, place: int) -> Iterator[Pr
         try:
             cls, time = one.cls_attention.values.astype(np.float64), one.time_attention.values.astype(np.float64)
             stored_lags = one.lag_attention.values
-        except (ValueError, RuntimeError) as error:  # the checksum of a chunk, or what is compressed in it
+        except (ValueError, RuntimeError) as error:  # a wrong checksum or wrong compressed data
             yield Problem(place, f"{who}: time, lag or cls_attention cannot be decoded: {error}")
             continue
         mass = (1 - cls.reshape(-1, rows, columns).mean(axis=1)) / rows  # (head, query_patch)
@@ -79,7 +80,7 @@ def _check_map(token_map: xr.DataArray, cls: NDArray[np.float64], place: int, wh
 def recompute(
     ds: xr.Dataset, manifest: Manifest, place: int, model: ViTime, signal: Signal, capture: Capture | None
 ) -> Iterator[Problem]:
-    """The attention of one signal against a new capture."""
+    """Check the attention of one signal against a new capture."""
     if capture is None:
         from vitime_cache.attention.capture import capture_batch
 

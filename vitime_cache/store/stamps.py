@@ -1,4 +1,4 @@
-"""Objects compared with the stamps that were taken of them as they were written."""
+"""Compares objects with the stamps taken when they were written."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from vitime_cache.store.objects import ObjectError, Objects, Stamp, stamp
 
-READ_AT_ONCE = 16  # objects, of up to
+READ_AT_ONCE = 16  # objects, each of at most READ_BYTES
 READ_BYTES = 8 * 2**20
 
 
 def unlike(objects: Objects, written: Mapping[str, Stamp]) -> Iterator[tuple[str, str]]:
-    """Key and fault ("is missing", "is not what was written") of each object that is not what was written."""
+    """Yield key and fault ("is missing", "is not what was written") of each object that differs from its stamp."""
     small = [key for key, (size, _) in written.items() if size <= READ_BYTES]
     for start in range(0, len(small), READ_AT_ONCE):
         some = small[start : start + READ_AT_ONCE]
@@ -34,7 +34,7 @@ def unlike(objects: Objects, written: Mapping[str, Stamp]) -> Iterator[tuple[str
 
 
 def _read(objects: Objects, keys: list[str]) -> list[bytes | ObjectError | None]:
-    """Their bytes; where one of them is no object of a store, the error in its place."""
+    """The bytes of each object, or the error for one that is not an object of a store."""
     try:
         return list(objects.get_many(keys, READ_BYTES))
     except ObjectError as error:

@@ -1,6 +1,6 @@
-"""Verdicts kept in a store: which there are, by what they answer, and one of them opened.
+"""Stores verdicts, lists them, finds them by their question, and opens them.
 
-Each lies in a group of its own, by the protocol of `evidence_groups`.
+Each has its own group, by the protocol of `evidence_groups`.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ class _GroupMetadata(TypedDict):
 
 
 class _Asked(TypedDict):
-    """What is known of a question of another version's."""
+    """The part of another version's question that can be read."""
 
     signal: str
 
 
 @dataclass(frozen=True)
 class KeptVerdict:
-    """A verdict in a store, as far as its metadata tells.
+    """A verdict in a store, as its metadata describes it.
 
     Attributes
     ----------
     group
-        Where it lies below the store: `xr.open_zarr(f"{path}/{group}")`.
+        Its group below the store: `xr.open_zarr(f"{path}/{group}")`.
     question, stages
-        As `evidence.verdict` describes them; all stages make a complete verdict.
+        As `evidence.verdict` describes them; a complete verdict has all stages.
     headline
         The answer in a sentence.
     """
@@ -61,29 +61,29 @@ class KeptVerdict:
 
     @property
     def signal(self) -> str:
-        """Name of the signal that was asked about."""
+        """Name of the signal in the question."""
         return str(self.question["signal"])
 
     @property
     def series(self) -> str:
-        """Which series was asked about, by its hash: names may be anybody's (`evidence.question.series_hash`)."""
+        """Hash of the series in the question (`evidence.question.series_hash`); names need not be unique."""
         return str(self.question["series_sha256"])
 
     @property
     def complete(self) -> bool:
-        """Whether every level has been worked on."""
+        """Whether every level has been computed."""
         return set(schema.STAGES) <= set(self.stages)
 
     @property
     def of_all_heads(self) -> bool:
-        """Whether it is about all heads, not some."""
+        """Whether it covers all heads."""
         return bool(self.question["heads"] == "all")
 
 
 def keep_verdict(store: str | Path, verdict: xr.Dataset) -> str:
-    """Keep a verdict in a store, in the place of what was kept of the same question before.
+    """Store a verdict; it replaces an earlier one of the same question.
 
-    Keeping the same verdict again writes nothing.
+    Storing the same verdict again writes nothing.
 
     Parameters
     ----------
@@ -93,14 +93,14 @@ def keep_verdict(store: str | Path, verdict: xr.Dataset) -> str:
     Returns
     -------
     str
-        The group it lies in.
+        The group that holds it.
 
     Raises
     ------
     StoreError
-        If there is no store, it is of other weights, or another process does not let go of its root.
+        If there is no store, it is for other weights, or another process does not release its root.
     VerdictError
-        If the Dataset is no verdict.
+        If the Dataset is not a verdict.
     """
     schema.validate(verdict)
     question, stages = schema.facts(verdict, "question"), schema.facts(verdict, "stages")
@@ -112,10 +112,10 @@ def keep_verdict(store: str | Path, verdict: xr.Dataset) -> str:
 
 
 def stored_verdicts(store: str | Path) -> list[KeptVerdict]:
-    """The verdicts of a store, from their metadata alone; of each question the one kept last.
+    """The verdicts of a store, from their metadata alone; for each question the latest.
 
-    Those found by another method than this version's are left out: they stay in the store for who opens them by name,
-    and `ask` works their questions out again.
+    Verdicts of another version's method are left out: they stay in the store and can be opened by name, and `ask`
+    answers their questions again.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def stored_verdicts(store: str | Path) -> list[KeptVerdict]:
 
 
 def unreadable_verdicts(store: str | Path) -> Iterator[tuple[str, str]]:
-    """Each verdict of this version's method that cannot be read, even if it is as it was written, and why."""
+    """Yield each verdict of this version's method that cannot be read, even if its bytes are as written, and why."""
     objects = open_objects(store)
     for group, root in latest_groups(objects).items():
         if not POPULATION.fullmatch(group):
@@ -144,7 +144,7 @@ def unreadable_verdicts(store: str | Path) -> Iterator[tuple[str, str]]:
 
 
 def find_verdict(store: str | Path, *questions: Mapping[str, Any]) -> xr.Dataset | None:
-    """What a store knows of the first of these questions that it knows, in memory; answers that are complete first."""
+    """The stored verdict on the first of these questions that has one, in memory; complete verdicts come first."""
     kept = stored_verdicts(store)
     for complete in (True, False):
         for question in questions:
@@ -155,18 +155,18 @@ def find_verdict(store: str | Path, *questions: Mapping[str, Any]) -> xr.Dataset
 
 
 def find_answer(store: str | Path, model: ViTime, question: Question) -> xr.Dataset | None:
-    """The verdict that a store keeps of a question, complete or as far as it goes.
+    """The stored verdict on a question, complete or partial.
 
-    With a budget, the one found within it, or without one.
+    If the question has a budget, a verdict found without a budget also counts.
     """
     return find_verdict(store, *(identity(model, question, budget) for budget in (None, question.budget)))
 
 
 def verdicts_on(store: str | Path, *series: str) -> list[KeptVerdict]:
-    """The verdicts on a series, told by its hashes; of each period the one that says most, latest first.
+    """The verdicts on a series, given by its hashes; for each period the fullest one, latest first.
 
-    One about all heads says more than one about some, one that is complete more than one that is not, the later more
-    than the earlier.
+    A verdict on all heads is fuller than one on some heads, a complete one fuller than a partial one; among equals the
+    later one counts.
     """
     best: dict[float, KeptVerdict] = {}
     for each in stored_verdicts(store):
@@ -179,7 +179,7 @@ def verdicts_on(store: str | Path, *series: str) -> list[KeptVerdict]:
 
 
 def open_verdict(store: str | Path, group: str) -> xr.Dataset:
-    """One verdict, in memory and checked.
+    """Read one verdict into memory and check it.
 
     Parameters
     ----------
@@ -192,12 +192,12 @@ def open_verdict(store: str | Path, group: str) -> xr.Dataset:
         If there is none of that name, or it is damaged.
     """
     if POPULATION.fullmatch(group):
-        raise StoreError(f"{store}/{group} is a table of many signals, no verdict on one")
+        raise StoreError(f"{store}/{group} is a table of many signals, not a verdict on one")
     return open_group(store, group, schema.validate)
 
 
 def _name(question: Mapping[str, Any]) -> str:
-    """What a question is called in a path: readable, and different for different questions."""
+    """A name for a question in a path: readable, and different for different questions."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{question['signal']}-{question['period']:g}")[:60].strip(".")
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
     return f"{readable}-{digest}"
@@ -213,8 +213,8 @@ def _described(place: str, group: str, root: bytes) -> KeptVerdict:
         stages = read_json(texts["stages"], tuple[str, ...], where, error=StoreError)
         answer = read_json(
             attributes.get("answer", "{}"), dict[str, Any], where, error=StoreError
-        )  # older ones gave none
+        )  # older verdicts have no answer
         return KeptVerdict(group, question, stages, texts["created"], str(answer.get("headline", "")))
     except (ValueError, KeyError) as error:
         told = str(error) if isinstance(error, StoreError) else f"{where} is damaged: {str(error)[:200]}"
-        raise StoreError(f"{told}; verify --repair takes it out") from error
+        raise StoreError(f"{told}; verify --repair removes it") from error

@@ -1,7 +1,7 @@
-"""Is what a store holds still what was written, and does it make sense?
+"""Verifies that a store holds what was written and that its numbers make sense.
 
-Three questions, each independent of the others: the hash of every object against its marker, the numbers against each
-other, and, for a sample, the numbers against the model that made them (`soundness`).
+It runs three independent checks: the hash of every object against its marker, the numbers against each other, and for a
+sample the numbers against the model that made them (`soundness`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Written = Mapping[str, Stamp]
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` looked at and found.
+    """What `verify` checked and found.
 
     Attributes
     ----------
@@ -69,23 +69,23 @@ def verify(
 ) -> Verification:
     """Check every object of a store, the numbers in it, and a sample of them against the model.
 
-    Not while a build writes or a verdict is kept: what is about to be finished would be reported as unfinished.
+    Do not call it while a build or `ask` writes to the store: it would report unfinished objects as faults.
 
     Parameters
     ----------
     model
-        The model that the store was built with; None recomputes nothing.
+        The model that built the store; None recomputes nothing.
     signals
-        The inputs, to find those of the sample among.
+        The input signals, from which the sample is taken.
     sample
         How many signals to recompute, spread over the store.
     capture
-        What runs the model, in place of `attention.capture.capture_batch`.
+        The function that runs the model; it replaces `attention.capture.capture_batch`.
 
     Raises
     ------
     StoreError
-        If there is no store, its manifest is damaged, so that nothing else can be judged, or `model` is another one.
+        If there is no store, its manifest is damaged, so that nothing else can be checked, or `model` is another model.
     """
     objects = open_objects(path)
     data = objects.get(MANIFEST)
@@ -93,7 +93,7 @@ def verify(
         raise StoreError(f"no store at {objects.url}")
     manifest = Manifest.from_bytes(data, objects.url)
     if model is not None and model.weights.sha256 != manifest.identity.weights.sha256:
-        raise StoreError(f"{objects.url} was built by {manifest.identity.weights}, which {model.weights} is not")
+        raise StoreError(f"{objects.url} was built by {manifest.identity.weights}, not by {model.weights}")
     markers, problems = _check_markers(objects, manifest)
     template, metadata, damaged = _read_template(objects, stamp([data]))
     problems += damaged
@@ -121,7 +121,7 @@ def verify(
 
 
 def _check_markers(objects: Objects, manifest: Manifest) -> tuple[dict[int, Marker], list[Problem]]:
-    """The markers that can be read, and the signals whose marker may be in a line that cannot."""
+    """The readable markers, and a problem for each signal whose marker may be in an unreadable line."""
     markers, damaged = read_markers(objects, manifest)
     problems = [
         Problem(place, f"signal {manifest.entries[place].name!r}: its marker in {page_key(page)} is damaged")
@@ -134,13 +134,13 @@ def _check_markers(objects: Objects, manifest: Manifest) -> tuple[dict[int, Mark
 
 
 def _read_template(objects: Objects, manifest: Stamp) -> tuple[Written, dict[str, Any], list[Problem]]:
-    """Stamps of array metadata and coordinates, the metadata of each array, and what is wrong with them."""
+    """Stamps of array metadata and coordinates, the metadata of each array, and their problems."""
     data = objects.get(TEMPLATE)
     record = unseal(data, Template)
     if data is not None and (record is None or not _is_template(record)):
         return {}, {}, [Problem(None, f"{TEMPLATE} is damaged")]
     if record is None or record.manifest != manifest:
-        return {}, {}, [Problem(None, "a build was interrupted while it laid out the store: build again, then verify")]
+        return {}, {}, [Problem(None, "a build was interrupted while it set up the store: build again, then verify")]
     problems = [Problem(None, f"{key} {fault}") for key, fault in unlike(objects, record.objects)]
     metadata = {}
     for key in () if problems else record.objects:
@@ -156,7 +156,7 @@ def _read_template(objects: Objects, manifest: Stamp) -> tuple[Written, dict[str
 
 
 def _is_template(record: Template) -> bool:
-    """Whether it lists no other objects than a build lays out, and none that is too large to read."""
+    """Whether it lists only objects that a build writes at its start, and none that is too large to read."""
     return all(
         re.fullmatch(r"[a-z_]+/(zarr\.json|c\.[0-9]+)", key) and size <= MOST_BYTES
         for key, (size, _) in record.objects.items()
@@ -164,7 +164,7 @@ def _is_template(record: Template) -> bool:
 
 
 def _check_objects(objects: Objects, manifest: Manifest, stamps: Mapping[str, tuple[int, Stamp]]) -> Iterator[Problem]:
-    """Every object of every committed signal against the hash in its marker."""
+    """Check every object of every committed signal against the hash in its marker."""
     for key, fault in unlike(objects, {key: written for key, (_, written) in stamps.items()}):
         place, expected = stamps[key]
         if fault == "is missing":
@@ -174,7 +174,7 @@ def _check_objects(objects: Objects, manifest: Manifest, stamps: Mapping[str, tu
 
 
 def _locate_damage(objects: Objects, manifest: Manifest, key: str, place: int, expected: Stamp) -> Iterator[Problem]:
-    """The heads of an object that is not what was written, or the whole of it where it cannot be told."""
+    """Name the damaged heads of an object, or the whole object where the heads cannot be determined."""
     shape = store_format.inner_chunks(key.partition("/")[0], manifest.identity.config)
     try:
         damaged = damaged_chunks(partial(objects.read, key), expected[0], math.prod(shape)) if shape else None
@@ -197,9 +197,9 @@ def _check_published(
     markers: Mapping[int, Marker],
     damaged: Container[str | None],
 ) -> Iterator[Problem]:
-    """The root and the coordinate `complete` against the markers; a build that was killed may have left them behind.
+    """Check the root and the coordinate `complete` against the markers; after a killed build they may lag behind.
 
-    The root may list fewer verdicts than there are; what it says of those in `damaged` cannot be told.
+    The root may list fewer verdicts than there are; its entries for those in `damaged` cannot be checked.
     """
     gap = visible(markers)
     root = objects.get(ROOT, ROOT_BYTES)
@@ -223,7 +223,7 @@ def _check_published(
 
 
 def _may_be(data: bytes | None, wanted: bytes) -> bool:
-    """Whether this is a chunk of `complete` of before or after the commits that a killed process has not published."""
+    """Whether this can be a chunk of `complete` from before or after commits that a killed process did not publish."""
     if data is None or len(data) != len(wanted):
         return False
     values, crc = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
@@ -231,7 +231,7 @@ def _may_be(data: bytes | None, wanted: bytes) -> bool:
 
 
 def _choose(sound: Sequence[int], manifest: Manifest, signals: Sequence[Signal], sample: int) -> dict[int, Signal]:
-    """Places to recompute, spread over the store, with the inputs that were written there."""
+    """Places to recompute, spread over the store, with their input signals."""
     inputs = {signal.fingerprint: signal for signal in signals}
     known = [place for place in sound if manifest.entries[place].fingerprint in inputs]
     spread = known[:: max(len(known) // max(sample, 1), 1)][:sample]

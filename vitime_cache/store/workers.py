@@ -1,4 +1,4 @@
-"""The tasks of a build in other processes: they write signals, the process that builds commits them."""
+"""Tasks of a build in other processes: they write signals, and the building process commits them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Batch = Mapping[int, Signal]  # by place
 
 @dataclass(frozen=True)
 class Job:
-    """What a process needs to know to write signals of a store, all of it good for another process."""
+    """Everything a process needs to write signals of a store; it can be pickled."""
 
     capture: Capture
-    address: str = field(repr=False)  # a scheduler writes what it was given into its log
+    address: str = field(repr=False)  # a scheduler logs the repr of its arguments
     manifest: Manifest
     weights: str | Path | None
     device: str
@@ -40,7 +40,7 @@ class Job:
 
         model = _model(self.weights, self.device, self.dtype)
         if model.weights.sha256 != self.manifest.identity.weights.sha256:
-            raise StoreError(f"a worker has other weights than this process under {self.weights or 'the default name'}")
+            raise StoreError(f"a worker has other weights than this process at {self.weights or 'the default name'}")
         pipeline = Pipeline(open_objects(self.address), self.manifest, model, self.capture)
         return [marker for markers in pipeline.write(batch, len(batch)) for marker in markers]
 
@@ -60,7 +60,7 @@ def scheduler(address: str) -> Iterator[Any]:
     Raises
     ------
     StoreError
-        If dask's scheduler is not installed, or none answers.
+        If dask's scheduler is not installed, or no scheduler answers.
     """
     try:
         distributed: Any = import_module("distributed")
@@ -77,19 +77,19 @@ def scheduler(address: str) -> Iterator[Any]:
 def write_on_scheduler(
     client: Any, job: Job, batches: Sequence[Batch], lost: Callable[[], object]
 ) -> Iterator[list[Marker]]:
-    """Yield the markers of each batch as its worker finishes; a batch whose worker dies goes to another worker.
+    """Yield the markers of each batch when its worker finishes; if a worker dies, another takes its batch.
 
     Parameters
     ----------
     client
         Its workers reach the store and the weights file under the same names as this process.
     lost
-        Called because a worker may have died, which only the scheduler knows.
+        Called once, because a worker may die and only the scheduler knows.
 
     Raises
     ------
     StoreError
-        If a batch has brought down several workers, or the scheduler is gone.
+        If several workers have died over one batch, or the scheduler is gone.
     """
     distributed: Any = import_module("distributed")
     lost()
@@ -103,5 +103,5 @@ def write_on_scheduler(
             raise StoreError(f"several workers died over {names}; give them more memory, or fewer of them") from error
         except (CancelledError, OSError) as error:
             raise StoreError(
-                "the dask scheduler or all its workers are gone; what is complete is kept, build again to go on"
+                "the dask scheduler or all its workers are gone; complete signals are kept, build again to continue"
             ) from error

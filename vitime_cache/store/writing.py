@@ -1,4 +1,4 @@
-"""Writing the objects of signals, visible to nobody: token maps while the model runs, the rest after it."""
+"""Writes the objects of signals, still invisible to readers: token maps while the model runs, the rest afterwards."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from vitime_cache.store import format as store_format
 from vitime_cache.store.manifest import Entry, Manifest, Marker
 from vitime_cache.store.objects import Objects, Stamp, StoreError, Stream
 
-# What runs the model: (model, signals, token layers, sink of token maps) → arrays of each signal, as `capture_batch`.
+# The function that runs the model: (model, signals, token layers, sink of token maps) → arrays of each signal.
 Capture = Callable[..., Sequence[dict[str, NDArray[Any]]]]
 
-PUTS_AT_ONCE = max(4, os.cpu_count() or 1)  # they mostly wait for the disk or the network
-PUTS_WAITING = 4  # together with the former the bound on memory: a token map is 4-10 MB at full size
+PUTS_AT_ONCE = max(4, os.cpu_count() or 1)  # puts mostly wait for the disk or the network
+PUTS_WAITING = 4  # together with PUTS_AT_ONCE this bounds memory: a full-size token map has 4-10 MB
 
 
 class Puts:
-    """What is on its way to the store, in background threads; used as a context.
+    """Puts objects into the store in background threads; used as a context.
 
-    Encoding is the caller's: it is work for a core, while a put mostly waits for the disk or the network.
+    The caller encodes: that keeps a core busy, while a put mostly waits for the disk or the network.
     """
 
     def __init__(self, objects: Objects) -> None:
@@ -44,11 +44,11 @@ class Puts:
         self._pool.shutdown(cancel_futures=kind is not None)
 
     def put(self, key: str, parts: list[bytes]) -> Future[Stamp]:
-        """Begin to put an object; wait first while too many are under way."""
+        """Start to put an object; block first while too many puts are running."""
         return self.submit(self.objects.put, key, parts)
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Begin something; wait first while too much is under way."""
+        """Start some work; block first while too much is running."""
         self._room.acquire()
         future = self._pool.submit(work, *arguments)
         future.add_done_callback(lambda _: self._room.release())
@@ -56,10 +56,10 @@ class Puts:
 
 
 class TokenShard:
-    """All token maps of a signal on their way into one object.
+    """Writes all token maps of a signal into one object.
 
-    They come head by head from several threads, and are written in the order of layers and heads, so that the same
-    attention always makes the same bytes.
+    Maps arrive head by head from several threads and are written in the order of layers and heads, so that the same
+    attention always gives the same bytes.
     """
 
     def __init__(self, puts: Puts, stream: Stream, manifest: Manifest, entry: Entry) -> None:
@@ -73,13 +73,13 @@ class TokenShard:
         self._places = {layer: number for number, layer in enumerate(config.layers)}
         self._order = deque((layer, head) for layer in entry.tokens for head in range(config.heads))
         self._index = store_format.token_index(config)
-        self._early: dict[tuple[str, int], list[bytes]] = {}  # encoded before its turn: fewer than there are threads
+        self._early: dict[tuple[str, int], list[bytes]] = {}  # maps before their turn: fewer than threads
         self._next: deque[list[bytes]] = deque()
         self._coming, self._appending = threading.Lock(), threading.Lock()
         self._appended: list[Future[Any]] = []
 
     def write_map(self, layer: str, head: int, weights: NDArray[np.float16]) -> None:
-        """Encode one token map (N, N) now and append it in the background; safe to call from several threads."""
+        """Encode one token map (N, N) and append it in the background; safe to call from several threads."""
         encoded = store_format.encode_map(weights, self._rows)
         with self._coming:
             self._early[layer, head] = encoded
@@ -104,7 +104,7 @@ class TokenShard:
         Raises
         ------
         StoreError
-            If a map was never handed out.
+            If a map was never passed to `write_map`.
         """
         for future in self._appended:
             future.result()
@@ -117,9 +117,9 @@ class TokenShard:
 
 
 class SignalWriter:
-    """Writes the objects of one signal: token maps one by one while the model runs, then `finish` with the rest.
+    """Writes the objects of one signal: token maps one by one while the model runs, then the rest in `finish`.
 
-    Used as a context: what is not finished leaves nothing that has a name.
+    Used as a context; an unfinished signal leaves no named object.
     """
 
     def __init__(self, puts: Puts, manifest: Manifest, place: int) -> None:
@@ -140,12 +140,12 @@ class SignalWriter:
         self._stack.__exit__(type(given_up), given_up, trace)
 
     def write_map(self, layer: str, head: int, weights: NDArray[np.float16]) -> None:
-        """Take one token map (N, N) of a layer whose maps are kept; safe to call from several threads."""
+        """Write one token map (N, N) of a layer whose maps are stored; safe to call from several threads."""
         assert self._shard is not None
         self._shard.write_map(layer, head, weights)
 
     def finish(self, arrays: Mapping[str, NDArray[Any]]) -> Marker:
-        """Write every other variable, wait until all of it is written, and say what was; `Objects.flush` is to follow.
+        """Write all other variables, wait for all writes, and return the marker; the caller then calls `Objects.flush`.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class SignalWriter:
 
 
 def check_arrays(arrays: Mapping[str, NDArray[Any]], manifest: Manifest, entry: Entry) -> None:
-    """Raise StoreError unless these are the arrays of that signal: the last look before they are kept."""
+    """Raise StoreError unless these are the arrays of that signal: the last check before they are written."""
     lengths = schema.sizes(manifest.identity.config, entry.samples, entry.components)
     expected = {name: v for name, v in schema.VARIABLES.items() if name != schema.TOKEN_ATTENTION}
     if arrays.keys() != expected.keys():
