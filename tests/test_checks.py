@@ -145,7 +145,7 @@ def test_a_file_in_the_place_of_a_store_is_named_with_a_place_that_would_do(
     file.write_text("a\n" + "\n".join(map(str, X)))
     assert main(command.format(file).split()) == 1
     printed = capsys.readouterr()
-    assert "is a file, and a store is a folder or a URL" in printed.err
+    assert "is a file, but a store is a folder or a URL" in printed.err
     assert "day.zarr" in printed.err
     assert not printed.out
 

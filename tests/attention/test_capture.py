@@ -153,10 +153,10 @@ def test_the_model_comes_back_unchanged_when_the_sink_fails() -> None:
     lambda block: block.attn.register_forward_hook(lambda *_: None),
     lambda block: block.attn.attn_drop.register_forward_pre_hook(lambda *_: None),
 ], ids=["another forward", "a hook on the attention", "a hook on its dropout"])  # fmt: skip
-def test_a_block_that_reading_would_pass_by_is_an_error_that_names_it(tamper: Callable[[Any], object]) -> None:
+def test_a_block_that_reading_would_skip_is_an_error_that_names_it(tamper: Callable[[Any], object]) -> None:
     model = random_model(small_config())
     tamper(model.blocks[1])
-    with pytest.raises(CaptureError, match=r"encoder\.1 carries a hook or another forward"):
+    with pytest.raises(CaptureError, match=r"encoder\.1 has a hook or a changed forward"):
         capture(model, walk())
 
 

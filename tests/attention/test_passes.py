@@ -22,7 +22,7 @@ from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.series.signal import Signal
 
-ONE_LINE = "the device is out of memory; going on with 2 signals in a pass"
+ONE_LINE = "the device is out of memory; continuing with 2 signals per pass"
 
 
 def walks(*lengths: int) -> list[Signal]:
@@ -138,7 +138,7 @@ def test_interventions_go_on_where_memory_ends_with_the_same_effects(monkeypatch
         return forecast_from_layer(model, intact, number, heads, outputs)
 
     monkeypatch.setattr(knockout, "forecast_from_layer", narrow)
-    with pytest.warns(Note, match="going on with 1 signal in a pass"):
+    with pytest.warns(Note, match="continuing with 1 signal per pass"):
         found = knock_out_all(model, signals, others)
     assert len(refused) == len(model.config.layers)
     np.testing.assert_allclose(found.effect, expected.effect, atol=1e-6)

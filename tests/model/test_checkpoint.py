@@ -181,7 +181,7 @@ def test_another_kind_of_file_is_refused_by_its_name(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "other.pth")
-    with pytest.raises(CheckpointError, match="no ViTime checkpoint"):
+    with pytest.raises(CheckpointError, match="not a ViTime checkpoint"):
         load_model(tmp_path / "other.pth")
     save_file({"w": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(CheckpointError, match="has no ViTime config"):

@@ -92,7 +92,7 @@ def assert_readers_see_only_what_is_committed(path: Path, ended: Run) -> None:
     ds = open_store(path)
     assert ds.sizes["signal"] >= ended.committed
     assert_holds(ds, SIGNALS[: ds.sizes["signal"]])
-    assert all("interrupted while it laid out" in problem.what for problem in verify(path).problems)
+    assert all("interrupted while it set up" in problem.what for problem in verify(path).problems)
 
 
 def assert_resumes_to(path: Path, expected: dict[str, bytes]) -> None:

@@ -371,7 +371,7 @@ def test_a_process_killed_while_it_keeps_a_verdict_loses_none_and_shows_none_by_
         assert 2 + said.get("committed", 0) <= open_store(path).sizes["signal"] <= 4
         for group in listed(path):
             assert xr.open_zarr(path, group=group).load().identical(open_verdict(path, group))
-        assert all("interrupted while it laid out" in problem.what for problem in verify(path).problems)
+        assert all("interrupted while it set up" in problem.what for problem in verify(path).problems)
         build(make_signals(4), path)
         assert listed(path) == visible_verdicts(open_objects(path))
         assert keep_verdict(path, verdict()) == stored_verdicts(path)[0].group

@@ -1,1 +1,1 @@
-"""What may be said of a head, and what shows it: one file per question."""
+"""Evidence for claims about forecasts and heads: one question, its levels and its verdict."""

@@ -1,4 +1,4 @@
-"""Looking against mattering: do the heads that look whole periods back have more effect on the forecast?"""
+"""Compares looking with mattering: do heads that look whole periods back have more effect on the forecast?"""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from vitime_cache.evidence.levels.table import OUTCOMES
 from vitime_cache.evidence.verdict import schema as vschema
 
 RESAMPLES = 2000
-FEWEST = 5  # heads from which a rank correlation says anything
+FEWEST = 5  # heads needed for a rank correlation
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """How every tested head looks whole periods back, its effect on the forecast, and how well their ranks agree.
+    """How much every tested head looks whole periods back, its effect on the forecast, and their rank correlation.
 
     Attributes
     ----------
     heads
-        layer, head, looking (figure of the claim looks), effect (figure of the claim matters, standard deviations of
-        the history) and verdict (of the claim matters, in words), a row per head.
+        layer, head, looking (figure of the claim "looks"), effect (figure of the claim "matters", standard deviations
+        of the history) and verdict (of the claim "matters", in words), one row per head.
     rho, low, high
         Spearman's rank correlation and its 95 % bootstrap interval over heads; NaN with fewer than `FEWEST` heads.
     """
@@ -47,17 +47,17 @@ class Agreement:
 
 
 def looking_and_mattering(verdict: xr.Dataset, *, seed: int = 0) -> Agreement:
-    """Hold how every head looks whole periods back against the effect of its knockout.
+    """Compare how much every head looks whole periods back with the effect of its knockout.
 
     Parameters
     ----------
     verdict
-        As `evidence.verdict` describes it; heads of which one of the two is not known are left out.
+        As `evidence.verdict` describes it; heads for which one of the two is unknown are left out.
     """
     at = verdict.transpose(..., LAYER, HEAD)
     looking, effect = (at["figure"].sel({vschema.CLAIM: claim}).values.ravel() for claim in ("looks", "matters"))
     codes = at["verdict"].sel({vschema.CLAIM: "matters"}).values.ravel()
-    names = np.array([str(layer) for layer in verdict[LAYER].values], dtype=object)  # a store's text is no numpy str
+    names = np.array([str(layer) for layer in verdict[LAYER].values], dtype=object)  # stores give no numpy str
     layers, heads = np.meshgrid(names, verdict[HEAD].values, indexing="ij")
     table = pd.DataFrame(
         {
@@ -82,7 +82,7 @@ def _spearman(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float, fl
 
 
 def _rank_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Spearman's of rows (..., n), (...); NaN where a row does not vary. All at once: row by row takes a second."""
+    """Spearman's correlation of rows (..., n), (...); NaN where a row does not vary. A loop would take a second."""
     from scipy.stats import rankdata
 
     a, b = (rankdata(each, axis=-1) - (each.shape[-1] + 1) / 2 for each in (x, y))

@@ -1,9 +1,9 @@
-"""Does the forecast use what lies whole periods back, through attention there, through which heads? One verdict.
+"""Asks whether the forecast uses what lies whole periods back, through attention there, and through which heads.
 
     verdict = vc.ask(model, signal, period=24)
 
-The model comes first (influence, mechanism), then the few heads, then each head, then where heads look. Whoever waits
-is handed the verdict as far as it goes after each level, and a question that was left goes on from there.
+The levels run in order: the model as a whole (influence, mechanism), the few heads, each head, then where heads look.
+After each level the caller gets the partial verdict, and an interrupted question can continue from it.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float, str], object]
 
-SPENT = 0.97  # of a budget when the last head is tested; loading, judging and drawing take the rest
-HEADS_AT_ONCE = 8  # tested between two looks at the clock
-LOOKED_AT = 0  # region of `schema.REGIONS` whose curves are followed over periods: the one with most pairs
+SPENT = 0.97  # share of a budget for testing heads; loading, judging and drawing take the rest
+HEADS_AT_ONCE = 8  # heads tested between two looks at the clock
+LOOKED_AT = 0  # index in `schema.REGIONS` of the region used for tracking: the one with the most pairs
 
 
 def ask(
@@ -63,29 +63,30 @@ def ask(
     Parameters
     ----------
     signal
-        Its history and, where it is known, its future are one series, on which windows are chosen. Plain samples (T,)
-        and the Dataset of one signal of this model do as well.
+        A signal, plain samples (T,), or the Dataset of one signal of this model. Its history and, where known, its
+        future form one series, in which windows are chosen.
     period
-        In samples; None asks about the strongest period that the series has.
+        In samples; None asks about the strongest period of the series.
     heads
-        "all", or pairs (layer, head): what claims about single heads are simultaneous over.
+        "all", or pairs (layer, head); claims about single heads hold simultaneously over them.
     nulls
-        Null inputs of each kind; 19 or more. Where there are several windows, each gets a share.
+        Null inputs of each kind, 19 or more. With several windows they are divided among the windows.
     window
-        History and horizon in samples, in place of those that the tool chooses.
+        History and horizon in samples, instead of those that the tool chooses.
     level
         Family-wise error of each claim over the heads asked about.
     budget
-        Minutes. Where all of it takes longer, windows, null inputs and masks are fewer, and as many single heads are
-        tested as the time allows, those of the layers that carry most first; the verdict says what was dropped.
+        Minutes. If the whole question takes longer, it uses fewer windows, null inputs and masks, and tests as many
+        single heads as the time allows, starting with those of the layers that carry most. The verdict says what was
+        dropped.
     seed
         Equal questions with equal seeds have equal answers.
     progress
         Called as (share done, what is being done); an exception that it raises ends the question.
     partial
-        Called with the verdict as far as it goes, after each level.
+        Called with the partial verdict after each level.
     start
-        Such a partial verdict of the same question: finished levels are taken from it.
+        A partial verdict on the same question; its finished levels are reused.
 
     Returns
     -------
@@ -95,7 +96,7 @@ def ask(
     Raises
     ------
     VerdictError, SignalError, EncodingError, InterventionError, CheckpointError
-        For a period that cannot be seen or is not there, too few nulls, heads that do not exist; saying what to do.
+        For a period that cannot be seen or is not there, too few nulls, or heads that do not exist, saying what to do.
 
     Examples
     --------
@@ -114,7 +115,7 @@ def ask(
 def answers(
     model: ViTime, question: Question, progress: Progress = lambda *_: None, start: xr.Dataset | None = None
 ) -> Iterator[xr.Dataset]:
-    """The verdict as far as it goes, after each level; with `start` after those that it lacks.
+    """Yield the partial verdict after each level; with `start`, after each level that it lacks.
 
     Raises
     ------
@@ -132,7 +133,7 @@ def answers(
 
 
 def within_budget(model: ViTime, question: Question) -> Question:
-    """The question with what its budget allows, and what it dropped; measures a few runs of the model."""
+    """The question reduced to its budget, with a list of what was dropped; measures a few runs of the model."""
     if question.budget is None or question.effort != question.wanted:
         return question
     effort, dropped = fit_budget(question.wanted, *pace(model, question.windows[-1]), 60 * question.budget)
@@ -140,14 +141,14 @@ def within_budget(model: ViTime, question: Question) -> Question:
 
 
 def pace(model: ViTime, window: Signal) -> tuple[float, float]:
-    """Seconds that a run takes which pools attention, and a plain forward pass among many, on this machine."""
+    """Seconds of a run that pools attention, and of one plain forward pass in a batch, on this machine."""
     from vitime_cache.attention.capture import time_attention
 
     few = 4 if model.config.tokens <= SMALL else 1
     started = time.perf_counter()
     list(time_attention(model, [window] * few))
     run = (time.perf_counter() - started) / few
-    # Pooling costs a small network as much as the pass itself, a large one a tenth (benchmarks/capture.py).
+    # Pooling costs as much as the pass itself in a small network, a tenth of it in a large one (benchmarks/capture.py).
     return run, run * (0.5 if model.config.tokens <= SMALL else 0.9)
 
 
@@ -161,7 +162,7 @@ class Run:
         self.q = question
         self.blank = unanswered(model, question)
         if start is not None and vschema.question_key(start) != vschema.question_key(self.blank):
-            raise vschema.VerdictError("the verdict to go on from is on another question, or on other weights")
+            raise vschema.VerdictError("the verdict to continue from is on another question, or on other weights")
         known = self.blank if start is None else start
         self.values: dict[str, NDArray[Any]] = {str(n): known[n].values.copy() for n in self.blank.data_vars}
         self.values["asked"][:] = question.asked
@@ -181,7 +182,7 @@ class Run:
         self.told(0)
 
     def told(self, runs: int) -> None:
-        """Tell the share done after `runs` more runs of this level."""
+        """Report progress after `runs` more runs of this level."""
         self._done += runs
         self.facts["counts"]["passes"] += runs
         planned = {stage: runs for stage, runs in _planned(self.q.effort).items() if stage in self.q.levels}
@@ -190,13 +191,13 @@ class Run:
         self._progress(min((before + here) / sum(planned.values()), 1.0), LEVELS[self._stage].title)
 
     def settle(self, name: str, claimed: Claimed) -> None:
-        """Write down a claim's verdicts, figures, intervals and p-values."""
+        """Record a claim's verdicts, figures, intervals and p-values."""
         number = CLAIM_NAMES.index(name)
         for part in ("verdict", "figure", "low", "high", "p_value"):
             self.values[part][number] = getattr(claimed, part)
 
     def stage(self, name: str) -> xr.Dataset:
-        """The verdict as it stands once a level is done, independent of what follows."""
+        """The partial verdict after a finished level, as a copy that later levels do not change."""
         self.facts["stages"] = [*self.facts["stages"], name]
         ds = self.blank.copy(data={name: array.copy() for name, array in self.values.items()})
         ds = vschema.with_facts(ds, **self.facts)
@@ -207,15 +208,15 @@ class Run:
 
 
 def _effort(known: Mapping[str, Any]) -> Effort:
-    """What a verdict to go on from was worked on with."""
+    """The effort of the verdict to continue from."""
     try:
         return msgspec.convert(known, Effort)
     except msgspec.ValidationError as error:
-        raise vschema.VerdictError(f"the verdict to go on from has no effort that can be read: {error}") from error
+        raise vschema.VerdictError(f"the effort of the verdict to continue from cannot be read: {error}") from error
 
 
 def _planned(e: Effort) -> dict[str, float]:
-    """Runs of each level, about: what shares of progress go by."""
+    """Approximate number of runs in each level, by which progress is measured."""
     curve = 2 * e.history_patches if e.details else 0
     patches = e.model_runs() - e.most_masks - curve
     return {
@@ -237,7 +238,7 @@ def _influence(run: Run) -> None:
 
 
 def _draw_windows(run: Run) -> None:
-    """What was given to the model and what it made of it: the windows, their forecasts, one stand-in of each."""
+    """Record the input and output of the model: the windows, their forecasts, and one stand-in of each."""
     values, q = run.values, run.q
     history = slice(0, q.window.history)
     ahead = slice(q.window.history, None)
@@ -269,11 +270,11 @@ def _mechanism(run: Run) -> None:
 
 def _set(run: Run) -> None:
     values, model, details = run.values, run.model, run.q.effort.details
-    if details:  # a picture of the first two levels, which need not wait for it
+    if details:  # the curve illustrates the first two levels, so it is computed after them
         curve = influence.influence_curve(run.windows[-1], run.q.seed, run.told)
         values["influence_curve"][:] = curve.intact, curve.blocked
     if run.kind not in BY_ATTENTION:
-        return  # no heads carry what attention is not shown to carry
+        return  # without attention shown to carry it, no heads can carry it
     candidates = _candidates(run)
     found = heads_set.choose_and_test(run.windows, candidates, run.q.seed, run.told, run.reads, compared=details)
     if found is None:
@@ -289,7 +290,7 @@ def _set(run: Run) -> None:
 
 
 def _candidates(run: Run) -> Bools:
-    """Heads that the set is chosen among: all, or with a budget those of the layers that carry most."""
+    """Candidate heads for the set: all, or with a budget those of the layers that carry most."""
     every: Bools = np.ones_like(run.q.asked)
     if not run.q.effort.screened:
         return every
@@ -297,7 +298,7 @@ def _candidates(run: Run) -> Bools:
     some: Bools = every & (share >= min(SCREENED, np.nanmax(share, initial=0)))[:, None]
     if (left := int((~some).sum())) and some.any():
         run.facts["dropped"].append(
-            f"At the few heads: {left} of {some.size} heads were not tried, those of layers that carry less than "
+            f"At the few heads: {left} of {some.size} heads were not tried, because their layers carry less than "
             f"{SCREENED:.0%} each."
         )
     return some if some.any() else every
@@ -321,12 +322,12 @@ def _heads(run: Run) -> None:
         counts["smallest"][name] = effects.smallest(tested)
     if missed := int((q.asked & ~tested).sum()):
         run.facts["dropped"].append(
-            f"At each head: {missed} of {int(q.asked.sum())} heads were not tested one by one, as the time was up."
+            f"At each head: {missed} of {int(q.asked.sum())} heads were not tested one by one, because time ran out."
         )
 
 
 def _in_turn(run: Run) -> Iterator[Bools]:
-    """Heads to test together: all or, with a budget, those of the layers that carry most first till time is up."""
+    """Yield heads to test together: all or, with a budget, groups until time runs out, strongest layers first."""
     asked = run.q.asked
     if not run.q.effort.screened:
         yield asked
@@ -414,7 +415,7 @@ def _tracking(run: Run) -> None:
 
 
 def _others(q: Question) -> list[float]:
-    """Other periods of the series, none of them a harmonic of the one asked about."""
+    """Other periods of the series that are not harmonics of the one asked about."""
     ratios = [(each.period, q.period / each.period) for each in q.proposed]
     return [period for period, ratio in ratios if abs(ratio - max(round(ratio), 1)) > 0.05]
 

@@ -1,7 +1,7 @@
-"""How much of a question fits into a time: runs of the model counted, and what gives way first when they are too many.
+"""Fits a question into a time budget: counts runs of the model, and drops parts in a fixed order.
 
-Pure arithmetic: what one run costs is measured by the caller. The model and its mechanism come first, then the few
-heads, then as many single heads as the time allows; null inputs and the sweep give way before any of that.
+This is pure arithmetic; the caller measures what one run costs. The model and its mechanism have priority, then the few
+heads, then as many single heads as the time allows. Null inputs and the sweep are dropped before any of these.
 """
 
 from __future__ import annotations
@@ -12,40 +12,40 @@ from dataclasses import dataclass, replace
 from vitime_cache.evidence.levels import heads_set, mechanism, single_heads
 
 LEAST_MASKS = 48
-FEWEST_HEADS = 8  # that a plan leaves to the time that remains
-ABOVE = 0.55  # of a forward pass: what lies above a layer, mean over layers
-PHASES = 5  # patches of level 2 besides multiples and layers, about
-SMALL = 1000  # tokens of a network whose passes take milliseconds, and a whole question a minute
-BUDGET = 30.0  # minutes to propose where a question would take hours
-RESERVE = 0.85  # of a budget that is planned with
+FEWEST_HEADS = 8  # least number of heads in a plan to test one by one
+ABOVE = 0.55  # of a forward pass: the part above a layer, mean over layers
+PHASES = 5  # patches of level 2 besides multiples and layers, approximately
+SMALL = 1000  # tokens up to which passes take milliseconds and a whole question a minute
+BUDGET = 30.0  # minutes to propose when a question would take hours
+RESERVE = 0.85  # share of a budget that is planned
 NO_DETAILS = (
     "the influence of every single patch, what each multiple of the period carries, the forecast without whole periods "
     "back, random sets of heads and heads that could stand in for others are not worked out"
 )
-SCREENED = 0.05  # share of a layer whose heads are worth testing one by one
+SCREENED = 0.05  # least share of a layer whose heads are tested one by one
 
 
 @dataclass(frozen=True)
 class Effort:
-    """Runs that a question takes.
+    """The size of a question, from which its runs are counted.
 
     Attributes
     ----------
     heads, network
-        Asked about, and all that the network has.
+        Number of heads asked about, and of all heads in the network.
     tested
-        Of those asked about, how many are tested one by one; below `heads`, those of the layers that carry most.
+        Number of heads tested one by one; if less than `heads`, those of the layers that carry most.
     layers, windows, history_patches, multiples
-        Of the network, the question and its geometry.
+        Numbers of these in the network and the question.
     masks, most_masks
-        Of the input, and where these leave a wide interval.
+        Masks of the input, and the most if the interval stays wide.
     details
-        Whether that is measured on which no answer rests: the influence of every single patch, what each multiple of
+        Whether to measure details that no answer depends on: the influence of every single patch, what each multiple of
         the period carries, the forecast without whole periods back, random sets and families of heads.
     nulls, kinds, sweep
-        Null inputs of a kind, kinds, periods of the sweep; 0: that level is left out.
+        Null inputs per kind, kinds, periods of the sweep; 0 leaves that level out.
     fewest_nulls
-        With which the level asked for can be reached.
+        Least number of nulls that can reach the level.
     """
 
     heads: int
@@ -65,28 +65,28 @@ class Effort:
 
     @property
     def screened(self) -> bool:
-        """Whether heads are tested in the order of what their layers carry, as far as time allows."""
+        """Whether only some heads are tested, those of the layers that carry most first, as time allows."""
         return self.tested < self.heads
 
     @property
     def cells(self) -> int:
-        """Stand-ins, over all windows."""
+        """Number of stand-ins over all windows."""
         return max(mechanism.CELLS, self.windows)
 
     def model_runs(self) -> float:
-        """Forward passes of the first two levels: what the headline takes."""
+        """Forward passes of the first two levels, which the headline needs."""
         curve = 2 * self.history_patches if self.details else 0
         apart = mechanism.DETAILED * (self.multiples * self.details + ABOVE * self.layers)
         return self.most_masks + self.cells * (2 + PHASES) + apart + curve
 
     def set_runs(self) -> float:
-        """Forward passes of choosing and testing the few heads."""
+        """Forward passes to choose and test the few heads."""
         candidates = self.network if not self.screened else min(self.network, max(self.tested, 2 * FEWEST_HEADS))
         compared = self.details * (self.cells / 2 * 3 * heads_set.MOST + heads_set.RANDOM_SETS)
         return self.cells / 2 * (2 + ABOVE * (candidates + heads_set.MOST)) + ABOVE * compared
 
     def head_runs(self) -> float:
-        """Forward passes that testing one head takes."""
+        """Forward passes to test one head."""
         replicates = max(single_heads.REPLICATES, self.windows)
         return ABOVE * (2 * replicates + self.windows)
 
@@ -95,13 +95,13 @@ class Effort:
         return self.windows * (1 + self.nulls * self.kinds) + self.sweep
 
     def seconds(self, run: float, forward: float) -> float:
-        """Time for all of it, from the time of a run that pools attention and of a plain forward pass."""
+        """Time of the whole question, given the time of a run that pools attention and of a plain forward pass."""
         passes = self.model_runs() + self.set_runs() + self.tested * self.head_runs()
         return run * self.pooled_runs() + forward * passes
 
     @property
     def words(self) -> str:
-        """What will be done, in a line."""
+        """One line that says what will be done."""
         few = f"{self.masks} to {self.most_masks}" if self.most_masks > self.masks else f"{self.masks}"
         tested = (
             f"{self.heads} heads one by one"
@@ -114,9 +114,9 @@ class Effort:
 
 
 def fit_budget(wanted: Effort, run: float, forward: float, budget: float) -> tuple[Effort, list[str]]:
-    """The most that `budget` seconds allow, and what was dropped for it, a sentence each, in the order it gave way.
+    """The most that `budget` seconds allow, and one sentence for each part that was dropped, in order.
 
-    What is left when nothing more can give way is returned even if it takes longer.
+    If nothing more can be dropped, the rest is returned even if it takes longer.
     """
     room, effort, dropped = budget * RESERVE, wanted, []
     for change in _STEPS:

@@ -1,4 +1,4 @@
-"""Which kind of answer the first two levels come to: a function of their figures alone."""
+"""Decides the kind of answer from the figures of the first two levels alone."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import xarray as xr
 from vitime_cache.evidence.levels.single_heads import MARGIN
 from vitime_cache.evidence.verdict import schema as vschema
 
-CARRIED = 0.5  # of what values carry: mostly whole periods back, or not
-AHEAD = 0.2  # by which whole periods back must lead the largest other phase, or chance where another leads as much
-COVERED = 0.25  # of the whole change, below which values say little about it
-CHANCE = 0.1  # of what is not chance: κ below this is no more than by chance
-ALONE = 0.2  # likewise: κ above this is believed of the input alone, where no attention there is shown
+CARRIED = 0.5  # share of what values carry above which they carry it mostly whole periods back
+AHEAD = 0.2  # lead of whole periods back over the largest other phase, or over chance where another phase leads too
+COVERED = 0.25  # share of the whole change below which values say little about it
+CHANCE = 0.1  # κ below this counts as chance
+ALONE = 0.2  # κ above this is accepted from the input alone, without attention shown there
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What the kind of answer rests on: shares with the ends of their intervals, effects in standard deviations."""
+    """The figures behind the kind of answer: shares and ends of their intervals, effects in standard deviations."""
 
     effect: float
     influence_low: float
@@ -33,7 +33,7 @@ class Figures:
 
     @classmethod
     def of(cls, ds: xr.Dataset) -> Figures:
-        """From a verdict whose first two levels have been worked on."""
+        """From a verdict whose first two levels are finished."""
         names = (
             "influence_effect", "influence_low", "influence_high", "influence_by_chance", "mechanism_effect",
             "mechanism_coverage", "mechanism_low", "mechanism_rest", "mechanism_margin_low",
@@ -42,7 +42,7 @@ class Figures:
 
     @property
     def kappa(self) -> tuple[float, float]:
-        """Interval of (share - by chance) / (1 - by chance): 0 by chance, 1 where all comes from whole periods back."""
+        """Interval of κ = (share - by chance) / (1 - by chance): 0 is chance, 1 is all from whole periods back."""
         return self._beyond_chance(self.influence_low), self._beyond_chance(self.influence_high)
 
     @property
@@ -55,7 +55,7 @@ class Figures:
 
     @property
     def carried(self) -> bool:
-        """Level 2: values carry enough of the whole change to say anything about it."""
+        """Level 2: values carry enough of the whole change to say something about it."""
         return self.carried_effect >= MARGIN and self.coverage >= COVERED
 
     @property
@@ -65,30 +65,30 @@ class Figures:
 
     @property
     def besides(self) -> bool:
-        """Level 2: they carry well more than by chance, even if another phase carries as much."""
+        """Level 2: values whole periods back carry well more than by chance, even if another phase carries as much."""
         return self.carried and self._beyond_chance(self.share_low) > AHEAD
 
     @property
     def mostly(self) -> bool:
-        """Level 2, all of it: more than half, and the rest less."""
+        """Level 2, all conditions: whole periods back carry more than half, the rest less than half."""
         return self.ahead and self.share_low > CARRIED and self.rest < CARRIED
 
 
 def turning_shares(by_chance: float) -> tuple[float, ...]:
-    """Shares whole periods back at which a kind of answer turns into another, where so much comes by chance."""
+    """Shares whole periods back at which the kind of answer changes, given the share by chance."""
     return tuple(by_chance + kappa * (1 - by_chance) for kappa in (0.0, CHANCE, ALONE))
 
 
 def kind_of(ds: xr.Dataset) -> str:
-    """Of `levels.table.KINDS`, the one that a verdict's figures lead to; "open" while a level is missing.
+    """The kind of answer (of `levels.table.KINDS`) that a verdict's figures lead to; "open" while a level is missing.
 
-    The forecast is indifferent to its past's phase where the whole stand-in changes it by less than the margin. It
-    follows its past elsewhere where κ is at most `CHANCE` by its whole interval. Where another phase carries as much,
-    attention there is no witness that the period is special, and κ has to be above `CHANCE` itself: a random network
-    whose attention goes by content reads a little more at the same phase. It follows whole periods back by a
-    detour (routes over several layers, or by where heads look) where κ is above `ALONE` by its whole interval and
-    values there are not shown to carry well more than by chance: with one witness, a little is not enough. The values'
-    yes alone is unsettled: the input has the last word, and has not shown it.
+    The forecast is "indifferent" to the phase of its past if the whole stand-in changes it by less than the margin. It
+    follows its past "elsewhere" if the whole interval of κ is below `CHANCE`. If another phase carries as much,
+    attention whole periods back does not show that the period is special, and κ must itself exceed `CHANCE`: a random
+    network with attention by content reads a little more at the same phase. The forecast follows whole periods back by
+    a "detour" (routes over several layers, or changes of where heads look) if the whole interval of κ is above `ALONE`
+    and values there are not shown to carry well more than by chance: a single level must show more. If only the values
+    say yes, the answer is "unsettled", because the input decides and has not shown it.
     """
     if not {"influence", "mechanism"} <= set(vschema.facts(ds, "stages")):
         return "open"
@@ -96,7 +96,7 @@ def kind_of(ds: xr.Dataset) -> str:
 
 
 def kind_of_figures(f: Figures) -> str:
-    """The kind of answer of bare figures."""
+    """The kind of answer that these figures lead to."""
     if f.effect < MARGIN:
         return "indifferent"
     if f.followed and f.mostly:

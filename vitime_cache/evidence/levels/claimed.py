@@ -1,4 +1,4 @@
-"""What a claim about single heads came to, as plain arrays: a figure with its interval, a p-value and a verdict."""
+"""The result of a claim about single heads as plain arrays: a figure with its interval, a p-value and a verdict."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 from vitime_cache.arrays import Array
 
-LEVEL = 0.05  # family-wise error over heads, where a person names none
+LEVEL = 0.05  # default family-wise error over heads
 
 
 @dataclass(frozen=True, eq=False)
 class Claimed:
-    """A claim over heads; every array has their axes, (layer, head), and NaN where nothing is known.
+    """A claim over heads; every array is (layer, head), with NaN where nothing is known.
 
     Attributes
     ----------
     figure, low, high
-        What the verdict rests on and its interval, simultaneous over the heads asked about.
+        The figure behind the verdict and its interval, simultaneous over the heads asked about.
     p_value
-        Corrected over the heads asked about; NaN where no test is made.
+        Corrected over the heads asked about; NaN without a test.
     verdict
         Codes of `levels.table.OUTCOMES`.
     """

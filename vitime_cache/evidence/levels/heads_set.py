@@ -1,9 +1,9 @@
 """The few heads: the smallest set of heads that carries nine tenths of what values whole periods back carry.
 
-Heads are ranked by what each carries alone, on some stand-ins and windows; the shortest prefix that carries nine tenths
-of all heads together is the set. On others it is tested: alone, and all heads without it. Random sets with as many
-heads in each layer are shown beside it. A head outside the set belongs to the family of one inside where the set holds
-with the one in the other's place, and does not without either.
+On some stand-ins and windows, heads are ranked by what each carries alone; the set is the shortest prefix that carries
+nine tenths of what all heads carry. On other stand-ins and windows the set is tested alone, and all heads without it.
+Random sets with as many heads in each layer are shown for comparison. A head outside the set belongs to the family of
+one inside if the set carries enough with either of the two, but not with neither.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from vitime_cache.evidence.window_runs import Cell, Told, WindowRuns, cells
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
 
-CELLS = 4  # stand-ins, over all windows: every second one chooses, the others test
+CELLS = 4  # stand-ins over all windows: every second one is used to choose, the others to test
 TARGET = 0.9
-MOST = 16  # heads of a set
+MOST = 16  # heads in a set
 RANDOM_SETS = 40
-RIVALS = 4  # heads outside the set that are tried in the place of one inside
+RIVALS = 4  # heads outside the set that are tried in place of one inside
 
 Index = tuple[int, int]  # (layer, head) by number
 
 
 @dataclass(frozen=True, eq=False)
 class HeadSet:
-    """The set, and how it does on stand-ins and windows that it was not chosen on.
+    """The set, and what it carries on stand-ins and windows that were not used to choose it.
 
     Attributes
     ----------
     head_share
-        (layer, head): what each head carries alone, where the set was chosen; NaN: not tried.
+        (layer, head): share that each head carries alone, on the choosing half; NaN if not tried.
     heads
-        The set, the strongest first.
+        The set, strongest head first.
     path
-        What the first n heads carry, where the set was chosen: as long as it took, at most `MOST`.
+        Share that the first n heads carry, on the choosing half; at most `MOST` entries.
     share, without
-        What the set carries alone, and what all other heads do without it.
+        Share that the set carries alone, and share that all other heads carry without it.
     random
-        What random sets with as many heads in each layer carry.
+        Shares that random sets with as many heads in each layer carry.
     families
-        Heads of the set with those that could take their place.
+        Heads of the set, each with the heads that could replace it.
     """
 
     head_share: Floats
@@ -60,16 +60,16 @@ class HeadSet:
 
 @dataclass(frozen=True, eq=False)
 class HeadReads:
-    """What patching single heads whole periods back does, on one stand-in and window.
+    """The effect of patching single heads whole periods back, on one stand-in and window.
 
     Attributes
     ----------
     effect
         (layer, head): root mean square change of the forecast, standard deviations of the history; NaN: not patched.
     projection
-        (layer, head): the change projected on that of all heads together.
+        (layer, head): the change projected on the change from all heads together.
     size
-        Square of the latter.
+        Squared norm of the change from all heads together.
     """
 
     effect: Floats
@@ -95,9 +95,9 @@ def choose_and_test(
     Parameters
     ----------
     reads
-        Filled with what patching single heads did, by stand-in and window.
+        Filled with the effects of patching single heads, by stand-in and window.
     compared
-        Whether random sets and families are worked out, beside which the set is told.
+        Whether random sets and families are computed for comparison.
     """
     every = cells(len(windows), CELLS)
     choosing, testing = every[::2], every[1::2]
@@ -136,7 +136,7 @@ def choose_and_test(
 def _families(
     chosen: Sequence[Index], rivals: Sequence[Index], enough: float, tested: Callable[[list[list[Index]]], Floats]
 ) -> list[list[Index]]:
-    """Heads of the set, each with the rivals with one of which in its place the set carries enough, and not without."""
+    """Heads that the set needs, each with the rivals that can replace it so that the set still carries enough."""
     less = [[head for head in chosen if head != each] for each in chosen]
     lacking, swaps = np.split(tested([*less, *([*some, rival] for some in less for rival in rivals)]), [len(less)])
     families = [
@@ -148,8 +148,8 @@ def _families(
 
 
 def _random_sets(model: ViTime, chosen: Sequence[Index], seed: int) -> list[list[Index]]:
-    """Sets with as many heads in each layer as the set has, others than it; none where there are no others."""
-    from vitime_cache.interventions.knockout import random_sets  # torch, which whoever reads a verdict does without
+    """Other sets with as many heads in each layer as the set; empty where there are none."""
+    from vitime_cache.interventions.knockout import random_sets  # imports torch, which reading a verdict does not need
 
     layers = model.config.layers
     drawn = random_sets(model, [(layers[i], head) for i, head in chosen], RANDOM_SETS, seed)
@@ -160,7 +160,7 @@ def _shares(
     windows: Sequence[WindowRuns], some: Sequence[Cell], shape: tuple[int, int], sets: Sequence[Sequence[Index]],
     told: Told,
 ) -> Floats:  # fmt: skip
-    """What sets of heads carry of what all heads do, over stand-ins and windows, (sets,)."""
+    """Share of the change from all heads that sets of heads carry, over stand-ins and windows, (sets,)."""
     total, size = np.zeros(len(sets)), 0.0
     for cell in some:
         _, projection, whole = _carried(windows[cell.window], cell.draw, shape, sets, told)
@@ -172,7 +172,7 @@ def _shares(
 def _carried(
     window: WindowRuns, draw: int, shape: tuple[int, int], sets: Sequence[Sequence[Index]], told: Told
 ) -> tuple[Floats, Floats, float]:
-    """Forecasts (sets, W) with sets of heads patched, their projections on that of all heads, and its square."""
+    """Forecasts (sets, W) with sets of heads patched, their changes projected on that of all heads, and its square."""
     from vitime_cache.interventions.value_patch import Patch, lag_pairs
 
     on = lag_pairs(window.on, window.first_future)
@@ -180,7 +180,7 @@ def _carried(
     for member, heads in zip(members, sets, strict=True):
         for head in heads:
             member[head] = True
-    known = members.any(axis=(1, 2))  # of no heads nothing is patched
+    known = members.any(axis=(1, 2))  # an empty set changes nothing
     values, _ = window.source(draw)
     told(1)
     run = [Patch(0, on, member) for member in (np.ones(shape, dtype=bool), *members[known])]

@@ -1,15 +1,15 @@
-"""Influence: does the forecast follow what lies whole periods back? Asked of the model's input alone.
+"""Influence: does the forecast follow what lies whole periods back? This level uses the model's input alone.
 
-Every patch of the history is replaced, with probability ½, by that of a stand-in: the same history moved by a share of
-its period. What this does to each future patch is projected on what the whole stand-in does there, and regressed on
-how much of the columns whole periods back, beside them and elsewhere was replaced. Shares are of the three together:
-where half a stand-in does more or less than half of what the whole one does, as it does where the forecast makes much
-of noise, it does so wherever it lies. Masks come in pairs, a mask and its complement, so that what two replaced patches
-do together averages out; the interval is a bootstrap over these pairs.
+Every patch of the history is replaced, with probability ½, by the patch of a stand-in: the same history moved by a
+share of its period. The change of each future patch is projected on its change under the whole stand-in, and regressed
+on how much of the columns whole periods back, beside them and elsewhere was replaced. Shares are relative to the sum of
+the three: where half a stand-in does more or less than half of what the whole one does, as with a forecast that reacts
+strongly to noise, it does so at every lag. Masks come in pairs, a mask and its complement, so that the joint effect of
+two replaced patches averages out. The interval is a bootstrap over these pairs.
 
-Masks are run in two looks. The first ends it where the answer stands: where an interval of 99.8 % holds none of the
-shares at which it would be another. So strict a first look costs the interval of the second nothing worth the name
-(Haybittle, British Journal of Radiology 1971; Peto et al., British Journal of Cancer 1976).
+Masks run in two stages. The first stage ends the test if the answer cannot change: if an interval of 99.8 % contains
+none of the shares at which the kind of answer changes. Such a strict first look costs the interval of the second almost
+nothing (Haybittle, British Journal of Radiology 1971; Peto et al., British Journal of Cancer 1976).
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ from vitime_cache.evidence.levels.single_heads import MARGIN
 from vitime_cache.evidence.window_runs import Told, WindowRuns, cells
 from vitime_cache.interventions.lag_masks import GUARD
 
-MASKS = 96  # in all, over windows and stand-ins
-MOST_MASKS = 288  # where the interval of fewer is wide
-HALF_WIDTH = 0.1  # of the share's interval: what masks are added for, where the answer does not stand
-STANDS = 0.002  # what the two-sided interval misses that ends it at the first look
-CELLS = 4  # stand-ins, over all windows
-LEVEL = 0.1  # what the two-sided interval misses: 5 % on either side
+MASKS = 96  # masks in the first stage, over all windows and stand-ins
+MOST_MASKS = 288  # most masks, if the interval stays wide
+HALF_WIDTH = 0.1  # half width of the share's interval up to which masks are added, if the answer can still change
+STANDS = 0.002  # error of the two-sided interval that ends the test after the first stage
+CELLS = 4  # stand-ins over all windows
+LEVEL = 0.1  # error of the two-sided interval: 5 % on either side
 RESAMPLES = 2000
-LEAST = 0.25  # of the whole stand-in's change that masks explain, for shares of it to be taken as they are
+LEAST = 0.25  # least share of the whole change that masks must explain for shares to add up to 1
 
 
 @dataclass(frozen=True)
 class Influence:
-    """What the forecast takes from whole periods back.
+    """How much the forecast follows whole periods back.
 
     Attributes
     ----------
     effect
         Root mean square change of the forecast under the whole stand-in, standard deviations of the history.
     share, low, high
-        Share of that change which comes from whole periods back, and its 90 % interval; NaN where there is no change.
+        Share of that change which comes from whole periods back, and its 90 % interval; NaN if there is no change.
     by_chance
-        The share if all columns of the history counted alike: about 1 / P patches.
+        The share if all columns of the history counted equally: about 1 / P patches.
     near, far
         Shares of the columns beside whole periods back, and of all others.
     masks
-        Masks that were run.
+        Number of masks that were run.
     """
 
     effect: float
@@ -68,19 +68,19 @@ class Influence:
 
 @dataclass(frozen=True, eq=False)
 class ColumnWeights:
-    """How much of a history patch lies whole periods back of a future patch, beside that, and elsewhere.
+    """How much of a history patch lies whole periods before a future patch, beside that, and elsewhere.
 
     Attributes
     ----------
     weights
-        (3, history patches, future patches), which sum to 1 over the first axis.
+        (3, history patches, future patches); they sum to 1 over the first axis.
     """
 
     weights: Floats
 
     @classmethod
     def of(cls, period: float, history_patches: int, future: NDArray[np.intp]) -> Self:
-        """For a period in patches and future patch columns; of a short period all that is not whole is elsewhere."""
+        """For a period in patches and future patch columns; a short period has no "beside", only "elsewhere"."""
         lag = future - np.arange(history_patches)[:, None]
         multiple = np.rint(lag / period)
         off = np.abs(lag - period * multiple)
@@ -91,7 +91,7 @@ class ColumnWeights:
 
     @property
     def by_chance(self) -> float:
-        """Share of all columns that lies whole periods back."""
+        """Share of all columns that lie whole periods back."""
         return float(self.weights[0].mean())
 
     def replaced(self, masks: Bools) -> Floats:
@@ -103,23 +103,23 @@ class ColumnWeights:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums that a weighted regression through the origin needs, by pair of masks: (n, 3, 3) and (n, 3)."""
+    """The sums of a weighted regression through the origin, by pair of masks: (n, 3, 3) and (n, 3)."""
 
     squares: Floats
     products: Floats
 
     @classmethod
     def of(cls, replaced: Floats, response: Floats, size: Floats) -> Self:
-        """Of mask pairs.
+        """Compute them from pairs of masks.
 
         Parameters
         ----------
         replaced
-            (2 n, future, 3), the complements after the masks.
+            (2 n, future, 3), first the masks, then their complements.
         response
-            (2 n, future): change projected on that of the whole stand-in.
+            (2 n, future): change projected on the change under the whole stand-in.
         size
-            (future,): squared change under the whole stand-in; a response's variance grows with it.
+            (future,): squared change under the whole stand-in; the variance of a response grows with it.
         """
         squares = np.einsum("f,nfa,nfb->nab", size, replaced, replaced)
         products = np.einsum("nf,nfa->na", response, replaced)
@@ -131,9 +131,9 @@ class Moments:
         return cls(np.concatenate([p.squares for p in parts]), np.concatenate([p.products for p in parts]))
 
     def shares(self, weight: Floats | None = None) -> Floats:
-        """Shares (..., 3) of whole periods back, beside them, elsewhere; pairs counted by `weight` (..., n).
+        """Shares (..., 3) of whole periods back, beside them, and elsewhere; `weight` (..., n) weights the pairs.
 
-        They add up to 1, or to less where the masks explain less than `LEAST` of the whole change.
+        They add up to 1, or to less if the masks explain less than `LEAST` of the whole change.
         """
         weight = np.ones(len(self.squares)) if weight is None else weight
         squares, products = (np.tensordot(weight, each, axes=1) for each in (self.squares, self.products))
@@ -152,7 +152,7 @@ class Moments:
         return float(low), float(high)
 
     def stands(self, seed: int, by_chance: float) -> bool:
-        """Whether the first share is so far from every share at which the answer turns that more masks tell nothing."""
+        """Whether the first share is so far from every turning share that more masks cannot change the answer."""
         share, reach = float(self.shares()[0]), norm.isf(STANDS / 2) * float(self._resampled(seed).std())
         return all(abs(share - turning) > reach for turning in turning_shares(by_chance))
 
@@ -168,11 +168,11 @@ def measure_influence(
     windows: Sequence[WindowRuns], seed: int = 0, *, masks: int = MASKS, most: int = MOST_MASKS,
     told: Told = lambda _: None,
 ) -> Influence:  # fmt: skip
-    """Ask the model's input which columns the forecast follows.
+    """Measure which columns of the input the forecast follows.
 
-    Where the answer does not stand after `masks`, and they leave an interval wider than `HALF_WIDTH` to either side, as
-    many are added as bring it there, up to `most` in all (Stein, Annals of Mathematical Statistics 1945). A forecast
-    that the whole stand-in changes by less than `single_heads.MARGIN` has no shares, and takes no masks.
+    If the answer can still change after `masks`, and the interval is wider than `HALF_WIDTH` to either side, enough
+    masks are added to reach that width, up to `most` in all (Stein, Annals of Mathematical Statistics 1945). A forecast
+    that the whole stand-in changes by less than `single_heads.MARGIN` has no shares and needs no masks.
     """
     rng = np.random.default_rng([seed, 9])
     chosen = cells(len(windows), CELLS)
@@ -202,7 +202,7 @@ class _Replaced:
     Attributes
     ----------
     whole
-        Change under the whole stand-in, by future patch (future, columns).
+        Change under the whole stand-in by future patch, (future, columns).
     """
 
     window: WindowRuns
@@ -221,7 +221,7 @@ class _Replaced:
         return cls(window, stand_in, whole, float(window.effect(rows)), weights)
 
     def run(self, pairs: int, rng: np.random.Generator, told: Told) -> Moments:
-        """Moments of `pairs` new masks and their complements."""
+        """Run `pairs` new masks and their complements."""
         masks = rng.random((pairs, self.window.first_future)) < 0.5
         masks = np.concatenate((masks, ~masks))
         by_column = np.repeat(masks, self.window.patch_width, axis=1)[:, : self.window.history_columns]
@@ -232,7 +232,7 @@ class _Replaced:
 
 
 def _future(window: WindowRuns) -> NDArray[np.intp]:
-    """Future patch columns; without the first, into which the history's ink is blurred, where there are others."""
+    """Future patch columns, without the first if there are others: the history's ink is blurred into it."""
     columns = np.arange(window.first_future, window.patches)
     return columns[1:] if len(columns) > 2 else columns
 
@@ -244,9 +244,9 @@ def _pairs(masks: int, cells: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class InfluenceCurve:
-    """Change of the forecast a lag after one patch of the history is replaced, by lag in patches (patches,).
+    """Change of the forecast after one patch of the history is replaced, by lag in patches, (patches,).
 
-    `intact`: all else as it is. `blocked`: with the values held that heads read whole periods back. NaN: no such pair.
+    `intact`: nothing else is changed. `blocked`: the values that heads read whole periods back are held. NaN: no pair.
     """
 
     intact: Floats
@@ -256,11 +256,11 @@ class InfluenceCurve:
 def influence_curve(
     window: WindowRuns, seed: int = 0, told: Told = lambda _: None
 ) -> InfluenceCurve:  # fmt: skip
-    """Replace one patch of the history at a time by another place of it, about its trend.
+    """Replace one patch of the history at a time by a stretch from elsewhere in it, with the trend kept.
 
     Returns
     -------
-    Root mean square change of each future patch, mean over the patches that lie so far behind it.
+    Root mean square change of future patches, mean over all pairs of patches at a lag.
     """
     occluded = one_patch_replaced(window.drawn, window.patch_width, np.random.default_rng([seed, 5]))
     future = _future(window)
@@ -278,7 +278,7 @@ def influence_curve(
 
 
 def one_patch_replaced(drawn: Floats, width: int, rng: np.random.Generator) -> Floats:
-    """Histories (n, C), in each of which one whole patch comes from another, random place that does not overlap it."""
+    """Histories (n, C); in each, one whole patch is taken from a random place that does not overlap it."""
     time = np.arange(len(drawn))
     trend = np.polyval(np.polyfit(time, drawn, 1), time)
     rest = drawn - trend

@@ -1,9 +1,9 @@
-"""Where does each head look: whole periods back more than beside it? By region; plain arrays in and out.
+"""Looking: does a head look whole periods back more than beside that? By region; plain arrays in and out.
 
-A query's contrast is (a - b) / (a + b) of its mean attention a to keys of the history whole periods back and b to those
-about half a period off, on either side of each: -1 … 1. Every query counts alike, however much of its attention goes
-elsewhere, and a level or a slope has none. Where the lags are interchangeable it is zero on average or, as b varies
-less than a, below: what it finds is there.
+A query's contrast is (a - b) / (a + b), in -1 … 1: a is its mean attention to keys of the history whole periods back, b
+its mean attention to keys about half a period off on either side. Every query counts equally, however much of its
+attention goes elsewhere. A constant or a slope has no contrast. If the lags are interchangeable the contrast is zero on
+average or, because b varies less than a, below zero, so that the test is conservative.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from vitime_cache.evidence.levels.claimed import Claimed
 from vitime_cache.evidence.levels.table import NOT_SUPPORTED, NOT_TESTED, SUPPORTED
 from vitime_cache.evidence.verdict.schema import REGIONS, three_values
 
-WITHIN = 0.95  # patches from whole periods: both patches that hold samples k periods back
-GUARD = 1.9  # patches that what lies beside is away from them, where the period has room for it
-MIN_QUERIES = 12  # that see whole periods and what lies beside them
-LEAST_CONTRAST = 0.05  # attention a tenth larger than beside: less is not worth the name
+WITHIN = 0.95  # patches around whole periods back: both patches that hold samples k periods back
+GUARD = 1.9  # least distance in patches of "beside" from whole periods back, if the period has room for it
+MIN_QUERIES = 12  # queries that see whole periods back and what lies beside them
+LEAST_CONTRAST = 0.05  # attention a tenth larger than beside: a smaller contrast does not count
 
 
 class LookingError(VitimeError):
-    """A period whose lags this lag axis does not show."""
+    """A period whose lags the lag axis does not show."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sight:
-    """What the queries of a region see of whole periods back: weights (query, key) whose rows sum to 1.
+    """Which keys whole periods back, and beside them, the queries of a region see: weights whose rows sum to 1.
 
     Attributes
     ----------
     queries
-        Indices of those that see one multiple of the period, and what lies beside it, in the history.
+        Indices of the queries that see a multiple of the period, and what lies beside it, in the history.
     there, beside
-        Means over keys whole periods back and over those about half a period off, every multiple alike.
+        Weights (query, key) of keys whole periods back and of keys about half a period off; multiples count equally.
     """
 
     queries: NDArray[np.intp]
@@ -50,7 +50,7 @@ class Sight:
 
     @classmethod
     def of(cls, region: Region, patches: int, history_patches: int, patches_per_period: float) -> Sight:
-        """For a period in patches; without queries where none sees a whole multiple of it.
+        """For a period in patches; `queries` is empty if none sees a whole multiple of it.
 
         Raises
         ------
@@ -93,12 +93,12 @@ class Sight:
 
 @dataclass(frozen=True, eq=False)
 class Looking:
-    """What every head shows at a period. Region axes are those of a verdict.
+    """How every head looks at a period. The axis region is that of a verdict.
 
     Attributes
     ----------
     claimed
-        The claim "looks", (layer, head): the contrast of the region that shows it best.
+        The claim "looks", (layer, head): the contrast of the region with the highest lower end.
     looks
         The same verdict by region, (region, layer, head).
     query_contrast, query_contrast_error
@@ -107,11 +107,11 @@ class Looking:
     lag_curve
         Mean attention to a lag in the past, (region, layer, head, n) over lags 0 … n - 1; NaN below `MIN_PAIRS` pairs.
     peak_lag
-        Of the strongest peak, in samples, (region, layer, head); NaN where there is none.
+        Lag of the strongest peak in samples, (region, layer, head); NaN where there is none.
     prominence
-        Of the largest peak at a multiple of the period, in means of the curve, (region, layer, head).
+        Prominence of the largest peak at a multiple of the period, in means of the curve, (region, layer, head).
     left_out
-        What could not be looked at, a sentence each.
+        One sentence for each thing that could not be tested.
     """
 
     claimed: Claimed
@@ -125,7 +125,7 @@ class Looking:
 
 
 def sights(patches: int, history_patches: int, patches_per_period: float) -> tuple[Sight, ...]:
-    """What each region of `REGIONS` sees of a period in patches.
+    """The `Sight` of each region of `REGIONS` for a period in patches.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def sights(patches: int, history_patches: int, patches_per_period: float) -> tup
 
 
 def mean_contrast(time_attention: ArrayLike, seen: tuple[Sight, ...]) -> Array:
-    """Mean contrast over queries, (..., n, n) → (region, ...); NaN for a region of too few queries."""
+    """Mean contrast over queries, (..., n, n) → (region, ...); NaN for a region with too few queries."""
     attention = np.asarray(time_attention)
     nothing = np.full(attention.shape[:-2], np.nan)
     return np.stack([
@@ -161,7 +161,7 @@ def look(
     time_attention: ArrayLike, history_patches: int, patches_per_period: float, samples_per_patch: float, asked: Bools,
     level: float,
 ) -> Looking:  # fmt: skip
-    """Hold every head's attention whole periods back against that beside it.
+    """Test every head's attention whole periods back against its attention beside them.
 
     Parameters
     ----------
@@ -170,16 +170,17 @@ def look(
     history_patches
         Columns that show history.
     asked
-        (layer, head): the heads that intervals are simultaneous over.
+        (layer, head): intervals are simultaneous over these heads.
     level
         Family-wise error over heads and regions.
 
     Notes
     -----
-    Queries are neighbours in time. The standard error of a window's mean takes the long-run variance by equal-weighted
-    cosines, with floor(0.4 n^(2/3)) of them or more for a short period, as what alternates within half a period
-    averages out, and t with as many degrees of freedom (Lazarus, Lewis, Stock and Watson, JBES 2018).
-    Intervals are Bonferroni's over heads and regions, so that a head is supported where its interval lies above zero.
+    Queries are neighbours in time, so the standard error of a window's mean uses the long-run variance from
+    equal-weighted cosines: floor(0.4 n^(2/3)) of them, or more for a short period, because what alternates within half
+    a period averages out. Student's t has as many degrees of freedom (Lazarus, Lewis, Stock and Watson, JBES 2018).
+    Intervals are Bonferroni-corrected over heads and regions, so that a head is supported if its interval lies above
+    zero.
     """
     attention = np.asarray(time_attention)
     windows, patches = len(attention), attention.shape[-1]
@@ -213,7 +214,7 @@ def look(
 
 
 def _claimed(contrast: Array, low: Array, high: Array, p_value: Array, looks: NDArray[np.int8]) -> Claimed:
-    """The claim over both regions: supported in either, not supported in all that were tested."""
+    """The claim over both regions: supported if either supports it, not supported if no tested region does."""
     best = np.where(looks == NOT_TESTED, -np.inf, low).argmax(axis=0)[None]
     untested = (looks == NOT_TESTED).all(axis=0)
     figure, low, high, p_value = (
@@ -230,7 +231,7 @@ def _left_out(patches: int, history_patches: int, samples_per_patch: float, seen
     for region, sight in zip(REGIONS, seen, strict=True):
         if len(sight.queries) < MIN_QUERIES:
             said.append(
-                f"{region}: not tested, as {len(sight.queries)} queries see whole periods back in the history; "
+                f"{region}: not tested, because {len(sight.queries)} queries see whole periods back in the history; "
                 f"{MIN_QUERIES} are needed."
             )
         pairs = pair_counts(patches, history_patches, region)[patches:]  # lags 1 …

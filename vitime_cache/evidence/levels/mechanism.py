@@ -1,9 +1,9 @@
-"""Mechanism: does what the forecast takes from its past pass through attention to whole periods back?
+"""Mechanism: does the influence of the past pass through attention to whole periods back?
 
 Attention is held as in the intact run. For queries of the forecast, in all heads at once, the values of the keys whole
-periods back come from the run of a stand-in, then those of all other keys, of other phases, of each multiple of the
-period, and in each layer alone. A share is the change of the forecast projected on its change when *every* value comes
-from the stand-in. Content changes, magnitude does not.
+periods back are taken from the run of a stand-in; then those of all other keys, of other phases, of each multiple of
+the period, and in each layer alone. A share is the change of the forecast projected on its change when *every* value
+comes from the stand-in. Content changes, magnitude does not.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from vitime_cache.stats.intervals import ratio_interval
 if TYPE_CHECKING:
     from vitime_cache.interventions.value_patch import Patch
 
-CELLS = 4  # stand-ins, over all windows
-DETAILED = 2  # of these, on which layers and multiples are taken apart: they have no interval
-TAIL = 0.05  # what either end of an interval misses
+CELLS = 4  # stand-ins over all windows
+DETAILED = 2  # stand-ins that are split by layer and multiple; these shares have no interval
+TAIL = 0.05  # error of either end of an interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,19 +37,19 @@ class Mechanism:
     effect
         Root mean square of that change, standard deviations of the history.
     coverage
-        Share of the change under the whole stand-in that these values carry; the rest goes by where heads look.
+        Share of the change under the whole stand-in that these values carry; the rest comes from where heads look.
     share, low, high
-        Of values whole periods back, with the 90 % interval.
+        Share of values whole periods back, with its 90 % interval.
     rest
-        Of all other values.
+        Share of all other values.
     phases, by_phase
-        Other phases of the period, in patches, and what values there carry.
+        Other phases of the period in patches, and the share of values there.
     margin_low, margin_high
-        90 % interval of `share` less the largest of `by_phase`.
+        90 % interval of `share` minus the largest of `by_phase`.
     by_multiple
-        Of values k periods back, k = 1 … n.
+        Share of values k periods back, k = 1 … n.
     by_layer
-        Of values whole periods back in each layer alone.
+        Share of values whole periods back in each layer alone.
     """
 
     effect: float
@@ -69,9 +69,9 @@ class Mechanism:
 def measure_mechanism(
     windows: Sequence[WindowRuns], told: Told = lambda _: None, *, by_multiple: bool = True
 ) -> Mechanism:
-    """Patch values in all heads, on several stand-ins and windows; `by_multiple`: each multiple of the period as well.
+    """Patch values in all heads, on several stand-ins and windows; with `by_multiple` also each multiple of the period.
 
-    Where all values change the forecast by less than `single_heads.MARGIN` there are no shares of that.
+    If all values together change the forecast by less than `single_heads.MARGIN`, there are no shares.
     """
     chosen = cells(len(windows), CELLS)
     parts = [
@@ -103,7 +103,7 @@ def measure_mechanism(
 
 
 def without_periods(window: WindowRuns, draw: int = 0) -> Floats:
-    """The forecast (W,) with the values whole periods back in all heads from a stand-in."""
+    """The forecast (W,) with the values whole periods back in all heads taken from a stand-in."""
     from vitime_cache.interventions.value_patch import Patch, lag_pairs
 
     every = np.ones((len(window.model.config.layers), window.model.config.heads), dtype=bool)
@@ -114,16 +114,16 @@ def without_periods(window: WindowRuns, draw: int = 0) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class _Projected:
-    """One stand-in on one window: projections on the change when every value is its.
+    """One stand-in on one window: projections on the change when every value is the stand-in's.
 
     Attributes
     ----------
     shares
-        Of the patches in the order of `_patches`, times `size`.
+        Shares of the patches in the order of `_patches`, times `size`.
     size
-        Square of that change.
+        Squared norm of that change.
     covered, whole
-        Its projection on the change under the whole stand-in, and the latter's square.
+        Projection of that change on the change under the whole stand-in, and the squared norm of the latter.
     """
 
     effect: float
@@ -150,7 +150,7 @@ class _Projected:
 
 
 def _patches(window: WindowRuns, every: Bools, by_layer: bool, by_multiple: bool) -> list[Patch]:
-    """Whole periods back; all but those; other phases; each layer alone and, with them, each multiple."""
+    """Patches in order: whole periods back; all other lags; other phases; each layer alone; each multiple."""
     from vitime_cache.interventions.value_patch import Patch, all_pairs, lag_pairs
 
     first, period, patches = window.first_future, window.period, window.patches

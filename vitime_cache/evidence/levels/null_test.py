@@ -1,6 +1,6 @@
-"""Lag curves of a signal against bands of null inputs, for whoever looks at any lag.
+"""Tests lag curves of a signal against bands of null inputs, at any lag.
 
-What a verdict says of null inputs is `nulls`; these have the same inputs, and curves over lags in place of contrasts.
+A verdict uses `nulls`; this test has the same inputs, but compares curves over lags instead of contrasts.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Dependence:
     Attributes
     ----------
     lags
-        What was tested, in samples into the past, (L,).
+        The tested lags in samples into the past, (L,).
     exceeded
         Where a curve leaves the bands of all kinds, (layer, head, L).
     p_value
-        By kind: how often a null strays as far as the signal does, over all heads and lags tested.
+        By kind: how often a null lies as far out as the signal, over all heads and lags tested.
     """
 
     lags: Array
@@ -66,16 +66,16 @@ def null_curves(
     Parameters
     ----------
     history
-        The series (T,) that the nulls are made of, or a signal or Dataset with it.
+        The series (T,) from which the nulls are made, or a signal or Dataset with it.
     period
-        In samples. With one there are notched nulls as well, which lack it and its harmonics.
+        In samples. If given, there are also notched nulls, which lack it and its harmonics.
     progress
         Called with the share done after each run of the model, n or 2 or 3 times n in all.
 
     Raises
     ------
     NullError, SignalError, EncodingError
-        For a history that no null can be made of, or that does not fit the model.
+        For a history from which no null can be made, or that does not fit the model.
     """
     from vitime_cache.attention.capture import time_attention
 
@@ -102,25 +102,26 @@ def against_nulls(
     region: Region = "all",
     level: float = LEVEL,
 ) -> Dependence:
-    """Hold the lag curves of one signal against those of null inputs, as `null_curves` returns them.
+    """Test the lag curves of one signal against those of null inputs, as `null_curves` returns them.
 
-    The bands are one-sided and hold over all heads and lags tested together, so that a head may be chosen afterwards.
+    The bands are one-sided and hold over all heads and lags tested together, so a head may be chosen afterwards.
 
     Parameters
     ----------
     period
-        In samples. With one the lags within half a patch of it are tested, as "this head looks one period back" says
-        beforehand where to look; without one every lag of two patches or more, which takes a stronger peak.
+        In samples. If given, only lags within half a patch of it are tested, because the claim "this head looks one
+        period back" fixes them beforehand. Otherwise every lag of two patches or more is tested, which needs a stronger
+        peak.
 
     Raises
     ------
     NullError
-        For a period that the lag axis cannot resolve, for too few nulls, and for nulls of another model.
+        For a period that the lag axis cannot resolve, too few nulls, or nulls of another model.
     """
     if not isinstance(ds, xr.Dataset) or schema.TIME_ATTENTION not in ds or schema.SIGNAL in ds.dims:
-        raise NullError("give the Dataset of one signal: what capture returns, or ds.sel(signal=…) of a store")
+        raise NullError("give the Dataset of one signal, from capture or from ds.sel(signal=…) of a store")
     if not isinstance(nulls, Mapping) or not nulls:
-        raise NullError(f"nulls are what null_curves returns, curves by kind of null, got {nulls!r:.60}")
+        raise NullError(f"nulls must be curves by kind of null, as null_curves returns them, got {nulls!r:.60}")
     if period is not None:
         period = positive(period, "the period", "samples", error=NullError)
     if not is_number(level):
@@ -140,7 +141,7 @@ def against_nulls(
 
 
 def lags_to_test(ds: xr.Dataset, *, period: float | None = None, region: Region = "all") -> NDArray[np.bool_]:
-    """Which of the signed lags `against_nulls` tests, (L,); raises NullError if there are none."""
+    """Which of the signed lags `against_nulls` tests, (L,); NullError if there are none."""
     patches, spp = ds.sizes[QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH])
     lag = np.arange(-(patches - 1), patches)
     known = (pair_counts(patches, int(ds[schema.HISTORY_PATCHES]), region) >= MIN_PAIRS) & (lag >= SHORTEST_PERIOD)

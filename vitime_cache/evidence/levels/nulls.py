@@ -1,9 +1,9 @@
-"""Does a head look there more than on null inputs? Which inputs those are, and the signal held against them.
+"""Does a head look there more than on null inputs? Makes the null inputs, and tests the signal against them.
 
-A null input is made of the stretch that the question is asked on and cut into the same windows. Its figure is that of
-`looking`, the mean contrast of a region's queries at the period asked about. Where that period was proposed from the
-series, as its strongest, periods are proposed of each null series in the same way: the signal must also show more at
-its period than null inputs show at theirs. Plain arrays in and out; running the model is the caller's part.
+Null series are made from the stretch of the question and cut into the same windows. The figure is that of `looking`:
+the mean contrast of a region's queries at the period asked about. If that period was proposed from the series as its
+strongest, a period is proposed for each null series in the same way, and the signal must also show more at its period
+than null inputs show at theirs. Plain arrays in and out; the caller runs the model.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from vitime_cache.series.signal import Signal
 from vitime_cache.stats.max_statistic import max_statistic
 from vitime_cache.stats.surrogates import KINDS, Null, NullError, null_kinds, null_series
 
-NULLS = 99  # of each kind, where a person names no number
-QUANTILE = 0.95  # of null curves, lag by lag: what is drawn as a band
+NULLS = 99  # default number of null inputs of each kind
+QUANTILE = 0.95  # of null curves, lag by lag, drawn as a band
 
 
 @dataclass(frozen=True, eq=False)
 class NullInput:
-    """One window of a null series, to be run.
+    """One window of a null series, ready to run.
 
     Attributes
     ----------
     kind, number
-        Which null series.
+        The null series it belongs to.
     signal
-        What the model is given.
+        The input of the model.
     own_period
-        The strongest period proposed of it in samples; None where none is, or none was asked for.
+        The strongest period proposed for the null series in samples; None if there is none, or none was asked for.
     """
 
     kind: Null
@@ -56,13 +56,13 @@ class NullInput:
 
 @dataclass(frozen=True, eq=False)
 class Nulls:
-    """Every head against null inputs. Region axes are those of a verdict, kinds those of `kinds`.
+    """Every head against null inputs. The axis region is that of a verdict, the axis kind that of `kinds`.
 
     Attributes
     ----------
     claimed
-        The claim "depends", (layer, head): the least excess of the contrast over a kind's mean, in the region that
-        shows most.
+        The claim "depends", (layer, head): the least excess of the contrast over a kind's mean, in the region with the
+        highest lower end.
     kinds
         Kinds of null, (kind,).
     null_mean, null_upper
@@ -82,31 +82,31 @@ class Nulls:
 
 
 def aperiodic(null_mean: Array, kinds: Sequence[Null]) -> Array:
-    """Mean lag curve of the kinds without any period: what position alone produces, (kind, ...) → (...)."""
+    """Mean lag curve of the kinds without any period, which position alone produces, (kind, ...) → (...)."""
     some = [k for k, kind in enumerate(kinds) if not KINDS[kind].of_period]
     mean: Array = null_mean[some].mean(axis=0)
     return mean
 
 
 def fewest_nulls(level: float) -> int:
-    """Null inputs of a kind with which a p-value can be as small as `level`."""
-    return max(int(np.ceil(1 / level - 1e-9)) - 1, 3)  # 3: their deviation has to be known
+    """The fewest null inputs of a kind whose p-value can be as small as `level`."""
+    return max(int(np.ceil(1 / level - 1e-9)) - 1, 3)  # at least 3, to know their standard deviation
 
 
 def null_inputs(
     stretch: ArrayLike, starts: Sequence[int], history: int, horizon: int, period: float | None, *, n: int = NULLS,
     seed: int = 0, proposed: bool = False,
 ) -> list[NullInput]:  # fmt: skip
-    """`n` null series of each kind, cut into windows.
+    """Make `n` null series of each kind and cut them into windows.
 
     Parameters
     ----------
     stretch
-        The samples that the question is asked on, from the first window's first to the last one's last.
+        The samples of the question, from the start of the first window to the end of the last.
     starts
         First sample of each window in the stretch.
     period
-        In samples; None where none is asked about: then there are no series without it.
+        In samples; with None there are no series that lack it.
     proposed
         Whether the period was proposed from the series.
     """
@@ -127,19 +127,19 @@ def against_null_inputs(
     query_contrast: ArrayLike, inputs: Sequence[NullInput], time_attention: Iterable[ArrayLike], history_patches: int,
     patches_per_period: float, samples_per_patch: float, asked: Bools, level: float,
 ) -> Nulls:  # fmt: skip
-    """Hold the signal's contrasts against those of null inputs.
+    """Test the signal's contrasts against those of null inputs.
 
     Parameters
     ----------
     query_contrast
-        Of the signal, (region, layer, head), as `looking.look` gives it; NaN takes no part.
+        Contrasts of the signal, (region, layer, head), from `looking.look`; NaN is ignored.
     time_attention
-        (layer, head, n, n) for each of `inputs`, in their order; one is held at a time.
+        (layer, head, n, n) for each of `inputs`, in order; only one is in memory at a time.
 
     Raises
     ------
     NullError
-        For fewer null inputs than the level takes.
+        For fewer null inputs than the level needs.
     """
     kinds = tuple(dict.fromkeys(each.kind for each in inputs))
     n = max(each.number for each in inputs) + 1
@@ -179,7 +179,7 @@ def against_null_inputs(
 def _contrast(
     attention: Array, history_patches: int, patches_per_period: float, own: float | None, samples_per_patch: float
 ) -> Array:
-    """Mean contrast at the period asked about, and at the null's own where it has one that the axis shows."""
+    """Mean contrast at the period asked about, and at the null's own period if it has one that the axis can show."""
     patches = attention.shape[-1]
     at = mean_contrast(attention, sights(patches, history_patches, patches_per_period))
     if own is None or own < SHORTEST_PERIOD * samples_per_patch:
@@ -190,7 +190,7 @@ def _contrast(
 
 
 def _claimed(excess: Array, low: Array, high: Array, p_value: Array) -> Claimed:
-    """The claim over regions, of arrays (region, layer, head): supported in either, refuted in all that are known."""
+    """The claim over regions, from arrays (region, layer, head): supported in either, or refuted in all known ones."""
     known = np.isfinite(excess)
     best = np.where(known, low, -np.inf).argmax(axis=0)[None]
     figure, least, most, p = (

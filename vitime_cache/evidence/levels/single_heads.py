@@ -1,12 +1,12 @@
 """Each head: does the forecast use what it reads whole periods back, and does it change without the head?
 
-*reads*: the values that one head reads whole periods back come from a stand-in (value patch). *matters*: a head's
+*reads*: the values that one head reads whole periods back are taken from a stand-in (value patch). *matters*: a head's
 output is replaced, token by token, by its mean over the reference signals of `vc.ablate_heads` (knockout), in the
-windows and in stand-ins of them. Either is an effect on the forecast in standard deviations of the history, mean over
-stand-ins and windows, held against a fixed margin: above it, below it, or not decided. Rank among heads is no test.
+windows and in stand-ins of them. Both are effects on the forecast in standard deviations of the history, averaged over
+stand-ins and windows, and compared with a fixed margin: above, below, or undecided. A rank among heads is not a test.
 
-Error is `level` over all heads asked about, for each of the two claims. Heads that a first look leaves undecided get
-more replicates; as there are two looks, each has half the error.
+The family-wise error over all heads asked about is `level` for each of the two claims. Heads that a first look leaves
+undecided get more replicates; since there are two looks, each has half the error.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from vitime_cache.attention.forward import Intact
 
-MARGIN = 0.02  # standard deviations of the history: an effect below is none
+MARGIN = 0.02  # standard deviations of the history; a smaller effect counts as none
 REPLICATES = 8  # stand-ins and windows at the first look
-MOST_REPLICATES = 16  # at the second, for heads that the first left undecided
+MOST_REPLICATES = 16  # at the second look, for heads that the first left undecided
 LOOKS = 2
 
 
@@ -40,9 +40,9 @@ class Effects:
     Attributes
     ----------
     each
-        (replicate, layer, head); NaN where a head was not tested, or needed fewer.
+        (replicate, layer, head); NaN where a head was not tested, or needed fewer replicates.
     interval
-        Of the effect, mean over replicates, (layer, head), as `stats.intervals.held_against` gives it.
+        Mean effect over replicates with its interval, (layer, head), from `stats.intervals.held_against`.
     """
 
     each: Floats
@@ -56,24 +56,24 @@ class Effects:
 
     @property
     def refuted(self) -> Bools:
-        """The effect lies below the margin: equivalence with none."""
+        """The effect lies below the margin: equivalent to no effect."""
         below: Bools = self.interval.high < MARGIN
         return below
 
     def undecided(self, heads: Bools) -> Bools:
-        """Those of `heads` whose interval holds the margin."""
+        """Those of `heads` whose interval contains the margin."""
         rest: Bools = heads & ~self.supported & ~self.refuted
         return rest
 
     def smallest(self, heads: Bools) -> float:
-        """The smallest effect that would have been seen in any of `heads` that is not supported, by its spread."""
+        """The smallest effect that would have been detected in every unsupported one of `heads`, given their spread."""
         rest = heads & ~self.supported
         half = self.interval.value - self.interval.low
         return MARGIN + float(np.nanmax(half[rest], initial=0.0))
 
 
 def judge(each: Floats, asked: Bools, level: float) -> Effects:
-    """Replicates (replicate, layer, head) held against the margin, for all heads `asked` about together."""
+    """Compare replicates (replicate, layer, head) with the margin, for all heads `asked` about together."""
     return Effects(each, held_against(MARGIN, MeanWithError.of(each), asked, level / LOOKS))
 
 
@@ -86,9 +86,9 @@ def measure_reads(
     Parameters
     ----------
     asked
-        (layer, head): the heads that claims hold over together.
+        (layer, head): the claims hold simultaneously over these heads.
     known
-        What has been measured already, by stand-in and window.
+        Earlier measurements, by stand-in and window.
     """
     known = known or {}
 
@@ -113,14 +113,14 @@ def measure_reads(
 
 @dataclass(frozen=True, eq=False)
 class Knockouts:
-    """What the forecast does without each head.
+    """Effects of knocking out each head.
 
     Attributes
     ----------
     outcomes
-        (outcome, window, layer, head): what `vc.ablate_heads` gives on the windows.
+        (outcome, window, layer, head): the outcomes of `vc.ablate_heads` on the windows.
     effects
-        Of the outcome "distance", on the windows and on stand-ins of them.
+        Effects on the outcome "distance", on the windows and on stand-ins of them.
     """
 
     outcomes: Floats
@@ -136,11 +136,11 @@ def measure_knockouts(
     Parameters
     ----------
     asked
-        (layer, head): the heads that claims hold over together.
+        (layer, head): the claims hold simultaneously over these heads.
     period
         In samples, for the outcome "seasonal_power".
     """
-    outputs = windows[0].reference_means()  # of every window: they are of one signal and one geometry
+    outputs = windows[0].reference_means()  # the same for every window: one signal, one geometry
     outcomes = np.stack([_outcomes(window, heads, outputs, period, told) for window in windows], axis=1)
     each = list(outcomes[0])
 
@@ -166,7 +166,7 @@ def measure_knockouts(
 
 
 def _outcomes(window: WindowRuns, heads: Bools, outputs: list[Tensor], period: float, told: Told) -> Floats:
-    """Outcomes (outcome, layer, head) of every one of `heads` replaced alone, as `vc.ablate_heads` measures them."""
+    """Outcomes (outcome, layer, head) of replacing each of `heads` alone, as `vc.ablate_heads` measures them."""
     from vitime_cache.interventions.outcomes import OUTCOMES
     from vitime_cache.interventions.runs import scorer_of
 

@@ -1,7 +1,7 @@
 """Inputs of a sweep of periods: the series' own cycle and noise at other periods, in blocks.
 
-Neighbouring periods of a sweep are nearly the same input. Heads are chosen on some blocks of neighbours and measured on
-the blocks between, so that a head is never praised for the periods that it was picked by.
+Neighbouring periods of a sweep give nearly the same input. Heads are chosen on some blocks of neighbours and measured
+on the blocks between, so that no head is measured on the periods that selected it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from vitime_cache.arrays import Array, Bools
 from vitime_cache.series.signal import Signal
 from vitime_cache.stats.surrogates import phase_randomised
 
-PERIODS = 48  # of a sweep
-BLOCKS = 8  # of neighbouring periods, chosen on and measured on in turn
+PERIODS = 48  # periods in a sweep
+BLOCKS = 8  # blocks of neighbouring periods, alternately for choosing and measuring
 SHORTEST_SWEPT = 4  # patches
 HARMONICS = 5
 
@@ -24,7 +24,7 @@ HARMONICS = 5
 def sweep_periods(history: int, samples_per_patch: float, n: int = PERIODS) -> Array:
     """`n` periods in equal ratios from four patches to a third of the history.
 
-    Two patches are resolved, but only four show a period well: below, a wave's second harmonic aliases, in any head.
+    Two patches resolve a period, but only four show it well: below, the second harmonic of a wave aliases in any head.
     """
     shortest = SHORTEST_SWEPT * samples_per_patch
     periods: Array = np.geomspace(shortest, max(history / 3, 1.5 * shortest), n)
@@ -32,7 +32,7 @@ def sweep_periods(history: int, samples_per_patch: float, n: int = PERIODS) -> A
 
 
 def measured_on(n: int = PERIODS) -> Bools:
-    """Of `n` periods in order, those that slopes are measured on: every second block."""
+    """Which of `n` ordered periods are used to measure slopes: every second block."""
     measured: Bools = np.arange(n) * min(BLOCKS, n) // n % 2 == 1
     return measured
 
@@ -41,11 +41,11 @@ def sweep_signals(
     series: ArrayLike, period: float, periods: ArrayLike, history: int, horizon: int, *, others: Sequence[float] = (),
     seed: int = 0,
 ) -> list[Signal]:  # fmt: skip
-    """The series' mean cycle at each of `periods` and a random phase, in the series' own noise, (T,) each.
+    """The series' mean cycle at each of `periods` with a random phase, in the series' own noise, (T,) each.
 
-    The cycle is the sum of the period's first harmonics, fitted by least squares; where it explains next to nothing of
-    the series it is a sine. The noise is what is left of the series without it, without a linear trend and without
-    `others`, other periods that it has, with phases at random anew for every period.
+    The cycle is the sum of the period's first harmonics, fitted by least squares; if it explains almost nothing of the
+    series, a sine is used. The noise is the series without the cycle, a linear trend and `others` (other periods of the
+    series), with new random phases for every period.
     """
     x = np.asarray(series, dtype=np.float64)
     x = x - x.mean()
@@ -74,6 +74,6 @@ def sweep_signals(
 
 
 def _stretched(noise: Array, n: int) -> Array:
-    """Noise (k, T) as (k, n): its last samples, or repeated, as phase-randomised noise is periodic in T."""
+    """Noise (k, T) as (k, n): its last samples, or repeated; phase-randomised noise is periodic in T."""
     repeats = -(-n // noise.shape[1])
     return np.tile(noise, (1, repeats))[:, -n:]

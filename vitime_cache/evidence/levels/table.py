@@ -1,10 +1,10 @@
-"""The levels of evidence and the claims about single heads: names, words, figures, colours, once.
+"""The levels of evidence and the claims about single heads: their names, words, figures and colours.
 
-The model comes first, then the mechanism, then the few heads, then each head: does the forecast follow what lies whole
-periods back (from its input alone), through attention there, through which heads. What a head looks at is described
-beside it and is another matter: a head may look without mattering, and matter without looking.
+The levels go from the model to the mechanism, the few heads and each head: does the forecast follow what lies whole
+periods back (from its input alone), through attention there, and through which heads? What a head looks at is described
+separately: a head may look without mattering, and matter without looking.
 
-Whoever shows a verdict (command, card, page, chart) reads these tables and knows no level by its number.
+Everything that shows a verdict (command, card, page, chart) reads these tables and does not refer to levels by number.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Level:
     name
         As in a verdict's attribute "stages".
     title
-        What it is called on a page.
+        Its name on pages.
     asks, shown_by, leaves_open
-        The question, what answers it, and what it does not answer; a sentence each.
+        The question, what answers it, and what stays open; one sentence each.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Claim:
-    """What may be said of a single head.
+    """A claim about a single head.
 
     Attributes
     ----------
@@ -45,11 +45,11 @@ class Claim:
     level
         Name of the level that decides it.
     title
-        Head of a column.
+        Heading of its column.
     one, many
-        "one head …", "three heads …".
+        The predicate for one head and for several.
     figure, units
-        What the verdict rests on.
+        The figure behind the verdict, and its units.
     """
 
     name: str
@@ -148,7 +148,7 @@ CLAIM: Mapping[str, Claim] = {claim.name: claim for claim in CLAIMS}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a claim about a head came to: its code in a verdict, its word, its mark in plain text."""
+    """The result of a claim about a head: its code in a verdict, its word, and its mark in plain text."""
 
     code: int
     word: str
@@ -176,7 +176,7 @@ class Kind:
     answer
         "yes", "no" or "not shown".
     words
-        How the headline begins.
+        The beginning of the headline.
     """
 
     answer: str
@@ -189,8 +189,8 @@ KINDS: Mapping[str, Kind] = {
     "detour": Kind("yes", "Yes, by a detour"),
     "indifferent": Kind("no", "No"),  # the forecast does not follow where in its period the history is
     "elsewhere": Kind("no", "No"),  # it follows its past, but not whole periods back more than by chance
-    "unsettled": Kind("not shown", "Not settled"),  # attention there carries it, the input alone does not show it yet
+    "unsettled": Kind("not shown", "Not settled"),  # attention there carries it, but the input alone does not show it
     "not shown": Kind("not shown", "Not shown"),
-    "open": Kind("not shown", "Not answered yet"),  # a level is still to be worked on
+    "open": Kind("not shown", "Not answered yet"),  # a level is not finished
 }
-BY_ATTENTION = ("mostly", "partly")  # kinds of answer that say that attention whole periods back carries it
+BY_ATTENTION = ("mostly", "partly")  # kinds of answer in which attention whole periods back carries it

@@ -1,6 +1,6 @@
 """Does a head's peak move with the period? A regression over a sweep of periods; plain arrays in and out.
 
-That is a property of the network. The series lends its cycle and its noise, and its own period may lie anywhere.
+This is a property of the network. The series provides only its cycle and noise; its own period may lie anywhere.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from vitime_cache.evidence.verdict.schema import three_values
 
 TRACKING_SLOPE = (0.9, 1.1)
 TRACKING_R_SQUARED = 0.95
-FOUND = 0.8  # share of the periods at which a head that tracks has a peak
-FEWEST_PEAKS = 4  # that an interval of a slope is taken over
+FOUND = 0.8  # least share of the periods at which a tracking head has a peak
+FEWEST_PEAKS = 4  # fewest peaks for an interval of a slope
 
 
 class EvidenceError(VitimeError):
@@ -72,7 +72,7 @@ class Tracking:
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """What a sweep says of every head. Head axes are (layer, head).
+    """The result of a sweep for every head. Head axes are (layer, head).
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Tracked:
     sweep_peak
         First prominent peak at every period in samples, (period, layer, head).
     intercept, r_squared, found
-        Of the periods measured on.
+        Fit over the measured periods.
     chosen
         Whether the head tracks on the periods it was chosen on.
     """
@@ -105,20 +105,20 @@ def track(
     curves
         (period, layer, head, n) over lags 0 … n - 1.
     measured
-        (period,): those that slopes are measured on; heads are chosen on the others.
+        (period,): periods used to measure slopes; heads are chosen on the others.
     unrelated
-        Mean curve of inputs without a period, (layer, head, n), which is position and is divided out.
+        Mean curve of inputs without a period, (layer, head, n); it shows position alone and is divided out.
     asked
-        (layer, head): the heads told about.
+        (layer, head): the heads asked about.
     level
         Family-wise error over the heads chosen.
 
     Notes
     -----
-    A chosen head is supported where its slope's interval lies within 0.9 … 1.1 (two one-sided tests: Schuirmann,
+    A chosen head is supported if its slope's interval lies within 0.9 … 1.1 (two one-sided tests: Schuirmann,
     J. Pharmacokinetics and Biopharmaceutics 1987) and it has a peak at four periods of five; the interval's level is
-    divided by the number of heads chosen. A head is refuted where its interval lies outside that range, or its peaks
-    are too rare.
+    divided by the number of heads chosen. A head is refuted if its interval lies outside that range, or its peaks are
+    too rare.
     """
     sweep, period = np.asarray(curves, dtype=np.float64), np.asarray(periods, dtype=np.float64)
     half = np.asarray(measured, dtype=bool)
@@ -153,7 +153,7 @@ def track_periods(
     unrelated: ArrayLike | None = None,
     share: float = FIRST_SHARE,
 ) -> Tracking:
-    """Does the first peak of a head's lag curve follow the period?
+    """Regress the first peak of a head's lag curve on the period.
 
     Parameters
     ----------
@@ -164,10 +164,10 @@ def track_periods(
     periods
         Periods in samples, (P,).
     unrelated
-        Curves of signals without those periods, (signal, ..., L). The sweep is divided by their mean, which takes
-        out what position alone produces.
+        Curves of signals without those periods, (signal, ..., L). The sweep is divided by their mean, which removes
+        the structure that position alone produces.
     share
-        Of the strongest peak's prominence, what the first one must have.
+        Least prominence of the first peak, as a share of the strongest peak's.
     """
     sweep: Array = np.asarray(curves, dtype=np.float64)
     period: Array = np.asarray(periods, dtype=np.float64)
@@ -188,7 +188,7 @@ def track_periods(
     xx, xy, yy = (dx**2).sum(axis=0), (dx * dy).sum(axis=0), (dy**2).sum(axis=0)
     enough = (count >= 3) & (xx > 0)
     slope = np.where(enough, xy / np.where(xx > 0, xx, 1), np.nan)
-    # A peak that never moves explains nothing: R² of 0, not 0 / 0.
+    # A peak that never moves explains nothing: R² is 0, not 0 / 0.
     r_squared = np.where(enough, np.where(yy > 0, slope * xy / np.where(yy > 0, yy, 1), 0.0), np.nan)
     rest = np.maximum(yy - slope * xy, 0)
     error = np.sqrt(rest / np.maximum(count - 2, 1) / np.where(xx > 0, xx, np.nan))
@@ -196,9 +196,9 @@ def track_periods(
 
 
 def choose_head(tracking: Tracking) -> tuple[int, ...]:
-    """Index of the head that tracks best: the greatest R² - |slope - 1| - share of periods without a peak.
+    """Index of the head that tracks best: the largest R² - |slope - 1| - share of periods without a peak.
 
-    Measure the chosen head on another sweep: the best of many heads looks good by chance on the sweep it was chosen on.
+    Measure the chosen head on another sweep: the best of many heads looks good by chance on the sweep that selected it.
     """
     score = tracking.r_squared - np.abs(tracking.slope - 1) - (1 - tracking.found)
     if not np.isfinite(score).any():
