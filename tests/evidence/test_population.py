@@ -95,7 +95,7 @@ def test_a_period_that_no_window_shows_is_a_reason_and_a_span_needs_known_spacin
     assert long["kind"].values.tolist() == ["not seen", "constant"]
     span = ask_all(model, signals()[:1], period="1d")
     assert span["kind"].values.tolist() == ["no spacing"]
-    assert headline(span) == "On none of the signals could it be asked."
+    assert headline(span) == "The question could not be asked about any signal."
     for wrong in ({"period": -3}, {"sample": 0}, {"seed": -1}, {"period": float("nan")}):
         with pytest.raises(VerdictError):
             ask_all(model, signals(), **wrong)

@@ -80,8 +80,8 @@ def test_a_no_says_how_little_it_was_or_how_much_would_come_by_chance():
 def test_what_is_not_shown_says_what_would_have_been_seen():
     ds = changed(made("not shown"), influence_share=0.3, influence_low=0.1, influence_by_chance=0.2)
     assert "A share above about 56 % would have been seen." in headline(ds)
-    assert "too little more" not in headline(ds)
-    assert "where 20 % would by chance, and too little more to be told" in headline(changed(ds, influence_low=0.22))
+    assert "too small to count" not in headline(ds)
+    assert "where 20 % would by chance, and the excess is too small to count" in headline(changed(ds, influence_low=0.22))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_because_of_the_period_is_not_claimed_of_any_yes():
     assert "other windows" not in sentences(made(windows=2))[NOT_CLAIMED]
 
 
-@pytest.mark.parametrize(("coverage", "told"), [(0.5, "the rest goes by"), (1.0, ""), (1.3, "work against them")])
+@pytest.mark.parametrize(("coverage", "told"), [(0.5, "the rest comes from"), (1.0, ""), (1.3, "work against them")])
 def test_what_values_do_not_carry_is_said_where_it_is_much(coverage, told):
     said = sentences(changed(made(), mechanism_coverage=coverage))[NOT_CLAIMED]
     assert (told in said) if told else ("The values that are read carry" not in said)

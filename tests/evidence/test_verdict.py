@@ -82,7 +82,7 @@ def test_a_dataset_that_is_no_verdict_is_refused_by_the_name_of_what_is_wrong():
         "lacks the coordinate 'window_start'": ds.drop_vars("window_start"),
         "lacks the attribute 'answer'": nameless,
         "'counts' is damaged": ds.assign_attrs(counts="{"),
-        "'created' is no text": ds.assign_attrs(created=5),
+        "'created' is not text": ds.assign_attrs(created=5),
         "levels are influence.*got 'luck'": ds.assign_attrs(stages='["luck"]'),
         "the claims are": ds.assign_coords(claim=[f"{name}?" for name in CLAIM_NAMES]),
         "verdict is one of": ds.assign(verdict=ds["verdict"] + np.int8(7)),
@@ -153,7 +153,7 @@ def test_a_fact_of_another_type_is_refused_wherever_it_stands(name, other, data)
 
 
 @pytest.mark.parametrize("odd", [0, -1, float("nan"), float("inf"), 10**400])
-def test_a_span_that_is_none_is_refused(odd):
+def test_an_impossible_span_is_refused(odd):
     for name, fact in (("question", "period"), ("window_facts", "samples_per_patch"), ("window_facts", "period")):
         facts = vschema.facts(MADE_UP, name) | {fact: odd}
         with pytest.raises(vschema.VerdictError, match=fact if odd != 10**400 else name):

@@ -35,7 +35,7 @@ def test_a_coarse_grid_gives_up_patches_before_it_gives_up_repeats():
     assert window.history > 2 * 64
 
 
-def test_a_person_may_override_the_window_and_is_told_what_it_cannot_show():
+def test_a_user_may_override_the_window_and_is_told_what_it_cannot_show():
     own = choose_window(2000, 64, history=512, horizon=720, **GRID)
     assert (own.history, own.horizon, own.samples_per_patch, own.chosen) == (512, 720, 16, False)
     assert choose_window(2000, 40, history=512, horizon=720, **GRID).words.count("fewer than the 4") == 1

@@ -1,4 +1,4 @@
-"""Which periods a series has: those whose line stands out of any smooth spectrum of noise."""
+"""Finds the periods of a series: those whose spectral line stands out of any smooth spectrum of noise."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from scipy.signal import detrend, periodogram
 from vitime_cache.arrays import Array, Bools, Floats
 from vitime_cache.stats.spectrum import Noise, noise_spectrum
 
-LONGEST_SHARE = 1 / 3  # of the series: a longer period cannot be told from a trend
-MOST_SAMPLES = 2**15  # of a series that are looked at, the last ones: questions are asked on its end
-MOST_LINES = 12  # of a spectrum that are looked at, periods or not
-TRIED = 2  # bins of most power, and as many that stand out most, that may be the next line
-HIDES = 0.2  # of the variance: a line so strong may hide of what kind the noise is
-ROUNDING = 1e-12  # of a series of size 1, that is of its squares as detrending sums them
-NOTHING_LEFT = 1e-6  # of the variance
-MIN_SAMPLES = 16  # of a series that periods are proposed for
-ABOUT = 0.8  # of the strongest: as strong, for all that one series can say
-LEVEL = 0.0075  # family-wise over frequencies, were the noise of the kind that is fitted
+LONGEST_SHARE = 1 / 3  # of the series: a longer period cannot be distinguished from a trend
+MOST_SAMPLES = 2**15  # samples examined, the last ones: questions are asked on the end of a series
+MOST_LINES = 12  # spectral lines examined, whether or not they are periods
+TRIED = 2  # candidates for the next line: this many bins of most power, and this many that stand out most
+HIDES = 0.2  # share of the variance from which a line may hide the shape of the noise
+ROUNDING = 1e-12  # standard deviation up to which a detrended series of size 1 is only rounding
+NOTHING_LEFT = 1e-6  # share of the variance
+MIN_SAMPLES = 16  # fewest samples for which periods are proposed
+ABOUT = 0.8  # share of the strongest power that counts as equally strong
+LEVEL = 0.0075  # family-wise error over frequencies, for noise of the fitted kind
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A period that a series has: its share of the variance, and the probability of such a peak in noise."""
+    """A period of a series: its length in samples, its share of the variance, and the p-value of its peak in noise."""
 
     period: float
     power: float
@@ -35,15 +35,15 @@ class Proposal:
 def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -> list[Proposal]:
     """Periods of a series that stand out of noise, strongest first; empty if none does.
 
-    Of periods about equally strong the longer comes first, and what is a harmonic of a stronger one comes last. Of a
-    series of more than `MOST_SAMPLES` samples the last ones are looked at.
+    Among about equally strong periods the longer comes first; harmonics of a stronger period come last. Only the last
+    `MOST_SAMPLES` samples of a series are examined.
 
     Notes
     -----
-    The periodogram (scipy.signal) of the detrended series is held against the smooth spectrum of noise that fits what
-    is left without a line there (`stats.spectrum`); the level is divided by the number of bins. Of the lines that stand
-    out the one of most power is fitted by a sine and subtracted before the next; of several about equally strong the
-    slowest, as a waveform's fundamental comes before its harmonics.
+    The periodogram (scipy.signal) of the detrended series is tested against a smooth spectrum of noise, fitted to the
+    series without the line in question (`stats.spectrum`); the level is divided by the number of bins. The significant
+    line of most power is fitted by a sine and subtracted before the next search. Among about equally strong lines the
+    slowest is taken, so that a waveform's fundamental comes before its harmonics.
     """
     x = _prepared(series)
     if x is None:
@@ -61,7 +61,7 @@ def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -
         if period <= 1.01 * longest and not any(abs(1 / period - 1 / f.period) < 1.5 / len(x) for f in found):
             found.append(Proposal(period, float(line.values.var() / variance), p_value))
         elif line.values.var() < 1e-4 * variance:
-            break  # what is left of a trend, or of a line that is no sine
+            break  # the remains of a trend, or of a line that is not a sine
         x = x - line.values
         if x.var() <= NOTHING_LEFT * variance:
             break
@@ -71,7 +71,7 @@ def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -
 
 
 def _prepared(series: ArrayLike) -> Floats | None:
-    """The last samples without their linear trend, of deviation 1; None where nothing is left."""
+    """The last samples without their linear trend, scaled to standard deviation 1; None where nothing is left."""
     x = np.asarray(series, dtype=np.float64)[-MOST_SAMPLES:]
     if len(x) < MIN_SAMPLES or np.ptp(x) <= 1e-9 * np.abs(x).max():
         return None
@@ -98,7 +98,7 @@ class _Line:
 
 
 def _strongest_line(x: Floats, noise: Noise, frequency: Floats, longest: float, level: float) -> _Line | None:
-    """The line of most power that stands out; of about equally strong ones the slowest."""
+    """The significant line of most power; among about equally strong ones the slowest."""
     bins = len(frequency)
     for at in _candidates(noise, frequency >= 1 / longest):
         near, values = _sine(x, frequency[at])
@@ -111,7 +111,7 @@ def _strongest_line(x: Floats, noise: Noise, frequency: Floats, longest: float, 
 
 
 def _candidates(noise: Noise, allowed: Bools) -> list[int]:
-    """Bins that may be lines: those of most power, and those that stand out most; the one of most power first."""
+    """Bins that may be lines: those of most power and those that stand out most, ordered by power."""
     power = np.where(allowed, noise.observed, 0.0)
     peak = power * (power >= np.maximum(np.append(power[1:], 0), np.insert(power[:-1], 0, 0)))
     some = {int(at) for values in (peak, peak / noise.power) for at in np.argsort(-values)[:TRIED] if peak[at] > 0}
@@ -121,7 +121,7 @@ def _candidates(noise: Noise, allowed: Bools) -> list[int]:
 
 
 def _fundamental(x: Floats, power: Floats, frequency: Floats, found: list[Proposal]) -> list[Proposal]:
-    """The period of most power where its own harmonics hide that it stands out, and two of them do."""
+    """The period of most power, if its harmonics hide its significance and at least two of them are significant."""
     if not found:
         return []
     near, values = _sine(x, frequency[power.argmax()])
@@ -133,13 +133,13 @@ def _fundamental(x: Floats, power: Floats, frequency: Floats, found: list[Propos
 
 
 def _is_harmonic(one: Proposal, other: Proposal, length: int) -> bool:
-    """Whether a period is a whole part of another, as far as the series tells."""
+    """Whether a period is another one divided by a whole number, within the resolution of the series."""
     order = round(other.period / one.period)
     return order > 1 and abs(1 / one.period - order / other.period) < order / length
 
 
 def _in_order(found: list[Proposal], length: int) -> list[Proposal]:
-    """Strongest first, the longer of those about as strong as the strongest, harmonics of stronger ones last."""
+    """Sort periods: strongest first, longer before shorter if about as strong as the strongest, harmonics last."""
     strongest = max((each.power for each in found), default=0.0)
 
     def is_mere_harmonic(one: Proposal) -> bool:
@@ -152,9 +152,9 @@ def _in_order(found: list[Proposal], length: int) -> list[Proposal]:
 
 
 def _sine(x: Array, frequency: float) -> tuple[float, Floats]:
-    """Frequency and values of the sine nearest to `frequency` that fits the series best, by Gauss and Newton.
+    """Frequency and values of the best-fitting sine near `frequency`, by Gauss-Newton.
 
-    The frequency stays within a bin of where it starts.
+    The frequency stays within one bin of its start.
     """
     time = np.arange(len(x)) - (len(x) - 1) / 2
     window = np.hanning(len(x))
@@ -164,7 +164,7 @@ def _sine(x: Array, frequency: float) -> tuple[float, Floats]:
         amplitude = 2 * (x * window) @ wave.conj() / window.sum()
         if amplitude == 0:
             break
-        # x ≈ Re[(a + i a 2π δ t) wave]: the change of frequency from the part that grows with time
+        # x ≈ Re[(a + i a 2π δ t) wave]: the part that grows with time gives the change of frequency
         slope = 2 * (x * window * time) @ wave.conj() / (window @ time**2)
         best += float(np.clip((slope / amplitude).imag / (2 * np.pi), -0.5 / len(x), 0.5 / len(x)))
         best = float(np.clip(best, frequency - 1 / len(x), min(frequency + 1 / len(x), 0.5)))

@@ -1,4 +1,4 @@
-"""A question about one period of one series, checked before anything is run."""
+"""A question about one period of one series, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -37,37 +37,39 @@ if TYPE_CHECKING:
 Heads = str | Sequence[tuple[str, int]]
 Subject = Signal | ArrayLike | xr.Dataset
 
-NULLS_OF_A_WINDOW = 39  # the fewest where there are several windows
+NULLS_OF_A_WINDOW = 39  # fewest null inputs per window if there are several windows
 
 
 class ConstantSeriesError(vschema.VerdictError):
-    """A series, or a window of it, in which there is nothing to look back at."""
+    """A constant series, or a constant window of one: there is nothing to look back at."""
 
 
 class NoPeriodError(vschema.VerdictError):
-    """A series of which no period is proposed, where none was named."""
+    """A series for which no period is proposed, when none was given."""
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What is asked, on which windows, and how much of the model's time it takes.
+    """What is asked, on which windows, and with how many runs of the model.
 
     Attributes
     ----------
     series
-        History and known future of the signal, one after the other.
+        History and known future of the signal, concatenated.
     proposed
-        Periods that the series has, strongest first; `period_from` says whether the period is one of these.
+        Periods of the series, strongest first.
+    period_from
+        "proposed" if the period is the strongest of these, "asked" if it was given.
     asked
-        (layer, head): the heads that corrections are over.
+        (layer, head): the heads over which verdicts are corrected.
     wanted, effort
-        All that answering takes, and what is made of it, which is less where a budget does not allow for all.
+        The full effort, and the effort that will be made, which is smaller if a budget requires it.
     budget
-        Minutes; None: as long as it takes.
+        Minutes; None has no limit.
     dropped
-        What a budget left out, a sentence each.
+        One sentence for each part that a budget left out.
     levels
-        Names of those that are worked on, the first ones of `levels.table.STAGES`; all but where many are asked about.
+        Names of the levels to run, the first ones of `levels.table.STAGES`; all of them except for many signals.
     """
 
     signal: Signal
@@ -88,7 +90,7 @@ class Question:
 
     @property
     def windows(self) -> list[Signal]:
-        """The windows asked on, as signals with a known future."""
+        """The windows as signals with a known future."""
         span = self.window.history + self.window.horizon
         return [
             hold_out(
@@ -99,13 +101,13 @@ class Question:
         ]  # fmt: skip
 
     def with_effort(self, effort: Effort, dropped: Sequence[str] = ()) -> Question:
-        """The same question with as many windows as the effort says, the last ones."""
+        """The same question with the last windows, as many as the effort has."""
         window = replace(self.window, starts=self.window.starts[-effort.windows :])
         return replace(self, window=window, effort=effort, dropped=tuple(dropped))
 
     @property
     def words(self) -> str:
-        """What will be done, in two lines, and what a budget leaves out."""
+        """Two lines that say what will be done, then what a budget leaves out."""
         source = "the strongest of the series" if self.period_from == "proposed" else "as asked"
         time = in_words(self.period, self.signal.sample_seconds)
         period = f"{self.period:.4g} samples ({source})" + (f", {time}" if time else "")
@@ -117,7 +119,7 @@ def prepare(
     model: ViTime, signal: Subject, period: float | None = None, *, heads: Heads = "all", nulls: int = NULLS,
     window: tuple[int, int] | None = None, level: float = LEVEL, budget: float | None = None, seed: int = 0,
 ) -> Question:  # fmt: skip
-    """Check a question and choose its period and window; nothing is run. Parameters and errors as for `ask`."""
+    """Check a question and choose its period and window without running it. Parameters and errors as for `ask`."""
     from vitime_cache.interventions.named_heads import check_heads
 
     signal, config = _one_signal(model, signal), model.config
@@ -149,7 +151,7 @@ def prepare(
     asked = np.zeros((len(config.layers), config.heads), dtype=bool)
     for layer, head in check_heads(model, heads):
         asked[config.layers.index(layer), head] = True
-    # In one order, so that equal questions are known as such.
+    # In a fixed order, so that equal questions compare equal.
     heads = "all" if asked.all() else [(config.layers[i], int(head)) for i, head in np.argwhere(asked)]
     count, history_patches = len(chosen.starts), _history_patches(model, chosen)
     sights(config.grid[1], history_patches, chosen.patches_per_period)
@@ -179,7 +181,7 @@ def _history_patches(model: ViTime, window: Window) -> int:
 
 
 def _one_signal(model: ViTime, given: Subject) -> Signal:
-    """What is asked about as a signal; that of a Dataset only if it is of this model."""
+    """Convert the subject to a signal; a Dataset must be of this model."""
     from vitime_cache.interventions.named_heads import as_signals
 
     check_model(model)
@@ -187,7 +189,7 @@ def _one_signal(model: ViTime, given: Subject) -> Signal:
         return as_signal(given)
     if len(signals := as_signals(model, given)) != 1:
         raise vschema.VerdictError(
-            f"a question is about one signal, the Dataset has {len(signals)}; choose by ds.sel(signal=…)"
+            f"a question is about one signal, the Dataset has {len(signals)}; choose one with ds.sel(signal=…)"
         )
     return signals[0]
 
@@ -204,12 +206,12 @@ def _lengths(window: tuple[int, int]) -> tuple[int, int]:
 
 
 def series_hash(series: Floats) -> str:
-    """What a verdict knows its series (T,) by: names may be anybody's."""
+    """Hash that identifies a series (T,) in a verdict; names need not be unique."""
     return hashlib.sha256(series.astype("<f8").tobytes()).hexdigest()
 
 
 def identity(model: ViTime, q: Question, budget: float | None = None) -> dict[str, Any]:
-    """What two questions have in common that have the same answer; `budget` of one that got less than all it wants."""
+    """The key of a question: equal keys mean equal answers. `budget` is set if the effort is less than wanted."""
     e = q.wanted
     heads = q.heads if isinstance(q.heads, str) else [list(head) for head in q.heads]
     return {
@@ -223,7 +225,7 @@ def identity(model: ViTime, q: Question, budget: float | None = None) -> dict[st
 
 
 def unanswered(model: ViTime, q: Question) -> xr.Dataset:
-    """The verdict on a question before anything is known."""
+    """The empty verdict on a question."""
     config, e = model.config, q.effort
     period, patches = q.window.patches_per_period, config.grid[1]
     counts: dict[str, Any] = {

@@ -1,8 +1,8 @@
-"""Which stretch of a series a question is asked on.
+"""Chooses the windows of a series for a question.
 
-The lag axis has one point a patch, and a patch is (T + H) / columns samples: a period shows when it spans two patches
-and is seen well when it spans four, so T + H must not exceed columns · P / 4. The tool chooses that stretch, says which
-samples it leaves out, and cuts the series into several such windows where it is long enough.
+The lag axis has one point per patch, and a patch is (T + H) / columns samples. A period shows if it spans two patches
+and shows well if it spans four, so T + H should not exceed columns · P / 4. The tool chooses such windows, several if
+the series is long enough, and says which samples it leaves out.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from vitime_cache.evidence.periods import Proposal
 from vitime_cache.evidence.verdict.schema import VerdictError
 
 GOOD_PATCHES = 4  # patches that a period should span
-PATCHES = 5  # what is aimed at: a whole number, so that a period is one bin, with room between its multiples
+PATCHES = 5  # target: a whole number, so that a period falls on one bin, with room between its multiples
 HORIZON_SHARE = 1 / 3  # of a window: enough forecast to ask about, enough history to forecast from
-FEWEST_PERIODS = 5  # in the history: with fewer, nothing repeats
+FEWEST_PERIODS = 5  # target for the history: with fewer, little repeats
 MOST_WINDOWS = 6
 SHORTEST_HISTORY = 2  # periods
-SHORTEST_SAMPLES = 2  # of a period: a shorter one shows as a longer one once it is sampled
+SHORTEST_SAMPLES = 2  # samples per period: a shorter period aliases to a longer one
 
 
 @dataclass(frozen=True)
 class Window:
-    """The stretches of a series that a question is asked on, all of one geometry, side by side up to its end.
+    """Adjacent windows of equal geometry that end with the series.
 
     Attributes
     ----------
     starts
         First sample of each window in the series, oldest first.
     history, horizon
-        Samples of each window; what comes in the horizon is known and held out.
+        Samples of each window; the samples of the horizon are known and held out.
     length
         Samples of the series.
     samples_per_patch
-        What one patch of lag stands for.
+        Samples per patch of lag.
     period
         In samples.
     chosen
-        Whether the tool chose the geometry; False where a person did.
+        Whether the tool chose the geometry; False if the user did.
     """
 
     starts: tuple[int, ...]
@@ -61,12 +61,12 @@ class Window:
 
     @property
     def left_out(self) -> int:
-        """Samples at the start of the series that lie in no window."""
+        """Samples at the start of the series that are in no window."""
         return self.starts[0]
 
     @property
     def words(self) -> str:
-        """What is asked on, in one line."""
+        """One line that describes the windows."""
         shape = f"{self.history} samples of history and a horizon of {self.horizon}"
         where = f"{len(self.starts)} windows of {shape}" if len(self.starts) > 1 else f"One window: {shape}"
         seen = f"at {self.samples_per_patch:.3g} samples a patch the period of {self.period:.4g} spans "
@@ -86,23 +86,23 @@ def choose_window(
     length: int, period: float, *, columns: int, patch_width: int,
     history: int | None = None, horizon: int | None = None, most: int = MOST_WINDOWS,
 ) -> Window:  # fmt: skip
-    """History and horizon on which a period of `period` samples can be seen, and where the windows lie.
+    """Choose history and horizon so that a period of `period` samples can be seen, and place the windows.
 
     Parameters
     ----------
     length
         Samples of the series.
     columns, patch_width
-        The model's image: columns, and columns of a patch.
+        Columns of the model's image, and columns per patch.
     history, horizon
-        A person's own; both or none.
+        Given lengths instead of chosen ones; both or neither.
     most
-        Windows at most.
+        Most windows.
 
     Raises
     ------
     VerdictError
-        If the window cannot show the period, saying what would.
+        If the window cannot show the period, saying which window would.
     """
     patches = columns / patch_width
     if not SHORTEST_SAMPLES <= period < np.inf:
@@ -137,5 +137,5 @@ def choose_window(
 
 
 def _enough(period: float) -> int:
-    """Samples of a window whose history repeats often enough, where the lag axis has few points."""
+    """Samples of a window whose history has enough periods."""
     return int(np.ceil(FEWEST_PERIODS * period / (1 - HORIZON_SHARE)))

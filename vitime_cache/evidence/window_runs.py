@@ -1,7 +1,7 @@
-"""One window of a series as the model sees it: its intact run, its stand-ins, and what changed runs do to the forecast.
+"""Runs of one window of a series: the intact run, its stand-ins, and the effect of changed runs on the forecast.
 
-Forecasts here are mean rows of image columns, in standard deviations of the history: they move continuously, and a
-change of one is a vector that can be projected on another.
+Forecasts here are mean rows of image columns, in standard deviations of the history. They vary continuously, and a
+change is a vector that can be projected on another.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
 
 
-Told = Callable[[int], object]  # of so many more runs that are done
+Told = Callable[[int], object]  # called with the number of runs just done
 
 
 class WindowRuns:
@@ -41,7 +41,7 @@ class WindowRuns:
     drawn
         (C,) values of the history at its image columns.
     first_future
-        Patch column from which on columns show nothing of the history.
+        First patch column that shows nothing of the history.
     """
 
     def __init__(self, model: ViTime, signal: Signal, period: float, earlier: ArrayLike = ()) -> None:
@@ -64,12 +64,12 @@ class WindowRuns:
         return moved(self.signal.values, shifts(self._period, draw + 1)[draw], self._period, self._earlier)
 
     def stand_in_columns(self, draw: int) -> Floats:
-        """The same at the history's image columns, (C,)."""
+        """The same stand-in at the history's image columns, (C,)."""
         return self.encoding.columns_of(self.stand_in(draw))
 
     @cached_property
     def frozen(self) -> FrozenRun:
-        """The intact run, kept."""
+        """The intact run, kept for patching."""
         from vitime_cache.interventions.value_patch import freeze
 
         return freeze(self.model, self._images(self.drawn[None]))
@@ -81,7 +81,7 @@ class WindowRuns:
         return rows
 
     def forecasts(self, drawn: ArrayLike, told: Told = lambda _: None) -> Floats:
-        """Forecasts (B, W) of other histories, (B, C) at the image columns; `told` of the runs done."""
+        """Forecasts (B, W) of other histories, given at the image columns (B, C)."""
         from vitime_cache.attention.forward import forecast
 
         return self._in_batches(np.asarray(drawn), lambda images: forecast(self.model, images), told)
@@ -103,7 +103,7 @@ class WindowRuns:
         return values, self.rows(probability)[0]
 
     def keep_stand_in(self, draw: int) -> tuple[Intact, Floats]:
-        """The run of a stand-in, kept, and its forecast (W,)."""
+        """The kept run of a stand-in, and its forecast (W,)."""
         from vitime_cache.attention.forward import run_and_keep
 
         intact = run_and_keep(self.model, self._images(self.stand_in_columns(draw)[None]))
@@ -131,19 +131,19 @@ class WindowRuns:
         return found
 
     def change(self, rows: Floats) -> Floats:
-        """Forecasts (..., W) less the intact one, at the future's columns: (..., F)."""
+        """Forecasts (..., W) minus the intact one, at the future's columns: (..., F)."""
         changed: Floats = (rows - self.intact)[..., self.history_columns :]
         return changed
 
     def change_by_patch(self, rows: Floats) -> Floats:
-        """The same by future patch, (..., patches, columns)."""
+        """The same grouped by future patch, (..., patches, columns)."""
         changed = (rows - self.intact)[..., self.first_future * self.patch_width :]
         return changed.reshape(*rows.shape[:-1], -1, self.patch_width)
 
     def effect(self, rows: Floats, intact: Floats | None = None) -> Floats:
         """Root mean square change over the horizon's samples, (...), in standard deviations of the history.
 
-        `intact`: of another run than the window's own, where the change is from that.
+        `intact` (..., W) replaces the window's own intact forecast.
         """
         change = rows - (self.intact if intact is None else intact)
         distance: Floats = np.sqrt((self._at_samples(change) ** 2).mean(axis=-1))
@@ -176,7 +176,7 @@ class WindowRuns:
         return self._in_deviations([mean_rows(probability)])
 
     def _in_deviations(self, rows: Sequence[Tensor]) -> Floats:
-        """Mean rows of several passes (B, W), fetched from the device together, so that it waits for none of them."""
+        """Mean rows of several passes (B, W), fetched from the device together, so that it need not wait in between."""
         from vitime_cache.interventions.runs import fetch
 
         return fetch(rows).astype(np.float64) * self.model.config.row_step
@@ -204,7 +204,7 @@ class Cell:
 
 
 def cells(windows: int, n: int) -> list[Cell]:
-    """`n` replicates or one of each window, whichever is more: windows in turn, a new stand-in for each."""
+    """`n` replicates, or one per window if that is more: windows in turn, with a new stand-in for each."""
     return [Cell(i % windows, i) for i in range(max(n, windows))]
 
 

@@ -1,1 +1,1 @@
-"""Many series: on what share of them does the forecast use what lies whole periods back, and which heads carry it?"""
+"""Many series: for what share of them the forecast uses what lies whole periods back, and which heads carry it."""

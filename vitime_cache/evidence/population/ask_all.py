@@ -1,9 +1,8 @@
-"""The question of `ask` to many series, as far as the few heads: one table with a row for each.
+"""Asks the question of `ask` about many series, up to the few heads: one table with a row for each.
 
     table = vc.ask_all(model, vc.catalogue(), sample=10)
 
-Signals come one after the other, so that what is finished can be kept: whoever waits is handed the table after each,
-and a table that was left goes on from there.
+Signals run one after the other. The caller gets the table after each, and an interrupted table can continue.
 """
 
 from __future__ import annotations
@@ -41,16 +40,18 @@ DROPPED = f"One of many signals: {NO_DETAILS}; single heads, looking and trackin
 
 @dataclass(frozen=True, eq=False)
 class Many:
-    """Signals to ask about, all alike.
+    """Signals to ask the same question about.
 
     Attributes
     ----------
     signals
-        Those drawn, in their order among `available`.
+        The drawn signals, in their original order.
+    available
+        Number of signals from which they were drawn.
     period
-        In samples, or a span of time such as "1d"; None: of each signal the strongest.
+        In samples, or a span of time such as "1d"; None asks about the strongest period of each signal.
     window
-        History and horizon in samples; None: chosen for each.
+        History and horizon in samples; None chooses them for each signal.
     """
 
     signals: Sequence[Signal]
@@ -64,14 +65,14 @@ class Many:
         cls, signals: Sequence[Signal], period: float | str | None = None, *, window: tuple[int, int] | None = None,
         sample: int | None = None, seed: int = 0,
     ) -> Many:  # fmt: skip
-        """Draw `sample` of the signals, without replacement; all where there are not more.
+        """Draw `sample` of the signals without replacement, or take all if there are no more than that.
 
         Raises
         ------
         VerdictError
             For a period, sample or seed that makes no sense for any signal.
         SignalError
-            For a period in words that are no span.
+            For a period in words that is not a span of time.
         """
         seed = whole(seed, "the seed", 0, 2**63, error=vschema.VerdictError)
         if isinstance(period, str):
@@ -87,7 +88,7 @@ class Many:
         return cls(drawn, len(signals), period, window, seed)
 
     def question(self, model: ViTime) -> dict[str, Any]:
-        """What tables have in common whose rows can be exchanged, signals aside."""
+        """The question of a table without its signals: tables with equal questions can share rows."""
         return {
             "period": self.period, "window": None if self.window is None else list(self.window), "seed": self.seed,
             "levels": list(population_schema.LEVELS), "weights": model.weights.name,
@@ -95,7 +96,7 @@ class Many:
         }  # fmt: skip
 
     def blank(self, model: ViTime) -> xr.Dataset:
-        """The table before anything is known."""
+        """An empty table."""
         names = [signal.name for signal in self.signals]
         hashes = [series_hash(_whole_series(signal)) for signal in self.signals]
         return population_schema.blank(
@@ -121,28 +122,28 @@ def ask_all(
     signals
         Several, or a Dataset of this model with several.
     period
-        In samples, or a span of time such as "1d", of all of them; None asks each about its strongest. A signal without
-        one is counted, not refused.
+        In samples, or a span of time such as "1d", for all signals; None asks about the strongest period of each. A
+        signal without a period is counted, not refused.
     window
-        History and horizon in samples, in place of those chosen for each.
+        History and horizon in samples, instead of those chosen for each signal.
     sample
-        So many of the signals, drawn by `seed`; None: all.
+        Number of signals to draw by `seed`; None takes all.
     progress
         Called as (share done, what is being done); an exception that it raises ends the work.
     partial
-        Called with the table as far as it goes, after each signal.
+        Called with the partial table after each signal.
     start
-        Earlier tables, finished or not: rows of the same question about the same series are taken from them.
+        Earlier tables, finished or not; rows of the same question about the same series are reused.
 
     Returns
     -------
     xarray.Dataset
-        As `evidence.population.schema` describes; `evidence.population.report.headline` says it in words.
+        As `evidence.population.schema` describes; `evidence.population.report.headline` puts it in words.
 
     Raises
     ------
     VerdictError, InterventionError, CheckpointError
-        For a question that makes no sense for any signal; saying what to do.
+        For a question that makes no sense for any signal, saying what to do.
     """
     many = Many.of(as_signals(model, signals), period, window=window, sample=sample, seed=seed)
     table = taken_over(many.blank(model), start)
@@ -155,7 +156,7 @@ def ask_all(
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One more signal that is finished: its place, the table with its row, and its verdict where it has one."""
+    """A newly finished signal: its place, the table with its row, and its verdict if it has one."""
 
     place: int
     table: xr.Dataset
@@ -178,7 +179,7 @@ def taken_over(table: xr.Dataset, start: Sequence[xr.Dataset]) -> xr.Dataset:
 
 
 def rows(model: ViTime, many: Many, table: xr.Dataset, progress: Progress = lambda *_: None) -> Iterator[Row]:
-    """Work on every signal that is still to come; the table after each, independent of what follows."""
+    """Ask about every open signal; yield a copy of the table after each."""
     to_do = [place for place, kind in enumerate(table["kind"].values) if kind == population_schema.OPEN]
     for done, place in enumerate(to_do):
         signal = many.signals[place]
@@ -207,7 +208,7 @@ def _fill(
         return None
     for verdict in answers(model, question, progress):
         if "mechanism" in vschema.facts(verdict, "stages") and kind(verdict) not in BY_ATTENTION:
-            break  # no heads carry what attention is not shown to carry
+            break  # without attention shown to carry it, no heads can carry it
     found = kind(verdict)
     table["kind"].values[place] = found
     table["period"].values[place], table["windows"].values[place] = question.period, question.effort.windows
@@ -220,7 +221,7 @@ def _fill(
 
 
 def part_of_many(question: Question) -> Question:
-    """The question as it is asked of each of many: three levels, and no more runs than their answers rest on."""
+    """The question as asked about each of many: three levels, and only the runs that their answers need."""
     e = question.effort
     effort = replace(e, tested=0, masks=LEAST_MASKS, most_masks=e.masks, details=False, nulls=0, sweep=0)
     return replace(question.with_effort(effort, [DROPPED]), levels=population_schema.LEVELS)

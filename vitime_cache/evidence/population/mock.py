@@ -1,4 +1,4 @@
-"""A made-up table of many signals that follows the schema, so that stores, charts and tests need no model."""
+"""A made-up table of many signals that follows the schema, for stores, charts and tests without a model."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def mock_population(
     kinds: Sequence[str], *, config: ViTimeConfig | None = None, available: int | None = None,
     weights: tuple[str, str] = ("mock", ""),
 ) -> xr.Dataset:  # fmt: skip
-    """A table with a signal for each of `kinds` (of `levels.table.KINDS`, or of `NOT_ASKED`), called s0, s1, ….
+    """Make a table with one signal for each of `kinds` (of `levels.table.KINDS` or `NOT_ASKED`), named s0, s1, ….
 
-    Where attention carries it, the first head of the last layer carries it, on every second one the head beside
-    it too.
+    Where attention carries it, the first head of the last layer carries it, on every second signal together with the
+    next head.
 
     Parameters
     ----------
     available
-        Signals that they were drawn from; as many by default.
+        Number of signals from which they were drawn; by default the same number.
     weights
         Name and hash.
     """

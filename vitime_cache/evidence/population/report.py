@@ -1,4 +1,4 @@
-"""The table of many signals in words, in rows and as JSON. Functions of the table alone."""
+"""The table of many signals in words, in rows and as JSON. All functions depend on the table alone."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from vitime_cache.typed_json import write_json
 if TYPE_CHECKING:
     import pandas as pd
 
-LEVEL = 0.05  # what the interval of the share misses at most
+LEVEL = 0.05  # error of the interval of the share, at most
 
 
 def kinds(ds: xr.Dataset) -> Counter[str]:
-    """How many signals have each kind of answer, or none for each reason."""
+    """Number of signals with each kind of answer, or with each reason for no answer."""
     return Counter(map(str, ds["kind"].values))
 
 
 def answered(ds: xr.Dataset) -> int:
-    """Signals that have an answer, whichever."""
+    """Number of signals that have an answer of any kind."""
     return sum(n for kind, n in kinds(ds).items() if kind in KINDS and kind != population_schema.OPEN)
 
 
 def said_yes(ds: xr.Dataset) -> int:
-    """Signals whose forecast was found to use what lies whole periods back."""
+    """Number of signals whose forecast was found to use what lies whole periods back."""
     return sum(n for kind, n in kinds(ds).items() if kind in KINDS and KINDS[kind].answer == "yes")
 
 
 def share(ds: xr.Dataset) -> tuple[float, float, float]:
-    """Share of signals that said yes, of those with an answer, and its 95 % interval; NaN … of none."""
+    """Share of answers that are yes, with its 95 % interval; the share is NaN without answers."""
     yes, n = said_yes(ds), answered(ds)
     low, high = proportion_interval(yes, n, LEVEL)
     return (yes / n if n else float("nan")), low, high
 
 
 def head_counts(ds: xr.Dataset) -> list[tuple[str, int, int]]:
-    """layer, head, and on how many signals it is among the few that carry it; the most first, without zeros."""
+    """(layer, head, number of signals on which it is among the few that carry it), largest first, without zeros."""
     counts = ds["in_set"].transpose(SIGNAL, LAYER, HEAD).values.sum(axis=0)
     found = [(str(ds[LAYER].values[i]), int(ds[HEAD].values[h]), int(counts[i, h])) for i, h in np.argwhere(counts > 0)]
-    return sorted(found, key=lambda each: -each[2])  # stable: in the order of execution among equals
+    return sorted(found, key=lambda each: -each[2])  # stable: equals stay in execution order
 
 
 def headline(ds: xr.Dataset) -> str:
-    """The answer in one sentence, and which head carries it on most signals."""
+    """The answer in one sentence, and the head that carries it on most signals."""
     yes, n = said_yes(ds), answered(ds)
     if not n:
         return (
-            "On none of the signals could it be asked."
+            "The question could not be asked about any signal."
             if population_schema.complete(ds)
             else "No signal has been asked about yet."
         )
@@ -75,7 +75,7 @@ def headline(ds: xr.Dataset) -> str:
 
 
 def notes(ds: xr.Dataset) -> str:
-    """What the other signals said, what was not asked, and what the share is not."""
+    """The other answers, the signals that were not asked about, and the limits of the share."""
     found, counts = kinds(ds), population_schema.facts(ds, "counts")
     said = []
     if n := answered(ds):
@@ -92,14 +92,14 @@ def notes(ds: xr.Dataset) -> str:
         said.append(f"{counts['drawn']} of {counts['available']} signals were drawn at random.")
     if n:
         said.append(
-            "The interval (95 %, Clopper-Pearson) takes the signals as drawn one by one from all that could be met; of "
-            "signals that are alike, or made from one another, it is too narrow."
+            "The interval (95 %, Clopper-Pearson) assumes that the signals are drawn independently from all possible "
+            "ones; for signals that are alike, or made from one another, it is too narrow."
         )
     return " ".join(said)
 
 
 def row_words(ds: xr.Dataset, place: int) -> str:
-    """One signal in a line: its name, the kind of answer, and the figures that it rests on."""
+    """One signal in a line: its name, the kind of answer, and the figures behind it."""
     row = ds.isel({SIGNAL: place})
     kind, name = str(row["kind"].values), str(row[SIGNAL].values)
     if kind in population_schema.NOT_ASKED:
@@ -110,7 +110,7 @@ def row_words(ds: xr.Dataset, place: int) -> str:
 
 
 def table_of(ds: xr.Dataset) -> pd.DataFrame:
-    """A row for each signal: its name, kind of answer in words, period, shares and the heads of its set."""
+    """One row for each signal: its name, kind of answer in words, period, shares and the heads of its set."""
     import pandas as pd
 
     few = ds["in_set"].transpose(SIGNAL, LAYER, HEAD).values
@@ -127,7 +127,7 @@ def table_of(ds: xr.Dataset) -> pd.DataFrame:
 
 
 def kind_words(kind: str) -> str:
-    """What a kind of answer, or a reason for none, is called."""
+    """The name of a kind of answer, or of a reason for none."""
     if kind in population_schema.NOT_ASKED:
         return f"Not asked: {kind}"
     other = {"indifferent": "No: indifferent", "elsewhere": "No: elsewhere"}
@@ -135,7 +135,7 @@ def kind_words(kind: str) -> str:
 
 
 def to_json(ds: xr.Dataset) -> str:
-    """Headline, share with interval, kinds, heads and every row as JSON; what is missing is null."""
+    """Headline, share with interval, kinds, heads and every row as JSON; missing values are null."""
     value, low, high = share(ds)
     document = {
         "headline": headline(ds), "notes": notes(ds), "complete": population_schema.complete(ds),

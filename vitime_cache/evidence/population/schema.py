@@ -1,8 +1,8 @@
-"""The population Dataset: the answer of each of many signals, a row each. Names, meaning, checks.
+"""The population Dataset: the answers for many signals, one row each. Names, meanings, checks.
 
-A row has what the first levels of a signal's verdict found; a signal that could not be asked about says why. Rows that
-are still to come are "open", so that a table grows signal by signal and an interrupted one goes on. This is the only
-place where its variable and attribute names are spelled.
+A row has the results of the first levels of a signal's verdict; for a signal that could not be asked about it says why.
+Unfinished rows are "open", so that a table grows signal by signal and an interrupted one can continue. Its variable and
+attribute names are defined here and nowhere else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vitime_cache.attention.schema import HEAD, LAYER, SIGNAL, Variable
 from vitime_cache.evidence.levels.table import KINDS
 from vitime_cache.evidence.verdict.schema import VerdictError
 
-LEVELS = ("influence", "mechanism", "set")  # of each signal that are worked on
+LEVELS = ("influence", "mechanism", "set")  # levels that run for each signal
 
 _SHARE, _STDS = "share", "standard deviations of the history"
 FIGURES = (
@@ -45,7 +45,7 @@ TEXTS: Mapping[str, str] = {
     "reason": "what stood in the way of asking, in words; empty where the signal was asked about",
     "series_sha256": "which series it is: names may be anybody's",
 }
-# question: what is asked of every signal, and by which weights. counts: signals there are, and signals drawn.
+# question: the question about every signal, and the weights. counts: available and drawn signals.
 # config, weights, created: as in a verdict.
 ATTRIBUTES = ("question", "counts", "config", "created", "weights")
 
@@ -57,7 +57,7 @@ class NotAsked:
     Attributes
     ----------
     one, many
-        The reason, of one signal and of several.
+        The reason, for one signal and for several.
     """
 
     one: str
@@ -78,14 +78,14 @@ OPEN = "open"
 def blank(
     layers: Sequence[str], heads: int, signals: Sequence[str], hashes: Sequence[str], attributes: Mapping[str, Any]
 ) -> xr.Dataset:
-    """A table in which every signal is still to come.
+    """A table in which every signal is open.
 
     Parameters
     ----------
     signals, hashes
         Names, and `evidence.question.series_hash` of each series.
     attributes
-        Values of `ATTRIBUTES`; encoded as JSON here, but for plain texts.
+        Values of `ATTRIBUTES`; encoded as JSON here, except plain text.
     """
     n = len(signals)
     labels: dict[str, Any] = {
@@ -143,7 +143,7 @@ def facts(ds: xr.Dataset, name: str) -> Any:
 
 
 def complete(ds: xr.Dataset) -> bool:
-    """Whether no signal is still to come."""
+    """Whether every signal is finished."""
     return OPEN not in ds["kind"].values
 
 

@@ -1,1 +1,1 @@
-"""The answer as data: its names and checks, its words, and a made-up one for tests."""
+"""The verdict: its schema and checks, its words, its JSON, and a made-up one for tests."""

@@ -1,4 +1,4 @@
-"""The answer as JSON: in a few fields first, then every number behind it."""
+"""The verdict as JSON: the answer in a few fields, then every number behind it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vitime_cache.typed_json import write_json
 
 
 def answer_data(ds: xr.Dataset) -> dict[str, Any]:
-    """The answer in a few fields: answer, headline, influence, mechanism, set, heads, and what is asked and tested."""
+    """The answer in a few fields: answer, headline, influence, mechanism, set, heads and more."""
 
     def one(name: str) -> float:
         return float(f"{float(ds[name]):.7g}")
@@ -47,7 +47,7 @@ def answer_data(ds: xr.Dataset) -> dict[str, Any]:
 
 
 def to_json(ds: xr.Dataset) -> str:
-    """The whole verdict as JSON: the answer, then attributes, coordinates and every number; what is missing is null."""
+    """The whole verdict as JSON: the answer, then attributes, coordinates and all numbers; missing values are null."""
     document = answer_data(ds) | {
         "attributes": {
             name: vschema.facts(ds, name) if name in vschema.ATTRIBUTES else str(value)

@@ -1,4 +1,4 @@
-"""The answer as data: heads in order, and a table with a row for each."""
+"""The heads of a verdict in order, and a table with a row for each."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from vitime_cache.evidence.verdict import schema as vschema
 if TYPE_CHECKING:
     import pandas as pd
 
-# What a claim's columns are called in tables and in JSON: its figure by this name, then _low, _high, _p, _verdict.
+# Names of a claim's columns in tables and JSON: the figure has this name, the others add _low, _high, _p, _verdict.
 COLUMN = {claim.name: "knockout" if claim.name == "matters" else claim.name for claim in CLAIMS}
 
 
 def head_order(ds: xr.Dataset) -> list[tuple[int, int]]:
-    """Indices (layer, head) of the heads asked about, best first: the order of command, card, page and chart.
+    """Indices (layer, head) of the heads asked about, best first: the order in command, card, page and chart.
 
-    The set in its order, then by the claims: those supported first, the larger figure first among equals.
+    The set comes first in its order, then the others by their claims: supported first, then by larger figure.
     """
     rank = np.nan_to_num(ds["set_rank"].transpose(LAYER, HEAD).values, nan=np.inf)
     verdict = ds["verdict"].transpose(vschema.CLAIM, LAYER, HEAD).values == SUPPORTED
@@ -37,21 +37,21 @@ def head_order(ds: xr.Dataset) -> list[tuple[int, int]]:
 
 
 def set_heads(ds: xr.Dataset) -> list[tuple[int, int]]:
-    """Indices (layer, head) of the few heads that carry most of it, in their order; none where there is no set."""
+    """Indices (layer, head) of the few heads that carry most of it, in order; empty without a set."""
     rank = ds["set_rank"].transpose(LAYER, HEAD).values
     return [(int(i), int(h)) for i, h in sorted(np.argwhere(np.isfinite(rank)), key=lambda at: rank[tuple(at)])]
 
 
 def to_come(ds: xr.Dataset) -> list[str]:
-    """Levels that a partial verdict has not worked on; none of a complete one."""
+    """Levels that a partial verdict lacks; empty for a complete one."""
     return [stage for stage in STAGES if stage not in vschema.facts(ds, "stages")]
 
 
 def verdict_table(ds: xr.Dataset) -> pd.DataFrame:
     """One row for each head asked about, best first.
 
-    layer, head; rank in the set and share of what is read whole periods back; for each claim its figure, interval,
-    corrected p-value and verdict in words, called as `COLUMN` says; the lag of the strongest peak in samples.
+    Columns: layer, head; rank in the set and share of what is read whole periods back; for each claim its figure,
+    interval, corrected p-value and verdict in words, named as in `COLUMN`; lag of the strongest peak in samples.
     """
     import pandas as pd
 

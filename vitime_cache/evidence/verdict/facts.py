@@ -1,6 +1,6 @@
-"""What the JSON attributes of a verdict hold, with their types; a stranger's verdict is held against them when read.
+"""The fields and types of a verdict's JSON attributes, by which a verdict from any source is checked when read.
 
-A field that is not described here is let through: nothing reads it.
+Unknown fields are accepted, because nothing reads them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Head = tuple[str, Count]  # layer, head
 
 
 class Question(TypedDict):
-    """What is asked, of which series, and by which weights; equal questions have equal answers."""
+    """What is asked, about which series, and of which weights; equal questions have equal answers."""
 
     signal: str
     series_sha256: str
-    sample_seconds: float  # 0: not known
+    sample_seconds: float  # 0: unknown
     period: Span
     period_from: Literal["asked", "proposed"]
     heads: Literal["all"] | Annotated[list[Head], msgspec.Meta(min_length=1)]
@@ -33,7 +33,7 @@ class Question(TypedDict):
     level: float
     seed: Seed
     budget: Annotated[float, msgspec.Meta(gt=0)] | None  # minutes
-    levels: NotRequired[list[str]]  # where they are not all
+    levels: NotRequired[list[str]]  # only if they are not all levels
     weights: str
     weights_sha256: str
     dtype: str
@@ -41,7 +41,7 @@ class Question(TypedDict):
 
 
 class Proposal(TypedDict):
-    """A period that the series has, as `evidence.periods` describes it."""
+    """A period of the series, as `evidence.periods` describes it."""
 
     period: Span
     power: float
@@ -49,7 +49,7 @@ class Proposal(TypedDict):
 
 
 class WindowFacts(TypedDict):
-    """The stretches asked on, as `evidence.window` describes them."""
+    """The windows of a question, as `evidence.window` describes them."""
 
     starts: list[Count]
     history: Count
@@ -65,16 +65,16 @@ class WindowFacts(TypedDict):
 
 
 class Counts(TypedDict):
-    """How much was run, and what could have been seen by it.
+    """How much was run, and which effects it could detect.
 
     Attributes
     ----------
     margin, smallest
-        Effects below which count as none, and the smallest that could have been seen, by level or claim.
+        The effect below which there is none, and the smallest effect that could have been detected, by level or claim.
     left_out
-        A sentence for each region with lags of too few pairs.
+        One sentence for each region that has lags with too few pairs.
     null_periods
-        Null inputs that have a period of their own.
+        Number of null inputs with a period of their own.
     effort
         As `evidence.budget` describes it.
     """
@@ -95,15 +95,15 @@ class Counts(TypedDict):
 
 
 class Answer(TypedDict):
-    """The answer in words: one of `levels.table.KINDS`, in two or three sentences, and one text for each level."""
+    """The answer: its kind of `levels.table.KINDS`, a headline of two or three sentences, and a text for each level."""
 
     kind: str
     headline: str
     sentences: dict[str, str]
 
 
-# families: heads that could stand in for another. dropped: what a budget left out, a sentence each. stages: levels
-# that are finished. config: as in the attention schema.
+# families: heads that could replace one another. dropped: one sentence for each part that a budget left out.
+# stages: finished levels. config: as in the attention schema.
 KINDS_OF_FACTS: dict[str, Any] = {
     "question": Question,
     "window_facts": WindowFacts,
@@ -114,4 +114,4 @@ KINDS_OF_FACTS: dict[str, Any] = {
     "stages": list[str],
     "config": dict[str, Any],
 }
-TEXTS = ("created", "weights")  # when; the weights' note, such as what they were adapted on
+TEXTS = ("created", "weights")  # time of creation; the weights' note, such as what they were adapted on

@@ -1,7 +1,7 @@
-"""A made-up verdict that follows the schema, so that pages, stores, charts and tests need no model.
+"""A made-up verdict that follows the schema, for pages, stores, charts and tests without a model.
 
-Every kind of answer can be had. What is made up agrees with itself: parts of a share add up to it, the set's heads are
-those that are read most, curves have their peaks where the text says, and what a level has not worked on is missing.
+It can have every kind of answer, and it is consistent: parts of a share add up to it, the heads of the set are those
+that are read most, curves have their peaks where the text says, and results of unfinished levels are missing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DEFAULT = ViTimeConfig(
     image_height=32, context_columns=512, horizon_columns=720, patch_height=16, patch_width=16,
     encoder_width=32, encoder_depth=2, decoder_width=16, decoder_depth=1, heads=4,
 )  # fmt: skip
-# The level that works a variable out, by how its name begins; those of every level fill `CLAIM`.
+# The level that computes a variable, by the beginning of its name. Variables of claims belong to several levels.
 LEVEL_OF = {
     "influence": "influence", "history": "influence", "forecast_without": "mechanism", "forecast": "influence",
     "future": "influence", "stand_in": "influence", "mechanism": "mechanism", "head_share": "set", "set_": "set",
@@ -47,7 +47,7 @@ CLAIMED = ("verdict", "figure", "low", "high", "p_value", "asked")
 
 @dataclass(frozen=True)
 class Made:
-    """Figures of levels 1 and 2 that lead to a kind of answer; shares, but for the effect (standard deviations)."""
+    """Figures of levels 1 and 2 that lead to a kind of answer; shares, except the effect (standard deviations)."""
 
     effect: float
     influence: tuple[float, float, float]  # share, low, high
@@ -73,20 +73,20 @@ def mock_verdict(
     config: ViTimeConfig | None = None, signal: str = "full", period: float = 64.0, *, kind: str = "mostly",
     windows: int = 1, stages: Sequence[str] = vschema.STAGES, seed: int = 0, sample_seconds: float = 0.0,
 ) -> xr.Dataset:  # fmt: skip
-    """A verdict on made-up heads.
+    """Make a verdict on made-up heads.
 
-    Three heads of the last layer are read, look and matter (fewer where there are not so many), one head of the first
-    layer looks, tracks and does nothing, one matters without looking; of others some stay inconclusive.
+    Up to three heads of the last layer are read, look and matter. One head of the first layer looks and tracks without
+    effect, one matters without looking. Some of the others are inconclusive.
 
     Parameters
     ----------
     kind
-        Of `levels.table.KINDS`: the answer that the figures lead to. It becomes "open" where `stages` lacks one of the
-        first two levels.
+        Kind of answer (of `levels.table.KINDS`) that the figures lead to. It becomes "open" if `stages` lacks one of
+        the first two levels.
     stages
-        Levels that have been worked on; fewer than all make a partial verdict.
+        Finished levels; fewer than all make a partial verdict.
     sample_seconds
-        Seconds from one sample to the next; 0: not known.
+        Seconds from one sample to the next; 0 if unknown.
     """
     config = config or DEFAULT
     if not {"influence", "mechanism"} <= set(stages):
@@ -99,7 +99,7 @@ def mock_verdict(
         attributes=_attributes(made, signal, kind, sample_seconds),
     )  # fmt: skip
     values = made.values()
-    for name, variable in vschema.VARIABLES.items():  # by the schema: what it has and nothing else
+    for name, variable in vschema.VARIABLES.items():  # exactly the variables of the schema
         if name in CLAIMED or _level_of(name) in stages:
             ds[name].values[...] = values.get(name, made.anything(variable.dtype))
     return vschema.validate(ds)
@@ -110,7 +110,7 @@ def _level_of(name: str) -> str:
 
 
 class _Maker:
-    """The arrays of a made-up verdict, all of one story."""
+    """Makes the arrays of a verdict that agree with each other."""
 
     def __init__(
         self, config: ViTimeConfig, period: float, made: Made, windows: int, stages: Sequence[str], seed: int
@@ -136,7 +136,7 @@ class _Maker:
         self.set = self._set()
 
     def _set(self) -> list[tuple[int, int]]:
-        """Indices of the few heads, strongest first; none where attention there carries nothing worth the name."""
+        """Indices of the few heads, strongest first; empty if attention there carries little."""
         share = self.made.mechanism[0]
         if not share > 0.25:
             return []
@@ -144,13 +144,13 @@ class _Maker:
         return list(dict.fromkeys((last, h) for h in (heads - 2 if heads > 2 else 0, 0, heads // 2 + 1) if h < heads))
 
     def values(self) -> dict[str, Any]:
-        """Variable -> its array, or what spreads over it."""
+        """Variable -> its array, or a value that is broadcast to it."""
         parts = (self._model(), self._mechanism(), self._heads(), self._looking(), self._tracking(), self._series())
         values = {name: array for part in parts for name, array in part.items()}
         return values | self._claims(values)
 
     def anything(self, dtype: str) -> Any:
-        """What a variable has that this module does not know yet."""
+        """The value of a variable that this module does not know yet."""
         return {"int8": NOT_SUPPORTED, "bool": False}.get(dtype, 0.5)
 
     def _teeth(self, width: float = 0.6) -> Array:
@@ -212,13 +212,13 @@ class _Maker:
         }  # fmt: skip
 
     def _effects(self) -> tuple[Array, Array]:
-        """Changes of the forecast by head, (layer, head): when what it reads is replaced, and when its output is."""
+        """Change of the forecast, (layer, head), when what a head reads is replaced, and when its output is."""
         effect = self.made.effect
         reads, matters = np.full(self.shape, 0.002), np.full(self.shape, 0.006)
         for n, at in enumerate(self.set):
             reads[at], matters[at] = 0.5 * effect * 0.6**n, 0.8 * effect * 0.7**n
-        matters[0, -1] = 0.6 * effect  # and does not look
-        reads[0, 0], matters[0, 0] = 0.002, 0.02  # looks, and is left open
+        matters[0, -1] = 0.6 * effect  # matters without looking
+        reads[0, 0], matters[0, 0] = 0.002, 0.02  # looks, and stays inconclusive
         return reads, matters
 
     def _looks(self) -> Bools:
@@ -249,7 +249,7 @@ class _Maker:
         }  # fmt: skip
 
     def _claims(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Verdict, figure, interval and p of every claim, as the arrays of its level have them."""
+        """Verdict, figure, interval and p-value of every claim, consistent with the arrays of its level."""
         shape = (len(CLAIMS), *self.shape)
         verdict, p_value = np.full(shape, NOT_TESTED), np.full(shape, NAN)
         figure, low, high = np.full(shape, NAN), np.full(shape, NAN), np.full(shape, NAN)
@@ -272,7 +272,7 @@ class _Maker:
         return {"verdict": verdict, "figure": figure, "low": low, "high": high, "p_value": p_value, "asked": True}
 
     def _series(self) -> dict[str, Any]:
-        """A noisy wave, cut where the future begins; forecasts that follow it, its stand-in, or neither."""
+        """A noisy wave, split where the future begins, and forecasts that follow it, its stand-in, or neither."""
         time = np.arange(self.history + self.horizon)
         past = time < self.history
         wave, moved = (np.sin(2 * np.pi * (time - shift) / self.period) for shift in (0, self.period / 2))

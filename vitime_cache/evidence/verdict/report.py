@@ -1,7 +1,7 @@
-"""The answer in words: a headline, a sentence for each level, and what is not claimed. Functions of the verdict alone.
+"""The answer in words: a headline, a text for each level, and what is not claimed. Functions of the verdict alone.
 
-Figures are rounded, never bent: a share above one or below zero is printed as it was measured. What a level has not
-worked on is not spoken of, but for the list of what is still to come.
+Figures are rounded but not clipped: a share above one or below zero is printed as measured. Unfinished levels are not
+mentioned, except in the list of what is still to come.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from vitime_cache.series.spans import samples_in_words
 from vitime_cache.shown import counted
 
 MOST_NAMED = 6
-COVERED = (0.8, 1.2)  # share of the whole change that values carry; outside, what changes where heads look counts too
-GOOD_PATCHES = 4.0  # of a period: with fewer, its phases run into one another
-SAME = 0.02  # of a period: a proposal so near is the same one
+COVERED = (0.8, 1.2)  # share of the whole change that values carry; outside, changes of where heads look count too
+GOOD_PATCHES = 4.0  # patches per period; with fewer, its phases overlap
+SAME = 0.02  # share of a period within which a proposal is the same period
 NOT_CLAIMED = "not claimed"
 INTERVALS = (
-    "In brackets stand 90 % intervals: for what the forecast follows, over draws of which patches were replaced; for "
-    "what attention reads, over stand-ins and windows. They speak of this series and this network alone."
+    "Intervals in brackets are at 90 %: for what the forecast follows, over draws of which patches were replaced; for "
+    "what attention reads, over stand-ins and windows. They apply to this series and this network only."
 )
 STANDS_FOR = "a history moved by a part of its period"
 
 
 def with_words(ds: xr.Dataset) -> xr.Dataset:
-    """The verdict with its headline and sentences, by the kind of answer that its attribute "answer" names."""
+    """The verdict with headline and sentences for the kind of answer in its attribute "answer"."""
     answer = {"kind": kind(ds), "headline": headline(ds), "sentences": sentences(ds)}
     return vschema.with_facts(ds, answer=answer)
 
@@ -55,7 +55,7 @@ def kind(ds: xr.Dataset) -> str:
     Raises
     ------
     VerdictError
-        For one that this version does not know.
+        For a kind that this version does not know.
     """
     found = vschema.facts(ds, "answer")["kind"]
     if found not in KINDS:
@@ -70,19 +70,19 @@ def headline(ds: xr.Dataset) -> str:
 
 
 def sentences(ds: xr.Dataset) -> dict[str, str]:
-    """What each level found, by its name, in the order of levels; last, under `NOT_CLAIMED`, what is not claimed."""
+    """What each level found, by its name and in order; last, under `NOT_CLAIMED`, what is not claimed."""
     stages = vschema.facts(ds, "stages")
     said = {level: say(ds) for level, say in _LEVELS.items() if level in stages}
     return said | {NOT_CLAIMED: _not_claimed(ds, stages)}
 
 
 def period_words(ds: xr.Dataset) -> str:
-    """The period asked about, in samples and, where their spacing is known, in time."""
+    """The period asked about, in samples and, if their spacing is known, in time."""
     return _span(ds, float(vschema.facts(ds, "question")["period"]))
 
 
 def head_names(ds: xr.Dataset, heads: Iterable[tuple[int, int]], most: int = MOST_NAMED) -> str:
-    """Heads by layer, such as "decoder.1 · 6, 0; decoder.0 · 3 and 4 more"; indices in the order to be told."""
+    """Heads by layer, such as "decoder.1 · 6, 0; decoder.0 · 3 and 4 more", in the given order."""
     heads = list(heads)
     groups: dict[str, list[str]] = {}
     for i, h in heads[:most]:
@@ -92,7 +92,7 @@ def head_names(ds: xr.Dataset, heads: Iterable[tuple[int, int]], most: int = MOS
 
 
 def percent(share: float) -> str:
-    """A share as "84 %", with a minus sign where it is negative; "no figure" where there is none."""
+    """A share as "84 %", with a minus sign if it is negative; "no figure" for NaN."""
     if not np.isfinite(share):
         return "no figure"
     return f"{_whole(share)} %"
@@ -125,11 +125,11 @@ def _stds(effect: float) -> str:
     return f"{effect:.2g} standard deviations"
 
 
-# The headline of each kind, less the words that it begins with.
+# The headline of each kind, without its first words.
 
 
 def _followed(ds: xr.Dataset) -> str:
-    """How much of what the forecast follows comes from whole periods back."""
+    """How much of the forecast's dependence on its past comes from whole periods back."""
     share = interval(*(_value(ds, f"influence_{name}") for name in ("share", "low", "high")))
     return f"{share} of how this forecast follows its past comes from {_back(ds)}"
 
@@ -148,7 +148,7 @@ def _yes(ds: xr.Dataset) -> str:
 
 
 def _through(ds: xr.Dataset) -> str:
-    """The set of heads, as the end of a sentence; empty where none is known."""
+    """The set of heads, as the end of a sentence; empty if none is known."""
     few = set_heads(ds)
     if not few:
         return ""
@@ -191,7 +191,7 @@ def _unsettled(ds: xr.Dataset) -> str:
 def _not_shown(ds: xr.Dataset) -> str:
     share, low, chance = (_value(ds, f"influence_{name}") for name in ("share", "low", "by_chance"))
     seen = chance + ALONE * (1 - chance) + share - low  # with this interval around it, its lower end would say so
-    little = ", and too little more to be told without attention there carrying it" if low > chance else ""
+    little = ", and the excess is too small to count without attention there carrying it" if low > chance else ""
     return f"{_followed(ds)}, where {_by_chance(ds)}{little}. A share above about {percent(seen)} would have been seen."
 
 
@@ -209,10 +209,10 @@ _HEADLINES: Mapping[str, Callable[[xr.Dataset], str]] = {
 
 
 def _tested(ds: xr.Dataset, *, effect: bool) -> str:
-    """On how much the answer rests, and how large the effect is."""
+    """The windows and heads tested, and the size of the effect."""
     windows = int(vschema.facts(ds, "counts")["windows"])
     scope = " Tested on one window" if windows == 1 else f" Tested on {windows} windows"
-    if "mechanism" in vschema.facts(ds, "stages"):  # before, no head has been looked into
+    if "mechanism" in vschema.facts(ds, "stages"):  # earlier levels involve no heads
         scope += " and the head asked about" if (n := int(ds["asked"].sum())) == 1 else f" and {n} heads"
     size = _value(ds, "influence_effect")
     if not effect or not np.isfinite(size):
@@ -243,7 +243,7 @@ def _mechanism(ds: xr.Dataset) -> str:
     said += f", {percent(coverage)} of the whole change." if np.isfinite(coverage) else "."
     if not np.isfinite(share):
         return said
-    said += f" Whole periods back lie {interval(share, low, high)} of that, at all other lags {percent(rest)}"
+    said += f" Values whole periods back carry {interval(share, low, high)} of that, at all other lags {percent(rest)}"
     phases = ds["mechanism_phase"].values
     if np.isfinite(phases).any():
         said += f"; the largest other phase of the period has {percent(float(np.nanmax(phases)))}"
@@ -261,7 +261,7 @@ def _mechanism(ds: xr.Dataset) -> str:
 def _set(ds: xr.Dataset) -> str:
     few = set_heads(ds)
     if not few:
-        return "No few heads are named: too little is read whole periods back, or no small set carries most of it."
+        return "No set of heads is named: too little is read whole periods back, or no small set carries most of it."
     share, without = (percent(_value(ds, name)) for name in ("set_share", "set_without"))
     it = "it" if len(few) == 1 else "them"
     said = f"{counted(len(few), 'head')} ({head_names(ds, few)}) alone: {share} of what is read whole periods back; all"
@@ -321,7 +321,7 @@ _LEVELS: Mapping[str, Callable[[xr.Dataset], str]] = {
 
 
 def _claimed(ds: xr.Dataset, name: str) -> str:
-    """Of how many heads a claim is supported, which, and of how many it is not decided."""
+    """How many heads support a claim, which ones, and how many are undecided."""
     verdict = ds["verdict"].sel({vschema.CLAIM: name}).transpose(LAYER, HEAD).values
     claim, asked = CLAIM[name], ds["asked"].values
     found: Bools = (verdict == SUPPORTED) & asked
@@ -349,7 +349,7 @@ def _undecided(one: str, inconclusive: bool) -> str:
 
 
 def _not_claimed(ds: xr.Dataset, stages: list[str]) -> str:
-    """What a reader might take from the answer, and may not."""
+    """Conclusions that the answer does not allow."""
     question, window, counts = (vschema.facts(ds, name) for name in ("question", "window_facts", "counts"))
     limits = []
     if KINDS[kind(ds)].answer == "yes":
@@ -379,15 +379,15 @@ def _other_routes(ds: xr.Dataset, stages: list[str]) -> list[str]:
     if "mechanism" not in stages or not np.isfinite(coverage) or COVERED[0] <= coverage <= COVERED[1]:
         return []
     rest = (
-        "the rest goes by changes of where heads look, which this does not follow"
+        "the rest comes from changes of where heads look, which this does not measure"
         if coverage < 1
-        else "changes of where heads look work against them, which this does not follow"
+        else "changes of where heads look work against them, which this does not measure"
     )
     return [f"The values that are read carry {percent(coverage)} of the whole change; {rest}."]
 
 
 def _shared_lags(period: float, window: Mapping[str, Any]) -> list[str]:
-    """A word on other periods of the series whose whole periods are among those asked about, or the other way round."""
+    """A note on other periods of the series that share lags with the one asked about."""
     near = REACH * window["samples_per_patch"]
     same, others = [], []
     for each in (float(proposal["period"]) for proposal in window.get("proposed", ())):
@@ -399,8 +399,9 @@ def _shared_lags(period: float, window: Mapping[str, Any]) -> list[str]:
     said = []
     if same:
         said.append(
-            f"The series has a period of {' and '.join(same)} samples, so near that lags of "
-            f"{window['samples_per_patch']:.3g} samples a patch do not tell it from this one: what is found may be its."
+            f"The series has a period of {' and '.join(same)} samples, so close that lags of "
+            f"{window['samples_per_patch']:.3g} samples a patch do not tell it from this one: what is found may be due "
+            "to it."
         )
     if others:
         said.append(f"The series also has a period of {' and '.join(others)} samples, which shares lags with this one.")

@@ -1,10 +1,10 @@
 """The verdict Dataset: does the forecast use what lies whole periods back, through which attention and which heads?
 
 One Dataset answers one question about one signal: the forecast as a whole (influence, mechanism), the few heads that
-carry it, and for every head five claims over (layer, head), with the figures that they rest on and the arrays behind
-them. Plain arrays and JSON attributes, so that a store can keep it and any process can hold it. A partial verdict is
-the same Dataset with what is not known yet missing (NaN, "not tested"). This is the only place where its dimension,
-variable and attribute names are spelled; the words for levels and claims stand in `levels.table`.
+carry it, and for every head five claims over (layer, head), with their figures and the arrays behind them. It consists
+of plain arrays and JSON attributes, so that stores and other processes can hold it. A partial verdict is the same
+Dataset with unknown values missing (NaN, "not tested"). Dimension, variable and attribute names are defined here and
+nowhere else; the words for levels and claims are in `levels.table`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CLAIM, REGION, NULL, PAST_LAG, SWEEP = "claim", "region", "null", "past_lag", "s
 WINDOW, SAMPLE, REPLICATE = "window", "sample", "replicate"
 PHASE, MULTIPLE, SET_SIZE, RANDOM_SET = "phase", "multiple", "set_size", "random_set"
 
-REGIONS: tuple[Region, ...] = ("history→history", "forecast→history")  # queries→keys that "looks" is about
+REGIONS: tuple[Region, ...] = ("history→history", "forecast→history")  # queries→keys of the claim "looks"
 CURVES = ("intact", "blocked")
 CURVE = "curve"
 
@@ -131,7 +131,7 @@ VARIABLES: Mapping[str, Variable] = {
     "r_squared": Variable(_HEADS, "float32", "share of the peaks' variance on the line"),
     "found": Variable(_HEADS, "float32", "share of the periods measured on that have a first peak"),
     "chosen": Variable(_HEADS, "bool", "whether the head tracks on the periods it was chosen on"),
-    # what was given to the model, and what it made of it
+    # input and output of the model
     "history": Variable((WINDOW, SAMPLE), "float64", "the window's history, NaN after it", "units of the signal"),
     "forecast": Variable(
         (WINDOW, SAMPLE), "float64", "intact forecast (mean row), NaN before it", "units of the signal"
@@ -153,13 +153,13 @@ COORDINATES: Mapping[str, tuple[str, str]] = {
     "measured_on": (SWEEP, "whether slopes are measured on this period; heads are chosen on the others"),
     "whole_periods": (PAST_LAG, "whether the lag lies whole periods back"),
 }
-ATTRIBUTES = (*KINDS_OF_FACTS, *TEXTS)  # JSON as `facts` describes it, and plain texts
-METHOD = 5  # part of every question; to be raised where what is done, and so its answer or its variables, changes
+ATTRIBUTES = (*KINDS_OF_FACTS, *TEXTS)  # JSON as `facts` describes it, and plain text
+METHOD = 5  # part of every question; increase it when the method changes, and so answers or variables
 _PLAIN = ("config", *TEXTS)  # given as text
 
 
 class VerdictError(VitimeError):
-    """A Dataset that is no verdict, or a question that cannot be asked."""
+    """A Dataset that is not a verdict, or a question that cannot be asked."""
 
 
 def blank(
@@ -167,13 +167,14 @@ def blank(
     phases: ArrayLike, multiples: int, replicates: int, sizes: int, random_sets: int, nulls: Sequence[str],
     sweep: ArrayLike, measured_on: ArrayLike, attributes: Mapping[str, Any],
 ) -> xr.Dataset:  # fmt: skip
-    """A verdict in which nothing is known yet.
+    """An empty verdict.
 
     Parameters
     ----------
     patches
-        Patch columns; lags into the past are 0 … patches - 1, of which `whole_periods` (patches,) says which lie whole
-        periods back.
+        Patch columns; lags into the past are 0 … patches - 1.
+    whole_periods
+        (patches,) whether a lag lies whole periods back.
     windows
         First sample of each window.
     samples
@@ -181,13 +182,13 @@ def blank(
     phases
         Other phases of the period, in patches.
     multiples
-        Whole periods back that the axis has: 1 … multiples.
+        Number of multiples of the period on the axis, 1 … multiples.
     replicates
-        Of each head's effects: stand-ins or groups of references, by window.
+        Most replicates of a head's effects, over stand-ins and windows.
     sizes, random_sets
-        Of the sets of heads that were tried, and random sets at most.
+        Most heads in a set, and most random sets.
     sweep, measured_on
-        Periods of the sweep in samples, and which of them slopes are measured on.
+        Periods of the sweep in samples, and whether slopes are measured on them.
     attributes
         Values of `ATTRIBUTES`; encoded as JSON here.
     """
@@ -251,18 +252,18 @@ def validate(ds: xr.Dataset) -> xr.Dataset:
 
 
 def check_facts(attributes: Mapping[Any, Any]) -> None:
-    """Hold the attributes of a verdict against what `facts` says of each.
+    """Check the attributes of a verdict against the types in `facts`.
 
     Raises
     ------
     VerdictError
-        Naming the attribute, the value within it and the type that it should have.
+        Naming the attribute, the value in it and the expected type.
     """
     for name in ATTRIBUTES:
         if name not in attributes:
             raise VerdictError(f"the verdict lacks the attribute {name!r}")
         if not isinstance(attributes[name], str):
-            raise VerdictError(f"the verdict's attribute {name!r} is no text")
+            raise VerdictError(f"the verdict's attribute {name!r} is not text")
     for name, kind in KINDS_OF_FACTS.items():
         read_json(attributes[name], kind, f"the verdict's attribute {name!r}", error=VerdictError)
     if strange := [stage for stage in json.loads(attributes["stages"]) if stage not in STAGES]:
@@ -270,7 +271,7 @@ def check_facts(attributes: Mapping[Any, Any]) -> None:
 
 
 def three_values(supported: Bools, refuted: Bools, asked: Bools) -> NDArray[np.int8]:
-    """Verdicts: supported, not supported where an effect worth the name is ruled out, inconclusive otherwise."""
+    """Verdicts: supported; not supported if a relevant effect is ruled out; inconclusive otherwise."""
     answered = np.where(supported, SUPPORTED, np.where(refuted, NOT_SUPPORTED, INCONCLUSIVE))
     return np.where(asked, answered, NOT_TESTED).astype(np.int8)
 
@@ -286,12 +287,12 @@ def with_facts(ds: xr.Dataset, **changes: Any) -> xr.Dataset:
 
 
 def complete(ds: xr.Dataset) -> bool:
-    """Whether every level has been worked on: False for a partial verdict."""
+    """Whether every level is finished."""
     return set(STAGES) <= set(facts(ds, "stages"))
 
 
 def question_key(ds: xr.Dataset) -> str:
-    """A short name of the question, safe in a path: equal questions of equal weights have equal names."""
+    """A short name of the question, safe in a path: equal questions about equal weights have equal names."""
     question = facts(ds, "question")
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
     return f"period-{question['period']:g}-{digest}".replace(".", "_").replace("+", "")
