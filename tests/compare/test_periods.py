@@ -54,7 +54,7 @@ def test_a_week_that_is_seven_days_shares_its_lags_with_the_day_and_that_is_said
 def test_other_stretches_and_levels_that_are_missing_are_told():
     found = compare_periods(day(), week(stages=vschema.STAGES[:2]))
     assert any("not worked on yet: the few heads" in limit for limit in limits(found))
-    assert "No few heads are named for a period of 168" in conclusion(found)
+    assert "No set of heads is named for a period of 168" in conclusion(found)
     longer = vschema.with_facts(week(), window_facts=vschema.facts(week(), "window_facts") | {"history": 999})
     assert any("999" in limit for limit in limits(compare_periods(day(), longer)))
 

@@ -121,15 +121,15 @@ def test_a_lost_multiple_is_said_and_so_is_one_that_stays():
     assert "stay" in stayed.conclusion
     assert "gone" not in stayed.conclusion
     assert "62.8 = 2 × 31.4 samples" in " ".join(stayed.supports), "what remains explains them"
-    assert "None at a multiple" in reading(compare(whole(300), reduced())).conclusion
+    assert "no peak to lose at a multiple" in reading(compare(whole(300), reduced())).conclusion
 
 
 def test_a_peak_that_a_remaining_period_explains_is_said_to_be_and_none_is_said_to_need_nothing():
     both = compare(whole(64, 300), reduced(64, 300))
     explained, other = reading(both).supports
-    assert "64 samples with and without the part removed, which what remains explains: 62.8 = 2 × 31.4" in explained
+    assert "64 samples with and without the removed part; what remains explains them: 62.8 = 2 × 31.4" in explained
     assert "300" not in explained
-    assert other == "Its lag curve peaks at 304 samples with and without the part removed."
+    assert other == "Its lag curve peaks at 304 samples with and without the removed part."
     resolved = compare(whole(64, periods=(62.8, 64.0)), reduced(64, periods=(64.0,)))
     assert "64 samples has a multiple there" in " ".join(reading(resolved).supports)
     unrelated = compare(whole(128, periods=(62.8, 50.0)), reduced(128, periods=(50.0,)))

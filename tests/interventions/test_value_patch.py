@@ -195,7 +195,7 @@ def test_a_value_patch_is_kept_with_its_result(model: ViTime) -> None:
 
 @pytest.mark.parametrize(("lags", "stand_in", "error", "words"), [
     ([], None, LagMaskError, "whole numbers of patches"),
-    ([0], None, LagMaskError, "lags lie from 1 to 11"),
+    ([0], None, LagMaskError, "lags are 1 to 11"),
     ([3, 12], None, LagMaskError, "got 3 … 12"),
     ([2.5], None, LagMaskError, "whole numbers of patches"),
     ([3], walk(1, n=61), InterventionError, "has 61 samples, 'walk 0' has 60"),

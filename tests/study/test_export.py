@@ -178,7 +178,7 @@ def test_a_store_without_signals_and_a_dataset_of_something_else_are_refused(tmp
 
 
 def test_signals_that_would_share_a_file_where_case_is_ignored_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="differ in case only"):
+    with pytest.raises(ExportError, match="differ only in case"):
         export(mock(("Full", "full")), out_dir=tmp_path, formats=["csv"])
     assert export(mock(("Full", "full")), "Full", out_dir=tmp_path, formats=["csv"])
 

@@ -1,1 +1,1 @@
-"""Two of a kind held against each other: a signal and its reduced form, two weights, two periods."""
+"""Comparisons of two: a signal and its reduced form, two sets of weights, two periods."""

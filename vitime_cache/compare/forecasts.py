@@ -1,4 +1,4 @@
-"""One series forecast by two networks: whether it is the same series, and how far the forecasts are apart."""
+"""Compares the forecasts of two networks for one series."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ForecastGap:
     apart, widest
         Mean and largest absolute difference between the two.
     first_error, second_error
-        Mean absolute error of each against what came; NaN where that is not known.
+        Mean absolute error of each against the true future; NaN if that is unknown.
     """
 
     apart: float
@@ -33,26 +33,26 @@ class ForecastGap:
 
 
 def same_series(first: xr.Dataset, second: xr.Dataset) -> bool:
-    """Whether two Datasets show one series with one horizon, by its samples: names may be anybody's."""
+    """Whether two Datasets have the same series and horizon, judged by the samples; names need not be unique."""
     a, b = (_history(ds) for ds in (first, second))
     return a.shape == b.shape and int(first[schema.HORIZON]) == int(second[schema.HORIZON]) and bool((a == b).all())
 
 
 def compare_forecasts(first: xr.Dataset, second: xr.Dataset, future: NDArray[np.float64] | None = None) -> ForecastGap:
-    """How far two networks' forecasts of one series are apart.
+    """Measure how far two networks' forecasts of one series are apart.
 
     Parameters
     ----------
     future
-        What came, (horizon,), where it is known.
+        The true future, (horizon,), if known.
 
     Raises
     ------
     CompareError
-        Where the two are not of one series.
+        If the two are not of the same series.
     """
     if not same_series(first, second):
-        raise CompareError("forecasts of two different series are not compared: choose the same series for both")
+        raise CompareError("forecasts of two different series cannot be compared: choose the same series for both")
     scale = float(np.std(_history(first))) or 1.0
     a, b = (median_forecast(ds) for ds in (first, second))
     gap = np.abs(a - b) / scale

@@ -1,8 +1,8 @@
-"""Every head on two occasions: how much of its attention lies elsewhere, and where.
+"""Compares the attention maps of every head in two runs: how much attention differs, and where.
 
-Two occasions are two signals under one network, or one signal under two. Maps are compared as shares of a query's
-attention, CLS left out, in multiples of even attention: 1 everywhere where all patches count alike. So networks whose
-columns are cut into other numbers of tokens can be compared, too.
+The two runs are two signals in one network, or one signal in two networks. Maps are compared as shares of a query's
+attention without CLS, in multiples of even attention: 1 everywhere if all patches count equally. Networks with
+different numbers of tokens per column can therefore be compared too.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def in_multiples(time_attention: ArrayLike) -> Array:
 
 
 def moved_share(first: ArrayLike, second: ArrayLike) -> Array:
-    """The share of attention that lies on other patches, mean over queries: 0 the same, 1 no patch in common.
+    """Share of attention on different patches, mean over queries: 0 for equal maps, 1 for no patch in common.
 
-    Total variation distance between the rows of two maps (..., query, key), each row a distribution over keys.
+    This is the total variation distance between the rows of two maps (..., query, key), as distributions over keys.
     """
     return _apart(in_multiples(first), in_multiples(second))
 
@@ -44,7 +44,7 @@ def _apart(first: Array, second: Array) -> Array:
 
 
 def compare_maps(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
-    """Every head of two Datasets of one signal each.
+    """Compare every head of two Datasets of one signal each.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def compare_maps(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     CompareError
-        Where heads of one have no counterpart in the other, or maps do not fit on one another; see `why_not`.
+        If heads of one have no counterpart in the other, or maps have different axes; see `why_not`.
     """
     if reason := why_not(first, second):
         raise CompareError(reason)
@@ -73,7 +73,7 @@ def compare_maps(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
 
 
 def why_not(first: xr.Dataset, second: xr.Dataset) -> str:
-    """Why the heads of two Datasets cannot be laid over one another, in one line; empty where they can."""
+    """Why the heads of two Datasets cannot be compared, in one line; empty if they can."""
     return _other_heads(first, second) or _other_axes(first, second)
 
 

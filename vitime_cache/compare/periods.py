@@ -1,4 +1,4 @@
-"""Two periods of one series: the answers about both, and which heads carry each."""
+"""Compares the answers about two periods of one series, and the heads that carry each."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class TwoPeriods:
 
 
 def compare_periods(first: xr.Dataset, second: xr.Dataset) -> TwoPeriods:
-    """Two verdicts held against one another.
+    """Compare two verdicts.
 
     Raises
     ------
     CompareError
-        Where they are of different series or weights, or about the same period.
+        If they are about different series or weights, or about the same period.
     """
     a, b = (vschema.facts(ds, "question") for ds in (first, second))
     for name, what in zip(SAME, ("weights", "series"), strict=True):
         if a[name] != b[name]:
-            raise CompareError(f"the two verdicts are of different {what}: two periods are compared on one series")
+            raise CompareError(f"the two verdicts are about different {what}: compare two periods of one series")
     if a["period"] == b["period"]:
         raise CompareError(f"both verdicts are about {a['period']:.4g} samples: choose two periods")
     one, two = set_heads(first), set_heads(second)
@@ -68,23 +68,23 @@ def conclusion(found: TwoPeriods) -> str:
 
 
 def supports(found: TwoPeriods) -> tuple[str, ...]:
-    """What the figures of each say."""
+    """The figures of each verdict in words."""
     return tuple(_figures(ds) for ds in (found.first, found.second))
 
 
 def limits(found: TwoPeriods) -> tuple[str, ...]:
     """What the comparison leaves open."""
     said = [
-        "That a head serves one period alone: each set was chosen for its own period, and another set could do the "
+        "That a head serves only one period: each set was chosen for its own period, and another set could do the "
         "same.",
-        "That the difference between two shares exceeds chance: their intervals are each for itself.",
+        "That the difference between two shares exceeds chance: each has its own interval.",
     ]
     if shared := _shared(*found.periods):
-        said.append(f"That the two are apart: {shared}, so what lies at those lags counts for both.")
+        said.append(f"That the two are separate: {shared}, so lags that they share count for both.")
     stretches = [vschema.facts(ds, "window_facts") for ds in (found.first, found.second)]
     if any(stretches[0][name] != stretches[1][name] for name in ("starts", "history", "horizon")):
         said.append(
-            "That only the period differs: each was asked on the stretch that shows it well, "
+            "That only the period differs: each question used the stretch that shows its period well, "
             + " and ".join(f"{each['history']} + {each['horizon']} samples" for each in stretches)
             + "."
         )
@@ -106,7 +106,7 @@ def _span(ds: xr.Dataset) -> str:
 def _heads(found: TwoPeriods) -> str:
     lacking = [f"a period of {period_words(ds)}" for ds in _both(found) if not set_heads(ds)]
     if lacking:
-        return f"No few heads are named for {' and '.join(lacking)}, so there are none to compare."
+        return f"No set of heads is named for {' and '.join(lacking)}, so there are none to compare."
     ds = found.first
     parts = [
         f"{len(heads)} {words} ({head_names(ds, heads)})" if heads else f"none {words}"
@@ -128,16 +128,16 @@ def _figures(ds: xr.Dataset) -> str:
 
 
 def _shared(first: float, second: float) -> str:
-    """ "168 = 7 × 24" where one period is a multiple of the other, to a hundredth."""
+    """ "168 = 7 × 24" if one period is a multiple of the other within 1 %, else empty."""
     long, short = max(first, second), min(first, second)
     times = round(long / short)
     return f"{long:.4g} = {times} × {short:.4g}" if times >= 2 and abs(long - times * short) <= 0.01 * long else ""
 
 
 def shares(found: TwoPeriods) -> xr.Dataset:
-    """What each head carries alone of what is read whole periods back, and its place in the set, at both periods.
+    """Share of what is read whole periods back that each head carries alone, and its place in the set, at both periods.
 
-    `first`, `second`, `first_place`, `second_place` on (layer, head); NaN where nothing is known, places 0 outside.
+    `first`, `second`, `first_place`, `second_place` on (layer, head); NaN if unknown, place 0 outside the set.
     """
     arrays = {}
     for name, ds in (("first", found.first), ("second", found.second)):

@@ -1,6 +1,6 @@
-"""One head on two signals: which lag peaks they share, and the ratio at a period that one of them lacks.
+"""Compares one head on two signals: shared lag peaks, and the ratio at a period that one of them lacks.
 
-What may be said of it in words is in `words`.
+`words` puts the result in words.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from vitime_cache.arrays import Array
 from vitime_cache.attention.peaks import SHORTEST_PERIOD, Peak, Side, lag_peaks, period_prominence
 from vitime_cache.evidence.levels.tracking import EvidenceError
 
-RATIO_FLOOR = 0.02  # of the curve's mean: a lesser prominence counts as this, so that no ratio is taken with noise
+RATIO_FLOOR = 0.02  # share of the curve's mean: least prominence in a ratio, so that noise does not decide it
 SAME_PERIOD = 1e-3  # relative: true periods are stored as float32
-WHOLE_TIMES = 0.05  # of the shorter period: how near its multiple must come to a longer one
+WHOLE_TIMES = 0.05  # share of the shorter period within which its multiple must match a longer one
 
 Status = Literal["kept", "vanished", "new", "in both", "first only", "second only"]
-Statuses = tuple[Status, Status, Status]  # of a peak of both signals, of the first, and of the second
+Statuses = tuple[Status, Status, Status]  # for a peak of both signals, of the first only, of the second only
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +31,11 @@ class SignalCurve:
     Attributes
     ----------
     lag, mean
-        Signed lags in patches and mean attention, (L,); NaN where too few pairs stand behind a lag.
+        Signed lags in patches and mean attention, (L,); NaN for lags with too few pairs.
     samples_per_patch
         Samples per patch of lag.
     periods
-        True periods of the signal in samples, where they are known.
+        True periods of the signal in samples, if known.
     reduced_of
         Name of the fuller signal that this one is a reduction of, or "".
     """
@@ -56,9 +56,9 @@ class SignalCurve:
 
 @dataclass(frozen=True)
 class PeakChange:
-    """A lag peak of either signal or both; lag in samples, prominences in means of the curve, NaN where it is absent.
+    """A lag peak of one signal or both; lag in samples, prominences in means of the curve, NaN where it is absent.
 
-    `multiple` is the multiple of the period asked about that the peak lies at, 0 for none.
+    `multiple` is the multiple of the given period at which the peak lies, 0 for none.
     """
 
     status: Status
@@ -75,15 +75,15 @@ class Comparison:
     Attributes
     ----------
     first, second
-        What was compared.
+        The compared curves, in the given order.
     whole, reduced
-        The same two, whichever came first, where one is recorded as a reduction of the other; else None.
+        The same two as full signal and reduction, if one is recorded as a reduction of the other; else None.
     removed
-        Periods in samples that the whole has and its reduction lacks, as far as they are known.
+        Known periods in samples that the full signal has and its reduction lacks.
     changes
         Peaks by lag, within the lags that both axes show.
     ratios
-        Lag in samples -> prominence there, whole over reduced, at one and two of each removed period that can be seen.
+        Lag in samples -> ratio of prominence there, whole over reduced, at one and two of each visible removed period.
     """
 
     first: SignalCurve
@@ -96,7 +96,7 @@ class Comparison:
 
     @property
     def reach(self) -> float:
-        """How near two lags in samples must be to count as one: each peak is known to half a patch."""
+        """Largest distance in samples at which two lags count as one: each peak is known to half a patch."""
         return (self.first.samples_per_patch + self.second.samples_per_patch) / 2
 
     @property
@@ -106,12 +106,12 @@ class Comparison:
 
 
 def compare(first: SignalCurve, second: SignalCurve, *, period: float | None = None, side: Side = "past") -> Comparison:
-    """Which lag peaks two signals share, in samples.
+    """Find which lag peaks two signals share.
 
     Parameters
     ----------
     period
-        Period in samples whose multiples the peaks are named by. What was removed is taken from the signals alone.
+        Period in samples by whose multiples the peaks are named. The removed periods follow from the signals alone.
     side
         Keys in the past or in the future of the query.
     """
@@ -132,7 +132,7 @@ def compare(first: SignalCurve, second: SignalCurve, *, period: float | None = N
 def prominence_ratio(
     whole: SignalCurve, reduced: SignalCurve, period: float, multiples: Sequence[int] = (1, 2), *, side: Side = "past"
 ) -> float:
-    """The least ratio of prominence, whole over reduced, at these multiples of a period; NaN where it is not seen."""
+    """Smallest ratio of prominence, whole over reduced, at these multiples of a period; NaN if one is not visible."""
     ratios = []
     for multiple in multiples:
         full, less = (
@@ -145,7 +145,7 @@ def prominence_ratio(
 
 
 def _reduction(first: SignalCurve, second: SignalCurve) -> tuple[SignalCurve, SignalCurve] | None:
-    """The whole signal and its reduction, or None where neither names the other."""
+    """The whole signal and its reduction; None if neither names the other."""
     if second.reduced_of and second.reduced_of == first.signal:
         return first, second
     if first.reduced_of and first.reduced_of == second.signal:
@@ -158,13 +158,13 @@ def _same(period: float, other: float) -> bool:
 
 
 def times(period: float, other: float) -> int:
-    """How many times `other` makes `period`, as 62.83 = 2 × 31.42; 0 where it is no whole number of at least 2."""
+    """The n in period = n × other, as in 62.83 = 2 × 31.42; 0 if it is not a whole number of at least 2."""
     count = round(period / other)
     return count if count >= 2 and abs(period - count * other) <= WHOLE_TIMES * other else 0
 
 
 def _peaks(curve: SignalCurve, other: SignalCurve, period: float | None, side: Side) -> list[Peak]:
-    """The peaks of a curve that the other's axis could show as well."""
+    """The peaks of a curve that the other curve's axis could show too."""
     signed = np.asarray(other.lag) * (1 if side == "past" else -1)
     longest = float(np.max(signed[np.isfinite(other.mean)], initial=0)) * other.samples_per_patch
     peaks = lag_peaks(curve.lag, curve.mean, curve.samples_per_patch, period=period, side=side)

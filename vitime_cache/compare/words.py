@@ -1,4 +1,4 @@
-"""What a comparison of one head on two signals supports and what it does not, in words and no more than it permits."""
+"""Puts a comparison of one head on two signals in words: what it supports and what it does not."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Reading:
 
 
 def reading(found: Comparison) -> Reading:
-    """The words for a comparison: of a removal only where one signal is recorded as a reduction of the other."""
+    """Put a comparison in words; it mentions a removal only if one signal is recorded as a reduction of the other."""
     if found.whole is None or found.reduced is None:
         return _described(found)
     return _concluded(found, found.whole, found.reduced)
 
 
 def _described(found: Comparison) -> Reading:
-    """Two signals of which neither is recorded as a reduction of the other."""
+    """Words for two signals without a recorded reduction."""
     a, b = found.first.signal, found.second.signal
     shared, one, two = (_with(found, status) for status in ("in both", "first only", "second only"))
     groups = ((shared, "both signals"), (one, f"{a} only"), (two, f"{b} only"))
@@ -54,7 +54,7 @@ def _described(found: Comparison) -> Reading:
 
 
 def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> Reading:
-    """A signal and its reduction: what went with the part removed."""
+    """Words for a signal and its reduction: which peaks vanished with the removed part."""
     kept, vanished, new = (_with(found, status) for status in ("kept", "vanished", "new"))
     half = found.coarser / 2
     seen = [period for period in found.removed if resolvable(period, found.coarser)]
@@ -72,7 +72,7 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
                 + (f": {equal}, which remains." if (equal := _equation(period, reduced)) else ".")
             )
         if not lost and not stayed:
-            said.append(f"None at a multiple of {period:.4g} samples, the period removed, was there to lose.")
+            said.append(f"There was no peak to lose at a multiple of {period:.4g} samples, the removed period.")
     if found.ratios:
         listed = ", ".join(f"{ratio:.3g} at {at:.4g} samples" for at, ratio in found.ratios.items())
         said.append(f"Prominence, whole over reduced: {listed}.")
@@ -90,7 +90,7 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
         if period not in seen
     ]
     if kept and found.removed:
-        limits.append("That the peaks kept owe nothing to the part removed: a peak may have more than one source.")
+        limits.append("That the kept peaks do not depend on the removed part: a peak may have more than one source.")
     for other in (period for period in reduced.periods if seen and resolvable(period, found.coarser)):
         if near := _near(vanished, other, half):
             limits.append(
@@ -104,7 +104,7 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
 
 
 def _kept(found: Comparison, reduced: SignalCurve, kept: Sequence[PeakChange], half: float) -> list[str]:
-    """What the peaks that stay show: those that a remaining period explains are told apart from the others."""
+    """Words for the kept peaks, with those that a remaining period explains separate from the others."""
     explained: dict[str, list[PeakChange]] = {}
     others = []
     for change in kept:
@@ -113,18 +113,18 @@ def _kept(found: Comparison, reduced: SignalCurve, kept: Sequence[PeakChange], h
         else:
             others.append(change)
     said = [
-        f"Its lag curve {_at(group)} with and without the part removed, which what remains explains: {reason}."
+        f"Its lag curve {_at(group)} with and without the removed part; what remains explains them: {reason}."
         for reason, group in explained.items()
     ]
     if others:
-        said.append(f"Its lag curve {_at(others)} with and without the part removed.")
+        said.append(f"Its lag curve {_at(others)} with and without the removed part.")
     return said
 
 
 def _explained(found: Comparison, reduced: SignalCurve, change: PeakChange, half: float) -> str:
-    """The period that remains and has a multiple at the lag of a peak; empty where none has.
+    """The remaining period with a multiple at the lag of a peak; empty if there is none.
 
-    One that the lag axis does not resolve has some multiple near every lag: it explains a peak only where the removed
+    A period that the lag axis does not resolve has a multiple near every lag: it explains a peak only if the removed
     period is a multiple of it.
     """
     for period in found.removed:
@@ -137,13 +137,13 @@ def _explained(found: Comparison, reduced: SignalCurve, change: PeakChange, half
 
 
 def _equation(period: float, reduced: SignalCurve) -> str:
-    """ "62.83 = 2 × 31.42 samples" for each remaining period that the removed one is a multiple of."""
+    """ "62.83 = 2 × 31.42 samples" for the remaining periods of which the removed one is a multiple."""
     equal = [f"{n} × {other:.4g}" for other in reduced.periods if (n := times(period, other))]
     return f"{period:.4g} = {' = '.join(equal)} samples" if equal else ""
 
 
 def _axes(found: Comparison) -> tuple[str, ...]:
-    """What unequal lag axes leave open."""
+    """Limits from unequal lag axes."""
     a, b = found.first, found.second
     if a.samples_per_patch == b.samples_per_patch and len(a.lag) == len(b.lag):
         return ()

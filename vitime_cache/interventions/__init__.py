@@ -1,1 +1,1 @@
-"""What is done to heads, and what the forecast makes of it: knockout, value patching, lag masks."""
+"""Interventions on heads and their effects on the forecast: knockout, value patching, lag masks."""

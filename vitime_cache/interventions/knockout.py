@@ -1,7 +1,7 @@
-"""Every head knocked out singly, and sets of heads together, at the price of what changes.
+"""Knocks out every head singly, or sets of heads together, and recomputes only what changes.
 
 One intact pass of a signal keeps each layer's input and every head's output z. For a changed head only its
-(z' − z) W_O, its block's MLP and the layers above are computed, which is exact.
+(z' − z) W_O, its block's MLP and the layers above are recomputed, which is exact.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def knock_out_all(
     Returns
     -------
     xarray.Dataset
-        `effect` (signal, outcome, layer, head), NaN for heads that were not asked for.
+        `effect` (signal, outcome, layer, head), NaN for heads that were not requested.
 
     Raises
     ------
@@ -81,12 +81,12 @@ def knock_out_all(
 def knocked_out(
     model: ViTime, intact: Intact, outputs: Sequence[Tensor], heads: Sequence[Head]
 ) -> Iterator[tuple[int, list[int], Tensor]]:
-    """Forecasts with each of `heads` replaced alone, batch by batch.
+    """Replace each of `heads` alone, batch by batch.
 
     Parameters
     ----------
     outputs
-        What replaces heads' outputs, (heads, 1 + N, d) for every layer.
+        Replacements for heads' outputs, (heads, 1 + N, d) for every layer.
 
     Yields
     ------
@@ -94,12 +94,12 @@ def knocked_out(
     """
     batch = batch_size(model)
     for number, layer in enumerate(model.config.layers):
-        mine = [head for name, head in heads if name == layer]
+        in_layer = [head for name, head in heads if name == layer]
 
         def run(some: Sequence[int], number: int = number) -> Tensor:
             return forecast_from_layer(model, intact, number, some, outputs[number][list(some)])
 
-        for some, probability in in_passes(mine, batch, run):
+        for some, probability in in_passes(in_layer, batch, run):
             yield number, list(some), probability
 
 
@@ -118,8 +118,8 @@ def knock_out_sets(
     Returns
     -------
     xarray.Dataset
-        `effect` (signal, outcome, set) and `member` (set, layer, head). Compare a set with `random_sets` of it, and
-        with the sum of its heads' single knockouts: redundant heads do more together.
+        `effect` (signal, outcome, set) and `member` (set, layer, head). Compare a set with `random_sets` of the same
+        size, and with the sum of its heads' single knockouts: redundant heads have a larger effect together.
     """
     asked = as_signals(model, signals)
     chosen = [check_heads(model, heads) for heads in sets]
@@ -135,7 +135,7 @@ def knock_out_sets(
     steps = Steps(progress, len(asked) * len(chosen))
     batch = batch_size(model)
     lowest = member.any(axis=2).argmax(axis=1)  # (set,)
-    order = np.argsort(lowest, kind="stable")  # sets that begin in like layers run together
+    order = np.argsort(lowest, kind="stable")  # sets with the same lowest layer run together
     for i, signal in enumerate(asked):
         outputs = values.of(signal)
         intact = run_signal(model, signal)
@@ -159,9 +159,9 @@ def knock_out_sets(
 
 
 def random_sets(model: ViTime, heads: Sequence[Head], n: int = 100, seed: int = 0) -> list[list[Head]]:
-    """Up to `n` different random sets with as many heads in each layer as `heads` has, other than `heads` itself.
+    """Up to `n` different random sets with as many heads in each layer as `heads`, but different from `heads`.
 
-    Fewer only where the network has no more; then all that there are turn up with high probability.
+    There are fewer only if the network has no more; then, with high probability, all of them are returned.
     """
     chosen, config = check_heads(model, heads), model.config
     counts = {layer: sum(name == layer for name, _ in chosen) for layer in config.layers}

@@ -1,6 +1,6 @@
-"""Which pairs of query and key an intervention takes: lags whole periods back, other phases of the period, all pairs.
+"""Masks of lags and of query-key pairs for interventions: whole periods back, other phases of the period.
 
-Lags are whole patches into the past, 0 … gw - 1; a period that is no whole number of patches lies between two lags.
+Lags are whole patches into the past, 0 … gw - 1; a period that is not a whole number of patches lies between two lags.
 Plain arrays in and out.
 """
 
@@ -15,16 +15,16 @@ from vitime_cache.errors import VitimeError
 
 Mask = NDArray[np.bool_]
 
-REACH = 0.95  # patches: both patches that hold samples whole periods back, and none that holds hardly any
-GUARD = 1.9  # patches that another phase keeps from whole periods: their patches do not overlap
+REACH = 0.95  # patches: includes both patches that hold samples whole periods back, but not one with hardly any
+GUARD = 1.9  # least distance in patches of another phase from whole periods, so that their patches do not overlap
 
 
 class LagMaskError(VitimeError):
-    """Lags that this network's axis does not have."""
+    """Lags that are not on this network's axis."""
 
 
 def whole_periods(period: float, patches: int) -> Mask:
-    """Lags of which a patch holds samples k periods back, k = 1, 2 …: (patches,), index = lag; period in patches."""
+    """Lags at which a patch holds samples k periods back, k = 1, 2 …: (patches,), index = lag; period in patches."""
     lag = np.arange(patches)
     multiple = np.rint(lag / period)
     mask: Mask = (np.abs(lag - multiple * period) < REACH) & (multiple >= 1)
@@ -32,19 +32,19 @@ def whole_periods(period: float, patches: int) -> Mask:
 
 
 def one_multiple(period: float, k: int, patches: int) -> Mask:
-    """Of `whole_periods` the lags at k periods, (patches,)."""
+    """The lags of `whole_periods` at k periods, (patches,)."""
     lag = np.arange(patches)
     mask: Mask = whole_periods(period, patches) & (np.rint(lag / period) == k)
     return mask
 
 
 def multiples(period: float, patches: int) -> int:
-    """Whole periods that the lag axis has."""
+    """Number of whole periods on the lag axis."""
     return int(np.rint(np.flatnonzero(whole_periods(period, patches)).max(initial=0) / period))
 
 
 def other_phases(period: float) -> Floats:
-    """Offsets in patches of the phases that share no patch with whole periods; of a short period half of it alone."""
+    """Offsets in patches of the phases that share no patch with whole periods; for a short period only half of it."""
     if period < 2 * GUARD:
         return np.array([period / 2])
     offset = np.arange(1.0, np.ceil(period))
@@ -53,7 +53,7 @@ def other_phases(period: float) -> Floats:
 
 
 def at_phase(period: float, offset: float, patches: int) -> Mask:
-    """Lags as far back as `whole_periods` and `offset` more, k = 0, 1 …, without those: (patches,)."""
+    """Lags `offset` patches beyond k periods, k = 0, 1 …, without those of `whole_periods`: (patches,)."""
     lag = np.arange(patches)
     back = lag - offset
     mask: Mask = (np.abs(back - period * np.rint(back / period)) < REACH) & (back > -period / 2) & (lag > 0)
@@ -92,13 +92,13 @@ def lag_mask(lags: ArrayLike, patches: int) -> Mask:
     Raises
     ------
     LagMaskError
-        For lags that are no whole numbers from 1 to patches - 1, and for none.
+        For lags that are not whole numbers from 1 to patches - 1, or an empty list.
     """
     given = np.asarray(lags)
     if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
         raise LagMaskError(f"lags are whole numbers of patches such as [5, 10], got {lags!r:.60}")
     if given.min() < 1 or given.max() >= patches:
-        raise LagMaskError(f"lags lie from 1 to {patches - 1} patches into the past, got {given.min()} … {given.max()}")
+        raise LagMaskError(f"lags are 1 to {patches - 1} patches into the past, got {given.min()} … {given.max()}")
     mask = np.zeros(patches, dtype=bool)
     mask[given] = True
     return mask

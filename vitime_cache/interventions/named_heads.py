@@ -1,11 +1,11 @@
-"""Change named heads and see what the forecast does: head ablation, value patching, and masking of attention by lag.
+"""Change named heads and measure the forecast: head ablation, value patching, and masking of attention by lag.
 
     ablate_heads(model, signals, heads=[("decoder.1", 6)])          # z replaced before the output projection
     patch_values(model, signals, [("decoder.1", 6)], [5, 10, 15])   # what is read there replaced, attention kept
     mask_lags(model, signals, [("decoder.1", 6)], period=63)        # the comb of P, 2P, 3P … removed
 
-Heads named together are changed together. Every signal is run in its own geometry; reference signals are cut to it.
-For every head singly see `knockout`, which also does sets of heads.
+Heads named together are changed together. Every signal runs in its own geometry; reference signals are cut to it.
+`knockout` changes every head singly, and sets of heads.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ def ablate_heads(
     heads
         Pairs (layer, head) such as ("decoder.1", 6).
     value
-        "mean": the mean over reference signals, token by token; "resample": the output of one reference signal, the
-        first; "zero": nothing, which lies off what the network was trained on and is labelled so.
+        "mean": the mean over reference signals, token by token; "resample": the output of the first reference signal;
+        "zero": zero, which is outside the training distribution and is labelled so.
     reference
-        Signals whose history fills the same share of the image, or None for those of the catalogue that are unrelated
-        to the signal, cut to that share.
+        Signals whose history fills the same share of the image; None takes the signals of the catalogue that are
+        unrelated to the signal, cut to that share.
     period
         In samples, for the outcome "seasonal_power".
 
@@ -98,29 +98,29 @@ def mask_lags(
     harmonics: bool = True,
     renormalise: bool = True,
 ) -> xr.Dataset:
-    """Take away the attention of `heads`, all together, to keys one period back, and measure the forecast.
+    """Remove the attention of `heads`, all together, to keys one period back, and measure the forecast.
 
-    This removes magnitude: a head that carries the same whatever it reads there counts as well. Whether the forecast
-    uses *what* is read there `patch_values` says.
+    This removes magnitude: a head that carries a constant, whatever it reads there, has an effect too. `patch_values`
+    shows whether the forecast uses *what* is read there.
 
     Parameters
     ----------
     period
         In samples; lags within half a patch of it, and with `harmonics` of its multiples, are masked for every query.
-        Without them a head gets from 2 periods back what it had from one.
+        Without the multiples a head can read from two periods back what it read from one.
     renormalise
-        True: masked before the softmax, so that the mass moves to the keys that are left. False: removed after it.
+        True: masked before the softmax, so that the weight moves to the other keys. False: removed after the softmax.
 
     Returns
     -------
     xarray.Dataset
-        As `ablate_heads`, with `removed_mass` (signal, layer, head), the attention that the intact head gives to what
-        is masked, mean over query tokens; NaN for heads that are not masked.
+        As `ablate_heads`, with `removed_mass` (signal, layer, head): the intact head's attention to the masked keys,
+        mean over query tokens; NaN for heads that are not masked.
 
     Raises
     ------
     InterventionError, LagMaskError, EncodingError
-        For a period that the axis of one of the signals cannot resolve, among others.
+        For example for a period that the lag axis of one of the signals cannot resolve.
     """
     asked, chosen = as_signals(model, signals), check_heads(model, heads)
     period = positive(period, "the period", "samples", error=InterventionError)
@@ -151,31 +151,34 @@ def patch_values(
     *,
     period: float | None = None,
 ) -> xr.Dataset:
-    """Let the forecast read another history's values at `lags` in `heads`, attention as it is, and measure it.
+    """Replace the values that the forecast reads at `lags` in `heads` by another history's, and measure it.
+
+    The attention is not changed.
 
     Parameters
     ----------
     signals, heads
         As for `ablate_heads`; the heads are patched together.
     lags
-        Whole patches into the past, such as [5, 10, 15]: a query of the forecast reads the stand-in's values in keys so
-        many patches back, those of the forecast's own patches included. A patch is `samples_per_patch` samples.
+        Whole patches into the past, such as [5, 10, 15]: queries of the forecast read the stand-in's values at keys
+        this many patches back, including keys in the forecast. A patch is `samples_per_patch` samples.
     stand_in
-        Where values come from: a signal for each of `signals` (or one for all), with as many samples. None: the signal
-        itself, moved by half of `period` about its linear trend. It is drawn with the scaling of the signal.
+        The source of values: a signal for each of `signals` (or one for all) with the same number of samples. None
+        takes the signal itself, moved by half of `period` about its linear trend. It is drawn with the signal's
+        scaling.
     period
-        In samples, for that stand-in and the outcome "seasonal_power"; None: the shortest of `lags`.
+        In samples, for the default stand-in and the outcome "seasonal_power"; None takes the shortest of `lags`.
 
     Returns
     -------
     xarray.Dataset
-        As `ablate_heads`, with `read_mass` (signal, layer, head), the attention that the queries of the forecast give
-        to what is replaced, their mean; NaN for heads that are not patched.
+        As `ablate_heads`, with `read_mass` (signal, layer, head): the attention of the forecast's queries to the
+        replaced keys, mean over these queries; NaN for heads that are not patched.
 
     Raises
     ------
     InterventionError, LagMaskError, EncodingError
-        For lags that the axis does not have and stand-ins of another length, among others.
+        For example for lags that are not on the axis, or stand-ins of another length.
 
     Examples
     --------
@@ -214,7 +217,7 @@ def patch_values(
 
 
 def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
-    """Signals as a list; those of a Dataset only if it is of this model."""
+    """Convert input to a list of signals; a Dataset must be of this model."""
     check_model(model)
     if not isinstance(signals, xr.Dataset):
         if listed := schema.to_signals(signals):
@@ -236,7 +239,7 @@ def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
 
 
 def check_heads(model: ViTime, heads: Sequence[Head] | str) -> list[Head]:
-    """Heads as pairs in the order given, each in the model and named once; "all" for every one."""
+    """Heads as pairs in the given order, after a check that each exists and is named once; "all" gives every head."""
     config = model.config
     if isinstance(heads, str):
         if heads != "all":
@@ -266,7 +269,7 @@ def check_heads(model: ViTime, heads: Sequence[Head] | str) -> list[Head]:
 def _measured(
     model: ViTime, signal: Signal, intact: Intact, edits: Sequence[Edit], period: float | None
 ) -> dict[str, np.ndarray]:
-    """Effect and forecasts of joint edits, computed from the lowest layer that they touch."""
+    """Effect and forecasts of joint edits, computed from the lowest layer that they change."""
     first = min(model.config.layers.index(edit.layer) for edit in edits)
     scores = run_layers(model, intact.inputs[first], edited(model, edits, 1), first)
     return _outcome(model, signal, intact, model.probability(scores), period)
@@ -292,7 +295,7 @@ def _stand_ins(
     shortest_lag: int,
     period: float | None,
 ) -> list[np.ndarray]:
-    """For each signal the history (T,) that values come from."""
+    """For each signal the history (T,) from which values are taken."""
     if given is None:
         moves = []
         for signal in signals:
@@ -322,7 +325,7 @@ def _names(signals: Signals) -> list[str]:
 
 
 def _members(model: ViTime, heads: Sequence[Head]) -> np.ndarray:
-    """(layer, head) bool of the heads named."""
+    """The given heads as a mask, (layer, head) bool."""
     member = np.zeros((len(model.config.layers), model.config.heads), dtype=bool)
     for layer, head in heads:
         member[model.config.layers.index(layer), head] = True

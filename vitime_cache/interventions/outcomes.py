@@ -1,6 +1,6 @@
-"""What an intervention did to a forecast: four signed numbers, in standard deviations of the history where they can be.
+"""The effect of an intervention on a forecast: four numbers, in standard deviations of the history where possible.
 
-A forecast is read as the mean row of each image column, which moves continuously; the most probable row stands still
+A forecast is read as the mean row of each image column, which varies continuously; the most probable row stays the same
 under a small change and jumps under a larger one. Plain arrays in and out.
 """
 
@@ -20,7 +20,7 @@ from vitime_cache.series.signal import Signal
 
 OUTCOME, CONTROL = "outcome", "control"  # dimensions of results
 
-# Outcome → (what it says, units). Each is of the changed forecast less that of the intact one.
+# Outcome → (meaning, units). Each is the value for the changed forecast minus that for the intact one.
 OUTCOMES: Mapping[str, tuple[str, str]] = {
     "distance": (
         "root mean square distance of the forecast from the intact one, never negative",
@@ -42,7 +42,7 @@ OUTCOMES: Mapping[str, tuple[str, str]] = {
 }
 
 FLAT = 1e-4  # a forecast whose standard deviation is below this share of the history's has no season
-LEAST_PROBABILITY = 1e-12  # a row that a network rules out costs 28 nats, not infinitely many
+LEAST_PROBABILITY = 1e-12  # a row of probability 0 costs 28 nats instead of infinity
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ class ForecastScorer:
         return float(self.encoding.std[0])
 
     def _values(self, probability: Array, forecast: Array) -> dict[str, Array]:
-        """The outcomes that are differences, for images (B, W, h) and their forecasts (B, H)."""
+        """The values behind outcomes that are differences, for images (B, W, h) and their forecasts (B, H)."""
         unknown = np.full(len(forecast), np.nan)
         error, score = unknown, unknown
         if self.future is not None and self.true_rows is not None:
@@ -108,7 +108,7 @@ class ForecastScorer:
 def seasonal_power(series: Array, period: float, least_deviation: float = 0.0) -> Array:
     """Share of the energy of series (..., H) about their mean within ± 1 Fourier bin of 1 / period, (...).
 
-    0 for a series whose standard deviation is not above `least_deviation`; NaN if it is shorter than the period.
+    0 if the standard deviation of the series is at most `least_deviation`; NaN if it is shorter than the period.
     """
     length = series.shape[-1]
     at = length / period  # in bins
@@ -116,7 +116,7 @@ def seasonal_power(series: Array, period: float, least_deviation: float = 0.0) -
         return np.full(series.shape[:-1], np.nan)
     centred = series - series.mean(axis=-1, keepdims=True)
     power = np.abs(np.fft.rfft(centred)) ** 2
-    weight = np.full(power.shape[-1], 2.0)  # every bin stands for itself and its negative frequency
+    weight = np.full(power.shape[-1], 2.0)  # a bin also counts for its negative frequency
     weight[0] = 1.0
     if length % 2 == 0:
         weight[-1] = 1.0

@@ -1,4 +1,4 @@
-"""What a head's output is replaced by: its mean over reference signals, the output for one of them, or zero."""
+"""Replacements for a head's output: its mean over reference signals, its output for one of them, or zero."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Value = Literal["mean", "resample", "zero"]
 
 
 class InterventionError(VitimeError):
-    """An intervention that cannot be made, or that would not be what it is called."""
+    """An intervention that cannot be made as requested."""
 
 
 def unrelated_signals(signal: Signal) -> list[Signal]:
-    """The catalogue's signals that share no harmonic, name or origin with `signal`, cut to its share of history."""
+    """Signals of the catalogue that share no harmonic, name or origin with `signal`, cut to its share of history."""
     own = [harmonic.period for harmonic in signal.harmonics]
     related = {signal.name, signal.reduced_of} - {""}
     cut = []
     for other in catalogue():
-        # A store keeps periods in float32.
-        shared = any(math.isclose(mine, its.period, rel_tol=1e-6) for mine in own for its in other.harmonics)
+        # Periods may be rounded: a store has them in float32.
+        shared = any(math.isclose(one, its.period, rel_tol=1e-6) for one in own for its in other.harmonics)
         if shared or {other.name, other.reduced_of} & related:
             continue
         assert other.future is not None
@@ -45,14 +45,14 @@ def unrelated_signals(signal: Signal) -> list[Signal]:
 
 
 class ReplacementOutputs:
-    """What heads' outputs are replaced by, for every layer, computed once for each geometry and set of references.
+    """Replacements for heads' outputs in every layer, computed once for each geometry and set of references.
 
-    Whoever knocks heads out of many signals of one geometry hands one of these on in place of the references.
+    Pass one instance instead of references to reuse it for many signals of one geometry.
 
     Raises
     ------
     InterventionError
-        For another value than "mean", "resample" and "zero", for references of another geometry, and for none.
+        For a value other than "mean", "resample" and "zero", for references of another geometry, and for no references.
     """
 
     def __init__(self, model: ViTime, value: Value, reference: Signal | Sequence[Signal] | None) -> None:
@@ -70,12 +70,12 @@ class ReplacementOutputs:
     def by(
         cls, model: ViTime, value: Value, reference: Sequence[Signal] | ReplacementOutputs | None
     ) -> ReplacementOutputs:
-        """`reference` itself where it is one already."""
+        """`reference` itself if it is already an instance, else a new one."""
         return reference if isinstance(reference, ReplacementOutputs) else cls(model, value, reference)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a record of the intervention says of it."""
+        """The description in the record of an intervention."""
         names = None if self.reference is None else [signal.name for signal in self.reference]
         note = {
             "mean": "mean over the reference signals, token by token",
@@ -91,7 +91,7 @@ class ReplacementOutputs:
         } | ({"reference": []} if self.value == "zero" else {})
 
     def of(self, signal: Signal) -> list[Tensor]:
-        """For every layer the outputs (heads, 1 + N, d) to put in, in the network's dtype."""
+        """For every layer the replacement outputs (heads, 1 + N, d), in the network's dtype."""
         config = self.model.config
         if self.value == "zero":
             width = (config.encoder_width, config.decoder_width)
@@ -122,7 +122,7 @@ class ReplacementOutputs:
 
 @torch.inference_mode()
 def mean_outputs(model: ViTime, signals: Sequence[Signal]) -> list[Tensor]:
-    """For every layer the heads' outputs (heads, 1 + N, d), mean over signals, token by token."""
+    """For every layer the mean of heads' outputs over signals, token by token, (heads, 1 + N, d)."""
 
     def run(some: Sequence[Signal]) -> dict[str, Tensor]:
         sums: dict[str, Tensor] = {}

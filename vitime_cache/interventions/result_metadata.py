@@ -1,4 +1,4 @@
-"""What a result of an intervention says of itself: its labels, its attributes, and what was done as JSON."""
+"""Labels and attributes of the result of an intervention, with the intervention as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EFFECT = {"long_name": "what the intervention did to the forecast", "units": "as
 
 
 def record(model: ViTime, title: str, intervention: Mapping[str, Any]) -> dict[str, str]:
-    """Global attributes of a result: the model's, and the intervention as JSON."""
+    """Global attributes of a result: those of the model, and the intervention as JSON."""
     return schema.attributes(model.config, model.weights, dtype_name(model)) | {
         "title": title,
         "intervention": json.dumps({**intervention, "forecast": "mean row of each image column"}),
@@ -27,7 +27,7 @@ def record(model: ViTime, title: str, intervention: Mapping[str, Any]) -> dict[s
 
 
 def mask_facts(harmonics: bool, renormalise: bool) -> dict[str, Any]:
-    """What a record of a lag mask says besides its heads and its period."""
+    """The record of a lag mask without its heads and period."""
     return {
         "lags": "within half a patch of the period" + (" and of its multiples" if harmonics else ""),
         "positions": "every token query; CLS looks and is looked at as before",
@@ -37,7 +37,7 @@ def mask_facts(harmonics: bool, renormalise: bool) -> dict[str, Any]:
 
 
 def labels(model: ViTime, signals: Sequence[Signal]) -> dict[str, Any]:
-    """Coordinates signal, with what fixes its geometry, layer, head and outcome."""
+    """Coordinates of a result: signal with its geometry, layer, head and outcome."""
     named = [schema.signal_coordinates(signal, model.config) for signal in signals]
     wanted = (schema.SIGNAL, schema.N_HISTORY, schema.HORIZON, schema.SAMPLES_PER_PATCH)
     return {name: (schema.SIGNAL, [facts[name] for facts in named]) for name in wanted} | {

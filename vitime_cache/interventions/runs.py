@@ -1,4 +1,4 @@
-"""Passes of the network that interventions stand on: how signals run, how many at once, and what a run tells on."""
+"""Passes of the network for interventions: running signals, batch sizes, and progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vitime_cache.series.signal import Signal
 
 Progress = Callable[[int, int, str], object]  # steps done, steps in all, what has just been done
 
-TOKENS_AT_ONCE = 4096  # in a batch of forecasts on the CPU: more do not run faster on two cores, and cost memory
+TOKENS_AT_ONCE = 4096  # tokens in a batch of forecasts on the CPU: more are not faster on two cores, and cost memory
 
 
 def draw(model: ViTime, signals: Sequence[Signal]) -> Tensor:
@@ -28,7 +28,7 @@ def draw(model: ViTime, signals: Sequence[Signal]) -> Tensor:
 
 
 def run_signal(model: ViTime, signal: Signal) -> Intact:
-    """The intact pass of one signal, with what is needed to change heads in it."""
+    """Run one signal and keep what is needed to change heads."""
     return run_and_keep(model, draw(model, [signal]))
 
 
@@ -46,12 +46,12 @@ def mean_rows(probability: Tensor) -> Tensor:
 
 
 def fetch(parts: Sequence[Tensor]) -> NDArray[Any]:
-    """Results of several passes as one array along their first axis: the first moment that the host waits for them."""
+    """Results of several passes as one array along their first axis; only here does the host wait for the device."""
     return torch.cat(list(parts)).cpu().numpy()
 
 
 def scorer_of(model: ViTime, signal: Signal, intact: Intact, period: float | None) -> ForecastScorer:
-    """What forecasts of a signal are held to: its intact one."""
+    """A scorer that compares forecasts of a signal with its intact forecast."""
     return ForecastScorer.of(signal, model.config, intact.probability[0].cpu().numpy(), period)
 
 
@@ -60,12 +60,12 @@ def samples_per_patch(model: ViTime, signal: Signal) -> float:
 
 
 def batch_size(model: ViTime) -> int:
-    """Forecasts in one batch."""
+    """Number of forecasts in one batch."""
     return at_once(model, on_cpu=max(1, TOKENS_AT_ONCE // (1 + model.config.tokens)))
 
 
 class Steps:
-    """Counts what is done and tells it on."""
+    """Counts finished steps and reports progress."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self.progress, self.total, self.done = progress, total, 0

@@ -1,13 +1,13 @@
-"""Value patching: what heads read at chosen pairs of query and key comes from another run, where they look does not.
+"""Value patching: heads read the values of another run at chosen pairs of query and key, with unchanged attention.
 
-A head's output is z = A v, with A its attention. A patch keeps A as in the intact run, in every layer, and puts the
-values of another run v' in the place of v at some pairs: z' = A v + (A ∘ M) (v' - v). The content that is read there
-changes, and the attention's magnitude does not (activation patching: Vig et al., NeurIPS 2020; Zhang and Nanda,
-ICLR 2024). Layers below the lowest one touched are those of the intact run, and are not computed again.
+A head's output is z = A v, where A is its attention. A patch keeps the A of the intact run in every layer, and replaces
+the values v at some pairs by those of another run, v': z' = A v + (A ∘ M) (v' - v). The content that is read there
+changes, but the magnitude of attention does not (activation patching: Vig et al., NeurIPS 2020; Zhang and Nanda,
+ICLR 2024). Layers below the lowest patched one are those of the intact run and are not computed again.
 
-Many patches of one signal run as a batch. As attention is the same for all of them, it is computed once for each layer
-and batch, and z' = z + A (v - v₀) + (A ∘ M) (v' - v) with the intact run's z and v₀: where nothing has changed, the
-output is the intact one to the last bit.
+Many patches of one signal run as a batch. Since they share their attention, it is computed once for each layer and
+batch, and z' = z + A (v - v₀) + (A ∘ M) (v' - v) with the intact run's z and v₀: where nothing has changed, the output
+equals the intact one bit for bit.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Patch:
     Attributes
     ----------
     source
-        Number of the run that values come from.
+        Number of the run from which values are taken.
     pairs
-        Where they go, (gw, 1 + gw) bool: the column of the query token by CLS and the column of the key token.
+        Pairs at which values are replaced, (gw, 1 + gw) bool: query column by CLS and key column.
     heads
-        In which heads, (layer, head) bool.
+        The patched heads, (layer, head) bool.
     """
 
     source: int
@@ -52,12 +52,12 @@ class Patch:
 
 @dataclass(frozen=True, eq=False)
 class FrozenRun:
-    """The intact run of one signal, with its attention and values at hand.
+    """The intact run of one signal, with queries, keys and values kept.
 
     Attributes
     ----------
     queries, keys, values
-        Of every layer, (1, heads, 1 + N, d).
+        For every layer, (1, heads, 1 + N, d).
     """
 
     intact: Intact
@@ -81,7 +81,7 @@ def lag_pairs(lags: Bools, first_query: int = 0) -> Pairs:
 
 
 def all_pairs(patches: int, first_query: int = 0) -> Pairs:
-    """Every pair, keys that lie ahead and CLS included, for query columns from `first_query` on."""
+    """Every pair, including keys ahead of the query and CLS, for query columns from `first_query` on."""
     pairs = np.ones((patches, 1 + patches), dtype=bool)
     pairs[:first_query] = False
     return pairs
@@ -89,7 +89,7 @@ def all_pairs(patches: int, first_query: int = 0) -> Pairs:
 
 @torch.inference_mode()
 def freeze(model: ViTime, image: Tensor) -> FrozenRun:
-    """Run one image (1, 1, h, W) and keep what patches stand on."""
+    """Run one image (1, 1, h, W) and keep what patches need."""
     intact = run_and_keep(model, image)
     queries, keys, values = [], [], []
     for block, x in zip(open_blocks(model).values(), intact.inputs, strict=True):
@@ -126,17 +126,17 @@ def head_values(attention: Any, x: Tensor) -> Tensor:
 def run_patches(
     model: ViTime, frozen: FrozenRun, sources: Sequence[Tensor], patches: Sequence[Patch]
 ) -> Iterator[tuple[Sequence[int], Tensor]]:
-    """Forecasts of many patches, batch by batch.
+    """Run many patches, batch by batch.
 
     Parameters
     ----------
     sources
-        Values of the runs that patches take from, one tensor for each layer, as of `run_for_values`.
+        Values of the source runs, one tensor for each layer, from `run_for_values`.
 
     Yields
     ------
-    Numbers of the patches of a batch and their probability images (B, W, h). Patches that touch like layers run
-    together, so that the lower layers of a late one are not computed.
+    Numbers of the patches of a batch and their probability images (B, W, h). Patches with similar lowest layers run
+    together, so that the layers below are not computed.
     """
     lowest = [int(each.heads.any(axis=1).argmax()) for each in patches]
     order = sorted(range(len(patches)), key=lambda i: (lowest[i], patches[i].pairs.tobytes()))
@@ -151,7 +151,7 @@ def run_patches(
 def run_holding(model: ViTime, images: Tensor, frozen: FrozenRun, pairs: Pairs) -> Tensor:
     """Forecasts (B, W, h) of images (B, 1, h, W) in which all heads read the frozen run's values at `pairs`.
 
-    Here attention is each run's own, and only the values there are held as they were.
+    Here each run has its own attention; only the values at `pairs` are held.
     """
     queries, mask = _by_token(pairs, model)
     held = iter(frozen.values)

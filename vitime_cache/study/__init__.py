@@ -1,1 +1,1 @@
-"""The reference study as a user of the library: its API, its pictures, its rollout, and its figures as files."""
+"""The reference study on top of this library: its API, its pictures, its rollout, and export to files."""

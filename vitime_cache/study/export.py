@@ -1,4 +1,4 @@
-"""Heads of a store as pictures and numbers in files."""
+"""Exports heads of a store as pictures and numbers to files."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def export(
     signals
         Names; None takes all.
     layers
-        Names or "all". None with heads named: that of the head that is taken where none is named.
+        Names or "all". None takes the layer of the default head.
     heads
-        Numbers or "all". None with layers named: all. Where neither is named, the head that the answer rests on most
-        where the store keeps one on the signal, else the one that `study.first_head` says.
+        Numbers or "all". None takes all heads if layers are named, else the default head: the head that the answer
+        rests on most if the store has an answer about the signal, else that of `study.first_head`.
     out_dir
-        Folder of the files, made where it does not exist.
+        Folder of the files, created if needed.
     formats
         "png", "svg" and "pdf" for the pictures, "csv" and "parquet" for the numbers.
     contrast
@@ -58,13 +58,13 @@ def export(
     dpi
         Dots per inch of PNG files.
     paper
-        Makes the pictures figures of a paper, as wide as its column and without titles, with their captions in a file.
+        Makes figures for a paper: as wide as its column, without titles, with their captions in a file.
     overwrite
-        Replace files that are already there.
+        Replace existing files.
     progress
-        Called after each file with the number written and the number of all.
+        Called after each file with the number written and the total number.
     tell
-        Called in the end with a line on each head that was not named: which one was taken, and why.
+        Called at the end with a line on each default head: which one was taken, and why.
 
     Returns
     -------
@@ -74,10 +74,10 @@ def export(
     Raises
     ------
     ExportError
-        Before anything is written: an unknown signal, layer, head or format, naming those there are, or a file that
-        exists already.
+        For an unknown signal, layer, head or format, naming the known ones, or for a file that already exists. Nothing
+        has been written then.
     StoreError
-        Where `source` is no store.
+        If `source` is not a store.
     """
     ds = _opened(source)
     names = [str(name) for name in ds[schema.SIGNAL].values]
@@ -97,23 +97,23 @@ def export(
             view = HeadView(one, layer, head, shown_in="weight")
             files |= experiment_files([view], stem, Path(out_dir), kinds, contrast, dpi, paper)
     if len({str(path).casefold() for path in files}) < len(files):
-        raise ExportError("names of two signals differ in case only, and so would their files; export them one by one")
+        raise ExportError("names of two signals, and so their files, differ only in case; export them one by one")
     written = write_files(files, overwrite=overwrite, progress=progress)
-    if tell is not None:  # not before: what is refused is one line, the error's
+    if tell is not None:  # at the end, so that an error is the only line
         for line in first.told:
             tell(line)
     return written
 
 
 class _FirstHeads:
-    """The head of each signal for which none was named."""
+    """The default head of each signal."""
 
     def __init__(self, ds: xr.Dataset, store: str | Path | None) -> None:
         self.store, self.told = store, list[str]()
         self.tracking = sweep_tracking(ds)
 
     def __call__(self, ds: xr.Dataset, both: bool) -> tuple[list[str], list[int]]:
-        """Its layer and number; notes which and why where both are taken from here."""
+        """Layer and number of the default head; records the choice and its reason if `both` are used."""
         verdict = None if self.store is None else newest_verdict(self.store, ds)
         layer, head, reason = first_head(ds, verdict, self.tracking)
         if both:
@@ -134,12 +134,12 @@ def _opened(source: xr.Dataset | str | Path) -> xr.Dataset:
 def _chosen(
     what: str, wanted: Sequence[Item | str] | int | str | None, available: Sequence[Item], default: Sequence[Item]
 ) -> list[Item]:
-    """What was asked for, once each.
+    """The requested items, each once.
 
     Raises
     ------
     ExportError
-        Naming what does not exist, and what does.
+        Naming an item that does not exist, and those that do.
     """
     if not available:
         raise ExportError(f"there is no {what} to export")

@@ -1,4 +1,4 @@
-"""The head that is shown where none is named, and why it is that one."""
+"""Chooses the default head, and says why."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
 from vitime_cache.study.defaults import study_head
 
-SWEEP = "sweep_"  # how the catalogue names the signals of its sweep
+SWEEP = "sweep_"  # prefix of the catalogue's sweep signals
 UNRELATED = ("ar1", "white_noise", "constant")
-FEWEST = 3  # periods that a slope can be taken over
+FEWEST = 3  # periods needed for a slope
 
 
 def first_head(
     ds: xr.Dataset, verdict: xr.Dataset | None = None, tracking: Tracking | None = None
 ) -> tuple[str, int, str]:
-    """Layer, head and the reason for it.
+    """Layer, head, and the reason for the choice.
 
-    Head 7 of the last layer is a head of the published weights; of others it says nothing.
+    The study's head 7 of the last layer is meaningful for the published weights only.
 
     Parameters
     ----------
     ds
         One signal.
     verdict
-        What is known of it; the first head of the set that carries the answer comes before all others.
+        A verdict on the signal; the first head of its set has priority.
     tracking
         Every head over a sweep of periods, by the same weights; see `sweep_tracking`.
     """
@@ -57,7 +57,7 @@ def first_head(
 
 
 def sweep_tracking(ds: xr.Dataset) -> Tracking | None:
-    """Every head over the sweep of periods that a store holds; None where it holds none."""
+    """Track every head over the sweep of periods in a store; None if the store has no sweep."""
     signals = [str(name) for name in ds[schema.SIGNAL].values]
     names = [name for name in signals if name.startswith(SWEEP)]
     unrelated = [name for name in UNRELATED if name in signals]
@@ -74,29 +74,29 @@ def sweep_tracking(ds: xr.Dataset) -> Tracking | None:
 
 
 def newest_verdict(store: str | Path, ds: xr.Dataset) -> xr.Dataset | None:
-    """The verdict that a store was given last on one of its signals, by its weights; None where it has none.
+    """The latest verdict in a store on one of its signals, for the same weights; None if there is none.
 
     Raises
     ------
     StoreError
-        If it is damaged.
+        If the verdict is damaged.
     """
     from vitime_cache.store.verdicts import open_verdict, verdicts_on
 
     kept = verdicts_on(store, *_hashes(schema.signal_of(ds)))
-    mine = [each for each in kept if each.question["weights_sha256"] == ds.attrs["weights_sha256"]]
-    return open_verdict(store, mine[0].group) if mine else None
+    same = [each for each in kept if each.question["weights_sha256"] == ds.attrs["weights_sha256"]]
+    return open_verdict(store, same[0].group) if same else None
 
 
 def _hashes(signal: Signal) -> list[str]:
-    """Of a stored series as it is, and with what came after it where the catalogue knows that."""
+    """Hashes of a stored series as it is, and with its future if the catalogue knows it."""
     known = [each for each in catalogue() if np.array_equal(each.values, signal.values)]
     whole = [np.concatenate((each.values, each.future)) for each in known if each.future is not None]
     return [series_hash(values) for values in (signal.values, *whole)]
 
 
 def _most_prominent(ds: xr.Dataset) -> tuple[str, int, str] | None:
-    """The head whose curve stands out most at the signal's longest known period."""
+    """The head whose curve has the largest peak at the signal's longest known period."""
     period = float(np.nanmax(ds[schema.COMPONENT_PERIOD].values, initial=0))
     if period <= 0:
         return None

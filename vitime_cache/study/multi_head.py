@@ -1,7 +1,7 @@
 """The newer interface of the reference study: the last layer's heads as one tensor, and one figure for each head.
 
-A script runs with `from vitime_cache import …` of its three classes in place of its own modules. Attribute and
-method names are the study's. One patch is as many samples as the signal's lengths make it, not always 16.
+A script of the study works if it imports its three classes from `vitime_cache`. Attribute and method names are the
+study's. The number of samples per patch follows from the signal's lengths; it is not always 16.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ class MultiHeadAttentionRollout:
     model
         A `ViTimePrediction` or a `ViTime` network.
     attention_layer_name, attention_drop_layer_name
-        How the names of the attention modules, and of the dropout after their softmax, end.
+        Endings of the names of the attention modules, and of the dropout after their softmax.
 
     Attributes
     ----------
     multi_heads_tensor
         (heads, S, S) float32 on the CPU after `forward`, query by key, CLS first; S is tokens + 1.
     attentions
-        Every layer's, by the name of its dropout, in the order of execution: (1, heads, S, S).
+        Attention of every layer, by the name of its dropout, in execution order: (1, heads, S, S).
     attention_patched
-        What `token_attn_to_time_attn` returned last.
+        The last result of `token_attn_to_time_attn`.
     num_sample_per_patch
-        Samples that one patch of lag stands for, of the series given last.
+        Samples per patch of lag for the last series.
 
     Raises
     ------
@@ -70,12 +70,12 @@ class MultiHeadAttentionRollout:
         self.num_sample_per_patch = 0.0
 
     def forward(self, x: ArrayLike | Tensor, prediction_horizon: int) -> None:
-        """Run the model on one series, (T,), (1, T) or (T, 1), and keep what its heads attend to.
+        """Run the model on one series, (T,), (1, T) or (T, 1), and keep the attention of its heads.
 
         Raises
         ------
         RolloutError
-            If a layer's attention was not seen or has an unexpected shape, with the remedy.
+            If a layer's attention was not captured or has an unexpected shape, with the remedy.
         """
         encoding, image = encode(self.network, history_of(self.model, x, prediction_horizon), prediction_horizon)
         found: dict[str, Tensor] = {}
@@ -101,7 +101,7 @@ class MultiHeadAttentionRollout:
 
 
 class MultiHeadAttentionRolloutPlotter(MultiHeadAttentionRollout):
-    """Draws heads of the last decoder layer: the heatmap at the left, attention against lag at the right."""
+    """Draws heads of the last decoder layer: the heatmap on the left, attention against lag on the right."""
 
     def plot_attention_heads(
         self,
@@ -116,16 +116,16 @@ class MultiHeadAttentionRolloutPlotter(MultiHeadAttentionRollout):
         show_log: bool = False,
         top_overlay_percent: float | None = 99.99,
     ) -> list[Path]:
-        """One figure of 14 × 6 inches at 200 dots per inch for each head.
+        """Draw one figure of 14 × 6 inches at 200 dots per inch for each head.
 
         Parameters
         ----------
         input_tensor
             The history, one series: (T,), (1, T) or (T, 1).
         save_dir
-            Folder of the pictures, made where it does not exist. Pictures of the same experiment are replaced.
+            Folder of the pictures, created if needed. Pictures of the same experiment are replaced.
         heads_to_plot
-            Heads of the last decoder layer; one that does not exist is skipped with a line.
+            Heads of the last decoder layer; a head that does not exist is skipped with a message.
         powermap
             Whether to draw the heatmap with contrast, which the remaining options shape; see `Contrast`.
 

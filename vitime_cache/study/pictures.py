@@ -1,7 +1,7 @@
-"""The files of one experiment: the reference study's three pictures of some heads, and the numbers behind them.
+"""Files of one experiment: the reference study's three pictures of some heads, and the numbers behind them.
 
-Names of signals and experiments come from outside and become parts of file names here, and nowhere else. A file
-appears under its name only when it is complete.
+Names of signals and experiments are user input; only this module turns them into file names. A file appears under its
+name only when it is complete.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Format = Literal["png", "svg", "pdf", "csv", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 PICTURES = get_args(charts.FileFormat)
-ABREAST = 3  # heatmaps in a row
+ABREAST = 3  # heatmaps per row
 CORRELATIONS = (14 * DPI, 6 * DPI)  # pixels of the study's newer figure
-MOST_NAME_BYTES = 120  # of a name from outside in a file name, of which file systems allow 255
+MOST_NAME_BYTES = 120  # of user input in a file name; file systems allow 255 in all
 
 
 class ExportError(VitimeError):
-    """What cannot be exported: a name that does not exist, a file that is already there."""
+    """Something that cannot be exported: a name that does not exist, a file that already exists."""
 
 
 def experiment_files(
@@ -66,7 +66,7 @@ def experiment_files(
     dpi
         Dots per inch of PNG files.
     paper
-        Width and size of words of a figure in print, without a title. One more file has the figures' captions.
+        Width and font size of figures in print, without titles. One more file has the figures' captions.
     """
     pictures: dict[str, Callable[[], Spec]] = {
         "temporal_dependencies_heads_contrast": partial(heatmaps, views, contrast),
@@ -95,19 +95,19 @@ def write_files(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Make and write every file, each one first under a name that ends in `.partial`.
+    """Make and write every file, first under a name that ends in `.partial`.
 
     Parameters
     ----------
     overwrite
-        Replace files that are already there.
+        Replace existing files.
     progress
-        Called after each file with the number written and the number of all.
+        Called after each file with the number written and the total number.
 
     Raises
     ------
     ExportError
-        Before anything is written, naming the first file that exists already.
+        Naming the first file that already exists; nothing has been written then.
     """
     there = [path for path in files if path.exists()]
     if there and not overwrite:
@@ -128,9 +128,9 @@ def write_files(
 
 
 def file_name(name: str) -> str:
-    """A name from outside as part of a file name: no separators, no control characters, not too long.
+    """User input as part of a file name: no separators, no control characters, not too long.
 
-    Names that had to be changed end in eight digits of their hash, so that different names stay different.
+    A changed name ends in eight digits of the hash of the original, so that different names stay different.
     """
     kept = re.sub(r"[^\w .-]", "_", name).strip()
     kept = kept.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
@@ -138,7 +138,7 @@ def file_name(name: str) -> str:
 
 
 def heatmaps(views: Sequence[HeadView], contrast: Contrast | None) -> Spec:
-    """The heads' maps side by side, each with a colour scale of its own."""
+    """The heads' maps side by side, each with its own colour scale."""
     own = {"scale": {"color": "independent"}, "legend": {"color": "independent"}}
     return charts.beside([charts.heatmap(view, contrast) for view in views], columns=ABREAST) | {"resolve": own}
 
@@ -146,7 +146,7 @@ def heatmaps(views: Sequence[HeadView], contrast: Contrast | None) -> Spec:
 def lag_rows(views: Sequence[HeadView]) -> Spec:
     """Attention against lag: the reference study's curve over all pairs, and below it each region that has pairs.
 
-    The study's curve mixes queries and keys of history and forecast, which behave differently.
+    The study's curve mixes queries and keys of history and forecast, although they behave differently.
     """
     first, patch, period = views[0], views[0].samples_per_patch, _slowest_period(views[0])
     shown = [region for region in lags.REGIONS if region == "all" or not charts.lag_table(views, region).empty]
@@ -167,7 +167,7 @@ def lag_rows(views: Sequence[HeadView]) -> Spec:
 
 
 def correlations_png(view: HeadView, contrast: Contrast) -> bytes:
-    """One head in the study's newer figure: heatmap at the left, query upwards, and attention against lag at the right.
+    """One head in the study's newer figure: heatmap on the left with queries upwards, lag curve on the right.
 
     14 × 6 inches at 200 dots per inch, on white.
     """
@@ -194,7 +194,7 @@ def region_table(view: HeadView) -> pd.DataFrame:
 
 
 def _slowest_period(view: HeadView) -> float | None:
-    """Period of the signal's slowest known harmonic in samples, if it spans the patches it takes to resolve it."""
+    """Period of the signal's slowest known harmonic in samples, if the lag axis can resolve it."""
     known = view.ds[schema.COMPONENT_PERIOD].values
     slowest = float(np.nanmax(known, initial=0))
     return slowest if slowest >= SHORTEST_PERIOD * view.samples_per_patch else None
@@ -207,14 +207,14 @@ def _draw(
 
 
 def _captions(pictures: Mapping[str, Callable[[], Spec]], view: HeadView) -> bytes:
-    """A paragraph for each figure, led by the end of its file's name."""
+    """One paragraph for each figure, beginning with the end of its file's name."""
     return "\n\n".join(f"{what}: {charts.caption(draw(), view.ds)}" for what, draw in pictures.items()).encode() + b"\n"
 
 
 def _tabulate(
     table: Callable[[HeadView], pd.DataFrame], views: Sequence[HeadView], suffix: Literal["csv", "parquet"]
 ) -> bytes:
-    """The views' tables one below the other, led by signal, layer and head; Parquet also says which weights."""
+    """The views' tables one below the other, with columns signal, layer and head first; Parquet also has attributes."""
     whole = pd.concat([_labelled(view, table(view)) for view in views], ignore_index=True)
     if suffix == "csv":
         return whole.to_csv(index=False).encode()

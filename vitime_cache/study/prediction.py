@@ -1,4 +1,4 @@
-"""Forecasts through the interface of the published code, which the reference study's scripts use."""
+"""Forecasts through the interface of the published code, as the reference study's scripts use it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vitime_cache.model.network import ViTime
 
 
 class PredictionError(VitimeError):
-    """An option or a series that cannot be forecast with."""
+    """An option or a series with which no forecast can be made."""
 
 
 class ViTimePrediction:
@@ -34,9 +34,9 @@ class ViTimePrediction:
     lookbackRatio
         Use the last int(lookbackRatio · horizon) samples of the history only; None uses all.
     tempature
-        Temperature of the softmax that samples are drawn from, under its published name.
+        Temperature of the softmax from which samples are drawn, under its published name.
     temperature
-        The same under its right name; overrides `tempature`.
+        The same under its correct name; overrides `tempature`.
     weights
         A weights file; None takes the published one if it is there, else the shipped model (`load_model`).
 
@@ -56,7 +56,7 @@ class ViTimePrediction:
         weights: str | Path | None = None,
     ) -> None:
         if model_name != "MAE":
-            raise PredictionError(f"model_name must be 'MAE', got {model_name!r}; other weights are chosen by weights=")
+            raise PredictionError(f"model_name must be 'MAE', got {model_name!r}; choose other weights with weights=")
         if lookbackRatio is not None and not (is_number(lookbackRatio) and 0 < lookbackRatio < np.inf):
             raise PredictionError(f"lookbackRatio must be positive or None, got {lookbackRatio!r}")
         self.lookbackRatio = lookbackRatio
@@ -79,7 +79,7 @@ class ViTimePrediction:
         historical_data
             One series, (T,), (1, T) or (T, 1).
         sampleNumber
-            How many forecasts to draw from the model's distribution; None takes the most probable value at each time.
+            Number of forecasts to draw from the model's distribution; None takes the most probable value at each time.
         seed
             Makes the draws repeatable.
 
@@ -103,7 +103,7 @@ class ViTimePrediction:
         return encoding.sample(probability, sampleNumber, np.random.default_rng(seed))[len(history) :]
 
     def history(self, historical_data: ArrayLike | Tensor, future_length: int) -> NDArray[np.float64]:
-        """The part of a series that the model is shown, (T,): all of it, or what `lookbackRatio` leaves."""
+        """The part of a series that the model sees, (T,): all of it, or what `lookbackRatio` keeps."""
         series = as_series(historical_data)
         if self.lookbackRatio is None:
             return series
@@ -129,7 +129,7 @@ def as_series(values: ArrayLike | Tensor) -> NDArray[np.float64]:
     Raises
     ------
     PredictionError
-        For any shape but (T,), (1, T) and (T, 1), and for what is no real number.
+        For any shape other than (T,), (1, T) and (T, 1), and for anything but real numbers.
     """
     if isinstance(values, Tensor):
         values = values.detach().cpu().double().numpy()
@@ -147,12 +147,12 @@ def as_series(values: ArrayLike | Tensor) -> NDArray[np.float64]:
 
 
 def history_of(model: ViTimePrediction | ViTime, values: ArrayLike | Tensor, horizon: int) -> NDArray[np.float64]:
-    """What a predictor shows its model of one series, (T,); to a network alone all of it is shown."""
+    """The part of one series that the model sees, (T,); a plain network sees all of it."""
     return model.history(values, horizon) if isinstance(model, ViTimePrediction) else as_series(values)
 
 
 def encode(model: ViTime, history: NDArray[np.float64], horizon: int) -> tuple[SeriesEncoding, Tensor]:
-    """How a history (T,) lies on the model's image, and that image, (1, 1, h, W)."""
+    """The encoding of a history (T,) on the model's image, and that image, (1, 1, h, W)."""
     encoding = SeriesEncoding.fit(history, horizon, model.config)
     image = torch.from_numpy(encoding.image(history)).T[None, None]
     return encoding, image.to(model.device, model.dtype)

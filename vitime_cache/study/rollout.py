@@ -1,7 +1,7 @@
-"""Attention through the interface of the reference study, and the attention rollout that its class is named for.
+"""Attention through the interface of the reference study, and attention rollout.
 
-A script of the study runs with `from vitime_cache import ViTimePrediction, AttentionRollout`. Rollout follows Abnar and
-Zuidema, "Quantifying Attention Flow in Transformers" (ACL 2020, arXiv 2005.00928).
+A script of the study works with `from vitime_cache import ViTimePrediction, AttentionRollout`. Rollout follows Abnar
+and Zuidema, "Quantifying Attention Flow in Transformers" (ACL 2020, arXiv 2005.00928).
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ Fusion = Literal["mean", "max", "min"]
 
 
 class AttentionRollout:
-    """Attention of a model's heads, one by one and rolled out over all layers.
+    """Attention of a model's single heads, and rollout over all layers.
 
     Parameters
     ----------
     model
         A `ViTimePrediction` or a `ViTime` network.
     attention_layer_name, attention_drop_layer_name
-        How the names of the attention modules, and of the dropout after their softmax, end.
+        Endings of the names of the attention modules, and of the dropout after their softmax.
     head_fusion
-        How rollout makes one map of a layer's heads: by their mean, maximum or minimum at each query and key.
+        How rollout fuses the heads of a layer: by their mean, maximum or minimum at each query and key.
     discard_ratio
-        Share of a fused map's weights, the lowest, that rollout sets to zero; 0 keeps all, as the paper does.
+        Share of a fused map's lowest weights that rollout sets to zero; 0 keeps all, as in the paper.
 
     Raises
     ------
@@ -71,7 +71,7 @@ class AttentionRollout:
         self._seen = SeenAttention(self.model, attention_layer_name, attention_drop_layer_name)
 
     def rollout(self, input_tensor: ArrayLike | Tensor, prediction_horizon: int = 720) -> NDArray[np.float32]:
-        """How much of each token at the model's input reaches each token at its output, by attention alone.
+        """Compute how much of each input token reaches each output token by attention alone.
 
         Parameters
         ----------
@@ -88,22 +88,21 @@ class AttentionRollout:
         Raises
         ------
         RolloutError
-            If a layer's attention was not seen or has an unexpected shape, with the remedy.
+            If a layer's attention was not captured or has an unexpected shape, with the remedy.
 
         Notes
         -----
-        With A the fused attention of a layer, query by key, from the first encoder layer to the last decoder layer::
+        A is the fused attention of a layer, query by key, from the first encoder layer to the last decoder layer::
 
             R ← normalise_rows(½ A + ½ I) · R,    R = I at the start
 
         ½ I stands for the residual connection (Abnar and Zuidema 2020, section 3). The decoder counts as further
-        layers, because what lies between it and the encoder maps each token on its own. Values, MLPs and norms are left
-        out, so this is a baseline view and no account of what the model computes.
+        layers, because everything between encoder and decoder maps each token separately. Values, MLPs and norms are
+        ignored, so this is a baseline view and not an account of what the model computes.
 
-        Before that, the `discard_ratio` lowest weights of A are set to zero, all but that of CLS to CLS, as in the
-        commonly used implementation for vision transformers (github.com/jacobgil/vit-explain); of weights equal to the
-        limit all are kept. Unlike that implementation, whose division by the row sums runs along the columns, each row
-        is divided by its own sum.
+        Before that, the `discard_ratio` lowest weights of A are set to zero, except that of CLS to CLS, as in the
+        common implementation for vision transformers (github.com/jacobgil/vit-explain); weights equal to the limit are
+        kept. That implementation divides by the row sums along the columns; here each row is divided by its own sum.
         """
         result: Tensor | None = None
 
@@ -159,13 +158,13 @@ class AttentionRollout:
         prediction_horizon
             Samples to forecast.
         save_dir
-            Folder of the pictures, made where it does not exist. Pictures of the same experiment are replaced.
+            Folder of the pictures, created if needed. Pictures of the same experiment are replaced.
         heads_to_plot
             Heads, side by side in each picture.
         experiment
             Name of the experiment, in titles and file names.
         powermap
-            Whether to draw the heatmap with contrast, which the remaining options shape; see `Contrast`.
+            Whether to draw the heatmap with contrast; the other options set the contrast, see `Contrast`.
 
         Returns
         -------
@@ -198,14 +197,14 @@ class AttentionRollout:
         return write_files(files, overwrite=True)
 
     def _fused(self, attention: Tensor) -> Tensor:
-        """One map (1 + N, 1 + N) in float32 of a layer's (heads, 1 + N, 1 + N)."""
+        """Fuse a layer's maps (heads, 1 + N, 1 + N) to one, (1 + N, 1 + N) in float32."""
         if self.head_fusion == "mean":
             return attention.mean(dim=0, dtype=torch.float32)
         return (attention.amax(dim=0) if self.head_fusion == "max" else attention.amin(dim=0)).float()
 
 
 def layer_flow(attention: Tensor, discard_ratio: float) -> Tensor:
-    """½ A + ½ I with rows that sum to 1, after the lowest weights of A (S, S), CLS first, were discarded."""
+    """½ A + ½ I with rows that sum to 1, without the lowest weights of A (S, S), CLS first."""
     limit = attention.flatten().kthvalue(int(discard_ratio * attention.numel()) + 1).values
     flow = torch.where(attention < limit, 0, attention)
     flow[0, 0] = attention[0, 0]

@@ -1,4 +1,4 @@
-"""Seeing attention as the study's scripts do: at the dropout after the softmax, with fused kernels off meanwhile."""
+"""Captures attention as the study's scripts do: at the dropout after the softmax, with fused kernels off."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from vitime_cache.model.network import ViTime
 
 
 class RolloutError(VitimeError):
-    """An option that does not fit the model, or attention that cannot be seen."""
+    """An option that does not fit the model, or attention that cannot be captured."""
 
 
 class SeenAttention:
-    """The attention modules of a network by the names that the study's scripts give them.
+    """The attention modules of a network, by the names in the study's scripts.
 
     Parameters
     ----------
     attention_layer_name, attention_drop_layer_name
-        How the names of the attention modules, and of the dropout after their softmax, end.
+        Endings of the names of the attention modules, and of the dropout after their softmax.
 
     Raises
     ------
@@ -46,17 +46,17 @@ class SeenAttention:
             if found != len(known):
                 raise RolloutError(
                     f"{option} {ending!r} matches {found} modules, but the model has {len(known)} attention layers, "
-                    "called 'blocks.0.attn' and so on, with their dropout in 'blocks.0.attn.attn_drop'; use 'attn' and "
+                    "named 'blocks.0.attn' and so on, with their dropout in 'blocks.0.attn.attn_drop'; use 'attn' and "
                     "'attn_drop'"
                 )
 
     def run(self, image: Tensor, see: Callable[[str, Tensor], None]) -> None:
-        """One forward pass of an image (1, 1, h, W); `see` gets the name and attention of each layer in turn.
+        """Run one image (1, 1, h, W); `see` gets the name and attention of each layer in turn.
 
         Raises
         ------
         RolloutError
-            If a layer's attention was not seen or has an unexpected shape, with the remedy.
+            If a layer's attention was not captured or has an unexpected shape, with the remedy.
         """
         seen: list[str] = []
         size = self.model.config.tokens + 1
@@ -76,13 +76,13 @@ class SeenAttention:
         if len(seen) != len(self._dropout):
             missed = ", ".join(name for name in self._dropout if name not in seen)
             raise RolloutError(
-                f"no attention map was captured in {missed}: the model does not call it. Load the model anew with "
-                "load_model, do not compile it, and do not run a capture of it at the same time"
+                f"no attention map was captured in {missed}: the model does not call it. Load the model again with "
+                "load_model, do not compile it, and do not capture from it at the same time"
             )
 
     @contextmanager
     def _seeing(self, see: Callable[[str, Tensor], None]) -> Iterator[None]:
-        """While entered, `see` gets each layer's attention in a forward pass; the model comes back as it was."""
+        """During the context, `see` gets each layer's attention of forward passes; afterwards the model is restored."""
 
         def hook(name: str) -> Callable[[Any, Any, Tensor], None]:
             return lambda _module, _inputs, output: see(name, output)
