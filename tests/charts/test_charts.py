@@ -452,7 +452,7 @@ def test_a_constant_series_can_be_drawn(full):
     view = charts.HeadView(flat, LAYER, 0)
     for chart in (charts.token_look(view, 3), charts.autocorrelation(flat)):
         assert vl_convert.vegalite_to_svg(chart).startswith("<svg")
-    assert "none, as it is constant" in charts.autocorrelation(flat)["title"]["subtitle"]
+    assert "none, because it is constant" in charts.autocorrelation(flat)["title"]["subtitle"]
     assert "none" not in charts.autocorrelation(full)["title"]["subtitle"]
 
 

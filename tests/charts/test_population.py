@@ -40,11 +40,11 @@ def test_the_pictures_follow_the_schema_render_and_say_what_the_table_says():
 
 def test_where_no_head_carries_it_the_page_says_so_in_the_place_of_a_picture():
     ds = mock_population(["elsewhere", "constant"])
-    with pytest.raises(charts.ChartError, match="on no signal"):
+    with pytest.raises(charts.ChartError, match="on any signal"):
         charts.population_heads(ds)
     page = population_card(ds)
     assert page.count("<svg") == 1
-    assert "No picture: on no signal" in page
+    assert "No picture: no head was found" in page
 
 
 def test_the_page_holds_the_headline_every_signal_and_its_numbers_and_nothing_of_a_name_is_markup():

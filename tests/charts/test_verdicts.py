@@ -94,7 +94,7 @@ def test_influence_and_attention_lie_on_one_axis_with_whole_periods_marked(verdi
 
 def test_the_forecast_is_drawn_with_and_without_that_past(verdict):
     parts = charts.answer_forecast_table(verdict).groupby("part")["value"]
-    assert set(parts.groups) == {"history", "what came", "forecast", "forecast without that past"}
+    assert set(parts.groups) == {"history", "actual", "forecast", "forecast without that past"}
     assert parts.std()["forecast without that past"] < 0.5 * parts.std()["forecast"]
     early = charts.answer_forecast_table(mock_verdict(stages=("influence",)))
     assert "forecast without that past" not in set(early["part"])

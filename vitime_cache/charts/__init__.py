@@ -1,9 +1,9 @@
-"""Datasets to Vega-Lite charts, alike for the app and for export.
+"""Vega-Lite charts of Datasets, for the app and for export.
 
 Every function takes one head of one signal (`HeadView`), or a Dataset of one signal, and returns one chart that fits a
 screen, as a dictionary for `st.vega_lite_chart(chart)`, `figure_bytes(chart)` or, in a notebook,
-`altair_chart(chart)`; `*_table` returns the numbers behind it. Text colours are left to the theme that shows the
-chart, and backgrounds are transparent until `figure_bytes` exports on white.
+`altair_chart(chart)`; `*_table` returns the numbers behind it. The theme that shows a chart decides its text colours,
+and backgrounds are transparent until `figure_bytes` exports on white.
 """
 
 from vitime_cache.charts.answer import answer_attention as answer_attention

@@ -1,6 +1,6 @@
-"""The answer in pictures: the forecast without its past, influence and attention over lags, shares, the few heads.
+"""Charts of the answer: the forecast without its past, influence and attention over lags, shares, the few heads.
 
-Each picture is of a verdict, complete or not, and has a table of its numbers.
+Each chart shows a verdict, complete or partial, and has a table with its numbers.
 """
 
 from __future__ import annotations
@@ -40,34 +40,34 @@ from vitime_cache.evidence.verdict.report import percent, period_words
 
 Shares = Literal["phase", "multiple", "layer"]
 
-PERIODIC = CATEGORICAL[2]  # whatever lies whole periods back
+PERIODIC = CATEGORICAL[2]  # everything whole periods back
 WITHOUT = "forecast without that past"
-LINE = 56  # characters of a subtitle's line that a narrow screen shows whole
+LINE = 56  # characters in a line of a subtitle that fit a narrow screen
 MOST_MARKS = 40
-ALIGNED = {"minExtent": 52, "maxExtent": 52}  # pixels of the value axis: charts one below another share the lag axis
+ALIGNED = {"minExtent": 52, "maxExtent": 52}  # pixels of the value axis, so that stacked charts share the lag axis
 STDS = "std of the history"
 
 
 def lines(*sentences: str) -> list[str]:
-    """Sentences as the lines of a subtitle."""
+    """Wrap sentences to the lines of a subtitle."""
     return [line for sentence in sentences if sentence for line in wrap(sentence, LINE)] or [""]
 
 
 def unit_of(verdict: xr.Dataset) -> AttentionUnit:
-    """The unit in which attention of the model that was asked is shown."""
+    """The unit in which the attention of the verdict's model is shown."""
     return attention_unit("even", schema.config_of(verdict).tokens)
 
 
 def clock_of(verdict: xr.Dataset) -> Clock:
-    """When the samples of the series that was asked about are."""
+    """The clock of the verdict's series."""
     question = vschema.facts(verdict, "question")
     return Clock(float(question.get("sample_seconds", 0.0)), str(question.get("start", "")))
 
 
 def answer_forecast_table(verdict: xr.Dataset) -> pd.DataFrame:
-    """sample, part and value, in the latest window: history, what really came, forecast, forecast without that past."""
+    """sample, part and value in the latest window: history, actual future, forecast, forecast without that past."""
     latest = verdict.isel({vschema.WINDOW: -1})
-    parts = {"history": "history", "future": "what came", "forecast": "forecast", "forecast_without": WITHOUT}
+    parts = {"history": "history", "future": "actual", "forecast": "forecast", "forecast_without": WITHOUT}
     found = []
     for name, part in parts.items():
         known = np.flatnonzero(np.isfinite(latest[name].values))
@@ -83,7 +83,7 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
     """The series, its forecast with a band, and the forecast without what attention reads whole periods back."""
     table = answer_forecast_table(verdict)
     latest = verdict.isel({vschema.WINDOW: -1})
-    colours = {"history": HISTORY, "what came": NEUTRAL, "forecast": FORECAST, WITHOUT: PERIODIC}
+    colours = {"history": HISTORY, "actual": NEUTRAL, "forecast": FORECAST, WITHOUT: PERIODIC}
     shown = [part for part in colours if part in set(table["part"])]
     first, last = float(table["sample"].min()), float(table["sample"].max())
     x = quantity("sample", scale={"zero": False, "nice": False}, **clock_of(verdict).axis(first, last))
@@ -104,8 +104,8 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
     area = {"x": quantity("sample"), "y": quantity("low"), "y2": {"field": "high"}}
     last = WITHOUT in shown
     said = (
-        f"Green: what would be forecast if attention read the {period_words(verdict)} before, and their multiples, "
-        "from a history moved by a part of its period."
+        f"Green: the forecast if attention read {period_words(verdict)} back, and its multiples, from a history moved "
+        "by a part of its period."
         if last
         else ""
     )
@@ -116,36 +116,36 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
             layer(table, "circle", encoding={"x": x, "y": y, "tooltip": tooltip}, opacity=0, size=40),
         ],
         f"Forecast{' with and without that past' if last else ''}: {_signal(verdict)}",
-        lines(said, "Shaded: where the model's own forecast lies with 90 %." if len(band) else ""),
+        lines(said, "Shaded: the 90 % range of the model's own forecast." if len(band) else ""),
         width=width, height=height, autosize=STRETCH,
     )  # fmt: skip
 
 
 def answer_influence_table(verdict: xr.Dataset) -> pd.DataFrame:
-    """lag in samples, whether it lies whole periods back, influence of the input there, intact and blocked."""
+    """lag in samples, whether it lies whole periods back, and influence of the input there, intact and blocked."""
     curves = verdict["influence_curve"]
     columns = {curve: curves.sel({vschema.CURVE: curve}).values for curve in vschema.CURVES}
     return _lags(verdict).assign(**columns).dropna(subset=[vschema.CURVES[0]], ignore_index=True)
 
 
 def answer_influence(verdict: xr.Dataset, *, width: int = 860, height: int = 170) -> Spec:
-    """How much the forecast changes with the input at each lag; and what is left of it once attention there is held."""
+    """How much the forecast changes with the input at each lag, and what remains when values there are held."""
     table = answer_influence_table(verdict)
     if table.empty:
         raise ChartError("the influence of single lags has not been measured")
-    names = dict(zip(vschema.CURVES, ("as it is", "what attention reads whole periods back held"), strict=True))
+    names = dict(zip(vschema.CURVES, ("as it is", "values read whole periods back held"), strict=True))
     melted = table.melt("lag", list(vschema.CURVES), "curve", "change").dropna()
     melted["curve"] = melted["curve"].map(names)
     colours = dict(zip(names.values(), (HISTORY, FORECAST), strict=True))
     return _over_lags(
         verdict, melted, "change", f"change, {STDS}", colours, "Influence: what the forecast follows",
-        lines("One patch of the history at a time is replaced by another place of it.", _marked(verdict)),
+        lines("One patch of the history at a time is replaced by another part of the history.", _marked(verdict)),
         width, height,
     )  # fmt: skip
 
 
 def answer_attention_table(verdict: xr.Dataset) -> pd.DataFrame:
-    """lag in samples, whole periods or not, mean attention forecast → history of all heads and of the few heads."""
+    """lag in samples, whether it is whole periods, mean attention forecast → history of all and of the few heads."""
     of = (
         verdict["lag_curve"]
         .sel({vschema.REGION: "forecast→history"})
@@ -161,7 +161,7 @@ def answer_attention_table(verdict: xr.Dataset) -> pd.DataFrame:
 
 
 def answer_attention(verdict: xr.Dataset, *, width: int = 860, height: int = 150) -> Spec:
-    """Where the forecast looks, on the axis of `answer_influence`."""
+    """Where the forecast looks, on the same axis as `answer_influence`."""
     table = answer_attention_table(verdict)
     if table.empty:
         raise ChartError("where heads look has not been worked out yet")
@@ -177,7 +177,7 @@ def answer_attention(verdict: xr.Dataset, *, width: int = 860, height: int = 150
 
 
 def answer_shares_table(verdict: xr.Dataset, by: Shares = "phase") -> pd.DataFrame:
-    """what, share, and low and high where there is an interval: of the change that values carry."""
+    """Shares of the change that values carry: what, share, and for an interval low and high."""
     if by == "layer":
         return _shares(map(str, verdict[schema.LAYER].values), verdict["mechanism_by_layer"].values)
     if by == "multiple":
@@ -194,7 +194,7 @@ def answer_shares_table(verdict: xr.Dataset, by: Shares = "phase") -> pd.DataFra
 
 
 def answer_shares(verdict: xr.Dataset, by: Shares = "phase", *, width: int = 620) -> Spec:
-    """What values at whole periods back carry of the forecast's change, beside other phases; or by period or layer."""
+    """Shares of the forecast's change carried by values at whole periods back and other phases, by period or layer."""
     table = answer_shares_table(verdict, by)
     if table.empty:
         raise ChartError("no shares are known: level 2 has not been worked on, or the forecast follows too little")
@@ -222,7 +222,7 @@ def answer_shares(verdict: xr.Dataset, by: Shares = "phase", *, width: int = 620
 
 
 def answer_heads_table(verdict: xr.Dataset) -> pd.DataFrame:
-    """layer, head, share of what is read whole periods back that it carries alone, and its place in the set."""
+    """layer, head, share that it carries alone of what is read whole periods back, and its place in the set."""
     few = set_heads(verdict)
     share = verdict["head_share"].transpose(schema.LAYER, schema.HEAD).values
     rows = [
@@ -236,7 +236,7 @@ def answer_heads_table(verdict: xr.Dataset) -> pd.DataFrame:
 
 
 def answer_heads(verdict: xr.Dataset, *, width: int = 620) -> Spec:
-    """Every head's share of what is read whole periods back, the few that carry most of it framed and numbered."""
+    """Every head's share of what is read whole periods back, with the few that carry most of it framed and numbered."""
     table = answer_heads_table(verdict).dropna(ignore_index=True)
     if table.empty:
         raise ChartError("the few heads have not been looked for yet")
@@ -261,7 +261,7 @@ def answer_heads(verdict: xr.Dataset, *, width: int = 620) -> Spec:
     share, without = float(verdict["set_share"]), float(verdict["set_without"])
     known = len(few) and np.isfinite([share, without]).all()
     tested = (
-        f"Framed: the few heads, in their order. Alone {percent(share)} of it, all others without: {percent(without)}."
+        f"Framed: the few heads, in order. Alone they carry {percent(share)} of it, all other heads {percent(without)}."
     )
     return assemble(
         layers, "The few heads", lines("The darker, the more a head carries alone.", tested if known else ""),
@@ -273,7 +273,7 @@ def _over_lags(
     verdict: xr.Dataset, table: pd.DataFrame, value: str, title: str, colours: dict[str, str], heading: str,
     said: list[str], width: int, height: int,
 ) -> Spec:  # fmt: skip
-    """Curves over lags in samples, whole periods marked; charts of one verdict share their axis."""
+    """Curves over lags in samples with whole periods marked; charts of one verdict share their axis."""
     period, last = float(vschema.facts(verdict, "question")["period"]), float(_lags(verdict)["lag"].max())
     spp = float(vschema.facts(verdict, "window_facts")["samples_per_patch"])
     marks = np.arange(1, min(int(last / period), MOST_MARKS) + 1) * period

@@ -1,8 +1,7 @@
-"""A verdict as one page that needs nothing else: the headline, pictures, tables, every number.
+"""A verdict as one self-contained page: the headline, pictures, tables, every number.
 
-Pictures are inline SVG, numbers are a JSON block that other programs can read back. Nothing of a verdict is markup:
-names and facts come from people's files, so every text and every number passes one escape (`_Page.text`), and the page
-forbids itself scripts and requests.
+Pictures are inline SVG, and numbers are a JSON block that other programs can read. Names and facts come from users'
+files, so every text and every number is escaped (`html`), and the page's policy forbids scripts and requests.
 """
 
 from __future__ import annotations
@@ -26,12 +25,11 @@ from vitime_cache.evidence.verdict.data import COLUMN, head_order, verdict_table
 from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, headline, period_words, sentences
 from vitime_cache.shown import html
 
-# The answer in pictures, in the order in which card and page tell it, and what lies behind it; with the level of the
-# verdict that each takes.
+# Charts of the answer in the order of card and page, then those of its details, each with the level that it needs.
 STORY = ((answer_forecast, "influence"), (answer_influence, "set"), (answer_heads, "set"))
 BEHIND = ((answer_attention, "looking"), (answer_shares, "mechanism"))
 MOST_ROWS = 48
-WIDTH = 520  # of a picture in pixels: words stay readable where a narrow screen shrinks it
+WIDTH = 520  # pixels of a picture: words stay readable when a narrow screen shrinks it
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 MARKS = {of.word: of.mark for of in OUTCOMES.values()}
 STYLE = """
@@ -46,17 +44,17 @@ th:first-child, td:first-child { text-align: left } tr:nth-child(even) { backgro
 
 
 def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None = None) -> str:
-    """The page, as HTML.
+    """Render the page as HTML.
 
     Parameters
     ----------
     layer, head
-        The head whose pictures are shown; the best one of the verdict by default.
+        The head whose pictures are shown; by default the best one of the verdict.
 
     Raises
     ------
     ChartError
-        For a head that the verdict has nothing about.
+        For a head that is not in the verdict.
     """
     vschema.validate(verdict)
     if layer is None or head is None:
@@ -116,12 +114,12 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
 
 
 def pictures(draws: Iterable[Callable[[], Spec]]) -> str:
-    """Charts as inline SVG, one below the other; in the place of one that cannot be drawn, why."""
+    """Charts as inline SVG, one below the other; a chart that cannot be drawn is replaced by the reason."""
     return "".join(_picture(draw) for draw in draws)
 
 
 def _picture(draw: Callable[[], Spec]) -> str:
-    """A chart as inline SVG, or why there is none."""
+    """A chart as inline SVG, or the reason why there is none."""
     try:
         svg = figure_bytes(draw(), "svg").decode()
     except ChartError as error:
@@ -164,7 +162,7 @@ def _levels() -> str:
 
 
 def _asked(verdict: xr.Dataset) -> str:
-    """Window, weights and every other fact of the question."""
+    """Window, weights and all other facts of the question."""
     question, window = vschema.facts(verdict, "question"), vschema.facts(verdict, "window_facts")
     note = vschema.facts(verdict, "weights")
     facts = [

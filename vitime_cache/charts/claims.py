@@ -1,6 +1,6 @@
-"""What is shown of every head: the claims in one grid, and looking against mattering.
+"""Charts of the claims about every head: all claims in one grid, and looking against mattering.
 
-Both charts hold the point selection "head" with fields `layer` and `head`.
+Both charts have the point selection "head" with fields `layer` and `head`.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from vitime_cache.evidence.levels.table import CLAIMS, OUTCOMES
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import COLUMN, to_come, verdict_table
 
-MOST_ROWS = 40  # heads in one grid; beyond that the best are shown
+MOST_ROWS = 40  # heads in one grid; of more heads only the best are shown
 STRONG = CATEGORICAL[2]  # supported
 WORDS = {of.word: of for of in OUTCOMES.values()}
-GAP = 0.04  # of a column, between cells
-# Strokes at a slant: what is inconclusive is hatched, so that it is told from a no without its colour.
+GAP = 0.04  # share of a column between cells
+# Slanted strokes: an inconclusive cell is hatched, so that it differs from a "no" without colour too.
 HATCHING = "".join(f"M{x - 0.4:.1f},.5L{x + 0.4:.1f},-.5" for x in np.arange(-1.8, 2.0, 0.6))
 
 
 def claims_grid_table(verdict: xr.Dataset) -> pd.DataFrame:
-    """A row for each head and claim, heads best first: layer, head, claim, verdict, figure, low, high, p_value."""
+    """One row per head and claim, best heads first: layer, head, claim, verdict, figure, low, high, p_value."""
     rows = [
         {
             schema.LAYER: head[schema.LAYER], schema.HEAD: head[schema.HEAD], vschema.CLAIM: claim.name,
@@ -56,7 +56,7 @@ def claims_grid_table(verdict: xr.Dataset) -> pd.DataFrame:
 
 
 def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None, width: int = 620) -> Spec:
-    """Heads down, claims across: what is supported stands out, and a bar in each cell is as long as the effect."""
+    """Heads down, claims across: supported claims stand out, and the bar in each cell is as long as the effect."""
     table = _cells(claims_grid_table(verdict))
     heads = list(dict.fromkeys(table["name"]))
     shown = heads[:MOST_ROWS]
@@ -87,7 +87,7 @@ def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
               height={"band": 0.4}),
         layer(yes, "bar", encoding=_bars(place), color=STRONG, opacity=1, height={"band": 0.55}),
         *_framed(selected, shown),
-        mouse | clicked("head", [schema.LAYER, schema.HEAD]),  # above all else, which would take the click
+        mouse | clicked("head", [schema.LAYER, schema.HEAD]),  # on top, because a layer above would take the click
     ]  # fmt: skip
     coming = {claim.title.lower() for claim in CLAIMS if claim.level in to_come(verdict)}
     return assemble(
@@ -104,7 +104,7 @@ def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
 
 
 def looking_chart(found: Agreement, signal: str, *, width: int = 620, height: int = 300) -> Spec:
-    """Every head's look whole periods back against the effect of its knockout, with their rank correlation."""
+    """How much every head looks whole periods back against the effect of its knockout, with the rank correlation."""
     heads = found.heads
     colours = {"supported": STRONG, "not supported": NEUTRAL, "inconclusive": CATEGORICAL[4], "not tested": NEUTRAL}
     visible = [word for word in colours if word in set(heads["verdict"])]
@@ -130,7 +130,7 @@ def looking_chart(found: Agreement, signal: str, *, width: int = 620, height: in
 
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Where each cell and its bar begin and end, in columns; a bar fills its cell at the column's largest figure."""
+    """Start and end of each cell and its bar, in columns; the largest figure of a column fills its cell."""
     names = [claim.name for claim in CLAIMS]
     size = table["figure"].abs().where(table["verdict"] != "not tested")
     largest = size.groupby(table[vschema.CLAIM]).transform("max")

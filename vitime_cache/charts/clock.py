@@ -1,6 +1,6 @@
-"""Time on axes: in dates, hours or days where the series says when its samples are, in samples where it does not.
+"""Time on axes: dates, hours or days if the series has times, else samples.
 
-Scales stay in samples throughout; an axis in time is the same axis with other ticks and labels.
+Scales are always in samples; an axis in time only has other ticks and labels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_TICKS = 7
-# Steps between ticks as pandas writes them, with how long they are and how a tick is written.
+# Steps between ticks as pandas frequencies, with their length in seconds and the format of a tick.
 STEPS = [(f"{n}s", float(n), "%H:%M:%S") for n in (1, 5, 15, 30)]
 STEPS += [(f"{n}min", n * 60.0, "%H:%M") for n in (1, 5, 15, 30)]
 STEPS += [(f"{n}h", n * 3600.0, "%H:%M") for n in (1, 3, 6, 12)]
@@ -31,12 +31,12 @@ STEPS += [(f"{n}YS", n * UNITS["year"], "%Y") for n in (1, 2, 5, 10, 20, 50, 100
 
 @dataclass(frozen=True)
 class Clock:
-    """When the samples of a series are.
+    """The times of a series' samples.
 
     Parameters
     ----------
     seconds
-        From one sample to the next; 0 where that is not known.
+        From one sample to the next; 0 if unknown.
     start
         Time of sample 0 in ISO 8601, or "".
     """
@@ -51,17 +51,17 @@ class Clock:
         return cls(seconds, str(ds.coords[schema.START].item()) if schema.START in ds.coords else "")
 
     def axis(self, first: float, last: float, of: str = "", most: int = MOST_TICKS) -> Spec:
-        """Title and axis of the samples first … last: dates, time from the start, or samples."""
+        """Title and axis for the samples first … last: dates, time from the start, or samples."""
         if (dated := self._dated(first, last, most)) is not None:
             return {"title": of or "time", "axis": dated}
         return self._spans(first, last, of or ("time from the start" if self.seconds else ""), most, "sample")
 
     def span_axis(self, end: float, of: str, most: int = MOST_TICKS) -> Spec:
-        """Title and axis of spans 0 … end in samples, such as lags: in the unit that fits the whole axis."""
+        """Title and axis for spans 0 … end in samples, such as lags, in the unit that fits the whole axis."""
         return self._spans(0.0, end, of, most, "samples")
 
     def moment(self, sample: float) -> str:
-        """When a sample is, such as "3 Jul 2016 14:00", or "sample 62"."""
+        """The time of a sample, such as "3 Jul 2016 14:00", or "sample 62"."""
         begin = self._begin()
         if begin is None:
             return f"sample {round(sample)}"
@@ -86,7 +86,7 @@ class Clock:
         }
 
     def _dated(self, first: float, last: float, most: int) -> Spec | None:
-        """Ticks at round times of the calendar; None where the start is not known, or the axis too long for one."""
+        """Ticks at round calendar times; None if the start is unknown or the axis is too long."""
         import pandas as pd
 
         if (begin := self._begin()) is None:
@@ -115,7 +115,7 @@ class Clock:
 
     @property
     def _months(self) -> int:
-        """Calendar months from one sample to the next, 0 where samples are apart by days or less."""
+        """Calendar months from one sample to the next; 0 for shorter or irregular steps."""
         months = self.seconds / UNITS["month"]
         return round(months) if abs(months - round(months)) < 1e-6 else 0
 
@@ -135,7 +135,7 @@ class Clock:
 
 
 def labelled(values: Sequence[float], labels: Sequence[str]) -> Spec:
-    """An axis with these ticks, labelled with these words."""
+    """An axis with these ticks and labels."""
     at = [float(f"{value:.9g}") for value in values]
     return {"values": at, "labelExpr": f"{json.dumps(list(labels))}[indexof({json.dumps(at)}, datum.value)]"}
 

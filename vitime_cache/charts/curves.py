@@ -1,4 +1,4 @@
-"""Curves: the series itself, attention against lag, and the autocorrelation on the same axis."""
+"""Curves: the series, attention against lag, and the autocorrelation on the same axis."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from vitime_cache.charts.style import (
 )
 from vitime_cache.charts.view import HeadView
 
-MULTIPLE = 36  # pixels that the name of a multiple takes
+MULTIPLE = 36  # pixels for the label of a multiple
 ALIGNED = {"minExtent": 48, "maxExtent": 48}  # pixels of the value axis, so that stacked charts share the lag axis
 
 REGION_WORDS = {
@@ -43,12 +43,12 @@ REGION_WORDS = {
 
 
 def series(ds: xr.Dataset, *, most_probable: bool = False, width: int = 860, height: int = 240) -> Spec:
-    """History, forecast with the 50 % and 90 % ranges of the model's own distribution, and the border.
+    """History, forecast with the 50 % and 90 % ranges of the model's own distribution, and the border between them.
 
     Parameters
     ----------
     most_probable
-        Draw the most probable row at each time in place of the median.
+        Draw the most probable row at each time instead of the median.
     """
     drawn = "most probable" if most_probable else "forecast"
     table = tables.series_table(ds)
@@ -90,21 +90,21 @@ def series(ds: xr.Dataset, *, most_probable: bool = False, width: int = 860, hei
     title = f"The series and its forecast: {ds['signal'].values}"
     line = "most probable row" if most_probable else "median"
     subtitle = [
-        f"Blue: history given to the model; orange: {line} of its forecast, and the ranges it gives 50 and 90 %",
+        f"Blue: history given to the model; orange: {line} of its forecast, with its 50 % and 90 % ranges",
         *filled_words(int(ds[schema.FILLED])),
     ]
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
 
 
 def filled_words(filled: int) -> list[str]:
-    """A line on samples that were missing; a store keeps how many, not which."""
+    """A line about filled gaps; a store records how many samples were missing, not which."""
     if not filled:
         return []
     return [f"Filled in the history, where it had gaps: {filled} sample{'' if filled == 1 else 's'}"]
 
 
 def history(name: str, values: np.ndarray, *, width: int = 860, height: int = 180) -> Spec:
-    """A series before the model has seen it."""
+    """A series alone, before a model runs."""
     line = thin(np.arange(len(values)), values, 1200)
     x = quantity("time", "sample", scale={"domain": [0, len(values)], "nice": False})
     y = quantity("value", "value", scale={"zero": False})
@@ -146,10 +146,10 @@ def lag_curves(
     Raises
     ------
     ChartError
-        For more curves than there are colours to tell them apart, and for a region without pairs on that side.
+        For more curves than there are colours, and for a region without pairs on that side.
     """
     if len(views) > len(CATEGORICAL):
-        raise ChartError(f"at most {len(CATEGORICAL)} curves can be told apart in one chart, got {len(views)}")
+        raise ChartError(f"one chart can show at most {len(CATEGORICAL)} curves, got {len(views)}")
     table = tables.lag_table(views, region, side=side, min_pairs=min_pairs)
     if table.empty:
         raise ChartError(f"no lag to the {side} has {min_pairs} query–key pairs in the region {region}; choose another")
@@ -176,7 +176,7 @@ def lag_curves(
     ]
     if all(view.sample_seconds for view in views):
         tooltip.insert(2, tip("time", "that is"))
-    else:  # of two series whose time between samples is known for one only
+    else:  # the time between samples is not known for all series
         table, found = (each.drop(columns="time", errors="ignore") for each in (table, found))
     interval = channels | {"y": quantity("low"), "y2": {"field": "high"}}
     band = layer(table[table["curve"] == names[0]], "area", encoding=interval, opacity=0.12)
@@ -198,9 +198,9 @@ def lag_curves(
 def autocorrelation(
     ds: xr.Dataset, *, period: float | None = None, max_lag: float | None = None, width: int = 860, height: int = 180
 ) -> Spec:
-    """Autocorrelation of the history at every sample: what a periodic head could use.
+    """Autocorrelation of the history at every lag: the structure that a periodic head could use.
 
-    The lag axis is that of `lag_curves`, for a chart to stand under the other; the curve ends where the history does.
+    The lag axis is that of `lag_curves`, so that the two charts can be stacked; the curve ends with the history.
     """
     table = tables.autocorrelation_table(ds, max_lag)
     end = max_lag or _longest(ds, lags.MIN_PAIRS)
@@ -219,7 +219,7 @@ def autocorrelation(
         layer(table, "rule", encoding={"x": x, "tooltip": tooltip}, opacity=0, strokeWidth=3),
     ]
     title = f"How the series resembles its own past: {ds['signal'].values}"
-    none = "" if table["autocorrelation"].notna().any() else ": none, as it is constant"
+    none = "" if table["autocorrelation"].notna().any() else ": none, because it is constant"
     return assemble(
         layers, title, f"Autocorrelation of the history{none}", width=width, height=height, autosize=STRETCH
     )
@@ -230,7 +230,7 @@ def _longest(ds: xr.Dataset, min_pairs: int) -> float:
 
 
 def _unresolved(samples_per_patch: float) -> list[Spec]:
-    """The lags below two patches, in which no period can be told."""
+    """The lags below two patches, where no period can be resolved."""
     zone = [{"x": 0, "x2": peaks.SHORTEST_PERIOD * samples_per_patch}]
     encoding = {
         "x": quantity("x"),

@@ -1,6 +1,6 @@
-"""What differs between two occasions: every head's map, the forecasts, and what heads carry of two periods.
+"""Charts of differences: every head's map in two runs, two forecasts, and what heads carry for two periods.
 
-Orange is more on the first, purple more on the second. Galleries hold the point selection "head" with the fields
+Orange means more in the first, purple more in the second. Galleries have the point selection "head" with the fields
 `layer` and `head`.
 """
 
@@ -34,15 +34,15 @@ from vitime_cache.charts.style import (
 from vitime_cache.compare.forecasts import compare_forecasts
 from vitime_cache.compare.maps import FIRST, MOVED, SECOND, compare_maps
 
-WIDTH, SIDE, MARGIN = 1120, 112, 90  # of the gallery, and most of a head's map, in pixels
+WIDTH, SIDE, MARGIN = 1120, 112, 90  # pixels: the gallery, the most for a head's map, and the margin
 MOST_PIXELS = 600_000
-PERCENTILE = 99.5  # of the absolute differences: where the colours end
+PERCENTILE = 99.5  # of the absolute differences, at which the colour scale ends
 BARE = {"domain": False, "ticks": False, "labelFlush": False}
-CAME = "what came"
+ACTUAL = "actual"
 
 
 def difference_gallery_table(first: xr.Dataset, second: xr.Dataset) -> pd.DataFrame:
-    """layer, head and the share of attention that lies elsewhere, most first."""
+    """layer, head and the share of attention that lies elsewhere, largest first."""
     return _ranked(compare_maps(first, second))
 
 
@@ -59,12 +59,12 @@ def difference_gallery(
     selected: tuple[str, int] | None = None,
     width: int = WIDTH,
 ) -> Spec:
-    """The differences of all heads' maps in one picture, layers down, heads across, on one scale for all.
+    """The differences of all heads' maps in one picture, layers down, heads across, on one shared scale.
 
     Parameters
     ----------
     names
-        What the two are called.
+        Names of the two.
 
     Raises
     ------
@@ -102,14 +102,14 @@ def difference_gallery(
 def two_forecasts_table(
     first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], future: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """sample, part and value: the history, both median forecasts, and what came where that is known."""
+    """sample, part and value: the history, both median forecasts, and the actual future if known."""
     compare_forecasts(first, second)
     history = int(first[schema.N_HISTORY])
     parts = {schema.HISTORY: tables.part_table(first, schema.HISTORY)}
     parts |= {name: tables.part_table(ds, schema.FORECAST) for name, ds in zip(names, (first, second), strict=True)}
     if future is not None:
         ahead = future[: int(first[schema.HORIZON])]
-        parts[CAME] = thin(history + np.arange(len(ahead)), ahead, 1200)
+        parts[ACTUAL] = thin(history + np.arange(len(ahead)), ahead, 1200)
     each = [table.rename(columns={"time": "sample"}).assign(part=part) for part, table in parts.items()]
     return pd.concat(each, ignore_index=True)[["sample", "part", "value"]]
 
@@ -123,19 +123,19 @@ def two_forecasts(
     width: int = 860,
     height: int = 220,
 ) -> Spec:
-    """One series with the forecasts of two networks, one over the other, and the range each gives 90 %.
+    """One series with the forecasts of two networks and their 90 % ranges.
 
     Parameters
     ----------
     names
-        What the two networks are called; they must differ.
+        Names of the two networks; they must differ.
     future
-        What came, (horizon,), where it is known.
+        The actual future, (horizon,), if known.
     """
-    if len({*names, schema.HISTORY, CAME}) < 4:
-        raise ChartError(f"two networks called {names[0]} and {names[1]} cannot be told apart in one picture")
+    if len({*names, schema.HISTORY, ACTUAL}) < 4:
+        raise ChartError(f"two networks named {names[0]} and {names[1]} cannot be distinguished in one chart")
     table = two_forecasts_table(first, second, names, future)
-    colours = {schema.HISTORY: HISTORY, CAME: NEUTRAL, names[0]: CATEGORICAL[1], names[1]: CATEGORICAL[2]}
+    colours = {schema.HISTORY: HISTORY, ACTUAL: NEUTRAL, names[0]: CATEGORICAL[1], names[1]: CATEGORICAL[2]}
     shown = [part for part in colours if part in set(table["part"])]
     colour = category(
         "part", scale={"domain": shown, "range": [colours[part] for part in shown]},
@@ -156,26 +156,26 @@ def two_forecasts(
             layer(table, "rule", encoding={"x": quantity("sample"), "tooltip": tooltip}, opacity=0, strokeWidth=3),
         ],
         f"Both forecasts of {first[schema.SIGNAL].item()}",
-        "Lines: medians. Bands: the range that each network gives 90 %",
+        "Lines: medians. Bands: the 90 % range of each network",
         width=width, height=height, autosize=STRETCH,
     )  # fmt: skip
 
 
 def period_shares_table(shares: xr.Dataset) -> pd.DataFrame:
-    """layer, head, share alone and place in the set at both periods, and the difference of the shares."""
+    """layer, head, share alone and place in the set for both periods, and the difference of the shares."""
     table = shares.to_dataframe().reset_index()
     return table.assign(difference=table["first"] - table["second"])
 
 
 def period_shares(shares: xr.Dataset, names: tuple[str, str], *, width: int = 620) -> Spec:
-    """What each head carries alone of two periods: colour is the difference, numbers are places in the two sets.
+    """What each head carries alone for two periods: colour is the difference, numbers are places in the two sets.
 
     Parameters
     ----------
     shares
-        As `compare.periods.shares` gives it.
+        From `compare.periods.shares`.
     names
-        What the two periods are called.
+        Names of the two periods.
     """
     table = period_shares_table(shares).dropna(subset=["difference"], ignore_index=True)
     if table.empty:
@@ -211,7 +211,7 @@ def period_shares(shares: xr.Dataset, names: tuple[str, str], *, width: int = 62
 
 
 def _range(ds: xr.Dataset) -> pd.DataFrame:
-    """sample, low, high: the range that the network gives 90 %."""
+    """sample, low, high: the 90 % range of the network's forecast."""
     bounds = {
         name: ds[schema.FORECAST_QUANTILE].sel({schema.QUANTILE: at}, method="nearest").values
         for name, at in (("low", 0.05), ("high", 0.95))

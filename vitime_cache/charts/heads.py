@@ -1,4 +1,4 @@
-"""All layers and heads at a glance; both charts hold the point selection "head" with fields `layer` and `head`."""
+"""All layers and heads at a glance; both charts have the point selection "head" with fields `layer` and `head`."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ from vitime_cache.charts.tables import measures_table
 from vitime_cache.evidence.levels.table import CLAIMS
 from vitime_cache.evidence.verdict import schema as vschema
 
-WIDTH, HEIGHT = 1120, 860  # most that a screen shows
-ROW = 30  # pixels of a layer in the matrix
+WIDTH, HEIGHT = 1120, 860  # pixels that fit a screen
+ROW = 30  # pixels per layer in the matrix
 CLICKED = clicked("head", [schema.LAYER, schema.HEAD])
-SPARK, SPARK_SHADE = 0.3, 0.5  # height of a lag curve in maps, and its colour among those of the maps
+SPARK, SPARK_SHADE = 0.3, 0.5  # height of a lag curve relative to a map, and its shade on the scale of the maps
 DOT = {"supported": STRONG, "inconclusive": NEUTRAL, "not supported": "#c4c4c4"}
 DOTS = f"Dots: {', '.join(claim.title.lower() for claim in CLAIMS)}; green: supported, ring: inconclusive"
-MARGIN = 90  # for the names of layers and heads and the title
-MOST_PIXELS = 600_000  # of a picture of many heads: beyond it a page gets slow and a screen shows no more
+MARGIN = 90  # pixels for the names of layers and heads and the title
+MOST_PIXELS = 600_000  # of a picture of many heads: more make a page slow and are not visible on a screen
 
 
 def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | None = None) -> Spec:
-    """Layers × heads coloured by one measure, every measure in the tooltip.
+    """Layers × heads coloured by one measure, with every measure in the tooltip.
 
     Parameters
     ----------
     measures
-        What `measures.head_measures` returns.
+        From `measures.head_measures`.
     name
         The measure that colours the cells.
     selected
@@ -78,7 +78,7 @@ def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | 
             *([layer(table.dropna(subset=[name]), "text", encoding=numbers, fontSize=11)] if len(known) else []),
             *_framed(selected),
             layer(table, "rect", encoding=axes | {"tooltip": _tooltip(measures)}, opacity=0)
-            | clicked("head", [schema.LAYER, schema.HEAD]),  # above the numbers, which would take the click
+            | clicked("head", [schema.LAYER, schema.HEAD]),  # above the numbers, because they would take the click
         ],
         f"Every head: {measures[name].attrs['long_name']}",
         [f"{measures[schema.SIGNAL].values}. Click a head to open it", *_unseen(measures, name)],
@@ -103,11 +103,11 @@ def small_multiples(
     Parameters
     ----------
     measures
-        What `measures.head_measures` returns, for the tooltips; computed if None.
+        From `measures.head_measures`, for the tooltips; computed if None.
     shared
-        One colour scale for all heads; otherwise each head has its own, which shows faint heads too.
+        Use one colour scale for all heads; otherwise each head has its own, which shows faint heads too.
     verdict
-        What is known of the heads: a dot for each claim.
+        A verdict on the heads, drawn as a dot for each claim.
     """
     maps = shrink(ds[schema.TIME_ATTENTION].transpose(schema.LAYER, schema.HEAD, ...).values, MOST_PIXELS)
     how = contrast or Contrast()
@@ -150,7 +150,7 @@ def small_multiples(
 
 
 def _past_curves(ds: xr.Dataset) -> np.ndarray:
-    """Mean attention against lag to the past, (layer, head, lag), as far as it rests on enough pairs."""
+    """Mean attention against lag to the past, (layer, head, lag), for lags with enough pairs."""
     curves = ds[schema.LAG_ATTENTION].transpose(schema.LAYER, schema.HEAD, schema.LAG)
     lag = ds[schema.LAG].values
     shown: np.ndarray = curves.values[..., (lag > 0) & (lag <= ds.sizes[schema.QUERY_PATCH] - MIN_PAIRS)]
@@ -158,7 +158,7 @@ def _past_curves(ds: xr.Dataset) -> np.ndarray:
 
 
 def _dots(verdict: xr.Dataset | None) -> list[Spec]:
-    """A dot for each claim about each head: filled where it is supported."""
+    """A dot for each claim about each head, filled if it is supported."""
     if verdict is None:
         return []
     table = claims_grid_table(verdict)[[schema.LAYER, schema.HEAD, vschema.CLAIM, "verdict"]]
@@ -179,7 +179,7 @@ def _dots(verdict: xr.Dataset | None) -> list[Spec]:
 
 
 def _unseen(measures: xr.Dataset, name: str) -> list[str]:
-    """Why a measure is missing throughout, where that is known."""
+    """Why a measure is missing for all heads, if known."""
     return [measures.attrs["unseen"]] if "unseen" in measures.attrs and measures[name].isnull().all() else []
 
 

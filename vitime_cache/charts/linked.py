@@ -1,7 +1,7 @@
-"""One head in linked pictures: point at a moment, on the series or on the map, and all of them show its look.
+"""One head in linked charts: point at a moment on the series or on the map, and all charts show where it looks.
 
-The view holds the attention once, as a parameter; whatever follows the pointer is worked out from one row of it, in
-the picture itself. A moment is a patch column; the last one pointed at stays until another is.
+The chart holds the attention once, as a parameter; everything that follows the pointer is computed in the chart from
+one row of it. A moment is a patch column; the last selected moment stays until another is selected.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from vitime_cache.charts.style import (
 from vitime_cache.charts.view import HeadView
 
 MOMENT = "moment"  # the selection of the patch column pointed at
-NARROW = 700  # pixels of width below which the pictures stand one below the other
-AXIS, GAP, EDGE = 78, 24, 12  # pixels of a value axis with its title, between pictures, and of a label's overhang
+NARROW = 700  # pixels of width below which the charts are stacked
+AXIS, GAP, EDGE = 78, 24, 12  # pixels of a value axis with its title, between charts, and of a label's overhang
 LIT = "#e69f00"
-ABOVE = 1.5  # of the mean curve's height: where one moment's own curve is cut
+ABOVE = 1.5  # height of the mean curve at which one moment's own curve is cut
 
 
 def linked_head(
@@ -54,20 +54,20 @@ def linked_head(
     moment: int | None = None,
     total_width: int = 880,
 ) -> Spec:
-    """Map, series and lag curve of one head, linked: where the moment pointed at looks is lit on the series.
+    """Map, series and lag curve of one head, linked: the series is highlighted where the selected moment looks.
 
     Parameters
     ----------
     contrast
-        Of the map; see `heatmap`.
+        Contrast of the map; see `heatmap`.
     beside
         Further heads for the lag curve.
     region, side, period, max_lag, log
-        Of the lag curve; see `lag_curves`.
+        Options of the lag curve; see `lag_curves`.
     moment
-        Patch column that is lit at first; None for the first of the forecast.
+        Patch column that is selected at first; None for the first of the forecast.
     total_width
-        Pixels for all of it: below `NARROW` the pictures stand one below the other.
+        Total width in pixels; below `NARROW` the charts are stacked.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def linked_head(
     parts = [map_part, curve_part] if narrow else [{"hconcat": [map_part, curve_part], "spacing": GAP}]
     events = {"on": "pointerover, touchstart, click", "clear": False, "toggle": False}
     select = {"type": "point", "fields": [schema.QUERY_PATCH], **events}
-    # Beside a selection of the whole chart, one of a layer of its own would be dropped.
+    # Next to a selection of the whole chart, a selection of a single layer would be dropped.
     clicks = clicked("cell", [schema.QUERY_PATCH, schema.KEY_PATCH])
     return {
         "$schema": SCHEMA,
@@ -115,7 +115,7 @@ def linked_head(
 
 
 def _map(view: HeadView, contrast: Contrast | None, size: int) -> Spec:
-    """The map with the row of the moment framed."""
+    """The map with the row of the selected moment framed."""
     chart = heatmap(view, contrast, size=size, legend="bottom")
     *pictures, cells = chart["layer"]
     spp = view.samples_per_patch
@@ -129,7 +129,7 @@ def _map(view: HeadView, contrast: Contrast | None, size: int) -> Spec:
 
 
 def _series(view: HeadView, width: int, height: int) -> Spec:
-    """The series, lit where the moment looks; invisible columns over it take the pointer."""
+    """The series, highlighted where the moment looks; invisible columns above it receive the pointer."""
     chart = curves.series(view.ds, width=width, height=height)
     spp, patches = view.samples_per_patch, range(view.grid[1])
     end = float(int(view.ds[schema.N_HISTORY]) + int(view.ds[schema.HORIZON]))
@@ -169,7 +169,7 @@ def _series(view: HeadView, width: int, height: int) -> Spec:
 
 
 def _curve(views: Sequence[HeadView], region: lags.Region, *, side: Side, log: bool, **options: Any) -> Spec:
-    """The lag curve, and behind it that of the moment alone."""
+    """The lag curve, and behind it the curve of the moment alone."""
     chart = curves.lag_curves(views, region, side=side, log=log, **options)
     table = tables.lag_table(views, region, side=side)
     top = ABOVE * float(table["attention"].max()) or 1.0
@@ -190,7 +190,7 @@ def _curve(views: Sequence[HeadView], region: lags.Region, *, side: Side, log: b
 
 
 def _within(part: Spec, domain: list[float]) -> Spec:
-    """The layer with its value axis held, so that it stays still while the moment changes."""
+    """The layer with a fixed value axis, so that it does not move when the moment changes."""
     y = part["encoding"].get("y", {})
     if "scale" not in y:
         return part
@@ -199,13 +199,13 @@ def _within(part: Spec, domain: list[float]) -> Spec:
 
 
 def _part(chart: Spec, width: int) -> Spec:
-    """A chart as a part of another, with a heading that is no wider than it."""
+    """A chart as a part of another, with a heading that fits its width."""
     part = {key: value for key, value in chart.items() if key not in (*TOP_LEVEL, "description")}
     return part | {"title": fitted(chart["title"], width)}
 
 
 def _said(view: HeadView) -> list[list[str]]:
-    """What the moment looks at most, two lines for each patch column."""
+    """Two lines for each patch column that say where it looks most."""
     spp, unit, clock = view.samples_per_patch, view.unit, view.clock
     said = []
     for query, row in enumerate(view.shown_attention):

@@ -1,7 +1,7 @@
 """Maps: where the queries of one head look, over time and over the image of the series.
 
-A map is one image under invisible cells, which carry the tooltips and a click selection: "cell" with the fields
-`query_patch` and `key_patch`; in `token_look` "token" with `token_row` and `token_column`.
+A map is one image under invisible cells with tooltips and a click selection: "cell" with the fields `query_patch` and
+`key_patch`; in `token_look` "token" with `token_row` and `token_column`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from vitime_cache.charts.style import (
 from vitime_cache.charts.units import AttentionUnit
 from vitime_cache.charts.view import HeadView
 
-STRIP = 0.16  # height of the signal's strip beside a map, as a fraction of the map
+STRIP = 0.16  # height of the signal's strip next to a map, as a fraction of the map
 BOX = {"x": quantity("x"), "x2": {"field": "x2"}, "y": quantity("y"), "y2": {"field": "y2"}}
-CASING, LINE = "#000000", "#ffffff"  # a light line on a dark casing shows on every colour of a map
+CASING, LINE = "#000000", "#ffffff"  # a light line on a dark casing is visible on every colour of a map
 
 
 def shared_shading(views: Sequence[HeadView], contrast: Contrast | None = None) -> Shading:
@@ -60,17 +60,17 @@ def heatmap(
     Parameters
     ----------
     contrast
-        How values become colours; the reference study's defaults if None.
+        How values are coloured; None takes the reference study's defaults.
     shading
         A scale from `shared_shading` instead of this map's own.
     query
-        Patch column to frame as the chosen query.
+        Patch column to frame as the selected query.
     size
-        Width and height in pixels. The chart holds the point selection "cell".
+        Width and height in pixels. The chart has the point selection "cell".
     upwards
         Whether queries run upwards, as in the reference study's pictures; else downwards, as in a matrix.
     legend
-        Where the colours are explained; below the map it takes no width.
+        Place of the legend; below the map it takes no width.
     """
     attention, unit = view.shown_attention, view.unit
     scale = shading or shared_shading([view], contrast)
@@ -90,7 +90,7 @@ def heatmap(
 
 
 def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int = 520) -> Spec:
-    """Attention of `a` less that of `b` on a diverging scale, symmetric about zero.
+    """Attention of `a` minus that of `b` on a diverging scale, symmetric about zero.
 
     The scale ends at a percentile of the absolute difference.
 
@@ -137,7 +137,7 @@ def token_look(
     query
         Patch column of the queries.
     query_row
-        A single token row, 0 at the bottom; None takes the column's tokens together, weighted as the view says.
+        A single token row, 0 at the bottom; None takes all tokens of the column, weighted as in the view.
     """
     image, unit = tables.query_image(view, query, query_row) * view.unit.factor, view.unit
     scale = Shading.fit(image, contrast or Contrast())
@@ -199,7 +199,7 @@ def _strips(view: HeadView, end: float) -> list[Spec]:
 
 
 def _border(view: HeadView, end: float, size: int) -> list[Spec]:
-    """Where the history ends, across the map and the strips, and the names of the two parts."""
+    """The end of the history across the map and the strips, and the names of the two parts."""
     start, at = -STRIP * end, view.n_history
     lines = [{"x": at, "x2": at, "y": start, "y2": end}, {"x": start, "x2": end, "y": at, "y2": at}]
     names = [("history", at / 2, at), ("forecast", (at + end) / 2, end - at)]
@@ -238,7 +238,7 @@ def _framed(box: Spec) -> list[Spec]:
 def _time_cells(
     view: HeadView, values: dict[str, np.ndarray], tooltip: list[Spec], size: int, upwards: bool = False
 ) -> Spec:
-    """An invisible square on every cell; placed by numbers in the data, as a page works out formulas slowly."""
+    """An invisible square on every cell, placed by numbers in the data because formulas are slow in a page."""
     n, spp = view.grid[1], view.samples_per_patch
     query, key = (index.ravel() for index in np.mgrid[:n, :n])
     places = {
@@ -298,7 +298,7 @@ def _legend(
     orient: Literal["right", "bottom"] = "right",
 ) -> Spec:  # fmt: skip
     """A colour bar that is linear in shade and labelled with the values themselves."""
-    steps = 4 if orient == "right" else 2  # as many labels as there is room for
+    steps = 4 if orient == "right" else 2  # as many labels as fit
     shades = np.linspace(0, 1, steps + 1)
     labels = [unit.label(v) for v in np.asarray(value(shades)).tolist()]
     legend = {

@@ -1,4 +1,4 @@
-"""Charts as figures of a paper: as wide as its column, words in one size, a caption in place of the title."""
+"""Charts as figures of a paper: as wide as its column, with one font size and a caption instead of the title."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from vitime_cache.charts.style import ChartError, Spec
 from vitime_cache.evidence.verdict import schema as vschema
 
 COLUMNS = {"single": 3.5, "double": 7.2}  # inches
-POINTS = 72  # in an inch; also what a pixel of a chart is taken for
+POINTS = 72  # per inch; a pixel of a chart counts as one point
 CONCAT = ("concat", "hconcat", "vconcat")
 SIZE = re.compile(r'<svg\b[^>]*?\swidth="([\d.]+)"[^>]*?\sheight="([\d.]+)"')
-FLAT, LOWEST = 0.62, 80  # height of a chart that is wider than high: at most this share of its width, at least points
-SMALLEST, LARGEST = 0.1, 10.0  # by which widths are multiplied
+FLAT, LOWEST = 0.62, 80  # height of a wide chart: at most this share of its width, at least this many points
+SMALLEST, LARGEST = 0.1, 10.0  # limits of the factor for widths
 
 
 @dataclass(frozen=True)
 class Paper:
-    """How large a figure and its words are.
+    """The size of a figure and its text.
 
     Parameters
     ----------
     inches
         Width of the whole figure.
     points
-        Size of its words.
+        Font size.
 
     Raises
     ------
     ChartError
-        For a width outside 1 … 40 inches and a size outside 4 … 40 points.
+        For a width outside 1 … 40 inches or a font size outside 4 … 40 points.
     """
 
     inches: float = COLUMNS["single"]
@@ -46,19 +46,19 @@ class Paper:
         if not 1 <= self.inches <= 40:
             raise ChartError(f"a figure's width must be 1 … 40 inches, got {self.inches}")
         if not 4 <= self.points <= 40:
-            raise ChartError(f"the size of words must be 4 … 40 points, got {self.points}")
+            raise ChartError(f"the font size must be 4 … 40 points, got {self.points}")
 
 
 def fitted(chart: Spec, paper: Paper, to_svg: Any) -> str:
     """The chart as an SVG exactly as wide as the column.
 
-    The data's part of a figure grows or shrinks; words, legends and axes keep their size. Where they alone are wider
-    than the column, the whole is shrunk.
+    The data area of a figure grows or shrinks; text, legends and axes keep their size. If they alone are wider than the
+    column, the whole figure is shrunk.
 
     Parameters
     ----------
     to_svg
-        Makes an SVG of a chart.
+        Renders a chart as SVG.
     """
     plain, wanted = _worded(_untitled(chart), paper.points), paper.inches * POINTS
     factor = wanted / _size(to_svg(_scaled(plain, 1.0)))[0]
@@ -66,7 +66,7 @@ def fitted(chart: Spec, paper: Paper, to_svg: Any) -> str:
     second_factor = _within(factor * 0.9)
     second = _size(to_svg(_scaled(plain, second_factor)))[0]
     grows = (first - second) / (factor - second_factor) if factor != second_factor else 0.0
-    if grows > 0:  # the width is a part that grows with the factor, and a part that does not
+    if grows > 0:  # width = a part proportional to the factor + a constant part
         factor = _within(factor + (wanted - first) / grows)
     svg = str(to_svg(_scaled(plain, factor)))
     width, height = _size(svg)
@@ -79,12 +79,12 @@ def fitted(chart: Spec, paper: Paper, to_svg: Any) -> str:
 
 
 def caption(chart: Spec, ds: xr.Dataset) -> str:
-    """What the figure shows, of which window, by which weights and method.
+    """A caption: what the figure shows, for which window, by which weights and method.
 
     Parameters
     ----------
     ds
-        What the chart is of: one signal's attention, or a verdict.
+        The Dataset of the chart: one signal's attention, or a verdict.
     """
     said = [*dict.fromkeys(_titles(chart)), *(_of_verdict(ds) if vschema.CLAIM in ds.dims else _of_attention(ds))]
     return " ".join(text if text.endswith((".", "%")) else f"{text}." for text in said)
@@ -116,7 +116,7 @@ def _weights(told: Any) -> str:
 
 
 def _titles(chart: Spec) -> list[str]:
-    """What stands above a chart and its parts; parts by the letter that they bear in the figure."""
+    """Titles and subtitles of a chart and its parts; parts with their letter in the figure."""
     title = chart.get("title", {})
     heading = {"text": title} if isinstance(title, str) else title
     lines = heading.get("subtitle", "")
@@ -132,7 +132,7 @@ def _parts(chart: Spec) -> list[Spec]:
 
 
 def _untitled(chart: Spec, letter: str = "") -> Spec:
-    """The chart without titles; of several parts each with a letter."""
+    """The chart without titles; several parts get letters."""
     kept = {name: value for name, value in chart.items() if name not in ("title", "autosize")}
     for name in CONCAT:
         if name in kept:
@@ -142,7 +142,7 @@ def _untitled(chart: Spec, letter: str = "") -> Spec:
 
 
 def _worded(chart: Spec, points: float) -> Spec:
-    """Every word in one size, and legends no longer than the chart is high."""
+    """The chart with one font size everywhere."""
 
     def resized(value: Any) -> Any:
         if isinstance(value, dict):
@@ -172,7 +172,7 @@ def _scaled(chart: Spec, factor: float) -> Spec:
         if width == height:
             made["height"] = height * factor
             made = _shorter_legends(made, 0.8 * height * factor)
-        elif isinstance(height, int | float) and width > height:  # in a narrow column it would stand upright
+        elif isinstance(height, int | float) and width > height:  # else it would be higher than wide in a narrow column
             made["height"] = min(height, max(FLAT * width * factor, LOWEST))
     return made
 

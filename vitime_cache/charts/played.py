@@ -1,4 +1,4 @@
-"""The maps of a model from its first layer to its last, one at a time: a slider in the picture plays them."""
+"""The maps of all layers of a model, one at a time, with a slider in the chart."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from vitime_cache.charts.shading import Contrast
 from vitime_cache.charts.style import KEEP, SEQUENTIAL, Spec, assemble, fitted
 from vitime_cache.charts.view import HeadView
 
-PLACE = "place"  # the parameter that the slider moves: the layer's place in the order of execution
+PLACE = "place"  # parameter of the slider: the layer's place in execution order
 
 
 def layers_in_order(
     ds: xr.Dataset, layer: str, head: int, contrast: Contrast | None = None, *, size: int = 400
 ) -> Spec:
-    """The map of one head of every layer, each on a colour scale of its own, under a slider over the layers.
+    """The map of the head with one number in every layer, each on its own colour scale, with a slider over the layers.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def layers_in_order(
     chart = assemble(
         [played, *around],
         f"Head {head} of every layer: {views[0].signal}",
-        "Move the slider. Each map is on a colour scale of its own. Heads of one number have only the number in common",
+        "Move the slider. Each map has its own colour scale. Heads with the same number have nothing else in common",
         width=size, height=size, autosize=KEEP,
     )  # fmt: skip
     heading = fitted(chart["title"], size) | {"text": {"expr": f"'Head {head} of ' + names[{PLACE}]"}}

@@ -1,4 +1,4 @@
-"""Many signals in one picture and one page: how many have which answer, and which heads carry it on how many."""
+"""Charts and a page of many signals: how many have which answer, and on how many each head carries it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ YES, OTHER = HISTORY, NEUTRAL
 
 
 def population_kinds_table(table: xr.Dataset) -> pd.DataFrame:
-    """what, signals, yes: how many signals have each answer, or none and why; in the order of `KINDS`."""
+    """what, signals, yes: number of signals with each answer, or with each reason for none; in the order of `KINDS`."""
     found = kinds(table)
     rows = [
         {"what": kind_words(kind), "signals": found[kind], "yes": kind in KINDS and KINDS[kind].answer == "yes"}
@@ -54,7 +54,7 @@ def population_kinds_table(table: xr.Dataset) -> pd.DataFrame:
 
 
 def population_kinds(table: xr.Dataset, *, width: int = 620) -> Spec:
-    """How many signals have which answer, as bars."""
+    """Bars of the number of signals with each answer."""
     frame = population_kinds_table(table)
     order = list(frame["what"])
     frame = frame.assign(colour=frame.pop("yes").map({True: "yes", False: "other"}))
@@ -75,7 +75,7 @@ def population_kinds(table: xr.Dataset, *, width: int = 620) -> Spec:
 
 
 def population_heads_table(table: xr.Dataset) -> pd.DataFrame:
-    """layer, head, and on how many signals it is among the few that carry it."""
+    """layer, head, and the number of signals on which it is among the few that carry it."""
     few = table["in_set"].sum(schema.SIGNAL).transpose(schema.LAYER, schema.HEAD)
     rows = [
         {schema.LAYER: str(name), schema.HEAD: int(head), "signals": int(few.values[i, h])}
@@ -86,9 +86,9 @@ def population_heads_table(table: xr.Dataset) -> pd.DataFrame:
 
 
 def population_heads(table: xr.Dataset, *, width: int = 620) -> Spec:
-    """On how many signals each head is among the few that carry it, in the grid of heads."""
+    """The number of signals on which each head is among the few that carry it, in the grid of heads."""
     if not head_counts(table):
-        raise ChartError("on no signal a head was found to carry it")
+        raise ChartError("no head was found to carry it on any signal")
     frame, yes = population_heads_table(table), sum(kinds(table)[kind] for kind in BY_ATTENTION)
     frame = frame.assign(label=frame["signals"].map(lambda n: str(n) if n else ""))
     order = [str(name) for name in table[schema.LAYER].values]
@@ -114,7 +114,7 @@ def population_heads(table: xr.Dataset, *, width: int = 620) -> Spec:
 
 
 def population_card(table: xr.Dataset) -> str:
-    """The table as one HTML page that needs nothing else."""
+    """The table as one self-contained HTML page."""
     population_schema.validate(table)
     question = population_schema.facts(table, "question")
     note = population_schema.facts(table, "weights")

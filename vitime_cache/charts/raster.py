@@ -22,7 +22,7 @@ def palette(colours: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def png_url(shade: ArrayLike, colours: Sequence[str]) -> str:
-    """An image of shades 0 … 1, (rows, columns), first row on top; NaN is transparent."""
+    """Encode shades 0 … 1, (rows, columns), as an image with the first row on top; NaN is transparent."""
     values = np.asarray(shade, dtype=np.float64)
     index = np.where(np.isfinite(values), np.nan_to_num(values) * (LEVELS - 1) + 0.5, LEVELS).astype(np.uint8)
     image = Image.fromarray(index, mode="P")
@@ -33,7 +33,7 @@ def png_url(shade: ArrayLike, colours: Sequence[str]) -> str:
 
 
 def shrink(maps: ArrayLike, pixels: int) -> NDArray[np.float64]:
-    """Square maps (..., n, n) averaged over blocks until all of them together have at most `pixels` cells."""
+    """Average square maps (..., n, n) over blocks until all of them together have at most about `pixels` cells."""
     values = np.asarray(maps, dtype=np.float64)
     n = values.shape[-1]
     block = int(np.ceil(np.sqrt(max(values.size / pixels, 1))))
@@ -44,7 +44,7 @@ def shrink(maps: ArrayLike, pixels: int) -> NDArray[np.float64]:
 
 
 def mosaic(shades: ArrayLike, gap: int = 2) -> NDArray[np.float64]:
-    """Pictures (layer, head, rows, columns) side by side on one image, framed by half a transparent gap each."""
+    """Arrange pictures (layer, head, rows, columns) on one image, each with half a transparent gap around it."""
     values = np.asarray(shades, dtype=np.float64)
     layers, heads, rows, columns = values.shape
     framed = np.pad(values, ((0, 0), (0, 0), (gap // 2, gap // 2), (gap // 2, gap // 2)), constant_values=np.nan)
@@ -53,15 +53,15 @@ def mosaic(shades: ArrayLike, gap: int = 2) -> NDArray[np.float64]:
 
 
 def sparks(curves: ArrayLike, height: int, width: int, shade: float) -> NDArray[np.float64]:
-    """Curves (..., lags) as filled pictures (..., height, width) of one shade on a transparent ground.
+    """Draw curves (..., lags) as filled pictures (..., height, width) of one shade on a transparent background.
 
-    Each curve has a scale of its own, from 0 to its largest value; NaN is drawn as 0.
+    Each curve has its own scale, from 0 to its largest value; NaN is drawn as 0.
     """
     values = np.nan_to_num(np.asarray(curves, dtype=np.float64))
     at = np.linspace(0, values.shape[-1] - 1, width)
     stretched = np.apply_along_axis(lambda curve: np.interp(at, np.arange(len(curve)), curve), -1, values)
     largest = stretched.max(axis=-1, keepdims=True)
     filled = stretched / np.where(largest > 0, largest, 1)  # (..., width)
-    levels = 1 - (np.arange(height) + 0.5) / height  # of the rows' middles, top first
+    levels = 1 - (np.arange(height) + 0.5) / height  # at the middle of each row, top first
     pictures: NDArray[np.float64] = np.where(filled[..., None, :] >= levels[:, None], shade, np.nan)
     return pictures

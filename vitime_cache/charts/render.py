@@ -1,4 +1,4 @@
-"""Charts to files and notebooks."""
+"""Renders charts to files and notebooks."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ FileFormat = Literal["png", "svg", "pdf"]
 def figure_bytes(
     chart: Spec, file_format: FileFormat = "png", dpi: float = 200, *, paper: Paper | None = None
 ) -> bytes:
-    """The chart as a PNG at `dpi` dots per inch, as an SVG or a PDF, on white.
+    """The chart as a PNG at `dpi` dots per inch, or as an SVG or PDF, on white.
 
     Parameters
     ----------
     paper
-        Makes it a figure of a paper: as wide as its column, without the title, which belongs into the caption
+        Makes a figure for a paper: as wide as its column, without the title, which belongs in the caption
         (`charts.caption`).
 
     Raises
     ------
     ChartError
-        For another format or a resolution outside 36 … 1200.
+        For an unknown format or a resolution outside 36 … 1200.
     """
     import vl_convert
 
@@ -47,7 +47,7 @@ def figure_bytes(
 
 
 def small_png(chart: Spec, dpi: float = 96, colours: int = 200) -> bytes:
-    """The chart as a PNG of few colours, a third of the size: to be carried inside a page."""
+    """The chart as a PNG with few colours, a third of the size, to be embedded in a page."""
     from io import BytesIO
 
     from PIL import Image
@@ -61,7 +61,7 @@ def small_png(chart: Spec, dpi: float = 96, colours: int = 200) -> bytes:
 
 
 def altair_chart(chart: Spec) -> alt.TopLevelMixin:
-    """The chart as an Altair object, checked against the schema: for notebooks, where it displays itself."""
+    """The chart as an Altair object, checked against the schema, which displays itself in notebooks."""
     import altair as alt
 
     if "concat" in chart:
@@ -70,7 +70,7 @@ def altair_chart(chart: Spec) -> alt.TopLevelMixin:
 
 
 def vega_embed_module() -> str:
-    """Where a browser with a network finds Vega's embedding, in the version that charts are checked against."""
+    """URL of Vega's embedding module, in the version that charts are checked against."""
     import altair as alt
 
     return (
@@ -80,7 +80,7 @@ def vega_embed_module() -> str:
 
 
 def _still(chart: Spec) -> Spec:
-    """The chart without the invisible layers that only carry tooltips: most of a heatmap's size on paper."""
+    """The chart without invisible layers that only have tooltips; they are most of a heatmap's size."""
     if "params" in chart:
         chart = chart | {"params": [held for each in chart["params"] if (held := _held(each))]}
     for together in ("concat", "hconcat", "vconcat"):
@@ -90,7 +90,7 @@ def _still(chart: Spec) -> Spec:
 
 
 def _held(parameter: Spec) -> Spec | None:
-    """A parameter as it is at first: a selection of layers that are left out is a constant on paper, or nothing."""
+    """A parameter at its initial value; a selection on removed layers becomes a constant, or None."""
     if "views" not in parameter:
         return parameter
     if "value" not in parameter:

@@ -1,7 +1,7 @@
 """Contrast of attention maps: how a value becomes a shade between 0 and 1, and which cells get an outline.
 
-The options and their defaults are those of the reference study. They change what an eye can tell apart, never the
-numbers: legends and tooltips show attention itself.
+The options and their defaults are those of the reference study. They change what is visible, never the numbers: legends
+and tooltips show attention itself.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ class ContrastError(VitimeError):
 
 @dataclass(frozen=True)
 class Contrast:
-    """What to do to a map before it is coloured.
+    """Options for colouring a map.
 
     Parameters
     ----------
     powermap
-        Raise shades to the power `gamma`; below 1 that lifts faint values.
+        Raise shades to the power `gamma`; a `gamma` below 1 brightens faint values.
     robust_percentiles
         Percentiles of the values that become the darkest and the lightest shade; None takes the extremes.
     gamma
         Exponent of the power law, above 0.
     show_log
-        Shade log1p(value / mean). The reference study takes log1p of the attention itself, which at weights of
-        1e-3 is the identity; measured in means it does what it promises.
+        Shade log1p(value / mean). The reference study takes log1p of the attention itself, which is nearly the identity
+        at weights of 1e-3; relative to the mean the logarithm has an effect.
     top_overlay_percent
-        Outline the cells at or above this percentile; None for no outline.
+        Outline the cells at or above this percentile; None draws no outline.
 
     Raises
     ------
@@ -66,18 +66,18 @@ NO_CONTRAST = Contrast(powermap=False, robust_percentiles=None, gamma=1.0, show_
 
 @dataclass(frozen=True)
 class Shading:
-    """Values to shades and back, fitted to one map or to several that are to be compared on one scale.
+    """Converts values to shades and back, fitted to one map or to several that share a scale.
 
     Attributes
     ----------
     low, high
-        Values that become shade 0 and 1; beyond them values are clipped.
+        Values that become shade 0 and 1; values beyond them are clipped.
     exponent
         Exponent of the power law, 1 for none.
     unit
-        Mean that values are measured in before log1p, or 0 for no logarithm.
+        Mean by which values are divided before log1p, or 0 for no logarithm.
     threshold
-        Least value that is outlined; infinite for no outline.
+        Smallest value that is outlined; infinite for no outline.
     """
 
     low: float
@@ -88,7 +88,7 @@ class Shading:
 
     @classmethod
     def fit(cls, values: ArrayLike, contrast: Contrast) -> Self:
-        """Take percentiles and mean from the finite values of any shape; where percentiles coincide, the extremes."""
+        """Take percentiles and mean from the finite values of any shape; if percentiles coincide, take the extremes."""
         known = np.asarray(values, dtype=np.float64)
         known = known[np.isfinite(known)]
         if known.size == 0:
@@ -117,7 +117,7 @@ class Shading:
         return shade
 
     def value(self, shade: ArrayLike) -> Array:
-        """The value that gets a shade, for legends: the inverse of `shade` between low and high."""
+        """The value with a given shade, for legends: the inverse of `shade` between low and high."""
         low, high = self._warp(np.array([self.low, self.high]))
         warped: Array = low + np.asarray(shade, dtype=np.float64) ** (1 / self.exponent) * (high - low)
         return np.expm1(warped) * self.unit if self.unit > 0 else warped
@@ -155,7 +155,7 @@ def outline_segments(inside: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 
 def _runs(edges: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Line, start and stop of every stretch of True along the last axis of a matrix."""
+    """Line, start and stop of every run of True along the last axis of a matrix."""
     change = np.diff(np.pad(edges, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     line, start = np.nonzero(change == 1)
     _, stop = np.nonzero(change == -1)

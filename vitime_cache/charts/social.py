@@ -1,4 +1,4 @@
-"""The answer as a card of 1200 × 630 pixels, as links to a page are shown elsewhere."""
+"""The answer as a card of 1200 × 630 pixels, the format of link previews."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from vitime_cache.shown import html
 
 WIDTH, HEIGHT, MARGIN = 1200, 630, 44
 INK, PALE = "#1c2833", "#5f6b76"
-AROUND = 106  # pixels of the picture's legend and axis
-LETTER = 0.5  # of a letter's height: its width, on the average
+AROUND = 106  # pixels of the chart's legend and axis
+LETTER = 0.5  # mean width of a letter, relative to its height
 COLOURS = {"yes": CATEGORICAL[2], "no": CATEGORICAL[0], "not shown": PALE}
 
 
 def social_card(verdict: xr.Dataset) -> bytes:
-    """A PNG with the answer's first words, its figures, the forecast with and without that past, and the weights.
+    """Draw a PNG with the answer, its figures, the forecast with and without that past, and the weights.
 
     Raises
     ------
     ChartError
-        For a verdict in which no level has been worked on.
+        For a verdict without any finished level.
     """
     import vl_convert
 
@@ -56,7 +56,7 @@ def social_card(verdict: xr.Dataset) -> bytes:
 
 
 def _lines(text: str, size: int, top: int, most: int, colour: str) -> tuple[str, int]:
-    """Lines of text that fit the card, the last one cut where there are more; and where what follows begins."""
+    """Lines of text that fit the card, the last one cut if there are more, and the top of what follows."""
     lines = wrap(text, int((WIDTH - 2 * MARGIN) / (LETTER * size)), max_lines=most, placeholder=" …")
     shown = "".join(
         f'<text x="{MARGIN}" y="{top + i * 1.35 * size:g}" font-size="{size}" fill="{colour}">{html(line)}</text>'
@@ -66,11 +66,11 @@ def _lines(text: str, size: int, top: int, most: int, colour: str) -> tuple[str,
 
 
 def _picture(verdict: xr.Dataset, top: int, bottom: int) -> str:
-    """The forecast in what room is left, without the chart's own title, which the card's words stand for."""
+    """The forecast in the remaining room, without the chart's own title."""
     try:
         chart = answer_forecast(verdict, width=WIDTH - 2 * MARGIN, height=max(bottom - top - AROUND, 60))
     except ChartError:
-        raise ChartError("nothing is known yet of this question: no level has been worked on") from None
+        raise ChartError("nothing is known yet about this question: no level has been worked on") from None
     plain = {name: value for name, value in chart.items() if name != "title"}
     words = {"labelFontSize": 15, "titleFontSize": 15, "titleColor": PALE, "labelColor": PALE}
     plain["config"] = {**chart["config"], "axis": words | {"gridColor": "#eeeeee"}, "legend": words}

@@ -1,7 +1,7 @@
-"""What all charts share: colours, compact inline data, and the few words of Vega-Lite they are written in.
+"""Shared parts of all charts: colours, compact inline data, and small builders for Vega-Lite.
 
-A chart is a Vega-Lite dictionary. Building and checking the same charts as Altair objects took ten times as long, most
-of the time a page may take to answer; the tests hold every chart against Altair's copy of the schema instead.
+A chart is a Vega-Lite dictionary. Building and checking the same charts as Altair objects took ten times as long, which
+is too slow for a page; instead, the tests check every chart against Altair's copy of the schema.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Spec = dict[str, Any]
 
 
 class ChartError(VitimeError):
-    """Something that cannot be drawn: a head that does not exist, two maps that do not fit on one another."""
+    """Something that cannot be drawn: a head that does not exist, two maps with different axes."""
 
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
-# Viridis and ColorBrewer's PuOr: perceptually uniform, told apart by colour-blind readers, dark to light.
+# Viridis and ColorBrewer's PuOr: perceptually uniform and colour-blind safe, dark to light.
 SEQUENTIAL = (
     "#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725",
 )  # fmt: skip
@@ -33,26 +33,26 @@ DIVERGING = (
     "#2d004b", "#542788", "#8073ac", "#b2abd2", "#d8daeb", "#f7f7f7", "#fee0b6", "#fdb863", "#e08214", "#b35806",
     "#7f3b08",
 )  # fmt: skip
-# Okabe and Ito's colours, without black and yellow, which one of the two themes would swallow.
+# Okabe and Ito's colours, without black and yellow, which are invisible in one of the two themes.
 CATEGORICAL = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 HISTORY, FORECAST = CATEGORICAL[0], CATEGORICAL[1]
-# The same on a dark background: as far apart, and with a contrast of 6 and more.
+# The same for a dark background: equally distinct, with a contrast of 6 or more.
 ON_DARK = dict(zip(CATEGORICAL, ("#4aa8ff", "#ff9248", "#3ddba8", "#f2a6d1", "#ffc94d", "#a6e1ff"), strict=True))
 TEXT = "#6a6a6a"  # contrast 5.4 on white
 ON_DARK[TEXT] = "#a5a5a5"  # and 7 on the dark background
 NEUTRAL = "#868686"  # readable on white and on Streamlit's dark background: contrast 3.7 and 5.2
 
 
-# How a chart takes the width it is given: a map keeps its own size, so that its cells stay square; curves stretch to
-# the width of a page; a matrix of heads shrinks as a whole.
+# How a chart uses its width: a map keeps its size, so that cells stay square; curves stretch to the width of a page; a
+# matrix of heads shrinks as a whole.
 KEEP: Spec = {"type": "pad"}
 STRETCH: Spec = {"type": "fit-x", "contains": "padding"}
 SHRINK: Spec = {"type": "fit", "contains": "padding"}
 
-# A label within so many pixels of an axis's end would be cut there; a number with many zeros would be, too.
 ON_CANVAS: Spec = {"embedOptions": {"renderer": "canvas"}}
+# Labels within 12 pixels of an axis's end are moved inwards, and numbers are short, so that neither is cut off.
 CONFIG: Spec = {"axisX": {"labelFlush": 12}, "numberFormat": ",.12~g"}
-TOP_LEVEL = ("$schema", "background", "autosize", "config", "usermeta")  # what only the outermost chart may say
+TOP_LEVEL = ("$schema", "background", "autosize", "config", "usermeta")  # keys of the outermost chart only
 
 
 def assemble(
@@ -64,7 +64,7 @@ def assemble(
     height: float,
     autosize: Spec,
 ) -> Spec:
-    """Layers as one chart with a title that says what is seen, on a transparent background."""
+    """Combine layers to one chart with a title, on a transparent background."""
     lines = [subtitle] if isinstance(subtitle, str) else list(subtitle)
     heading = {
         "text": title,
@@ -85,12 +85,12 @@ def assemble(
         "view": {"stroke": None},
         "layer": list(layers),
     }
-    # Thousands of cells are drawn faster than they are made elements of a document.
+    # Thousands of cells are faster on a canvas than as SVG elements.
     return chart if autosize is STRETCH else chart | {"usermeta": ON_CANVAS}
 
 
 def fitted(heading: Spec, width: float) -> Spec:
-    """A title with its subtitle broken into lines that are no wider than so many pixels."""
+    """A title with its subtitle, wrapped to a width in pixels."""
 
     def broken(text: Any, letter: float) -> Any:
         lines = [text] if isinstance(text, str) else text
@@ -102,7 +102,7 @@ def fitted(heading: Spec, width: float) -> Spec:
 
 
 def for_dark(chart: Spec) -> Spec:
-    """The chart with the colours of its curves made for a dark background."""
+    """The chart with colours for a dark background."""
     if isinstance(chart, dict):
         return {key: value if key == "data" else for_dark(value) for key, value in chart.items()}
     if isinstance(chart, list):
@@ -126,8 +126,8 @@ def layer(data: pd.DataFrame | Iterable[Spec], mark: str, *, encoding: Spec, **p
 def inline(frame: pd.DataFrame) -> Spec:
     """A table as CSV text inside the chart: a fifth of the size of JSON records.
 
-    A column is written to a hundred-thousandth of its span, which is more than a screen shows of it.
-    `DataFrame.to_csv` would take most of the time of building a chart.
+    A column is written to a hundred-thousandth of its span, more than a screen can show. `DataFrame.to_csv` would take
+    most of the time of building a chart.
     """
     numbers = {str(name): "number" for name in frame.select_dtypes("number").columns}
     columns = [map(_writer(frame[name]), frame[name].tolist()) for name in frame.columns]
@@ -136,22 +136,22 @@ def inline(frame: pd.DataFrame) -> Spec:
 
 
 def significant(values: ArrayLike, least: int = 5) -> int:
-    """Digits that tell values apart to 10^-`least` of their span: more than `least` where they lie far from zero."""
+    """Digits that resolve 10^-`least` of the values' span: more than `least` if they are far from zero."""
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known)]
     span = float(np.ptp(known)) if known.size else 0.0
     if span == 0:
-        return 9  # nothing in the column to tell apart, but float32 tells it from others
+        return 9  # a constant column: enough digits for float32
     return min(least + max(int(np.ceil(np.log10(np.abs(known).max() / span))), 0), 17)
 
 
 def readable(values: ArrayLike) -> str:
-    """A d3 format for a tooltip that tells the values of a column apart."""
+    """A d3 format for tooltips that resolves the values of a column."""
     return f".{significant(values, 4)}~g"
 
 
 def _writer(column: pd.Series) -> Callable[[Any], str]:
-    """How the values of a column become text."""
+    """The function that writes a value of a column as text."""
     if column.dtype.kind in "iu":
         return str
     return f"{{:.{significant(column)}g}}".format if column.dtype.kind == "f" else _quoted
@@ -162,7 +162,7 @@ def _quoted(text: str) -> str:
 
 
 def quantity(field: str, title: str | None = None, **options: Any) -> Spec:
-    """A quantitative channel; the axis takes its title from the one layer that gives one."""
+    """A quantitative channel; the axis takes its title from the only layer that has one."""
     return {"field": field, "type": "quantitative"} | ({"title": title} if title else {}) | options
 
 
@@ -179,7 +179,7 @@ def tip(field: str, title: str, number_format: str | None = None) -> Spec:
 
 
 def clicked(name: str, fields: Sequence[str]) -> Spec:
-    """A selection of the mark clicked, which reports `fields` under `name`; for a layer to be merged with."""
+    """A click selection that reports `fields` under `name`, to be merged into a layer."""
     return {"params": [{"name": name, "select": {"type": "point", "fields": list(fields), "toggle": False}}]}
 
 
@@ -192,7 +192,7 @@ def ticks(start: float, stop: float, count: int = 7) -> list[float]:
 
 
 def thin(time: np.ndarray, values: np.ndarray, limit: int) -> pd.DataFrame:
-    """time and value of at most about `limit` points that keep the envelope: least and greatest of each stretch."""
+    """time and value of about `limit` points at most that keep the envelope: minimum and maximum of each stretch."""
     if len(values) > limit:
         stretches = np.array_split(np.arange(len(values)), limit // 2)
         kept = np.unique([i for s in stretches for i in (s[values[s].argmin()], s[values[s].argmax()])])

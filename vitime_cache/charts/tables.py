@@ -1,4 +1,4 @@
-"""The numbers behind each chart, as tables to download. Attention is in the unit that the view is shown in."""
+"""The numbers behind each chart, as tables to download. Attention is in the unit of the view."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def lag_table(
 ) -> pd.DataFrame:
     """One row per curve and lag: curve (its label), patches, lag in samples, attention, low, high, pairs.
 
-    Where the time between samples is known, `time` says the lag in hours, days or the like.
+    If the time between samples is known, `time` is the lag in hours, days or similar.
     """
     labels = curve_labels(views)
     tables = []
@@ -102,9 +102,9 @@ def peak_table(
     min_pairs: int = lags.MIN_PAIRS,
     min_prominence: float = peaks.MIN_PROMINENCE,
 ) -> pd.DataFrame:
-    """One row per peak of each curve, the columns of `peaks.Peak` after the curve's label; lags in samples.
+    """One row per peak of each curve: the curve's label, then the columns of `peaks.Peak`; lags in samples.
 
-    What a peak has to do with a period that the axis cannot resolve is missing: every lag lies near a multiple of it.
+    For a period that the axis cannot resolve, the columns about it are missing: every lag is near a multiple of it.
     """
     rows: list[dict[str, object]] = []
     for label, view in zip(curve_labels(views), views, strict=True):
@@ -122,16 +122,16 @@ def peak_table(
 
 
 def _in_time(table: pd.DataFrame, view: HeadView) -> pd.DataFrame:
-    """The table with every lag as time, where the time between samples is known."""
+    """The table with every lag as time, if the time between samples is known."""
     if not view.sample_seconds:
         return table
     return table.assign(time=[in_words(lag, view.sample_seconds) for lag in table["lag"]])
 
 
 def autocorrelation_table(ds: xr.Dataset, max_lag: float | None = None) -> pd.DataFrame:
-    """lag in samples, autocorrelation of the history, pairs; to three quarters of the history at most.
+    """lag in samples, autocorrelation of the history, pairs; up to three quarters of the history.
 
-    Beyond that less than a period of a slow component overlaps, and any smooth series correlates with itself.
+    Beyond that, less than a period of a slow component overlaps, and any smooth series correlates with itself.
     """
     n = int(ds[schema.N_HISTORY])
     last = max(3 * n // 4, 1)
@@ -143,9 +143,9 @@ def autocorrelation_table(ds: xr.Dataset, max_lag: float | None = None) -> pd.Da
 
 
 def measures_table(measures: xr.Dataset) -> pd.DataFrame:
-    """One row per head: layer, head, every measure, and a note where the period asked about cannot be seen.
+    """One row per head: layer, head, every measure, and a note if the period asked about cannot be seen.
 
-    The prominence of a peak that is not there is missing; the measure itself counts it as 0.
+    The prominence of an absent peak is missing here; the measure itself counts it as 0.
     """
     frame = measures[list(measures.data_vars)].to_dataframe().reset_index()
     for name in PROMINENCES:
@@ -158,8 +158,8 @@ def measures_table(measures: xr.Dataset) -> pd.DataFrame:
 def part_table(ds: xr.Dataset, part: str, limit: int = 1200) -> pd.DataFrame:
     """time and value of the history or the forecast, thinned to about `limit` points that keep its envelope.
 
-    The forecast is the median of the model's own distribution. "most probable" is the row that the store keeps as
-    `forecast`: it jumps between rows where the distribution is broad.
+    "forecast" is the median of the model's own distribution. "most probable" is the variable `forecast` of the store,
+    which jumps between rows where the distribution is broad.
     """
     values = median_forecast(ds) if part == "forecast" else ds[FORECAST_ROWS.get(part, part)].values
     known = np.flatnonzero(np.isfinite(values))
@@ -173,12 +173,12 @@ def median_forecast(ds: xr.Dataset) -> np.ndarray:
 
 
 def curve_labels(views: Sequence[HeadView]) -> list[str]:
-    """A label per view without what all of them share.
+    """A label per view, without the parts that all of them share.
 
     Raises
     ------
     ChartError
-        Without a view, or with the same one twice.
+        Without views, or with the same view twice.
     """
     if not views:
         raise ChartError("no head was chosen; choose at least one")
@@ -191,14 +191,14 @@ def curve_labels(views: Sequence[HeadView]) -> list[str]:
 
 
 def shared_label(views: Sequence[HeadView]) -> str:
-    """What the labels leave out, to follow them in a title: " (signal, layer, head)", where all have it in common."""
+    """The parts that the labels leave out because all views share them, as " (signal, layer, head)" for a title."""
     common = [names[0] for names in zip(*map(_parts, views), strict=True) if len(set(names)) == 1]
     named = ", ".join(name for name in common if name != _parts(views[0])[3])
     return f" ({named})" if named else ""
 
 
 def query_image(view: HeadView, query: int, query_row: int | None) -> Array:
-    """Where a patch column's tokens look, (rows, columns): all of them weighted as the view says, or one row's."""
+    """Where the tokens of a patch column look, (rows, columns): all of them weighted as in the view, or one row."""
     rows, _ = view.grid
     tokens = pooling.tokens_of_column(query, view.grid)
     if query_row is not None:
@@ -211,7 +211,7 @@ def query_image(view: HeadView, query: int, query_row: int | None) -> Array:
 
 
 def value_edges(view: HeadView) -> np.ndarray:
-    """Values at which ink passes from one token row to the next, in units of the signal, (rows + 1,), ascending."""
+    """Values at the edges of token rows, in units of the signal, (rows + 1,), ascending."""
     encoding, (rows, _) = view.encoding, view.grid
     deviations = np.arange(rows + 1) * encoding.config.patch_height * encoding.config.row_step
     edges: np.ndarray = (deviations - encoding.config.value_range) * encoding.std[0] + encoding.mean[0]
@@ -224,8 +224,8 @@ def check_comparable(a: HeadView, b: HeadView) -> None:
         first, second = getattr(a, name), getattr(b, name)
         if first != second:
             raise ChartError(
-                f"{a.signal} and {b.signal} differ in {name} ({first:g} and {second:g}), so their maps do not fit on "
-                "one another; compare signals of one length and horizon"
+                f"{a.signal} and {b.signal} differ in {name} ({first:g} and {second:g}), so their maps have different "
+                "axes; compare signals of one length and horizon"
             )
     if a.grid != b.grid:
         raise ChartError(f"maps of {a.grid} and {b.grid} tokens cannot be compared; use one model for both")

@@ -1,7 +1,7 @@
-"""The units that charts are read in, named in one place: how attention is measured, and how its numbers are written.
+"""The units of charts: how attention is measured and how its numbers are written.
 
-Stored attention is a softmax weight, a number such as 8e-4 that says little. Charts show it as multiples of even
-attention: 1 is what every patch would get if all got the same. The stored arrays stay as they are.
+Stored attention is a softmax weight, a number such as 8e-4 that is hard to interpret. Charts show it as multiples of
+even attention: 1 is what every patch would get if all got the same. The stored arrays are not changed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 Unit = Literal["even", "weight"]
 
-NUMBER = ".3~r"  # three digits and never an exponent, as d3 writes it; `number` writes the same
-EVEN_WORDS = "Attention is in multiples of even attention: 1 is all patches alike."
+NUMBER = ".3~r"  # d3 format with three digits and no exponent; `number` writes the same
+EVEN_WORDS = "Attention is in multiples of even attention: 1 means that all patches get the same."
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class AttentionUnit:
     Attributes
     ----------
     factor
-        What a stored weight is multiplied by.
+        Factor for stored weights.
     suffix
-        What follows the name of a quantity on axes and in tooltips.
+        Suffix of the name of a quantity on axes and in tooltips.
     format, axis_format
-        In d3's language.
+        d3 formats.
     words
         A sentence for a subtitle, or "".
     """
@@ -56,14 +56,14 @@ WEIGHT = AttentionUnit(1.0, "", ".3e", ".1e", "")
 
 
 def attention_unit(unit: Unit, tokens: int) -> AttentionUnit:
-    """The unit of that name for a model of so many tokens.
+    """The unit of that name for a model with this number of tokens.
 
-    An even softmax over all patches, nothing left for CLS, gives each 1 / tokens; a cell of time attention is a mean of
-    such weights over the rows of two columns, and so is it.
+    An even softmax over all patches, with nothing for CLS, gives each 1 / tokens. A cell of time attention is a mean of
+    such weights over the rows of two columns, so its even value is the same.
     """
     return WEIGHT if unit == "weight" else AttentionUnit(float(tokens), ", × even", NUMBER, NUMBER, EVEN_WORDS)
 
 
 def number(value: float) -> str:
-    """A number to three digits, without an exponent or zeros at its end."""
+    """A number with three digits, without an exponent or trailing zeros."""
     return np.format_float_positional(value, 3, unique=False, fractional=False, trim="-")

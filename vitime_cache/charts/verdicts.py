@@ -1,4 +1,4 @@
-"""One head in a verdict: where it looks, whether its peak moves with the period, what the forecast does without it."""
+"""Charts of one head in a verdict: where it looks, whether its peak moves with the period, and its effect."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FEEDS: Region = "forecast→history"  # what feeds the forecast
 
 
 def verdict_curve_table(verdict: xr.Dataset, head_layer: str, head: int, region: Region = FEEDS) -> pd.DataFrame:
-    """lag in samples, attention of the head, and the mean and upper band of each kind of null inputs."""
+    """lag in samples, attention of the head, and mean and upper band of each kind of null inputs."""
     one = _head(verdict, head_layer, head).sel({vschema.REGION: region})
     spp = float(vschema.facts(verdict, "window_facts")["samples_per_patch"])
     factor = unit_of(verdict).factor
@@ -50,7 +50,7 @@ def verdict_curve(
 ) -> Spec:
     """The head's lag curve in one region against that of null inputs.
 
-    What is drawn is the highest of all kinds at each lag; the verdict takes a curve above each of them.
+    The band is the highest of all kinds at each lag; the verdict requires a curve above each of them.
     """
     table = verdict_curve_table(verdict, head_layer, head, region)
     if table.empty:
@@ -78,7 +78,7 @@ def verdict_curve(
         layer(table, "line", encoding=curve, color=HISTORY, strokeWidth=1.6),
         layer(table, "circle", encoding=curve, color=HISTORY, size=24, opacity=1),
     ]
-    grey = "Grey: below it lie 19 of 20 null curves of each kind, lag by lag." if len(band) else ""
+    grey = "Grey: 19 of 20 null curves of each kind lie below it, lag by lag." if len(band) else ""
     said = lines(_regions(region), grey, f"Dotted: multiples of {period:.4g} samples.")
     return assemble(
         layers, f"Looks: {head_layer}, head {head}", said, width=width, height=height, autosize=STRETCH
@@ -86,7 +86,7 @@ def verdict_curve(
 
 
 def verdict_sweep_table(verdict: xr.Dataset, head_layer: str, head: int) -> pd.DataFrame:
-    """period, lag of the first peak (missing where there is none), and whether slopes are measured on that period."""
+    """period, lag of the first peak (missing if there is none), and whether slopes are measured on that period."""
     one = _head(verdict, head_layer, head)
     return pd.DataFrame(
         {
@@ -98,7 +98,7 @@ def verdict_sweep_table(verdict: xr.Dataset, head_layer: str, head: int) -> pd.D
 
 
 def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int = 620, height: int = 220) -> Spec:
-    """The lag of the first peak against the period, the fitted line and that of slope 1."""
+    """The lag of the first peak against the period, with the fitted line and the line of slope 1."""
     table, one = verdict_sweep_table(verdict, head_layer, head), _head(verdict, head_layer, head)
     found = table.dropna()
     if found.empty:
@@ -127,8 +127,8 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
     said = lines(
         f"Slope {slope:.2f} {interval}, R² {float(one['r_squared']):.2f}."
         if np.isfinite(slope)
-        else "Too few of the periods measured on have a peak: no slope.",
-        f"A peak at {percent(float(one['found']))} of the periods measured on. Dashed: slope 1.",
+        else "Too few of the measured periods have a peak: no slope.",
+        f"A peak at {percent(float(one['found']))} of the measured periods. Dashed: slope 1.",
     )
     return assemble(
         layers, f"Tracks: {head_layer}, head {head}", said, width=width, height=height, autosize=STRETCH
@@ -136,7 +136,7 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
 
 
 def verdict_effect_table(verdict: xr.Dataset, head_layer: str, head: int) -> pd.DataFrame:
-    """row (what is replaced), what (this head, or another) and effect in standard deviations of the history."""
+    """row (what is replaced), what (this head or all heads) and effect in standard deviations of the history."""
     figures = verdict["figure"].transpose(vschema.CLAIM, schema.LAYER, schema.HEAD)
     rows = []
     for row, claim in ((READS, "reads"), (MATTERS, "matters")):
@@ -148,7 +148,7 @@ def verdict_effect_table(verdict: xr.Dataset, head_layer: str, head: int) -> pd.
 
 
 def verdict_effect(verdict: xr.Dataset, head_layer: str, head: int, *, width: int = 620, height: int = 90) -> Spec:
-    """What the forecast does without the head, with its interval, against the margin and among all heads."""
+    """The effect of the head on the forecast with its interval, against the margin and among all heads."""
     table, one = verdict_effect_table(verdict, head_layer, head), _head(verdict, head_layer, head)
     own, others = (table[(table["what"] == "this head") == this] for this in (True, False))
     if own.empty:

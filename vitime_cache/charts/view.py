@@ -1,4 +1,4 @@
-"""One head of one signal, as the charts see it."""
+"""One head of one signal, the input of most charts."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class HeadView:
     ds
         A Dataset of `schema`, one signal selected.
     layer, head
-        Which head.
+        The head.
     queries
-        "even": all tokens of a column count alike, as stored; "ink": by the ink they carry, from token attention.
+        "even": all tokens of a column count equally, as stored; "ink": weighted by their ink, from token attention.
     shown_in
         "even": charts and their tables show multiples of even attention; "weight": softmax weights, as stored.
 
     Raises
     ------
     ChartError
-        For a layer or head that does not exist, naming those that do, and for "ink" where the layer's token
-        attention was not stored.
+        For a layer or head that does not exist, naming those that do, and for "ink" if the layer's token attention was
+        not stored.
     """
 
     ds: xr.Dataset
@@ -72,12 +72,12 @@ class HeadView:
 
     @property
     def sample_seconds(self) -> float:
-        """Seconds from one sample to the next, 0 where that is not known."""
+        """Seconds from one sample to the next, 0 if unknown."""
         return self.clock.seconds
 
     @property
     def clock(self) -> Clock:
-        """When the samples are."""
+        """The times of the samples."""
         return Clock.of(self.ds)
 
     @property
@@ -98,13 +98,13 @@ class HeadView:
 
     @property
     def unit(self) -> AttentionUnit:
-        """The unit that charts of this head are in."""
+        """The unit of charts of this head."""
         rows, columns = self.grid
         return attention_unit(self.shown_in, rows * columns)
 
     @cached_property
     def shown_attention(self) -> Array:
-        """`time_attention` in the unit that is shown."""
+        """`time_attention` in the unit of the charts."""
         shown: Array = self.time_attention * np.float32(self.unit.factor)
         return shown
 
@@ -116,7 +116,7 @@ class HeadView:
         return np.asarray(self._selected(schema.TIME_ATTENTION).values)
 
     def lag_curve(self, region: lags.Region = "all", min_pairs: int = lags.MIN_PAIRS) -> lags.LagCurve:
-        """Mean attention against lag within a region, computed once."""
+        """Mean attention against lag within a region, cached."""
         question = region, min_pairs
         if question not in self._curves:
             self._curves[question] = lags.lag_curve(
@@ -126,7 +126,7 @@ class HeadView:
 
     @cached_property
     def encoding(self) -> SeriesEncoding:
-        """How the history lies on the image of the model that wrote the Dataset."""
+        """The encoding of the history on the image of the model that wrote the Dataset."""
         return SeriesEncoding.fit(self.history, int(self.ds[schema.HORIZON]), schema.config_of(self.ds))
 
     @cached_property

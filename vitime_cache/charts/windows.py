@@ -1,4 +1,4 @@
-"""Which samples of a series a question is asked on, and which are left out."""
+"""The windows of a question on its series, and the samples that are left out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def window_picture(
     name: str, values: np.ndarray, starts: Sequence[int], history: int, horizon: int, words: str = "",
     *, width: int = 860, height: int = 180,
 ) -> Spec:  # fmt: skip
-    """A whole series (T,) with the stretches that are given to the model as history, and those it is to forecast."""
+    """A whole series (T,) with the stretches that are the model's history and those that it must forecast."""
     line = thin(np.arange(len(values)), values, 1200)
     x = quantity("time", "sample", scale={"domain": [0, len(values)], "nice": False})
     y = quantity("value", "value", scale={"zero": False})
@@ -35,7 +35,7 @@ def window_picture(
         for start in starts
         for first, last, part, colour in (
             (0, history, "history given to the model", HISTORY),
-            (history, history + horizon, "what it is to forecast", FORECAST),
+            (history, history + horizon, "to be forecast", FORECAST),
         )
     ]
     layers = [
@@ -65,7 +65,7 @@ def window_picture(
     return assemble(
         layers,
         f"The stretch asked about: {name}",
-        [*words.split("; "), "Blue: history given to the model; orange: what it is to forecast; bare: left out"],
+        [*words.split("; "), "Blue: history given to the model; orange: to be forecast; no colour: left out"],
         width=width,
         height=height,
         autosize=STRETCH,
@@ -73,7 +73,7 @@ def window_picture(
 
 
 def window_table(values: np.ndarray, starts: Sequence[int], history: int, horizon: int) -> pd.DataFrame:
-    """sample, value, and the part it plays: history, horizon, or left out."""
+    """sample, value, and its part: history, horizon, or left out."""
     part = np.full(len(values), "left out", dtype=object)
     for start in starts:
         part[start : start + history] = "history"

@@ -119,7 +119,7 @@ def _run(first: xr.Dataset, path: Path, info: WeightsInfo, small: bool) -> xr.Da
 def _names(first: xr.Dataset, second: xr.Dataset) -> tuple[str, str]:
     """What the two are called: by their weights, told apart by their hash where they are called alike."""
     a, b = (str(ds.attrs["weights"]) for ds in (first, second))
-    if a != b and not {a, b} & {"history", "what came"}:
+    if a != b and not {a, b} & {"history", "actual"}:
         return a, b
     one, two = (f"{ds.attrs['weights']} {ds.attrs['weights_sha256'][:6]}" for ds in (first, second))
     return one, two
