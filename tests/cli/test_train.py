@@ -75,7 +75,7 @@ def test_adapting_starts_from_the_default_weights_unless_told(
         (f"{TRAIN} --data gap.csv", "gap.csv"),
         (f"{TRAIN} --data missing.csv", "missing.csv"),
         (f"{TRAIN} --data wave.csv --share 2", "above 0 and at most 1, got 2.0"),
-        (f"{TRAIN} --data wave.csv --config other.toml", "holds another network than this run trains: "),
+        (f"{TRAIN} --data wave.csv --config other.toml", "has a different network than this run trains: "),
         (f"{TRAIN} --share 0.5", "--share is about your own series; name them by --data"),
         (f"{TRAIN} --holdout 5", "--holdout is about your own series; name them by --data"),
         (f"{TRAIN} --fill interpolate", "--fill is about your own series; name them by --data"),
@@ -83,7 +83,7 @@ def test_adapting_starts_from_the_default_weights_unless_told(
         (f"{TRAIN.replace('small', 'absent')} --data wave.csv", "absent.safetensors"),
         (f"{TRAIN.replace('mine.safetensors', 'wave.csv/mine.safetensors')} --data wave.csv", "wave.csv"),
         (f"{TRAIN.replace('mine.safetensors', 'mine.pth')} --data wave.csv", "written as .safetensors, got mine.pth"),
-        (f"{TRAIN.replace('mine', 'small')} --data wave.csv", "small.safetensors is there already"),
+        (f"{TRAIN.replace('mine', 'small')} --data wave.csv", "small.safetensors already exists"),
     ],
 )
 def test_what_cannot_be_adapted_is_refused_in_one_line_with_nothing_written(

@@ -213,7 +213,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint_before(
         return learn(self, batch)
 
     monkeypatch.setattr(Learner, "learn", broken_at_four)
-    with pytest.raises(TrainingError, match=r"no finite number at step 5: .*w\.training\.pt, .* a lower --lr"):
+    with pytest.raises(TrainingError, match=r"not finite at step 5: .*w\.training\.pt, .* a lower --lr"):
         run(QUICK, out, save_every=0)
     monkeypatch.undo()
     run(QUICK, out)
@@ -282,7 +282,7 @@ def test_a_finished_run_is_never_overwritten_by_the_same_command(tmp_path: Path)
     out = tmp_path / "w.safetensors"
     run(QUICK, out)
     before = out.read_bytes()
-    with pytest.raises(TrainingError, match=r"w\.safetensors is there already, .* give another --out, or move it"):
+    with pytest.raises(TrainingError, match=r"w\.safetensors already exists, .* give another --out, or move it"):
         run(QUICK, out)
     assert out.read_bytes() == before
 
@@ -295,7 +295,7 @@ def test_a_run_may_start_from_the_weights_of_another(tmp_path: Path) -> None:
     before, after = load_file(first), load_file(second)
     assert all(torch.allclose(before[name].float(), after[name].float(), atol=1e-3) for name in before)
     other = replace(QUICK, network=replace(NETWORK, encoder_depth=3))
-    with pytest.raises(TrainingError, match="holds another network than this run trains: encoder_depth 2, not 3"):
+    with pytest.raises(TrainingError, match="has a different network than this run trains: encoder_depth 2, not 3"):
         run(other, tmp_path / "third.safetensors", start=first)
 
 
@@ -452,7 +452,7 @@ def test_teaching_that_only_harms_writes_the_weights_that_it_began_with_and_says
     with_errors(monkeypatch, 0.5, 0.6, 0.5)
     log = run(ADAPT, tmp_path / "w.safetensors", own=own_series(), start=taught, evaluate_every=6)
     assert same_weights(taught, tmp_path / "w.safetensors")
-    assert "the weights as they were: no step made the validation error less" in log
+    assert "the initial weights: no step reduced the validation error" in log
     note = load_model(tmp_path / "w.safetensors").weights.note
     assert note.startswith("not adapted: no step on 1 series of w.csv (SHA-256 0123) made them better; unchanged after")
 
@@ -486,7 +486,7 @@ def test_a_killed_adaptation_resumes_to_the_choice_of_one_that_was_not(
     with pytest.raises(TrainingError, match=r"with share = 0\.5, now it is 0\.25"):
         run(ADAPT, cut, own=own_series(share=0.25))
     with pytest.raises(
-        TrainingError, match=r"a run that did not start from other\.safetensors; .* or leave --start out"
+        TrainingError, match=r"a run that did not start from other\.safetensors; .* or leave out --start"
     ):
         run(ADAPT, cut, own=own_series(), start="other.safetensors")
     resumed = run(ADAPT, cut, own=own_series(), start=taught, evaluate_every=1)

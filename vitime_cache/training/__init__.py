@@ -1,1 +1,1 @@
-"""A small network taught on synthetic series: the series, and the run."""
+"""Trains networks on synthetic series and on a user's own series."""

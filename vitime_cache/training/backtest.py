@@ -1,4 +1,4 @@
-"""Forecasts of the ends of one's own series, as a user would make them, and which state of a run makes them best."""
+"""Backtests on the ends of a user's own series, and the choice of the best state of a run by them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from vitime_cache.training.own_series import SHORTEST, OwnSeries, Split
 
 Stretch = Literal["validation", "held out"]
 
-CUTS = (1, 2, 4)  # forecasts of a whole stretch, of its halves, of its quarters
-LEAST = 8  # samples of a part that is still forecast
-MAX_FORECASTS = 32  # of a stretch of all series together
-MAX_SEASONED = 20_000  # samples from whose end a season is estimated
-PROMINENCE = 0.05  # of a peak of the autocorrelation over its surroundings, lest rounding is taken for one
+CUTS = (1, 2, 4)  # a whole stretch, its halves and its quarters are forecast
+LEAST = 8  # fewest samples of a part that is forecast
+MAX_FORECASTS = 32  # most forecasts of a stretch over all series
+MAX_SEASONED = 20_000  # last samples from which the season is estimated
+PROMINENCE = 0.05  # least prominence of a peak of the autocorrelation, so that rounding is not taken for one
 AT_ONCE = 8  # images in a pass
 
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """A history of a series and what came after it."""
+    """A history of a series and the true future after it."""
 
     series: Split
     history: Floats
@@ -40,30 +40,30 @@ class Origin:
 
     @property
     def last_season(self) -> Floats:
-        """The last season of the history again and again; the season is that of what is taught."""
+        """The last season of the history, repeated; the season is estimated from the training part."""
         samples = season(self.series.taught[-MAX_SEASONED:])
         return np.resize(self.history[-min(samples, len(self.history)) :], len(self.future))
 
     def error(self, forecast: Floats) -> float:
-        """Mean absolute error in standard deviations of what is taught of the series."""
+        """Mean absolute error in standard deviations of the training part of the series."""
         return float(np.abs(forecast - self.future).mean() / self.series.taught.std())
 
 
 class Backtest:
-    """The same forecasts of one stretch of every series, whenever a model is tested.
+    """A fixed set of forecasts of one stretch of every series, by which models are tested.
 
     The stretch is forecast as a whole, in halves and in quarters, each from a history of twice its length.
 
     Attributes
     ----------
     last_season
-        Error of repeating the last season, as `error`. The season is the highest peak of the autocorrelation of what
-        is taught; without a peak it is one sample.
+        Error of repeating the last season, as `error`. The season is the highest peak of the autocorrelation of the
+        training part; without a peak it is one sample.
 
     Raises
     ------
     TrainingError
-        Where the stretch is so long that the histories before it would not show.
+        If the stretch is so long that the histories before it are too short to draw.
     """
 
     def __init__(self, own: OwnSeries, stretch: Stretch, network: ViTimeConfig) -> None:
@@ -80,7 +80,7 @@ class Backtest:
 
     @torch.no_grad()
     def error(self, model: ViTime) -> float:
-        """Mean absolute error of the median forecast, in standard deviations of what is taught of each series."""
+        """Mean absolute error of the median forecast, in standard deviations of each series' training part."""
         probability = torch.cat([model(part.to(model.device)).cpu() for part in self.images.split(AT_ONCE)]).numpy()
         errors = [
             origin.error(encoding.quantiles(p, [0.5])[0, -len(origin.future) :])
@@ -90,16 +90,16 @@ class Backtest:
 
 
 class Choice:
-    """The best state of a run by the validation stretch; the weights that it began with are the first.
+    """Keeps the best state of a run by the validation stretch; the initial weights count as the first state.
 
     Attributes
     ----------
     before, errors
-        Errors of the weights that the run began with, and of the best state.
+        Errors of the initial weights, and of the best state.
     step
-        Steps that led to it.
+        Step of the best state.
     best
-        The network in that state.
+        The network in the best state.
 
     Raises
     ------
@@ -113,18 +113,18 @@ class Choice:
         self.step, self.best = 0, deepcopy(model)
 
     def begin(self, model: ViTime) -> None:
-        """Test the weights that a run begins with."""
+        """Test the initial weights."""
         self.before = self.errors = self._errors(model)
 
     def consider(self, step: int, model: ViTime) -> dict[str, float]:
-        """Test a state, and keep it if none was better; its errors."""
+        """Test a state, keep it if it is the best so far, and return its errors."""
         errors = self._errors(model)
         if errors["validation"] < self.errors["validation"]:
             self.errors, self.step, self.best = errors, step, deepcopy(model)
         return errors
 
     def told(self, errors: dict[str, float]) -> str:
-        """Errors against those before and of repeating the last season."""
+        """Errors in words, with those of the initial weights and of repeating the last season."""
         return "; ".join(
             f"{name} {errors[name]:.3f} (before {self.before[name]:.3f}, last season {test.last_season:.3f})"
             for name, test in self.tests.items()
@@ -134,7 +134,7 @@ class Choice:
         return {name: test.error(model) for name, test in self.tests.items()}
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run must know."""
+        """The state that a resumed run needs."""
         return {"before": self.before, "errors": self.errors, "step": self.step, "best": self.best.state_dict()}
 
     def load(self, state: dict[str, Any]) -> None:
@@ -143,7 +143,7 @@ class Choice:
 
 
 def season(series: Floats) -> int:
-    """Samples of a series' season: the highest peak of its autocorrelation up to two thirds of it, or 1."""
+    """Season of a series in samples: the highest peak of its autocorrelation up to two thirds of its length, or 1."""
     correlation = autocorrelation(series, len(series) * 2 // 3)
     at, _ = find_peaks(correlation, prominence=PROMINENCE)
     return int(at[correlation[at].argmax()]) if len(at) else 1

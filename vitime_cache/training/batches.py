@@ -1,6 +1,6 @@
-"""What each training step learns from, drawn by its number alone: anywhere, ahead of the network, in any process.
+"""Training batches, each determined by its number alone, so that any process can draw them ahead of the network.
 
-What a process hands over is the image row of every column. The images are drawn from it where the network is.
+A batch holds the image row of every column; the network's device draws the images from it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vitime_cache.training.config import TrainConfig
 from vitime_cache.training.own_series import OwnSeries
 from vitime_cache.training.synthesis import synthesise
 
-NEAR = 12  # columns of tokens next to the border
+NEAR = 12  # columns of tokens next to the border that count as near
 
 
 class Batch(NamedTuple):
@@ -33,9 +33,9 @@ class Batch(NamedTuple):
     border
         The column at which the histories end.
     columns
-        (B, scored) int64, columns of tokens that are scored; None: all tokens are shown, and all columns scored.
+        (B, scored) int64, scored columns of tokens; None shows all tokens and scores all columns.
     periods
-        (B,) float32, main period of each series in columns, NaN where there is none.
+        (B,) float32, main period of each series in columns, NaN if there is none.
     """
 
     rows: Tensor
@@ -44,13 +44,13 @@ class Batch(NamedTuple):
     periods: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on a device; from pinned memory, nobody waits for the copy."""
+        """The batch on a device; the copy from pinned memory is asynchronous."""
         moved = (each if each is None else each.to(device, non_blocking=True) for each in (self.columns, self.periods))
         return Batch(self.rows.to(device, non_blocking=True), self.border, *moved)  # type: ignore[arg-type]
 
 
 class Batches(Dataset[Batch]):
-    """Batch number i; it depends on the configuration, one's own series and i alone."""
+    """Batch number i depends on the configuration, the user's series and i alone."""
 
     def __init__(self, config: TrainConfig, own: OwnSeries | None = None) -> None:
         self.config, self.own = config, own
@@ -64,11 +64,11 @@ class Batches(Dataset[Batch]):
         border = network.context_columns
         if rng.random() >= stage.study_border:
             border = int(network.columns * rng.uniform(*stage.border))
-        mine = 0 if self.own is None else rng.binomial(config.batch_size, self.own.share)
-        series, periods = synthesise(rng, config.batch_size - mine, network.columns, stage.mixture, stage.periods)
+        own = 0 if self.own is None else rng.binomial(config.batch_size, self.own.share)
+        series, periods = synthesise(rng, config.batch_size - own, network.columns, stage.mixture, stage.periods)
         if self.own is not None:
-            series = np.concatenate((self.own.windows(rng, mine, network.columns), series))
-            periods = np.concatenate((np.full(mine, np.nan), periods))
+            series = np.concatenate((self.own.windows(rng, own, network.columns), series))
+            periods = np.concatenate((np.full(own, np.nan), periods))
         rows, border = image_rows(series, border, network)
         generator = torch.Generator().manual_seed(config.seed * 2**32 + step)
         whole = float(torch.rand((), generator=generator)) < stage.whole
@@ -77,9 +77,10 @@ class Batches(Dataset[Batch]):
 
 
 def image_rows(series: Floats, border: int, network: ViTimeConfig) -> tuple[Tensor, int]:
-    """Rows (B, W) int32 of series (B, W) whose histories end at `border`, and where they end as they are drawn.
+    """Rows (B, W) int32 of series (B, W) whose histories end at `border`, and the border as drawn.
 
-    At a few borders (335 of 1232) rounding in ViTime's formula for a history's width loses a column; they move by it.
+    For some borders (335 of 1232) rounding in ViTime's formula for a history's width loses a column, and the border
+    moves by one.
     """
     encoding = SeriesEncoding.fit(series[:, :border], network.columns - border, network)
     while encoding.history_columns < border:
@@ -89,9 +90,9 @@ def image_rows(series: Floats, border: int, network: ViTimeConfig) -> tuple[Tens
 
 
 def choose_columns(n: int, border: int, near: float, config: TrainConfig, generator: torch.Generator) -> Tensor:
-    """Columns of tokens that are scored, (n, scored): first those of the future, then those of the history.
+    """Draw the scored columns of tokens, (n, scored): first those of the future, then those of the history.
 
-    A column that the border cuts counts as history.
+    A column that contains the border counts as history.
     """
     first = math.ceil(border / config.network.patch_width)
     ahead = config.network.grid[1] - first

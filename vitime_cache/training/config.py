@@ -1,4 +1,4 @@
-"""Everything that fixes a training run: the network, the stages of the teaching, the optimiser."""
+"""Configuration of a training run: the network, the training stages, the optimiser."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ class TrainingError(VitimeError):
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the teaching.
+    """One stage of training.
 
     Attributes
     ----------
     steps
         Optimiser steps.
     mixture, periods
-        Kinds of series, and the range of periods in columns of those that take one.
+        Kinds of series, and the range of their periods in columns.
     border
         Range, in shares of the image, from which the border of history and future is drawn for each batch.
     study_border
-        Share of batches whose border lies where the model's context ends instead.
+        Share of batches with the border at the end of the model's context instead.
     near
-        Share of series whose future columns of tokens are drawn from the `NEAR` next to the border alone.
+        Share of series whose scored future columns are drawn only from the `NEAR` next to the border.
     whole
-        Share of steps that show all tokens and score all columns, as inference does.
+        Share of steps that show all tokens and score all columns, as in inference.
     """
 
     steps: int
@@ -85,34 +85,34 @@ ADAPTING = Stage(
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that fixes a training run; with the seed, the run.
+    """Everything that determines a training run.
 
     Attributes
     ----------
     network
         Shapes of the network.
     stages
-        What is taught, in order.
+        Training stages in order.
     batch_size
         Series in each step.
     lr, weight_decay, warmup, cooldown
         Peak learning rate; decoupled decay; steps of linear warm-up; steps of linear decay to zero at the end.
     average
-        Share of its past that the running mean of the weights keeps in each step; the mean is what is saved.
+        Decay of the running mean of the weights per step; this mean is saved.
     future_columns, history_columns
-        Columns of tokens of a series that are scored, drawn anew for each. The other tokens of the future are not
-        shown, and of the history's those with the most ink.
+        Number of scored columns of tokens, drawn for each series. The other future tokens are not shown; of the
+        history's other tokens only those with the most ink are.
     future_weight
-        Loss weight of a future column against a history column where a step scores all of them.
+        Loss weight of a future column relative to a history column, in steps that score all columns.
     period_weight
-        Loss weight of an auxiliary task: each token tells the main period of the series from the encoder's output.
-        Its readout is no part of the model that is saved.
+        Loss weight of an auxiliary task: predict the main period of the series from the encoder's output at each token.
+        Its readout is not part of the saved model.
     softness
         Standard deviation, in rows, of the Gaussian that softens the true row.
     precision
-        Of the products of matrices, in network and optimiser; weights, sums and the loss stay float32. "bfloat16" pays
-        where the processor multiplies it in hardware (AMX, CUDA). "tf32" rounds to 10 bits on a CUDA device and is
-        float32 elsewhere; on a CUDA device "bfloat16" takes it for what is left in float32.
+        Precision of matrix products in network and optimiser; weights, sums and the loss stay float32. "bfloat16" is
+        faster if the processor supports it in hardware (AMX, CUDA). "tf32" rounds to 10 bits on a CUDA device and is
+        float32 elsewhere; on a CUDA device "bfloat16" uses it for the remaining float32 products.
     """
 
     network: ViTimeConfig = MINI
@@ -150,12 +150,12 @@ class TrainConfig:
 
     @classmethod
     def adapting(cls, network: ViTimeConfig, steps: int = ADAPTING.steps) -> Self:
-        """A short, gentle run that adapts a taught network: its rate falls over the second half."""
+        """A short run with a small learning rate that adapts a trained network; the rate falls in the second half."""
         scale = network.columns / MINI.columns
         stage = replace(ADAPTING, steps=steps, periods=(PERIODS[0] * scale, PERIODS[1] * scale))
         return cls(
             network, (stage,), lr=1e-3, warmup=min(20, steps), cooldown=(steps + 1) // 2, average=0.95,
-            period_weight=0.0,  # its readout would have to be learnt anew
+            period_weight=0.0,  # its readout would have to be trained from scratch
         )  # fmt: skip
 
     @property
@@ -165,7 +165,7 @@ class TrainConfig:
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
-        """Read a TOML file: top-level fields, a table [network] and tables [[stages]]; the rest keeps its default.
+        """Read a TOML file: top-level fields, a table [network] and tables [[stages]]; missing fields keep defaults.
 
         Raises
         ------
@@ -188,14 +188,14 @@ class TrainConfig:
             raise TrainingError(f"{path}: {error}") from error
 
     def stage(self, step: int) -> Stage:
-        """The stage that `step` belongs to; the last one goes on for ever."""
+        """The stage of `step`; the last stage continues without end."""
         for end, stage in zip(accumulate(s.steps for s in self.stages), self.stages, strict=True):
             if step < end:
                 return stage
         return self.stages[-1]
 
     def with_steps(self, steps: int) -> Self:
-        """The same teaching in `steps` steps in all: later stages fall away, or the last one goes on."""
+        """The same training with `steps` steps in all: later stages are cut, or the last one is extended."""
         stages: list[Stage] = []
         left = steps
         for stage in self.stages:
@@ -207,7 +207,7 @@ class TrainConfig:
         return replace(self, stages=tuple(stages))
 
     def learning_rate(self, step: int) -> float:
-        """Warm-up, plateau, linear decay to zero: the plateau lets a run be lengthened without changing its past."""
+        """Warm-up, plateau, linear decay to zero; the plateau lets a run be extended without changing its past."""
         up = (step + 1) / max(self.warmup, 1)
         down = (self.steps - step) / max(self.cooldown, 1)
         return self.lr * min(1.0, up, down)

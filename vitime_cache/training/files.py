@@ -1,7 +1,7 @@
-"""The files of a run: the weights it writes, and beside them the state from which it goes on after a kill.
+"""The files of a run: its weights, and next to them the training state from which it resumes.
 
-State and weights are each written whole or not at all, the state first. Once the last step is done, weights are
-written from the state and only then is the state removed: a kill at any point leaves a run that can be finished.
+State and weights are each written whole or not at all, the state first. After the last step the weights are written
+from the state, and only then is the state removed: after a kill at any point the run can be finished.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from vitime_cache.training.config import TrainingError
 
 
 class RunFiles:
-    """Where a run keeps what it learns.
+    """The files of one run.
 
     Attributes
     ----------
     weights
-        The `.safetensors` file that is asked for.
+        The requested `.safetensors` file.
     state
-        The training state beside it, there until the run ends.
+        The training state next to it, which exists until the run ends.
 
     Raises
     ------
     TrainingError
-        If the name has another ending, or the file is there and no run to resume.
+        If the name has another ending, or the file exists and there is no run to resume.
     """
 
     def __init__(self, out: str | Path) -> None:
@@ -44,7 +44,7 @@ class RunFiles:
             raise TrainingError(f"{out} is a folder; name a file in it")
         if self.weights.exists() and not self.resumable:
             raise TrainingError(
-                f"{out} is there already, and no run to resume beside it; give another --out, or move it"
+                f"{out} already exists, and there is no run to resume next to it; give another --out, or move it"
             )
 
     @property
@@ -53,12 +53,12 @@ class RunFiles:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other runs off, and sweep away what a killed one has left half-written.
+        """Exclude other runs during the context, and remove what a killed run left half-written.
 
         Raises
         ------
         TrainingError
-            If another run holds them.
+            If another run is using the files.
         """
         self.weights.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self._lock, timeout=0)
@@ -70,7 +70,7 @@ class RunFiles:
             ) from error
         try:
             remove_left(self.weights.parent)
-            self.state.with_suffix(PARTIAL).unlink(missing_ok=True)  # as earlier versions called it
+            self.state.with_suffix(PARTIAL).unlink(missing_ok=True)  # the name in earlier versions
             yield
         finally:
             self._unlock()
@@ -81,28 +81,28 @@ class RunFiles:
             torch.save(state, file)
 
     def read_state(self, device: torch.device) -> dict[str, Any]:
-        """The state of the run to be resumed.
+        """Read the state of the run to resume.
 
         Raises
         ------
         TrainingError
-            If it is damaged.
+            If the state is damaged.
         """
         try:
             state: dict[str, Any] = torch.load(self.state, map_location=device, weights_only=True)
-        except Exception as error:  # torch has no type of its own for what it cannot read
-            raise TrainingError(f"{self.state} is damaged ({error}); remove it to start anew") from error
+        except Exception as error:  # torch has no specific type for unreadable files
+            raise TrainingError(f"{self.state} is damaged ({error}); remove it to start again") from error
         return state
 
     def finish(self) -> None:
-        """The weights are written: what a run goes on from is of no more use.
+        """Remove the training state after the weights are written.
 
-        The state goes last, as whoever finds it finishes the run.
+        The state is removed last, because a run that finds it resumes.
         """
         self._unlock()
         self.state.unlink(missing_ok=True)
 
     def _unlock(self) -> None:
-        """Remove the lock's file while it is held: who comes now makes a new one."""
+        """Remove the lock's file while it is held; the next run creates a new one."""
         with suppress(OSError):
             self._lock.unlink()

@@ -1,4 +1,4 @@
-"""All that a training run changes, and one step of it on any device."""
+"""Everything that a training run changes, and one training step on any device."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from vitime_cache.training.muon import Muon
 from vitime_cache.training.objective import PeriodReadout, sampled_loss, whole_loss
 
 NOT_PUBLISHED = "; not the published ViTime model"  # ends the note of every file that training writes
-MAX_NOTE = 500  # characters that a note repeats of the one before
+MAX_NOTE = 500  # most characters of an earlier note that a new one repeats
 
 
 class Learner:
-    """The network, the mean of its weights, the auxiliary readout and the optimisers.
+    """The network, the running mean of its weights, the auxiliary readout and the optimisers.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Learner:
     Raises
     ------
     TrainingError
-        If `start` holds a network of another shape.
+        If `start` has a network of another shape.
     CheckpointError
         If `start` cannot be read.
     """
@@ -49,7 +49,7 @@ class Learner:
         torch.manual_seed(config.seed)
         self.config, self.device, self.step = config, device, 0
         self.model = ViTime(config.network)
-        self.after = ""  # what a note says of the weights that the run started from
+        self.after = ""  # the part of the note about the weights that the run started from
         if start is not None:
             self.after = self._begin_with(start)
         self.model.to(device).train()
@@ -57,11 +57,11 @@ class Learner:
         self._encoded: Tensor | None = None
         self.average = deepcopy(self.model).eval()
         self._into_average = get_ema_multi_avg_fn(config.average)
-        self.model.norm.register_forward_hook(self._keep_encoded)  # after the mean's copy of the network was made
+        self.model.norm.register_forward_hook(self._keep_encoded)  # after the copy for the mean was made
         self.precision = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
         if self.precision == torch.bfloat16 and device.type == "cpu":
             for block in self.model.blocks_by_layer().values():
-                block.attn.fused_attn = False  # type: ignore[assignment]  # five times slower in bfloat16 there
+                block.attn.fused_attn = False  # type: ignore[assignment]  # it is five times slower in bfloat16 there
         inside = {p for block in self.model.blocks_by_layer().values() for p in block.parameters() if p.ndim == 2}
         every = [p for p in (*self.model.parameters(), *self.readout.parameters()) if p.requires_grad]
         self.optimisers: list[torch.optim.Optimizer] = [
@@ -72,9 +72,9 @@ class Learner:
         ]
 
     def learn(self, batch: Batch) -> Tensor:
-        """One optimiser step on one batch; the loss without the auxiliary one, a scalar on the device.
+        """Take one optimiser step on one batch; return the loss without the auxiliary task, a scalar on the device.
 
-        Nothing here asks the device for a number, so that it never waits for the host.
+        Nothing here reads a number from the device, so the device never waits for the host.
         """
         config, border = self.config, batch.border
         for optimiser in self.optimisers:
@@ -107,7 +107,7 @@ class Learner:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        """As torch's AveragedModel does, which copies its counter to the device in each step, and so waits for it."""
+        """Like torch's AveragedModel, which would copy a counter to the device in each step and wait for it."""
         mean, now = list(self.average.parameters()), list(self.model.parameters())
         if self.step:
             self._into_average(mean, now, None)
@@ -121,7 +121,7 @@ class Learner:
 
     def load(self, state: dict[str, Any]) -> None:
         mean = state["average"]
-        if "n_averaged" in mean:  # versions before kept it in torch's AveragedModel
+        if "n_averaged" in mean:  # earlier versions used torch's AveragedModel
             mean = {name.removeprefix("module."): value for name, value in mean.items() if name != "n_averaged"}
         for part, saved in ((self.model, state["model"]), (self.average, mean), (self.readout, state["readout"])):
             part.load_state_dict(saved)
@@ -130,27 +130,27 @@ class Learner:
         self.step, self.after = int(state["step"]), str(state.get("after", ""))
 
     def _begin_with(self, start: str | Path) -> str:
-        """Take over weights; how a note names them, with what their own note says."""
+        """Load initial weights, and return how a note names them, with their own note."""
         model = load_model(start, device="cpu")
         then, now = model.config.to_dict(), self.config.network.to_dict()
         if differing := [name for name in now if then[name] != now[name]]:
             told = ", ".join(f"{name} {then[name]}, not {now[name]}" for name in differing)
-            raise TrainingError(f"{start} holds another network than this run trains: {told}")
+            raise TrainingError(f"{start} has a different network than this run trains: {told}")
         self.model.load_state_dict(model.state_dict())
         before = model.weights.note.removesuffix(NOT_PUBLISHED)
         return begun_from(start) + (f" ({before:.{MAX_NOTE}})" if before else "")
 
 
 def begun_from(start: str | Path) -> str:
-    """How a note says which weights a run started from."""
+    """The words of a note for the weights that a run started from."""
     return f" after those of {Path(start).name}"
 
 
 @contextmanager
 def float32_products(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Multiply what is float32 in TF32 on a CUDA device, unless the run asks for float32: torch does some by default.
+    """Multiply float32 matrices in TF32 on a CUDA device, or in full float32 if the run asks for that.
 
-    The setting is torch's own, of the whole process; it is as it was afterwards.
+    The setting is torch's and process-wide; it is restored afterwards.
     """
     if device.type != "cuda":
         yield

@@ -1,8 +1,8 @@
-"""Training series with what real ones have and clean repeats lack, so that a network learns when not to trust its copy.
+"""Training series with properties of real series, from which a network learns when not to copy its past.
 
-Every generator maps (rng, n, length, periods) to n series (n, length) and the main period of each (n,), NaN where
-there is none; time is counted in image columns. Real series often have fewer samples than the image has columns: two
-series of three are sampled every 1 to 12 columns and joined by straight lines, as the encoding does.
+Every generator maps (rng, n, length, periods) to n series (n, length) and the main period of each (n,), NaN if there is
+none; time is counted in image columns. Real series often have fewer samples than the image has columns, so two series
+of three are sampled every 1 to 12 columns and joined by straight lines, as in the encoding.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from vitime_cache.training.waveforms import (
 
 MEMORY: Range = (0.3, 200.0)  # columns in which the correlation of autoregressive noise falls to 1 / e
 SAMPLED_EVERY: Range = (1.0, 12.0)  # columns
-LONGEST = 0.6  # of a series: a season that spans more is not seen twice
+LONGEST = 0.6  # share of a series: a longer season does not appear twice
 
 
 def autoregressive(rng: np.random.Generator, n: int, length: int, periods: Range) -> tuple[Floats, Floats]:
-    """A wave with first-order autoregressive noise of 0.1 to 2 of its size; for one series of four the noise alone."""
+    """A wave with first-order autoregressive noise of 0.1 to 2 times its size; one series of four is noise alone."""
     wave, period = _wave(rng, n, length, periods)
     alone = rng.random(n) < 0.25
     series = ~alone[:, None] * wave + _size(rng, n, 0.1, 2.0) * red_noise(rng, n, length)
@@ -47,9 +47,9 @@ def drifting(rng: np.random.Generator, n: int, length: int, periods: Range) -> t
 
 
 def seasons(rng: np.random.Generator, n: int, length: int, periods: Range) -> tuple[Floats, Floats]:
-    """A short season within one that is 2 to 12 times as long, added to it or scaling it; the period is the short one.
+    """A short season within a 2 to 12 times longer one, added to it or scaled by it; the period is the short one.
 
-    (days within a week, weeks within a year)
+    Examples are days within a week and weeks within a year.
     """
     period = log_uniform(rng, (periods[0], max(periods[0], min(periods[1], LONGEST * length / 2))), n)
     most = np.clip(LONGEST * length / period, 2, 12).astype(np.intp)
@@ -63,7 +63,7 @@ def seasons(rng: np.random.Generator, n: int, length: int, periods: Range) -> tu
 
 
 def skewed(rng: np.random.Generator, n: int, length: int, periods: Range) -> tuple[Floats, Floats]:
-    """A wave with noise whose values are then made skewed (exponential, a power) or bounded (cut, saturating)."""
+    """A noisy wave whose values are made skewed (exponential, a power) or bounded (cut off, saturating)."""
     wave, period = _wave(rng, n, length, periods)
     x = standardise(wave + _size(rng, n, 0.05, 1.0) * red_noise(rng, n, length))
     bound = rng.uniform(-1.0, 0.5, (n, 1))
@@ -89,15 +89,15 @@ def outliers(rng: np.random.Generator, n: int, length: int, periods: Range) -> t
 
 
 def red_noise(rng: np.random.Generator, n: int, length: int) -> Floats:
-    """Stationary first-order autoregressions of variance 1 whose memories are log-uniform in `MEMORY`."""
+    """Stationary first-order autoregressive noise of variance 1, with memory log-uniform in `MEMORY`."""
     kept = np.exp(-1 / log_uniform(rng, MEMORY, n))
     shocks = rng.standard_normal((n, length))
-    shocks[:, 1:] *= np.sqrt(1 - kept**2)[:, None]  # the first sample is of the stationary distribution
+    shocks[:, 1:] *= np.sqrt(1 - kept**2)[:, None]  # the first sample has the stationary distribution
     return np.stack([lfilter([1.0], [1.0, -a], row) for a, row in zip(kept, shocks, strict=True)])
 
 
 def meander(rng: np.random.Generator, n: int, length: int) -> Floats:
-    """Smooth curves with a standard deviation of about 1: three sines of half a turn to two, the slower the larger."""
+    """Smooth curves with a standard deviation of about 1: three sines of half a turn to two, slower ones larger."""
     total = np.zeros((n, length))
     for turns in (0.5, 1.0, 2.0):
         period = length / (turns * rng.uniform(0.5, 1.0, n))
@@ -106,7 +106,7 @@ def meander(rng: np.random.Generator, n: int, length: int) -> Floats:
 
 
 def sampled(series: Floats, every: Floats) -> Floats:
-    """Series (n, length) as they look when only every so many columns (n,) are known, joined by straight lines."""
+    """Sample series (n, length) every `every` (n,) columns and join the samples by straight lines."""
     time = np.arange(series.shape[1])
     joined = np.empty_like(series)
     for out, row, interval in zip(joined, series, every, strict=True):
@@ -116,7 +116,7 @@ def sampled(series: Floats, every: Floats) -> Floats:
 
 
 def _intervals(rng: np.random.Generator, n: int) -> Floats:
-    """Columns from sample to sample: 1 for one series of three, else log-uniform in `SAMPLED_EVERY`."""
+    """Columns per sample: 1 for one series of three, else log-uniform in `SAMPLED_EVERY`."""
     return np.where(rng.random(n) < 1 / 3, 1.0, log_uniform(rng, SAMPLED_EVERY, n))
 
 

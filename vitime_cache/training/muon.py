@@ -1,7 +1,7 @@
 """Muon: orthogonalised momentum for matrices (Jordan 2024; the scaling of arXiv 2502.16982).
 
-Stock implementations orthogonalise in bfloat16, which costs more than the network on CPUs without fast bfloat16: here
-the precision is chosen. Matrices of one shape are orthogonalised together.
+Other implementations orthogonalise in bfloat16, which costs more than the network on CPUs without fast bfloat16; here
+the precision is an option. Matrices of the same shape are orthogonalised together.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor, nn
 
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that brings every singular value near 1 in five steps
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that moves every singular value near 1 in five steps
 STEPS = 5
 
 
@@ -21,11 +21,11 @@ class Muon(torch.optim.Optimizer):
     Parameters
     ----------
     params
-        Matrices (out, in). Three stacked square ones, as queries, keys and values are, count as three.
+        Matrices (out, in). Three stacked square matrices, such as queries, keys and values, count as three.
     lr
-        Root mean square of the change of an entry, times five: a rate that suits AdamW suits it.
+        Five times the root mean square change of an entry, so that a rate for AdamW also works here.
     precision
-        In what the steps are orthogonalised; momenta and weights keep theirs.
+        Precision of the orthogonalisation; momenta and weights keep their own.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal_factor(matrices: Tensor) -> Tensor:
-    """Nearly the orthogonal factor of each matrix (k, m, n): singular values within 0.7 … 1.2.
+    """Approximate the orthogonal factor of each matrix (k, m, n), with singular values within 0.7 … 1.2.
 
-    Newton-Schulz: X becomes X (a + b XᵀX + c (XᵀX)²), five times. All factors are polynomials of XᵀX, so they
-    commute: for oblong matrices they are gathered in the smaller square, which halves the cost at 4 : 1. Not in
-    bfloat16: of rounded factors the product grows out of bounds.
+    Newton-Schulz: X becomes X (a + b XᵀX + c (XᵀX)²), five times. All factors are polynomials of XᵀX, so they commute.
+    For oblong matrices they are multiplied in the smaller square, which halves the cost at 4 : 1. This is not done in
+    bfloat16, where the product of rounded factors diverges.
     """
     a, b, c = COEFFICIENTS
     x: Tensor = matrices / (matrices.norm(dim=(-2, -1), keepdim=True) + 1e-7)

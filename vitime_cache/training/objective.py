@@ -1,12 +1,12 @@
-"""What a training step is scored on: a batch of images, a choice of tokens, the loss.
+"""The training objective: a selection of tokens of a batch of images, and the loss.
 
-The image of a history goes in, the drawing of the whole series is the target: cross-entropy between the softened
-true row of each column and the model's distribution over rows.
+The input is the image of a history, the target is the drawing of the whole series: the loss is the cross-entropy
+between the softened true row of each column and the model's distribution over rows.
 
-Showing a choice of tokens is what makes training affordable: of the future, a few columns of tokens (blank tokens
-differ in their position alone, and a network that fills some can fill all); of the history, those with ink. That is
-masked-autoencoder practice (arXiv 2111.06377), and as positions are fixed and added to tokens, the network needs no
-change. The last stages show every token in a share of their steps, because blank tokens do take a share of attention.
+Training is affordable because only some tokens are shown: of the future a few columns (blank tokens differ only in
+their position, and a network that fills some can fill all), of the history those with ink. This is masked-autoencoder
+practice (arXiv 2111.06377). Positions are fixed and added to tokens, so the network needs no change. The last stages
+show every token in a share of their steps, because blank tokens do receive attention.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from vitime_cache.model.encoding import BLUR_SIZE
 from vitime_cache.model.network import ViTime
 from vitime_cache.training.config import TrainConfig
 
-INKED = 2.25  # tokens of the history that are shown, for each of its columns, about; in patches of 16 rows
-TILE = 32  # tokens, CLS among them, are shown in multiples of it: processors multiply whole tiles
+INKED = 2.25  # approximate number of shown tokens per history column, for patches of 16 rows
+TILE = 32  # the number of shown tokens, with CLS, is a multiple of this: processors multiply whole tiles
 
 
 def choose_tokens(patches: Tensor, columns: Tensor, border: int, config: TrainConfig) -> Tensor:
-    """Tokens that are shown, (B, n): those of the scored columns, row by row, then the history's with the most ink.
+    """Select the shown tokens, (B, n): those of the scored columns row by row, then those of the history with most ink.
 
     Parameters
     ----------
     patches
         (B, N, ph * pw) ink of each token.
     columns
-        (B, scored) columns of tokens, those of the future first (`Batch`).
+        (B, scored) scored columns of tokens, those of the future first (`Batch`).
     """
     height, width = config.network.grid
     first = math.ceil(border / config.network.patch_width)
@@ -43,7 +43,7 @@ def choose_tokens(patches: Tensor, columns: Tensor, border: int, config: TrainCo
     ahead = torch.arange(height * width, device=patches.device) % width >= first
     ink = patches.sum(dim=-1).masked_fill(ahead, -1)
     ink.scatter_(1, scored.flatten(1), -1)
-    spare = height * (first - past)  # tokens of the history that are not shown already; no device is asked
+    spare = height * (first - past)  # history tokens not shown yet, computed without reading from the device
     others = 1 + height * columns.shape[1]
     shown = round((others + inked_tokens(config.network.patch_height) * first) / TILE) * TILE - others
     inked = ink.topk(max(0, min(shown, spare)), dim=1).indices
@@ -51,21 +51,21 @@ def choose_tokens(patches: Tensor, columns: Tensor, border: int, config: TrainCo
 
 
 def inked_tokens(patch_height: int) -> float:
-    """How many tokens of a column are shown for the ink of a series: BLUR_SIZE rows of it touch more flat patches."""
+    """Number of tokens per column to show for the ink of a series: its BLUR_SIZE rows touch more flat patches."""
     return INKED * max(1.0, (BLUR_SIZE / patch_height + 1) / (BLUR_SIZE / 16 + 1))
 
 
 def patch_scores(model: ViTime, patches: Tensor, tokens: Tensor) -> Tensor:
-    """What the network says about the pixels of some tokens when it is shown those alone.
+    """The network's scores for the pixels of some tokens when only these tokens are shown.
 
-    Positions are added to the tokens and nothing else knows where they are: any choice of them may be shown.
+    Positions are added to the tokens and used nowhere else, so any selection of tokens can be shown.
 
     Parameters
     ----------
     patches
         (B, n, ph * pw) pixels.
     tokens
-        (B, n) int64: which token of the grid each is.
+        (B, n) int64: index of each token in the grid.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def patch_scores(model: ViTime, patches: Tensor, tokens: Tensor) -> Tensor:
 def sampled_loss(
     model: ViTime, images: Tensor, rows: Tensor, border: int, columns: Tensor, config: TrainConfig
 ) -> Tensor:
-    """Mean cross-entropy in nats at `columns` of tokens, of a network that is shown a choice of tokens."""
+    """Mean cross-entropy in nats at `columns` of tokens, when a selection of tokens is shown."""
     network = config.network
     height, width = network.patch_height, network.patch_width
     patches = rearrange(images, "b 1 (row ph) (col pw) -> b (row col) (ph pw)", ph=height, pw=width)
@@ -100,7 +100,7 @@ def sampled_loss(
 
 
 def whole_loss(logits: Tensor, rows: Tensor, border: int, config: TrainConfig) -> Tensor:
-    """Mean cross-entropy over all columns, the future weighted more: logits (B, W, h), rows (B, W)."""
+    """Mean cross-entropy over all columns, with more weight on the future: logits (B, W, h), rows (B, W)."""
     weight = torch.ones(logits.shape[1], device=logits.device)
     weight[border:] = config.future_weight
     return (cross_entropy(logits, rows, config.softness, config.network.output) * weight).sum() / (
@@ -111,8 +111,8 @@ def whole_loss(logits: Tensor, rows: Tensor, border: int, config: TrainConfig) -
 def cross_entropy(logits: Tensor, rows: Tensor, softness: float, output: str = "softmax") -> Tensor:
     """Cross-entropy in nats between softened true rows (B, n) and logits (B, n, h), (B, n).
 
-    A network whose output is a sigmoid tells each row by itself: the cross-entropies of a column's rows are summed.
-    Both are least where the network tells the true probability of each row.
+    For a sigmoid output each row is separate, and the cross-entropies of a column's rows are summed. Both losses are
+    smallest if the network outputs the true probability of each row.
     """
     height = torch.arange(logits.shape[-1], device=logits.device)
     softened = torch.softmax(-0.5 * ((height[:, None] - height) / softness) ** 2, dim=-1)  # (h, h)
@@ -129,7 +129,7 @@ class PeriodReadout(nn.Linear):
 
     def loss(self, encoded: Tensor, periods: Tensor) -> Tensor:
         """Mean squared error of log2(period / 80) over the tokens (B, n, D) of series that have one."""
-        known = torch.isfinite(periods)  # stays a mask: to pick the series would make the host wait for the device
+        known = torch.isfinite(periods)  # a mask: indexing would make the host wait for the device
         true = torch.log2(periods.where(known, 80.0) / 80)[:, None, None]
         errors: Tensor = (self(encoded).float() - true).square().mean(dim=(1, 2))  # (B,)
         return (errors * known).sum() / known.sum().clamp(min=1)

@@ -1,7 +1,7 @@
-"""One's own series as teaching: windows of any length at any place, of all but the end of each series.
+"""A user's own series as training data: windows of any length at any place, except at the end of each series.
 
-A series has three parts. From the first, windows are taught. By the second, the best state of the run is chosen. The
-third is held out: no batch holds a value of it, and its error is told and decides nothing (`backtest`).
+A series has three parts. The first provides training windows. The second is used to choose the best state of the run.
+The third is held out: no batch has a value of it, and its error is reported but decides nothing (`backtest`).
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from vitime_cache.shown import terminal
 from vitime_cache.training.config import TrainingError
 
 SHORTEST = 32  # samples of a window, history and horizon together
-SPARSEST = 4  # samples to a column in the longest window: drawing passes over those between columns
-HELD_OUT = 5  # a fifth of each series, unless samples are named
+SPARSEST = 4  # samples per column in the longest window; drawing skips samples between columns
+HELD_OUT = 5  # one fifth of each series by default
 NAMED = 3  # files that a note names one by one
-MAX_NAME = 80  # characters of a file's name in it
+MAX_NAME = 80  # characters of a file's name in a note
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A series whose last 2 × `end` samples are not taught from: those to choose by, and those held out.
+    """A series whose last 2 × `end` samples are not used for training: `end` to choose by, and `end` held out.
 
     Raises
     ------
     TrainingError
-        Where too little is left to teach from, or that is constant.
+        If too little is left for training, or the rest is constant.
     """
 
     name: str
@@ -65,10 +65,10 @@ class Split:
 
     @cached_property
     def taught(self) -> Floats:
-        """The samples that windows are cut from.
+        """The samples from which windows are cut.
 
-        A value that was interpolated over a gap across the cut knows what lies behind it. Such a run is a straight
-        line up to the cut, and is left out.
+        A value that was interpolated over a gap across the cut depends on values behind the cut. Such a run is a
+        straight line up to the cut, and is left out.
         """
         stop = len(self.values) - 2 * self.end
         first = stop - self.filled
@@ -84,11 +84,11 @@ class OwnSeries:
     Attributes
     ----------
     splits
-        The series and what of each is taught.
+        The series with their splits.
     share
-        Of these series in each batch, on average; the rest is synthetic.
+        Average share of these series in each batch; the rest is synthetic.
     told
-        What they are, for the note of the weights: how many, of which files, with hashes.
+        Description for the note of the weights: how many, of which files, with hashes.
     """
 
     splits: tuple[Split, ...]
@@ -105,13 +105,13 @@ class OwnSeries:
     def of(
         cls, signals: Sequence[Signal], *, share: float = 0.5, hold_out: int | None = None, told: str | None = None
     ) -> OwnSeries:
-        """Split signals; their futures, where known, are not used.
+        """Split signals; known futures are not used.
 
         Parameters
         ----------
         hold_out
-            Samples at the end of each series that no batch shows, with as many before them to choose the best state
-            by; None takes a fifth of each.
+            Samples held out at the end of each series; as many before them are used to choose the best state. None
+            takes a fifth of each series.
 
         Raises
         ------
@@ -132,13 +132,13 @@ class OwnSeries:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes two runs learn from the same windows."""
+        """What two runs must have in common to learn from the same windows."""
         return {"data": self.told, "share": self.share, "held out": [split.end for split in self.splits]}
 
     def windows(self, rng: np.random.Generator, n: int, columns: int) -> Floats:
-        """Random windows (n, columns), each from one series: where it begins and how long it is are real numbers.
+        """Random windows (n, columns), each from one series, with real-valued start and length.
 
-        Their lengths are log-uniform from `SHORTEST` samples to all that is taught, or `SPARSEST` to a column.
+        Lengths are log-uniform from `SHORTEST` samples to the whole training part, or `SPARSEST` samples per column.
         """
         values, first, samples = self._joined
         which = rng.integers(len(self.splits), size=n)
@@ -154,7 +154,7 @@ class OwnSeries:
 
     @cached_property
     def _joined(self) -> tuple[Floats, np.ndarray, np.ndarray]:
-        """All that is taught in one array, and where each series begins in it and how long it is."""
+        """All training parts in one array, with the start and length of each series in it."""
         samples = np.array([len(split.taught) for split in self.splits])
         return np.concatenate([split.taught for split in self.splits]), np.cumsum(samples) - samples, samples
 
@@ -162,12 +162,12 @@ class OwnSeries:
 def read_own_series(
     files: Sequence[str | Path], *, share: float = 0.5, hold_out: int | None = None, fill: Fill = "none"
 ) -> OwnSeries:
-    """All series of CSV, Parquet, NPY and TOML files (`series.read_signals`), split as `OwnSeries.of` does.
+    """Read all series of CSV, Parquet, NPY and TOML files (`series.read_signals`) and split them as `OwnSeries.of`.
 
     Raises
     ------
     SignalError
-        Naming the file, column, row and value that cannot be read, or that is missing and `fill` is "none".
+        Naming file, column and row of a value that cannot be read, or that is missing while `fill` is "none".
     TrainingError
         Naming the series that cannot be split.
     """
@@ -177,7 +177,7 @@ def read_own_series(
 
 
 def _named(files: Sequence[Path]) -> str:
-    """Files by name and the beginning of their SHA-256; many by one hash of all hashes."""
+    """Names of files with the beginning of their SHA-256; many files share one hash of all hashes."""
     hashes = [sha256(file) for file in files]
     names = [" ".join(terminal(file.name).split())[:MAX_NAME] for file in files]
     told = [f"{name} (SHA-256 {digest[:12]})" for name, digest in zip(names, hashes, strict=True)]
@@ -188,5 +188,5 @@ def _named(files: Sequence[Path]) -> str:
 
 
 def _in_line(three: Floats) -> bool:
-    """Whether the middle one of three values lies half-way between its neighbours but for rounding."""
+    """Whether the middle one of three values lies half-way between its neighbours, apart from rounding."""
     return bool(abs(three[0] - 2 * three[1] + three[2]) <= 1e-9 * np.abs(three).max())

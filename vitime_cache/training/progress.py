@@ -1,4 +1,4 @@
-"""What a run tells a person while it goes on."""
+"""Progress lines of a training run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Progress:
         self.begin(0)
 
     def begin(self, first: int) -> None:
-        """The first step comes now."""
+        """Start the clock before the first step."""
         self.first = first
         self.started = self.printed = time.monotonic()
 

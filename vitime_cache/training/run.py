@@ -1,4 +1,4 @@
-"""What a run keeps and writes: its state, to go on from, and the weights, with what must be known about them."""
+"""Saves and resumes the state of a run, and writes its weights with a note about them."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from vitime_cache.training.learner import NOT_PUBLISHED, Learner, begun_from
 from vitime_cache.training.own_series import OwnSeries
 from vitime_cache.training.validation import held_out_error
 
-MAY_CHANGE = {"stages", "cooldown", "lr", "precision"}  # between the parts of a run that is resumed
+MAY_CHANGE = {"stages", "cooldown", "lr", "precision"}  # fields that may change when a run is resumed
 ERRORS = "mean absolute error in standard deviations"
 
 
 class Run:
-    """A learner with the files that it is kept in and the choice of what is written."""
+    """A learner with its files and the choice of the state to write."""
 
     def __init__(self, files: RunFiles, learner: Learner, own: OwnSeries | None) -> None:
         self.files, self.learner, self.own = files, learner, own
-        self.choice = None if own is None else Choice(own, learner.average)  # refuses what cannot be tested
+        self.choice = None if own is None else Choice(own, learner.average)  # raises for series that cannot be tested
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a run that is resumed must have in common with the one before."""
+        """What a resumed run must have in common with the earlier part."""
         data = {} if self.own is None else self.own.identity
         return json.loads(json.dumps(asdict(self.learner.config) | data))  # type: ignore[no-any-return]
 
     def begin(self) -> str:
-        """Test what the run begins with, where states are to be chosen from; in words."""
+        """Test the initial weights, and return the errors in words."""
         assert self.choice is not None
         self.choice.begin(self.learner.average)
         return f"step 0  {ERRORS}: {self.choice.told(self.choice.before)}"
 
     def evaluate(self) -> str:
-        """Held-out errors of the mean weights, in words."""
+        """Evaluate the mean weights, and return their errors in words."""
         step, model = self.learner.step, self.learner.average
         if self.choice is not None:
             return f"step {step}  {ERRORS}: {self.choice.told(self.choice.consider(step, model))}"
@@ -51,11 +51,11 @@ class Run:
         return f"step {step}  held-out {ERRORS}: {told}"
 
     def check(self, loss: Tensor) -> None:
-        """Keep what is no number out of the files."""
+        """Raise TrainingError if the loss is not finite, so that it never gets into the files."""
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"the loss is no finite number at step {self.learner.step}: go on from {self.files.state}, the last "
-                "checkpoint before it, or remove that to start anew, with a lower --lr"
+                f"the loss is not finite at step {self.learner.step}: go on from {self.files.state}, the last "
+                "checkpoint before it, or remove that to start again, with a lower --lr"
             )
 
     def save(self) -> None:
@@ -76,30 +76,30 @@ class Run:
         return f"adapted on {self.own.told} in {self.choice.step} steps of {size} series{share}"
 
     def resume(self, start: str | Path | None) -> None:
-        """Go on from the state; TrainingError if it is of another run than this one, begun from these weights."""
+        """Resume from the saved state; TrainingError if it belongs to another run or to other initial weights."""
         state = self.files.read_state(self.learner.device)
         then, now = json.loads(state["config"]), self.identity
         for name in sorted((then.keys() | now.keys()) - MAY_CHANGE):
             if then.get(name) != now.get(name):
                 raise TrainingError(
                     f"{self.files.state} was written by a run with {name} = {then.get(name)!s:.200}, now it is "
-                    f"{now.get(name)!s:.200}; remove the file to start anew, or give the old value"
+                    f"{now.get(name)!s:.200}; remove the file to start again, or give the old value"
                 )
         self.learner.load(state)
         if start is not None and not self.learner.after.startswith(begun_from(start)):
             raise TrainingError(
                 f"{self.files.state} was written by a run that did not start from {start}; remove the file to start "
-                "anew, or leave --start out to go on"
+                "again, or leave out --start to go on"
             )
         if self.choice is not None:
             self.choice.load(state["choice"])
 
     def outcome(self) -> str:
-        """What was written, in one line."""
+        """One line about the written weights."""
         if self.choice is None:
             return f"written: {self.files.weights}"
         if not self.choice.step:
-            return f"written: {self.files.weights}, the weights as they were: no step made the validation error less"
+            return f"written: {self.files.weights}, the initial weights: no step reduced the validation error"
         return (
             f"written: {self.files.weights}, the state after step {self.choice.step}, the best on the validation "
             f"stretches; {ERRORS}: {self.choice.told(self.choice.errors)}"

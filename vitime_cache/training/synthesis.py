@@ -1,6 +1,6 @@
 """Random training series in the spirit of ViTime's RealTS (arXiv 2407.07311, section 3.1), seeded and vectorised.
 
-Eight kinds that are regular are made here, five that are as real series are in `lifelike`.
+Eight regular kinds are made here; five kinds that resemble real series are in `lifelike`.
 Every generator maps (rng, n, length, periods) to n series (n, length) and the main period of each (n,), NaN where
 there is none; time is counted in image columns.
 """
@@ -38,8 +38,8 @@ class Mixture:
     Attributes
     ----------
     copies
-        Exact repeats of an arbitrary waveform whose period is a whole number of patches of 16 columns: the lesson
-        that forecasting is copying.
+        Exact repeats of an arbitrary waveform with a period of a whole number of patches of 16 columns, which teach
+        copying.
     repeats
         The same with any period.
     slow
@@ -55,8 +55,8 @@ class Mixture:
     trend
         Linear, exponential or logistic growth, or a random walk with drift, each with noise.
     autoregressive, drifting, seasons, skewed, outliers
-        What real series have (see `lifelike`): noise with a memory; amplitude and level that change slowly; a short
-        season within a long one, as days within a week; skewed or bounded values; single samples far off.
+        Properties of real series (see `lifelike`): autoregressive noise; slowly changing amplitude and level; a short
+        season within a long one, such as days within a week; skewed or bounded values; single outliers.
     """
 
     copies: float = 0.0
@@ -87,7 +87,7 @@ def synthesise(
     Parameters
     ----------
     periods
-        Smallest and largest period in columns, of all kinds but slow and periodic.
+        Smallest and largest period in columns, for all kinds except slow and periodic.
 
     Returns
     -------
@@ -103,9 +103,9 @@ def synthesise(
     drawn = rng.choice(len(kinds), size=n, p=shares / shares.sum())
     series, period = np.empty((n, length)), np.empty(n)
     for index, generate in enumerate(kinds.values()):
-        mine = drawn == index
-        if mine.any():
-            series[mine], period[mine] = generate(rng, int(mine.sum()), length, periods)
+        chosen = drawn == index
+        if chosen.any():
+            series[chosen], period[chosen] = generate(rng, int(chosen.sum()), length, periods)
     return series, period
 
 
@@ -141,7 +141,7 @@ def sines(rng: np.random.Generator, n: int, length: int, periods: Range = PERIOD
 
 
 def blends(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:
-    """Repeats; half with weaker repeats or sines beside them; noise up to 0.5; a trend for two of five."""
+    """Repeats; half of them with weaker repeats or sines added; noise up to 0.5; a trend for two of five."""
     first, period = repeats(rng, n, length, periods)
     second = np.where(rng.random((n, 1)) < 0.5, repeats(rng, n, length, periods)[0], sines(rng, n, length, periods)[0])
     weight = (rng.random((n, 1)) < 0.5) * rng.uniform(0.2, 1.0, (n, 1))
@@ -161,7 +161,7 @@ def periodic(rng: np.random.Generator, n: int, length: int, periods: Range = PER
 
 
 def spectrum(rng: np.random.Generator, n: int, length: int, periods: Range = PERIODS) -> tuple[Floats, Floats]:  # noqa: ARG001
-    """Inverse FFT of independent Gaussian coefficients whose power falls as f^-a, a uniform in 0.5 … 3."""
+    """Inverse FFT of independent Gaussian coefficients with power f^-a, where a is uniform in 0.5 … 3."""
     frequency = np.arange(1, length // 2 + 1)
     amplitude = frequency ** (-0.5 * rng.uniform(0.5, 3.0, (n, 1)))
     coefficients = amplitude * (

@@ -1,7 +1,7 @@
-"""Train a ViTime network on synthetic series and on one's own: seeded, resumable, on a CPU or a CUDA device.
+"""Trains a ViTime network on synthetic series and on a user's own: seeded, resumable, on a CPU or a CUDA device.
 
-What a step is scored on is in `objective`, what is taught when in `config`, from which series in `synthesis` and
-`own_series`. What the run changes is in `learner`, what it keeps and writes in `run`.
+`objective` has the loss, `config` the stages, `synthesis` and `own_series` the series. `learner` has the state that
+training changes, `run` saves it and writes the weights.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vitime_cache.training.own_series import OwnSeries
 from vitime_cache.training.progress import Progress
 from vitime_cache.training.run import Run
 
-EVALUATIONS = 20  # of a run on one's own series
+EVALUATIONS = 20  # evaluations in a run on the user's own series
 AHEAD = 4  # batches that each worker draws ahead of the network
 
 
@@ -39,36 +39,36 @@ def train(
     evaluate_every: int | None = None,
     log: TextIO = sys.stderr,
 ) -> Path:
-    """Train until the stages of `config` are through, resuming from `out`'s training state if there is one.
+    """Train through all stages of `config`, resuming from `out`'s training state if there is one.
 
     Parameters
     ----------
     out
-        The `.safetensors` file to write; its training state lies beside it as `.training.pt` until the run ends.
+        The `.safetensors` file to write; its training state is next to it as `.training.pt` until the run ends.
     own
-        Series of one's own to mix with the synthetic ones. What is written then is the state of the run, its beginning
-        included, that forecasts the validation stretches of these series best.
+        The user's series to mix with synthetic ones. The run then writes its state with the best forecasts of the
+        validation stretches of these series; the initial weights count as a state.
     start
-        Weights to start from, such as those of an earlier run. A resumed run has started already: None, or the same.
+        Weights to start from, such as those of an earlier run. For a resumed run: None, or the same weights.
     workers
-        Processes that draw series ahead of the network; 0 draws them in this one, None takes that on a CPU and all
-        cores but one on a device. The series are the same.
+        Processes that draw series ahead of the network; 0 draws them in this process. None takes 0 on a CPU, and all
+        cores but one on a device. The series do not depend on it.
     save_every
-        Seconds between checkpoints. One is written before the first step, to find out whether that can be done.
+        Seconds between checkpoints. One is written before the first step, to check that it can be written.
     evaluate_every
-        Steps between two held-out errors; None takes 500, and with one's own series a twentieth of the run.
+        Steps between evaluations; None takes 500, or a twentieth of the run with the user's series.
 
     Raises
     ------
     TrainingError
-        If `out` is there already and no run beside it to resume, or another run is writing it. If the state beside
-        `out` belongs to another configuration, naming the field, or to a run from another `start`; only `stages`,
-        `cooldown`, `lr` and `precision` may change between resumes. If `start` holds a network of another shape. If
-        the validation stretches cannot be forecast. If the loss is no longer finite.
+        If `out` already exists without a run to resume, or another run is writing it. If the state next to `out`
+        belongs to another configuration, naming the field, or to another `start`; only `stages`, `cooldown`, `lr` and
+        `precision` may change between resumes. If `start` has a network of another shape. If the validation stretches
+        cannot be forecast. If the loss is no longer finite.
     CheckpointError
-        If the device is not there, naming what to use instead, or `start` cannot be read.
+        If the device does not exist, naming what to use instead, or `start` cannot be read.
     OSError
-        If `out` cannot be written, before the first step.
+        If `out` cannot be written; this is found before the first step.
     """
     target = pick_device(device)
     if workers is None:
@@ -100,7 +100,7 @@ def train(
                 run.save()
                 run.write()
                 saved = time.monotonic()
-        run.write()  # again where a kill came between the state of the last step and its weights
+        run.write()  # needed if a kill came between writing the last state and its weights
         files.finish()
     progress.say(run.outcome())
     return files.weights

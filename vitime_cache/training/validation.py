@@ -1,4 +1,4 @@
-"""How well a network forecasts synthetic series that training never draws."""
+"""Evaluates a network on synthetic series that training never draws."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def held_out_error(model: ViTime, config: TrainConfig, n: int = 32) -> dict[str,
     Returns
     -------
     dict
-        For each kind of `VALIDATION`, at the border of the study; "mean": of the history's mean on the last kind.
+        Error for each kind of `VALIDATION`, at the study's border; "mean" is the error of forecasting the history's
+        mean on the last kind.
     """
     network = config.network
     errors: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""What synthetic series are put together from: arbitrary waveforms, sines, textbook waves, noise; seeded, vectorised.
+"""Building blocks of synthetic series: arbitrary waveforms, sines, textbook waves, noise; seeded, vectorised.
 
 Time is counted in image columns; n series of a length are (n, length).
 """
@@ -15,9 +15,9 @@ PROFILE = 256  # points of one cycle of an arbitrary waveform
 
 
 def profiles(rng: np.random.Generator, n: int) -> Floats:
-    """One cycle each of `n` arbitrary waveforms, (n, PROFILE), mean 0 and standard deviation 1.
+    """One cycle of each of `n` arbitrary waveforms, (n, PROFILE), with mean 0 and standard deviation 1.
 
-    Two of five are random harmonics, the rest steps, broken lines and bumps.
+    Two of five are sums of random harmonics, the others steps, broken lines and bumps.
     """
     t = np.arange(PROFILE) / PROFILE
     draw = (_harmonics, _harmonics, _steps, _broken_line, _bumps)
@@ -52,7 +52,7 @@ def _bumps(rng: np.random.Generator, t: Floats) -> Floats:
 
 
 def cycle(tables: Floats, period: Floats, phase: Floats, length: int) -> Floats:
-    """Play each row of `tables` (n, PROFILE) round and round, `period` columns a turn: (n, length)."""
+    """Repeat each row of `tables` (n, PROFILE) with a period of `period` columns: (n, length)."""
     turn = (np.arange(length) / period[:, None] + phase[:, None]) % 1.0 * PROFILE
     left = turn.astype(np.intp) % PROFILE
     weight = turn - np.floor(turn)
@@ -62,7 +62,7 @@ def cycle(tables: Floats, period: Floats, phase: Floats, length: int) -> Floats:
 
 
 def sine(rng: np.random.Generator, period: Floats, length: int) -> Floats:
-    """A sine of amplitude 1 and uniform phase for each period (n,)."""
+    """A sine of amplitude 1 and random phase for each period (n,)."""
     drawn: Floats = np.sin(2 * np.pi * (np.arange(length) / period[:, None] + rng.random((len(period), 1))))
     return drawn
 
@@ -80,7 +80,7 @@ def textbook_waves(
     periods: Range,
     shapes: tuple[str, ...] = ("sine", "sine", "square", "triangle", "sawtooth", "pulse", "harmonics"),
 ) -> tuple[Floats, Floats]:
-    """One wave a series with unit standard deviation, log-uniform period, uniform phase and a shape out of `shapes`."""
+    """One wave per series with unit standard deviation, log-uniform period, uniform phase and one of `shapes`."""
     period = log_uniform(rng, periods, n)
     phase = (np.arange(length) / period[:, None] + rng.random((n, 1))) % 1.0  # in turns
     wave = np.sin(2 * np.pi * phase)
@@ -105,7 +105,7 @@ def noise(rng: np.random.Generator, n: int, length: int, largest: float) -> Floa
 
 
 def standardise(series: Floats) -> Floats:
-    """Mean 0 and standard deviation 1 in each row."""
+    """Scale each row to mean 0 and standard deviation 1."""
     centred = series - series.mean(axis=1, keepdims=True)
     standardised: Floats = centred / (centred.std(axis=1, keepdims=True) + 1e-9)
     return standardised
