@@ -3,6 +3,7 @@
 import io
 import re
 from contextlib import suppress
+from functools import partial
 
 import altair
 import numpy as np
@@ -38,9 +39,10 @@ def cells(chart, at=0) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(chart["layer"][at]["data"]["values"]))
 
 
-def every_chart(verdict) -> dict:
-    drawn = {draw.__name__: draw(verdict) for draw in OF_ANSWER}
-    drawn |= {f"shares by {by}": charts.answer_shares(verdict, by) for by in ("phase", "multiple", "layer")}
+def every_chart(verdict, width: int = 860) -> dict:
+    """Each chart by its name; those of the answer are told how wide they will be, the others stand in columns."""
+    shares = {f"shares by {by}": partial(charts.answer_shares, by=by) for by in ("phase", "multiple", "layer")}
+    drawn = {name: draw(verdict, width=width) for name, draw in ({d.__name__: d for d in OF_ANSWER} | shares).items()}
     drawn |= {draw.__name__: draw(verdict, LAST, 0) for draw in OF_HEAD}
     drawn["grid"] = charts.claims_grid(verdict, selected=(LAST, 2))
     drawn["looking"] = charts.looking_chart(looking_and_mattering(verdict), "full")
@@ -57,13 +59,18 @@ def test_every_picture_of_a_verdict_follows_the_schema_and_renders(verdict):
 
 
 def test_no_line_below_a_title_is_longer_than_a_narrow_screen_shows(verdict):
-    for name, chart in every_chart(verdict).items():
+    for name, chart in every_chart(verdict, width=360).items():
         lines = np.atleast_1d(chart["title"]["subtitle"])
         assert max(map(len, lines)) <= 56, (name, lines)
         assert len(chart["title"]["text"]) <= 44, name
     window = choose_window(9000, 62.83, columns=1232, patch_width=16)
     chart = charts.window_picture("a", np.arange(9000.0), window.starts, window.history, window.horizon, window.words)
     assert max(map(len, np.atleast_1d(chart["title"]["subtitle"]))) < 90
+
+
+def test_on_a_wide_screen_every_sentence_below_a_title_is_one_line(verdict):
+    for draw in (charts.answer_influence, charts.answer_attention):
+        assert all(line.endswith(".") for line in draw(verdict, width=880)["title"]["subtitle"])
 
 
 @pytest.mark.parametrize("kind", KINDS)

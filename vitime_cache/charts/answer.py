@@ -21,6 +21,8 @@ from vitime_cache.charts.style import (
     FORECAST,
     HISTORY,
     NEUTRAL,
+    ON_FULL,
+    ON_PALE,
     STRETCH,
     ChartError,
     Spec,
@@ -42,15 +44,17 @@ Shares = Literal["phase", "multiple", "layer"]
 
 PERIODIC = CATEGORICAL[2]  # everything whole periods back
 WITHOUT = "forecast without that past"
-LINE = 56  # characters in a line of a subtitle that fit a narrow screen
+NARROW = 360  # pixels: a line of a subtitle this long fits the narrowest screen
+LETTER = 6.4  # pixels of a subtitle's letter
 MOST_MARKS = 40
 ALIGNED = {"minExtent": 52, "maxExtent": 52}  # pixels of the value axis, so that stacked charts share the lag axis
 STDS = "std of the history"
 
 
-def lines(*sentences: str) -> list[str]:
-    """Wrap sentences to the lines of a subtitle."""
-    return [line for sentence in sentences if sentence for line in wrap(sentence, LINE)] or [""]
+def lines(*sentences: str, width: float = NARROW) -> list[str]:
+    """Wrap sentences to lines of a subtitle that are no wider than `width` pixels."""
+    longest = int(max(width, NARROW) / LETTER)
+    return [line for sentence in sentences if sentence for line in wrap(sentence, longest)] or [""]
 
 
 def unit_of(verdict: xr.Dataset) -> AttentionUnit:
@@ -88,9 +92,10 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
     first, last = float(table["sample"].min()), float(table["sample"].max())
     x = quantity("sample", scale={"zero": False, "nice": False}, **clock_of(verdict).axis(first, last))
     y = quantity("value", "value", scale={"zero": False})
+    columns = 2 if width < 2 * NARROW else len(shown)
     colour = category(
         "part", scale={"domain": shown, "range": [colours[part] for part in shown]},
-        legend={"title": None, "orient": "top", "symbolOpacity": 1, "columns": 2, "labelLimit": 190},
+        legend={"title": None, "orient": "top", "symbolOpacity": 1, "columns": columns, "labelLimit": 190},
     )  # fmt: skip
     tooltip = [tip("part", "part"), tip("sample", "sample", "d"), tip("value", "value", readable(table["value"]))]
     band = pd.DataFrame(
@@ -116,7 +121,7 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
             layer(table, "circle", encoding={"x": x, "y": y, "tooltip": tooltip}, opacity=0, size=40),
         ],
         f"Forecast{' with and without that past' if last else ''}: {_signal(verdict)}",
-        lines(said, "Shaded: the 90 % range of the model's own forecast." if len(band) else ""),
+        lines(said, "Shaded: the 90 % range of the model's own forecast." if len(band) else "", width=width),
         width=width, height=height, autosize=STRETCH,
     )  # fmt: skip
 
@@ -139,7 +144,10 @@ def answer_influence(verdict: xr.Dataset, *, width: int = 860, height: int = 170
     colours = dict(zip(names.values(), (HISTORY, FORECAST), strict=True))
     return _over_lags(
         verdict, melted, "change", f"change, {STDS}", colours, "Influence: what the forecast follows",
-        lines("One patch of the history at a time is replaced by another part of the history.", _marked(verdict)),
+        lines(
+            "One patch of the history at a time is replaced by another part of the history.", _marked(verdict),
+            width=width,
+        ),
         width, height,
     )  # fmt: skip
 
@@ -168,11 +176,10 @@ def answer_attention(verdict: xr.Dataset, *, width: int = 860, height: int = 150
     names = [name for name in ("all heads", "the few heads") if name in table]
     melted = table.melt("lag", names, "curve", "attention").dropna()
     colours = dict(zip(names, (NEUTRAL, PERIODIC), strict=False))
+    said = ("Queries in the forecast, keys in the history, mean over heads.", EVEN_WORDS, _marked(verdict))
     return _over_lags(
         verdict, melted, "attention", unit_of(verdict).title("mean attention"), colours,
-        "Attention: where the forecast looks",
-        lines("Queries in the forecast, keys in the history, mean over heads.", EVEN_WORDS, _marked(verdict)),
-        width, height,
+        "Attention: where the forecast looks", lines(*said, width=width), width, height,
     )  # fmt: skip
 
 
@@ -217,7 +224,7 @@ def answer_shares(verdict: xr.Dataset, by: Shares = "phase", *, width: int = 620
     }
     heads = {"phase": "What attention carries", "multiple": "How many periods back", "layer": "In which layer"}
     return assemble(
-        layers, heads[by], lines(said[by]), width=width, height=20 * len(order), autosize=STRETCH
+        layers, heads[by], lines(said[by], width=width), width=width, height=20 * len(order), autosize=STRETCH
     )  # fmt: skip
 
 
@@ -253,18 +260,20 @@ def answer_heads(verdict: xr.Dataset, *, width: int = 620) -> Spec:
     layers = [layer(table, "rect", encoding=cells, color=HISTORY) | clicked("head", [schema.LAYER, schema.HEAD])]
     if len(few):
         place = {"x": category(schema.HEAD), "y": category(schema.LAYER)}
-        words = place | {"text": category("label")}
+        full = {"test": f"datum.shade > {most / 2:g}", "value": ON_FULL}
+        words = place | {"text": category("label"), "color": {"condition": full, "value": ON_PALE}}
         layers += [
             layer(few, "rect", encoding=place, fillOpacity=0, stroke=FORECAST, strokeWidth=2.5),
-            layer(few, "text", encoding=words, color="#ffffff", fontWeight="bold"),
+            layer(few, "text", encoding=words, fontWeight="bold"),
         ]
     share, without = float(verdict["set_share"]), float(verdict["set_without"])
     known = len(few) and np.isfinite([share, without]).all()
     tested = (
         f"Framed: the few heads, in order. Alone they carry {percent(share)} of it, all other heads {percent(without)}."
     )
+    said = lines("The darker, the more a head carries alone.", tested if known else "", width=width)
     return assemble(
-        layers, "The few heads", lines("The darker, the more a head carries alone.", tested if known else ""),
+        layers, "The few heads", said,
         width=width, height=24 * len(rows), autosize=STRETCH,
     )  # fmt: skip
 

@@ -40,6 +40,8 @@ HISTORY, FORECAST = CATEGORICAL[0], CATEGORICAL[1]
 ON_DARK = dict(zip(CATEGORICAL, ("#4aa8ff", "#ff9248", "#3ddba8", "#f2a6d1", "#ffc94d", "#a6e1ff"), strict=True))
 TEXT = "#6a6a6a"  # contrast 5.4 on white
 ON_DARK[TEXT] = "#a5a5a5"  # and 7 on the dark background
+ON_PALE, ON_FULL = "#2b2b2b", "#fefefe"  # words on a cell of little and of full colour
+ON_DARK |= {ON_PALE: "#fafafa", ON_FULL: "#0e1117"}
 NEUTRAL = "#868686"  # readable on white and on Streamlit's dark background: contrast 3.7 and 5.2
 
 

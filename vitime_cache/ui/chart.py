@@ -60,6 +60,7 @@ def figure(
     on_select: Callable[[], None] | Literal["rerun"] | None = None,
     width: Literal["stretch", "content"] = "content",
     selection: str | None = None,
+    pixels: int | None = None,
     **options: Any,
 ) -> None:
     """Show `draw(*args, **options)` with its downloads; what it cannot draw becomes its message in place.
@@ -74,7 +75,11 @@ def figure(
         Called after a click on the chart; "rerun" only reruns.
     selection
         The one selection of the chart that is told to the page, where it has others that follow the pointer.
+    pixels
+        The width that a chart which stretches will have, so that its words fill its lines.
     """
+    if pixels is not None:
+        options["width"] = pixels
     try:
         chart = worked_out(draw, *args, **options)
     except (VitimeError, OSError) as error:

@@ -25,6 +25,7 @@ from vitime_cache.ui.chart import Draw, figure, file_name
 from vitime_cache.ui.copied import answer_code, copy_python
 from vitime_cache.ui.options import clicked
 from vitime_cache.ui.verdicts import Subject
+from vitime_cache.ui.width import page_width
 from vitime_cache.ui.words import plain
 
 TABLES = {
@@ -70,11 +71,12 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
             f"This verdict is partial: nothing is known of {'; '.join(left)}. Ask again for the rest.",
             icon=":material/hourglass_disabled:",
         )
-    _drawn(verdict, STORY[:1])
+    wide = page_width()
+    _drawn(verdict, STORY[:1], wide)
     st.caption(plain(vschema.facts(verdict, "window_facts")["words"]))
-    _drawn(verdict, STORY[1:])
+    _drawn(verdict, STORY[1:], wide)
     with st.expander("What lies behind it: where the forecast looks, what attention carries, what each level found"):
-        _drawn(verdict, BEHIND)
+        _drawn(verdict, BEHIND, wide)
         for level, text in said.items():
             if level in LEVEL:
                 st.markdown(f"**{LEVEL[level].title}** {plain(text)}")
@@ -83,12 +85,13 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
     _files(verdict, chosen, name)
 
 
-def _drawn(verdict: xr.Dataset, pictures: Sequence[tuple[Draw, str]]) -> None:
+def _drawn(verdict: xr.Dataset, pictures: Sequence[tuple[Draw, str]], wide: int) -> None:
     """Those pictures of the answer whose level has been worked on; no heads where none were looked for."""
     no_heads = bool(verdict["head_share"].isnull().all())
     for draw, level in pictures:
         if level in vschema.facts(verdict, "stages") and not (no_heads and draw is charts.answer_heads):
-            figure(draw, verdict, key=draw.__name__, width="stretch", table=partial(TABLES[draw], verdict))
+            table = partial(TABLES[draw], verdict)
+            figure(draw, verdict, key=draw.__name__, width="stretch", pixels=wide, table=table)
 
 
 def _every_head(verdict: xr.Dataset) -> tuple[str, int]:

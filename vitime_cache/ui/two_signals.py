@@ -23,6 +23,7 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.ui.address import choose_other
 from vitime_cache.ui.badges import head_badges
 from vitime_cache.ui.chart import PROMINENCE, figure, side_map, statement, worked_out
+from vitime_cache.ui.copied import compared_code, copy_python
 from vitime_cache.ui.options import LagOptions, choose_contrast, choose_lags, choose_period, clicked
 from vitime_cache.ui.stores import KEY, Store
 from vitime_cache.ui.width import page_width
@@ -49,8 +50,10 @@ def two_signals(store: Store | None, first: xr.Dataset, head: tuple[str, int]) -
     names = (_name(first), _name(second))
     if names[0] == names[1]:  # of a store and of one's own
         names = (f"{names[0]} (first)", f"{names[1]} (second)")
-    heads_apart(first, second, names, head)
+    laid = heads_apart(first, second, names, head)
     _one_head(first, second, head)
+    if laid:
+        copy_python(compared_code(first, second, *head))
 
 
 def heads_apart(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], head: tuple[str, int]) -> bool:
