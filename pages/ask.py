@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from vitime_cache.series.spans import samples_in_words
 from vitime_cache.ui.answers import answers, choose_answer, look_at, show_progress
 from vitime_cache.ui.asked import asked_for, newly_asked_for
 from vitime_cache.ui.bring import choose_subject
@@ -22,8 +23,8 @@ if subject is not None:
         begin_by_itself(subject, found)
     elif asked not in {*found.verdicts, *(each.period for each in found.failed.values())}:
         st.info(
-            f"The question of this address, a period of {asked:.4g} samples, has no answer here, and nobody works on "
-            "it. Ask it again below.",
+            f"The question of this address, a period of {samples_in_words(asked, subject.signal.sample_seconds)}, has "
+            "no answer here, and nobody works on it. Ask it again below.",
             icon=":material/link_off:",
         )
     show_progress(found)

@@ -125,8 +125,9 @@ def _attention(ds: xr.Dataset, layer: str | None, head: int | None) -> Shown:
     view = charts.HeadView(one, layer_shown, head_shown)
     chosen = "chosen by you" if layer is not None or head is not None else first[2]
     said = [
-        f"{view.signal}: {view.n_history} samples of history and a forecast of {int(one[schema.HORIZON])}, "
-        f"{view.samples_per_patch:.4g} samples a patch, weights {ds.attrs['weights']}."
+        f"{view.signal}: {view.clock.span(view.n_history)} of history and a forecast of "
+        f"{view.clock.span(int(one[schema.HORIZON]))}, {view.clock.span(view.samples_per_patch)} a patch, weights "
+        f"{ds.attrs['weights']}."
     ]
     if count > 1:
         said.append(f"It is the first of {count} signals; ds.sel(signal=…) takes another.")

@@ -220,7 +220,7 @@ def test_a_csv_of_hours_gets_headline_series_and_influence_by_one_action_and_is_
     expect(page.get_by_text(re.compile(r"samples \(\d+ hours\) back")).first).to_be_visible(timeout=120_000)
     chart(page, "Forecast with and without that past: load")
     chart(page, "Influence: what the forecast follows")
-    expect(page.get_by_text("samples are left out").first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"the first \d+ samples \(.*\) of \d+ are left out")).first).to_be_visible()
     address = page.url
     page.goto("about:blank")
     page.goto(address)

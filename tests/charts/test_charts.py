@@ -19,6 +19,7 @@ from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts import style
 from vitime_cache.charts.raster import mosaic, palette, png_url, shrink
 from vitime_cache.charts.shading import NO_CONTRAST, Contrast
+from vitime_cache.evidence.window import choose_window
 from vitime_cache.model.config import ViTimeConfig
 
 LAYER = "decoder.0"
@@ -48,7 +49,6 @@ def drawn(full, reduced):
     view, other = charts.HeadView(full, LAYER, 0), charts.HeadView(reduced, LAYER, 0)
     numbers = measures.head_measures(full, 63.0)
     return {
-        "history": charts.history("full", full.history.values[:512]),
         "series": charts.series(full),
         "heatmap": charts.heatmap(view, query=40),
         "heatmap upwards": charts.heatmap(view, query=40, upwards=True),
@@ -456,16 +456,20 @@ def test_a_constant_series_can_be_drawn(full):
     assert "none" not in charts.autocorrelation(full)["title"]["subtitle"]
 
 
+def bare_series(values, **options):
+    return charts.window_picture("a", values, choose_window(len(values), 8, columns=1232, patch_width=16), **options)
+
+
 @pytest.mark.parametrize(("size", "label"), [(7e29, "6e+29"), (3e5, "300,000"), (0.5, "0.4"), (3e-9, "3e-9")])
 def test_an_axis_labels_values_of_any_size_in_full(size, label):
-    svg = vl_convert.vegalite_to_svg(charts.history("a", size * np.sin(np.arange(200) / 9)))
+    svg = vl_convert.vegalite_to_svg(bare_series(size * np.sin(np.arange(200) / 9)))
     labels = re.findall(r">([^<>]+)</text>", svg)
     assert label in labels
     assert not any("…" in each for each in labels)
 
 
 def test_the_last_label_of_an_axis_is_not_cut():
-    svg = vl_convert.vegalite_to_svg(charts.history("a", np.sin(np.arange(505.0)), width=400))
+    svg = vl_convert.vegalite_to_svg(bare_series(np.sin(np.arange(505.0)), width=400))
     assert re.search(r'text-anchor="end"[^>]*>500</text>', svg)
 
 

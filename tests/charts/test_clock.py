@@ -2,12 +2,16 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from vitime_cache import charts
 from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts.clock import Clock
+from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.evidence.verdict.mock import mock_verdict
+from vitime_cache.evidence.window import choose_window
 
 HOURLY = Clock(3600.0, "2016-07-01T00:00:00")
 
@@ -67,9 +71,15 @@ def test_without_a_start_that_can_be_read_time_is_counted_from_the_first_sample(
 def test_no_axis_of_an_hourly_series_is_in_samples():
     ds = mock_dataset().isel(signal=0).assign_coords(sample_seconds=3600.0, start="2016-07-01T00:00:00")
     view = charts.HeadView(ds, "decoder.0", 0)
+    verdict = mock_verdict(period=24.0, sample_seconds=3600.0)
+    head = (str(verdict["layer"].values[-1]), 0)
+    window = choose_window(1000, 24, columns=1232, patch_width=16, sample_seconds=3600.0)
     for chart in (
         charts.series(ds), charts.heatmap(view), charts.token_look(view, 40), charts.lag_curves([view]),
-        charts.autocorrelation(ds),
+        charts.autocorrelation(ds), charts.two_forecasts(ds, ds, ("one", "another")),
+        charts.window_picture("load", np.arange(1000.0), window, "2016-07-01"), charts.answer_forecast(verdict),
+        charts.answer_influence(verdict), charts.answer_attention(verdict), charts.verdict_curve(verdict, *head),
+        charts.verdict_sweep(verdict, *head),
     ):  # fmt: skip
         titles = [
             channel["title"]
@@ -78,6 +88,21 @@ def test_no_axis_of_an_hourly_series_is_in_samples():
         ]  # fmt: skip
         assert titles
         assert not any("sample" in title for title in titles), titles
+
+
+def test_the_sweep_of_periods_is_drawn_in_one_unit_of_time_from_its_first_period_on():
+    verdict = mock_verdict(period=24.0, sample_seconds=3600.0)
+    chart = charts.verdict_sweep(verdict, str(verdict["layer"].values[-1]), 0)
+    x, y = (chart["layer"][0]["encoding"][name] for name in "xy")
+    periods = verdict[vschema.SWEEP].values
+    assert x["scale"]["domain"] == [periods.min(), periods.max()]
+    assert all(periods.min() <= at <= periods.max() for at in x["axis"]["values"])
+    assert x["title"] == "period of the sweep, days"
+    assert "that is" in json.dumps(chart["layer"][-1]["encoding"]["tooltip"])
+    assert y["title"].startswith("first peak, ")
+    unknown = charts.verdict_sweep(mock_verdict(period=24.0), str(verdict["layer"].values[-1]), 0)
+    assert unknown["layer"][0]["encoding"]["x"]["title"] == "period of the sweep, samples"
+    assert "that is" not in json.dumps(unknown)
 
 
 def test_gaps_that_were_filled_are_named_at_the_series():

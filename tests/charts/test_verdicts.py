@@ -51,7 +51,7 @@ def every_chart(verdict, width: int = 860) -> dict:
 
 def test_every_picture_of_a_verdict_follows_the_schema_and_renders(verdict):
     drawn = every_chart(verdict)
-    drawn["window"] = charts.window_picture("a", np.arange(500.0), [100, 300], 150, 50, "words")
+    drawn["window"] = charts.window_picture("a", np.arange(500.0), choose_window(500, 24, columns=1232, patch_width=16))
     for name, chart in drawn.items():
         validate_jsonschema(chart, altair.Chart._rootschema)
         assert vl_convert.vegalite_to_svg(for_dark(chart)).startswith("<svg"), name
@@ -64,7 +64,7 @@ def test_no_line_below_a_title_is_longer_than_a_narrow_screen_shows(verdict):
         assert max(map(len, lines)) <= 56, (name, lines)
         assert len(chart["title"]["text"]) <= 44, name
     window = choose_window(9000, 62.83, columns=1232, patch_width=16)
-    chart = charts.window_picture("a", np.arange(9000.0), window.starts, window.history, window.horizon, window.words)
+    chart = charts.window_picture("a", np.arange(9000.0), window)
     assert max(map(len, np.atleast_1d(chart["title"]["subtitle"]))) < 90
 
 

@@ -59,7 +59,7 @@ def run(command: str) -> int:
 def test_a_file_is_answered_with_a_plan_each_level_the_headline_a_table_a_card_and_every_number(folder, capsys):
     assert run(f"ask data.csv --signal daily {OPTIONS} --card day.html --json day.json") == 0
     told = capsys.readouterr().out
-    assert re.search(r"daily: period 2[34]\.?\d* samples \(the strongest of the series\)", told)
+    assert re.search(r"daily: a period of 2[34]\.?\d* samples, the strongest of the series\.", told)
     assert "weights small: adapted on 1 series of a.csv (SHA-256 0123)" in told
     assert "It takes about" in told
     begins = [told.index(f"\n{LEVEL[stage].title}: ") for stage in STAGES]

@@ -1,5 +1,7 @@
 """Two periods of one series: which heads carry which, what is said of it, and what cannot be compared."""
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -72,7 +74,7 @@ def test_verdicts_of_other_series_or_weights_and_of_one_period_are_not_compared(
     for other, words in (
         (changed(week(), series_sha256="1"), "different series"),
         (changed(week(), weights_sha256="1"), "different weights"),
-        (day(), "both verdicts are about 24 samples"),
+        (day(), r"both verdicts are about 24 samples \(24 hours\)"),
     ):
         with pytest.raises(CompareError, match=words):
             compare_periods(day(), other)
@@ -84,3 +86,12 @@ def test_nothing_is_claimed_of_a_difference():
     for word in ("because", "speciali", "signific", "more than the", "tracks"):
         assert word not in claimed
     assert "exceeds chance" in " ".join(limits(found))
+
+
+def test_every_span_that_two_periods_are_compared_by_is_told_in_time_too():
+    longer = vschema.with_facts(week(), window_facts=vschema.facts(week(), "window_facts") | {"history": 999})
+    found = compare_periods(day(), longer)
+    said = " ".join((conclusion(found), *supports(found), *limits(found)))
+    assert "999, " in said
+    assert said.count("samples (") >= 5
+    assert not re.search(r"\d samples(?! \()", said)

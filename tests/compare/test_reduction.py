@@ -1,5 +1,8 @@
 """A head on two signals: what they share, and what may be said where one is a reduction of the other."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -184,10 +187,27 @@ def test_a_period_below_the_resolution_and_one_that_shares_multiples_are_named_a
     assert "6.28 samples: these lag axes resolve no period below 32 samples" in words(unresolved)
     assert unresolved.ratios == {}
     shared = reading(compare(whole(64, periods=(62.8, 33.0, 200.0)), reduced(periods=(33.0, 200.0)))).does_not_support
-    assert any("33 has a multiple there" in limit for limit in shared)
+    assert any("33 samples has a multiple there" in limit for limit in shared)
     assert not any("200 has" in limit for limit in shared)
 
 
 def test_a_curve_that_does_not_fit_its_lags_is_an_error():
     with pytest.raises(EvidenceError, match=r"\(81,\), \(4,\)"):
         SignalCurve("a", LAG, np.ones(4), SPP)
+
+
+@pytest.mark.parametrize("pair", [
+    (whole(64, 128, 300, sample_seconds=3600.0), replace(reduced(144, 480), sample_seconds=3600.0)),
+    (whole(64, 128, 300, sample_seconds=3600.0), replace(reduced(144, 480, of=""), sample_seconds=3600.0)),
+    (whole(64, periods=(62.8, 9.0), sample_seconds=3600.0), replace(reduced(), sample_seconds=3600.0)),
+])  # fmt: skip
+def test_every_span_that_two_hourly_signals_are_compared_by_is_told_in_time_too(pair):
+    said = words(compare(*pair))
+    assert " samples (" in said
+    assert not re.search(r"samples(?! \()", said.replace("in samples", "")), said
+
+
+def test_signals_of_other_spacing_are_compared_in_samples_alone():
+    said = words(compare(whole(64, 128, sample_seconds=3600.0), reduced(144)))
+    assert "hours" not in said
+    assert "days" not in said

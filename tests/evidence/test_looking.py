@@ -118,7 +118,7 @@ def test_a_region_of_too_few_queries_is_not_tested_and_said_and_so_are_lags_of_t
     assert (found.looks[vschema.REGIONS.index(AHEAD)] == vschema.NOT_TESTED).all()
     assert np.isnan(found.query_contrast[vschema.REGIONS.index(AHEAD)]).all()
     assert any(said.startswith(f"{AHEAD}: not tested") for said in found.left_out)
-    assert any("16 to 512 samples are shown" in said for said in found.left_out)  # 40 - 8 lags of 16 samples
+    assert any("16 samples to 512 samples are shown" in said for said in found.left_out)  # 40 - 8 lags of 16 samples
     shown = np.isfinite(found.lag_curve[:, 0, 0])
     assert shown[0].tolist() == [lag <= 32 for lag in range(48)]
     assert shown[1].tolist() == [8 <= lag <= 40 for lag in range(48)]

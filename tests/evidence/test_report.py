@@ -238,3 +238,15 @@ def test_the_answer_as_data_has_the_fields_that_other_programs_read():
         assert len(document["variables"]) == len(vschema.VARIABLES)
     assert json.loads(to_json(made()))["set"]["heads"] == [["decoder.0", 2], ["decoder.0", 0], ["decoder.0", 3]]
     assert json.loads(to_json(made("indifferent")))["mechanism"]["share"] is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_span_in_the_answer_about_an_hourly_series_is_told_in_time_too(kind):
+    stages = ("influence",) if kind == "open" else vschema.STAGES
+    ds = mock_verdict(kind=kind, period=24.0, sample_seconds=3600.0, stages=stages)
+    facts = vschema.facts(ds, "window_facts")
+    others = [{"period": period, "power": 0.1, "p_value": 0.001} for period in (26.0, 168.0)]
+    ds = vschema.with_facts(ds, window_facts=facts | {"proposed": others})
+    said = " ".join((headline(ds), *sentences(ds).values()))
+    assert "168 samples (7 days)" in said
+    assert not re.search(r"\d samples(?! \()", said), said

@@ -1,8 +1,11 @@
 """The window that shows a period."""
 
+import re
+
 import numpy as np
 import pytest
 
+from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.evidence.verdict.schema import VerdictError
 from vitime_cache.evidence.window import FEWEST_PERIODS, GOOD_PATCHES, choose_window
 
@@ -26,7 +29,7 @@ def test_a_long_series_gives_several_windows_and_a_short_one_says_it_gives_one()
     assert "2 windows" in choose_window(744, 24, **GRID).words
     one = choose_window(462, 24, **GRID)
     assert "One window" in one.words
-    assert "the first 93 of 462 samples are left out" in one.words
+    assert "the first 93 samples of 462 are left out" in one.words
 
 
 def test_a_coarse_grid_gives_up_patches_before_it_gives_up_repeats():
@@ -39,7 +42,7 @@ def test_a_user_may_override_the_window_and_is_told_what_it_cannot_show():
     own = choose_window(2000, 64, history=512, horizon=720, **GRID)
     assert (own.history, own.horizon, own.samples_per_patch, own.chosen) == (512, 720, 16, False)
     assert choose_window(2000, 40, history=512, horizon=720, **GRID).words.count("fewer than the 4") == 1
-    with pytest.raises(VerdictError, match=r"24 samples cannot be seen at 16 samples a patch; .* 924 .* 462 would"):
+    with pytest.raises(VerdictError, match=r"24 samples cannot be seen at 16 samples a patch; .* 924 .* 462 .* would"):
         choose_window(2000, 24, history=512, horizon=720, **GRID)
     for history, horizon in ((512, None), (3, 10), (512, 0), (1900, 200)):
         with pytest.raises(VerdictError, match="history"):
@@ -50,3 +53,23 @@ def test_a_user_may_override_the_window_and_is_told_what_it_cannot_show():
 def test_a_period_that_no_window_of_the_series_can_hold_is_refused(period):
     with pytest.raises(VerdictError, match="period"):
         choose_window(1000, period, **GRID)
+
+
+BARE = re.compile(r"[\d.]+ samples(?! \([\d., ]+ (?:hour|day|week|month)s\))")
+
+
+def test_every_span_of_an_hourly_window_is_told_in_time_too():
+    words = choose_window(1000, 30, sample_seconds=3600, **GRID).words
+    assert words.count("samples (") >= 4
+    assert not BARE.search(words)
+    assert "(" not in choose_window(1000, 30, **GRID).words
+    for length, period, options in ((2000, 24, {"history": 512, "horizon": 720}), (600, 400, {})):
+        with pytest.raises(VerdictError) as refused:
+            choose_window(length, period, sample_seconds=3600, **options, **GRID)
+        assert not BARE.search(str(refused.value))
+
+
+def test_what_the_window_says_is_kept_with_the_verdict():
+    window = choose_window(1000, 24, sample_seconds=3600, **GRID)
+    assert window.facts()["words"] == window.words
+    assert "24 samples (24 hours)" in mock_verdict(period=24.0, sample_seconds=3600.0).attrs["window_facts"]

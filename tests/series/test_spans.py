@@ -64,6 +64,23 @@ def test_samples_are_told_with_their_time_where_that_is_known():
     assert samples_in_words(62.83, 0) == "62.83 samples"
 
 
+def test_several_spans_share_a_unit():
+    assert samples_in_words([24, 48, 60], HOUR) == "24, 48, 60 samples (1, 2, 2.5 days)"
+    assert samples_in_words([24, 48], 0) == "24, 48 samples"
+    assert samples_in_words([1], 60) == "1 sample (60 seconds)"
+
+
+@pytest.mark.parametrize(
+    ("samples", "seconds", "words"),
+    [
+        (10_080, 60, "10080 samples (7 days)"), (9_999.96, 0, "10000 samples"), (123_456, 0, "123456 samples"),
+        (1_500, UNITS["year"], "1500 samples (1500 years)"), (0.001, 0, "0.001 samples"),
+    ],
+)  # fmt: skip
+def test_no_span_of_many_samples_is_written_with_a_power_of_ten(samples, seconds, words):
+    assert samples_in_words(samples, seconds) == words
+
+
 @given(st.floats(1e-3, 1e6), st.floats(1e-3, 1e9))
 def test_the_unit_is_one_that_the_span_holds_twice_unless_it_is_the_smallest(samples, sample_seconds):
     name, samples_per_unit = time_unit(samples, sample_seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -10,6 +11,7 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import MIN_PAIRS, lag_means
 from vitime_cache.attention.peaks import SHORTEST_PERIOD, period_prominence, resolvable
+from vitime_cache.series.spans import samples_in_words
 
 # Name -> (what it says, units); the two prominences need a period.
 MEASURES: Mapping[str, tuple[str, str]] = {
@@ -76,16 +78,17 @@ def head_measures(ds: xr.Dataset, period: float | None = None) -> xr.Dataset:
 def unseen(ds: xr.Dataset, period: float) -> str:
     """Why the lag axis of a signal cannot show a period in samples, and what to change; empty where it can."""
     samples_per_patch, columns = float(ds[schema.SAMPLES_PER_PATCH]), ds.sizes[schema.QUERY_PATCH]
+    said = partial(samples_in_words, sample_seconds=float(ds[schema.SAMPLE_SECONDS]))
     if not resolvable(period, samples_per_patch):
         most = period / SHORTEST_PERIOD
         return (
-            f"A period of {period:.4g} samples cannot be seen at {samples_per_patch:.3g} samples a patch; it needs "
-            f"{most:.3g} or fewer: history and horizon of at most {int(columns * most)} samples together."
+            f"A period of {said(period)} cannot be seen at {said(samples_per_patch, digits=3)} a patch; it needs "
+            f"{most:.3g} or fewer: history and horizon of at most {said(int(columns * most))} together."
         )
     longest = (columns - MIN_PAIRS) * samples_per_patch
     if period > longest:
         return (
-            f"A period of {period:.6g} samples cannot be seen on a lag axis that ends at {longest:.4g} samples; it "
-            "needs a longer history or horizon."
+            f"A period of {said(period)} cannot be seen on a lag axis that ends at {said(longest)}; it needs a longer "
+            "history or horizon."
         )
     return ""

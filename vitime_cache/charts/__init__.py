@@ -20,7 +20,6 @@ from vitime_cache.charts.claims import claims_grid as claims_grid
 from vitime_cache.charts.claims import claims_grid_table as claims_grid_table
 from vitime_cache.charts.claims import looking_chart as looking_chart
 from vitime_cache.charts.curves import autocorrelation as autocorrelation
-from vitime_cache.charts.curves import history as history
 from vitime_cache.charts.curves import lag_curves as lag_curves
 from vitime_cache.charts.curves import series as series
 from vitime_cache.charts.differences import difference_gallery as difference_gallery

@@ -191,7 +191,7 @@ def answer_shares_table(verdict: xr.Dataset, by: Shares = "phase") -> pd.DataFra
         whats = (f"{k} period{'' if k == 1 else 's'} back" for k in verdict[vschema.MULTIPLE].values)
         return _shares(whats, verdict["mechanism_by_multiple"].values)
     spp = float(vschema.facts(verdict, "window_facts")["samples_per_patch"])
-    phases = [f"{phase * spp:.4g} samples off" for phase in verdict[vschema.PHASE].values]
+    phases = [f"{clock_of(verdict).span(phase * spp)} off" for phase in verdict[vschema.PHASE].values]
     share, low, high, rest = (float(verdict[f"mechanism_{name}"]) for name in ("share", "low", "high", "rest"))
     table = _shares(
         ["whole periods back", *phases, "everything else"], [share, *verdict["mechanism_phase"].values, rest]
@@ -287,15 +287,15 @@ def _over_lags(
     spp = float(vschema.facts(verdict, "window_facts")["samples_per_patch"])
     marks = np.arange(1, min(int(last / period), MOST_MARKS) + 1) * period
     bands = [{"from": float(mark - 0.95 * spp), "to": float(mark + 0.95 * spp)} for mark in marks]
-    x = quantity(
-        "lag", scale={"domain": [0, last], "nice": False}, **clock_of(verdict).span_axis(last, "lag to the past")
-    )
+    clock = clock_of(verdict)
+    x = quantity("lag", scale={"domain": [0, last], "nice": False}, **clock.span_axis(last, "lag to the past"))
     y = quantity(value, title, axis=ALIGNED | {"format": NUMBER})
     colour = category(
         "curve", scale={"domain": list(colours), "range": list(colours.values())},
         legend={"title": None, "orient": "top", "columns": 1 if width < 500 else 2, "labelLimit": 320},
     )  # fmt: skip
-    tooltip = [tip("curve", "curve"), tip("lag", "lag, samples", ".4~g"), tip(value, title, NUMBER)]
+    table, tooltip = clock.span_tip(table, "lag", "lag")
+    tooltip = [tip("curve", "curve"), *tooltip, tip(value, title, NUMBER)]
     band = {"x": quantity("from"), "x2": {"field": "to"}}
     encoding = {"x": x, "y": y, "color": colour}
     return assemble(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from vitime_cache.attention import schema
-from vitime_cache.charts.style import Spec, ticks
-from vitime_cache.series.spans import UNITS, samples_in_words, time_unit
+from vitime_cache.charts.style import Spec, ticks, tip
+from vitime_cache.series.spans import UNITS, in_words, samples_in_words, time_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,9 +56,17 @@ class Clock:
             return {"title": of or "time", "axis": dated}
         return self._spans(first, last, of or ("time from the start" if self.seconds else ""), most, "sample")
 
-    def span_axis(self, end: float, of: str, most: int = MOST_TICKS) -> Spec:
-        """Title and axis for spans 0 … end in samples, such as lags, in the unit that fits the whole axis."""
-        return self._spans(0.0, end, of, most, "samples")
+    def span_axis(self, end: float, of: str, first: float = 0.0) -> Spec:
+        """Title and axis for spans up to `end` samples, such as lags, in the unit that fits the whole axis."""
+        return self._spans(first, end, of, MOST_TICKS, "samples")
+
+    def span_tip(self, table: pd.DataFrame, field: str, title: str) -> tuple[pd.DataFrame, list[Spec]]:
+        """Lines of a tooltip for a column of spans in samples, in time too where that is known; and their table."""
+        tips = [tip(field, f"{title}, samples", ".4~g")]
+        if not self.seconds:
+            return table, tips
+        words = [in_words(span, self.seconds) for span in table[field]]
+        return table.assign(**{f"{field}_time": words}), [*tips, tip(f"{field}_time", "that is")]
 
     def moment(self, sample: float) -> str:
         """The time of a sample, such as "3 Jul 2016 14:00", or "sample 62"."""

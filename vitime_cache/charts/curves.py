@@ -26,7 +26,6 @@ from vitime_cache.charts.style import (
     layer,
     quantity,
     readable,
-    thin,
     tip,
 )
 from vitime_cache.charts.view import HeadView
@@ -101,19 +100,6 @@ def filled_words(filled: int) -> list[str]:
     if not filled:
         return []
     return [f"Filled in the history, where it had gaps: {filled} sample{'' if filled == 1 else 's'}"]
-
-
-def history(name: str, values: np.ndarray, *, width: int = 860, height: int = 180) -> Spec:
-    """A series alone, before a model runs."""
-    line = thin(np.arange(len(values)), values, 1200)
-    x = quantity("time", "sample", scale={"domain": [0, len(values)], "nice": False})
-    y = quantity("value", "value", scale={"zero": False})
-    tooltip = [tip("time", "sample", "d"), tip("value", "value", readable(line["value"]))]
-    layers = [
-        layer(line, "line", encoding={"x": x, "y": y}, color=HISTORY, strokeWidth=1.4),
-        layer(line, "rule", encoding={"x": x, "tooltip": tooltip}, opacity=0, strokeWidth=3),
-    ]
-    return assemble(layers, f"The series: {name}", width=width, height=height, autosize=STRETCH)
 
 
 def lag_curves(
@@ -204,13 +190,11 @@ def autocorrelation(
     """
     table = tables.autocorrelation_table(ds, max_lag)
     end = max_lag or _longest(ds, lags.MIN_PAIRS)
-    x = quantity("lag", scale={"domain": [0, end], "nice": False}, **Clock.of(ds).span_axis(end, "lag"))
+    clock = Clock.of(ds)
+    table, tooltip = clock.span_tip(table, "lag", "lag")
+    x = quantity("lag", scale={"domain": [0, end], "nice": False}, **clock.span_axis(end, "lag"))
     y = quantity("autocorrelation", "autocorrelation", scale={"domain": [-1, 1]}, axis=ALIGNED)
-    tooltip = [
-        tip("lag", "lag, samples", "d"),
-        tip("autocorrelation", "autocorrelation", ".3f"),
-        tip("pairs", "pairs", "d"),
-    ]
+    tooltip += [tip("autocorrelation", "autocorrelation", ".3f"), tip("pairs", "pairs", "d")]
     layers = [
         *_unresolved(float(ds[schema.SAMPLES_PER_PATCH])),
         *([] if period and measures.unseen(ds, period) else _multiples(period, end, width)),

@@ -12,6 +12,7 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.charts import tables
+from vitime_cache.charts.clock import Clock
 from vitime_cache.charts.raster import mosaic, png_url, shrink
 from vitime_cache.charts.style import (
     CATEGORICAL,
@@ -141,7 +142,8 @@ def two_forecasts(
         "part", scale={"domain": shown, "range": [colours[part] for part in shown]},
         legend={"title": None, "orient": "top", "symbolOpacity": 1, "columns": 2, "labelLimit": 190},
     )  # fmt: skip
-    x = quantity("sample", "sample", scale={"zero": False, "nice": False})
+    ends = float(table["sample"].min()), float(table["sample"].max())
+    x = quantity("sample", scale={"domain": ends, "nice": False}, **Clock.of(first).axis(*ends))
     y = quantity("value", "value", scale={"zero": False})
     tooltip = [tip("part", "part"), tip("sample", "sample", "d"), tip("value", "value", readable(table["value"]))]
     area = {"x": quantity("sample"), "y": quantity("low"), "y2": {"field": "high"}}

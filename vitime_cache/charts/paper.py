@@ -11,6 +11,7 @@ import xarray as xr
 
 from vitime_cache._version import __version__
 from vitime_cache.attention import schema
+from vitime_cache.charts.clock import Clock
 from vitime_cache.charts.style import ChartError, Spec
 from vitime_cache.evidence.verdict import schema as vschema
 
@@ -91,10 +92,9 @@ def caption(chart: Spec, ds: xr.Dataset) -> str:
 
 
 def _of_attention(ds: xr.Dataset) -> list[str]:
-    window = (
-        f"Signal {ds[schema.SIGNAL].item()}: {int(ds[schema.N_HISTORY])} samples of history and a forecast of "
-        f"{int(ds[schema.HORIZON])}, {float(ds[schema.SAMPLES_PER_PATCH]):.4g} samples a patch."
-    )
+    names = (schema.N_HISTORY, schema.HORIZON, schema.SAMPLES_PER_PATCH)
+    history, horizon, patch = (Clock.of(ds).span(ds[name].item()) for name in names)
+    window = f"Signal {ds[schema.SIGNAL].item()}: {history} of history and a forecast of {horizon}, {patch} a patch."
     method = "Attention after the softmax, by time: mean over the rows of the image, CLS left out"
     return [window, _weights(ds.attrs), f"{method} (vitime-cache {__version__})."]
 

@@ -59,16 +59,12 @@ def verdict_curve(
     band = pd.DataFrame({"lag": table["lag"], "upper": table[uppers].max(axis=1), "zero": 0.0}).dropna()
     facts, period = vschema.facts(verdict, "window_facts"), float(vschema.facts(verdict, "question")["period"])
     unit = unit_of(verdict)
-    last = float(table["lag"].max())
-    across = clock_of(verdict).span_axis(last, "lag to the past")
-    x = quantity("lag", scale={"domain": [0, last], "nice": False}, **across)
+    last, clock = float(table["lag"].max()), clock_of(verdict)
+    table, tooltip = clock.span_tip(table, "lag", "lag")
+    x = quantity("lag", scale={"domain": [0, last], "nice": False}, **clock.span_axis(last, "lag to the past"))
     y = quantity("attention", unit.title("mean attention"), axis={"format": unit.axis_format})
     shaded = {"x": x, "y": quantity("zero"), "y2": {"field": "upper"}}
-    curve = {
-        "x": x,
-        "y": y,
-        "tooltip": [tip("lag", "lag, samples", ".4~g"), tip("attention", unit.title(), unit.format)],
-    }
+    curve = {"x": x, "y": y, "tooltip": [*tooltip, tip("attention", unit.title(), unit.format)]}
     blind = [{"x": 0, "x2": SHORTEST_PERIOD * float(facts["samples_per_patch"])}]
     marks = pd.DataFrame({"lag": np.arange(1, max(int(table["lag"].max() / period), 1) + 1) * period}).head(40)
     layers = [
@@ -79,7 +75,7 @@ def verdict_curve(
         layer(table, "circle", encoding=curve, color=HISTORY, size=24, opacity=1),
     ]
     grey = "Grey: 19 of 20 null curves of each kind lie below it, lag by lag." if len(band) else ""
-    said = lines(_regions(region), grey, f"Dotted: multiples of {period:.4g} samples.")
+    said = lines(_regions(region), grey, f"Dotted: multiples of {clock.span(period)}.")
     return assemble(
         layers, f"Looks: {head_layer}, head {head}", said, width=width, height=height, autosize=STRETCH
     )  # fmt: skip
@@ -100,22 +96,26 @@ def verdict_sweep_table(verdict: xr.Dataset, head_layer: str, head: int) -> pd.D
 def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int = 620, height: int = 220) -> Spec:
     """The lag of the first peak against the period, with the fitted line and the line of slope 1."""
     table, one = verdict_sweep_table(verdict, head_layer, head), _head(verdict, head_layer, head)
-    found = table.dropna()
+    clock = clock_of(verdict)
+    table, of_period = clock.span_tip(table, "period", "period")
+    found, of_peak = clock.span_tip(table.dropna(), "lag", "first peak")
     if found.empty:
         raise ChartError("no peak was found at any period of the sweep, or the sweep has not been run yet")
     tracks = one.sel({vschema.CLAIM: "tracks"})
     ends = np.array([table["period"].min(), table["period"].max()])
     slope, low, high = (float(tracks[name]) for name in ("figure", "low", "high"))
     fitted = pd.DataFrame({"period": ends, "lag": slope * ends + float(one["intercept"])})
-    x = quantity("period", "period of the sweep, samples", scale={"zero": False})
-    y = quantity("lag", "lag of the first peak, samples")
+    highest = max(float(ends[1]), float(found["lag"].max()), float(fitted["lag"].max()) if np.isfinite(slope) else 0.0)
+    across, up = clock.span_axis(ends[1], "period of the sweep", ends[0]), clock.span_axis(highest, "first peak")
+    x = quantity("period", scale={"domain": ends.tolist(), "nice": False}, **across)
+    y = quantity("lag", scale={"domain": [0, highest], "nice": False}, **up)
     dots = {
         "x": x, "y": y,
         "color": category(
             "measured", scale={"domain": ["measured on", "chosen on"], "range": [HISTORY, NEUTRAL]},
             legend={"title": None, "orient": "top"},
         ),
-        "tooltip": [tip("period", "period", ".4~g"), tip("lag", "first peak", ".4~g"), tip("measured", "used to")],
+        "tooltip": [*of_period, *of_peak, tip("measured", "used to")],
     }  # fmt: skip
     straight = {"x": x, "y": y}
     layers = [

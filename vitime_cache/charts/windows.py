@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
+from vitime_cache.charts.clock import Clock
 from vitime_cache.charts.style import (
     FORECAST,
     HISTORY,
@@ -20,22 +19,30 @@ from vitime_cache.charts.style import (
     thin,
     tip,
 )
+from vitime_cache.evidence.window import Window
 
 
 def window_picture(
-    name: str, values: np.ndarray, starts: Sequence[int], history: int, horizon: int, words: str = "",
-    *, width: int = 860, height: int = 180,
-) -> Spec:  # fmt: skip
-    """A whole series (T,) with the stretches that are the model's history and those that it must forecast."""
+    name: str, values: np.ndarray, window: Window, start: str = "", *, width: int = 860, height: int = 180
+) -> Spec:
+    """A whole series (T,) with the stretches that are the model's history and those that it must forecast.
+
+    Parameters
+    ----------
+    start
+        Time of the first sample in ISO 8601, or "" where that is not known.
+    """
     line = thin(np.arange(len(values)), values, 1200)
-    x = quantity("time", "sample", scale={"domain": [0, len(values)], "nice": False})
+    across = Clock(window.sample_seconds, start).axis(0, len(values))
+    x = quantity("time", scale={"domain": [0, len(values)], "nice": False}, **across)
+    history, span = window.history, window.history + window.horizon
     y = quantity("value", "value", scale={"zero": False})
     boxes = [
-        {"from": start + first, "to": min(start + last, len(values)), "part": part, "colour": colour}
-        for start in starts
+        {"from": at + first, "to": min(at + last, len(values)), "part": part, "colour": colour}
+        for at in window.starts
         for first, last, part, colour in (
             (0, history, "history given to the model", HISTORY),
-            (history, history + horizon, "to be forecast", FORECAST),
+            (history, span, "to be forecast", FORECAST),
         )
     ]
     layers = [
@@ -65,17 +72,18 @@ def window_picture(
     return assemble(
         layers,
         f"The stretch asked about: {name}",
-        [*words.split("; "), "Blue: history given to the model; orange: to be forecast; no colour: left out"],
+        [*window.words.split("; "), "Blue: history given to the model; orange: to be forecast; no colour: left out"],
         width=width,
         height=height,
         autosize=STRETCH,
     )
 
 
-def window_table(values: np.ndarray, starts: Sequence[int], history: int, horizon: int) -> pd.DataFrame:
+def window_table(values: np.ndarray, window: Window) -> pd.DataFrame:
     """sample, value, and its part: history, horizon, or left out."""
     part = np.full(len(values), "left out", dtype=object)
-    for start in starts:
-        part[start : start + history] = "history"
-        part[start + history : start + history + horizon] = "horizon"
+    for start in window.starts:
+        border = start + window.history
+        part[start:border] = "history"
+        part[border : border + window.horizon] = "horizon"
     return pd.DataFrame({"sample": np.arange(len(values)), "value": values, "part": part})

@@ -12,7 +12,7 @@ from vitime_cache.compare.maps import CompareError
 from vitime_cache.evidence.levels.table import KINDS, LEVEL
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads, to_come
-from vitime_cache.evidence.verdict.report import head_names, interval, kind, percent, period_words
+from vitime_cache.evidence.verdict.report import head_names, interval, kind, percent, period_words, span_words
 
 SAME = ("weights_sha256", "series_sha256")
 
@@ -53,7 +53,7 @@ def compare_periods(first: xr.Dataset, second: xr.Dataset) -> TwoPeriods:
         if a[name] != b[name]:
             raise CompareError(f"the two verdicts are about different {what}: compare two periods of one series")
     if a["period"] == b["period"]:
-        raise CompareError(f"both verdicts are about {a['period']:.4g} samples: choose two periods")
+        raise CompareError(f"both verdicts are about {period_words(first)}: choose two periods")
     one, two = set_heads(first), set_heads(second)
     return TwoPeriods(
         first, second, tuple(at for at in one if at in two), tuple(at for at in one if at not in two),
@@ -81,12 +81,11 @@ def limits(found: TwoPeriods) -> tuple[str, ...]:
     ]
     if shared := _shared(*found.periods):
         said.append(f"That the two are separate: {shared}, so lags that they share count for both.")
-    stretches = [vschema.facts(ds, "window_facts") for ds in (found.first, found.second)]
-    if any(stretches[0][name] != stretches[1][name] for name in ("starts", "history", "horizon")):
+    one, two = pairs = [(ds, vschema.facts(ds, "window_facts")) for ds in _both(found)]
+    if any(one[1][name] != two[1][name] for name in ("starts", "history", "horizon")):
         said.append(
-            "That only the period differs: each question used the stretch that shows its period well, "
-            + " and ".join(f"{each['history']} + {each['horizon']} samples" for each in stretches)
-            + "."
+            "That only the period differs: each question used the stretch that shows its period well, history and "
+            "horizon of " + " and ".join(span_words(ds, (each["history"], each["horizon"])) for ds, each in pairs) + "."
         )
     for ds in (found.first, found.second):
         if coming := to_come(ds):

@@ -38,6 +38,8 @@ class SignalCurve:
         True periods of the signal in samples, if known.
     reduced_of
         Name of the fuller signal that this one is a reduction of, or "".
+    sample_seconds
+        From one sample to the next; 0 where that is not known.
     """
 
     signal: str
@@ -46,6 +48,7 @@ class SignalCurve:
     samples_per_patch: float
     periods: tuple[float, ...] = ()
     reduced_of: str = ""
+    sample_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if np.shape(self.lag) != np.shape(self.mean) or np.ndim(self.lag) != 1:
@@ -98,6 +101,11 @@ class Comparison:
     def reach(self) -> float:
         """Largest distance in samples at which two lags count as one: each peak is known to half a patch."""
         return (self.first.samples_per_patch + self.second.samples_per_patch) / 2
+
+    @property
+    def sample_seconds(self) -> float:
+        """From one sample to the next, where it is the same of both; else 0."""
+        return self.first.sample_seconds if self.first.sample_seconds == self.second.sample_seconds else 0.0
 
     @property
     def coarser(self) -> float:

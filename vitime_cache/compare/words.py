@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from vitime_cache.attention.peaks import SHORTEST_PERIOD, resolvable
 from vitime_cache.compare.reduction import Comparison, PeakChange, SignalCurve, times
+from vitime_cache.series.spans import samples_in_words
 
 NO_PEAK = "That neither signal gives this head a lag peak that the axis can resolve."
 BEYOND = (
@@ -40,7 +42,7 @@ def _described(found: Comparison) -> Reading:
     a, b = found.first.signal, found.second.signal
     shared, one, two = (_with(found, status) for status in ("in both", "first only", "second only"))
     groups = ((shared, "both signals"), (one, f"{a} only"), (two, f"{b} only"))
-    supports = [f"On {who} this head's lag curve {_at(group)}." for group, who in groups if group]
+    supports = [f"On {who} this head's lag curve {_at(found, group)}." for group, who in groups if group]
     counts = f"Lag peaks: {len(shared)} in both, {len(one)} in {a} only, {len(two)} in {b} only."
     unknown = (
         f"What the peaks depend on: neither {a} nor {b} is recorded as a reduction of the other, and they may differ "
@@ -56,7 +58,7 @@ def _described(found: Comparison) -> Reading:
 def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> Reading:
     """Words for a signal and its reduction: which peaks vanished with the removed part."""
     kept, vanished, new = (_with(found, status) for status in ("kept", "vanished", "new"))
-    half = found.coarser / 2
+    half, said_as = found.coarser / 2, partial(samples_in_words, sample_seconds=found.sample_seconds)
     seen = [period for period in found.removed if resolvable(period, found.coarser)]
     said = [
         f"Lag peaks from {whole.signal} to {reduced.signal}: {len(kept)} kept, {len(vanished)} vanished, "
@@ -65,27 +67,29 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
     for period in seen:
         lost, stayed = (_near(group, period, half) for group in (vanished, kept))
         if lost:
-            said.append(f"Those at {_list(lost)} samples, at multiples of {period:.4g}, are gone with that harmonic.")
+            said.append(f"Those at {_list(found, lost)}, at multiples of {period:.4g}, are gone with that harmonic.")
         if stayed:
             said.append(
-                f"Those at {_list(stayed)} samples, at multiples of {period:.4g} too, stay without it"
+                f"Those at {_list(found, stayed)}, at multiples of {period:.4g} too, stay without it"
                 + (f": {equal}, which remains." if (equal := _equation(period, reduced)) else ".")
             )
         if not lost and not stayed:
-            said.append(f"There was no peak to lose at a multiple of {period:.4g} samples, the removed period.")
+            said.append(f"There was no peak to lose at a multiple of {said_as(period)}, the removed period.")
     if found.ratios:
-        listed = ", ".join(f"{ratio:.3g} at {at:.4g} samples" for at, ratio in found.ratios.items())
+        listed = ", ".join(f"{ratio:.3g} at {said_as(at)}" for at, ratio in found.ratios.items())
         said.append(f"Prominence, whole over reduced: {listed}.")
     supports = []
     if vanished:
-        supports.append(f"On these two signals this head's lag curve {_at(vanished)} only while the signal is whole.")
+        supports.append(
+            f"On these two signals this head's lag curve {_at(found, vanished)} only while the signal is whole."
+        )
     supports += _kept(found, reduced, kept, half)
     if new:
-        supports.append(f"Without that part the lag curve {_at(new)} instead.")
+        supports.append(f"Without that part the lag curve {_at(found, new)} instead.")
     limits = [] if found.removed else ["Which period was removed: the true periods of the two signals are not known."]
     limits += [
-        f"Anything about {period:.4g} samples: these lag axes resolve no period below "
-        f"{SHORTEST_PERIOD * found.coarser:.4g} samples."
+        f"Anything about {said_as(period)}: these lag axes resolve no period below "
+        f"{said_as(SHORTEST_PERIOD * found.coarser)}."
         for period in found.removed
         if period not in seen
     ]
@@ -94,7 +98,8 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
     for other in (period for period in reduced.periods if seen and resolvable(period, found.coarser)):
         if near := _near(vanished, other, half):
             limits.append(
-                f"That {_list(near)} samples belong to the removed period alone: {other:.4g} has a multiple there too."
+                f"That {_list(found, near)} belong to the removed period alone: {said_as(other)} has a multiple there "
+                "too."
             )
     return Reading(
         " ".join(said) if found.changes else f"From {whole.signal} to {reduced.signal}: {_nothing()}",
@@ -113,11 +118,11 @@ def _kept(found: Comparison, reduced: SignalCurve, kept: Sequence[PeakChange], h
         else:
             others.append(change)
     said = [
-        f"Its lag curve {_at(group)} with and without the removed part; what remains explains them: {reason}."
+        f"Its lag curve {_at(found, group)} with and without the removed part; what remains explains them: {reason}."
         for reason, group in explained.items()
     ]
     if others:
-        said.append(f"Its lag curve {_at(others)} with and without the removed part.")
+        said.append(f"Its lag curve {_at(found, others)} with and without the removed part.")
     return said
 
 
@@ -132,14 +137,15 @@ def _explained(found: Comparison, reduced: SignalCurve, change: PeakChange, half
             return equal
     for period in reduced.periods:
         if resolvable(period, found.coarser) and _near([change], period, half):
-            return f"{period:.4g} samples has a multiple there"
+            return f"{samples_in_words(period, found.sample_seconds)} has a multiple there"
     return ""
 
 
 def _equation(period: float, reduced: SignalCurve) -> str:
     """ "62.83 = 2 × 31.42 samples" for the remaining periods of which the removed one is a multiple."""
-    equal = [f"{n} × {other:.4g}" for other in reduced.periods if (n := times(period, other))]
-    return f"{period:.4g} = {' = '.join(equal)} samples" if equal else ""
+    said = partial(samples_in_words, sample_seconds=reduced.sample_seconds)
+    equal = [f"{n} × {said(other)}" for other in reduced.periods if (n := times(period, other))]
+    return f"{period:.4g} = {' = '.join(equal)}" if equal else ""
 
 
 def _axes(found: Comparison) -> tuple[str, ...]:
@@ -147,9 +153,10 @@ def _axes(found: Comparison) -> tuple[str, ...]:
     a, b = found.first, found.second
     if a.samples_per_patch == b.samples_per_patch and len(a.lag) == len(b.lag):
         return ()
+    patches = [samples_in_words(each.samples_per_patch, each.sample_seconds) for each in (a, b)]
     return (
-        f"Anything finer than the coarser lag axis, or beyond the shorter: {a.signal} has {a.samples_per_patch:.4g} "
-        f"samples a patch, {b.signal} {b.samples_per_patch:.4g}; peaks are compared where both can show them.",
+        f"Anything finer than the coarser lag axis, or beyond the shorter: {a.signal} has {patches[0]} a patch, "
+        f"{b.signal} {patches[1]}; peaks are compared where both can show them.",
     )
 
 
@@ -166,9 +173,9 @@ def _near(changes: Sequence[PeakChange], period: float, reach: float) -> list[Pe
     return [c for c in changes if abs(c.lag - max(round(c.lag / period), 1) * period) <= reach]
 
 
-def _list(changes: Sequence[PeakChange]) -> str:
-    return ", ".join(f"{c.lag:.4g}" for c in changes)
+def _list(found: Comparison, changes: Sequence[PeakChange]) -> str:
+    return samples_in_words([c.lag for c in changes], found.sample_seconds)
 
 
-def _at(changes: Sequence[PeakChange]) -> str:
-    return f"peaks at {_list(changes)} samples"
+def _at(found: Comparison, changes: Sequence[PeakChange]) -> str:
+    return f"peaks at {_list(found, changes)}"

@@ -354,7 +354,7 @@ def _looking(run: Run) -> None:
         run.told(1)
     found = look(
         np.stack(attention), q.effort.history_patches, q.window.patches_per_period, q.window.samples_per_patch,
-        q.asked, q.level,
+        q.asked, q.level, q.signal.sample_seconds,
     )  # fmt: skip
     for name in ("looks", "query_contrast", "query_contrast_error", "lag_curve", "peak_lag", "prominence"):
         run.values[name][:] = getattr(found, name)

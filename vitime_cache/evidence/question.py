@@ -28,7 +28,7 @@ from vitime_cache.interventions.lag_masks import multiples, other_phases, whole_
 from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.encoding import SeriesEncoding, is_flat
 from vitime_cache.series.signal import Signal, as_signal, hold_out
-from vitime_cache.series.spans import in_words
+from vitime_cache.series.spans import samples_in_words
 from vitime_cache.stats.surrogates import null_kinds
 
 if TYPE_CHECKING:
@@ -109,9 +109,8 @@ class Question:
     def words(self) -> str:
         """Two lines that say what will be done, then what a budget leaves out."""
         source = "the strongest of the series" if self.period_from == "proposed" else "as asked"
-        time = in_words(self.period, self.signal.sample_seconds)
-        period = f"{self.period:.4g} samples ({source})" + (f", {time}" if time else "")
-        first = f"{self.signal.name}: period {period}. {self.window.words}"
+        period = samples_in_words(self.period, self.signal.sample_seconds)
+        first = f"{self.signal.name}: a period of {period}, {source}. {self.window.words}"
         return "\n".join((first, self.effort.words, *self.dropped))
 
 
@@ -146,8 +145,9 @@ def prepare(
             )
         period, period_from = proposed[0].period, "proposed"
     chosen = choose_window(
-        len(series), period, columns=config.columns, patch_width=config.patch_width, history=history, horizon=horizon
-    )
+        len(series), period, columns=config.columns, patch_width=config.patch_width, history=history, horizon=horizon,
+        sample_seconds=signal.sample_seconds,
+    )  # fmt: skip
     asked = np.zeros((len(config.layers), config.heads), dtype=bool)
     for layer, head in check_heads(model, heads):
         asked[config.layers.index(layer), head] = True

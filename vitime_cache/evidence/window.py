@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.evidence.periods import Proposal
 from vitime_cache.evidence.verdict.schema import VerdictError
+from vitime_cache.series.spans import samples_in_words
 
 GOOD_PATCHES = 4  # patches that a period should span
 PATCHES = 5  # target: a whole number, so that a period falls on one bin, with room between its multiples
@@ -44,6 +46,8 @@ class Window:
         In samples.
     chosen
         Whether the tool chose the geometry; False if the user did.
+    sample_seconds
+        From one sample to the next; 0 where that is not known.
     """
 
     starts: tuple[int, ...]
@@ -53,6 +57,7 @@ class Window:
     samples_per_patch: float
     period: float
     chosen: bool
+    sample_seconds: float = 0.0
 
     @property
     def patches_per_period(self) -> float:
@@ -67,14 +72,18 @@ class Window:
     @property
     def words(self) -> str:
         """One line that describes the windows."""
-        shape = f"{self.history} samples of history and a horizon of {self.horizon}"
+        history, horizon, period = map(self._span, (self.history, self.horizon, self.period))
+        shape = f"{history} of history and a horizon of {horizon}"
         where = f"{len(self.starts)} windows of {shape}" if len(self.starts) > 1 else f"One window: {shape}"
-        seen = f"at {self.samples_per_patch:.3g} samples a patch the period of {self.period:.4g} spans "
+        seen = f"at {self._span(self.samples_per_patch, 3)} a patch the period of {period} spans "
         seen += f"{self.patches_per_period:.1f} patches"
         if self.patches_per_period < GOOD_PATCHES:
             seen += f", fewer than the {GOOD_PATCHES} that show it well"
-        rest = f"; the first {self.left_out} of {self.length} samples are left out" if self.left_out else ""
+        rest = f"; the first {self._span(self.left_out)} of {self.length} are left out" if self.left_out else ""
         return f"{where}; {seen}{rest}."
+
+    def _span(self, samples: float, digits: int = 4) -> str:
+        return samples_in_words(samples, self.sample_seconds, digits)
 
     def facts(self, proposed: Sequence[Proposal] = ()) -> dict[str, Any]:
         """Everything about the window, for a verdict's attribute "window_facts"."""
@@ -84,7 +93,7 @@ class Window:
 
 def choose_window(
     length: int, period: float, *, columns: int, patch_width: int,
-    history: int | None = None, horizon: int | None = None, most: int = MOST_WINDOWS,
+    history: int | None = None, horizon: int | None = None, most: int = MOST_WINDOWS, sample_seconds: float = 0.0,
 ) -> Window:  # fmt: skip
     """Choose history and horizon so that a period of `period` samples can be seen, and place the windows.
 
@@ -98,13 +107,15 @@ def choose_window(
         Given lengths instead of chosen ones; both or neither.
     most
         Most windows.
+    sample_seconds
+        From one sample to the next, so that what is said is said in time too; 0 where that is not known.
 
     Raises
     ------
     VerdictError
         If the window cannot show the period, saying which window would.
     """
-    patches = columns / patch_width
+    patches, said = columns / patch_width, partial(samples_in_words, sample_seconds=sample_seconds)
     if not SHORTEST_SAMPLES <= period < np.inf:
         raise VerdictError(f"the period must be a number of at least {SHORTEST_SAMPLES} samples, got {period:.4g}")
     if (history is None) != (horizon is None):
@@ -122,18 +133,18 @@ def choose_window(
     spp = patch_width * (history + horizon) / columns
     if period < SHORTEST_PERIOD * spp * (1 - 1e-9):
         raise VerdictError(
-            f"a period of {period:.4g} samples cannot be seen at {spp:.3g} samples a patch; history and horizon of "
-            f"{int(patches * period / SHORTEST_PERIOD)} samples together would show it, and "
-            f"{int(patches * period / GOOD_PATCHES)} would show it well"
+            f"a period of {said(period)} cannot be seen at {said(spp, digits=3)} a patch; history and horizon of "
+            f"{said(int(patches * period / SHORTEST_PERIOD))} together would show it, and "
+            f"{said(int(patches * period / GOOD_PATCHES))} would show it well"
         )
     if history < SHORTEST_HISTORY * period or history < 4:
         raise VerdictError(
-            f"a period of {period:.4g} samples needs a history of at least {SHORTEST_HISTORY} periods, and this one "
-            f"has {history} of the series' {length} samples; ask about a shorter period or give a longer series"
+            f"a period of {said(period)} needs a history of at least {SHORTEST_HISTORY} periods, and this one has "
+            f"{said(history)} of the series' {length}; ask about a shorter period or give a longer series"
         )
     count = min(max(length // (history + horizon), 1), most)
     starts = tuple(length - (history + horizon) * (count - i) for i in range(count))
-    return Window(starts, history, horizon, length, spp, float(period), chosen)
+    return Window(starts, history, horizon, length, spp, float(period), chosen, sample_seconds)
 
 
 def _enough(period: float) -> int:

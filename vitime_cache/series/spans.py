@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from vitime_cache.series.bounds import SignalError
 
@@ -75,13 +76,22 @@ def time_unit(samples: float, sample_seconds: float, least: float = 2) -> tuple[
 
 def in_words(samples: float, sample_seconds: float, least: float = 2) -> str:
     """A span of samples as time, such as "7 days"; empty where that is not known."""
-    if (unit := time_unit(samples, sample_seconds, least)) is None:
-        return ""
-    count = f"{samples / unit[1]:.3g}"
-    return f"{count} {unit[0]}{'' if count == '1' else 's'}"
+    unit = time_unit(samples, sample_seconds, least)
+    return "" if unit is None else _counted([samples], *unit)
 
 
-def samples_in_words(samples: float, sample_seconds: float, digits: int = 4) -> str:
-    """A span as "168 samples (7 days)", or "168 samples" where the spacing is not known."""
-    time = in_words(samples, sample_seconds)
-    return f"{samples:.{digits}g} sample{'' if samples == 1 else 's'}" + (f" ({time})" if time else "")
+def samples_in_words(samples: float | Sequence[float], sample_seconds: float, digits: int = 4) -> str:
+    """A span as "168 samples (7 days)", or "168 samples" where the spacing is not known.
+
+    Several spans share a unit: "24, 48 samples (1, 2 days)".
+    """
+    spans = samples if isinstance(samples, Sequence) else [samples]
+    unit = time_unit(max(spans, key=abs), sample_seconds)
+    return _counted(spans, "sample", 1.0, digits) + ("" if unit is None else f" ({_counted(spans, *unit)})")
+
+
+def _counted(spans: Sequence[float], name: str, samples: float, digits: int = 3) -> str:
+    """Spans in a unit of so many samples; never with a power of ten, as 10080 is no 1.008e+04."""
+    counts = [span / samples for span in spans]
+    said = [f"{count:.{digits}g}" if abs(count) < 10**digits - 0.5 else f"{count:.0f}" for count in counts]
+    return f"{', '.join(said)} {name}{'' if said == ['1'] else 's'}"

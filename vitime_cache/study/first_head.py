@@ -16,6 +16,7 @@ from vitime_cache.evidence.verdict.data import set_heads
 from vitime_cache.model.checkpoint import PUBLISHED_NAME
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
+from vitime_cache.series.spans import samples_in_words
 from vitime_cache.study.defaults import study_head
 
 SWEEP = "sweep_"  # prefix of the catalogue's sweep signals
@@ -103,7 +104,8 @@ def _most_prominent(ds: xr.Dataset) -> tuple[str, int, str] | None:
     prominence = head_measures(ds, period)["period_prominence"].transpose(schema.LAYER, schema.HEAD)
     if not (prominence > 0).any():
         return None
+    back = samples_in_words(period, float(ds[schema.SAMPLE_SECONDS]))
     layer, head = np.unravel_index(int(np.nanargmax(prominence.values)), prominence.shape)
     return str(ds[schema.LAYER].values[layer]), int(ds[schema.HEAD].values[head]), (
-        f"of all heads its curve stands out most one period of {period:.4g} samples back"
+        f"of all heads its curve stands out most one period of {back} back"
     )  # fmt: skip

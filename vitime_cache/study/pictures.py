@@ -156,10 +156,10 @@ def lag_rows(views: Sequence[HeadView]) -> Spec:
         plain = {"text": row["title"]["subtitle"], "subtitle": "", "fontSize": 12, "fontWeight": "normal"}
         rows.append(row | {"title": row["title"] | plain})
     heads = ", ".join(str(view.head) for view in views)
-    marked = f". P = {period:.4g} samples, the slowest true harmonic" if period else ""
+    marked = f". P = {first.clock.span(period)}, the slowest true harmonic" if period else ""
     title = row["title"] | {
         "text": f"How far it looks: {first.signal}, {first.layer}, head {heads}",
-        "subtitle": f"One patch of lag is {patch:.4g} samples{marked}",
+        "subtitle": f"One patch of lag is {first.clock.span(patch)}{marked}",
         "fontSize": 13,
         "fontWeight": "bold",
     }

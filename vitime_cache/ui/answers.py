@@ -75,10 +75,10 @@ def choose_answer(subject: Subject, found: Answers) -> float:
     if len(periods) == 1:
         return periods[0]
     chosen = st.segmented_control(
-        "Period asked about, samples",
+        "Period asked about",
         periods,
         required=True,
-        format_func=lambda each: f"{each:.4g}",
+        format_func=lambda each: samples_in_words(each, subject.signal.sample_seconds),
         key=key,
         on_change=lambda: show_in_address(subject, st.session_state[key]),
     )

@@ -156,8 +156,8 @@ def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | No
             st.warning(reason, icon=":material/visibility_off:")
     if table.empty:
         st.caption(
-            f"No peak stands out by a tenth of its curve's mean at a lag of two patches or more, up to {longest:.4g} "
-            "samples."
+            "No peak stands out by a tenth of its curve's mean at a lag of two patches or more, up to "
+            f"{views[0].clock.span(longest)}."
         )
         return
     if not table["time"].any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,8 @@ def choose_question(subject: Subject, first_seen: float | None = None) -> tuple[
     if window is None:
         return None
     figure(
-        charts.window_picture, subject.signal.name, values, window.starts, window.history, window.horizon, window.words,
-        key="window", width="stretch",
-        table=lambda: charts.window_table(values, window.starts, window.history, window.horizon),
+        charts.window_picture, subject.signal.name, values, window, subject.signal.start, key="window", width="stretch",
+        table=lambda: charts.window_table(values, window),
     )  # fmt: skip
     return float(period), window
 
@@ -131,6 +131,7 @@ def begin_by_itself(subject: Subject, found: Answers) -> None:
         window = choose_window(
             len(everything(subject.signal)), period,
             columns=subject.config.columns, patch_width=subject.config.patch_width,
+            sample_seconds=subject.signal.sample_seconds,
         )  # fmt: skip
     except VitimeError:
         return  # the form says what is in the way
@@ -151,19 +152,20 @@ def _ask(key: questions.Key, subject: Subject, period: float, weights: Path, set
 
 def _window(subject: Subject, values: np.ndarray, period: float, key: str, own: bool) -> Window | None:
     """The stretch that the tool chooses, or a person's; None with the reason in place."""
-    columns, patch_width = subject.config.columns, subject.config.patch_width
+    choose = partial(
+        choose_window, len(values), period, columns=subject.config.columns, patch_width=subject.config.patch_width,
+        sample_seconds=subject.signal.sample_seconds,
+    )  # fmt: skip
     try:
         if not own:
-            return choose_window(len(values), period, columns=columns, patch_width=patch_width)
+            return choose()
         with st.container(horizontal=True):
             most, horizon = len(values), subject.signal.horizon
             history = int(
                 st.number_input("History, samples", 4, most, len(subject.signal.values), key=f"{key}_history")
             )
             ahead = int(st.number_input("Horizon, samples", 1, most, min(horizon, most), key=f"{key}_horizon"))
-        return choose_window(
-            len(values), period, columns=columns, patch_width=patch_width, history=history, horizon=ahead
-        )
+        return choose(history=history, horizon=ahead)
     except VitimeError as error:
         notice(error)
         return None

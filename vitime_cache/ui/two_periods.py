@@ -56,7 +56,7 @@ def two_periods(first: xr.Dataset) -> None:
 
 
 def _how_to(known: dict[float, xr.Dataset]) -> None:
-    so_far = f"only {next(iter(known)):.4g} samples" if known else "none"
+    so_far = f"only {' and '.join(map(period_words, known.values()))}" if known else "none"
     st.info(
         f"Two periods are compared by the answers about them; of this series {so_far} has been asked about. Ask about "
         "two, such as a day and a week, and come back.",

@@ -20,6 +20,7 @@ from vitime_cache.compare.maps import why_not
 from vitime_cache.compare.reduction import Comparison, SignalCurve, compare
 from vitime_cache.compare.words import reading
 from vitime_cache.errors import VitimeError
+from vitime_cache.series.spans import in_words
 from vitime_cache.ui.address import choose_other
 from vitime_cache.ui.badges import head_badges
 from vitime_cache.ui.chart import PROMINENCE, figure, side_map, statement, worked_out
@@ -32,6 +33,7 @@ from vitime_cache.ui.words import complain, end_page, plain, weights_note
 CHANGE_COLUMNS = {
     "status": st.column_config.TextColumn("Peak"),
     "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
+    "time": st.column_config.TextColumn("That is"),
     "multiple": st.column_config.NumberColumn("Multiple of P", help="Blank: at none, within half a patch."),
     "first": st.column_config.NumberColumn("Prominence / mean, first", format="%.2f", help=PROMINENCE),
     "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f", help=PROMINENCE),
@@ -154,7 +156,11 @@ def changes_table(found: Comparison) -> None:
     if found.changes:
         table = pd.DataFrame([asdict(change) for change in found.changes])
         table["multiple"] = table["multiple"].where(table["multiple"] > 0)
-        st.dataframe(table, column_config=CHANGE_COLUMNS, hide_index=True, key="changes")
+        if found.sample_seconds:
+            table["time"] = [in_words(lag, found.sample_seconds) for lag in table["lag"]]
+        st.dataframe(
+            table, column_config=CHANGE_COLUMNS, column_order=list(CHANGE_COLUMNS), hide_index=True, key="changes"
+        )  # fmt: skip
 
 
 def compared(a: HeadView, b: HeadView, region: Region, period: float | None, side: Side) -> Comparison:
@@ -167,7 +173,9 @@ def _curve(view: HeadView, region: Region, together: bool) -> SignalCurve:
     curve = view.lag_curve(region)
     periods = tuple(float(period) for period in view.ds[schema.COMPONENT_PERIOD].values if period > 0)
     fuller = str(view.ds[schema.REDUCED_OF].item()) if together else ""
-    return SignalCurve(view.signal, curve.lag, curve.mean, view.samples_per_patch, periods, fuller)
+    return SignalCurve(
+        view.signal, curve.lag, curve.mean, view.samples_per_patch, periods, fuller, view.sample_seconds
+    )  # fmt: skip
 
 
 def _name(ds: xr.Dataset) -> str:

@@ -21,6 +21,7 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.claimed import Claimed
 from vitime_cache.evidence.levels.table import NOT_SUPPORTED, NOT_TESTED, SUPPORTED
 from vitime_cache.evidence.verdict.schema import REGIONS, three_values
+from vitime_cache.series.spans import samples_in_words
 
 WITHIN = 0.95  # patches around whole periods back: both patches that hold samples k periods back
 GUARD = 1.9  # least distance in patches of "beside" from whole periods back, if the period has room for it
@@ -159,7 +160,7 @@ def past_curves(time_attention: ArrayLike, history_patches: int) -> Array:
 
 def look(
     time_attention: ArrayLike, history_patches: int, patches_per_period: float, samples_per_patch: float, asked: Bools,
-    level: float,
+    level: float, sample_seconds: float = 0.0,
 ) -> Looking:  # fmt: skip
     """Test every head's attention whole periods back against its attention beside them.
 
@@ -173,6 +174,8 @@ def look(
         (layer, head): intervals are simultaneous over these heads.
     level
         Family-wise error over heads and regions.
+    sample_seconds
+        From one sample to the next; 0 where that is not known.
 
     Notes
     -----
@@ -209,7 +212,7 @@ def look(
         looks, contrast, error, curves,
         strongest_peak(lag, curves, samples_per_patch),
         np.stack([period_prominence(lag, each, 1.0, patches_per_period, multiples) for each in curves]),
-        tuple(_left_out(patches, history_patches, samples_per_patch, seen)),
+        tuple(_left_out(patches, history_patches, samples_per_patch, seen, sample_seconds)),
     )  # fmt: skip
 
 
@@ -226,7 +229,9 @@ def _claimed(contrast: Array, low: Array, high: Array, p_value: Array, looks: ND
     )  # fmt: skip
 
 
-def _left_out(patches: int, history_patches: int, samples_per_patch: float, seen: tuple[Sight, ...]) -> list[str]:
+def _left_out(
+    patches: int, history_patches: int, samples_per_patch: float, seen: tuple[Sight, ...], sample_seconds: float
+) -> list[str]:
     said = []
     for region, sight in zip(REGIONS, seen, strict=True):
         if len(sight.queries) < MIN_QUERIES:
@@ -239,10 +244,10 @@ def _left_out(patches: int, history_patches: int, samples_per_patch: float, seen
         if len(shown) == 0:
             said.append(f"{region}: no lag has {MIN_PAIRS} pairs of a query and a key.")
         elif len(shown) < len(pairs):
-            first, last = shown[0] * samples_per_patch, shown[-1] * samples_per_patch
+            first, last = (samples_in_words(float(lag) * samples_per_patch, sample_seconds) for lag in shown[[0, -1]])
             said.append(
-                f"{region}: lags from {first:.4g} to {last:.4g} samples are shown, the others have fewer than "
-                f"{MIN_PAIRS} pairs of a query and a key."
+                f"{region}: lags from {first} to {last} are shown, the others have fewer than {MIN_PAIRS} pairs of a "
+                "query and a key."
             )
     return said
 

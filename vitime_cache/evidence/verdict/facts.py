@@ -61,6 +61,7 @@ class WindowFacts(TypedDict):
     patches_per_period: Span
     left_out: Count
     words: str
+    sample_seconds: NotRequired[float]  # 0: not known
     proposed: list[Proposal]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -307,7 +307,8 @@ def _attributes(made: _Maker, signal: str, kind: str, sample_seconds: float) -> 
     names = [[made.config.layers[i], h] for i, h in made.set]
     return {
         "question": question, "counts": counts, "stages": made.stages, "config": json.dumps(made.config.to_dict()),
-        "window_facts": made.window.facts() | {"proposed": [{"period": made.period, "power": 0.8, "p_value": 0.001}]},
+        "window_facts": replace(made.window, sample_seconds=sample_seconds).facts()
+        | {"proposed": [{"period": made.period, "power": 0.8, "p_value": 0.001}]},
         "answer": {"kind": kind, "headline": "", "sentences": {}}, "families": [names[:2]] if len(names) > 2 else [],
         "dropped": [], "weights": "made-up heads", "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip

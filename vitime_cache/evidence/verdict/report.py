@@ -6,7 +6,7 @@ mentioned, except in the list of what is still to come.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,12 @@ def sentences(ds: xr.Dataset) -> dict[str, str]:
 
 def period_words(ds: xr.Dataset) -> str:
     """The period asked about, in samples and, if their spacing is known, in time."""
-    return _span(ds, float(vschema.facts(ds, "question")["period"]))
+    return span_words(ds, float(vschema.facts(ds, "question")["period"]))
+
+
+def span_words(ds: xr.Dataset, samples: float | Sequence[float]) -> str:
+    """Spans of the series asked about, in samples and, where their spacing is known, in time."""
+    return samples_in_words(samples, float(vschema.facts(ds, "question").get("sample_seconds") or 0.0))
 
 
 def head_names(ds: xr.Dataset, heads: Iterable[tuple[int, int]], most: int = MOST_NAMED) -> str:
@@ -111,10 +116,6 @@ def _whole(share: float) -> str:
 
 def _value(ds: xr.Dataset, name: str) -> float:
     return float(ds[name])
-
-
-def _span(ds: xr.Dataset, samples: float) -> str:
-    return samples_in_words(samples, float(vschema.facts(ds, "question").get("sample_seconds") or 0.0))
 
 
 def _back(ds: xr.Dataset) -> str:
@@ -363,7 +364,7 @@ def _not_claimed(ds: xr.Dataset, stages: list[str]) -> str:
     if window["patches_per_period"] < GOOD_PATCHES:
         limits.append("anything finer than half a patch")
     said = [f"Not shown by this: {'; '.join(limits)}."]
-    said += _other_routes(ds, stages) + _shared_lags(question["period"], window)
+    said += _other_routes(ds, stages) + _shared_lags(ds, question["period"], window)
     said += [each if each.endswith(".") else f"{each}." for each in vschema.facts(ds, "dropped")]
     if coming := to_come(ds):
         said.append(f"Not worked on yet: {'; '.join(LEVEL[name].title.lower() for name in coming)}.")
@@ -386,25 +387,26 @@ def _other_routes(ds: xr.Dataset, stages: list[str]) -> list[str]:
     return [f"The values that are read carry {percent(coverage)} of the whole change; {rest}."]
 
 
-def _shared_lags(period: float, window: Mapping[str, Any]) -> list[str]:
+def _shared_lags(ds: xr.Dataset, period: float, window: Mapping[str, Any]) -> list[str]:
     """A note on other periods of the series that share lags with the one asked about."""
     near = REACH * window["samples_per_patch"]
     same, others = [], []
     for each in (float(proposal["period"]) for proposal in window.get("proposed", ())):
         long, short = max(each, period), min(each, period)
         if long - short < near:
-            same += [f"{each:.4g}"] * (long - short > SAME * period)
+            same += [each] * (long - short > SAME * period)
         elif abs(long - short * round(long / short)) < near:
-            others.append(f"{each:.4g}")
+            others.append(each)
     said = []
     if same:
         said.append(
-            f"The series has a period of {' and '.join(same)} samples, so close that lags of "
-            f"{window['samples_per_patch']:.3g} samples a patch do not tell it from this one: what is found may be due "
-            "to it."
+            f"The series has a period of {' and '.join(span_words(ds, each) for each in same)}, so close that lags of "
+            f"{span_words(ds, window['samples_per_patch'])} a patch do not tell it from this one: what is found may be "
+            "due to it."
         )
     if others:
-        said.append(f"The series also has a period of {' and '.join(others)} samples, which shares lags with this one.")
+        also = " and ".join(span_words(ds, each) for each in others)
+        said.append(f"The series also has a period of {also}, which shares lags with this one.")
     return said
 
 
