@@ -323,7 +323,8 @@ def test_a_tap_on_a_moment_lights_its_past(site: str, browser: Browser) -> None:
 @pytest.mark.parametrize("width", [390, 800])
 def test_no_chart_is_wider_than_its_column(site: str, page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
-    for address in ("head?signal=full", "heads?signal=full&view=Maps", "heads?signal=full&view=By+a+figure"):
+    heads = ("heads?signal=full&view=Maps", "heads?signal=full&view=By+a+figure")
+    for address in ("head?signal=full", *heads, "compare?signal=full"):
         page.goto(f"{site}/{address}")
         settled(page)
         page.wait_for_selector("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")

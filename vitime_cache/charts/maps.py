@@ -27,6 +27,7 @@ from vitime_cache.charts.style import (
     assemble,
     category,
     clicked,
+    fitted,
     layer,
     quantity,
     readable,
@@ -37,6 +38,7 @@ from vitime_cache.charts.view import HeadView
 
 STRIP = 0.16  # height of the signal's strip next to a map, as a fraction of the map
 BOX = {"x": quantity("x"), "x2": {"field": "x2"}, "y": quantity("y"), "y2": {"field": "y2"}}
+LEGEND = 180  # pixels that the axis and the legend take beside a map
 CASING, LINE = "#000000", "#ffffff"  # a light line on a dark casing is visible on every colour of a map
 
 
@@ -84,9 +86,10 @@ def heatmap(
     ]
     subtitle = ["Time attention, " + ("queries weighted by ink" if view.queries == "ink" else "mean over value rows")]
     subtitle += [unit.words] if unit.words else []
-    return assemble(
+    chart = assemble(
         layers, f"Which moments each moment looks at: {view.label}", subtitle, width=size, height=size, autosize=KEEP
     )
+    return chart | {"title": fitted(chart["title"], size + LEGEND)}
 
 
 def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int = 520) -> Spec:
@@ -118,7 +121,8 @@ def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int 
     ]
     title = f"Where {label_a} and {label_b} differ{tables.shared_label([a, b])}"
     subtitle = f"Orange: {label_a} attends more; purple: {label_b} attends more. The strips show {a.signal}"
-    return assemble(layers, title, subtitle, width=size, height=size, autosize=KEEP)
+    chart = assemble(layers, title, subtitle, width=size, height=size, autosize=KEEP)
+    return chart | {"title": fitted(chart["title"], size + LEGEND)}
 
 
 def token_look(

@@ -98,7 +98,8 @@ def fitted(heading: Spec, width: float) -> Spec:
         lines = [text] if isinstance(text, str) else text
         if not isinstance(lines, list):
             return text  # an expression
-        return [part for line in lines for part in wrap(line, max(int(width / letter), 20))]
+        parts = [part for line in lines for part in wrap(line, max(int(width / letter), 20))]
+        return parts[0] if len(parts) == 1 else parts
 
     return heading | {"text": broken(heading["text"], 7.6), "subtitle": broken(heading["subtitle"], 5.8)}
 

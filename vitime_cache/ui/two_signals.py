@@ -39,7 +39,6 @@ CHANGE_COLUMNS = {
     "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f", help=PROMINENCE),
 }
 GALLERY = "gallery"
-LEGEND = 170  # pixels that a map's axis and legend take beside it
 
 
 def two_signals(store: Store | None, first: xr.Dataset, head: tuple[str, int]) -> None:
@@ -112,7 +111,7 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int]) -> N
         both_maps(views, [shading, shading], wide)
         with st.container(width="content"):  # beside them where the screen is wide
             figure(
-                charts.difference, a, b, size=min(400, wide - LEGEND), key="difference",
+                charts.difference, a, b, size=min(400, wide - charts.LEGEND), key="difference",
                 table=lambda: charts.difference_table(a, b),
             )  # fmt: skip
     both_curves(views, options, period)
@@ -131,7 +130,7 @@ def both_maps(views: Sequence[HeadView], shadings: Sequence[Shading], wide: int)
     """Both maps, for a container that puts them beside each other where `wide` pixels are enough."""
     for name, view, shading in zip(("first", "second"), views, shadings, strict=True):
         with st.container(width="content"):
-            size = min(228, wide - LEGEND)
+            size = min(228, wide - charts.LEGEND)
             figure(side_map, view, shading, size, key=name, table=partial(charts.heatmap_table, view))
 
 
