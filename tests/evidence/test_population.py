@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import binom
 
 from benchmarks import planted
 from tests.conftest import random_model
+from tests.evidence.test_verdict import OTHERS, kind_of, places, replaced
+from vitime_cache.charts.population import population_card
 from vitime_cache.evidence.ask import answers
 from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS
 from vitime_cache.evidence.population import schema as population_schema
 from vitime_cache.evidence.population.ask_all import Many, ask_all, part_of_many, rows, taken_over
 from vitime_cache.evidence.population.mock import mock_population
-from vitime_cache.evidence.population.report import head_counts, headline, notes, share, table_of, to_json
+from vitime_cache.evidence.population.report import (
+    head_counts,
+    headline,
+    notes,
+    row_words,
+    share,
+    table_of,
+    to_json,
+)
 from vitime_cache.evidence.question import identity, prepare
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
@@ -187,3 +200,48 @@ def test_a_dataset_that_is_no_table_of_signals_is_refused_by_name():
         population_schema.validate(ds.drop_vars("kind"))
     with pytest.raises(VerdictError, match="got 'perhaps'"):
         population_schema.validate(ds.assign_coords(kind=("signal", np.array(["perhaps"], object))))
+
+
+MADE_UP = mock_population(["mostly", "no period"], available=3)
+
+
+@settings(deadline=None)
+@given(name=st.sampled_from(["question", "counts", "config"]), other=st.sampled_from(OTHERS), data=st.data())
+def test_a_fact_of_another_type_is_refused_wherever_it_stands(name, other, data):
+    value = population_schema.facts(MADE_UP, name)
+    value |= {"period": "1d", "window": [40, 20]} if name == "question" else {}
+    at = () if name == "config" else data.draw(st.sampled_from(list(places(value))))
+    inner = value
+    for key in at:
+        inner = inner[key]
+    of_period = at == ("period",)  # of which a text may be wrong, and any span is right
+    if (kind_of(inner) == kind_of(other) and not of_period) or (of_period and other == 0.5):
+        return
+    if other is None and at in (("period",), ("window",)):
+        return
+    with pytest.raises(VerdictError, match="question|no period" if of_period else name):
+        population_schema.check_facts(MADE_UP.attrs | {name: json.dumps(replaced(value, at, other))})
+
+
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("created", 5, "is not text"), ("weights", 5.0, "is not text"), ("question", 5, "is not text"),
+    ("counts", "{", "is damaged"), ("config", "[]", "is damaged"),
+])  # fmt: skip
+def test_an_attribute_that_is_no_such_fact_is_refused_by_its_name(name, value, words):
+    with pytest.raises(VerdictError, match=f"{name}.*{words}"):
+        population_schema.validate(MADE_UP.assign_attrs({name: value}))
+
+
+@pytest.mark.parametrize("seconds", [-1.0, np.nan, "1", 1])
+def test_spacing_that_is_no_number_of_seconds_is_refused(seconds):
+    odd = MADE_UP.assign_coords(sample_seconds=("signal", [seconds] * 2))
+    with pytest.raises(VerdictError, match="sample_seconds"):
+        population_schema.validate(odd)
+
+
+def test_rows_tell_their_period_in_time_where_that_is_known_and_older_tables_in_samples():
+    hourly = MADE_UP.assign_coords(sample_seconds=("signal", [3600.0, 0.0]))
+    assert "Period 24 samples (24 hours)" in row_words(hourly, 0)
+    assert "<td>24 samples (24 hours)</td>" in population_card(hourly)
+    older = MADE_UP.drop_vars("sample_seconds")
+    assert re.search("Period 24 samples, ", row_words(population_schema.validate(older), 0))

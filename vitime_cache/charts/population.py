@@ -36,6 +36,7 @@ from vitime_cache.evidence.population.report import (
     to_json,
 )
 from vitime_cache.evidence.verdict.report import percent
+from vitime_cache.series.spans import samples_in_words
 from vitime_cache.shown import html
 
 MOST_ROWS = 500
@@ -119,8 +120,8 @@ def population_card(table: xr.Dataset) -> str:
     question = population_schema.facts(table, "question")
     note = population_schema.facts(table, "weights")
     period = question["period"]
-    asked = "the strongest period of each" if period is None else f"a period of {period}"
-    asked += " samples" if isinstance(period, float) else ""
+    asked = "the strongest period of each" if period is None else "a period of "
+    asked += samples_in_words(period, 0.0) if isinstance(period, int | float) else period or ""
     facts = [
         f"Asked about {asked}; windows {'chosen for each' if question['window'] is None else question['window']}.",
         f"Weights {question['weights']} ({str(question['weights_sha256'])[:12]}, {question['dtype']})"
@@ -152,8 +153,8 @@ def _rows(table: xr.Dataset) -> str:
     frame = table_of(table)
     names = ("signal", "answer", "period", "from whole periods back", "by chance", "of that by attention", "heads")
     rows = []
-    for row in frame.head(MOST_ROWS).to_dict("records"):
-        period = f"{row['period']:.4g}" if row["period"] == row["period"] else ""
+    for place, row in enumerate(frame.head(MOST_ROWS).to_dict("records")):
+        period = population_schema.period_words(table, place)
         shares = [row[f"{name}"] for name in ("influence_share", "influence_by_chance", "mechanism_share")]
         cells = [row["signal"], row["answer"], period, *(percent(x) if x == x else "" for x in shares), row["heads"]]
         title = f' title="{html(row["reason"])}"' if row["reason"] else ""

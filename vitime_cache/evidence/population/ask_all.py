@@ -107,6 +107,7 @@ class Many:
                 "config": json.dumps(model.config.to_dict()), "weights": model.weights.note,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
             },
+            [signal.sample_seconds for signal in self.signals],
         )  # fmt: skip
 
 

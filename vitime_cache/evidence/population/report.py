@@ -106,7 +106,8 @@ def row_words(ds: xr.Dataset, place: int) -> str:
         return f"{name}: {kind_words(kind).lower()}. {row['reason'].values}"
     share = interval(*(float(row[f"influence_{part}"]) for part in ("share", "low", "high")))
     through = percent(float(row["mechanism_share"]))
-    return f"{name}: {kind_words(kind)}. Period {float(row['period']):.4g} samples, {share}; by attention {through}"
+    period = population_schema.period_words(ds, place)
+    return f"{name}: {kind_words(kind)}. Period {period}, {share}; by attention {through}"
 
 
 def table_of(ds: xr.Dataset) -> pd.DataFrame:

@@ -16,9 +16,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from vitime_cache.attention.schema import HEAD, LAYER, SIGNAL, Variable
+from vitime_cache.attention.schema import HEAD, LAYER, SAMPLE_SECONDS, SIGNAL, Variable
 from vitime_cache.evidence.levels.table import KINDS
+from vitime_cache.evidence.population.facts import KINDS_OF_FACTS
+from vitime_cache.evidence.verdict.facts import TEXTS as PLAIN
 from vitime_cache.evidence.verdict.schema import VerdictError
+from vitime_cache.series.bounds import SignalError
+from vitime_cache.series.spans import samples_in_words, to_samples
+from vitime_cache.typed_json import read_json
 
 LEVELS = ("influence", "mechanism", "set")  # levels that run for each signal
 
@@ -45,9 +50,8 @@ TEXTS: Mapping[str, str] = {
     "reason": "what stood in the way of asking, in words; empty where the signal was asked about",
     "series_sha256": "which series it is: names may be anybody's",
 }
-# question: the question about every signal, and the weights. counts: available and drawn signals.
-# config, weights, created: as in a verdict.
-ATTRIBUTES = ("question", "counts", "config", "created", "weights")
+SPACING = "seconds from one sample to the next, 0: not known"  # a coordinate that older tables lack
+ATTRIBUTES = (*KINDS_OF_FACTS, *PLAIN)  # JSON as `facts` describes it, and plain text as in a verdict
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,9 @@ OPEN = "open"
 
 
 def blank(
-    layers: Sequence[str], heads: int, signals: Sequence[str], hashes: Sequence[str], attributes: Mapping[str, Any]
-) -> xr.Dataset:
+    layers: Sequence[str], heads: int, signals: Sequence[str], hashes: Sequence[str], attributes: Mapping[str, Any],
+    seconds: Sequence[float] = (),
+) -> xr.Dataset:  # fmt: skip
     """A table in which every signal is open.
 
     Parameters
@@ -102,6 +107,7 @@ def blank(
     values = {"kind": [OPEN] * n, "reason": [""] * n, "series_sha256": list(hashes)}
     for name, meaning in TEXTS.items():
         ds = ds.assign_coords({name: (SIGNAL, np.array(values[name], dtype=object), {"long_name": meaning})})
+    ds = ds.assign_coords({SAMPLE_SECONDS: (SIGNAL, np.array(seconds or [0.0] * n), {"long_name": SPACING})})
     ds.attrs = {"title": "on how many signals the forecast of a ViTime model uses what lies whole periods back"}
     ds.attrs |= {name: _encoded(name, attributes[name]) for name in ATTRIBUTES}
     return ds
@@ -125,21 +131,47 @@ def validate(ds: xr.Dataset) -> xr.Dataset:
     for name in (SIGNAL, *TEXTS):
         if name not in ds.coords or ds[name].dims != (SIGNAL,):
             raise VerdictError(f"the table of signals lacks the coordinate {name!r} over {SIGNAL}")
-    for name in ATTRIBUTES:
-        if name not in ds.attrs:
-            raise VerdictError(f"the table of signals lacks the attribute {name!r}")
-        try:
-            facts(ds, name)
-        except (TypeError, ValueError) as error:
-            raise VerdictError(f"the attribute {name!r} of the table of signals is not JSON: {error}") from error
+    spacing = ds.coords.get(SAMPLE_SECONDS)
+    if spacing is not None and (spacing.dims != (SIGNAL,) or spacing.dtype != np.float64 or not (spacing >= 0).all()):
+        raise VerdictError(f"{SAMPLE_SECONDS} of the table of signals is no number of seconds over {SIGNAL}")
+    check_facts(ds.attrs)
     if strange := sorted(set(map(str, ds["kind"].values)) - {*KINDS, *NOT_ASKED}):
         raise VerdictError(f"answers are {', '.join([*KINDS, *NOT_ASKED])}; got {strange[0]!r:.60}")
     return ds
 
 
+def check_facts(attributes: Mapping[Any, Any]) -> None:
+    """Check the attributes of a table of signals against the types in `facts`.
+
+    Raises
+    ------
+    VerdictError
+        Naming the attribute, the value in it and the expected type.
+    """
+    for name in ATTRIBUTES:
+        if name not in attributes:
+            raise VerdictError(f"the table of signals lacks the attribute {name!r}")
+        if not isinstance(attributes[name], str):
+            raise VerdictError(f"the attribute {name!r} of the table of signals is not text")
+    for name, kind in KINDS_OF_FACTS.items():
+        read_json(attributes[name], kind, f"the attribute {name!r} of the table of signals", error=VerdictError)
+    if isinstance(period := json.loads(attributes["question"])["period"], str):
+        try:
+            to_samples(period, 1.0)
+        except SignalError as error:
+            raise VerdictError(f"the table of signals is about no period: {error}") from None
+
+
 def facts(ds: xr.Dataset, name: str) -> Any:
     """A JSON attribute, decoded."""
-    return ds.attrs[name] if name in ("created", "weights") else json.loads(ds.attrs[name])
+    return ds.attrs[name] if name in PLAIN else json.loads(ds.attrs[name])
+
+
+def period_words(ds: xr.Dataset, place: int) -> str:
+    """The period that one signal was asked about, in samples and, if their spacing is known, in time; "" for none."""
+    period = float(ds["period"].values[place])
+    seconds = float(ds[SAMPLE_SECONDS].values[place]) if SAMPLE_SECONDS in ds.coords else 0.0
+    return samples_in_words(period, seconds) if np.isfinite(period) else ""
 
 
 def complete(ds: xr.Dataset) -> bool:
@@ -154,4 +186,4 @@ def question_name(question: Mapping[str, Any]) -> str:
 
 
 def _encoded(name: str, value: Any) -> str:
-    return str(value) if name in ("config", "created", "weights") else json.dumps(value)
+    return str(value) if name in ("config", *PLAIN) else json.dumps(value)
