@@ -107,3 +107,47 @@ def test_a_stored_signal_equals_the_one_it_was_built_from_and_of_several_one_has
         vc.capture(model, ds)
     with pytest.raises(VitimeError, match="is not from capture or open_store"):
         vc.capture(MODEL, xr.Dataset({"a": ("x", [1.0])}))
+
+
+CHECKED = {name: CALLS[name] for name in ("ablate_heads", "mask_lags", "patch_values")}
+
+
+@pytest.mark.parametrize("call", CHECKED)
+def test_a_dataset_of_other_weights_that_are_in_no_file_is_refused_by_its_hash(call: str, tmp_path: Path) -> None:
+    config = small_config(context_columns=40, horizon_columns=56, encoder_width=32, decoder_width=16)
+    other = vc.capture(random_model(config, seed=5), OTHER)
+    assert len(other.attrs["weights_sha256"]) == 64
+    words = rf"weights 'random' \({other.attrs['weights_sha256'][:12]}\), the model has 'random' \([0-9a-f]{{12}}\)"
+    with pytest.raises(VitimeError, match=words):
+        CHECKED[call](other, tmp_path)
+    with pytest.raises(VitimeError, match=r"weights 'random' \(of no file\)"):
+        CHECKED[call](other.assign_attrs(weights_sha256=""), tmp_path)
+
+
+def test_a_dataset_of_a_model_that_has_changed_since_is_refused() -> None:
+    model = random_model(MODEL.config, seed=6)
+    ds = vc.capture(model, OTHER)
+    vc.ablate_heads(model, ds, HEAD)
+    model.blocks_by_layer()["decoder.0"].attn.qkv.weight.mul_(1.5)
+    with pytest.raises(VitimeError, match="load the weights that the Dataset names"):
+        vc.ablate_heads(model, ds, HEAD)
+
+
+def test_a_store_of_a_model_in_memory_serves_that_model_and_takes_no_signal_of_another(tmp_path: Path) -> None:
+    vc.build(OTHER, tmp_path / "s.zarr", MODEL)
+    ds = vc.open_store(tmp_path / "s.zarr")
+    same(vc.mask_lags(MODEL, ds, HEAD, PERIOD), vc.mask_lags(MODEL, OTHER, HEAD, PERIOD))
+    again = random_model(MODEL.config)  # drawn alike: the same weights
+    vc.ablate_heads(again, ds, HEAD)
+    other = random_model(MODEL.config, seed=7)
+    with pytest.raises(VitimeError, match="weights sha256"):
+        vc.build(replace(OTHER, name="second"), tmp_path / "s.zarr", other)
+    with pytest.raises(VitimeError, match="load the weights that the Dataset names"):
+        vc.ask(other, ds)
+
+
+def test_a_store_of_a_file_is_refused_by_a_model_in_memory_that_names_both(tmp_path: Path) -> None:
+    save_safetensors(MODEL, tmp_path / "small.safetensors")
+    vc.build(OTHER, tmp_path / "s.zarr", vc.load_model(tmp_path / "small.safetensors", "cpu"))
+    with pytest.raises(VitimeError, match=r"the weights 'small' \([0-9a-f]{12}\), the model has 'random' \("):
+        vc.ablate_heads(MODEL, vc.open_store(tmp_path / "s.zarr"), HEAD)

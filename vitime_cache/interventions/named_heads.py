@@ -225,10 +225,12 @@ def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
         raise InterventionError("give a Signal, a list of them, or a Dataset of this model; got none")
     if "config" not in signals.attrs or schema.N_HISTORY not in signals.coords:
         raise InterventionError("the Dataset is not from capture or open_store; pass its series as signals")
-    if schema.config_of(signals) != model.config or signals.attrs["weights_sha256"] != model.weights.sha256:
+    theirs, ours = signals.attrs["weights_sha256"], model.weights
+    if schema.config_of(signals) != model.config or theirs != ours.sha256:
         raise InterventionError(
-            f"the Dataset is of the weights {signals.attrs['weights']!r}, the model has {model.weights.name!r}; "
-            "load the weights that the Dataset names, or give its histories as signals"
+            f"the Dataset is of the weights {signals.attrs['weights']!r} ({theirs[:12] or 'of no file'}), the model has "
+            f"{ours.name!r} ({ours.sha256[:12]}); load the weights that the Dataset names, or give its histories as "
+            "signals"
         )
     if signals.attrs["dtype"] != dtype_name(model):
         raise InterventionError(

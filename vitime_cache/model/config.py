@@ -195,7 +195,7 @@ class WeightsInfo:
     name
         The file's stem, or how the weights were made ("random").
     sha256
-        Hex digest of the file; empty for weights that are not from a file.
+        Hex digest of the file; for weights that are not from a file empty here, and of the tensors in `ViTime.weights`.
     note
         What users must know about these weights, e.g. that they are not the published model's.
     """

@@ -6,7 +6,9 @@ token 0 is CLS and token t + 1 is at grid row t // columns and grid column t % c
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -63,6 +65,26 @@ class ViTime(nn.Module):
         self.decoder_pred = nn.Linear(config.decoder_width, config.patch_height * config.patch_width)
         self.apply(_initialise)
         nn.init.normal_(self.cls_token, std=0.02)
+
+    @property
+    def weights(self) -> WeightsInfo:
+        """Where the weights come from.
+
+        Weights that come from no file have the hash of the tensors as they are now, so that what was computed by them
+        is told apart from what others gave.
+        """
+        return self._weights if self._weights.sha256 else replace(self._weights, sha256=self._tensors_sha256())
+
+    @weights.setter
+    def weights(self, info: WeightsInfo) -> None:
+        self._weights = info
+
+    def _tensors_sha256(self) -> str:
+        digest = hashlib.sha256()
+        for name, tensor in self.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     @property
     def device(self) -> torch.device:
