@@ -228,9 +228,9 @@ def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
     theirs, ours = signals.attrs["weights_sha256"], model.weights
     if schema.config_of(signals) != model.config or theirs != ours.sha256:
         raise InterventionError(
-            f"the Dataset is of the weights {signals.attrs['weights']!r} ({theirs[:12] or 'of no file'}), the model has "
-            f"{ours.name!r} ({ours.sha256[:12]}); load the weights that the Dataset names, or give its histories as "
-            "signals"
+            f"the Dataset is of the weights {signals.attrs['weights']!r} ({theirs[:12] or 'of no file'}), the model "
+            f"has {ours.name!r} ({ours.sha256[:12]}); load the weights that the Dataset names, or give its histories "
+            "as signals"
         )
     if signals.attrs["dtype"] != dtype_name(model):
         raise InterventionError(
