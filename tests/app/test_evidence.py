@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import peek
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
+from vitime_cache.store.build import build
 from vitime_cache.store.evidence_groups import remove_groups
 from vitime_cache.store.verdicts import keep_verdict, stored_verdicts
 from vitime_cache.ui import questions
@@ -91,11 +93,11 @@ def test_a_verdict_is_shown_as_its_headline_what_it_does_not_say_its_pictures_an
 def test_a_question_proposes_periods_and_shows_the_stretch_it_would_be_asked_on(open_page: OpenPage) -> None:
     at = open_page("ask", signal="full")
     assert not at.exception
-    period = next(number for number in at.number_input if number.label == "Period P, samples")
-    assert any(abs(period.value - each) < 1 for each in (62.8, 31.4, 6.28))
+    period = next(box for box in at.text_input if box.label == "Period P")
+    assert any(abs(float(period.value) - each) < 1 for each in (62.8, 31.4, 6.28))
     assert "The stretch asked about: full" in charts(at)[0]
     assert re.search(r"Ask whether the forecast uses what lies [\d.]+ samples back", at.button(key="ask").label)
-    period.set_value(5000.0).run()
+    period.set_value("5000").run()
     assert not at.exception
     assert "5000 samples" in texts(at)
     assert all(button.key != "ask" for button in at.button), "a period that cannot be seen cannot be asked about"
@@ -258,7 +260,7 @@ def test_a_new_question_is_looked_at_and_the_verdict_before_it_can_be_again(
     slow: SlowEngine, open_page: OpenPage
 ) -> None:
     at = open_page("ask", signal="full")
-    next(number for number in at.number_input if number.label == "Period P, samples").set_value(100.0).run()
+    next(box for box in at.text_input if box.label == "Period P").set_value("100").run()
     at.button(key="ask").click().run()
     slow.finish("influence")
     at.run()
@@ -307,20 +309,20 @@ def test_where_no_period_is_looked_at_the_latest_verdict_is_shown_with_its_own(
     assert any("No verdict on this head yet" in link.proto.label for link in at.get("page_link"))
     keep_verdict(store, made(weights, "white_noise"))
     at.run()
-    assert at.number_input(key="period_white_noise").value is None
+    assert at.text_input(key="period_white_noise").value == ""
     assert "a period of 62.8 samples: :green-badge" in texts(at)
 
 
 @pytest.mark.usefixtures("store")
 def test_the_proposal_marked_is_the_period_that_is_asked_about(open_page: OpenPage) -> None:
     at = open_page("ask", signal="full")
-    period = next(number for number in at.number_input if number.label == "Period P, samples")
+    period = next(box for box in at.text_input if box.label == "Period P")
     proposals = next(group for group in at.button_group if "stand out" in group.label)
     assert proposals.value == 0
     proposals.set_value(1).run()
-    period = next(number for number in at.number_input if number.label == "Period P, samples")
-    assert period.value == pytest.approx(31.4, abs=0.1)
-    period.set_value(100.0).run()
+    period = next(box for box in at.text_input if box.label == "Period P")
+    assert float(period.value) == pytest.approx(31.4, abs=0.1)
+    period.set_value("100").run()
     assert next(group for group in at.button_group if "stand out" in group.label).value is None
 
 
@@ -337,7 +339,7 @@ def test_heads_can_be_ranked_by_the_figure_of_any_claim(open_page: OpenPage) -> 
 @pytest.mark.usefixtures("verdict_kept")
 def test_a_verdict_on_another_period_or_signal_is_no_badge(open_page: OpenPage) -> None:
     at = open_page("head", signal="full", layer="decoder.0", head="0")
-    at.number_input(key="period_full").set_value(120.0).run()
+    at.text_input(key="period_full").set_value("120").run()
     assert "matters" not in texts(at)
     assert "matters" not in texts(open_page("head", signal="harmonic_63", layer="decoder.0", head="0"))
 
@@ -361,3 +363,46 @@ def test_a_damaged_verdict_is_said_and_the_page_goes_on(verdict_kept: Path, open
     assert not at.exception
     assert "damaged" in texts(at)
     assert at.button(key="ask")
+
+
+def hourly(folder: Path, weights: Path) -> None:
+    table = Signal("load", np.sin(np.arange(600) * 2 * np.pi / 24) + 9, 120, sample_seconds=3600.0)
+    build([table, replace(table, name="untimed", sample_seconds=0.0)], folder / "hourly.zarr", weights)
+
+
+def links(at: AppTest) -> str:
+    return " ".join(link.proto.label for link in at.get("page_link"))
+
+
+@pytest.mark.parametrize("page", ["ask", "head"])
+def test_a_period_is_typed_in_samples_or_in_time_and_lives_in_the_address(
+    page: str, folder: Path, weights: Path, open_page: OpenPage
+) -> None:
+    hourly(folder, weights)
+    for typed in ("24", "24h", "1 day", "1d", " 24 samples "):
+        at = open_page(page, signal="load")
+        next(box for box in at.text_input if box.label == "Period P").set_value(typed).run()
+        assert not at.exception
+        assert not at.warning, typed
+        assert "24 samples (24 hours)" in (at.button(key="ask").label if page == "ask" else links(at)), typed
+    if page == "head":
+        for address in ("1 day", "24.0"):  # as it is written there now, and as it was by the box for numbers before
+            assert "24 samples (24 hours)" in links(open_page(page, signal="load", period_load=address))
+
+
+@pytest.mark.parametrize("page", ["ask", "head"])
+def test_what_is_no_period_is_one_line_that_says_why(
+    page: str, folder: Path, weights: Path, open_page: OpenPage
+) -> None:
+    hourly(folder, weights)
+    for signal, typed, words in (
+        ("untimed", "1 day", "how far apart the samples are is not known: give '1 day' in samples"),
+        ("load", "soon", "'soon' is no span such as 24, 24h, 1d or '2 weeks'"),
+        ("load", "1 minute", "a period spans at least 2 samples, got '1 minute'"),
+        ("load", "<b>1</b>", "is no span such as"),
+    ):
+        at = open_page(page, signal=signal)
+        next(box for box in at.text_input if box.label == "Period P").set_value(typed).run()
+        assert not at.exception
+        assert words in at.warning[0].value.replace("\N{WORD JOINER}", ""), (signal, typed)
+        assert page == "head" or all(button.key != "ask" for button in at.button)

@@ -89,3 +89,20 @@ def test_a_question_that_two_sessions_asked_goes_on_when_one_of_them_stops(open_
     assert question.step == PLACE
     stops(yours.run())[0].click().run()
     until_ended(question)
+
+
+@pytest.mark.usefixtures("store", "busy")
+def test_who_asked_stops_a_question_after_a_reload_and_a_link_to_it_stops_nothing(open_page: OpenPage) -> None:
+    before = open_page("ask", signal="harmonic_63")
+    before.button(key="ask").click().run()
+    address = {name: "".join(value) for name, value in before.query_params.items()}
+    assert set(address) >= {"q", questions.BY}
+    linked = open_page("ask", q=address["q"])
+    assert len(linked.get("progress")) == 1
+    assert not stops(linked)
+    for odd in ("", "1", "0" * 32, address[questions.BY].upper() + "0"):
+        assert not stops(open_page("ask", q=address["q"], by=odd))
+    after = open_page("ask", **address)
+    stops(after)[0].click().run()
+    until_ended(asked())
+    assert "stopped before it was answered" in before.run().error[0].value

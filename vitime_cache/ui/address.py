@@ -50,7 +50,7 @@ def pick(
     place.selectbox(label, options, key=widget, format_func=format_func, on_change=_write, args=(key, widget))
     _remembered()[key] = str(value)
     if asked != str(value) and (asked is not None or value != (options[0] if default is None else default)):
-        st.session_state.setdefault(UNWRITTEN, {})[key] = str(value)
+        keep_in_address(key, str(value))
     return value
 
 
@@ -63,6 +63,12 @@ def named_in_address() -> dict[str, str]:
     if asked is None:
         return {}
     return {"signal": asked.signal} | ({"store": asked.store} if asked.store else {})
+
+
+def keep_in_address(key: str, value: str) -> None:
+    """Have a parameter of the address written with what else it lacks, unless it is there."""
+    if st.query_params.get(key) != value:
+        st.session_state.setdefault(UNWRITTEN, {})[key] = value
 
 
 def settle_address() -> None:

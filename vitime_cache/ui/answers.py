@@ -12,6 +12,7 @@ from vitime_cache.evidence.levels.table import LEVEL, STAGES
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.series.spans import samples_in_words
 from vitime_cache.ui import questions
+from vitime_cache.ui.address import keep_in_address
 from vitime_cache.ui.asked import show_in_address
 from vitime_cache.ui.questions import Key, RunningQuestion
 from vitime_cache.ui.verdicts import Subject, known_verdicts, named, remember_verdict
@@ -64,6 +65,8 @@ def show_progress(found: Answers) -> None:
     for each in found.failed.values():
         st.error(f"A period of {_in_words(each)}: {plain(each.error)}", icon=":material/error:")
     for key, each in found.under_way.items():
+        if (mine := questions.session()) in each.asked_by:
+            keep_in_address(questions.BY, mine)  # so that the question can be stopped after a reload
         _progress(key, each.stages)
 
 

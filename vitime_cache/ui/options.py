@@ -14,7 +14,9 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.lags import REGIONS, Region
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts.shading import Contrast
+from vitime_cache.series.spans import WRITTEN
 from vitime_cache.study.defaults import MOST_LAGS
+from vitime_cache.ui.period_box import period_box, written
 from vitime_cache.ui.words import say_if_unknown
 
 Queries = Literal["even", "ink"]
@@ -26,29 +28,14 @@ CONTRAST = Contrast(gamma=0.5, show_log=False)
 
 def choose_period(ds: xr.Dataset) -> float | None:
     """Period in samples, at first the longest that the signal is known to have; None where it is left empty."""
-    known, key = known_periods(ds), f"period_{ds[schema.SIGNAL].item()}"
-    text = ", ".join(f"{period:.4g}" for period in known)
-    if not _is_period(st.query_params.get(key, "2")):
-        say_if_unknown(key, "Period P", ())
-    return st.number_input(
-        "Period P, samples",
-        min_value=2.0,
-        value=known[0] if known else None,
-        step=1.0,
-        format="%.2f",
-        placeholder="unknown",
-        help=f"Multiples of P are marked. {'True periods: ' + text if known else 'No true period is known: give one.'}",
-        key=key,
-        bind="query-params",
-        width=170,
-    )
-
-
-def _is_period(text: str) -> bool:
-    try:
-        return 2 <= float(text) < float("inf")
-    except ValueError:
-        return False
+    known = known_periods(ds)
+    text = ", ".join(map(written, known))
+    return period_box(
+        f"period_{ds[schema.SIGNAL].item()}", known, float(ds[schema.SAMPLE_SECONDS]), bind="query-params",
+        first=written(known[0]) if known else "",
+        help=f"Multiples of P are marked: {WRITTEN}. "
+        f"{'True periods, in samples: ' + text if known else 'No true period is known: give one.'}",
+    )  # fmt: skip
 
 
 def known_periods(ds: xr.Dataset) -> list[float]:

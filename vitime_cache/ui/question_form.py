@@ -16,12 +16,13 @@ from vitime_cache.evidence.periods import LEVEL, propose_periods
 from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.series.signal import Signal
-from vitime_cache.series.spans import samples_in_words
+from vitime_cache.series.spans import WRITTEN, samples_in_words
 from vitime_cache.ui import own, questions
 from vitime_cache.ui.answers import Answers, look_at
 from vitime_cache.ui.asked import show_in_address
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.compose import KEPT
+from vitime_cache.ui.period_box import period_box, written
 from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.words import complain, notice, plain
@@ -40,13 +41,15 @@ def choose_question(subject: Subject, first_seen: float | None = None) -> tuple[
     proposals = _proposals(subject.signal.fingerprint, values)
     periods = [period for period, _ in proposals]
     in_words = [samples_in_words(period, subject.signal.sample_seconds) for period in periods]
+    exact: list[float] = st.session_state.setdefault(f"{key}_exact", list(periods))
+    st.session_state.setdefault(key, written(periods[0]) if periods else "")
     if first_seen is not None:
-        st.session_state[key] = first_seen
-    st.session_state.setdefault(key, periods[0] if periods else None)
+        exact.append(first_seen)
+        st.session_state[key] = written(first_seen)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        period = st.number_input(
-            "Period P, samples", 2.0, None, None, 1.0, "%.2f", key=key, width=200,
-            placeholder="give one", help="Does the forecast use what lies one period back? A day of hourly data is 24.",
+        period = period_box(
+            key, exact, subject.signal.sample_seconds,
+            help=f"Does the forecast use what lies one period back? {WRITTEN}: a day of hourly data is 24.",
         )  # fmt: skip
         if proposals:
             named = [i for i, each in enumerate(periods) if each == period]
@@ -174,7 +177,7 @@ def _window(subject: Subject, values: np.ndarray, period: float, key: str, own: 
 def _take_proposal(key: str, periods: list[float]) -> None:
     number = st.session_state[f"{key}_proposals"]
     if number is not None:
-        st.session_state[key] = periods[number]
+        st.session_state[key] = written(periods[number])
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

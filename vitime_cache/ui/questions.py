@@ -6,6 +6,7 @@ same store, finds it under way. Whoever asked may stop waiting for it; it is sto
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from vitime_cache.ui.processes.engine import engine
 
 MOST = 32  # ended questions that the server remembers
 DEFECT = "The question could not be answered for a reason that is a defect of ours; the log has it."
+BY = "by"  # of the page's address: who asked
+TOKEN = re.compile("[0-9a-f]{32}")
 Key = tuple[str, str]  # of whom, by the key of a subject; and what
 
 
@@ -82,8 +85,13 @@ def _questions() -> tuple[dict[Key, RunningQuestion], threading.Lock]:
 
 
 def session() -> str:
-    """The token of this session, which no other knows."""
-    token: str = st.session_state.setdefault("session_token", secrets.token_hex(16))
+    """The token of this session, which only those know who have its address.
+
+    A reload begins a new session: it is who asked by the token that the address of the page carries.
+    """
+    given = st.query_params.get(BY, "")
+    known = given if TOKEN.fullmatch(given) else secrets.token_hex(16)
+    token: str = st.session_state.setdefault("session_token", known)
     return token
 
 
