@@ -162,6 +162,30 @@ def test_an_unknown_choice_is_refused_naming_what_there_is(tmp_path: Path, optio
     assert not (tmp_path / "out").exists()
 
 
+def test_a_period_given_in_samples_or_in_time_is_marked_in_place_of_the_true_one(tmp_path: Path) -> None:
+    ds = mock(("full",)).assign_coords(sample_seconds=("signal", [3600.0]))
+    drawn = []
+    for period in ("3d", "72", 72.0, None):
+        files = export(ds, "full", "decoder.0", 0, tmp_path, ["svg"], None, period=period, overwrite=True)
+        drawn.append(next(file for file in files if "time-lag" in file.name).read_text())
+    assert "P = 72 samples (3 days)" in re.sub("<[^>]*>", "", drawn[0])
+    assert drawn[0] == drawn[1] == drawn[2]
+    assert "the slowest true harmonic" in re.sub("<[^>]*>", "", drawn[3])
+    assert "the slowest true harmonic" not in drawn[0]
+
+
+@pytest.mark.parametrize(("period", "message"), [
+    ("3d", "full: how far apart the samples are is not known: give '3d' in samples"), ("soon", "'soon' is no span"),
+    (0.0, "'0.0' is no span"), (float("nan"), "'nan' is no span"), (-3, "'-3' is no span"),
+])  # fmt: skip
+def test_a_period_that_is_none_is_refused_before_anything_is_written(
+    tmp_path: Path, period: float | str, message: str
+) -> None:
+    with pytest.raises(ExportError, match=message):
+        export(mock(), ["full"], "decoder.0", 0, tmp_path / "out", period=period)
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_error_lists_at_most_twenty_signals(tmp_path: Path) -> None:
     many = mock(tuple(f"s{i:02}" for i in range(23)))
     with pytest.raises(ExportError, match=r"no signal 'x'; there are s00, .*, s19 and 3 more$"):
@@ -221,19 +245,20 @@ def test_flags_that_are_not_given_are_the_study_s(asked: list[Any]) -> None:
     assert run(parse("some.zarr")) == 0
     ((args, options),) = asked
     assert args == ("some.zarr", None, None, None, "exports", FORMATS, CONTRAST)
-    assert (options["dpi"], options["overwrite"], options["paper"]) == (200, False, None)
+    assert (options["dpi"], options["overwrite"], options["paper"], options["period"]) == (200, False, None, None)
 
 
 def test_every_flag_reaches_the_export(asked: list[Any]) -> None:
     run(parse(
         "s.zarr", "--signal", "full", "a b", "--layer", "decoder.0", "--head", "7", "0", "--format", "png", "csv",
         "--out", "there", "--gamma", "0.3", "--percentiles", "1", "98", "--no-log", "--outline", "95", "--dpi", "96",
-        "--overwrite", "--quiet", "--column", "double", "--font", "9",
+        "--overwrite", "--quiet", "--column", "double", "--font", "9", "--period", "2 weeks",
     ))  # fmt: skip
     ((args, options),) = asked
     contrast = Contrast(robust_percentiles=(1, 98), gamma=0.3, show_log=False, top_overlay_percent=95)
     assert args == ("s.zarr", ["full", "a b"], ["decoder.0"], [7, 0], "there", ["png", "csv"], contrast)
     assert (options["dpi"], options["overwrite"], options["paper"]) == (96, True, Paper(7.2, 9))
+    assert options["period"] == "2 weeks"
 
 
 def test_outline_none_no_contrast_and_all_heads_are_understood(asked: list[Any]) -> None:
@@ -255,6 +280,7 @@ def test_without_a_store_that_of_the_default_weights_is_meant(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--period", "soon"], "'soon' is no span such as 24, 24h, 1d or '2 weeks'"),
         (["--head", "seven"], "'seven' is neither the number of a head nor all"),
         (["--outline", "most"], "'most' is neither a percentile nor none"),
         (["--format", "gif"], "invalid choice: 'gif'"),

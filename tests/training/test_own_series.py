@@ -173,3 +173,18 @@ def test_a_file_s_name_is_told_as_printable_text_of_bounded_length(tmp_path: Pat
     told = read_own_series([file]).told
     assert told.isprintable()
     assert len(told) < 150
+
+
+def test_what_is_held_out_may_be_a_span_of_time_where_the_spacing_is_known() -> None:
+    hourly = Signal("hourly", noise(400), sample_seconds=3600.0)
+    weekly = replace(hourly, name="weekly", sample_seconds=604_800.0)
+    assert [split.end for split in OwnSeries.of([hourly], hold_out="2 days").splits] == [48]
+    assert [split.end for split in OwnSeries.of([weekly], hold_out="3 weeks").splits] == [3]
+    assert [split.end for split in OwnSeries.of([hourly, weekly], hold_out="20").splits] == [20, 20]
+    for signal, span, told in (
+        (Signal("plain", noise(400)), "2 days", "series 'plain': how far apart the samples are is not known"),
+        (hourly, "soon", "series 'hourly': 'soon' is no span"), (weekly, "1 day", "at least one sample"),
+        (hourly, "9 days", "216 held out"),
+    ):  # fmt: skip
+        with pytest.raises(TrainingError, match=told):
+            OwnSeries.of([signal], hold_out=span)

@@ -77,7 +77,6 @@ def run(args: argparse.Namespace) -> int:
     from vitime_cache.evidence.question import prepare
     from vitime_cache.evidence.verdict import schema as vschema
     from vitime_cache.model.checkpoint import load_model
-    from vitime_cache.series.spans import to_samples
     from vitime_cache.store.reader import open_store
     from vitime_cache.store.verdicts import find_answer
 
@@ -91,9 +90,8 @@ def run(args: argparse.Namespace) -> int:
     if args.all:
         return ask_all.run(args, model, _signals(args, source, ds, model), store)
     signal = _signal(args, source, store, ds, model)
-    period = None if args.period is None else to_samples(args.period, signal.sample_seconds)
     question = prepare(
-        model, signal, period, heads=args.heads or "all", nulls=args.nulls, window=args.window,
+        model, signal, args.period, heads=args.heads or "all", nulls=args.nulls, window=args.window,
         budget=args.budget, seed=args.seed,
     )  # fmt: skip
     out = console.errors if args.json == STDOUT else console.console

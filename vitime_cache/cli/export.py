@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from vitime_cache.cli import console
-from vitime_cache.cli.arguments import add_store, store_of
+from vitime_cache.cli.arguments import add_store, span, store_of
 
 PURPOSE = "write pictures and numbers of heads to files"
 EXAMPLE = "store/vitime-mini.zarr --signal full --column single --format pdf"
@@ -25,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--head", nargs="+", type=_head, metavar="N",
         help="heads, or all (default: the one that the store's answer on the signal rests on most; without an answer "
         "one that is named with the reason; all of layers that are named)")  # fmt: skip
+    add("--period", type=span, help="mark its multiples in lag curves: 24 samples, 24h, 1d, '2 weeks' (default: the "
+        "slowest true harmonic, if one is known)")  # fmt: skip
     add("--format", nargs="+", choices=FORMATS, default=FORMATS, help="pictures and numbers (default: all of these)")
     add("--out", default="exports", metavar="DIR", help="folder of the files (default: exports)")
     add("--overwrite", action="store_true", help="replace files that are already there")
@@ -78,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
             None if args.no_contrast else contrast,
             dpi=args.dpi,
             paper=None if args.column is None else Paper(args.column, args.font),
+            period=args.period,
             tell=None if args.quiet else console.errors.print,
             overwrite=args.overwrite,
             progress=advance,

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vitime_cache.cli.arguments import UsageError, at_least
+from vitime_cache.cli.arguments import UsageError, at_least, span
 
 if TYPE_CHECKING:
     from vitime_cache.training.config import TrainConfig
@@ -52,7 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--data", nargs="+", metavar="FILE", help="CSV, Parquet, NPY or TOML")
     own.add_argument("--share", type=float, help="their share of each batch (default: 0.5)")
     own.add_argument(
-        "--holdout", type=at_least(1), metavar="N", help="samples in each stretch (default: a fifth of each)"
+        "--holdout",
+        type=span,
+        metavar="SPAN",
+        help="each stretch: 168 samples, 24h, 1d, '2 weeks' (default: a fifth of each series)",
     )
     own.add_argument(
         "--fill", choices=("none", "interpolate"), help="interpolate missing values, or refuse them (none)"

@@ -46,7 +46,7 @@ LOOKED_AT = 0  # index in `schema.REGIONS` of the region used for tracking: the 
 def ask(
     model: ViTime,
     signal: Subject,
-    period: float | None = None,
+    period: float | str | None = None,
     *,
     heads: Heads = "all",
     nulls: int = nulls.NULLS,
@@ -66,7 +66,7 @@ def ask(
         A signal, plain samples (T,), or the Dataset of one signal of this model. Its history and, where known, its
         future form one series, in which windows are chosen.
     period
-        In samples; None asks about the strongest period of the series.
+        In samples, or a span of time such as "1d"; None asks about the strongest period of the series.
     heads
         "all", or pairs (layer, head); claims about single heads hold simultaneously over them.
     nulls

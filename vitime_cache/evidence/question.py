@@ -28,7 +28,7 @@ from vitime_cache.interventions.lag_masks import multiples, other_phases, whole_
 from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.encoding import SeriesEncoding, is_flat
 from vitime_cache.series.signal import Signal, as_signal, hold_out
-from vitime_cache.series.spans import samples_in_words
+from vitime_cache.series.spans import samples_in_words, to_samples
 from vitime_cache.stats.surrogates import null_kinds
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Question:
 
 
 def prepare(
-    model: ViTime, signal: Subject, period: float | None = None, *, heads: Heads = "all", nulls: int = NULLS,
+    model: ViTime, signal: Subject, period: float | str | None = None, *, heads: Heads = "all", nulls: int = NULLS,
     window: tuple[int, int] | None = None, level: float = LEVEL, budget: float | None = None, seed: int = 0,
 ) -> Question:  # fmt: skip
     """Check a question and choose its period and window without running it. Parameters and errors as for `ask`."""
@@ -124,7 +124,9 @@ def prepare(
     signal, config = _one_signal(model, signal), model.config
     nulls = whole(nulls, "nulls", 1, error=vschema.VerdictError)
     seed = whole(seed, "the seed", 0, 2**63, error=vschema.VerdictError)
-    if period is not None:
+    if isinstance(period, str):
+        period = to_samples(period, signal.sample_seconds)
+    elif period is not None:
         period = positive(period, "the period", "samples", error=vschema.VerdictError)
     if budget is not None:
         budget = positive(budget, "the budget", "minutes", error=vschema.VerdictError)

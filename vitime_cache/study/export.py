@@ -12,6 +12,8 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.charts import HeadView, Paper
 from vitime_cache.charts.shading import Contrast
+from vitime_cache.series.bounds import SignalError
+from vitime_cache.series.spans import to_samples
 from vitime_cache.study.defaults import CONTRAST, DPI
 from vitime_cache.study.first_head import first_head, newest_verdict, sweep_tracking
 from vitime_cache.study.pictures import FORMATS, ExportError, Format, experiment_files, file_name, write_files
@@ -32,6 +34,7 @@ def export(
     *,
     dpi: float = DPI,
     paper: Paper | None = None,
+    period: float | str | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     tell: Callable[[str], object] | None = None,
@@ -59,6 +62,9 @@ def export(
         Dots per inch of PNG files.
     paper
         Makes figures for a paper: as wide as its column, without titles, with their captions in a file.
+    period
+        Whose multiples the lag curves mark, in samples or as a span of time such as "1d"; None takes the slowest true
+        harmonic of the signal, if one is known.
     overwrite
         Replace existing files.
     progress
@@ -74,8 +80,8 @@ def export(
     Raises
     ------
     ExportError
-        For an unknown signal, layer, head or format, naming the known ones, or for a file that already exists. Nothing
-        has been written then.
+        For an unknown signal, layer, head or format, naming the known ones, for a period that is none, or for a file
+        that already exists. Nothing has been written then.
     StoreError
         If `source` is not a store.
     """
@@ -89,13 +95,14 @@ def export(
     files: dict[Path, Callable[[], bytes]] = {}
     for signal in chosen:
         one = ds.sel({schema.SIGNAL: signal})
+        samples = None if period is None else _samples(period, one)
         here, there = (layer_names[:1], numbers) if layers is not None else first(one, heads is None)
         for layer, head in product(
             _chosen("layer", layers, layer_names, default=here), _chosen("head", heads, numbers, default=there)
         ):
             stem = f"{file_name(signal)}_{file_name(layer)}_head_{head}"
             view = HeadView(one, layer, head, shown_in="weight")
-            files |= experiment_files([view], stem, Path(out_dir), kinds, contrast, dpi, paper)
+            files |= experiment_files([view], stem, Path(out_dir), kinds, contrast, dpi, paper, samples)
     if len({str(path).casefold() for path in files}) < len(files):
         raise ExportError("names of two signals, and so their files, differ only in case; export them one by one")
     written = write_files(files, overwrite=overwrite, progress=progress)
@@ -103,6 +110,14 @@ def export(
         for line in first.told:
             tell(line)
     return written
+
+
+def _samples(period: float | str, ds: xr.Dataset) -> float:
+    """A period of one signal in samples."""
+    try:
+        return to_samples(str(period), float(ds[schema.SAMPLE_SECONDS]))
+    except SignalError as error:
+        raise ExportError(f"{ds[schema.SIGNAL].item()}: {error}") from error
 
 
 class _FirstHeads:

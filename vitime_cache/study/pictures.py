@@ -49,6 +49,7 @@ def experiment_files(
     contrast: Contrast | None = CONTRAST,
     dpi: float = DPI,
     paper: charts.Paper | None = None,
+    period: float | None = None,
 ) -> dict[Path, Callable[[], bytes]]:
     """The files of one experiment, each with a function that makes its content.
 
@@ -67,11 +68,13 @@ def experiment_files(
         Dots per inch of PNG files.
     paper
         Width and font size of figures in print, without titles. One more file has the figures' captions.
+    period
+        As `lag_rows` takes it.
     """
     pictures: dict[str, Callable[[], Spec]] = {
         "temporal_dependencies_heads_contrast": partial(heatmaps, views, contrast),
         "temporal_dependencies_heads_no_contrast": partial(heatmaps, views, NO_CONTRAST),
-        "time-lag correlation": partial(lag_rows, views),
+        "time-lag correlation": partial(lag_rows, views, period),
     }
     if contrast is None:
         del pictures["temporal_dependencies_heads_contrast"]
@@ -143,12 +146,15 @@ def heatmaps(views: Sequence[HeadView], contrast: Contrast | None) -> Spec:
     return charts.beside([charts.heatmap(view, contrast) for view in views], columns=ABREAST) | {"resolve": own}
 
 
-def lag_rows(views: Sequence[HeadView]) -> Spec:
+def lag_rows(views: Sequence[HeadView], period: float | None = None) -> Spec:
     """Attention against lag: the reference study's curve over all pairs, and below it each region that has pairs.
 
-    The study's curve mixes queries and keys of history and forecast, although they behave differently.
+    The study's curve mixes queries and keys of history and forecast, although they behave differently. Multiples of
+    `period`, in samples, are marked; None marks those of the slowest true harmonic, if one is known.
     """
-    first, patch, period = views[0], views[0].samples_per_patch, _slowest_period(views[0])
+    first, patch = views[0], views[0].samples_per_patch
+    why = "" if period else ", the slowest true harmonic"
+    period = period or _slowest_period(first)
     shown = [region for region in lags.REGIONS if region == "all" or not charts.lag_table(views, region).empty]
     rows = []
     for region in shown:
@@ -156,7 +162,7 @@ def lag_rows(views: Sequence[HeadView]) -> Spec:
         plain = {"text": row["title"]["subtitle"], "subtitle": "", "fontSize": 12, "fontWeight": "normal"}
         rows.append(row | {"title": row["title"] | plain})
     heads = ", ".join(str(view.head) for view in views)
-    marked = f". P = {first.clock.span(period)}, the slowest true harmonic" if period else ""
+    marked = f". P = {first.clock.span(period)}{why}" if period else ""
     title = row["title"] | {
         "text": f"How far it looks: {first.signal}, {first.layer}, head {heads}",
         "subtitle": f"One patch of lag is {first.clock.span(patch)}{marked}",

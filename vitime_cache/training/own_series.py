@@ -17,8 +17,10 @@ import numpy as np
 
 from vitime_cache.arrays import Floats
 from vitime_cache.model.checkpoint import sha256
+from vitime_cache.series.bounds import SignalError
 from vitime_cache.series.signal import Signal
 from vitime_cache.series.sources import Fill, read_signals
+from vitime_cache.series.spans import to_samples
 from vitime_cache.shown import terminal
 from vitime_cache.training.config import TrainingError
 
@@ -103,28 +105,23 @@ class OwnSeries:
 
     @classmethod
     def of(
-        cls, signals: Sequence[Signal], *, share: float = 0.5, hold_out: int | None = None, told: str | None = None
-    ) -> OwnSeries:
+        cls, signals: Sequence[Signal], *, share: float = 0.5, hold_out: int | str | None = None,
+        told: str | None = None,
+    ) -> OwnSeries:  # fmt: skip
         """Split signals; known futures are not used.
 
         Parameters
         ----------
         hold_out
             Samples held out at the end of each series; as many before them are used to choose the best state. None
-            takes a fifth of each series.
+            takes a fifth of each series; a text such as "2 weeks" is a span of time.
 
         Raises
         ------
         TrainingError
             Naming the series that cannot be split.
         """
-        splits = tuple(
-            Split(
-                signal.name, signal.values, hold_out if hold_out is not None else len(signal.values) // HELD_OUT,
-                signal.filled,
-            )
-            for signal in signals
-        )  # fmt: skip
+        splits = tuple(Split(each.name, each.values, _held_out(each, hold_out), each.filled) for each in signals)
         if told is None:
             digest = hashlib.sha256(b"".join(split.values.astype("<f8").tobytes() for split in splits)).hexdigest()
             told = f"{len(splits)} series (SHA-256 of their values {digest[:12]})"
@@ -160,7 +157,7 @@ class OwnSeries:
 
 
 def read_own_series(
-    files: Sequence[str | Path], *, share: float = 0.5, hold_out: int | None = None, fill: Fill = "none"
+    files: Sequence[str | Path], *, share: float = 0.5, hold_out: int | str | None = None, fill: Fill = "none"
 ) -> OwnSeries:
     """Read all series of CSV, Parquet, NPY and TOML files (`series.read_signals`) and split them as `OwnSeries.of`.
 
@@ -174,6 +171,16 @@ def read_own_series(
     signals = [signal for file in files for signal in read_signals(file, fill=fill)]
     told = f"{len(signals)} series of {_named([Path(file) for file in files])}"
     return OwnSeries.of(signals, share=share, hold_out=hold_out, told=told)
+
+
+def _held_out(signal: Signal, hold_out: int | str | None) -> int:
+    """Samples at the end of a series, of which as many again are chosen by."""
+    if not isinstance(hold_out, str):
+        return len(signal.values) // HELD_OUT if hold_out is None else hold_out
+    try:
+        return round(to_samples(hold_out, signal.sample_seconds))
+    except SignalError as error:
+        raise TrainingError(f"series {signal.name!r}: {error}") from error
 
 
 def _named(files: Sequence[Path]) -> str:
