@@ -1,4 +1,4 @@
-"""streamlit run streamlit_app.py: routes the pages, and picks the store they look at."""
+"""streamlit run streamlit_app.py: routes the pages and picks the store they read."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ links = st.sidebar.container(key="pages", gap="xxsmall")
 st.session_state[STORE] = choose_store()
 try:
     page.run()
-finally:  # a page may stop early; the links name what it left chosen
+finally:  # a page may stop early; the links carry the choice it made
     page_links(links)
 settle_address()
 prepare_charts()

@@ -23,8 +23,9 @@ if subject is not None:
         begin_by_itself(subject, found)
     elif asked not in {*found.verdicts, *(each.period for each in found.failed.values())}:
         st.info(
-            f"The question of this address, a period of {samples_in_words(asked, subject.signal.sample_seconds)}, has "
-            "no answer here, and nobody works on it. Ask it again below.",
+            "This address is a question about a period of "
+            f"{samples_in_words(asked, subject.signal.sample_seconds)}. It has no answer here and is not running. Ask "
+            "it again below.",
             icon=":material/link_off:",
         )
     show_progress(found)

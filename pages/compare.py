@@ -15,7 +15,7 @@ HELP = (
     "and adapted weights. Two periods: the answers about one series, such as about its day and its week."
 )
 
-title("Compare", "It describes. Whether the forecast uses what a head looks at is what **Ask** is for.")
+title("Compare", "This page describes. Whether the forecast uses what a head looks at is a question for **Ask**.")
 store = chosen_store()
 first = choose_signal(store)
 say_if_unknown("compare", "Compare", KINDS)

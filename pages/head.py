@@ -29,7 +29,7 @@ weights_note(ds)
 
 @st.fragment
 def one_head() -> None:
-    """What is known of it, map and curve, one query's image, the peaks; a click on the map chooses the query."""
+    """Show the head's badges, map, curve, peaks and one query on the image; a click on the map chooses the query."""
     badges = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = choose_period(ds)
@@ -72,13 +72,13 @@ with st.expander("How to read this"):
         "- The dashed lines are the border between history and forecast. The lower left block is what **feeds the "
         "forecast** from the history.\n"
         "- A stripe parallel to the diagonal is a fixed lag. A peak of the curve at a multiple of P says where the "
-        "head looks on this signal. It is no proof that it follows the period: position alone gives curves some "
+        "head looks on this signal. It does not prove that it follows the period: position alone gives curves some "
         "structure. "
         "**Ask** answers that.\n"
         "- A **patch** is a column of the image cut into tokens. A cell is the mean attention of two patch columns "
-        "over all value rows. Rows do not sum to 1: some attention goes to the **CLS** token, one more token that "
-        "stands for no part of the image; its share is named below the map.\n"
-        "- **Ink** is what the series leaves of itself on the image; most of a column is blank paper.\n"
-        "- Contrast changes colours only. The legend and the tooltips are attention itself."
+        "over all value rows. Rows do not sum to 1: some attention goes to the **CLS** token, an extra token that "
+        "represents no part of the image; its share is given below the map.\n"
+        "- **Ink** is the part of the image that the curve of the series covers; most of a column is blank paper.\n"
+        "- Contrast changes colours only. The legend and the tooltips show attention itself."
     )
 copy_python(head_code(ds, layer, head))

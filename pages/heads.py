@@ -1,4 +1,4 @@
-"""All layers and heads at a glance: their maps first, then any figure, then a ranking; a click opens one of them."""
+"""All layers and heads at a glance: maps, a matrix of any measure, and a ranking; a click opens a head."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""What there is: stores and their signals, series of one's own, questions asked, the weights, what is unfinished."""
+"""Stores and their signals, your own series, questions asked, weights, and unfinished builds."""
 
 import streamlit as st
 
@@ -8,7 +8,7 @@ from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.shelves import questions_table, stores_table, weights_table
 from vitime_cache.ui.words import plain, title, weights_note
 
-title("Library", "What was asked and what there is to ask about.")
+title("Library", "Questions asked, and the signals, stores and weights to ask about.")
 store = chosen_store()
 said = store is not None and unfinished(store)
 own_series()

@@ -111,7 +111,7 @@ def test_networks_of_other_heads_are_compared_by_their_forecasts_alone(
 def test_without_other_weights_the_page_says_what_to_do(open_page: OpenPage) -> None:
     at = open_page("compare", compare="Two weights")
     assert not at.exception
-    assert "No other weights are at hand" in at.info[0].value
+    assert "No weights other than" in at.info[0].value
     assert not charts(at)
 
 

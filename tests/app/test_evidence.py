@@ -106,7 +106,7 @@ def test_a_question_proposes_periods_and_shows_the_stretch_it_would_be_asked_on(
 @pytest.mark.usefixtures("store")
 def test_where_no_period_stands_out_the_page_says_against_which_noise_and_asks_for_one(open_page: OpenPage) -> None:
     at = open_page("ask", signal="white_noise")
-    said = "No period of this series stands out of noise. Give the period to ask about."
+    said = "No period of this series stands out from noise. Enter the period to ask about."
     assert said in texts(at)
 
 
@@ -186,7 +186,7 @@ def test_a_verdict_is_shown_level_by_level_while_its_question_runs_in_this_tab_a
 ) -> None:
     at = open_page("ask", signal="harmonic_63")
     at.button(key="ask").click().run()
-    assert "Nothing is known yet" in texts(at)
+    assert "No result yet" in texts(at)
     assert "Still to come: influence; mechanism; the few heads; each head;" in texts(at)
     assert all(button.key != "ask" for button in at.button), "it is under way"
     slow.finish("influence")
@@ -235,11 +235,11 @@ def test_what_a_stopped_question_had_found_stays_and_says_what_it_lacks(slow: Sl
     at = answered(at)
     assert not at.exception
     assert "stopped before it was answered" in texts(at)
-    assert "nothing is known of the few heads; each head; looking;" in texts(at)
+    assert "not run are the few heads; each head; looking;" in texts(at)
     assert any("What is shown of each head" in chart for chart in charts(at))
     assert at.button(key="ask")
     again = open_page("ask", signal="harmonic_63")
-    assert "nothing is known of the few heads; each head; looking;" in texts(again), "in any tab, and after a reload"
+    assert "not run are the few heads; each head; looking;" in texts(again), "in any tab, and after a reload"
 
 
 def test_a_question_that_the_store_has_an_answer_to_costs_nothing(store: Path, open_page: OpenPage) -> None:
@@ -396,10 +396,10 @@ def test_what_is_no_period_is_one_line_that_says_why(
 ) -> None:
     hourly(folder, weights)
     for signal, typed, words in (
-        ("untimed", "1 day", "how far apart the samples are is not known: give '1 day' in samples"),
-        ("load", "soon", "'soon' is no span such as 24, 24h, 1d or '2 weeks'"),
+        ("untimed", "1 day", "the spacing of the samples is not known: give '1 day' in samples"),
+        ("load", "soon", "'soon' is not a span such as 24, 24h, 1d or '2 weeks'"),
         ("load", "1 minute", "a period spans at least 2 samples, got '1 minute'"),
-        ("load", "<b>1</b>", "is no span such as"),
+        ("load", "<b>1</b>", "is not a span such as"),
     ):
         at = open_page(page, signal=signal)
         next(box for box in at.text_input if box.label == "Period P").set_value(typed).run()

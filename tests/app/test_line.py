@@ -147,7 +147,7 @@ def test_a_wait_is_told_by_runs_before_and_where_there_were_none_that_it_is_not_
     short = runs.come("s", SERIES)
     runs.begin()
     next_one, last = runs.come("s", SERIES), runs.come("s", SERIES)
-    assert "number 1 in line: how long is not known" in runs.line.words(next_one)
+    assert "number 1 in line: waiting time unknown" in runs.line.words(next_one)
     runs.end(short, 40)
     runs.begin()
     runs.clock.now += 10
@@ -175,7 +175,7 @@ def test_a_long_run_under_way_tells_by_its_share_how_long_it_takes_without_the_t
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(None, "not known"), (0, "a few seconds"), (44, "about 40 s"), (100, "about 2 min"), (7200, "about 2 h")],
+    [(None, "unknown"), (0, "a few seconds"), (44, "about 40 s"), (100, "about 2 min"), (7200, "about 2 h")],
 )
 def test_times_are_told_as_roughly_as_they_are_known(seconds: float | None, words: str) -> None:
     assert words in about(seconds)

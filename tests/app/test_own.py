@@ -281,7 +281,7 @@ def test_the_oldest_series_makes_room_for_a_new_one_and_who_brought_it_is_told_o
             os.utime(path, (path.stat().st_mtime - 100,) * 2)
     assert len(list((folder / own.FOLDER).iterdir())) == (2 if name == "MOST" else 1)
     assert not (folder / own.FOLDER / f"{first.removeprefix(own.PREFIX)}.zarr").exists()
-    assert "pasted is not here any more" in at.switch_page("pages/library.py").run().toast[0].value
+    assert "pasted no longer exists" in at.switch_page("pages/library.py").run().toast[0].value
     assert not at.exception
     assert not at.run().toast
 

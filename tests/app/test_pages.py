@@ -192,7 +192,7 @@ def test_a_store_that_was_left_before_its_first_signal_can_be_gone_on_with(
     at = open_page()
     assert not at.exception
     assert re.search(rf"[01] of {MANY} signals of other-name.zarr", texts(at))
-    assert at.button(key="build_other-name.zarr").label == "Go on with it"
+    assert at.button(key="build_other-name.zarr").label == "Continue"
     assert "no complete signal yet" not in texts(at), "once is enough"
 
 
@@ -217,7 +217,7 @@ def test_a_store_begun_with_other_weights_says_what_it_takes_to_go_on(
     at = open_page(store="other.zarr")
     assert not at.exception
     assert f"2 of {MANY} signals of other.zarr are complete" in texts(at)
-    assert "weights other, which are not at hand" in texts(at)
+    assert "weights other, which are not available" in texts(at)
 
 
 def test_a_signal_that_was_repaired_is_read_again_though_the_root_says_the_same(store: Path, weights: Path) -> None:

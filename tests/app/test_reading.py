@@ -50,7 +50,7 @@ def opened(data: str | None) -> AppTest:
     [
         (IN_ROWS, "--rows", "rows", "each row", ("north", 96)),
         (TWO_TIMES, "--time start", "time", "end", ("load", 96)),
-        (TWO_TIMES, "--time start", "time", "none: rows one after the other", ("load", 96)),
+        (TWO_TIMES, "--time start", "time", "none: rows are in order", ("load", 96)),
         (COLUMNS, "--column", "columns", ["load"], ("load", 96)),
         (COMMAS, "--decimal", "decimal", "after a comma", ("load", 96)),
     ],

@@ -90,7 +90,7 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
 <p class="small">{html(INTERVALS)} {html(said[NOT_CLAIMED])}</p>
 {pictures(story)}
 <p class="small">{html(vschema.facts(verdict, "window_facts")["words"])}</p>
-<h2>What lies behind it</h2>
+<h2>Details</h2>
 {pictures(behind)}
 <h2>What each level found</h2>
 <dl>{found}</dl>

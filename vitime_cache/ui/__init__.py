@@ -1,6 +1,6 @@
-"""What the pages share. Only here, in `pages/` and in `streamlit_app.py` is streamlit imported.
+"""Code shared by the pages. Only this package, `pages/` and `streamlit_app.py` import streamlit.
 
-`stores` and `runs` say what there is to see, `address` and `options` let a person choose and keep the choice in the
-address, `chart` shows charts with their downloads, `verdicts` and `evidence_view` what is known of heads, `questions`
-what is being asked; `processes/` runs the model and builds outside the pages' process.
+`stores` lists what can be shown, `address` and `options` are the controls and keep their values in the address,
+`chart` shows charts with their downloads, `verdicts` and `evidence_view` show what is known about heads, and
+`questions` holds the questions that are running. `processes/` runs the model and builds outside the pages' process.
 """

@@ -1,6 +1,6 @@
-"""Pickers whose choice lives in the address of the page, so that a view can be shared and survives a reload.
+"""Pickers that keep their choice in the address of the page, so that a view can be shared and survives a reload.
 
-The address is the truth: a picker shows what the address says, and a change by hand is written to the address first.
+The address decides: a picker shows what the address says, and a change by hand is written to the address first.
 Options of a single page use Streamlit's own `bind="query-params"`.
 """
 
@@ -34,15 +34,15 @@ def pick(
     format_func: Callable[[Any], str] = str,
     where: Any = None,
 ) -> T:
-    """A select box over `options` that follows the parameter `key` of the address; an unknown value is said so."""
+    """A select box over `options` that follows the parameter `key` of the address, and warns of an unknown value."""
     by_text: dict[str, T] = {str(option): option for option in options}
     asked = st.query_params.get(key) or named_in_address().get(key)
     wanted = asked if asked is not None else _remembered().get(key)
     value = by_text.get(wanted or "", options[0] if default is None else default)
     shown = plain(format_func(value))
     say_if_unknown(key, label, by_text, shown)
-    nothing_named = key == "signal" and asked is None  # by a short address that stands for nothing at all
-    if st.query_params.get(key) is None and (nothing_named or (asked is not None and asked not in by_text)):
+    unnamed = key == "signal" and asked is None  # the short address, if there is one, names no signal
+    if st.query_params.get(key) is None and (unnamed or (asked is not None and asked not in by_text)):
         say_if_unknown("q", label, (), shown)
     widget = f"pick_{key}"
     st.session_state[widget] = value
@@ -55,7 +55,7 @@ def pick(
 
 
 def named_in_address() -> dict[str, str]:
-    """What the short name `q` in the address stands for: a series of one's own, or a question about any series."""
+    """The choice that the short name `q` in the address stands for: an own series, or a question about any series."""
     q = st.query_params.get("q", "")
     if own.is_here(q):
         return {"signal": own.PREFIX + q}
@@ -72,19 +72,19 @@ def keep_in_address(key: str, value: str) -> None:
 
 
 def settle_address() -> None:
-    """Write what the address lacks of the choice, all at once: each writing is an entry in the browser's history."""
+    """Write the missing part of the choice to the address at once: each write is an entry in the browser's history."""
     if unwritten := st.session_state.pop(UNWRITTEN, None):
         st.query_params.update(unwritten)
 
 
 def address(**changes: object) -> dict[str, str]:
-    """The shared choice with changes, as query parameters of a link to another page."""
+    """The shared choice with some changes, as query parameters of a link to another page."""
     return {**_remembered(), **{key: str(value) for key, value in changes.items()}}
 
 
 def choose_store() -> Store | None:
-    """The store picker, above the others on every page; None where there is none."""
-    own.take_up(named_in_address().get("signal", "").removeprefix(own.PREFIX))  # before any page asks what is there
+    """The store picker, above the others on every page; None if there is no store."""
+    own.take_up(named_in_address().get("signal", "").removeprefix(own.PREFIX))  # before any page lists own series
     found = stores()
     if not found:
         return None
@@ -94,7 +94,7 @@ def choose_store() -> Store | None:
 def choose_signal(
     store: Store | None, label: str = "Signal", key: str = "signal", default: str = "", where: Any = None
 ) -> xr.Dataset:
-    """The signal picker over the store and this session's own series; ends the page where there is neither."""
+    """The signal picker over the store and this session's own series; ends the page if there are none."""
     stored = stored_signals(store) if store else []
     mine = own.options()
     options = [*stored, *mine]
@@ -126,12 +126,12 @@ def dataset(store: Store | None, name: str) -> xr.Dataset:
 
 
 def choose_other(store: Store | None, first: xr.Dataset, where: Any = None) -> xr.Dataset:
-    """The picker of the signal to compare with; at first the reduction of the first signal, or what it reduces."""
+    """The picker of the signal to compare with; by default the reduction of `first`, or the signal it reduces."""
     return choose_signal(store, "Compare with", "other", default=_partner(store, first), where=where)
 
 
 def _partner(store: Store | None, first: xr.Dataset) -> str:
-    """The signal that belongs to `first`: its fuller signal, its reduction, or just another one."""
+    """The default partner of `first`: the signal it reduces, its reduction, or any other signal."""
     name, fuller = str(first[schema.SIGNAL].item()), str(first[schema.REDUCED_OF].item())
     if store is None or fuller:
         return fuller
@@ -142,13 +142,13 @@ def _partner(store: Store | None, first: xr.Dataset) -> str:
 
 
 def stored_signals(store: Store) -> list[str]:
-    """Names of the signals in a store; a message and the end of the page where it cannot be read."""
+    """Names of the signals in a store; shows a message and ends the page if the store cannot be read."""
     with reading(store):
         return store.signals
 
 
 def choose_head(store: Store | None, ds: xr.Dataset) -> tuple[str, int]:
-    """Pickers of layer and head, and why a page opens on the one it does."""
+    """Pickers of layer and head, with the reason for the first choice."""
     layers = [str(layer) for layer in ds[schema.LAYER].values]
     heads = [int(head) for head in ds[schema.HEAD].values]
     layer, head, reason = first_head(store, ds)
@@ -175,14 +175,16 @@ def _remembered() -> dict[str, str]:
 
 
 def _write(key: str, widget: str) -> None:
-    """Write a choice to the address, at once with what else is written: an entry in the history each.
+    """Write a choice to the address together with the other pickers: one entry in the browser's history.
 
-    The browser sends its address along with a choice. Where two choices follow each other faster than the server
-    answers, that address is the one before the first of them, so the other pickers are written as they stand.
+    The browser sends its address along with a choice. If two choices follow each other faster than the server
+    answers, that address is older than both, so the other pickers are written with their present values.
     """
     chosen = str(st.session_state[widget])
     shown = {
-        other: str(st.session_state[f"pick_{other}"]) for other in _beside(key) if f"pick_{other}" in st.session_state
+        other: str(st.session_state[f"pick_{other}"])
+        for other in _independent_of(key)
+        if f"pick_{other}" in st.session_state
     }
     if "q" in st.query_params:
         shown = {other: value for other, value in shown.items() if other not in ("store", "signal")}
@@ -196,7 +198,7 @@ def _write(key: str, widget: str) -> None:
     st.query_params.from_dict({**kept, **shown, key: chosen, **short})
 
 
-def _beside(key: str) -> tuple[str, ...]:
-    """The pickers whose choice holds whatever `key` becomes: another store may lack the signal, not so the reverse."""
+def _independent_of(key: str) -> tuple[str, ...]:
+    """The pickers that stay valid when `key` changes: another store may lack the signal, but not the reverse."""
     above = {"store": (), "signal": ("store",), "other": ("store", "signal")}
     return above.get(key, ("store", "signal", "other", "layer", "head"))

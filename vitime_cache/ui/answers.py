@@ -1,4 +1,4 @@
-"""What is known of a series so far: verdicts that were given, and those on their way, level by level."""
+"""The answers about a series so far: finished verdicts, and those under way, level by level."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from vitime_cache.ui.words import plain
 
 @dataclass(frozen=True)
 class Answers:
-    """At the moment of a rerun.
+    """The answers about one series at the moment of a rerun.
 
     Attributes
     ----------
     verdicts
-        Period in samples -> the verdict as far as it goes, latest first; None where the first level is still to come.
+        Period in samples -> the verdict with its finished levels, latest first; None before the first level is done.
     under_way, failed
-        Questions that are being worked on, and those that ended without an answer.
+        Questions that are running, and those that ended without an answer.
     """
 
     verdicts: Mapping[float, xr.Dataset | None]
@@ -37,12 +37,12 @@ class Answers:
 
     @property
     def periods_under_way(self) -> list[float]:
-        """Periods whose verdict grows."""
+        """Periods of the questions under way, in samples."""
         return [each.period for each in self.under_way.values()]
 
 
 def answers(subject: Subject) -> Answers:
-    """What is known of a subject; a verdict that no store could keep is taken into the session."""
+    """The answers about a subject; a verdict that no store could keep is kept in the session."""
     asked = questions.of_subject(subject.key)
     ended = {key: each for key, each in asked.items() if each.ended}
     for key, each in ended.items():
@@ -61,7 +61,7 @@ def _in_words(asked: questions.RunningQuestion) -> str:
 
 
 def show_progress(found: Answers) -> None:
-    """How far the questions under way are, in place; and why others ended without an answer."""
+    """Show the progress of the questions under way, and why others ended without an answer."""
     for each in found.failed.values():
         st.error(f"A period of {_in_words(each)}: {plain(each.error)}", icon=":material/error:")
     for key, each in found.under_way.items():
@@ -71,7 +71,7 @@ def show_progress(found: Answers) -> None:
 
 
 def choose_answer(subject: Subject, found: Answers) -> float:
-    """The period whose verdict is looked at; at first that of the latest question."""
+    """The period whose verdict is shown; by default that of the latest question."""
     periods, key = list(found.verdicts), _place(subject)
     if st.session_state.get(key) not in periods:
         st.session_state[key] = periods[0]
@@ -89,7 +89,7 @@ def choose_answer(subject: Subject, found: Answers) -> float:
 
 
 def look_at(subject: Subject, period: float) -> None:
-    """Make a period the one whose verdict is looked at."""
+    """Show the verdict of this period."""
     st.session_state[_place(subject)] = period
 
 
@@ -99,7 +99,7 @@ def _place(subject: Subject) -> str:
 
 @st.fragment(run_every=1.0)
 def _progress(key: Key, shown: list[str]) -> None:
-    """How far a question is, once a second; the whole page again when there is more of the verdict than is shown."""
+    """Show a question's progress once a second; rerun the page when the verdict has more levels than are shown."""
     asked = questions.find(key)
     if asked is None or asked.ended or asked.stages != shown:
         st.rerun()
@@ -110,13 +110,13 @@ def _progress(key: Key, shown: list[str]) -> None:
             st.button("Stop", icon=":material/stop:", key=f"stop_{'_'.join(key)}", on_click=asked.leave, args=(mine,))
     coming = [LEVEL[stage].title.lower() for stage in STAGES if stage not in shown]
     done = " ".join(f":green-badge[:material/check: {LEVEL[stage].title.lower()}]" for stage in shown)
-    st.markdown(f"{done} Still to come: {'; '.join(coming)}. It goes on when this page is left.")
+    st.markdown(f"{done} Still to come: {'; '.join(coming)}. It continues if you leave this page.")
 
 
 def _take(subject: Subject, key: Key, asked: RunningQuestion) -> None:
-    """Take into the session what no store could keep, and be done with a question that was answered.
+    """Keep in the session a verdict that no store could keep, and forget a question that was answered.
 
-    What was found of a question that was left stays with it for every other session.
+    A question that was stopped is not forgotten, so that every other session still sees its levels.
     """
     verdict = asked.verdict
     if verdict is not None and asked.error:

@@ -1,7 +1,7 @@
-"""The address of a question, `?q=…`: a short name that stands for a series and the period asked about.
+"""The address of a question, `?q=…`: a short name for a series and the period asked about.
 
-What a name stands for lies in a small file beside the stores, so that it holds after a reload, in another tab, for
-whoever else uses this server, and after a restart; while the question runs and once it is answered.
+A small file beside the stores keeps what a name stands for, so the address works after a reload, in another tab, for
+others who use this server, and after a restart, both while the question runs and once it is answered.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from vitime_cache.ui.verdicts import Subject
 
 FOLDER = ".asked"  # below the folder of stores; a leading dot keeps it out of the list of stores
 NAME = re.compile(r"[0-9a-f]{16}")  # nothing else of an address becomes part of a path
-MOST = 2000  # addresses; the oldest go
+MOST = 2000  # addresses; the oldest are deleted
 MOST_BYTES = 4000
 FOLLOWED = "followed_address"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the address of a question stands for.
+    """The question that an address stands for.
 
     Attributes
     ----------
     store
-        Name of the store that holds the series; empty for a series of one's own.
+        Name of the store that holds the series; empty for an own series.
     signal
-        As the picker of signals knows it.
+        The option of the signal picker.
     period
         In samples.
     """
@@ -61,12 +61,12 @@ class Asked:
 
     @property
     def name(self) -> str:
-        """The short name in its address: equal questions have equal ones."""
+        """The short name in its address; equal questions have equal names."""
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
 
 
 def keep_address(asked: Asked) -> str:
-    """Write down what an address stands for; its name. Where that cannot be written, it holds for nobody else."""
+    """Write the file of an address and return its short name. If it cannot be written, the address does not work."""
     path = _place() / f"{asked.name}.json"
     with suppress(OSError):
         if not path.exists():
@@ -77,7 +77,7 @@ def keep_address(asked: Asked) -> str:
 
 
 def find_address(name: str) -> Asked | None:
-    """What a name in an address stands for; None where it stands for no question."""
+    """The question that a name in an address stands for, or None."""
     if not NAME.fullmatch(name):
         return None
     path = _place() / f"{name}.json"
@@ -96,12 +96,12 @@ def in_address() -> Asked | None:
 
 
 def show_in_address(subject: Subject, period: float) -> None:
-    """Make a question the one in the page's address: an entry in the browser's history, for what a person did."""
+    """Put a question into the page's address: one entry in the browser's history."""
     st.query_params["q"] = st.session_state[FOLLOWED] = keep_address(Asked.of(subject, period))
 
 
 def newly_asked_for(subject: Subject) -> float | None:
-    """The period that the address asks about of this subject, the first time that it is seen there."""
+    """The period that the address asks about, the first time it is seen; else None."""
     period = asked_for(subject)
     if period is None or st.session_state.get(FOLLOWED) == (name := Asked.of(subject, period).name):
         return None
@@ -110,7 +110,7 @@ def newly_asked_for(subject: Subject) -> float | None:
 
 
 def asked_for(subject: Subject) -> float | None:
-    """The period that the address asks about of this subject; None where it asks about none, or of another."""
+    """The period that the address asks about, if it asks about this subject; else None."""
     asked = in_address()
     return asked.period if asked is not None and Asked.of(subject, asked.period) == asked else None
 

@@ -1,4 +1,4 @@
-"""What is known of heads, as badges beside the charts, and as figures to colour and rank them by."""
+"""The claims of a verdict as badges beside the charts, and as figures to colour and rank heads by."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "gray", INCONCLUSIVE: "orange", NO
 
 
 def head_badges(ds: xr.Dataset, layer: str, head: int, period: float | None) -> None:
-    """What is known of one head, a badge for each claim; without a verdict, the way to one."""
+    """A badge for each claim about one head; without a verdict, a link to the page that gives one."""
     verdict = verdict_at(ds, period)
     if verdict is None:
         asked = (
@@ -49,14 +49,14 @@ def head_badges(ds: xr.Dataset, layer: str, head: int, period: float | None) -> 
     st.markdown(
         f"**{plain(layer)}, head {head}**, a period of {period_words(verdict)}: "
         + " ".join(badge(verdict, claim.name, layer, head) for claim in CLAIMS),
-        help="The verdict that is kept of this head. No claim follows from another: "
+        help="The stored verdict on this head. No claim follows from another: "
         + "; ".join(f"*{claim.title.lower()}*: {claim.figure}" for claim in CLAIMS)
         + ". **Ask** shows what each rests on.",
     )
 
 
 def best_badges(ds: xr.Dataset, period: float | None) -> None:
-    """Of how many heads each claim is supported; without a verdict, the way to one."""
+    """The number of heads that support each claim; without a verdict, a link to the page that gives one."""
     verdict = verdict_at(ds, period)
     if verdict is None:
         head_badges(ds, "", 0, period)
@@ -67,7 +67,7 @@ def best_badges(ds: xr.Dataset, period: float | None) -> None:
     st.markdown(
         f"Of {counted(asked, 'head')} asked about a period of {period_words(verdict)}: "
         + " ".join(f":{'green' if n else 'gray'}-badge[{n} {title}]" for title, n in counts),
-        help="Of how many heads the verdict that is kept supports each claim. **Ask** shows what each rests on.",
+        help="For how many heads the stored verdict supports each claim. **Ask** shows what each rests on.",
     )
 
 
@@ -81,7 +81,7 @@ def badge(verdict: xr.Dataset, claim: str, layer: str, head: int) -> str:
 
 
 def with_claims(measures: xr.Dataset, verdict: xr.Dataset | None) -> xr.Dataset:
-    """The measures of every head, and the figure of every claim that has been worked on."""
+    """The measures of every head, and the figure of every claim whose level has run."""
     if verdict is None or dict(verdict.sizes) | dict(measures.sizes) != dict(verdict.sizes):
         return measures
     figures = {}

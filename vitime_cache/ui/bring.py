@@ -1,4 +1,4 @@
-"""The way in: a stored signal, a file, pasted numbers or a composed series, beside each other."""
+"""Choose a series: a stored signal, a file, pasted numbers or a composed series, side by side."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from vitime_cache.ui.stores import Store
 from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.words import complain, plain, weights_note
 
-BROUGHT = "brought"  # fingerprint of the series that each way gave last
+BROUGHT = "brought"  # session key of the fingerprint of the last series from each input
 FAILURES = (VitimeError, MemoryError, OSError)
 
 
 def choose_subject(store: Store | None) -> Subject | None:
-    """The series that is asked about; the example where nothing was ever chosen. None with the reason in place."""
+    """The series to ask about; the example if there is nothing else. None if it fails, with a message in place."""
     signal_, file, numbers = st.columns([1, 1, 1], gap="medium")
     with file:
         _bring(uploaded)
@@ -42,7 +42,7 @@ def choose_subject(store: Store | None) -> Subject | None:
 
 
 def _bring(way: Callable[[], Signal | None]) -> None:
-    """Show one way in, and take in what it gives, unless it gave the same before; what is wrong is said in place."""
+    """Show one input and run the model on its series, unless it is the same as before; errors appear in place."""
     before = f"{BROUGHT}_{way.__name__}"
     try:
         signal = way()
@@ -53,7 +53,7 @@ def _bring(way: Callable[[], Signal | None]) -> None:
     except FAILURES as error:
         complain(error)
         return
-    if signal is None:  # emptied, it may bring the same again
+    if signal is None:  # once emptied, the input may bring the same series again
         st.session_state.pop(before, None)
 
 
@@ -63,6 +63,6 @@ def _taken_in(signal: Signal) -> str:
 
 
 def _go_to(option: str) -> None:
-    """Show a series of one's own, under its short address."""
+    """Show an own series, under its short address."""
     st.query_params.from_dict({"signal": option, "q": option.removeprefix(own.PREFIX)})
     st.rerun()

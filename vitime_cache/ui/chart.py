@@ -1,4 +1,4 @@
-"""Charts with their downloads, drawn once for equal input, and statements with the evidence they stand on."""
+"""Charts with their downloads, drawn once for equal input, and statements with their level of evidence."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ PROMINENCE = (
     "How far the peak stands above the higher of the two valleys beside it, in means of the curve: 1 is as much as the "
     "head's mean attention at a lag."
 )
-PAIRS = "Query–key pairs of patch columns that the mean at this lag is over."
-MATCHES = "Whether half a patch, as near as a peak can be told, covers the distance from the multiple of P."
+PAIRS = "Number of query–key pairs of patch columns in the mean at this lag."
+MATCHES = "Whether the peak is within half a patch, the resolution of a peak, of the multiple of P."
 PEAK_COLUMNS = {
     "curve": st.column_config.TextColumn("Curve"),
     "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
@@ -63,20 +63,20 @@ def figure(
     pixels: int | None = None,
     **options: Any,
 ) -> None:
-    """Show `draw(*args, **options)` with its downloads; what it cannot draw becomes its message in place.
+    """Show `draw(*args, **options)` with its downloads; if it cannot be drawn, show its message in place.
 
     Parameters
     ----------
     key
-        Names the chart in the page. Its files are named after what is drawn of which signal, layer and head.
+        Names the chart in the page. Its files are named after the drawing function, signal, layer and head.
     table
-        The numbers behind the chart, for the CSV, which names signal, layer and head as well.
+        The numbers behind the chart, for the CSV, which also has columns for signal, layer and head.
     on_select
         Called after a click on the chart; "rerun" only reruns.
     selection
-        The one selection of the chart that is told to the page, where it has others that follow the pointer.
+        The one selection of the chart that is sent to the page, if it has others that follow the pointer.
     pixels
-        The width that a chart which stretches will have, so that its words fill its lines.
+        The width of a stretched chart, so that its text fills its lines.
     """
     if pixels is not None:
         options["width"] = pixels
@@ -91,14 +91,14 @@ def figure(
         files = st.popover(
             "Download", icon=":material/download:", type="tertiary", key=f"{key}_files", on_change="rerun"
         )  # fmt: skip
-    if files.open:  # its buttons cost as much as the chart
+    if files.open:  # making its buttons costs as much as the chart
         subject = _subject(args)
         name = file_name(draw.__name__, *subject.values())
 
         def numbers() -> bytes:
             rows = table()
-            told = {column: value for column, value in subject.items() if column not in rows}
-            return pd.concat([pd.DataFrame(told, index=rows.index), rows], axis=1).to_csv(index=False).encode()
+            names = {column: value for column, value in subject.items() if column not in rows}
+            return pd.concat([pd.DataFrame(names, index=rows.index), rows], axis=1).to_csv(index=False).encode()
 
         with files:
             paper = _choose_paper(key)
@@ -112,24 +112,24 @@ def figure(
 
 
 def _choose_paper(key: str) -> charts.Paper | None:
-    """The column of a paper that the chart is for; None as it is on the page."""
+    """The paper column that the chart is sized for; None for the size on the page."""
     sizes = {"As shown": None} | {f"{name.capitalize()} column": inches for name, inches in COLUMNS.items()}
     size = st.selectbox(
         "Size", list(sizes), key=f"{key}_size",
-        help="As wide as the column of a paper, with words of 8 points and no title: that is in the caption.",
+        help="As wide as the column of a paper, with 8-point text and no title: the title is in the caption.",
     )  # fmt: skip
     inches = sizes[size]
     return None if inches is None else charts.Paper(inches)
 
 
 def side_map(view: HeadView, shading: Shading, size: int) -> Spec:
-    """A heatmap to stand beside another: its title names the signal only."""
+    """A heatmap to show beside another: its title names the signal only."""
     chart = charts.heatmap(view, shading=shading, size=size)
     return chart | {"title": chart["title"] | {"text": view.signal}}
 
 
 def statement(name: str, text: str) -> None:
-    """A sentence about a head, behind the badge of the level of evidence it stands on."""
+    """A sentence about a head, after the badge of its level of evidence."""
     level = LEVEL[name]
     st.markdown(
         f":gray-badge[{level.title.lower()}] {text}",
@@ -138,7 +138,7 @@ def statement(name: str, text: str) -> None:
 
 
 def worked_out(work: Callable[..., Made], *args: Any, **options: Any) -> Made:
-    """`work(*args, **options)` from the cache, where the same chart or table was made before."""
+    """`work(*args, **options)`, from the cache if the same chart or table was made before."""
     made: Made = _worked_out(work, args, options)
     return made
 
@@ -169,13 +169,13 @@ def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | No
 
 @st.cache_data(max_entries=64, show_spinner=False, hash_funcs={xr.Dataset: lambda ds: _dataset_key(ds)})
 def measured(ds: xr.Dataset, period: float | None) -> xr.Dataset:
-    """Every measure of every head, from the cache where it was computed before."""
+    """Every measure of every head, from the cache if it was computed before."""
     measures = head_measures(ds, period)
     return measures.assign_attrs({KEY: f"{_dataset_key(ds)}|{period}"})
 
 
 def ranked_heads(measures: xr.Dataset, measure: str) -> dict[str, Any] | None:
-    """The heads in the order of a measure, sortable by every other; the head of the row selected."""
+    """Show the heads ordered by a measure, sortable by every other; return the head of the selected row."""
     table = charts.measures_table(measures).sort_values(measure, ascending=False, ignore_index=True)
     columns = {
         "layer": st.column_config.TextColumn("Layer", pinned=True),
@@ -194,21 +194,21 @@ def ranked_heads(measures: xr.Dataset, measure: str) -> dict[str, Any] | None:
 
 
 def file_name(*parts: object) -> str:
-    """A name that any system takes, of what is in the file."""
+    """A file name that any system accepts, made of the parts."""
     return "-".join(re.sub(r"[^\w.]+", "_", str(part)).strip("_")[:60] for part in parts)
 
 
 def _subject(args: Sequence[Any]) -> dict[str, str]:
-    """Signal, layer and head of what is drawn; several joined by "and"."""
+    """Signal, layer and head of the arguments of a chart; several are joined by "and"."""
     flat = [each for arg in args for each in (arg if isinstance(arg, list | tuple) else [arg])]
     views = [each for each in flat if isinstance(each, HeadView)]
     if views:
-        told = {
+        names = {
             "signal": [view.signal for view in views],
             "layer": [view.layer for view in views],
             "head": [str(view.head) for view in views],
         }
-        return {name: " and ".join(dict.fromkeys(values)) for name, values in told.items()}
+        return {name: " and ".join(dict.fromkeys(values)) for name, values in names.items()}
     found = [each for each in flat if isinstance(each, xr.Dataset)]
     if not found:
         return {}
@@ -219,7 +219,7 @@ def _subject(args: Sequence[Any]) -> dict[str, str]:
 
 
 def _dataset(args: Sequence[Any]) -> xr.Dataset | None:
-    """What the chart is of, for its caption."""
+    """The Dataset that the chart shows, for its caption."""
     for each in args:
         first = each[0] if isinstance(each, list | tuple) and each else each
         if isinstance(first, HeadView):

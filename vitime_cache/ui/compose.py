@@ -1,4 +1,4 @@
-"""Three ways to bring a series: a file, pasted numbers, harmonics. What cannot be read is a `SignalError`."""
+"""Three ways to bring a series: a file, pasted numbers, harmonics. Unreadable input raises `SignalError`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from vitime_cache.series.sources import (
 from vitime_cache.ui.reading import Brought, chosen_series
 
 KEPT: Literal["session"] = "session"  # input outlives a visit to another page
-TAKEN = "composed_taken"  # whether the composed series was asked for
-MOST_HARMONICS = 12  # rows a person edits; a file holds as many as it likes
+TAKEN = "composed_taken"  # session key: whether the button was pressed
+MOST_HARMONICS = 12  # rows to edit by hand; a file may hold any number
 LONGEST = 100_000  # samples that can be composed here
 _TABLE = re.compile(r"[A-Za-z]\w*\s*[,;\t|].*\n|^\s*[A-Za-z]\w*\s*\n|\n\d+[-/]\d+[-/]")  # a header, or dates
 
 
 def composed() -> Signal | None:
-    """Rows of period, amplitude and phase that can be added and removed, and noise; the series once it is asked for."""
+    """Rows of period, amplitude and phase that can be added and removed, and noise; the series, once requested."""
     rows: dict[int, Harmonic] = st.session_state.setdefault("harmonics", dict(enumerate((SLOW, MIDDLE, FAST))))
     harmonics = [_harmonic_row(row, rows[row]) for row in list(rows)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -42,7 +42,7 @@ def composed() -> Signal | None:
             )
         )
         name = st.text_input("Name", "composed", key="name_composed", persist_state=KEPT, max_chars=200, width=240)
-    # A callback, which outlives the first run of a fresh server's page: that one begins again (see `routing`).
+    # A callback, because a fresh server runs its first page twice (see `routing`).
     st.button("Take this series", icon=":material/check:", key="take_composed", on_click=_take)
     if not st.session_state.pop(TAKEN, False):
         return None
@@ -80,10 +80,10 @@ def _remove(row: int) -> None:
 
 
 def pasted() -> Signal | None:
-    """The numbers pasted into the box, or a series of the table pasted there; None while it is empty."""
+    """The numbers pasted into the box, or one series of a pasted table; None while the box is empty."""
     text = st.text_area(
         "Paste numbers", key="pasted", persist_state=KEPT, height=100, max_chars=2_000_000,
-        placeholder="apart by commas, blanks or line ends; or a table with its header",
+        placeholder="separated by commas, spaces or line breaks; or a table with its header",
     )  # fmt: skip
     if not text.strip():
         return None
@@ -97,11 +97,11 @@ def pasted() -> Signal | None:
 
 
 def uploaded() -> Signal | None:
-    """The series of the file in the drop zone that is chosen, at first its first; None without a file."""
+    """The chosen series of the file in the drop zone, by default its first; None without a file."""
     file = st.file_uploader(
         "Drop a file",
         [ending[1:] for ending in ENDINGS],
         key="upload",
-        help="A column for each series, or a long table.",
+        help="One column for each series, or a long table.",
     )
     return None if file is None else chosen_series(Brought(file.getvalue(), file.name, file.file_id), "upload")

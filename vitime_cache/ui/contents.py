@@ -1,4 +1,4 @@
-"""What the overview shows: the signals of a store, the facts of its model, and a build with its progress."""
+"""Parts of the Library: the signals of a store, the facts of its model, and a build with its progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, planned, reading, stores
 from vitime_cache.ui.words import complain, notice, plain
 
-PATCH = "A patch is a column of the image cut into tokens: the unit of lag, and the finest that a lag can be told to."
+PATCH = "A patch is a column of the image cut into tokens: the unit, and the finest resolution, of a lag."
 COLUMNS = {
     "signal": st.column_config.TextColumn("Signal", pinned=True),
     "history": st.column_config.LineChartColumn("History", width="medium", color=HISTORY, y_min=0, y_max=1),
@@ -32,7 +32,7 @@ COLUMNS = {
         color=FORECAST,
         y_min=0,
         y_max=1,
-        help="On one scale with the history: heights between the least and the greatest value of both.",
+        help="On the same scale as the history: from the least to the greatest value of both.",
     ),
     "description": st.column_config.TextColumn("What it is", width="large"),
     "n_history": st.column_config.NumberColumn("History, samples"),
@@ -70,7 +70,7 @@ def signals_table(store: Store) -> None:
 
 
 def own_series() -> None:
-    """The series that this session brought: ways to look at each, to save it to a named store, and to delete it."""
+    """The own series of this session: links to view each, a form to save it to a named store, a button to delete it."""
     for option, name in own.options().items():
         link = address(signal=option, q=option.removeprefix(own.PREFIX))
         with st.container(border=True):
@@ -90,7 +90,7 @@ def _save_form(option: str, name: str) -> None:
     with st.form(f"save_{option}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         saved_as = st.text_input("Save as", name, max_chars=200, key=f"save_name_{option}", width=240)
         store = st.selectbox("in the store", options, key=f"save_store_{option}", width=240)
-        # A callback, which outlives the first run of a fresh server's page: that one begins again (see `routing`).
+        # A callback, because a fresh server runs its first page twice (see `routing`).
         st.form_submit_button(
             "Save", icon=":material/save:", key=f"save_button_{option}", on_click=_ask_to_save, args=(option,)
         )
@@ -112,7 +112,7 @@ def _ask_to_save(option: str) -> None:
 
 
 def model_facts(ds: xr.Dataset) -> None:
-    """Size of the network behind a store, and where its numbers come from."""
+    """Size of the network behind a store, and its weights."""
     config = schema.config_of(ds)
     rows, columns = config.grid
     facts = {
@@ -131,11 +131,11 @@ def model_facts(ds: xr.Dataset) -> None:
 
 
 def unfinished(store: Store) -> bool:
-    """How much of a store stands, and the way to go on with it, where signals that were planned are missing.
+    """Show how much of a store is complete and how to continue it, if planned signals are missing.
 
-    Returns whether there was anything to say.
+    Returns whether anything was shown.
     """
-    if jobs.job(store.path) is not None:  # its progress, or what it ended with
+    if jobs.job(store.path) is not None:  # shows its progress or its end
         offer_build(store.name, store.path, go_on=True)
         return True
     plan = planned(store)
@@ -149,11 +149,11 @@ def unfinished(store: Store) -> bool:
     known = {signal.name: signal.fingerprint for signal in catalogue()}
     if weights is None or weights.sha256 != plan.identity.weights.sha256:
         st.caption(
-            f"It was begun with the weights {plain(plan.identity.weights.name)}, which are not at hand: put them into "
-            "weights/ to go on with it here."
+            f"It was started with the weights {plain(plan.identity.weights.name)}, which are not available: put them "
+            "into weights/ to continue here."
         )
     elif not missing.items() <= known.items():
-        st.caption("It was begun with series of your own: run the command that began it again, and it goes on.")
+        st.caption("It was started with series of your own: run the same command again to continue.")
     else:
         assert path is not None
         offer_build(store.name, store.path, go_on=True, weights=path, tokens=",".join(plan.tokens) or "none")
@@ -161,7 +161,7 @@ def unfinished(store: Store) -> bool:
 
 
 def build_default() -> None:
-    """Offer to build the default store where there is none; its progress where it is being built."""
+    """Offer to build the default store if there is none, or show the progress of its build."""
     try:
         weights, config, info = own.default_weights()
     except CheckpointError as error:
@@ -170,7 +170,7 @@ def build_default() -> None:
     name = own.default_store(info)
     path = folder() / name
     if name in stores() and (jobs.job(path) is None or stores()[name].stamp is not None):
-        return  # `unfinished` has the word, where it is chosen
+        return  # `unfinished` shows its state when the store is chosen
     st.subheader("Build the default store", anchor=False)
     offer_build(name, path, weights=weights, layers=config.layers)
 
@@ -184,7 +184,7 @@ def offer_build(
     tokens: str = "",
     layers: Sequence[str] = (),
 ) -> None:
-    """The progress of a build, what the last one ended with, or the button that starts one."""
+    """The progress of a build, the result of the last one, or the button that starts one."""
     job = jobs.job(path)
     if job is not None and job.running:
         _progress(name, job)
@@ -208,7 +208,7 @@ def offer_build(
         place = shlex.quote(f"store/{name}")
         st.code(f"python -m vitime_cache build --store {place} --tokens {tokens}", language="bash")
     st.button(
-        "Go on with it" if go_on else "Build it now", icon=":material/play_arrow:", type="primary",
+        "Continue" if go_on else "Build it now", icon=":material/play_arrow:", type="primary",
         on_click=jobs.start, args=(path, weights, tokens), key=f"build_{name}",
     )  # fmt: skip
 
@@ -223,11 +223,11 @@ def _weights_at_hand() -> tuple[Path | None, WeightsInfo | None]:
 
 @st.fragment(run_every=1.0)
 def _progress(name: str, job: jobs.Job) -> None:
-    """How many signals are complete, once a second; the whole page again when the build has ended."""
+    """Show how many signals are complete once a second; rerun the page when the build has ended."""
     if not job.running:
         st.rerun()
     store = stores().get(name)
     plan = planned(store) if store else None
     done, total = len(store.signals) if store else 0, len(plan.entries) if plan else len(catalogue())
     st.progress(min(done / max(total, 1), 1.0), f"Building {plain(name)}: {done} of {total} signals are complete")
-    st.caption("Signals can be looked at as soon as they are complete: all pages stay usable.")
+    st.caption("You can view signals as soon as they are complete: all pages stay usable.")

@@ -1,4 +1,4 @@
-"""Python for what a page shows: a few lines to take into a notebook."""
+"""Python code for what a page shows, to copy into a notebook."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ OPENED = "import vitime_cache as vc\n\nstore = vc.open_store({store!r})\n"
 
 
 def copy_python(code: str) -> None:
-    """A button that opens the lines, with Streamlit's own sign to copy them."""
+    """A button that shows the code, with Streamlit's own copy button."""
     with st.popover("Python for this view", icon=":material/code:", type="tertiary"):
         st.code(code, language="python")
 
 
 def head_code(ds: xr.Dataset, layer: str, head: int) -> str:
-    """One head of one signal of a store."""
+    """Code that shows one head of one signal of a store."""
     return f"{_store(ds)}vc.show(store.sel(signal={_name(ds)!r}), {layer!r}, {head})\n"
 
 
 def heads_code(ds: xr.Dataset, period: float | None) -> str:
-    """All heads of one signal, with their measures at a period."""
+    """Code that shows all heads of one signal, with their measures at a period."""
     return (
         f"{_store(ds)}ds = store.sel(signal={_name(ds)!r}).load()\n\n"
         "from vitime_cache.attention.measures import head_measures\n\n"
@@ -37,7 +37,7 @@ def heads_code(ds: xr.Dataset, period: float | None) -> str:
 
 
 def compared_code(first: xr.Dataset, second: xr.Dataset, layer: str, head: int) -> str:
-    """One head on two signals, of one store or of two, and where its maps differ."""
+    """Code that shows where the maps of one head differ between two signals, of one store or of two."""
     other = "" if store_of(first) == store_of(second) else f"other = vc.open_store({str(store_of(second))!r})\n"
     return (
         f"{_store(first)}{other}a = vc.charts.HeadView(store.sel(signal={_name(first)!r}), {layer!r}, {head})\n"
@@ -47,7 +47,7 @@ def compared_code(first: xr.Dataset, second: xr.Dataset, layer: str, head: int) 
 
 
 def answer_code(verdict: xr.Dataset) -> str:
-    """An answer: from where the store keeps it, or asked again where none does."""
+    """Code that shows an answer: opened from its store, or asked again if no store keeps it."""
     place = Path(str(verdict.attrs.get(KEY, "")).partition("|")[0])
     if (place / "zarr.json").is_file():
         return f"import vitime_cache as vc\nimport xarray as xr\n\nvc.show(xr.open_zarr({str(place)!r}).load())\n"

@@ -33,7 +33,7 @@ TABLES = {
     charts.answer_heads: charts.answer_heads_table, charts.answer_attention: charts.answer_attention_table,
     charts.answer_shares: charts.answer_shares_table,
 }  # fmt: skip
-# Chart, its table, and the level without which there is nothing to draw.
+# Chart, its table, and the level that it needs.
 OF_HEAD = (
     (charts.verdict_effect, charts.verdict_effect_table, "heads"),
     (charts.verdict_curve, charts.verdict_curve_table, "looking"),
@@ -49,12 +49,12 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
     Parameters
     ----------
     verdict
-        As far as it goes; None before the first level is done.
+        With the levels that have run; None before the first level is done.
     coming
-        Whether more of it is on its way.
+        Whether more levels are still running.
     """
     if verdict is None:
-        st.info("Nothing is known yet: the first levels are done in seconds.", icon=":material/hourglass_top:")
+        st.info("No result yet: the first levels finish in seconds.", icon=":material/hourglass_top:")
         return
     said = sentences(verdict)
     box, icon = BOXES[KINDS[kind(verdict)].answer]
@@ -68,14 +68,14 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
     left = [LEVEL[stage].title.lower() for stage in to_come(verdict)]
     if left and not coming:
         st.warning(
-            f"This verdict is partial: nothing is known of {'; '.join(left)}. Ask again for the rest.",
+            f"This verdict is partial: not run are {'; '.join(left)}. Ask again for the rest.",
             icon=":material/hourglass_disabled:",
         )
     wide = page_width()
     _drawn(verdict, STORY[:1], wide)
     st.caption(plain(vschema.facts(verdict, "window_facts")["words"]))
     _drawn(verdict, STORY[1:], wide)
-    with st.expander("What lies behind it: where the forecast looks, what attention carries, what each level found"):
+    with st.expander("Details: where the forecast looks, what attention carries, what each level found"):
         _drawn(verdict, BEHIND, wide)
         for level, text in said.items():
             if level in LEVEL:
@@ -86,7 +86,7 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
 
 
 def _drawn(verdict: xr.Dataset, pictures: Sequence[tuple[Draw, str]], wide: int) -> None:
-    """Those pictures of the answer whose level has been worked on; no heads where none were looked for."""
+    """Draw the pictures of the answer whose level has run; no heads if the verdict did not search for any."""
     no_heads = bool(verdict["head_share"].isnull().all())
     for draw, level in pictures:
         if level in vschema.facts(verdict, "stages") and not (no_heads and draw is charts.answer_heads):
@@ -95,7 +95,7 @@ def _drawn(verdict: xr.Dataset, pictures: Sequence[tuple[Draw, str]], wide: int)
 
 
 def _every_head(verdict: xr.Dataset) -> tuple[str, int]:
-    """The grid of claims, and the pictures of the head that was clicked in it; that head."""
+    """Show the grid of claims and the pictures of the head clicked in it; return that head."""
     chosen = _chosen_head(verdict)
     left_side, right_side = st.columns([6, 5])
     with left_side:
@@ -114,22 +114,22 @@ def _every_head(verdict: xr.Dataset) -> tuple[str, int]:
 
 
 def link_to(subject: Subject, period: float) -> None:
-    """The address of a question: for a bookmark, another tab or a colleague, while it runs and after."""
+    """A link with the address of a question: for a bookmark, another tab or a colleague, while it runs and after."""
     st.page_link(
         "pages/ask.py", label="Address of this question", icon=":material/link:",
         query_params={"q": keep_address(Asked.of(subject, period))},
-        help="It holds after a reload, in another tab, and for whoever else uses this server, while the question runs "
+        help="It works after a reload, in another tab, and for others who use this server, while the question runs "
         "and after.",
     )  # fmt: skip
 
 
 def looking(verdict: xr.Dataset) -> charts.Spec:
-    """Every head's look whole periods back against its effect."""
+    """The chart of every head's look whole periods back against its effect."""
     return charts.looking_chart(looking_and_mattering(verdict), str(vschema.facts(verdict, "question")["signal"]))
 
 
 def head_card(verdict: xr.Dataset, layer: str, head: int) -> None:
-    """One head: its badges, and the pictures behind them."""
+    """One head: its badges, and the pictures they rest on."""
     badges = " ".join(badge(verdict, claim.name, layer, head) for claim in CLAIMS)
     st.markdown(f"**{plain(layer)}, head {head}** {badges}")
     for draw, table, level in OF_HEAD:
@@ -141,7 +141,7 @@ def head_card(verdict: xr.Dataset, layer: str, head: int) -> None:
 
 
 def _chosen_head(verdict: xr.Dataset) -> tuple[str, int]:
-    """The head clicked last, in any chart; at first the best."""
+    """The head clicked last in any chart; by default the best."""
     layer, best = head_order(verdict)[0]
     place = f"evidence_head_{verdict.attrs['created']}"
     seen: dict[str, Any] = st.session_state.setdefault(place, {})
@@ -156,7 +156,7 @@ def _chosen_head(verdict: xr.Dataset) -> tuple[str, int]:
 
 
 def _files(verdict: xr.Dataset, chosen: tuple[str, int], name: str) -> None:
-    """Everything to take along: a page with the chosen head's pictures, every array, and the table."""
+    """Downloads: a page with the chosen head's pictures, every number as JSON, an image, and the table."""
     of = file_name(name, "verdict")
     files = (
         ("Card, one page", lambda: verdict_card(verdict, *chosen).encode(), f"{of}.html", "text/html"),

@@ -1,4 +1,4 @@
-"""Arrow keys over a picture of all heads: they move a frame, Enter opens the head in it."""
+"""Arrow keys on a picture of all heads: they move a frame, and Enter opens the head in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowD
 export default function({ parentElement, setStateValue, setTriggerValue, data }) {
   const box = parentElement.querySelector(".keys")
   const [layers, heads] = [data.layers.length, data.heads]
-  let [row, column] = box.at ?? data.at  // what the page knows comes later than the keys
+  let [row, column] = box.at ?? data.at  // the server's value lags behind the keys
   const say = () => box.textContent = `${data.layers[row]}, head ${column}: arrow keys move, Enter opens`
   say()
   box.onkeydown = event => {
@@ -35,7 +35,7 @@ export default function({ parentElement, setStateValue, setTriggerValue, data })
 
 
 def move_over_heads(layers: Sequence[str], heads: int) -> tuple[tuple[str, int], bool]:
-    """The head that the arrow keys stand on, and whether Enter was pressed on it."""
+    """The head in the frame that the arrow keys move, and whether Enter was pressed on it."""
     walk = st.components.v2.component("head_keys", html=LAYOUT, css=LOOK, js=SCRIPT)
     row, column = st.session_state.get("head_at", [0, 0])
     data = {"layers": list(layers), "heads": heads, "at": [row % len(layers), column % heads]}
@@ -49,7 +49,7 @@ def move_over_heads(layers: Sequence[str], heads: int) -> tuple[tuple[str, int],
 
 
 def _inside(at: object, layers: int, heads: int) -> tuple[int, int]:
-    """A place that the browser names, if it is one of the picture's."""
+    """The row and column that the browser sends, if they are valid; else (0, 0)."""
     match at:
         case [int(row), int(column)] if 0 <= row < layers and 0 <= column < heads:
             return row, column

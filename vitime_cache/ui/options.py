@@ -21,20 +21,20 @@ from vitime_cache.ui.words import say_if_unknown
 
 Queries = Literal["even", "ink"]
 QUERIES: tuple[Queries, ...] = get_args(Queries)
-MOST_HEADS = 6  # as many as there are colours that a colour-blind reader tells apart
+MOST_HEADS = 6  # the number of colours that a colour-blind reader can tell apart
 # The study's own gamma of 0.1 and its logarithm drive most cells to the brightest shade.
 CONTRAST = Contrast(gamma=0.5, show_log=False)
 
 
 def choose_period(ds: xr.Dataset) -> float | None:
-    """Period in samples, at first the longest that the signal is known to have; None where it is left empty."""
+    """Period in samples, by default the longest known period of the signal; None if left empty."""
     known = known_periods(ds)
     text = ", ".join(map(written, known))
     return period_box(
         f"period_{ds[schema.SIGNAL].item()}", known, float(ds[schema.SAMPLE_SECONDS]), bind="query-params",
         first=written(known[0]) if known else "",
         help=f"Multiples of P are marked: {WRITTEN}. "
-        f"{'True periods, in samples: ' + text if known else 'No true period is known: give one.'}",
+        f"{'True periods, in samples: ' + text if known else 'No true period is known.'}",
     )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def known_periods(ds: xr.Dataset) -> list[float]:
 
 
 def choose_contrast() -> Contrast:
-    """The reference study's contrast options, set milder. They change what the eye can tell apart, never a number."""
+    """The reference study's contrast options with milder defaults. They change colours, never a number."""
     with st.popover("Contrast", icon=":material/contrast:"):
         power = st.toggle("Power law", CONTRAST.powermap, key="power", bind="query-params")
         gamma = st.slider(
@@ -74,17 +74,17 @@ def choose_query(ds: xr.Dataset) -> int:
     return st.select_slider(
         "Query, first sample", range(columns), value=min(int(ds[schema.HISTORY_PATCHES]), columns - 1),
         format_func=lambda patch: f"{patch * step:.0f}", key=key, bind="query-params", width=320,
-        help="The moment that looks. A click on the map chooses it too.",
+        help="The moment that looks. You can also click on the map.",
     )  # fmt: skip
 
 
 def query_key(ds: xr.Dataset) -> str:
-    """What a query is called in the address: as samples, it means nothing to a signal of other patches."""
+    """Key of the query in the address; a query in samples is valid only for signals of equal patches."""
     return f"query_{float(ds[schema.SAMPLES_PER_PATCH]):g}"
 
 
 def query_from_click(ds: xr.Dataset, chart: str, field: str = "query_patch") -> Callable[[], None]:
-    """A callback that makes the cell clicked in `chart` the query."""
+    """A callback that sets the query to the cell clicked in `chart`."""
 
     def choose() -> None:
         if point := clicked(chart, "cell"):
@@ -94,13 +94,13 @@ def query_from_click(ds: xr.Dataset, chart: str, field: str = "query_patch") -> 
 
 
 def clicked(chart: str, selection: str) -> dict[str, Any] | None:
-    """What was clicked in the chart of that key, by the fields of its selection; None if nothing is selected."""
+    """The point clicked in the chart of that key, by the fields of its selection; None if nothing is selected."""
     points = st.session_state[chart].selection.get(selection) or []
     return dict(points[0]) if points else None
 
 
 def choose_queries() -> Queries:
-    """How the queries of a patch column count."""
+    """How the queries of a patch column are weighted."""
     words = {"even": "all alike", "ink": "by ink"}
     say_if_unknown("queries", "Queries count", words.values())
     return st.segmented_control(
@@ -112,10 +112,10 @@ def choose_queries() -> Queries:
 
 
 def choose_heads(ds: xr.Dataset, first: tuple[str, int]) -> list[tuple[str, int]]:
-    """The chosen head and others beside it."""
+    """The chosen head and further heads to compare it with."""
     names = {f"{layer} · {head}": (str(layer), int(head)) for layer, head in _all_heads(ds) if (layer, head) != first}
     others = st.multiselect(
-        "Heads beside it", list(names), max_selections=MOST_HEADS - 1, key="beside", bind="query-params",
+        "Compare with heads", list(names), max_selections=MOST_HEADS - 1, key="beside", bind="query-params",
         placeholder="layer · head",
     )  # fmt: skip
     return [first, *(names[name] for name in others)]
@@ -123,7 +123,7 @@ def choose_heads(ds: xr.Dataset, first: tuple[str, int]) -> list[tuple[str, int]
 
 @dataclass(frozen=True)
 class LagOptions:
-    """Which pairs of queries and keys a lag curve is over."""
+    """The pairs of queries and keys that a lag curve averages, and its axis."""
 
     region: Region
     side: Side
@@ -140,7 +140,7 @@ def choose_lags(ds: xr.Dataset) -> LagOptions:
     say_if_unknown(longest, "Longest lag", {f"{patch * step:.0f}" for patch in range(4, columns)})
     region = st.selectbox(
         "Region (query→key)", REGIONS, key="region", bind="query-params", width=200,
-        help="Which queries look at which keys: forecast→history is what feeds the forecast. A mean at "
+        help="Which queries look at which keys: forecast→history is what feeds the forecast. The mean at "
         "a lag is over pairs of patch columns in that region.",
     )  # fmt: skip
     side = st.segmented_control(
@@ -165,8 +165,8 @@ def choose_measure(measures: xr.Dataset) -> str:
         "Measure", names, format_func=lambda name: _measure_name(measures, name),
         key="measure", bind="query-params", width=420,
         help="The figure that colours and ranks the heads. **Prominence** is how far a peak of the lag curve stands "
-        "above the higher of the two valleys beside it, in means of the curve. **CLS** is one more token that stands "
-        "for no part of the image. **Entropy** says over how many patch columns a head spreads.",
+        "above the higher of the two valleys beside it, in means of the curve. **CLS** is an extra token that "
+        "represents no part of the image. **Entropy** says over how many patch columns a head spreads.",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Other weights for a series: stores that hold it by its samples, and weights files that it can be run with."""
+"""Other weights for a series: stores that hold the same samples, and weights files to run it with."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from vitime_cache.model.checkpoint import CheckpointError, peek
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.ui.stores import Store, stores
 
-ENDINGS = (".safetensors", ".pth")  # of files in weights/ that a person may choose
+ENDINGS = (".safetensors", ".pth")  # of the files in weights/ that are offered
 MOST_FILES = 40
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file in `weights/`, as far as it can be told without reading its numbers; `error` where it cannot."""
+    """A file in `weights/`, described without reading its tensors; `error` if it cannot be described."""
 
     path: Path
     config: ViTimeConfig | None
@@ -32,7 +32,7 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """A series as another store has it, under other weights."""
+    """The same series in another store, under other weights."""
 
     store: Store
     signal: str
@@ -53,7 +53,7 @@ def weights_files() -> list[WeightsFile]:
 
 
 def elsewhere(ds: xr.Dataset) -> list[Elsewhere]:
-    """Where else this series is kept, with its horizon, under other weights; stores that cannot be read are passed."""
+    """The other stores with this series and horizon under other weights; skips stores that cannot be read."""
     wanted, found = _key(ds), []
     for store in stores().values():
         try:
@@ -69,7 +69,7 @@ def elsewhere(ds: xr.Dataset) -> list[Elsewhere]:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _by_series(path: str, stamp: str, _store: Store) -> dict[str, str]:  # noqa: ARG001 - the cache goes by them
-    """Series with its horizon -> the name it has in a store."""
+    """Key of a series with its horizon -> its name in a store."""
     ds = _store.dataset[[schema.HISTORY]].load()
     return {_key(ds.sel({schema.SIGNAL: name})): str(name) for name in ds[schema.SIGNAL].values}
 

@@ -1,8 +1,8 @@
-"""Series that people bring: each becomes a small store of its own, so that every page reads it like any stored signal.
+"""Own series, brought by users: each becomes a small store, so that every page reads it like any stored signal.
 
-They lie in a folder beside the named stores, under the hash of the series. Whoever has the address finds them again,
-after a reload, in another tab, after a restart. A session holds their names alone. The oldest go when there are too
-many, and who brought them is told.
+These stores are in a folder beside the named stores, under the hash of the series. Anyone with the address finds them
+again after a reload, in another tab and after a restart. A session holds only their names. The oldest are deleted when
+there are too many, and a message tells the session that brought them.
 """
 
 from __future__ import annotations
@@ -32,45 +32,45 @@ from vitime_cache.ui.words import plain
 
 PREFIX = "own:"
 FOLDER = ".own"  # below the folder of stores; a leading dot keeps it out of the list of stores
-WHOLE = "all of it"  # the signal that holds the whole series, beside the stretch that pages look at
+WHOLE = "all of it"  # the signal with the whole series, beside the stretch that pages show
 NAME = re.compile(r"[0-9a-f]{16}")  # nothing else of an address becomes part of a path
 MOST = 200  # series
-MOST_BYTES = 4e9  # of all of them
-NEW = 60  # seconds for which a series is looked at by who brought it
-MOST_TOKEN_BYTES = 256e6  # token maps of one series; beyond that none are kept
+MOST_BYTES = 4e9  # of all own series
+NEW = 60  # seconds during which a series is never deleted to make room
+MOST_TOKEN_BYTES = 256e6  # token maps of one series; larger ones are not kept
 
 
 class OwnError(VitimeError):
-    """A series of one's own that is not there."""
+    """An own series does not exist, or there is no room for another."""
 
 
 def options() -> dict[str, str]:
-    """This session's series: option of a picker → name, the latest first; one that an address names among them."""
+    """This session's series, latest first: option of a picker → name. Includes a series that the address names."""
     mine: dict[str, str] = st.session_state.setdefault("own_series", {})
     for asked in (st.query_params.get("q", ""), st.query_params.get("signal", "").removeprefix(PREFIX)):
         take_up(asked)
     for option in [option for option in mine if not _path(option).is_dir()]:
         st.toast(
-            f"{plain(mine.pop(option))} is not here any more: it was deleted, or made room for newer series.",
+            f"{plain(mine.pop(option))} no longer exists: it was deleted, by hand or to make room for newer series.",
             icon=":material/delete:",
         )
     return {option: mine[option] for option in reversed(mine)}
 
 
 def is_here(name: str) -> bool:
-    """Whether a short name is that of a series of one's own, whoever brought it."""
+    """Whether a short name is that of an own series, of any session."""
     return bool(NAME.fullmatch(name)) and _store(name).stamp is not None
 
 
 def take_up(name: str) -> None:
-    """Make a series that an address names one of this session's, if it is here."""
+    """Add a series that an address names to this session's, if it exists."""
     mine: dict[str, str] = st.session_state.setdefault("own_series", {})
     if PREFIX + name not in mine and is_here(name):
         mine[PREFIX + name] = _shown(_store(name))
 
 
 def dataset(option: str) -> xr.Dataset:
-    """The attention of a series of one's own, as a store's signal."""
+    """The attention of an own series, in the layout of a store's signal."""
     found = store_of(option)
     return found.signal(_shown(found))
 
@@ -85,14 +85,14 @@ def store_of(option: str) -> Store:
     """
     found = _store(option.removeprefix(PREFIX))
     if found.stamp is None:
-        raise OwnError("this series is not here any more; bring it again on the page Ask")
+        raise OwnError("this series no longer exists; bring it again on the page Ask")
     return found
 
 
 def keep(signal: Signal) -> str:
-    """Run the model on a series and keep its attention; its option. A series that is there already is not run again."""
+    """Run the model on a series, keep its attention, and return its option. A series that exists is not run again."""
     path, config, weights = default_weights()
-    signal = replace(signal, reduced_of="")  # what it is a reduction of lies in no store of its own
+    signal = replace(signal, reduced_of="")  # the signal that it reduces is not in this store
     name = _name(signal, weights)
     if _store(name).stamp is None:
         _make_room()
@@ -100,7 +100,7 @@ def keep(signal: Signal) -> str:
         place, fitted = st.empty(), _fitted(signal, config)
         engine().build(
             fitted, _path(PREFIX + name), path, tokens,
-            lambda _, step: place.caption(plain(f"{signal.name}: {step}")),  # also where a page that is left ends
+            lambda _, step: place.caption(plain(f"{signal.name}: {step}")),  # raises here when the page is closed
         )  # fmt: skip
         place.empty()
     st.session_state.setdefault("own_series", {})[PREFIX + name] = signal.name
@@ -108,14 +108,14 @@ def keep(signal: Signal) -> str:
 
 
 def _fitted(signal: Signal, config: ViTimeConfig) -> list[Signal]:
-    """What pages look at, the latest stretch on which the strongest period shows well, and all of the series."""
+    """Two signals: the latest stretch that shows the strongest period well, for the pages, and the whole series."""
     whole = replace(signal, name=WHOLE)
     proposals = propose_periods(signal.values)
     try:
         window = choose_window(
             len(signal.values), proposals[0].period, columns=config.columns, patch_width=config.patch_width
         )
-    except (VitimeError, IndexError):  # no period stands out, or none that this series is long enough for
+    except (VitimeError, IndexError):  # no period stands out, or the series is too short for it
         return [signal, whole]
     start = window.starts[-1]
     span = signal.values[start : start + window.history + window.horizon]
@@ -126,7 +126,7 @@ def _fitted(signal: Signal, config: ViTimeConfig) -> list[Signal]:
 
 
 def whole(ds: xr.Dataset) -> Signal | None:
-    """All of the series of one's own that a Dataset shows a stretch of; None for a signal of a named store."""
+    """The whole own series of which a Dataset shows a stretch; None for a signal of a named store."""
     place = Path(str(ds.attrs[KEY]).partition("@")[0])
     if place.parent.name != FOLDER:
         return None
@@ -134,7 +134,7 @@ def whole(ds: xr.Dataset) -> Signal | None:
 
 
 def save(option: str, name: str, store: str) -> None:
-    """Copy a series of one's own into a named store.
+    """Copy an own series into a named store.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def save(option: str, name: str, store: str) -> None:
         For a name that cannot be used or is taken, a store of other weights, or one that is being built.
     """
     if name.startswith(PREFIX):
-        raise SignalError(f"{name!r} would pass for a series that is not saved: take a name without {PREFIX!r}")
+        raise SignalError(f"{name!r} looks like an unsaved series: choose a name without {PREFIX!r}")
     from vitime_cache.store.build import add_dataset
     from vitime_cache.store.journal import read_journal
     from vitime_cache.store.locations import open_objects
@@ -150,7 +150,7 @@ def save(option: str, name: str, store: str) -> None:
     path, ds = folder() / Path(store).name, dataset(option)
     signal = replace(schema.signal_of(ds), name=name)
     journal = read_journal(open_objects(path))
-    kept = journal.manifest.tokens if journal else "all"  # a new store keeps what `build` would
+    kept = journal.manifest.tokens if journal else "all"  # the default of `build`
     if schema.TOKEN_ATTENTION in ds or not kept:
         add_dataset(path, ds, signal)
     else:
@@ -158,18 +158,18 @@ def save(option: str, name: str, store: str) -> None:
 
 
 def forget(option: str) -> None:
-    """Delete a series of one's own, with what was found of it."""
+    """Delete an own series with its verdicts."""
     st.session_state.setdefault("own_series", {}).pop(option, None)
     shutil.rmtree(_path(option), ignore_errors=True)
 
 
 def default_weights() -> tuple[Path, ViTimeConfig, WeightsInfo]:
-    """The weights that series are run with: the published file if it is there, else the shipped small model.
+    """The weights to run series with: the published file if it exists, else the shipped small model.
 
     Raises
     ------
     CheckpointError
-        Saying where weights belong, if there are none.
+        If there are no weights; the message says where to put them.
     """
     path = find_weights()
     config, info = peek(path)
@@ -182,12 +182,12 @@ def default_store(info: WeightsInfo) -> str:
 
 
 def _shown(store: Store) -> str:
-    """The signal of a small store that pages show."""
+    """The signal of an own series that pages show."""
     return next(name for name in store.signals if name != WHOLE)
 
 
 def _name(signal: Signal, weights: WeightsInfo) -> str:
-    """Of the series and the weights: the same series is kept once, and again for other weights."""
+    """Hash of series and weights: the same series is kept once per weights."""
     import hashlib
 
     return hashlib.sha256(f"{signal.fingerprint}|{weights.sha256}".encode()).hexdigest()[:16]
@@ -196,7 +196,7 @@ def _name(signal: Signal, weights: WeightsInfo) -> str:
 def _path(option: str) -> Path:
     name = option.removeprefix(PREFIX)
     if not NAME.fullmatch(name):
-        raise OwnError(f"{option!r:.60} names no series of one's own")
+        raise OwnError(f"{option!r:.60} is not the name of an own series")
     return folder() / FOLDER / f"{name}.zarr"
 
 
@@ -205,12 +205,12 @@ def _store(name: str) -> Store:
 
 
 def _make_room() -> None:
-    """Delete the oldest series while there are too many of them, but none that is new or that a question is about.
+    """Delete the oldest series while there are too many, except new ones and those with a running question.
 
     Raises
     ------
     OwnError
-        If none can go.
+        If none can be deleted.
     """
     place = folder() / FOLDER
     kept = sorted(place.glob("*.zarr"), key=lambda each: each.stat().st_mtime) if place.is_dir() else []
@@ -219,7 +219,7 @@ def _make_room() -> None:
     old = [each for each in kept if time.time() - each.stat().st_mtime > NEW and str(each) not in asked_about]
     while len(sizes) >= MOST or sum(sizes.values()) > MOST_BYTES:
         if not old:
-            raise OwnError("there is no room for another series at this moment; try again in some minutes")
+            raise OwnError("there is no room for another series right now; try again in a few minutes")
         shutil.rmtree(old[0], ignore_errors=True)
         del sizes[old.pop(0)]
 
@@ -229,25 +229,25 @@ def _token_bytes(config: ViTimeConfig) -> int:
 
 
 def ran_under(ds: xr.Dataset, weights: WeightsInfo) -> bool:
-    """Whether what a Dataset shows has been run with other weights, and is kept."""
+    """Whether `run_under` has already run a Dataset's signal with these weights, and the result is kept."""
     return _store(_name_under(ds, weights)).stamp is not None
 
 
 def run_under(ds: xr.Dataset, path: Path, weights: WeightsInfo) -> None:
-    """Run the model of other weights on what a Dataset shows, history and horizon alike, and keep it as a series is."""
+    """Run other weights on a Dataset's signal, with its history and horizon, and keep the result like an own series."""
     _make_room()
     signal = replace(schema.signal_of(ds), reduced_of="")
     engine().build([signal], _path(PREFIX + _name_under(ds, weights)), path, "none")
 
 
 def under(ds: xr.Dataset, weights: WeightsInfo) -> xr.Dataset:
-    """What `run_under` kept."""
+    """The result that `run_under` kept."""
     found = _store(_name_under(ds, weights))
     return found.signal(found.signals[0])
 
 
 def _name_under(ds: xr.Dataset, weights: WeightsInfo) -> str:
-    """Another name than the series has by itself: a store of one's own holds more."""
+    """The name of the result of `run_under`; not the name of the series itself, whose store also holds the whole."""
     import hashlib
 
     return hashlib.sha256(f"under|{schema.signal_of(ds).fingerprint}|{weights.sha256}".encode()).hexdigest()[:16]

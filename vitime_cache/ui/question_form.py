@@ -1,4 +1,4 @@
-"""The question: about which series, which period, on which stretch; asking it."""
+"""The form of a question: its period and its stretch of the series, and the button that asks it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from vitime_cache.ui.words import complain, notice, plain
 
 
 def choose_question(subject: Subject, first_seen: float | None = None) -> tuple[float, Window] | None:
-    """The period asked about and the stretch of the series it is asked on; None with the reason in place.
+    """Choose the period and the stretch of the series to ask about; None, with a message in place, if it cannot be.
 
     Parameters
     ----------
     first_seen
-        The period of a question that the address has begun to name.
+        The period of a question that the address has just named.
     """
     values = everything(subject.signal)
     key = f"asked_{subject.signal.fingerprint[:12]}"
@@ -53,19 +53,19 @@ def choose_question(subject: Subject, first_seen: float | None = None) -> tuple[
         )  # fmt: skip
         if proposals:
             named = [i for i, each in enumerate(periods) if each == period]
-            st.session_state[f"{key}_proposals"] = named[0] if named else None  # the number may be typed as well
+            st.session_state[f"{key}_proposals"] = named[0] if named else None  # the number may also be typed
             st.pills(
                 "Periods that stand out, strongest first", range(len(proposals)), key=f"{key}_proposals",
                 format_func=lambda i: f"{in_words[i]}, {proposals[i][1]:.0%} of the variance",
                 on_change=_take_proposal, args=(key, periods),
-                help="Lines of the periodogram that stand out of any smooth spectrum of noise that fits this series, "
-                f"at the level {LEVEL:g} over all frequencies; of about equally strong ones the longest first, "
-                "harmonics of stronger ones last. The share is of the variance.",
+                help="Lines of the periodogram that stand out from any smooth spectrum of noise that fits this series, "
+                f"at the level {LEVEL:g} over all frequencies. Of about equally strong ones the longest is first; "
+                "harmonics of stronger ones are last. The percentage is the share of the variance.",
             )  # fmt: skip
         own = st.toggle("Choose the stretch", key=f"{key}_own", help="Otherwise it is chosen so that P shows well.")
     if period is None:
-        none = "" if proposals else "No period of this series stands out of noise. "
-        st.info(f"{none}Give the period to ask about.", icon=":material/help:")
+        none = "" if proposals else "No period of this series stands out from noise. "
+        st.info(f"{none}Enter the period to ask about.", icon=":material/help:")
         return None
     window = _window(subject, values, float(period), key, own)
     if window is None:
@@ -78,12 +78,12 @@ def choose_question(subject: Subject, first_seen: float | None = None) -> tuple[
 
 
 def everything(signal: Signal) -> np.ndarray:
-    """All that is known of a series: its history, and what came after it."""
+    """All known samples of a series: its history and, if known, the actual values after it."""
     return signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
 
 
 def ask_button(subject: Subject, period: float, window: Window) -> None:
-    """Ask the question, or show how far it is; it goes on in the model's process when this page is left."""
+    """The button that asks the question, which runs in the model's process even if this page is left."""
     try:
         path, _, weights = own.default_weights()
     except CheckpointError as error:
@@ -91,8 +91,8 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
         return
     if weights.sha256 != subject.weights_sha256:
         st.warning(
-            f"This attention is of the weights {plain(subject.weights)}; those at hand are {plain(weights.name)}. "
-            "Put its weights into weights/ to ask.",
+            f"This attention was captured with the weights {plain(subject.weights)}; the weights in use are "
+            f"{plain(weights.name)}. Put {plain(subject.weights)} into weights/ to ask.",
             icon=":material/key_off:",
         )
         return
@@ -106,7 +106,7 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
         settings["budget"] = st.number_input(
             "At most, minutes", 1.0, None, BUDGET if subject.config.tokens > SMALL else None, 1.0, "%.0f",
             key="budget", persist_state=KEPT, placeholder="no limit", width=160,
-            help="A large network would take hours for all of it. Within a limit the model and its mechanism come "
+            help="A large network would take hours for everything. Within a limit, the model and its mechanism come "
             "first, then as many heads as there is time for; the verdict says what was left out.",
         )  # fmt: skip
         back = samples_in_words(period, subject.signal.sample_seconds)
@@ -114,13 +114,13 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
             f"Ask whether the forecast uses what lies {back} back", icon=":material/gavel:",
             type="primary", key="ask", on_click=_ask_by_hand, args=(key, subject, period, path, settings),
             help="Runs the model on the stretch with parts of its history moved, with what attention reads replaced, "
-            "with each head replaced, and on null inputs. It goes on when this page is left, and what it finds of a "
-            "stored signal is kept in the store.",
+            "with each head replaced, and on null inputs. It continues if you leave this page. Its results for a "
+            "stored signal are kept in the store.",
         )  # fmt: skip
 
 
 def begin_by_itself(subject: Subject, found: Answers) -> None:
-    """Ask about the strongest period of a series that nothing is known of, where that takes a minute and not hours."""
+    """Ask about the strongest period of a series without any answer, if the network is small enough."""
     if found.verdicts or found.under_way or found.failed or subject.config.tokens > SMALL:
         return
     tried: set[str] = st.session_state.setdefault("began", set())
@@ -137,7 +137,7 @@ def begin_by_itself(subject: Subject, found: Answers) -> None:
             sample_seconds=subject.signal.sample_seconds,
         )  # fmt: skip
     except VitimeError:
-        return  # the form says what is in the way
+        return  # the form shows the error
     if weights.sha256 == subject.weights_sha256:
         _ask((subject.key, f"{period:.9g}|{window.history}|{window.horizon}"), subject, period, path, {})
         st.rerun()
@@ -154,7 +154,7 @@ def _ask(key: questions.Key, subject: Subject, period: float, weights: Path, set
 
 
 def _window(subject: Subject, values: np.ndarray, period: float, key: str, own: bool) -> Window | None:
-    """The stretch that the tool chooses, or a person's; None with the reason in place."""
+    """The stretch chosen by the program or by the user; None, with a message in place, if it cannot be."""
     choose = partial(
         choose_window, len(values), period, columns=subject.config.columns, patch_width=subject.config.patch_width,
         sample_seconds=subject.signal.sample_seconds,

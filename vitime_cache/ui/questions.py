@@ -1,7 +1,7 @@
-"""Questions on their way: `ask` runs in the model's process, whether or not the page that asked is still open.
+"""Running questions: `ask` runs in the model's process, whether or not the page that asked is still open.
 
-A question is known to the server by what was asked of whom, so that whoever comes back to it, or asks the same of the
-same store, finds it under way. Whoever asked may stop waiting for it; it is stopped when nobody waits any more.
+The server knows a question by its subject and its settings, so a session that returns to it, or asks the same of the
+same store, finds it running. A session that asked may leave it; the question stops when the last one has left.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from vitime_cache.series.signal import Signal
 from vitime_cache.ui.processes.engine import engine
 
 MOST = 32  # ended questions that the server remembers
-DEFECT = "The question could not be answered for a reason that is a defect of ours; the log has it."
-BY = "by"  # of the page's address: who asked
+DEFECT = "The question could not be answered because of a bug in this program; the log has the details."
+BY = "by"  # parameter of the page's address with the token of the session that asked
 TOKEN = re.compile("[0-9a-f]{32}")
-Key = tuple[str, str]  # of whom, by the key of a subject; and what
+Key = tuple[str, str]  # key of the subject; the period and window asked about
 
 
 class _LeftError(Exception):
-    """Nobody wants the answer any more."""
+    """Every session that asked has left."""
 
 
 @dataclass(eq=False)
 class RunningQuestion:
-    """One question: how far it is, the verdict as far as it goes, and what went wrong.
+    """One question: its progress, the verdict so far, and its error.
 
     Attributes
     ----------
     share, step
-        How much is done, 0 to 1, and what is being done, or which place in the line it has.
+        The share done, 0 to 1, and the present step, or the place in the line.
     verdict
         None until the first level is done; complete once `ended`, unless there is an `error`.
     asked_by
-        Tokens of the sessions that asked it. Others see how far it is.
+        Tokens of the sessions that asked it. Other sessions see its progress.
     """
 
     signal: Signal
@@ -57,7 +57,7 @@ class RunningQuestion:
     asked_by: set[str] = field(default_factory=set, repr=False)
 
     def leave(self, session: str) -> None:
-        """Wait no longer, as a session that asked; the last one to leave stops the run, at its next step."""
+        """Leave the question; when the last session that asked leaves, the run stops at its next step."""
         if session in self.asked_by:
             self.asked_by.discard(session)
             if not self.asked_by:
@@ -65,17 +65,17 @@ class RunningQuestion:
 
     @property
     def stages(self) -> list[str]:
-        """Levels that have been worked on."""
+        """Levels that have run."""
         return [] if self.verdict is None else list(vschema.facts(self.verdict, "stages"))
 
     def note(self, share: float, step: str) -> None:
-        """Called by the run as it goes on."""
+        """Record the progress of the run; raises if every session has left."""
         if not self.asked_by:
             raise _LeftError
         self.share, self.step = share, step
 
     def learn(self, verdict: xr.Dataset) -> None:
-        """Called by the run after each level."""
+        """Record the verdict after each level."""
         self.verdict = verdict
 
 
@@ -85,9 +85,9 @@ def _questions() -> tuple[dict[Key, RunningQuestion], threading.Lock]:
 
 
 def session() -> str:
-    """The token of this session, which only those know who have its address.
+    """The token of this session, known only to those who have its address.
 
-    A reload begins a new session: it is who asked by the token that the address of the page carries.
+    A reload starts a new session, which takes the token from the address of the page.
     """
     given = st.query_params.get(BY, "")
     known = given if TOKEN.fullmatch(given) else secrets.token_hex(16)
@@ -96,33 +96,32 @@ def session() -> str:
 
 
 def find(key: Key) -> RunningQuestion | None:
-    """The question known by this key, if it was asked since the server started."""
+    """The question with this key, if it was asked since the server started."""
     return _questions()[0].get(key)
 
 
 def known() -> dict[Key, RunningQuestion]:
-    """The questions that the server knows, under way or ended."""
+    """The questions that the server remembers, running or ended."""
     return dict(_questions()[0])
 
 
 def of_subject(subject: str) -> dict[Key, RunningQuestion]:
-    """Those about one subject."""
+    """The questions about one subject."""
     return {key: each for key, each in known().items() if key[0] == subject}
 
 
 def under_way(subject: str) -> dict[Key, RunningQuestion]:
-    """The questions about a subject that are being worked on."""
+    """The running questions about a subject."""
     return {key: each for key, each in of_subject(subject).items() if not each.ended}
 
 
 def ask(
     key: Key, signal: Signal, period: float, weights: Path, settings: Mapping[str, Any], store: Path | None
 ) -> None:
-    """Begin to work on a question for this session, or wait with others where that is under way.
+    """Start a question for this session, or join it if it is already running.
 
-    The verdict is kept in `store`, where there is one.
-
-    What ended before of the same subject is forgotten, its errors with it.
+    The verdict is kept in `store`, if there is one. Earlier questions about the same subject that have ended are
+    forgotten, with their errors.
     """
     every, lock = _questions()
     with lock:

@@ -1,4 +1,4 @@
-"""A table that someone brings: what it leaves open is asked beside it, in the words of the command's flags."""
+"""Read a table from a user: controls settle what the file leaves ambiguous, like the flags of the command."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from vitime_cache.series.examples import HORIZON
 from vitime_cache.series.sources import Signal, SignalError, column_names, read_signals
 from vitime_cache.ui.words import plain
 
-KEPT: Literal["session"] = "session"  # how it is read outlives a visit to another page
-_ITSELF, _NONE = "as the file says", "none: rows one after the other"
+KEPT: Literal["session"] = "session"  # the choices outlive a visit to another page
+_ITSELF, _NONE = "as the file says", "none: rows are in order"
 _SHAPES = {_ITSELF: None, "each row": True, "each column": False}
 _DECIMALS = {_ITSELF: None, "after a point": "point", "after a comma": "comma"}
 _DATES = {_ITSELF: None, "the day first": True, "the month first": False}
@@ -22,7 +22,7 @@ _DATES = {_ITSELF: None, "the day first": True, "the month first": False}
 
 @dataclass(frozen=True)
 class Brought:
-    """A file that someone brings: its name, and what tells its content from any other."""
+    """A file from a user: its bytes, its name, and an id that is unique to its content."""
 
     data: bytes
     name: str
@@ -30,7 +30,7 @@ class Brought:
 
 
 def chosen_series(file: Brought, where: str) -> Signal:
-    """The series of a file that is chosen, at first its first.
+    """The chosen series of a file, by default its first.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def chosen_series(file: Brought, where: str) -> Signal:
     Raises
     ------
     SignalError
-        Where the file cannot be read so; the controls that say how it is to be read are on the page by then.
+        If the file cannot be read with these choices; the controls are on the page by then.
     """
     keys = {each: f"{where}_{each}_{file.id}" for each in ("columns", "time", "rows", "decimal", "day_first")}
     fill_key = "fill" if where == "upload" else f"{where}_fill"
@@ -64,7 +64,7 @@ def chosen_series(file: Brought, where: str) -> Signal:
 
 
 def _choices(keys: dict[str, str], fill_key: str) -> dict[str, Any]:
-    """What the controls say, before they are drawn: what was read decides whether they are in sight."""
+    """The values of the controls before they are drawn; whether the file could be read decides if they are open."""
     state = st.session_state
     time = state.get(keys["time"], _ITSELF)
     return {
@@ -88,7 +88,7 @@ def _controls(names: list[str], keys: dict[str, str], fill_key: str, failed: boo
         every = "--column; without one, every column of numbers"
         st.multiselect("Columns to be read", names, key=keys["columns"], persist_state=KEPT, help=every)
         for each, label, options, flag in (
-            ("time", "Column of the time", [_ITSELF, _NONE, *names], "--time"),
+            ("time", "Time column", [_ITSELF, _NONE, *names], "--time"),
             ("rows", "A series is", list(_SHAPES), "--rows, --no-rows"),
             ("decimal", "Decimals", list(_DECIMALS), "--decimal"),
             ("day_first", "Dates such as 01/02/2020", list(_DATES), "--day-first, --no-day-first"),

@@ -1,4 +1,4 @@
-"""The pages, and the way from each of them back to the entry point."""
+"""The pages, their links, and the rerun through the entry point."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vitime_cache.ui.stores import Store
 
 @dataclass(frozen=True)
 class PageFacts:
-    """What the navigation and the links to a page show of it."""
+    """Title, icon and one-line description of a page, for the navigation and links."""
 
     title: str
     icon: str
@@ -35,7 +35,7 @@ PAGES = {
     "library": PageFacts("Library", ":material/folder_open:", "stores, signals, questions, weights"),
 }
 FIRST = "ask"
-# Where pages were before; links from elsewhere still lead on.
+# Old addresses of pages; they redirect.
 MOVED = {"overview": "library", "evidence": "ask", "live": "ask", "heatmap": "head", "lags": "head"}
 # Streamlit leaves twice as much blank above and beside a page.
 STYLE = "[data-testid=stMainBlockContainer] { padding: 2.25rem min(3rem, 4vw) 4rem }"
@@ -44,7 +44,7 @@ ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png")
 
 
 def navigation() -> Page:
-    """The page that the address names; sets the title and icon first, or the first page's icon would be fetched."""
+    """The page that the address names. Sets title and icon first, or the browser would fetch the first page's icon."""
     st.set_page_config(page_title="ViTime attention", page_icon=ICON, layout="wide")
     st.html(f"<style>{STYLE}</style>")
     st.session_state[ROUTED] = True
@@ -54,25 +54,25 @@ def navigation() -> Page:
                 st.Page(f"pages/{name}.py", title=page.title, icon=page.icon, default=name == FIRST)
                 for name, page in PAGES.items()
             ),
-            *(st.Page(partial(_lead_on, page), title=PAGES[page].title, url_path=old) for old, page in MOVED.items()),
+            *(st.Page(partial(_redirect, page), title=PAGES[page].title, url_path=old) for old, page in MOVED.items()),
         ],
         position="hidden",
     )
 
 
-def _lead_on(page: str) -> None:
-    """What an old address shows: the page that has taken its place, with the same choice."""
+def _redirect(page: str) -> None:
+    """Redirect an old address to the page that replaced it, with the same choice."""
     st.switch_page(f"pages/{page}.py", query_params=dict(st.query_params))
 
 
 def page_links(place: Any) -> None:
-    """Links to all pages that take the choice along: one click, one entry in the browser's history."""
+    """Links to all pages that keep the choice: one click, one entry in the browser's history."""
     for name, page in PAGES.items():
         place.page_link(f"pages/{name}.py", label=page.title, icon=page.icon, query_params=address())
 
 
 def chosen_store() -> Store | None:
-    """The store that the entry point let a person pick, once for each run of a page."""
+    """The store picked at the entry point, once for each run of a page."""
     if STORE not in st.session_state:
         _start_over()
     store: Store | None = st.session_state.pop(STORE)
@@ -81,13 +81,13 @@ def chosen_store() -> Store | None:
 
 @cache
 def prepare_charts() -> None:
-    """Import what curves are computed with, half a second once for a server, while its first page is being read."""
+    """Import scipy.signal, half a second once per server, while the first page is being read."""
     threading.Thread(target=import_module, args=("scipy.signal",), daemon=True).start()
 
 
 @cache
 def leave_to_the_server(page: str) -> None:  # noqa: ARG001 - once for each page
-    """Take what the page has imported out of garbage collection.
+    """Exclude the modules that the page has imported from garbage collection.
 
     Streamlit collects after each run of each session, over every object of every library: half of the processor time
     of a page (`benchmarks.app_latency`). Modules stay as long as the server does.
@@ -99,8 +99,8 @@ def leave_to_the_server(page: str) -> None:  # noqa: ARG001 - once for each page
 def _start_over() -> None:
     """Run again, through the entry point.
 
-    Streamlit takes a folder called `pages` for an app without an entry point, until `st.navigation` is called for the
-    first time: a fresh server whose first visitor follows a link to a page runs that page alone.
+    Until `st.navigation` is first called, Streamlit treats a folder called `pages` as an app without an entry point: if
+    the first visitor of a fresh server follows a link to a page, the server runs that page alone.
     """
     navigation()
     st.rerun()

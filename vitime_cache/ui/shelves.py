@@ -1,4 +1,4 @@
-"""What the Library lists beside signals: questions with their answers, weights, and stores."""
+"""Tables of the Library other than signals: questions with their answers, weights, and stores."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ WEIGHTS_COLUMNS = {
     "heads": st.column_config.NumberColumn("Heads per layer"),
     "tokens": st.column_config.TextColumn("Tokens", help="Value rows × patch columns."),
     "megabytes": st.column_config.NumberColumn("MB", format="%.1f"),
-    "note": st.column_config.TextColumn("What must be known", width="large"),
+    "note": st.column_config.TextColumn("Note", width="large"),
 }
 
 
 @dataclass(frozen=True)
 class Row:
-    """A question in the Library: what its row shows, and what its address stands for."""
+    """A question in the Library: the cells of its row, and its address."""
 
     asked: str
     series: str
@@ -53,7 +53,7 @@ def questions_table(store: Store | None) -> None:
     rows = sorted(_rows(store), key=lambda row: row.asked, reverse=True)
     st.subheader("Questions asked", anchor=False)
     if not rows:
-        st.caption("None yet. A question that is asked on the page **Ask**, or by the command `ask`, is kept here.")
+        st.caption("None yet. Questions asked on the page **Ask**, or by the command `ask`, appear here.")
         return
     shown = rows[:ROWS]
     st.caption("Click a row to see the answer." + (f" The latest {ROWS} are shown." if len(rows) > ROWS else ""))
@@ -67,7 +67,7 @@ def questions_table(store: Store | None) -> None:
 
 
 def _rows(store: Store | None) -> Iterator[Row]:
-    """Those that run now, then those that are kept, each once."""
+    """The running questions, then the stored ones, each once."""
     places = {} if store is None else {store.path: ""}
     places |= {own.store_of(option).path: f"{name} (yours)" for option, name in own.options().items()}
     running = set()
@@ -87,13 +87,13 @@ def _rows(store: Store | None) -> Iterator[Row]:
             period = float(each.question["period"])
             name = Asked.about(place, each.signal, period)
             if name not in running:
-                state = "finished" if each.complete else "left early"
+                state = "finished" if each.complete else "partial"
                 asked_at = each.created[:16].replace("T", " ")
                 yield Row(asked_at, called or each.signal, period, each.headline, state, name)
 
 
 def weights_table() -> None:
-    """The files in `weights/`: what each is, and which one new series are run with."""
+    """The files in `weights/`: the network of each, and which one is used for new series."""
     files = weights_files()
     if not files:
         return
@@ -119,7 +119,7 @@ def weights_table() -> None:
 
 
 def stores_table(chosen: Store | None) -> None:
-    """All stores, where there are several; a click looks at one."""
+    """All stores, if there are several; a click selects one."""
     every = list(stores().values())
     if len(every) < 2:
         return
@@ -134,7 +134,7 @@ def stores_table(chosen: Store | None) -> None:
         rows.append(row)
     columns = {
         "store": st.column_config.TextColumn("Store"),
-        "chosen": st.column_config.CheckboxColumn("Looked at"),
+        "chosen": st.column_config.CheckboxColumn("Selected"),
         "signals": st.column_config.NumberColumn("Complete signals"),
         "weights": st.column_config.TextColumn("Weights"),
     }

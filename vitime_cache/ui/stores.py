@@ -1,4 +1,4 @@
-"""Stores below one folder, opened once and again when they grow; one signal of them as a Dataset in memory."""
+"""Stores in one folder, opened once and again when they grow, and their signals as Datasets in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from vitime_cache.ui.words import end_page, plain
 Stamp = tuple[str, int]
 FileStamp = tuple[int, int, int]
 KEY = "app_key"  # attribute that names a Dataset in the app's caches
-MOST_IN_MEMORY = 512e6  # bytes of signals, over all sessions; those looked at longest ago go
+MOST_IN_MEMORY = 512e6  # bytes of signals, over all sessions; the least recently used are dropped
 ROWS = 100  # of the contents table, each with a plot
 PLOT_POINTS = 120
 
@@ -39,8 +39,7 @@ class Store:
     Attributes
     ----------
     stamp
-        Changes whenever a build publishes another signal, but not with the verdicts that are kept; None while nothing
-        has been published.
+        Changes whenever a build publishes a signal, but not when verdicts are kept; None before anything is published.
     """
 
     name: str
@@ -49,7 +48,7 @@ class Store:
 
     @property
     def key(self) -> str:
-        """Names this state of the store in caches."""
+        """Cache key of this state of the store."""
         return f"{self.path}@{self.stamp}"
 
     @property
@@ -63,7 +62,7 @@ class Store:
         return _open(str(self.path), self._published())
 
     def signal(self, name: str) -> xr.Dataset:
-        """One signal: token attention stays on disk, all else is in memory."""
+        """One signal; token attention stays on disk, the rest is in memory."""
         return _load(str(self.path), self._published(), name)
 
     def _published(self) -> Stamp:
@@ -78,18 +77,18 @@ def folder() -> Path:
 
 
 def stores() -> dict[str, Store]:
-    """The stores in the folder by name; a name from an address is only ever looked up here."""
+    """The stores in the folder by name. A name from an address is only looked up here, never made into a path."""
     found = sorted(path for path in folder().glob("*.zarr") if path.is_dir() and not path.is_symlink())
     return {path.name: store_at(path) for path in found}
 
 
 def store_at(path: Path) -> Store:
-    """The store in a folder, at this moment."""
+    """The store at a path, in its present state."""
     return Store(path.name, path, _stamp(path))
 
 
 def planned(store: Store) -> Manifest | None:
-    """What a store was begun for, or None where nothing says so."""
+    """The manifest of a store, or None if it has none."""
     try:
         stamp = _file_stamp(store.path, MANIFEST)
     except (OSError, StoreError):
@@ -100,7 +99,7 @@ def planned(store: Store) -> Manifest | None:
 
 @contextmanager
 def reading(store: Store) -> Iterator[None]:
-    """Turn what a vanished or damaged store raises into a message in place, and end the page there."""
+    """Show the error of a vanished or damaged store as a message, and end the page there."""
     try:
         yield
     except (VitimeError, OSError, KeyError) as error:
@@ -122,7 +121,7 @@ def contents(path: str, stamp: Stamp, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _on_one_scale(*rows: np.ndarray) -> tuple[list[float], ...]:
-    """Known values, thinned, as heights 0 … 1 between the least and the greatest of all rows."""
+    """Finite values, thinned, scaled to 0 … 1 between the least and the greatest of all rows."""
     known = [row[np.isfinite(row)].astype(np.float64) for row in rows]
     everything = np.concatenate([*known, [np.nan]])
     low, span = np.nanmin(everything, initial=np.inf), float(np.ptp(everything[:-1])) if len(everything) > 1 else 0.0
@@ -137,35 +136,35 @@ def _stamp(path: Path) -> Stamp | None:
         content = _content(str(path), _file_stamp(path, ROOT))
     except OSError:
         return None
-    except StoreError as error:  # told where the store is opened, and not in the way of the other stores
+    except StoreError as error:  # shown when the store is opened; must not block the other stores
         return str(error), 0
-    # A signal that is written again has the same root, but is noted as not complete in between.
+    # Rewriting a signal leaves the root the same, but changes this folder while the signal is incomplete.
     noted = path / schema.COMPLETE
     return content, noted.stat().st_mtime_ns if noted.is_dir() else 0
 
 
 def _file_stamp(path: Path, key: str) -> FileStamp:
-    """Changes whenever a file of a store does; OSError where there is none, StoreError where it is no file."""
+    """A value that changes whenever a file of a store does; OSError if it is missing, StoreError if not a file."""
     open_objects(path).sizes_of([key])
     file = (path / key).lstat()
     return file.st_mtime_ns, file.st_size, file.st_ino
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _content(path: str, root: FileStamp) -> str:  # noqa: ARG001 - the stamp is what the cache goes by
-    """Hash of what the root of a store says of signals: verdicts come and go meanwhile."""
+def _content(path: str, root: FileStamp) -> str:  # noqa: ARG001 - the stamp is part of the cache key
+    """Hash of the root of a store without its verdicts, which may change at any time."""
     return stamp([without_verdicts(open_objects(path).get(ROOT, ROOT_BYTES))])[1]
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _manifest(path: str, stamp: FileStamp) -> Manifest:  # noqa: ARG001 - the stamp is what the cache goes by
+def _manifest(path: str, stamp: FileStamp) -> Manifest:  # noqa: ARG001 - the stamp is part of the cache key
     return Manifest.from_bytes(open_objects(path).get(MANIFEST) or b"", path)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _open(path: str, stamp: Stamp) -> xr.Dataset:  # noqa: ARG001 - the stamp is what the cache goes by
+def _open(path: str, stamp: Stamp) -> xr.Dataset:  # noqa: ARG001 - the stamp is part of the cache key
     ds = open_store(path)
-    # A description takes 8 kB in memory, and is read for the rows of a table only.
+    # A description takes 8 kB in memory, and is only needed for the rows of a table.
     return ds.assign_coords({name: ds[name].load() for name in ds.coords if name != schema.DESCRIPTION})
 
 
@@ -173,7 +172,7 @@ def _in_memory(ds: xr.Dataset) -> int:
     return sum(variable.nbytes for name, variable in ds.variables.items() if name != schema.TOKEN_ATTENTION)
 
 
-# One for all sessions, and by size: a signal of the published model takes many times as much as one of a small model.
+# Shared by all sessions and limited by size: a signal of the published model is many times as large as a small one's.
 _SIGNALS: LRUCache[tuple[str, Stamp, str], xr.Dataset] = LRUCache(MOST_IN_MEMORY, getsizeof=_in_memory)
 
 
@@ -182,7 +181,7 @@ def _load(path: str, stamp: Stamp, name: str) -> xr.Dataset:
     lazy = _open(path, stamp).sel({schema.SIGNAL: name})
     end = int(lazy[schema.N_HISTORY]) + int(lazy[schema.HORIZON])
     known = int(np.isfinite(lazy[schema.COMPONENT_PERIOD].values).sum())
-    lazy = lazy.isel({schema.TIME: slice(0, end), schema.COMPONENT: slice(0, known)})  # as long as this signal has them
+    lazy = lazy.isel({schema.TIME: slice(0, end), schema.COMPONENT: slice(0, known)})  # without this signal's padding
     loaded = lazy.drop_vars(schema.TOKEN_ATTENTION, errors="ignore").load()
     if schema.TOKEN_ATTENTION in lazy:
         loaded[schema.TOKEN_ATTENTION] = lazy[schema.TOKEN_ATTENTION]

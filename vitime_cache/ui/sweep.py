@@ -1,4 +1,4 @@
-"""The head that pages open on, with the sweep of periods that a store holds read once."""
+"""The head that pages open on; a store's sweep of periods is read once and cached."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from vitime_cache.ui.verdicts import verdict_at
 
 
 def tracked(store: Store | None, ds: xr.Dataset) -> Tracking | None:
-    """Every head over the store's sweep; None without one, or where it is of other weights than `ds`."""
+    """How every head tracks the store's sweep; None without a sweep, or if it is of other weights than `ds`."""
     if store is None or store.stamp is None or store.dataset.attrs["weights_sha256"] != ds.attrs["weights_sha256"]:
         return None
     return _track(str(store.path), str(store.stamp), store)
 
 
 def first_head(store: Store | None, ds: xr.Dataset) -> tuple[str, int, str]:
-    """The head that pages open on, and why: layer, head, reason."""
+    """The head that pages open on: layer, head, and the reason."""
     return study.first_head(ds, verdict_at(ds, None), tracked(store, ds))
 
 

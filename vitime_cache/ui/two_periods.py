@@ -1,4 +1,4 @@
-"""Two periods of one signal: both answers, both influence curves, and which heads carry which."""
+"""Two periods of one signal: both answers, both influence curves, and which heads carry which period."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from vitime_cache.ui.words import complain, end_page, plain, weights_note
 
 
 def two_periods(first: xr.Dataset) -> None:
-    """The whole comparison, of the verdicts that are known of the signal."""
+    """Show the comparison of two known verdicts on the signal."""
     known = known_verdicts(Subject.of(first))
     if len(known) < 2:
         _how_to(known)
@@ -47,7 +47,7 @@ def two_periods(first: xr.Dataset) -> None:
         with place:
             _one_side(side, verdict)
     share = shares(found).assign_attrs({KEY: f"{found.first.attrs[KEY]}|{found.second.attrs[KEY]}"})
-    if bool((share["first"] + share["second"]).notnull().any()):  # else there is no head to show at both
+    if bool((share["first"] + share["second"]).notnull().any()):  # else no head has a figure at both periods
         figure(
             charts.period_shares, share, (words[one], words[two]), key="period_shares", width="stretch",
             table=partial(charts.period_shares_table, share),
@@ -58,8 +58,8 @@ def two_periods(first: xr.Dataset) -> None:
 def _how_to(known: dict[float, xr.Dataset]) -> None:
     so_far = f"only {' and '.join(map(period_words, known.values()))}" if known else "none"
     st.info(
-        f"Two periods are compared by the answers about them; of this series {so_far} has been asked about. Ask about "
-        "two, such as a day and a week, and come back.",
+        f"This compares the answers about two periods; of this series {so_far} has been asked about. Ask about two, "
+        "such as a day and a week, and come back.",
         icon=":material/compare:",
     )
     st.page_link("pages/ask.py", label="Ask about a period", icon=":material/help:", query_params=address())

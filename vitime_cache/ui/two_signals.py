@@ -42,14 +42,14 @@ GALLERY = "gallery"
 
 
 def two_signals(store: Store | None, first: xr.Dataset, head: tuple[str, int]) -> None:
-    """The whole comparison; at first of a signal with its reduction."""
+    """Show the comparison; by default of a signal with its reduction."""
     second = choose_other(store, first, where=st)
     if first.attrs[KEY] == second.attrs[KEY]:
         st.info("A signal is not compared with itself: choose another.", icon=":material/compare:")
         end_page()
     weights_note(first, second)
     names = (_name(first), _name(second))
-    if names[0] == names[1]:  # of a store and of one's own
+    if names[0] == names[1]:  # one of a store, one an own series
         names = (f"{names[0]} (first)", f"{names[1]} (second)")
     laid = heads_apart(first, second, names, head)
     _one_head(first, second, head)
@@ -58,9 +58,9 @@ def two_signals(store: Store | None, first: xr.Dataset, head: tuple[str, int]) -
 
 
 def heads_apart(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], head: tuple[str, int]) -> bool:
-    """The gallery of differences, where the heads of the two lie on one another, or why there is none.
+    """Show the gallery of differences if the heads of the two correspond, or why there is none.
 
-    Returns whether there is one.
+    Returns whether it was shown.
     """
     if reason := why_not(first, second):
         st.info(f"No gallery of differences: {plain(reason)}.", icon=":material/compare:")
@@ -74,18 +74,18 @@ def heads_apart(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], h
     st.markdown(
         f"Changed most: {', '.join(most)}; the median head: {table['moved'].median():.0%}.",
         help="The share of a head's attention that lies on other patches, mean over queries: 0 % is the same map, "
-        "100 % no patch in common. It describes these two maps. What is more than chance takes null inputs.",
+        "100 % no patch in common. It describes these two maps. Telling a difference from chance takes null inputs.",
     )
     return True
 
 
 def plain_text(name: str) -> str:
-    """A name for the title of a chart, which is cut where it is long."""
+    """A name for the title of a chart, cut to 40 characters."""
     return name if len(name) <= 40 else f"{name[:39]}…"
 
 
 def _take_head() -> None:
-    """Make the head clicked in the gallery the one that is looked at."""
+    """Select the head clicked in the gallery."""
     if point := clicked(GALLERY, "head"):
         st.query_params.update({"layer": str(point["layer"]), "head": str(int(point["head"]))})
 
@@ -121,13 +121,13 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int]) -> N
 
 
 def choose_how(ds: xr.Dataset) -> tuple[float | None, LagOptions, Contrast]:
-    """The controls of one head on two occasions, in a row: the period, the lags, the contrast."""
+    """The controls for one head of both, in a row: period, lags, contrast."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         return choose_period(ds), choose_lags(ds), choose_contrast()
 
 
 def both_maps(views: Sequence[HeadView], shadings: Sequence[Shading], wide: int) -> None:
-    """Both maps, for a container that puts them beside each other where `wide` pixels are enough."""
+    """Both maps, for a container that puts them side by side if `wide` pixels are enough."""
     for name, view, shading in zip(("first", "second"), views, shadings, strict=True):
         with st.container(width="content"):
             size = min(228, wide - charts.LEGEND)
@@ -135,7 +135,7 @@ def both_maps(views: Sequence[HeadView], shadings: Sequence[Shading], wide: int)
 
 
 def both_curves(views: Sequence[HeadView], options: LagOptions, period: float | None) -> None:
-    """Both lag curves in one picture."""
+    """Both lag curves in one chart."""
     figure(
         charts.lag_curves, views, options.region, period=period, side=options.side, log=options.log,
         max_lag=options.longest, key="curves", width="stretch",
@@ -144,14 +144,14 @@ def both_curves(views: Sequence[HeadView], options: LagOptions, period: float | 
 
 
 def show_reading(supports: tuple[str, ...], does_not_support: tuple[str, ...]) -> None:
-    """What a comparison supports, and what it does not, beside each other."""
+    """What a comparison supports and what it does not, side by side."""
     supported, open_ = st.columns(2)
     supported.markdown("**This supports**\n" + "".join(f"\n- {plain(text)}" for text in supports))
     open_.markdown("**Not shown by this**\n" + "".join(f"\n- {plain(text)}" for text in does_not_support))
 
 
 def changes_table(found: Comparison) -> None:
-    """The peaks of two signals: which both have, or what became of them from a signal to its reduction."""
+    """The peaks of two signals: which are common, or how they change from a signal to its reduction."""
     if found.changes:
         table = pd.DataFrame([asdict(change) for change in found.changes])
         table["multiple"] = table["multiple"].where(table["multiple"] > 0)
@@ -163,7 +163,7 @@ def changes_table(found: Comparison) -> None:
 
 
 def compared(a: HeadView, b: HeadView, region: Region, period: float | None, side: Side) -> Comparison:
-    """Which peaks of one head's curve two signals share; a name in `reduced_of` speaks of signals of one store only."""
+    """Which peaks of one head's curve two signals share. Uses `reduced_of` only if both are of the same store."""
     together = _origin(a.ds) == _origin(b.ds)
     return compare(*(_curve(view, region, together) for view in (a, b)), period=period, side=side)
 
@@ -182,5 +182,5 @@ def _name(ds: xr.Dataset) -> str:
 
 
 def _origin(ds: xr.Dataset) -> str:
-    """The store a Dataset is from."""
+    """The path of the store that a Dataset is from."""
     return str(ds.attrs.get(KEY, "")).partition("@")[0]

@@ -1,4 +1,4 @@
-"""One signal under two weights: both forecasts, which heads changed, and what that leaves open."""
+"""One signal under two weights: both forecasts, which heads changed, and the limits of the comparison."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Load = Callable[[], xr.Dataset | None]
 
 
 def two_weights(first: xr.Dataset, head: tuple[str, int]) -> None:
-    """The whole comparison; the second network is a store's, or is run on the signal here."""
+    """Show the comparison; the second network's results are read from a store, or computed here."""
     choices = _choices(first)
     if not choices:
         st.info(
-            f"No other weights are at hand for this series than {plain(first.attrs['weights'])}. Put a second file "
+            f"No weights other than {plain(first.attrs['weights'])} are available for this series. Put a second file "
             "into `weights/`, such as one that `python -m vitime_cache train` adapted to your series, or build a store "
             "with it.",
             icon=":material/model_training:",
@@ -64,7 +64,7 @@ def two_weights(first: xr.Dataset, head: tuple[str, int]) -> None:
 
 @st.fragment
 def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], head: tuple[str, int]) -> None:
-    """The head of this name in both networks: its maps, each on a scale of its own, and both lag curves."""
+    """The same layer and head of both networks: its maps, each on its own scale, and both lag curves."""
     st.subheader(f"{plain(head[0])}, head {head[1]}, of both", anchor=False)
     period, options, contrast = choose_how(first)
     views = [charts.HeadView(_called(ds, name), *head) for ds, name in zip((first, second), names, strict=True)]
@@ -76,12 +76,12 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], hea
 
 
 def _called(ds: xr.Dataset, name: str) -> xr.Dataset:
-    """A Dataset under the name of its weights, for charts that tell apart what they show by the name of the signal."""
+    """A Dataset named after its weights, for charts that distinguish Datasets by the name of the signal."""
     return ds.assign_coords({schema.SIGNAL: name}).assign_attrs({KEY: f"{ds.attrs[KEY]}|{name}"})
 
 
 def _choices(first: xr.Dataset) -> dict[str, Load]:
-    """What the second weights may be: those of stores that hold the series, then files; each kind of weights once."""
+    """The options for the second weights: those of stores that hold the series, then files; each weights once."""
     found: dict[str, Load] = {}
     seen = {first.attrs["weights_sha256"]}
     for other in elsewhere(first):
@@ -103,7 +103,7 @@ def _stored(store: Store, signal: str) -> xr.Dataset:
 
 
 def _run(first: xr.Dataset, path: Path, info: WeightsInfo, small: bool) -> xr.Dataset | None:
-    """The signal under other weights: from where it is kept, or run now; a large network only when asked to."""
+    """The signal under other weights: as kept, or run now; a large network only runs on a button press."""
     try:
         if not own.ran_under(first, info):
             if not small and not st.button(f"Run {plain(info.name)} on this signal", icon=":material/play_arrow:"):
@@ -117,7 +117,7 @@ def _run(first: xr.Dataset, path: Path, info: WeightsInfo, small: bool) -> xr.Da
 
 
 def _names(first: xr.Dataset, second: xr.Dataset) -> tuple[str, str]:
-    """What the two are called: by their weights, told apart by their hash where they are called alike."""
+    """The names of the two weights, with their hash if the names are the same."""
     a, b = (str(ds.attrs["weights"]) for ds in (first, second))
     if a != b and not {a, b} & {"history", "actual"}:
         return a, b
@@ -131,7 +131,7 @@ def _conclusion(gap: ForecastGap, names: tuple[str, str]) -> str:
         f"average, {gap.widest:.2g} at most."
     )
     if np.isfinite(gap.first_error):
-        said += f" What came is missed by {gap.first_error:.2g} and {gap.second_error:.2g}."
+        said += f" Their mean absolute errors are {gap.first_error:.2g} and {gap.second_error:.2g}."
     return said
 
 
@@ -139,18 +139,18 @@ def _supports(gap: ForecastGap, names: tuple[str, str]) -> tuple[str, ...]:
     said = ["Where these two networks look on this signal, and what they forecast of it."]
     if np.isfinite(gap.first_error):
         better = names[0] if gap.first_error < gap.second_error else names[1]
-        said.append(f"On this one stretch {better} comes nearer to what came (mean absolute error of the median).")
+        said.append(f"On this one stretch {better} is nearer to the actual values (mean absolute error of the median).")
     return tuple(said)
 
 
 def _limits(laid: bool) -> tuple[str, ...]:
     said = [
-        "Which network forecasts better: that takes many stretches and series.",
-        "That a head which changed is why the forecasts differ: that takes knocking it out.",
+        "Which network forecasts better: this takes many stretches and series.",
+        "That a changed head is why the forecasts differ: this takes knocking it out.",
     ]
     if laid:
         said.append(
-            "That a head of one is the same head in the other: its number means that only where one network was "
-            "trained on from the other. Heads of networks that were trained apart are numbered by chance."
+            "That a head of one is the same head in the other: equal numbers mean that only if one network was "
+            "trained further from the other. Heads of networks trained separately are numbered by chance."
         )
     return tuple(said)

@@ -1,4 +1,4 @@
-"""Verdicts that are known of a signal: those its store keeps, and those of this session that no store could keep."""
+"""Known verdicts on a signal: those in its store, and those of this session that no store could keep."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from vitime_cache.ui import own
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.words import notice
 
-SESSION = "verdicts"  # that no store could keep: a subject's key -> its verdicts by period
+SESSION = "verdicts"  # session key of verdicts that no store could keep: subject's key -> verdicts by period
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A series that questions are asked about, by certain weights.
+    """A series to ask questions about, with its weights.
 
     Attributes
     ----------
     key
-        Names it among the questions that are under way.
+        Identifies it among the running questions.
     store
-        Where verdicts on it are kept.
+        Where its verdicts are kept.
     """
 
     signal: Signal
@@ -47,7 +47,7 @@ class Subject:
 
     @classmethod
     def of(cls, ds: xr.Dataset) -> Self:
-        """A signal of a store."""
+        """The subject of a store's signal."""
         signal, place = _whole_series(ds), store_of(ds)
         key = f"{place}:{signal.fingerprint}"
         return cls(signal, schema.config_of(ds), ds.attrs["weights_sha256"], ds.attrs["weights"], key, place)
@@ -59,7 +59,7 @@ def store_of(ds: xr.Dataset) -> Path:
 
 
 def known_verdicts(subject: Subject) -> dict[float, xr.Dataset]:
-    """Period in samples -> the latest verdict on a series by its weights, latest first."""
+    """Period in samples -> the latest verdict on a series under its weights, latest first."""
     session: dict[str, dict[float, xr.Dataset]] = st.session_state.setdefault(SESSION, {})
     stored = _of_store(subject.store, subject.signal, subject.weights_sha256)
     every = session.get(subject.key, {}) | stored
@@ -74,7 +74,7 @@ def remember_verdict(subject: Subject, verdict: xr.Dataset) -> None:
 
 
 def named(subject: Subject, verdict: xr.Dataset) -> xr.Dataset:
-    """A verdict under a name that the app's caches know it by, as far as it goes."""
+    """A verdict with its key for the app's caches, which depends on its finished levels."""
     done = len(vschema.facts(verdict, "stages"))
     return verdict.assign_attrs(
         {KEY: f"{subject.key}|{vschema.question_key(verdict)}|{verdict.attrs['created']}|{done}"}
@@ -82,7 +82,7 @@ def named(subject: Subject, verdict: xr.Dataset) -> xr.Dataset:
 
 
 def _of_store(path: Path, signal: Signal, weights_sha256: str) -> dict[float, xr.Dataset]:
-    """The verdict of each period that a store keeps on a series, whatever it was called when it was asked about."""
+    """The verdict on each period of a series in a store, whatever name the series had when it was asked about."""
     if not (path / EVIDENCE).is_dir():
         return {}
     try:
@@ -98,7 +98,7 @@ def _of_store(path: Path, signal: Signal, weights_sha256: str) -> dict[float, xr
 
 
 def _hashes(signal: Signal) -> list[str]:
-    """Of a series with what came after it, and without."""
+    """Hashes of a series without the values after its history and, if they are known, with them."""
     every = (
         [signal.values] if signal.future is None else [signal.values, np.concatenate((signal.values, signal.future))]
     )
@@ -106,9 +106,9 @@ def _hashes(signal: Signal) -> list[str]:
 
 
 def whole_series(ds: xr.Dataset) -> Signal:
-    """The series behind a Dataset, with what came after its history where that is known.
+    """The series behind a Dataset, with the actual values after its history if they are known.
 
-    A store keeps the history alone; a signal of the catalogue, told by its history, knows more.
+    A store keeps only the history; the catalogue, if it holds a signal with the same history, has more.
     """
     if (every := own.whole(ds)) is not None:
         return replace(every, name=str(ds[schema.SIGNAL].item()))
@@ -120,10 +120,7 @@ def whole_series(ds: xr.Dataset) -> Signal:
 
 
 def verdict_at(ds: xr.Dataset, period: float | None) -> xr.Dataset | None:
-    """The verdict whose period is nearest to the one looked at, if half a patch of the signal covers the difference.
-
-    The latest where no period is looked at.
-    """
+    """The verdict with the period nearest to `period`, if they are within half a patch; the latest if it is None."""
     known = known_verdicts(Subject.of(ds))
     if not known:
         return None
@@ -134,17 +131,17 @@ def verdict_at(ds: xr.Dataset, period: float | None) -> xr.Dataset | None:
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """Changes whenever a verdict is kept in the store or taken out."""
+    """A value that changes whenever a verdict is added to the store or removed."""
     return tuple(sorted(each.stat().st_mtime_ns for each in (path / EVIDENCE).iterdir()))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _kept(path: str, stamp: tuple[int, ...], *series: str) -> list[KeptVerdict]:  # noqa: ARG001 - the cache goes by it
+def _kept(path: str, stamp: tuple[int, ...], *series: str) -> list[KeptVerdict]:  # noqa: ARG001 - part of the cache key
     return verdicts_on(Path(path), *series)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _opened(path: str, group: str) -> xr.Dataset:  # a group is written once: its name has a number
+def _opened(path: str, group: str) -> xr.Dataset:  # needs no stamp: a group is written once, under a numbered name
     verdict = open_verdict(path, group)
     return verdict.assign_attrs({KEY: f"{path}/{group}|{verdict.attrs['created']}"})
 

@@ -1,10 +1,10 @@
-"""How wide the page is: linked pictures are one chart, which a browser cannot rearrange, so they are drawn to fit."""
+"""Width of the page. Linked pictures are one chart, which a browser cannot rearrange, so they are drawn to fit."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-STEP = 20  # pixels: a window that is dragged wider asks for few pictures
+STEP = 20  # pixels, so that dragging a window wider redraws few times
 USUAL = 880  # of a page of 1280 with its sidebar
 SCRIPT = """
 export default function({ parentElement, setStateValue, data }) {
@@ -21,7 +21,7 @@ export default function({ parentElement, setStateValue, data }) {
 
 
 def page_width() -> int:
-    """Pixels that a chart here may be wide; at first the usual, and the page runs again where it is another."""
+    """The width available to a chart in pixels; starts at `USUAL`, and the page reruns if it is different."""
     known: int = st.session_state.get("page_width", USUAL)
     probe = st.components.v2.component("page_width", js=SCRIPT, isolate_styles=False)
     found = probe(

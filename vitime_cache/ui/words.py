@@ -1,4 +1,4 @@
-"""Titles, and what the weights are. Light, so that the first page of a fresh server comes at once."""
+"""Titles, messages and the note on weights. Imports little, so that the first page of a fresh server is fast."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from streamlit.runtime.scriptrunner import StopException
 
 from vitime_cache.shown import markdown
 
-plain = markdown  # words from outside: names, values of an address, messages that quote them
+plain = markdown  # for text from outside: names, values of an address, messages that quote them
 
 
 def complain(error: Exception) -> None:
-    """What went wrong, in place."""
+    """Show an error in place."""
     st.error(plain(error), icon=":material/error:")
 
 
 def notice(error: Exception | str) -> None:
-    """What cannot be shown, and why, in place."""
+    """Show in place why something cannot be shown."""
     st.warning(plain(error), icon=":material/info:")
 
 
 def say_if_unknown(key: str, label: str, known: Collection[str], shown: str = "the default") -> None:
-    """A word where the address asks a control for a value it does not have; the control then shows its default."""
+    """Warn if the address asks for a value that a control does not have; the control then shows its default."""
     asked = st.query_params.get(key)
     if asked is not None and asked not in known:
         st.warning(
@@ -35,7 +35,7 @@ def say_if_unknown(key: str, label: str, known: Collection[str], shown: str = "t
 
 
 def end_page() -> NoReturn:
-    """End the page here; `st.stop` would let nothing follow it, not even the links to the other pages."""
+    """End the page here; `st.stop` would also drop the links to the other pages."""
     raise StopException
 
 
@@ -47,13 +47,13 @@ def title(name: str, lead: str = "") -> None:
 
 
 def weights_note(*datasets: xr.Dataset) -> None:
-    """Whose attention this is, in one line: the weights of each Dataset, and behind them what must be known of them."""
+    """Name the weights of each Dataset in one line, with their note in a popover."""
     seen = {(ds.attrs["weights"], ds.attrs["weights_note"]): None for ds in datasets}
     with st.container(horizontal=True, gap="small"):
         for weights, note in seen:
             if not note:
                 st.caption(f"Weights **{plain(weights)}**")
                 continue
-            most_important = note.rpartition(";")[2].strip()  # what they are not comes last
+            most_important = note.rpartition(";")[2].strip()  # the note ends with what the weights are not
             with st.popover(f"Weights {plain(weights)}: {plain(most_important)}", type="tertiary"):
                 st.markdown(f"Weights **{plain(weights)}**: {plain(note)}.")

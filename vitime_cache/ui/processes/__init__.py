@@ -1,1 +1,1 @@
-"""What runs beside the pages' process: the model, and builds."""
+"""Work outside the pages' process: the model, and builds."""

@@ -1,7 +1,7 @@
-"""The model in a process of its own: the pages' process never imports torch, and stays quick while the model runs.
+"""The model in its own process: the pages' process never imports torch, and stays responsive while the model runs.
 
-One process serves every session, in the order that `line` knows. It is started when a run is likely, so that the first
-run need not wait for torch, is replaced when it dies or gives no sign of life, and ends with the server.
+One process serves every session, in the order that `line` decides. It starts when a run is likely, so that the first
+run does not wait for torch. It is replaced when it dies or gives no sign of life, and ends with the server.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ Progress = Callable[[float, str], object]
 Partial = Callable[[xr.Dataset], object]
 
 SILENCE = 30.0  # seconds without a sign of life after which the process is replaced
-PATIENCE = 10.0  # seconds that a run which is left has to stop by itself
-ATTEMPTS = 3  # times that a run is begun whose process ends over something else
-SHORT = "mechanism"  # up to this level a question goes before the other levels of all questions
+PATIENCE = 10.0  # seconds that an abandoned run has to stop by itself
+ATTEMPTS = 3  # starts of a run whose process ends because of another run
+SHORT = "mechanism"  # levels up to this one run before the other levels of all questions
 END_OF = {
-    DIED: "The process that ran the model died, most likely for want of memory. Run again to start another; a shorter "
-    "series or a smaller model needs less.",
+    DIED: "The process that ran the model died, most likely because memory ran out. Run again to start another; a "
+    "shorter series or a smaller model needs less.",
     HUNG: "The process that ran the model gave no sign of life for {silence:.0f} s and was replaced by another; this "
     "run is lost. Run it again.",
-    LOST: f"The process that runs the model ended {ATTEMPTS} times before this run was done, over something else. Run "
-    "it again.",
+    LOST: f"The process that runs the model ended {ATTEMPTS} times before this run was done, because of other runs. "
+    "Run it again.",
 }
 
 
@@ -46,7 +46,7 @@ class EngineError(VitimeError):
 
 
 class Engine:
-    """The process, and the runs in it; safe to use from many threads.
+    """The model's process and the runs in it; thread-safe.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Engine:
         self._line = Line()
 
     def prepare(self, weights: Path) -> Child:
-        """Start the process if there is none; it imports torch and loads the weights while this returns at once."""
+        """Start the process if there is none. Returns at once; the process imports torch and loads the weights."""
         with self._starting:
             if self._child is None or not self._child.alive:
                 self._child = Child(self._silence)
@@ -71,16 +71,16 @@ class Engine:
         self, signal: Signal, period: float, weights: Path, settings: Mapping[str, Any], store: Path | None,
         progress: Progress, partial: Partial,
     ) -> xr.Dataset:  # fmt: skip
-        """`vitime_cache.ask` of a series; raises what that raises, and EngineError.
+        """Run `vitime_cache.ask` on a series; raises its errors and EngineError.
 
         Parameters
         ----------
         store
-            Where the verdict is kept; a question that was answered there before costs nothing.
+            Where the verdict is kept; a question already answered there is not run again.
         progress
-            Called with the share done and what is being done, its place in the line at first; what it raises ends it.
+            Called with the share done and the present step, first the place in the line; an exception ends the run.
         partial
-            Called with the verdict as far as it goes, after each level.
+            Called after each level with the verdict so far.
         """
         known: xr.Dataset | None = None
 
@@ -89,7 +89,7 @@ class Engine:
             known = verdict
             partial(verdict)
 
-        def arguments(until: str) -> tuple[Any, ...]:  # begun again, it goes on from what is known
+        def arguments(until: str) -> tuple[Any, ...]:  # a repeated start continues from the verdict so far
             return signal, period, dict(settings), store, until, known
 
         share, number = 0.0, self._line.number()
@@ -109,13 +109,13 @@ class Engine:
         self, signals: Sequence[Signal], store: Path, weights: Path, tokens: str | Sequence[str],
         progress: Progress = lambda *_: None,
     ) -> None:  # fmt: skip
-        """`vitime_cache.build` of some signals into a store; raises what that raises, and EngineError."""
+        """Run `vitime_cache.build` on some signals; raises its errors and EngineError."""
         turn = Turn(f"series {weights}", SERIES, self._line.number())
         what = list(signals), str(store), tokens
         self._run(turn, progress, lambda _: None, weights, model_process.build, lambda: what)
 
     def stop(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process at once."""
         with self._starting:
             if self._child is not None:
                 self._child.kill()
@@ -125,14 +125,14 @@ class Engine:
         self, turn: Turn, progress: Progress, partial: Partial, weights: Path, work: Callable[..., Any],
         arguments: Callable[[], tuple[Any, ...]],
     ) -> Any:  # fmt: skip
-        """One turn: a run whose process ends over another one is begun again, at the place it had."""
+        """Run one turn; if another run ends the process, start again at the same place in the line."""
         for _ in range(ATTEMPTS):
             with self._line.wait_for(turn, lambda words: progress(turn.share, words)):
                 progress(turn.share, "loading the model")
                 request = self.prepare(weights).begin(work, str(weights), *arguments())
                 try:
                     kind, value = self._follow(request, turn, progress, partial)
-                except BaseException:  # nobody waits for it any more
+                except BaseException:  # the caller no longer waits for it
                     request.leave(PATIENCE)
                     raise
                 turn.finished = kind not in END_OF
@@ -145,7 +145,7 @@ class Engine:
         raise EngineError(END_OF[kind].format(silence=self._silence))
 
     def _follow(self, request: Request, turn: Turn, progress: Progress, partial: Partial) -> tuple[str, Any]:
-        """Hand on what a run tells until it ends; how it ends."""
+        """Pass on a run's progress until it ends; return how it ended and its value."""
         step = "loading the model"
         while True:
             reply = request.reply(timeout=0.5)
@@ -163,5 +163,5 @@ class Engine:
 
 @cache
 def engine() -> Engine:
-    """The one of this server."""
+    """The engine of this server."""
     return Engine()

@@ -1,4 +1,4 @@
-"""Building the default store in a process of its own, so that pages stay quick and a build outlives a session."""
+"""Build the default store in its own process, so that pages stay responsive and a build outlives a session."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Job:
 
     @property
     def running(self) -> bool:
-        """Whether the build goes on."""
+        """Whether the build is still running."""
         return self.process.poll() is None
 
     @property
     def failure(self) -> str:
-        """What a failed build last said; empty while it runs or after it succeeded."""
+        """The last output of a failed build; empty while it runs or after it succeeded."""
         if self.running or self.process.returncode == 0:
             return ""
         self.output.seek(0)
@@ -43,7 +43,7 @@ def _jobs() -> tuple[dict[Path, Job], threading.Lock]:
 
 
 def job(store: Path) -> Job | None:
-    """The build of that store which this server started last."""
+    """The last build of that store that this server started, or None."""
     return _jobs()[0].get(store)
 
 

@@ -1,4 +1,4 @@
-"""What the process of the model is asked to do for the pages. Nothing here is imported before it is needed there."""
+"""The functions that the model's process runs for the pages. They import torch and the model only when called."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vitime_cache.series.sources import Signal
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
 
-STEP, PARTIAL = "step", "partial"  # replies: (share done, what is being done); a verdict as far as it goes
+STEP, PARTIAL = "step", "partial"  # replies: (share done, present step); the verdict so far
 
 
 def load(tell: Tell, weights: str) -> None:  # noqa: ARG001
-    """Import torch and load the weights, so that the first run finds both there."""
+    """Import torch and load the weights before the first run."""
     from vitime_cache.model.checkpoint import CheckpointError
 
     with suppress(CheckpointError, OSError):  # a run with these weights meets the error again, and reports it
@@ -38,12 +38,12 @@ def answer(
     until: str,
     start: xr.Dataset | None,
 ) -> tuple[xr.Dataset, str]:
-    """Go on with a question until a level of it is done; the verdict, and why the store could not keep it.
+    """Continue a question until a level is done; return the verdict, and why the store could not keep it.
 
     Parameters
     ----------
     start
-        What is known of it already; None asks the store.
+        The verdict so far; None looks it up in the store.
     """
     from vitime_cache.evidence.ask import answers
     from vitime_cache.evidence.question import prepare
@@ -57,10 +57,10 @@ def answer(
         return known, ""
     problem = ""
     for verdict in answers(model, question, lambda *step: tell(STEP, step), known):
-        tell(PARTIAL, verdict)  # shown first: what cannot be kept is an answer all the same
+        tell(PARTIAL, verdict)  # shown first, even if the store cannot keep it
         try:
             if store is not None:
-                keep_verdict(store, verdict)  # level by level, as a question may be left at any time
+                keep_verdict(store, verdict)  # level by level, as a question may be stopped at any time
         except (VitimeError, OSError) as error:
             problem = str(error)
         if until in vschema.facts(verdict, "stages"):
