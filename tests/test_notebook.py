@@ -41,7 +41,7 @@ def test_an_unfinished_answer_shows_the_levels_that_are_done() -> None:
 
 
 def test_an_answer_in_which_no_level_is_done_is_refused() -> None:
-    with pytest.raises(ChartError, match="no level is done"):
+    with pytest.raises(ChartError, match="no level is finished"):
         vc.show(mock_verdict(stages=()))
 
 
@@ -67,7 +67,7 @@ def test_a_head_can_be_named_and_one_that_does_not_exist_is_refused() -> None:
         vc.show(ds, "decoder.9")
     with pytest.raises(ChartError, match="no head 99"):
         vc.show(ds, head=99)
-    with pytest.raises(ChartError, match="leave layer and head out"):
+    with pytest.raises(ChartError, match="leave out layer and head"):
         vc.show(mock_verdict(), head=1)
 
 

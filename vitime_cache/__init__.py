@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from vitime_cache.study.prediction import ViTimePrediction as ViTimePrediction
     from vitime_cache.study.rollout import AttentionRollout as AttentionRollout
 
-# Name → the module that has it; a name that is its own module's is a room.
+# Name → the module that defines it; if both are equal, the name is a package.
 _HOME = {
     "charts": "charts",
     "VitimeError": "errors",

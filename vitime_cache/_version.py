@@ -1,3 +1,3 @@
-"""The version, where every room may read it without a look at the package's face."""
+"""The version, in a module that every room can import without the package's public names."""
 
 __version__ = "0.3.0"

@@ -1,4 +1,4 @@
-"""What arrays are called in annotations."""
+"""Names for array types in annotations."""
 
 from __future__ import annotations
 

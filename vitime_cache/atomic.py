@@ -12,19 +12,19 @@ from typing import BinaryIO
 
 try:
     import fcntl
-except ImportError:  # Windows, where nobody can remove what another process has open
+except ImportError:  # Windows, where a file that another process has open cannot be removed
     fcntl = None  # type: ignore[assignment]
 
-PARTIAL = ".partial"  # ends the name of a file that is still being written
+PARTIAL = ".partial"  # ending of a file that is still being written
 _LEFT = re.compile(rf".+\.[0-9a-f]{{8}}{re.escape(PARTIAL)}")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file under another name, sync it, and give it its own; after an error nothing of it is left.
+    """Write a file under a temporary name, sync it, and rename it; after an error nothing is left.
 
-    Its name is an entry of the folder: whoever must survive a loss of power syncs that too (`store.objects`). A process
-    that is killed leaves the other name behind; `remove_left` takes it away.
+    The name is an entry of the folder: to survive a loss of power, the caller must sync the folder too
+    (`store.objects`). A killed process leaves the temporary file; `remove_left` removes it.
     """
     partial, file = _begin(path)
     try:
@@ -39,26 +39,26 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write one file whole or not at all, and remove what killed processes have left beside it."""
+    """Write one file whole or not at all, and remove temporary files of killed processes in its folder."""
     remove_left(path.parent)
     with replacing(path) as file:
         file.write(content)
 
 
 def is_left(name: str) -> bool:
-    """Whether a file is called as one that is still being written, or was when its process was killed."""
+    """Whether this is the name of a temporary file, of a running or a killed process."""
     return _LEFT.fullmatch(name) is not None
 
 
 def remove_left(folder: Path) -> None:
-    """Remove what killed processes have left in a folder of files that they were writing by `replacing`."""
+    """Remove the temporary files that killed processes left in a folder."""
     left: list[Path] = []
     with suppress(OSError), os.scandir(folder) as entries:
         left = [Path(entry.path) for entry in entries if is_left(entry.name) and entry.is_file(follow_symlinks=False)]
     for partial in left:
         with suppress(OSError):
             if fcntl is None:
-                partial.unlink()  # refused while its writer lives
+                partial.unlink()  # fails while its writer is running
                 continue
             with partial.open("rb") as file:
                 if _lock(file):
@@ -66,23 +66,23 @@ def remove_left(folder: Path) -> None:
 
 
 def _begin(path: Path) -> tuple[Path, BinaryIO]:
-    """A new file beside `path`, locked for as long as this process has it open."""
+    """Create a temporary file next to `path`, locked as long as this process has it open."""
     while True:
-        # A writer that was given up for dead may still run: its leftovers must not meet ours under one name.
+        # A random name, because a writer that was taken for dead may still run.
         partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
         file = partial.open("xb")
         _lock(file)
-        if partial.exists():  # not taken for a leftover before it was locked
+        if partial.exists():  # another process may have removed it before it was locked
             return partial, file
         file.close()
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Whether this process now holds the file alone."""
+    """Try to lock a file; return whether this process now holds it alone."""
     if fcntl is None:
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # another process does, or the file system knows no locks
+    except OSError:  # another process holds it, or the file system has no locks
         return False
     return True

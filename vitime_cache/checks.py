@@ -1,4 +1,4 @@
-"""Numbers and arrays as people give them: checked at the edge, refused by one sentence of the room that asked."""
+"""Checks of numbers and arrays from users, with an error of the calling room in one sentence."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def positive(value: Any, what: str, unit: str = "", *, error: type[VitimeError] 
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is one real number, NaN and infinities included."""
+    """Whether the value is one real number, including NaN and infinities."""
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def numbers(values: Any, what: str, *, error: type[VitimeError] = VitimeError) -> NDArray[Any]:
-    """Real numbers as an array of their own type: of lists, arrays and tensors, on any device and with a gradient.
+    """Convert lists, arrays and tensors (on any device, with or without gradient) to an array of their own type.
 
     Raises
     ------
     VitimeError
-        The `error` given, for texts, complex numbers, dictionaries, generators and rows of different lengths.
+        The given `error`, for text, complex numbers, dictionaries, generators and rows of different lengths.
     """
     given = values
     if hasattr(given, "detach"):
@@ -53,7 +53,7 @@ def numbers(values: Any, what: str, *, error: type[VitimeError] = VitimeError) -
             given = given.float()
     try:
         found = np.asarray(given)
-        if np.ma.is_masked(given):  # what a mask hides is missing
+        if np.ma.is_masked(given):  # masked values count as missing
             found = np.ma.filled(np.ma.asarray(given, dtype=np.float64), np.nan)
     except (TypeError, ValueError) as problem:
         raise error(f"{what} must be a list of numbers or an array: {problem}") from problem

@@ -1,10 +1,10 @@
-"""A Python process beside this one that works on what it is handed: the app's model is in one, a build's workers are.
+"""A child Python process that works on requests: the app's model runs in one, and so do a build's workers.
 
-It is started by `subprocess` and not by `multiprocessing`, which runs the main module again: under Streamlit, the app.
-Requests and replies are pickles on its standard input and output. What they carry is pickled once more, so that a
-thread that imports nothing takes them off the pipe, and they are read where they are used.
+It is started by `subprocess`, because `multiprocessing` would run the main module again: under Streamlit, the app.
+Requests and replies are pickles on its standard input and output. Their content is pickled separately, so that the
+thread that reads the pipe imports nothing, and content is unpickled where it is used.
 
-A request that comes while another is worked on goes first, as soon as the other tells how far it is.
+A request that arrives during another one runs first, as soon as the other reports its progress.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-# What a request is given to tell how it goes: a kind of reply and what it carries.
+# Callback for replies of a running request: a kind and its content.
 Tell = Callable[[str, Any], None]
 
-# How a request ends: with its result, by an error, stopped as asked; because the process died or hung over it, or
-# because the process ended over something else, which says nothing against the request.
+# Ends of a request: a result, an error, or stopped as requested; the process died or hung over it; or the process ended
+# because of something else, so that the request is not at fault.
 RESULT, ERROR, STOPPED, DIED, HUNG, LOST = "result", "error", "stopped", "died", "hung", "lost"
 ENDS = frozenset({RESULT, ERROR, STOPPED, DIED, HUNG, LOST})
 _BEGUN, _ALIVE = "begun", "alive"  # replies of the process itself
 _BEAT = 1.0  # seconds between two signs of life
-_BUSY = 0.01  # share of a processor that is a sign of life
+_BUSY = 0.01  # share of a processor that counts as a sign of life
 _START = "import sys; sys.path[:] = {path!r}; from vitime_cache.child import serve; serve()"
 
 
@@ -49,10 +49,10 @@ class Child:
     Parameters
     ----------
     silence
-        Seconds without a sign of life after which a process that is at work is ended; None waits for ever. A sign is
-        that its main thread moves or that it uses a processor, so slow work is no silence.
+        Seconds without a sign of life after which a working process is ended; None waits for ever. Signs of life are
+        progress of its main thread and use of a processor, so slow work is not silence.
     environment
-        Variables that it is given besides those of this process.
+        Environment variables in addition to those of this process.
     """
 
     def __init__(self, silence: float | None = None, environment: Mapping[str, str] | None = None) -> None:
@@ -75,16 +75,16 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it takes requests."""
+        """Whether the process accepts requests."""
         return not self._ended and self._process.poll() is None
 
     def begin(self, work: Callable[..., Any], *arguments: Any, replies: Replies | None = None) -> Request:
-        """Have it call `work(tell, *arguments)`; that it has died shows in the reply.
+        """Let the process call `work(tell, *arguments)`; if it has died, the reply says so.
 
         Parameters
         ----------
         replies
-            Where replies to several requests are waited for; else they are the request's own.
+            A queue shared by several requests; None gives the request its own.
         """
         content = pickle.dumps((work, arguments))
         with self._lock:
@@ -96,18 +96,18 @@ class Child:
         return request
 
     def stop(self, request: Request) -> None:
-        """Ask for the end of a request, which comes when it next tells how far it is."""
+        """Request the end of a request, which comes when it next reports its progress."""
         self._outbox.put((request.number, None))
 
     def kill(self, over: Request | None = None, how: str = DIED) -> None:
-        """End the process at once; the requests in it end with it.
+        """End the process at once, and all its requests with it.
 
         Parameters
         ----------
         over
-            The request that it is ended for; else the one that is being worked on. The others are lost, not at fault.
+            The request that is the reason; None means the current one. The other requests end as LOST.
         how
-            How that request ends.
+            The end of that request.
         """
         with self._lock:
             self._killed_for = None if over is None else over.number, how
@@ -151,7 +151,7 @@ class Child:
             request.put(kind, content)
 
     def _watch(self, silence: float) -> None:
-        """By moments counted here: a machine that slept as a whole is no silence of the process."""
+        """Count silent moments in this process, so that a suspended machine does not count as silence."""
         heard, silent = self._heard, 0.0
         while self.alive:
             time.sleep(_BEAT)
@@ -162,23 +162,23 @@ class Child:
 
 
 class Request:
-    """What a process was asked to do, and what it replies."""
+    """One request to a process, and its replies."""
 
     def __init__(self, child: Child, number: int, replies: Replies) -> None:
         self.child, self.number, self._replies = child, number, replies
 
     def put(self, kind: str, content: bytes = b"") -> None:
-        """Add a reply, as its process does."""
+        """Add a reply."""
         self._replies.put((self, kind, content))
 
     def reply(self, timeout: float | None = None) -> tuple[str, Any] | None:
-        """The next reply as (kind, what it carries), or None where none comes in time; the last is one of `ENDS`."""
+        """The next reply as (kind, content), or None after the timeout; the last reply is one of `ENDS`."""
         with suppress(Empty):
             return receive(self._replies, timeout)[1:]
         return None
 
     def leave(self, patience: float) -> None:
-        """Have it stopped, by ending the process if that takes longer than `patience` seconds."""
+        """Stop the request; end the process if that takes longer than `patience` seconds."""
         self.child.stop(self)
         end = time.monotonic() + patience
         while (reply := self.reply(max(end - time.monotonic(), 0))) is not None:
@@ -191,7 +191,7 @@ Replies = SimpleQueue[tuple[Request, str, bytes]]
 
 
 def receive(replies: Replies, timeout: float | None = None) -> tuple[Request, str, Any]:
-    """The next reply to any request: the request, the kind of the reply, what it carries; `Empty` after the timeout."""
+    """The next reply to any request as (request, kind, content); raises `Empty` after the timeout."""
     request, kind, content = replies.get(timeout=timeout)
     return request, kind, pickle.loads(content) if content else None
 
@@ -200,16 +200,16 @@ def serve() -> None:
     """Work on requests until the process that started this one ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no reply
-    # Libraries make locks, which without this have a name in the system: each process that is killed would leave some,
-    # and Python complains of them at the end.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that output of libraries is not read as a reply
+    # Otherwise locks of libraries would be named in the system: a killed process would leave some, and Python would
+    # warn about them at exit.
     if "fork" in get_all_start_methods():
         set_start_method("fork", force=True)
     _Server(replies).run()
 
 
 class _Server:
-    """The inside of the process: its main thread works, one reads requests, one gives signs of life."""
+    """The inside of the process: the main thread works, one thread reads requests, one sends signs of life."""
 
     def __init__(self, pipe: Any) -> None:
         self._pipe, self._writing = pipe, threading.Lock()
@@ -257,7 +257,7 @@ class _Server:
         with suppress(Exception):
             while True:
                 self._inbox.put(pickle.load(sys.stdin.buffer))
-        os._exit(0)  # the process that started this one has ended; what is unfinished here has no name yet
+        os._exit(0)  # the parent has ended; unfinished files here have no name yet
 
     def _beat(self) -> None:
         main = threading.main_thread().ident
@@ -269,18 +269,18 @@ class _Server:
             frame = sys._current_frames().get(main)
             now = None if frame is None else (id(frame), frame.f_lasti)
             if not self._open or now != seen or time.process_time() - used > _BUSY * _BEAT:
-                with suppress(OSError):  # the process that started this one has ended, as `_read` finds too
+                with suppress(OSError):  # the parent has ended, as `_read` finds too
                     self._send(-1, _ALIVE, b"")
             seen = now
             del frame
 
 
 def _portable(error: Exception) -> Exception:
-    """An error as another process can raise it, with the traceback of this one."""
+    """An error that another process can raise, with the traceback of this process."""
     told = traceback.format_exc()
     try:
         error = pickle.loads(pickle.dumps(error))
-    except Exception:  # whatever its class does not support
+    except Exception:  # its class may not support pickling
         error = RuntimeError(f"{type(error).__name__}: {error}")
     error.add_note(told)
     return error

@@ -1,11 +1,11 @@
-"""What all errors that a person can mend have in common, and all notes that are told and change nothing."""
+"""Base classes of all errors that a user can fix, and of all notes."""
 
 from __future__ import annotations
 
 
 class VitimeError(ValueError):
-    """Something a person gave, or a machine lacks; the message says what to do. Every other error is a defect."""
+    """A fault in the input or the environment; the message says what to do. Every other error is a defect."""
 
 
 class Note(UserWarning):
-    """One sentence on what was done otherwise than expected; the command line gives it a line of its own."""
+    """One sentence about something unexpected that is not an error; the command line prints it on its own line."""

@@ -1,4 +1,4 @@
-"""Packages that only a part of this one needs, and the extra of `pip install` that brings each."""
+"""Optional dependencies, and the extra of `pip install` that installs each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EXTRA: Mapping[str, str] = {
 
 
 def remedy(error: ImportError) -> str:
-    """What to install where an optional package is missing; "" where the import failed for another reason."""
+    """What to install if an optional package is missing; "" if the import failed for another reason."""
     package = (error.name or "").split(".")[0]
     if package not in EXTRA:
         return ""

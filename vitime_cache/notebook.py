@@ -1,4 +1,4 @@
-"""What `ask` and `capture` return, and a store's Dataset, as a headline and a picture in a notebook."""
+"""Shows results of `ask` and `capture`, and a store's Dataset, as a headline and a picture in a notebook."""
 
 from __future__ import annotations
 
@@ -37,15 +37,14 @@ PAGE = """<p>{headline}</p><p><small>{small}</small></p>
 
 @dataclass(frozen=True)
 class Shown:
-    """A headline and a picture; Jupyter displays it.
+    """A headline and a picture that Jupyter displays.
 
-    The picture answers to the pointer once the notebook's browser has loaded Vega from the network. Until then, and
-    where there is no network, it is a still picture.
+    The picture is interactive once the browser has loaded Vega from the network; until then it is static.
 
     Attributes
     ----------
     headline
-        What is seen, in a few sentences.
+        What the picture shows, in a few sentences.
     small
         What is not claimed, or which head is shown and why.
     chart
@@ -74,16 +73,15 @@ def show(ds: xr.Dataset, layer: str | None = None, head: int | None = None) -> S
     Parameters
     ----------
     ds
-        What `ask` or `capture` returns, or the Dataset of a store; of several signals the first is shown, which the
+        The result of `ask` or `capture`, or the Dataset of a store; of several signals the first is shown, as the
         headline says.
     layer, head
-        Which head's attention is shown; by default the one that `vc.show` names with its reason. An answer is about
-        all heads.
+        The head to show for attention; by default one that is named with the reason. An answer is about all heads.
 
     Raises
     ------
     ChartError
-        For what is neither an answer nor attention, and for a head that does not exist.
+        For anything but an answer or attention, and for a head that does not exist.
 
     Examples
     --------
@@ -94,7 +92,7 @@ def show(ds: xr.Dataset, layer: str | None = None, head: int | None = None) -> S
         raise ChartError(f"vc.show takes the Dataset of vc.ask, vc.capture or a store, got {type(ds).__name__}")
     if vschema.CLAIM in ds.dims and "mechanism_share" in ds:
         if layer is not None or head is not None:
-            raise ChartError("an answer is about all heads: leave layer and head out")
+            raise ChartError("an answer is about all heads: leave out layer and head")
         return _answer(vschema.validate(ds))
     if schema.TIME_ATTENTION in ds:
         return _attention(schema.validate(ds), layer, head)
@@ -103,18 +101,18 @@ def show(ds: xr.Dataset, layer: str | None = None, head: int | None = None) -> S
 
 
 def _answer(verdict: xr.Dataset) -> Shown:
-    """The series with its forecasts, influence and attention over lags, the few heads: as far as they are known."""
+    """The series with its forecasts, influence and attention over lags, and the few heads, as far as known."""
     pictures = _drawable(
         partial(draw, verdict, width=WIDTH)
         for draw in (charts.answer_forecast, charts.answer_influence, charts.answer_attention, charts.answer_heads)
     )
     if not pictures:
-        raise ChartError("nothing is known yet of this question: it has been asked, and no level is done")
+        raise ChartError("nothing is known yet about this question: no level is finished")
     return Shown(headline(verdict), sentences(verdict)[NOT_CLAIMED], charts.beside(pictures, columns=1))
 
 
 def _attention(ds: xr.Dataset, layer: str | None, head: int | None) -> Shown:
-    """The series, and one head's map and lag curve, linked; the map alone where no lag has pairs enough for a curve."""
+    """The series with one head's map and lag curve, linked; only the map if no lag has enough pairs for a curve."""
     several = schema.SIGNAL in ds.dims
     count = ds.sizes[schema.SIGNAL] if several else 1
     if not count:
@@ -138,7 +136,7 @@ def _attention(ds: xr.Dataset, layer: str | None, head: int | None) -> Shown:
 
 
 def _drawable(draws: Iterable[Callable[[], Spec]]) -> list[Spec]:
-    """Those pictures for which there is something to draw: a level worked on, lags with pairs enough."""
+    """The pictures that can be drawn: those of finished levels, or with enough pairs."""
     pictures = []
     for draw in draws:
         with suppress(ChartError):

@@ -1,4 +1,4 @@
-"""Where the files beside the code lie: in a clone at its top, in an installed package inside it."""
+"""Places of the files that belong to the code: at the top of a clone, or inside an installed package."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _CLONE = _PACKAGE.parent
 HOME = _CLONE if (_CLONE / "streamlit_app.py").is_file() else _PACKAGE / "home"
 WEIGHTS = HOME / "weights"
 APP = HOME / "streamlit_app.py"
-STORE_FOLDER, FIRST_STORE = "VITIME_STORE_FOLDER", "VITIME_STORE"  # variables of the environment
+STORE_FOLDER, FIRST_STORE = "VITIME_STORE_FOLDER", "VITIME_STORE"  # environment variables
 
 
 def store_folder() -> Path:
-    """The folder of stores: `store` below the working directory, or what VITIME_STORE_FOLDER names."""
+    """The folder of stores: `store` in the working directory, or the value of VITIME_STORE_FOLDER."""
     return Path(os.environ.get(STORE_FOLDER, "store"))
 
 
 def default_store(weights: str) -> Path:
-    """The store that commands and the app take for weights of this name, unless one is named."""
+    """The default store for weights of this name, in commands and the app."""
     return store_folder() / f"{weights}.zarr"

@@ -1,4 +1,4 @@
-"""JSON written; and JSON from outside, read as its types: whatever else it is, is one error that says where."""
+"""Writes JSON, and reads external JSON with typed validation; a fault is one error that says where."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ Kind = TypeVar("Kind")
 
 
 def read_json(data: bytes | str, kind: type[Kind], what: str, *, error: type[VitimeError] = VitimeError) -> Kind:
-    """JSON as a value of `kind`: a dataclass, a TypedDict, dict[str, float] …
+    """Read JSON as a value of `kind`: a dataclass, a TypedDict, dict[str, float] …
 
-    NaN and Infinity, which Python writes and JSON lacks, are numbers here.
+    NaN and Infinity, which Python writes although JSON lacks them, are accepted as numbers.
 
     Parameters
     ----------
     what
-        What it is, as the error begins: "the marker of signal 'a'".
+        Beginning of the error message, such as "the marker of signal 'a'".
 
     Raises
     ------
     VitimeError
-        The `error` given, where it is no JSON, or of other types: "… is damaged: Expected `int`, got `str` - at
+        The given `error`, if it is not JSON or has other types: "… is damaged: Expected `int`, got `str` - at
         `$.seed`".
     """
     try:
         value = json.loads(data)
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is a text that nobody can print
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot be printed
         return msgspec.convert(value, kind)
     except (ValueError, RecursionError, OverflowError) as problem:
         raise error(f"{what} is damaged: {' '.join(str(problem).split())[:200]}") from problem
 
 
 def write_json(document: Any) -> str:
-    """JSON of dicts, lists and plain values; a number that is not finite, which JSON lacks, is null."""
+    """Write dicts, lists and plain values as JSON; numbers that are not finite become null."""
     return json.dumps(_without_nan(document), allow_nan=False)
 
 
@@ -52,7 +52,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def decode(data: bytes, kind: type[Kind]) -> Kind | None:
-    """The same for what we write ourselves, where it need not be said what is wrong: several times as quick."""
+    """The same for our own files, without an explanation of faults: several times as quick."""
     try:
         return _decoder(kind).decode(data)  # type: ignore[arg-type, no-any-return]
     except (ValueError, RecursionError, OverflowError):

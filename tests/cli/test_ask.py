@@ -116,19 +116,19 @@ def test_ctrl_c_keeps_finished_levels_and_the_question_goes_on_from_them(folder,
         Interrupted(patch, "set")
         assert run(command) == 130
     told = " ".join(capsys.readouterr().err.split())
-    assert "Finished levels are kept in s.zarr (influence, mechanism, set): the same question goes on" in told
+    assert "Finished levels are kept in s.zarr (influence, mechanism, set): the same question continues" in told
     (kept,) = stored_verdicts("s.zarr")
     assert kept.stages == ("influence", "mechanism", "set")
     assert run(command) == 0
     told = capsys.readouterr().out
-    assert "Goes on from what was found before: influence, mechanism, set" in told
+    assert "Continues from finished levels: influence, mechanism, set" in told
     assert "\nInfluence: " not in told, "nothing is worked out twice"
     assert [kept.complete for kept in stored_verdicts("s.zarr")] == [True]
     with monkeypatch.context() as patch:
         Interrupted(patch, "influence")
         assert run(f"ask data.csv --signal noise --period 24 {OPTIONS} --json part.json --quiet") == 130
     told = " ".join(capsys.readouterr().err.split())
-    assert "(influence) are in no store" in told
+    assert "(influence) are not kept" in told
     assert "Written so far: part.json" in told
     assert json.loads((folder / "part.json").read_text())["complete"] is False
 
@@ -270,7 +270,7 @@ def test_a_period_may_be_a_span_of_time_and_what_a_file_leaves_open_is_said_by_f
     assert "note: gap.csv: load read; left out as no series: state" in capsys.readouterr().err
     assert json.loads((folder / "out.json").read_text())["attributes"]["question"]["period"] == 24
     assert run(f"ask data.csv --signal daily --period 1d {OPTIONS} --quiet") == 1
-    assert "how far apart the samples are is not known: give '1d' in samples" in capsys.readouterr().err
+    assert "the spacing of the samples is not known: give '1d' in samples" in capsys.readouterr().err
 
 
 def test_a_small_variation_on_a_high_level_is_answered_alike_from_a_file_and_from_a_store(folder):
@@ -295,7 +295,7 @@ def test_a_folder_is_asked_about_as_the_store_it_is(capsys):
                                                patch_width=8, encoder_width=16, encoder_depth=1, decoder_width=8,
                                                decoder_depth=1, heads=2), seed=1), "other.safetensors")  # fmt: skip
     assert run("ask plain --signal daily --weights other.safetensors") == 1
-    told = "other.safetensors is not what plain was built with: name the file of small by --weights"
+    told = "other.safetensors is not what plain was built with: name the file of small with --weights"
     assert told in capsys.readouterr().err
 
 

@@ -63,7 +63,7 @@ def test_ctrl_c_keeps_finished_signals_and_the_same_command_goes_on_from_them(ca
     with monkeypatch.context() as patch:
         patch.setattr(engine, "answers", interrupted)
         assert run(f"ask s.zarr --all {OPTIONS} --quiet") == 130
-    assert "3 of 4 signals are kept in s.zarr: the same question goes on" in flat(capsys.readouterr().err)
+    assert "3 of 4 signals are kept in s.zarr: the same question continues" in flat(capsys.readouterr().err)
     (table,) = stored_populations("s.zarr").values()
     assert not population_schema.complete(table)
     assert run(f"ask s.zarr --all {OPTIONS}") == 0
@@ -84,7 +84,7 @@ def test_ctrl_c_keeps_finished_signals_and_the_same_command_goes_on_from_them(ca
     ("flags", "said"),
     [
         ("--all --signal daily", "--all and --signal do not go together"),
-        ("--all --heads decoder.0:1", "--all and --heads do not go together: the few heads are looked for among all"),
+        ("--all --heads decoder.0:1", "--all and --heads do not go together: the few heads are chosen among all"),
         ("--all --budget 2", "--all and --budget do not go together: --sample asks fewer signals"),
         ("--sample 3", "--sample draws among all signals: give --all with it"),
         ("--all --card nowhere/a.html", "there is no folder nowhere"),

@@ -119,7 +119,7 @@ def test_a_kind_of_table_is_refused_in_one_line(kind):
 
 
 def test_a_table_with_times_that_stand_twice_in_number_is_not_filled_either():
-    with pytest.raises(SignalError, match="series may stand below one another") as refused:
+    with pytest.raises(SignalError, match="several series may be stacked") as refused:
         read_columns("f.csv", REFUSED["series below one another without ids"][0].encode(), "interpolate")
     assert "--fill" not in str(refused.value)
 

@@ -30,12 +30,12 @@ def test_a_span_is_a_number_of_samples_or_of_a_unit_of_time(text, sample_seconds
     "text", ["", "x", "-3", "0", "0h", "1e999", "nan", "3 m", "3 fortnights", "h h", "1 2", "1d 2h"]
 )
 def test_what_is_no_span_is_refused_with_an_example(text):
-    with pytest.raises(SignalError, match=r"is no span such as 24, 24h, 1d or '2 weeks'"):
+    with pytest.raises(SignalError, match=r"is not a span such as 24, 24h, 1d or '2 weeks'"):
         to_samples(text, HOUR)
 
 
 def test_a_time_needs_samples_whose_spacing_is_known():
-    with pytest.raises(SignalError, match="how far apart the samples are is not known: give '1d' in samples"):
+    with pytest.raises(SignalError, match="the spacing of the samples is not known: give '1d' in samples"):
         to_samples("1d")
 
 

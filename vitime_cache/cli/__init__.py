@@ -1,1 +1,1 @@
-"""The command line: one module per command, and how all of them speak to a person."""
+"""The command line: one module per command, with shared arguments and output."""

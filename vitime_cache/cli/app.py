@@ -1,4 +1,4 @@
-"""`app`: the pages over the stores, in a browser."""
+"""`app`: serves the pages over the stores for a browser."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `app`."""
     parser.add_argument(
         "store", nargs="?", metavar="STORE", type=Path,
-        help="the store that is shown first, with those beside it; or a folder of stores (store/)",
+        help="the store to show first, with the others in its folder; or a folder of stores (store/)",
     )  # fmt: skip
-    parser.add_argument("--port", type=at_least(1, 65_535), default=8501, help="where the server listens (8501)")
-    parser.add_argument("--address", help="on which address (all; localhost: for this machine alone)")
-    parser.add_argument("--headless", action="store_true", help="open no browser")
+    parser.add_argument("--port", type=at_least(1, 65_535), default=8501, help="port of the server (8501)")
+    parser.add_argument("--address", help="address of the server (all; localhost: this machine only)")
+    parser.add_argument("--headless", action="store_true", help="do not open a browser")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,22 +33,22 @@ def run(args: argparse.Namespace) -> int:
     Raises
     ------
     UsageError
-        If STORE is no folder.
+        If STORE is not a folder.
     """
     options = [f"--server.port={args.port}", f"--server.headless={str(args.headless).lower()}"]
     options += [f"--server.address={args.address}"] if args.address else []
-    options += ["--server.showEmailPrompt=false"]  # which would wait for an answer on a machine new to Streamlit
+    options += ["--server.showEmailPrompt=false"]  # the prompt would block on a machine new to Streamlit
     command = [sys.executable, "-m", "streamlit", "run", str(APP), *options]
-    # In its own folder, where the server finds its settings; stores stay where the person is.
+    # In the app's folder, where the server finds its settings; stores stay relative to the user's folder.
     return subprocess.run(command, cwd=HOME, env=os.environ | _stores(args.store), check=False).returncode
 
 
 def _stores(store: Path | None) -> dict[str, str]:
-    """The folder of stores and the one shown first, as the app is told."""
+    """The folder of stores and the first store, as environment variables of the app."""
     if store is None:
         return {STORE_FOLDER: str(store_folder().resolve())}
     if not store.is_dir():
-        raise UsageError(f"the app shows folders on this machine, and {store} is none")
+        raise UsageError(f"the app shows folders on this machine, and {store} is not one")
     if store.suffix == ".zarr":
         return {STORE_FOLDER: str(store.resolve().parent), FIRST_STORE: store.resolve().name}
     return {STORE_FOLDER: str(store.resolve())}

@@ -1,4 +1,4 @@
-"""What several commands ask for in the same words: a store, signals, numbers within bounds."""
+"""Arguments that several commands share: a store, signals, bounded numbers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from vitime_cache.places import default_store
 if TYPE_CHECKING:
     from vitime_cache.series.signal import Signal
 
-STDOUT = Path("-")  # in the place of a file
-CONFIG_HELP = "JSON or TOML with the network's shape, for weights that do not tell (a bare state dict)"
-FILES_HELP = "CSV and its kin, Parquet, Feather, a workbook, NPY, NPZ or TOML"
+STDOUT = Path("-")  # instead of a file
+CONFIG_HELP = "JSON or TOML with the network's shape, for weights without it (a bare state dict)"
+FILES_HELP = "CSV or other delimited text, Parquet, Feather, a workbook, NPY, NPZ or TOML"
 STORE_HELP = "folder or URL (s3://…, gs://…; default: the store of the default weights, store/<weights>.zarr)"
 
 
@@ -27,13 +27,13 @@ class UsageError(VitimeError):
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
-    """A store as the first argument, or after --store."""
+    """Add a store as the first argument, or after --store."""
     parser.add_argument("place", nargs="?", metavar="STORE", help=STORE_HELP)
     parser.add_argument("--store", help="the same")
 
 
 def store_of(args: argparse.Namespace) -> str:
-    """The store that was named one way or the other, or the one of the default weights.
+    """The named store, or the store of the default weights.
 
     Raises
     ------
@@ -54,34 +54,32 @@ def default_store_of(weights: str | None) -> str:
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
-    """How many samples to forecast, and how files are read."""
+    """Add the horizon, and how files are read."""
     parser.add_argument("--horizon", type=at_least(1), help="samples to forecast (default: as the signals say, or 720)")
     add_reading(parser)
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """How files are read; `reading_of` hands it to `read_signals`."""
-    group = parser.add_argument_group(
-        "files", "What a file leaves open. By default every column of numbers is a series."
-    )
+    """Add how files are read; `reading_of` passes it to `read_signals`."""
+    group = parser.add_argument_group("files", "How files are read. By default every column of numbers is a series.")
     add = group.add_argument
-    add("--column", nargs="+", metavar="NAME", default=(), help="columns to be read")
-    add("--time", metavar="NAME", help="the column that holds the time; none: rows are taken one after the other")
+    add("--column", nargs="+", metavar="NAME", default=(), help="columns to read")
+    add("--time", metavar="NAME", help="the column with the time; none: rows are consecutive samples")
     add("--fill", choices=("none", "interpolate"), default="none",
-        help="interpolate missing values and missing times and put times in order, or refuse them")  # fmt: skip
+        help="interpolate missing values and times and sort times, or refuse them")  # fmt: skip
     add("--rows", action=argparse.BooleanOptionalAction, help="each row of the table is a series, or each column")
-    add("--decimal", choices=("point", "comma"), help="what stands before the decimals")
+    add("--decimal", choices=("point", "comma"), help="the decimal separator")
     add("--day-first", action=argparse.BooleanOptionalAction, help="01/02/2020 is in February, or in January")
 
 
 def reading_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The flags of `add_reading` as `read_signals` takes them."""
+    """The flags of `add_reading` as arguments of `read_signals`."""
     same = {name: getattr(args, name) for name in ("fill", "time", "rows", "decimal", "day_first")}
     return same | {"columns": tuple(args.column)}
 
 
 def span(text: str) -> str:
-    """The type of a span such as 24, 24h or "2 weeks", which has so many samples once a series is known."""
+    """The type of a span such as 24, 24h or "2 weeks"; its number of samples depends on the series."""
     from vitime_cache.series.bounds import SignalError
     from vitime_cache.series.spans import to_samples
 
@@ -93,12 +91,12 @@ def span(text: str) -> str:
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
-    """Files of series as the arguments of a command."""
+    """Add files of series as the arguments of a command."""
     parser.add_argument("files", nargs="*", metavar="FILE", help=f"{FILES_HELP} (default: the catalogue)")
 
 
 def signals_of(args: argparse.Namespace) -> list[Signal]:
-    """The signals of the files named, or the catalogue."""
+    """The signals of the named files, or the catalogue."""
     from vitime_cache.series.sources import catalogue, read_signals
 
     if args.files:
@@ -111,7 +109,7 @@ def signals_of(args: argparse.Namespace) -> list[Signal]:
 
 
 def at_least(smallest: int, largest: float = math.inf) -> Callable[[str], int]:
-    """The type of a whole number from `smallest` on, to `largest` at most."""
+    """The type of a whole number from `smallest` to `largest`."""
     bounds = f"from {smallest} on" if largest == math.inf else f"from {smallest} to {largest}"
 
     def whole_number(text: str) -> int:
@@ -120,14 +118,14 @@ def at_least(smallest: int, largest: float = math.inf) -> Callable[[str], int]:
         except ValueError:
             value = smallest - 1
         if not smallest <= value <= largest:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number {bounds}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {bounds}")
         return value
 
     return whole_number
 
 
 def positive(unit: str) -> Callable[[str], float]:
-    """The type of a positive finite number of something."""
+    """The type of a positive finite number with a unit."""
 
     def number(text: str) -> float:
         try:
@@ -135,14 +133,14 @@ def positive(unit: str) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not 0 < value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text!r} is no positive number of {unit}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of {unit}")
         return value
 
     return number
 
 
 def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | None]) -> None:
-    """Refuse, before a long run, files that could not be written after it, or would take the place of another.
+    """Refuse, before a long run, output files that could not be written after it, or would overwrite another file.
 
     Raises
     ------
@@ -158,10 +156,10 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | None]) 
         if not os.access(path.parent, os.W_OK):
             raise UsageError(f"{path} cannot be written: the folder {path.parent} is read-only; choose another")
         if path.resolve() in taken:
-            raise UsageError(f"{path} is named twice and would be overwritten; choose another name for what is written")
+            raise UsageError(f"{path} is named twice and would be overwritten; choose another name for the output")
         taken.add(path.resolve())
 
 
 def layers(text: str) -> str | list[str]:
-    """ "all", "none" or names of layers with commas between them."""
+    """ "all", "none" or names of layers separated by commas."""
     return text if text in ("all", "none") else [name.strip() for name in text.split(",")]

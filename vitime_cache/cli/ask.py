@@ -45,11 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `ask`."""
     add = parser.add_argument
     add("source", nargs="?", metavar="FILE|STORE",
-        help=f"{FILES_HELP}, or a store; without one, --signal names one of the catalogue")  # fmt: skip
-    add("--store", help=f"the store to ask about, and where its verdict is kept: {STORE_HELP}")
-    add("--signal", metavar="NAME", help="which of several signals")
-    add("--all", action="store_true", help="all signals: on what share of them, and which heads carry it on how many")
-    add("--sample", type=at_least(1), metavar="N", help="with --all: so many of the signals, drawn by --seed")
+        help=f"{FILES_HELP}, or a store; without either, --signal names one of the catalogue")  # fmt: skip
+    add("--store", help=f"the store to ask about, and in which to keep the verdict: {STORE_HELP}")
+    add("--signal", metavar="NAME", help="one of several signals")
+    add("--all", action="store_true", help="all signals: the share with a yes, and on how many each head carries it")
+    add("--sample", type=at_least(1), metavar="N", help="with --all: the number of signals to draw by --seed")
     add("--period", type=span, help="24 samples, 24h, 1d, '2 weeks' (default: the strongest period of the series)")
     add("--heads", nargs="+", type=_head, metavar="LAYER:HEAD", help="such as decoder.1:6 (default: all)")
     add("--window", type=_window, metavar="T+H", help="history and horizon in samples (default: chosen to fit)")
@@ -65,15 +65,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--config", help=CONFIG_HELP)
     add("--device", default="auto", help="auto, cpu, cuda or cuda:0")
     add_reading(parser)
-    add("--json", type=Path, metavar="FILE|-", help="write every number there; -: to standard output, words to errors")
+    add("--json", type=Path, metavar="FILE|-", help="write every number there; -: to standard output, text to errors")
     add("--card", type=Path, metavar="FILE.html", help="write a page with pictures and every number there")
     add("--social", type=Path, metavar="FILE.png", help="write the answer as a picture of 1200 × 630 pixels there")
     add("--top", type=at_least(1), default=12, help="heads in the table (12)")
-    add("--quiet", action="store_true", help="print the answer only, and what it does not say")
+    add("--quiet", action="store_true", help="print only the answer and what it does not show")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Say what will be done, do it, print the answer, write what was asked for, and keep it where there is a store."""
+    """Print the plan, run it, print the answer, write the requested files, and keep the verdict in the store."""
     from vitime_cache.evidence.question import prepare
     from vitime_cache.evidence.verdict import schema as vschema
     from vitime_cache.model.checkpoint import load_model
@@ -112,20 +112,20 @@ def run(args: argparse.Namespace) -> int:
         raise
     try:
         _tell(verdict, args, out)
-    finally:  # who reads what is printed may leave, and a disk may be full of something else
+    finally:  # keep the verdict even if printing or writing fails
         status = keeper.keep()
     return status
 
 
 class _Keeper:
-    """The verdict as far as it goes, and whether and where it is kept."""
+    """The latest partial verdict, and the store that keeps it."""
 
     def __init__(self, store: str | None, args: argparse.Namespace, known: xr.Dataset | None) -> None:
         self.store, self.args, self.start = store, args, known
         self.verdict = known
 
     def check(self) -> None:
-        """Before the work: whether the store can take the verdict; if not, say so and go on without."""
+        """Check before the work that the store can take the verdict; if not, say so and continue without it."""
         from vitime_cache.store.evidence_groups import check_keeping
 
         if self.store is None:
@@ -137,7 +137,7 @@ class _Keeper:
             self.store = None
 
     def keep(self) -> int:
-        """Keep what there is; the exit status. It has been shown by then, so that a failure costs a line."""
+        """Keep the verdict and return the exit status; it has been printed by now, so a failure costs one line."""
         from vitime_cache.store.verdicts import keep_verdict
 
         if self.store is None or self.verdict is None or self.verdict is self.start:
@@ -157,15 +157,15 @@ class _Keeper:
             return
         levels = ", ".join(vschema.facts(self.verdict, "stages"))
         if self.store is not None and self.keep() == 0:
-            told = f"Finished levels are kept in {self.store} ({levels}): the same question goes on from them."
+            told = f"Finished levels are kept in {self.store} ({levels}): the same question continues from them."
         else:
-            told = f"Finished levels ({levels}) are in no store: with --store a question goes on from them."
+            told = f"Finished levels ({levels}) are not kept: with --store a question continues from them."
         written = [str(path) for path in _write(self.verdict, self.args)]
         self.args.after_interrupt = told + (f" Written so far: {', '.join(written)}." if written else "")
 
 
 def _tell(verdict: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
-    """Write what was asked for, and print the answer; files first, as who reads what is printed may leave."""
+    """Write the requested files, then print the answer; files come first, because a pipe may close while printing."""
     from vitime_cache.evidence.verdict.as_json import to_json
 
     written = _write(verdict, args)
@@ -178,7 +178,7 @@ def _tell(verdict: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
 
 
 def _write(verdict: xr.Dataset, args: argparse.Namespace) -> list[Path]:
-    """The files that were asked for, written."""
+    """Write the requested files."""
     from vitime_cache.charts.card import verdict_card
     from vitime_cache.charts.social import social_card
     from vitime_cache.evidence.verdict.as_json import to_json
@@ -195,7 +195,7 @@ def _write(verdict: xr.Dataset, args: argparse.Namespace) -> list[Path]:
 
 
 def _places(args: argparse.Namespace) -> tuple[str | None, str | None]:
-    """The file and the store that were named."""
+    """The named file and store."""
     source, store = args.source, args.store
     if source is None or not (source.rstrip("/").endswith(".zarr") or "://" in source or Path(source).is_dir()):
         return source, store
@@ -205,13 +205,13 @@ def _places(args: argparse.Namespace) -> tuple[str | None, str | None]:
 
 
 def _check_weights(weights: str | None, config: str | None, ds: xr.Dataset, store: str) -> None:
-    """Refuse weights that are not the store's."""
+    """Raise UsageError for weights that did not build the store."""
     from vitime_cache.model.checkpoint import peek
 
     found = peek(weights, config=config)[1]
     if found.sha256 != ds.attrs["weights_sha256"]:
         raise UsageError(
-            f"{weights or found.name} is not what {store} was built with: name the file of {ds.attrs['weights']} by "
+            f"{weights or found.name} is not what {store} was built with: name the file of {ds.attrs['weights']} with "
             "--weights"
         )
 
@@ -219,7 +219,7 @@ def _check_weights(weights: str | None, config: str | None, ds: xr.Dataset, stor
 def _signal(
     args: argparse.Namespace, source: str | None, store: str | None, ds: xr.Dataset | None, model: ViTime
 ) -> Signal:
-    """The signal asked about: of a file, of a store, or of the catalogue."""
+    """The signal of the question, from a file, a store or the catalogue."""
     from vitime_cache.series.examples import catalogue
     from vitime_cache.series.sources import read_signals
 
@@ -236,7 +236,7 @@ def _signal(
 
 
 def _signals(args: argparse.Namespace, source: str | None, ds: xr.Dataset | None, model: ViTime) -> list[Signal]:
-    """All signals of a file, of a store, or of the catalogue."""
+    """All signals of a file, a store or the catalogue."""
     from vitime_cache.interventions.named_heads import as_signals
     from vitime_cache.series.examples import catalogue
     from vitime_cache.series.sources import read_signals
@@ -248,7 +248,7 @@ def _signals(args: argparse.Namespace, source: str | None, ds: xr.Dataset | None
 
 
 def _with_future(stored: Signal, examples: Sequence[Signal]) -> Signal:
-    """The signal with what came after its history: that is not in a store, but known of the catalogue's own signals."""
+    """The signal with its true future, which a store does not have but the catalogue does."""
     for example in examples:
         same = example.name == stored.name and len(example.values) == len(stored.values)
         if same and np.allclose(example.values, stored.values, rtol=1e-5, atol=1e-5 * np.ptp(stored.values)):
@@ -257,14 +257,14 @@ def _with_future(stored: Signal, examples: Sequence[Signal]) -> Signal:
 
 
 def _check_all(args: argparse.Namespace) -> None:
-    """Refuse flags that go with one signal beside --all, and the other way round."""
+    """Refuse --all together with flags for one signal, and --sample without --all."""
     if not args.all:
         if args.sample is not None:
             raise UsageError("--sample draws among all signals: give --all with it")
         return
     for flag, given, instead in (
         ("--signal", args.signal, "leave one of the two out"),
-        ("--heads", args.heads, "the few heads are looked for among all"),
+        ("--heads", args.heads, "the few heads are chosen among all"),
         ("--budget", args.budget, "--sample asks fewer signals"),
         ("--social", args.social, "the picture is of one answer"),
     ):
@@ -289,7 +289,7 @@ def _only_name(names: list[str], name: str | None, where: str) -> str:
 def _answer(
     model: ViTime, question: Question, args: argparse.Namespace, out: Console, keeper: _Keeper
 ) -> xr.Dataset:  # fmt: skip
-    """The verdict, told level by level."""
+    """Compute the verdict, and print it level by level."""
     from vitime_cache.evidence.ask import answers, within_budget
     from vitime_cache.evidence.verdict import schema as vschema
 
@@ -299,7 +299,7 @@ def _answer(
     if not args.quiet:
         out.print(question.words)
         if start is not None:
-            out.print(f"Goes on from what was found before: {', '.join(vschema.facts(start, 'stages'))}.")
+            out.print(f"Continues from finished levels: {', '.join(vschema.facts(start, 'stages'))}.")
         out.print(_duration(model, question))
     with nullcontext(lambda *_: None) if args.quiet else console.share_bar() as progress:
         for verdict in answers(model, question, progress, start):
@@ -310,7 +310,7 @@ def _answer(
 
 
 def _duration(model: ViTime, question: Question) -> str:
-    """How long all of it takes, from a few runs."""
+    """Estimate how long the question takes, from a few runs."""
     from vitime_cache.evidence.ask import pace
 
     pace(model, question.windows[-1])  # first runs are slower than those that follow
@@ -323,12 +323,12 @@ def _duration(model: ViTime, question: Question) -> str:
 def _head(text: str) -> tuple[str, int]:
     layer, found, number = text.rpartition(":")
     if not found or not number.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is no head such as decoder.1:6")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a head such as decoder.1:6")
     return layer, int(number)
 
 
 def _window(text: str) -> tuple[int, int]:
     parts = re.fullmatch(r"(\d{1,7})\+(\d{1,7})", text)
     if parts is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no window such as 308+154")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a window such as 308+154")
     return int(parts[1]), int(parts[2])

@@ -1,4 +1,4 @@
-"""`ask --all`: on what share of many signals the forecast uses what lies one period back, and through which heads."""
+"""`ask --all`: for what share of many signals the forecast uses what lies one period back, and through which heads."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
     from vitime_cache.series.signal import Signal
 
-KEPT_EVERY = 20.0  # seconds: what a process that is killed may lose
+KEPT_EVERY = 20.0  # seconds of work that a killed process may lose
 
 
 def run(args: argparse.Namespace, model: ViTime, signals: Sequence[Signal], store: str | None) -> int:
-    """Ask of each signal, keep and print what was found, write what was asked for."""
+    """Ask about each signal, keep and print the results, and write the requested files."""
     from vitime_cache.evidence.population.ask_all import Many, taken_over
     from vitime_cache.evidence.population.schema import OPEN
     from vitime_cache.store.populations import stored_populations
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, model: ViTime, signals: Sequence[Signal], stor
 
 
 class _Keeper:
-    """The table as far as it goes, and whether and where it is kept."""
+    """The latest partial table, and the store that keeps it."""
 
     def __init__(self, store: str | None, table: xr.Dataset) -> None:
         self.store, self.table = store, table
@@ -64,7 +64,7 @@ class _Keeper:
         self._when = time.monotonic()
 
     def check(self) -> None:
-        """Before the work: whether the store can take the table; if not, say so and go on without."""
+        """Check before the work that the store can take the table; if not, say so and continue without it."""
         from vitime_cache.store.evidence_groups import check_keeping
 
         if self.store is None:
@@ -76,7 +76,7 @@ class _Keeper:
             self.store = None
 
     def add(self, table: xr.Dataset, verdict: xr.Dataset | None) -> None:
-        """One more signal is finished: its verdict is kept at once, the table every now and then."""
+        """Add a finished signal: its verdict is kept at once, the table from time to time."""
         from vitime_cache.store.verdicts import keep_verdict
 
         self.table = table
@@ -88,7 +88,7 @@ class _Keeper:
             self.keep()
 
     def keep(self) -> int:
-        """Keep what there is; the exit status."""
+        """Keep the table and return the exit status."""
         from vitime_cache.store.populations import keep_population
 
         if self.store is None or self.table is self._kept:
@@ -104,16 +104,16 @@ class _Keeper:
         if not done:
             args.after_interrupt = "No signal was finished, so nothing was kept."
         elif self.store is not None and self.keep() == 0:
-            args.after_interrupt = f"{done} of {n} signals are kept in {self.store}: the same question goes on."
+            args.after_interrupt = f"{done} of {n} signals are kept in {self.store}: the same question continues."
         else:
-            args.after_interrupt = f"{done} of {n} signals are in no store: with --store a question goes on from them."
+            args.after_interrupt = f"{done} of {n} signals are not kept: with --store a question continues from them."
 
     def _try(self, keep: Callable[[], object]) -> int:
         try:
             keep()
         except (VitimeError, OSError) as error:
             console.errors.print(f"the answers could not be kept in {self.store}: {error}")
-            self.store = None  # said once
+            self.store = None  # so that it is said only once
             return 1
         return 0
 
@@ -130,7 +130,7 @@ def _work(model: ViTime, many: Many, args: argparse.Namespace, out: Console, kee
 
 
 def _tell(table: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
-    """Write what was asked for, and print the answer; files first, as who reads what is printed may leave."""
+    """Write the requested files, then print the answer; files come first, because a pipe may close while printing."""
     from vitime_cache.charts.population import population_card
     from vitime_cache.evidence.population.report import to_json
 
@@ -147,7 +147,7 @@ def _tell(table: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
 
 
 def _number(text: str) -> float | str:
-    """A number of samples, or a span of time as it was written."""
+    """A number of samples, or a span of time as written."""
     try:
         return float(text)
     except ValueError:

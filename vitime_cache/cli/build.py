@@ -33,26 +33,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_files(parser)
     add_inputs(parser)
     add = parser.add_argument
-    add("--store", help=f"{STORE_HELP}; a first argument that ends in .zarr is one, too")
+    add("--store", help=f"{STORE_HELP}; a first argument that ends in .zarr works too")
     add("--weights", help="weights file (default: weights/ViTime_Model.pth, else the shipped model)")
     add("--config", help=CONFIG_HELP)
-    add("--tokens", type=layers, default="all", help="layers whose token maps are kept: all, none or names")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:0 (mps and xpu are taken, untested)")
+    add("--tokens", type=layers, default="all", help="layers whose token maps are stored: all, none or names")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:0 (mps and xpu are accepted, but untested)")
     add(
         "--dtype", choices=DTYPES, default="float32",
-        help="of the arithmetic: float32 (default) where figures are compared; on a card float16 is meant to be "
-        "several times faster, off by under a hundredth of a map's largest value on the shipped weights; bfloat16, off "
-        "by ten times that, only for weights that overflow in float16",
+        help="of the arithmetic: float32 (default) for figures to compare; on a GPU float16 is meant to be several "
+        "times faster, off by less than a hundredth of a map's largest value on the shipped weights; bfloat16, off by "
+        "ten times that, only for weights that overflow in float16",
     )  # fmt: skip
-    add("--batch-size", type=at_least(1), help="signals per pass (default: as many as the model's size suggests, "
-        "on a card also its free memory; half as many from where that ends)")  # fmt: skip
+    add("--batch-size", type=at_least(1), help="signals per pass (default: from the model's size, on a GPU also from "
+        "its free memory; halved when that runs out)")  # fmt: skip
     add("--workers", type=_workers, help="processes, or a dask scheduler's address (tcp://…)")
     add("--max-size", type=positive("gigabytes"), default=20.0, help="refuse to write more than this many GB (20)")
     add("--quiet", action="store_true", help="print errors only")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build, with the plan first and a bar while it goes on."""
+    """Print the plan, then build with a progress bar."""
     from vitime_cache.store.build import build
 
     store = _store(args)
@@ -70,18 +70,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _model(args: argparse.Namespace) -> ViTime | str | None:
-    """The weights file, or the network where the file does not tell its shape."""
+    """The weights file, or the loaded network if --config gives its shape."""
     if not args.config:
         return None if args.weights is None else str(args.weights)
     if args.workers:
-        raise UsageError("--workers load the weights themselves, and know of no --config; build without one of them")
+        raise UsageError("--workers load the weights themselves, without --config; leave out one of the two")
     from vitime_cache.model.checkpoint import load_model
 
     return load_model(args.weights, args.device, args.dtype, config=args.config)
 
 
 def _store(args: argparse.Namespace) -> str:
-    """The store named by --store or as the first argument, which is taken out of the files."""
+    """The store named by --store or by the first argument, which is removed from the files."""
     if args.files and args.files[0].rstrip("/").endswith(".zarr"):
         first = args.files.pop(0)
         if args.store not in (None, first):

@@ -1,4 +1,4 @@
-"""How the command shows plans, progress and findings to a person; nothing is computed here."""
+"""Prints plans, progress and results; nothing is computed here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class _Plain(Console):
-    """Names, messages and addresses come from people and their files: nothing in them is markup, or a secret told."""
+    """Names, messages and addresses come from users' files: they are never markup, and credentials are not shown."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         shown = (terminal(each) if isinstance(each, str) else each for each in objects)
@@ -36,7 +36,7 @@ errors = _Plain(stderr=True, markup=False, emoji=False, highlight=False, soft_wr
 
 
 def show_plan(plan: Plan) -> None:
-    """What a build is about to write."""
+    """Print what a build will write."""
     config = plan.identity.config
     head = Table(box=None, show_header=False, pad_edge=False)
     head.add_row("store", plan.store)
@@ -57,13 +57,13 @@ def show_plan(plan: Plan) -> None:
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Any]:
-    """A bar with `unit` per second and time left; yields what a long run calls as it goes on."""
+    """A bar with `unit` per second and time left; yields the progress callback of a long run."""
     rate, what = TextColumn("{task.fields[rate]}"), TextColumn("{task.description}")
     bar = Bar(BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn(), what, console=errors)
     task = bar.add_task("", total=None, rate="")
 
     def advance(progress: BuildProgress) -> None:
-        bar.start()  # not before: a build that is refused, or has nothing to do, shows no bar
+        bar.start()  # only now: a refused build, or one with nothing to do, shows no bar
         elapsed = bar.tasks[task].elapsed
         rate = f"{progress.done / elapsed:.2f} {unit}/s" if progress.done and elapsed else ""
         bar.update(task, completed=progress.done, total=progress.total, description=progress.name, rate=rate)
@@ -76,7 +76,7 @@ def progress_bar(unit: str) -> Iterator[Any]:
 
 
 def show_report(report: BuildReport) -> None:
-    """What a build did."""
+    """Print the result of a build."""
     if report.written:
         console.print(
             f"{len(report.written)} signals written to {report.store} ({filesize.decimal(report.bytes)} "
@@ -87,7 +87,7 @@ def show_report(report: BuildReport) -> None:
     if report.without_maps:
         first, *more = report.without_maps
         who = f"{first} and {len(more)} more stay" if more else f"{first} stays"
-        console.print(f"{who} without some of the token maps asked for: to have them, build into another --store")
+        console.print(f"{who} without some of the requested token maps: to get them, build into another --store")
     if report.dtype_deviation is not None:
         console.print(
             f"their maps differ from float32 by up to {report.dtype_deviation:.2g} of a head's largest value, on "
@@ -96,7 +96,7 @@ def show_report(report: BuildReport) -> None:
 
 
 def show_info(info: dict[str, Any]) -> None:
-    """What is in a store."""
+    """Print the content of a store."""
     config, complete = info["config"], [signal for signal in info["signals"] if signal["complete"]]
     head = Table(box=None, show_header=False, pad_edge=False)
     head.add_row("store", info["store"])
@@ -126,7 +126,7 @@ def show_info(info: dict[str, Any]) -> None:
 
 
 def show_signals(signals: Sequence[Signal]) -> None:
-    """A table of inputs."""
+    """Print a table of signals."""
     table = Table("signal", "samples", "horizon", "periods", "description")
     for signal in signals:
         periods = ", ".join(f"{harmonic.period:.4g}" for harmonic in signal.harmonics)
@@ -135,7 +135,7 @@ def show_signals(signals: Sequence[Signal]) -> None:
 
 
 def show_verification(store: str, found: Verification) -> None:
-    """What `verify` found, one line per problem."""
+    """Print what `verify` found, one line per problem."""
     for problem in found.problems:
         errors.print(problem.what)
     again = f"; captured again: {', '.join(found.recomputed)}" if found.recomputed else "; none captured again"
@@ -147,7 +147,7 @@ def show_verification(store: str, found: Verification) -> None:
 
 @contextmanager
 def share_bar() -> Iterator[Any]:
-    """A bar for a run that tells its share and what it is doing; yields what is called with both."""
+    """A bar for a run that reports a share and a step; yields the callback for both."""
     with Bar(BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
              console=errors) as bar:  # fmt: skip
         task = bar.add_task("", total=1.0)
@@ -155,7 +155,7 @@ def share_bar() -> Iterator[Any]:
 
 
 def show_level(verdict: xr.Dataset, out: Console) -> None:
-    """What the level that was done last found; the headline once the first two are done."""
+    """Print the result of the last finished level, and the headline after the second."""
     from vitime_cache.evidence.levels.table import LEVEL
     from vitime_cache.evidence.verdict import schema as vschema
     from vitime_cache.evidence.verdict.report import headline, sentences
@@ -167,7 +167,7 @@ def show_level(verdict: xr.Dataset, out: Console) -> None:
 
 
 def show_verdict(verdict: xr.Dataset, out: Console, rows: int = 12, *, quiet: bool = False) -> None:
-    """The heads of a verdict, best first, looking against mattering, and last the answer and what it does not say."""
+    """Print the heads of a verdict (looking against mattering), best first, then the answer and its limits."""
     from vitime_cache.evidence.agreement import looking_and_mattering
     from vitime_cache.evidence.verdict import schema as vschema
     from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, sentences
@@ -183,7 +183,7 @@ def show_verdict(verdict: xr.Dataset, out: Console, rows: int = 12, *, quiet: bo
 
 
 def show_population(table: xr.Dataset, out: Console, rows: int = 12, *, quiet: bool = False) -> None:
-    """How many signals have which answer, which heads carry it on how many, and the share in a sentence."""
+    """Print how many signals have each answer, on how many each head carries it, and the share in a sentence."""
     from vitime_cache.evidence.population.report import head_counts, headline, kind_words, kinds, notes
 
     if not quiet:
@@ -220,7 +220,7 @@ def _show_heads(verdict: xr.Dataset, out: Console, rows: int) -> None:
     out.print(
         f"{len(table)} heads asked about, {min(rows, len(table))} shown. "
         + ", ".join(f"{mark} {word}" for word, mark in marks.items())
-        + f". {units}. Share: of what is read whole periods back, what the head carries alone."
+        + f". {units}. Share: what the head carries alone of what is read whole periods back."
     )
 
 

@@ -1,4 +1,4 @@
-"""`export`: pictures and numbers of heads as files."""
+"""`export`: writes pictures and numbers of heads to files."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--signal", nargs="+", metavar="NAME", help="signals (default: all)")
     add("--layer", nargs="+", metavar="NAME", help="layers such as decoder.5, or all (default: that of the head)")
     add("--head", nargs="+", type=_head, metavar="N",
-        help="heads, or all (default: the one that the store's answer on the signal rests on most; without an answer "
-        "one that is named with the reason; all of layers that are named)")  # fmt: skip
+        help="heads, or all (default: the head that the store's answer about the signal rests on most; without an "
+        "answer one that is printed with the reason; with --layer all heads)")  # fmt: skip
     add("--period", type=span, help="mark its multiples in lag curves: 24 samples, 24h, 1d, '2 weeks' (default: the "
         "slowest true harmonic, if one is known)")  # fmt: skip
-    add("--format", nargs="+", choices=FORMATS, default=FORMATS, help="pictures and numbers (default: all of these)")
+    add("--format", nargs="+", choices=FORMATS, default=FORMATS, help="formats of pictures and numbers (default: all)")
     add("--out", default="exports", metavar="DIR", help="folder of the files (default: exports)")
-    add("--overwrite", action="store_true", help="replace files that are already there")
+    add("--overwrite", action="store_true", help="replace existing files")
     add("--quiet", action="store_true", help="print errors only")
     add = parser.add_argument_group(
-        "figures of a paper", "as wide as a column, without titles; the captions are a text file beside them"
+        "figures of a paper", "as wide as a column, without titles; the captions are in a separate text file"
     ).add_argument
     columns = ", ".join(f"{name} ({inches} in)" for name, inches in COLUMNS.items())
     add("--column", type=_inches, metavar="WIDTH", help=f"{columns}, or inches (default: the study's own pictures)")
-    add("--font", type=float, default=Paper().points, metavar="POINTS", help="size of words there (%(default)g)")
+    add("--font", type=float, default=Paper().points, metavar="POINTS", help="font size there (%(default)g)")
     add = parser.add_argument_group("contrast and resolution of the pictures").add_argument
-    add("--gamma", type=float, default=CONTRAST.gamma, help="power law: below 1 lifts faint values (%(default)s)")
+    add("--gamma", type=float, default=CONTRAST.gamma, help="power law: below 1 brightens faint values (%(default)s)")
     add("--percentiles", nargs=2, type=float, default=CONTRAST.robust_percentiles, metavar=("LOW", "HIGH"),
         help="percentiles of the values that become the darkest and the lightest shade (5 99)")  # fmt: skip
     add("--log", action=argparse.BooleanOptionalAction, default=CONTRAST.show_log, help="logarithmic shades (on)")
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, with a bar while it goes on."""
+    """Export with a progress bar."""
     from rich.progress import Progress
 
     from vitime_cache.charts import Paper
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     task = bar.add_task("files")
 
     def advance(done: int, total: int) -> None:
-        bar.start()  # not before: an export that is refused shows no bar
+        bar.start()  # only now: a refused export shows no bar
         bar.update(task, completed=done, total=total)
 
     try:

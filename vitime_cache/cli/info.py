@@ -1,4 +1,4 @@
-"""`info`: what is in a store."""
+"""`info`: prints what is in a store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AFTER_INTERRUPT = ""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `info`."""
     add_store(parser)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -37,14 +37,14 @@ _REMEDIES = {
     errno.EDQUOT: "make room on this disk, or choose another place",
     errno.EEXIST: "choose another name",
     errno.EISDIR: "name a file",
-    errno.ENOTDIR: "a file stands where a folder is needed: choose another place",
+    errno.ENOTDIR: "there is a file where a folder is needed: choose another place",
     errno.ENOENT: "make its folder first, or choose another place",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 
 class Interruption(KeyboardInterrupt):
-    """SIGTERM, which ends a command in the same order as Ctrl-C does."""
+    """SIGTERM, which ends a command in the same way as Ctrl-C."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as error:
-        kept = getattr(args, "after_interrupt", args.command.AFTER_INTERRUPT)  # a command may know more by then
+        kept = getattr(args, "after_interrupt", args.command.AFTER_INTERRUPT)  # set by a command that knows more
         console.errors.print(f"interrupted. {kept}".strip())
         return 128 + (signal.SIGTERM if isinstance(error, Interruption) else signal.SIGINT)
     except VitimeError as error:
@@ -72,14 +72,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.errors.print(f"error: {_in_words(error)}")
     except (RuntimeError, MemoryError) as error:
         if not (short := _out_of_memory(error)):
-            raise  # a defect of ours: the traceback is what helps
+            raise  # a defect: the traceback helps
         console.errors.print(f"error: the {short} is out of memory; {_relief(args)}")
     return 1
 
 
 @contextmanager
 def _sigterm_interrupts() -> Iterator[None]:
-    if current_thread() is not main_thread():  # signals are not for others to handle
+    if current_thread() is not main_thread():  # other threads cannot handle signals
         yield
         return
 
@@ -95,7 +95,7 @@ def _sigterm_interrupts() -> Iterator[None]:
 
 @contextmanager
 def _notes_in_lines() -> Iterator[None]:
-    """A note, such as what was left out as a file was read, is told in a line of its own."""
+    """Print each `Note`, such as what was left out of a file, on its own line."""
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, Note):
@@ -111,26 +111,26 @@ def _notes_in_lines() -> Iterator[None]:
 
 
 def _reader_is_gone(error: OSError) -> bool:
-    """Whether nobody reads what is printed, as after `| head`: no error, and nothing more can be said."""
+    """Whether the output pipe is closed, as after `| head`; this is not an error."""
     if not isinstance(error, BrokenPipeError):
         return False
     try:
         print(flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more as it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at exit
         return True
     return False
 
 
 def _in_words(error: OSError) -> str:
-    """What the system refused, and what to do about it where that is known."""
+    """What the system refused, and if known what to do about it."""
     if error.errno not in _REMEDIES or not error.filename:
         return str(error)
     return f"{error.filename2 or error.filename}: {str(error.strerror).lower()}; {_REMEDIES[error.errno]}"
 
 
 def _out_of_memory(error: RuntimeError | MemoryError) -> str:
-    """What has no memory left, if that is the error: torch says so in a RuntimeError, numpy and Python do not."""
+    """ "machine" or "device" if the error means out of memory, else "": torch uses RuntimeError, others MemoryError."""
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
         return "machine"
     told = f"{type(error).__name__} {error}"
@@ -138,7 +138,7 @@ def _out_of_memory(error: RuntimeError | MemoryError) -> str:
 
 
 def _relief(args: argparse.Namespace) -> str:
-    """Which flags of this command would need less memory than they do."""
+    """Flags of this command that would reduce the memory it needs."""
     flags = vars(args)
     less = {
         "a smaller --batch-size": flags.get("batch_size", 1) != 1,
@@ -163,7 +163,7 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
             name, help=module.PURPOSE, description=_sentence(module.PURPOSE),
             epilog=f"example: {PROGRAM} {name} {module.EXAMPLE}".rstrip(),
         )  # fmt: skip
-        # Flags may need a heavy import, so that only the command that was asked for adds its own.
+        # Flags may need a heavy import, so only the requested command adds its own.
         if name in argv[:1]:
             module.add_arguments(parsers[name])
         parsers[name].set_defaults(command=module, name=name)

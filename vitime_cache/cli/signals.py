@@ -1,4 +1,4 @@
-"""`signals`: the catalogue, or what is in a person's files."""
+"""`signals`: lists the catalogue, or the signals in files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `signals`."""
     add_files(parser)
     add_inputs(parser)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
 def run(args: argparse.Namespace) -> int:

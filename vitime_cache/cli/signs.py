@@ -1,6 +1,6 @@
-"""Output for terminals that cannot write every sign: each has a plain stand-in, so that nothing fails after the work.
+"""Output for terminals that cannot write every character: each has a plain replacement, so that printing never fails.
 
-A question mark would not do: in a table of verdicts it is a word of its own.
+A question mark would not do: in a table of verdicts it means "inconclusive".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HANDLER = "vitime_plain_signs"
 
 
 def plain_signs() -> None:
-    """Let both streams replace what their encoding lacks, where they would fail or print its number."""
+    """Let both streams replace characters that their encoding lacks, if they would fail or print escapes."""
     codecs.register_error(_HANDLER, _replaced)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure") and stream.errors in ("strict", "backslashreplace"):

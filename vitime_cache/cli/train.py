@@ -1,4 +1,4 @@
-"""`train`: a small model, taught on synthetic series; or any model, adapted to series of one's own."""
+"""`train`: trains a small model on synthetic series, or adapts any model to the user's own series."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 PURPOSE = "train a model on synthetic series, or adapt one to series of your own"
 EXAMPLE = "--data prices.csv --start weights/vitime-mini.safetensors --out weights/prices.safetensors"
 AFTER_INTERRUPT = "Run the same command again to go on from the last checkpoint: one is written every minute."
-OF_DATA = ("share", "holdout", "fill")  # flags that say something about --data
+OF_DATA = ("share", "holdout", "fill")  # flags that apply to --data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `train`."""
     add = parser.add_argument
-    add("--out", required=True, help="the .safetensors file to write; its checkpoint lies beside it")
-    add("--config", metavar="FILE", help="TOML file with fields of TrainConfig; the flags below go first")
+    add("--out", required=True, help="the .safetensors file to write; its checkpoint is next to it")
+    add("--config", metavar="FILE", help="TOML file with fields of TrainConfig; the flags below override it")
     add(
         "--start", metavar="WEIGHTS",
-        help="weights to start from (default: none; with --data and no --config, the weights that every command takes)",
+        help="weights to start from (default: none; with --data and no --config, the default weights)",
     )  # fmt: skip
     add(
         "--steps", type=at_least(1),
-        help="optimiser steps in all: the stages end early, or the last one goes on (default: as the config says; with "
-        "--data and no --config, 120)",
+        help="optimiser steps in all: later stages are cut, or the last one is extended (default: from the config; "
+        "with --data and no --config, 120)",
     )  # fmt: skip
     add("--batch-size", type=at_least(1), help="series in each step")
     add("--lr", type=float, help="peak learning rate")
@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="print errors only")
     own = parser.add_argument_group(
         "your own series",
-        "Random windows of them are mixed with synthetic series. The end of each is kept from teaching: a stretch by "
-        "which the best state is chosen, then one that is held out.",
+        "Random windows of them are mixed with synthetic series. The end of each is not used for training: one stretch "
+        "chooses the best state, and the last one is held out.",
     )
     own.add_argument("--data", nargs="+", metavar="FILE", help="CSV, Parquet, NPY or TOML")
     own.add_argument("--share", type=float, help="their share of each batch (default: 0.5)")

@@ -1,4 +1,4 @@
-"""`verify`: whether every byte of a store is what was written."""
+"""`verify`: checks that every byte of a store is what was written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PURPOSE = "check every object of a store, and capture a sample again"
 EXAMPLE = "store/prices.zarr --inputs prices.csv"
-AFTER_INTERRUPT = "Run the same command again: a repair goes on where it was."
+AFTER_INTERRUPT = "Run the same command again: a repair continues where it stopped."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,15 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_store(parser)
     add_inputs(parser)
     add = parser.add_argument
-    add("--inputs", nargs="+", dest="files", default=[], metavar="FILE", help="what the store was built from")
+    add("--inputs", nargs="+", dest="files", default=[], metavar="FILE", help="files that the store was built from")
     add("--weights", help="weights file the store was built with")
     add("--config", help=CONFIG_HELP)
     add("--sample", type=at_least(0), default=1, help="signals to capture again (1)")
-    add("--repair", action="store_true", help="take damaged signals out, for the next build to write again")
+    add("--repair", action="store_true", help="remove damaged signals, so that the next build writes them again")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check a store and say what is wrong with it; 1 where something is."""
+    """Check a store and print its problems; the status is 1 if there are any."""
     from vitime_cache.store.repair import repair
     from vitime_cache.store.verify import verify
 
@@ -37,19 +37,19 @@ def run(args: argparse.Namespace) -> int:
     model = _model_of(store, args.weights, args.config) if args.sample else None
     found = verify(store, model, signals_of(args) if model else (), args.sample)
     console.show_verification(store, found)
-    if args.repair:  # also of a sound store: a repair that was killed may have left something
+    if args.repair:  # also for a sound store: a killed repair may have left something
         repair(store, found.problems)
     if not found.problems:
         return 0
     if args.repair:
-        console.console.print("what is damaged is taken out; build again to write it, ask again for verdicts")
+        console.console.print("damaged parts are removed; build again to write them, ask again for verdicts")
     else:
-        console.errors.print("verify --repair takes what is damaged out; the next build, or ask, makes it again")
+        console.errors.print("verify --repair removes damaged parts; the next build, or ask, makes them again")
     return 1
 
 
 def _model_of(store: str, weights: str | None, config: str | None) -> ViTime | None:
-    """The model a store was built with, if its weights are at hand."""
+    """The model that built a store, if its weights are available."""
     from vitime_cache.model.checkpoint import CheckpointError, load_model, peek
     from vitime_cache.store.info import info
     from vitime_cache.store.objects import StoreError
@@ -64,6 +64,8 @@ def _model_of(store: str, weights: str | None, config: str | None) -> ViTime | N
     if sha256 == wanted["weights"]["sha256"]:
         return load_model(weights, dtype=wanted["dtype"], config=config)
     if not weights:
-        console.errors.print(f"nothing is captured again without --weights: the file of {wanted['weights']['name']}")
+        console.errors.print(
+            f"no signal is captured again: give the file of {wanted['weights']['name']} with --weights"
+        )
         return None
     raise StoreError(f"{weights} is not what {store} was built with ({wanted['weights']['name']})")

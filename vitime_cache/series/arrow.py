@@ -158,7 +158,7 @@ def _bounded(file: str, batches: Any) -> Iterator[Any]:
             lengths = compute.binary_length(texts)
             if (longest := compute.max(lengths).as_py() or 0) > MAX_CELL:
                 raise SignalError(
-                    f"{file}, column {name!r}: a text of {longest} characters is no time, number or name; leave the "
+                    f"{file}, column {name!r}: a text of {longest} characters is not a time, number or name; leave the "
                     "column out"
                 )
             total += compute.sum(lengths).as_py() or 0

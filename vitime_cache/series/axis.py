@@ -102,7 +102,7 @@ def find_axis(
         faults.append(f"{_of('time', (~new).sum())} twice, the first {_shown(times[at])} in row {rows[at]}")
         if (~new).sum() > max(MANY_TWICE * len(new), 2):  # a mean of what stands at one time would mix series
             raise SignalError(
-                f"{where}: {faults[-1]}: series may stand below one another, and no column says whose each row is; add "
+                f"{where}: {faults[-1]}: several series may be stacked, and no column names the series of a row; add "
                 f"one named 'unique_id', {choices.way_out}"
             )
     places, seconds = np.zeros(1, np.int64), 0.0

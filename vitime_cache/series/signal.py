@@ -272,7 +272,7 @@ def _with_times(given: Any) -> Any:
     try:
         return given.to_pandas()
     except (ValueError, TypeError, ImportError) as error:
-        raise SignalError(f"the {type(given).__name__} is no table of series: {error}") from error
+        raise SignalError(f"the {type(given).__name__} is not a table of series: {error}") from error
 
 
 def _is_pandas(given: Any) -> TypeGuard[pd.Series[Any] | pd.DataFrame]:

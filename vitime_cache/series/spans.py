@@ -37,7 +37,7 @@ def to_samples(text: str, sample_seconds: float = 0.0) -> float:
     Raises
     ------
     SignalError
-        For what is no span, or a time where the spacing of the samples is not known.
+        If the text is not a span, or gives a time while the spacing of the samples is unknown.
 
     Examples
     --------
@@ -47,15 +47,15 @@ def to_samples(text: str, sample_seconds: float = 0.0) -> float:
     found = _SPAN.fullmatch(text.strip().lower())
     number = float(found[1] or 1) if found and found.group() else 0.0
     if not found or not 0 < number < 1e12:
-        raise SignalError(f"{text!r:.60} is no span such as {WRITTEN}")
+        raise SignalError(f"{text!r:.60} is not a span such as {WRITTEN}")
     if not found[2] or found[2].rstrip("s") == "sample":
         return number
     name = next((_SHORT.get(each, each) for each in (found[2], found[2].rstrip("s")) if each), "")
     name, number = ("month", 3 * number) if name.rstrip("s") == "quarter" else (name.rstrip("s"), number)
     if name not in UNITS:
-        raise SignalError(f"{text!r:.60} is no span such as {WRITTEN}; units are {', '.join(UNITS)}")
+        raise SignalError(f"{text!r:.60} is not a span such as {WRITTEN}; units are {', '.join(UNITS)}")
     if not sample_seconds:
-        raise SignalError(f"how far apart the samples are is not known: give {text!r:.60} in samples")
+        raise SignalError(f"the spacing of the samples is not known: give {text!r:.60} in samples")
     return number * UNITS[name] / sample_seconds
 
 
