@@ -77,7 +77,7 @@ def test_adapting_starts_from_the_default_weights_unless_told(
         (f"{TRAIN} --data wave.csv --share 2", "above 0 and at most 1, got 2.0"),
         (f"{TRAIN} --data wave.csv --config other.toml", "has a different network than this run trains: "),
         (f"{TRAIN} --share 0.5", "--share is about your own series; name them by --data"),
-        (f"{TRAIN} --data wave.csv --holdout 1d", "series 'wave': how far apart the samples are is not known"),
+        (f"{TRAIN} --data wave.csv --holdout 1d", "series 'wave': the spacing of the samples is not known"),
         (f"{TRAIN} --holdout 5", "--holdout is about your own series; name them by --data"),
         (f"{TRAIN} --fill interpolate", "--fill is about your own series; name them by --data"),
         (f"{TRAIN} --data small.safetensors", "small.safetensors"),

@@ -175,8 +175,8 @@ def test_a_period_given_in_samples_or_in_time_is_marked_in_place_of_the_true_one
 
 
 @pytest.mark.parametrize(("period", "message"), [
-    ("3d", "full: how far apart the samples are is not known: give '3d' in samples"), ("soon", "'soon' is no span"),
-    (0.0, "'0.0' is no span"), (float("nan"), "'nan' is no span"), (-3, "'-3' is no span"),
+    ("3d", "full: the spacing of the samples is not known: give '3d' in samples"), ("soon", "'soon' is not a span"),
+    (0.0, "'0.0' is not a span"), (float("nan"), "'nan' is not a span"), (-3, "'-3' is not a span"),
 ])  # fmt: skip
 def test_a_period_that_is_none_is_refused_before_anything_is_written(
     tmp_path: Path, period: float | str, message: str
@@ -280,7 +280,7 @@ def test_without_a_store_that_of_the_default_weights_is_meant(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--period", "soon"], "'soon' is no span such as 24, 24h, 1d or '2 weeks'"),
+        (["--period", "soon"], "'soon' is not a span such as 24, 24h, 1d or '2 weeks'"),
         (["--head", "seven"], "'seven' is neither the number of a head nor all"),
         (["--outline", "most"], "'most' is neither a percentile nor none"),
         (["--format", "gif"], "invalid choice: 'gif'"),

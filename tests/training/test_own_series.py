@@ -182,8 +182,8 @@ def test_what_is_held_out_may_be_a_span_of_time_where_the_spacing_is_known() -> 
     assert [split.end for split in OwnSeries.of([weekly], hold_out="3 weeks").splits] == [3]
     assert [split.end for split in OwnSeries.of([hourly, weekly], hold_out="20").splits] == [20, 20]
     for signal, span, told in (
-        (Signal("plain", noise(400)), "2 days", "series 'plain': how far apart the samples are is not known"),
-        (hourly, "soon", "series 'hourly': 'soon' is no span"), (weekly, "1 day", "at least one sample"),
+        (Signal("plain", noise(400)), "2 days", "series 'plain': the spacing of the samples is not known"),
+        (hourly, "soon", "series 'hourly': 'soon' is not a span"), (weekly, "1 day", "at least one sample"),
         (hourly, "9 days", "216 held out"),
     ):  # fmt: skip
         with pytest.raises(TrainingError, match=told):
