@@ -515,7 +515,7 @@ def test_a_small_index_that_unfolds_to_gigabytes_is_refused_before_it_does():
     long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1_000_000, np.int32)), ["2020-01-01" + 10_000 * " "])
     for index in (long, long.slice(0, 100_000).cast(pa.string())):  # a dictionary, and what is one in the file only
         data = parquet(pa.table({"date": index, "s": pa.array(np.zeros(len(index)))}), compression="zstd")
-        with pytest.raises(SignalError, match=r"f.parquet, column 'date': a text of 10010 characters is no time"):
+        with pytest.raises(SignalError, match=r"f.parquet, column 'date': a text of 10010 characters is not a time"):
             read_columns("f.parquet", data)
 
 
