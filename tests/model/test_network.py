@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from tests.conftest import random_model, small_config
+from vitime_cache.model import network
 from vitime_cache.model.network import ViTime, sincos_positions
 
 
@@ -66,3 +69,16 @@ def test_a_wrong_image_or_temperature_is_refused() -> None:
         model(torch.rand(1, 1, 48, 16))
     with pytest.raises(ValueError, match="temperature must be positive, got 0"):
         model(torch.rand(1, 1, 16, 48), 0)
+
+
+def test_the_hash_of_weights_in_memory_follows_every_change_and_is_computed_once_for_each() -> None:
+    model = random_model(small_config())
+    first = model.weights.sha256
+    with mock.patch.object(network.hashlib, "sha256", side_effect=AssertionError("hashed again")):
+        assert model.weights.sha256 == first
+    model.norm.bias.data[0] += 1
+    second = model.weights.sha256
+    with torch.no_grad():
+        model.cls_token.mul_(2)
+    third = model.weights.sha256
+    assert len({first, second, third, random_model(small_config(), seed=1).weights.sha256}) == 4

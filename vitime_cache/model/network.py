@@ -36,6 +36,7 @@ class ViTime(nn.Module):
         super().__init__()
         self.config = config
         self.weights = WeightsInfo("random", note="random weights: a control, not a trained model")
+        self._hashed: tuple[object, str] | None = None
         rows, columns = config.grid
 
         def blocks(width: int, depth: int) -> nn.ModuleList:
@@ -80,11 +81,20 @@ class ViTime(nn.Module):
         self._weights = info
 
     def _tensors_sha256(self) -> str:
-        digest = hashlib.sha256()
-        for name, tensor in self.state_dict().items():
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        """Hash of all tensors, computed again only after a change: a large network takes a second to hash.
+
+        Version counters find changes in place but for those through `.data`, which the sums find.
+        """
+        tensors = {name: tensor.detach() for name, tensor in self.state_dict().items()}
+        sums = torch.stack([tensor.sum(dtype=torch.float32) for tensor in tensors.values()]).tolist()
+        state = tuple((t.data_ptr(), 0 if t.is_inference() else t._version, t.dtype) for t in tensors.values())
+        if self._hashed is None or self._hashed[0] != (state, sums):
+            digest = hashlib.sha256()
+            for name, tensor in tensors.items():
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            self._hashed = ((state, sums), digest.hexdigest())
+        return self._hashed[1]
 
     @property
     def device(self) -> torch.device:
