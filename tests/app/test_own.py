@@ -14,7 +14,10 @@ from cachetools import LRUCache, cached
 from streamlit.testing.v1 import AppTest
 
 from tests.app.test_pages import charts, leads_on, read, texts
+from vitime_cache.attention import schema
+from vitime_cache.charts.clock import Clock
 from vitime_cache.series.examples import catalogue
+from vitime_cache.series.signal import Signal
 from vitime_cache.store.reader import open_store
 from vitime_cache.ui import own, questions, stores
 
@@ -62,6 +65,21 @@ def test_a_pasted_series_becomes_a_store_of_its_own_and_its_question_begins_by_i
     (asked,) = questions.known().values()
     assert asked.period == pytest.approx(31.4, abs=0.2)
     assert asked.signal.values == pytest.approx(np.array(SINE.split()[: len(asked.signal.values)], float), abs=1e-4)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_file_of_dates_and_gaps_is_shown_over_its_dates_however_many_values_were_filled() -> None:
+    wave = np.sin(np.arange(2000) * 2 * np.pi / 24)
+    load = Signal("load", wave, 720, sample_seconds=3600.0, start="2016-07-01T00:00:00", filled=900)
+    shown = own.dataset(own.keep(load))
+    whole = own.whole(shown)
+    assert whole is not None
+    stretch = schema.signal_of(shown)
+    begin, length = 2000 - len(stretch.values) - stretch.horizon, len(stretch.values)
+    assert stretch.values == pytest.approx(wave[begin : begin + length], abs=1e-4)
+    assert stretch.filled == length
+    assert Clock.of(shown).moment(0) == Clock(3600.0, load.start).moment(begin)
+    assert (whole.start, whole.filled) == (load.start, 900)
 
 
 @pytest.mark.usefixtures("begins")

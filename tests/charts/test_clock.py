@@ -49,6 +49,17 @@ def test_a_moment_of_the_calendar_is_that_of_pandas():
         assert pd.Timestamp(HOURLY.moment(sample)) == index[sample]
 
 
+@pytest.mark.parametrize("clock", [HOURLY, Clock(2629800.0, "1949-01-01"), Clock(3600.0, "2016-07-01T05:00:00+02:00")])
+def test_a_stretch_of_a_series_has_the_times_of_the_series(clock):
+    stretch = clock.starting_at(157)
+    assert [stretch.moment(sample) for sample in (0, 1, 80)] == [clock.moment(sample) for sample in (157, 158, 237)]
+
+
+@pytest.mark.parametrize("clock", [Clock(), Clock(3600.0), Clock(0.0, "2016-07-01"), Clock(3600.0, "rubbish")])
+def test_a_stretch_of_a_series_without_dates_has_none(clock):
+    assert not clock.starting_at(157).start
+
+
 def test_lags_are_in_the_unit_that_fits_the_axis():
     axis = HOURLY.span_axis(500, "lag to the past")
     assert axis["title"] == "lag to the past, days"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import xarray as xr
 
 import vitime_cache as vc
 from tests.conftest import random_model
+from vitime_cache.charts.answer import clock_of
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.ask import answers, ask
 from vitime_cache.evidence.levels.table import (
@@ -23,7 +25,7 @@ from vitime_cache.evidence.levels.table import (
     STAGES,
     SUPPORTED,
 )
-from vitime_cache.evidence.question import identity, prepare
+from vitime_cache.evidence.question import identity, prepare, unanswered
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
@@ -307,6 +309,12 @@ def test_equal_questions_are_known_as_such_however_their_heads_are_given(model: 
     every = [(layer, head) for layer in model.config.layers for head in range(2)]
     assert identity(model, prepare(model, signal, PERIOD, heads=every, **QUICK))["heads"] == "all"
     assert "version" not in keys[0]  # the method's number decides, not the package's
+
+
+def test_the_answer_of_a_series_with_dates_is_drawn_over_its_dates(model: ViTime, signal: Signal) -> None:
+    dated = replace(signal, sample_seconds=3600.0, start="2016-07-01T00:00:00")
+    assert clock_of(unanswered(model, prepare(model, dated, PERIOD, **QUICK))).moment(30) == "2 Jul 2016 06:00"
+    assert clock_of(unanswered(model, prepare(model, signal, PERIOD, **QUICK))).moment(30) == "sample 30"
 
 
 def test_a_plan_allows_what_it_was_asked_to_decide(model: ViTime) -> None:

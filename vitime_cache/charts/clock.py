@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -76,6 +76,11 @@ class Clock:
         time = self._time(begin, round(sample))
         clock = "" if self.seconds >= UNITS["day"] else " %H:%M"
         return f"{time:%b %Y}" if self._months else f"{time.day} {time:%b %Y}{time.strftime(clock)}"
+
+    def starting_at(self, sample: int) -> Clock:
+        """The clock of a stretch of the series whose sample 0 is this sample."""
+        begin = self._begin()
+        return replace(self, start="" if begin is None else self._time(begin, sample).isoformat())
 
     def span(self, samples: float) -> str:
         """A span as "24 samples (1 day)"."""

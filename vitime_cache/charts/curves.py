@@ -29,6 +29,7 @@ from vitime_cache.charts.style import (
     tip,
 )
 from vitime_cache.charts.view import HeadView
+from vitime_cache.shown import counted
 
 MULTIPLE = 36  # pixels for the label of a multiple
 ALIGNED = {"minExtent": 48, "maxExtent": 48}  # pixels of the value axis, so that stacked charts share the lag axis
@@ -96,10 +97,10 @@ def series(ds: xr.Dataset, *, most_probable: bool = False, width: int = 860, hei
 
 
 def filled_words(filled: int) -> list[str]:
-    """A line about filled gaps; a store records how many samples were missing, not which."""
+    """A line about filled gaps; a store records how many samples were missing, not which: of a stretch, the most."""
     if not filled:
         return []
-    return [f"Filled in the history, where it had gaps: {filled} sample{'' if filled == 1 else 's'}"]
+    return [f"Filled, where the series had gaps: at most {counted(filled, 'sample')} of the history"]
 
 
 def lag_curves(

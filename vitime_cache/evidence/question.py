@@ -223,7 +223,9 @@ def identity(model: ViTime, q: Question, budget: float | None = None) -> dict[st
         "sample_seconds": q.signal.sample_seconds, "weights": model.weights.name,
         "weights_sha256": model.weights.sha256, "dtype": dtype_name(model),
         "series_sha256": series_hash(q.series), "method": vschema.METHOD,
-    } | ({} if q.levels == vschema.STAGES else {"levels": list(q.levels)})  # fmt: skip
+    } | ({"start": q.signal.start} if q.signal.start else {}) | (
+        {} if q.levels == vschema.STAGES else {"levels": list(q.levels)}
+    )  # fmt: skip
 
 
 def unanswered(model: ViTime, q: Question) -> xr.Dataset:

@@ -18,6 +18,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention import schema
+from vitime_cache.charts.clock import Clock
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.periods import propose_periods
 from vitime_cache.evidence.window import choose_window
@@ -120,9 +121,10 @@ def _fitted(signal: Signal, config: ViTimeConfig) -> list[Signal]:
     start = window.starts[-1]
     span = signal.values[start : start + window.history + window.horizon]
     cut = hold_out(signal.name, span, window.horizon, harmonics=signal.harmonics)
-    return [
-        replace(cut, sample_seconds=signal.sample_seconds, description=signal.description, filled=signal.filled), whole
-    ]  # fmt: skip
+    clock = Clock(signal.sample_seconds, signal.start).starting_at(start)
+    filled = min(signal.filled, len(cut.values))  # at most; which of the samples were filled is not known
+    cut = replace(cut, sample_seconds=clock.seconds, start=clock.start, description=signal.description, filled=filled)
+    return [cut, whole]
 
 
 def whole(ds: xr.Dataset) -> Signal | None:

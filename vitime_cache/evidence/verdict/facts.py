@@ -21,6 +21,7 @@ class Question(TypedDict):
     signal: str
     series_sha256: str
     sample_seconds: float  # 0: unknown
+    start: NotRequired[str]  # ISO 8601; only if it is known
     period: Span
     period_from: Literal["asked", "proposed"]
     heads: Literal["all"] | Annotated[list[Head], msgspec.Meta(min_length=1)]
