@@ -11,6 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -96,7 +97,7 @@ def test_what_a_writer_of_its_own_wrote_comes_back_or_is_refused_in_one_line(see
 # Which columns are read.
 
 
-def told(text: str, **choices: object) -> tuple[dict[str, list[float]], str]:
+def told(text: str, **choices: Any) -> tuple[dict[str, list[float]], str]:
     notes: list[str] = []
     columns = read_columns("f.csv", text.encode(), notes=notes, **choices)
     return {column.name: column.values.tolist() for column in columns}, " ".join(notes)
@@ -163,6 +164,20 @@ def test_series_in_rows_are_named_as_such_and_read_on_request():
     assert "a series from each row; named by 'V1'" in note
 
 
+@pytest.mark.parametrize("fill", ["none", "interpolate"])
+def test_a_text_among_the_samples_of_a_row_is_refused_and_never_interpolated(fill):
+    for others in ("2", "y"):
+        text = f"name,2001,2002,2003\na,1,{others},3\nb,1,x,3\nc,1,{others},3\n"
+        with pytest.raises(SignalError, match=r"f.csv, column '2002', row \d: '[xy]' is not a number.*; correct it$"):
+            told(text, rows=True, fill=fill)
+
+
+def test_columns_of_words_that_name_no_row_are_left_out_and_told():
+    series, note = told("name,a,b,c,kind\nA,1,2,3,x\nB,4,5,6,x\n", rows=True)
+    assert series == {"A": [1, 2, 3], "B": [4, 5, 6]}
+    assert note == "f.csv: a series from each row; named by 'name'; left out as no numbers: kind"
+
+
 def test_the_class_before_each_series_of_an_archive_is_none_of_its_samples():
     rows = "\n".join(f"{k}," + ",".join(f"{k + i / 7:.5f}" for i in range(30)) for k in (1, 2))
     series, note = told(rows, rows=True)
@@ -200,15 +215,6 @@ def test_a_feather_file_is_read_and_a_small_one_that_unfolds_to_too_much_is_refu
     monkeypatch.setattr("vitime_cache.series.arrow.MAX_UNPACKED", 5000)
     with pytest.raises(SignalError, match=r"f.feather unfolds to more than"):
         read_columns("f.feather", stream.getvalue())
-
-
-def test_what_needs_a_package_that_is_not_there_says_what_to_install(monkeypatch):
-    def absent(*_: object, **__: object) -> None:
-        raise ImportError
-
-    monkeypatch.setattr(pd, "read_excel", absent)
-    with pytest.raises(SignalError, match=r"f.xlsx needs openpyxl, which is not installed: pip install openpyxl"):
-        read_columns("f.xlsx", b"PK")
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy.signal import chirp
 
 from vitime_cache.series import examples as experiments
-from vitime_cache.series import sources as signals
+from vitime_cache.series import formulas
 from vitime_cache.series.sources import (
     Harmonic,
     Signal,
@@ -445,7 +445,7 @@ def test_bad_toml_is_refused_naming_the_signal_the_key_and_the_value(text, messa
 
 
 def test_a_small_toml_file_cannot_ask_for_more_samples_than_memory_holds(monkeypatch):
-    monkeypatch.setattr(signals, "MAX_VALUES", 2500)
+    monkeypatch.setattr(formulas, "MAX_VALUES", 2500)
     table = "[[signal]]\nname='{}'\nnoise=1\n"
     assert len(toml(table.format(1) + table.format(2))) == 2
     with pytest.raises(SignalError, match="more than 2500 samples in all"):

@@ -218,6 +218,14 @@ def test_blank_lines_around_a_table_are_ignored():
     assert csv("\n\na,b\n1,2\n3,4\n\n,\n") == [("a", [1, 3]), ("b", [2, 4])]
 
 
+def test_blank_lines_before_a_last_comment_are_no_samples():
+    assert csv("a\n1\n2\n\n# a remark\n") == [("a", [1, 2])]
+
+
+def test_a_million_lines_of_separators_below_a_table_are_left_out_at_once():
+    assert csv("a,b\n1,2\n3,4\n" + ",\n" * 1_000_000) == [("a", [1, 3]), ("b", [2, 4])]
+
+
 def test_a_quoted_cell_may_hold_the_delimiter_and_line_ends():
     assert csv('"level, upper\nreach",b\n1,2\n3,4\n')[1] == ("b", [2, 4])
     with pytest.raises(SignalError, match=r"column 'b', row 4: 'x'"):
@@ -404,6 +412,13 @@ def test_bad_parquet_is_refused_naming_column_row_and_value(frame, message):
 def test_bad_npy_is_refused_naming_column_row_and_value(array, message):
     with pytest.raises(SignalError, match=message):
         read_columns("f.npy", npy(array))
+
+
+def test_an_error_of_a_library_is_told_without_addresses_in_memory():
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (a,)}\n"
+    with pytest.raises(SignalError, match=r"^f.npy cannot be read as an NPY file of float64: malformed") as refused:
+        read_columns("f.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    assert "0x" not in str(refused.value)
 
 
 class Bomb:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,13 +54,13 @@ class Axis:
 
     def samples(self, values: Floats) -> Floats:
         """Values of the rows (T,) as samples: NaN in a gap, the mean of what stands at one time."""
+        import pandas as pd
+
         ordered, length = values[self.order], int(self.places[-1]) + 1
         if len(ordered) == length and (np.diff(self.places) == 1).all():
             return ordered
-        at, known = self.places[np.isfinite(ordered)], ordered[np.isfinite(ordered)]
-        count = np.bincount(at, minlength=length)
-        mean: Floats = np.divide(np.bincount(at, known, length), count, out=np.full(length, np.nan), where=count > 0)
-        return mean
+        means = pd.Series(ordered).groupby(self.places).mean().reindex(range(length))
+        return np.asarray(means)
 
     def start(self, place: int) -> str:
         """Time of a sample in ISO 8601, or "" where no row says it."""
@@ -128,6 +130,41 @@ def find_axis(
     if faults:
         tell(f"{where}: {'; '.join(faults)}: put in order, with the mean of what stands at one time, and interpolated")
     return axis
+
+
+def find_even_axis(
+    where: str, readings: Sequence[NDArray[Any]], rows: NDArray[Any], choices: Choices, tell: Tell, unit: str
+) -> Axis:
+    """The axis of times (T,), plain where there are none.
+
+    Dates that can be read with the day first and with the month first are read so that they are even.
+
+    Raises
+    ------
+    SignalError
+        As `find_axis` does; and where both readings are even, but differ.
+    """
+    if not readings:
+        return plain_axis(len(rows))
+    if len(readings) < 2:
+        return find_axis(where, readings[0], rows, choices, tell, unit)
+    found: list[Axis] = []
+    errors: list[SignalError] = []
+    for each in readings:
+        try:
+            found.append(find_axis(where, each, rows, choices, lambda _: None))
+        except SignalError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    if len(found) == 1:
+        return found[0]
+    if np.isclose(found[0].seconds, found[1].seconds, rtol=1e-6) and (found[0].order == found[1].order).all():
+        return replace(found[0], times=found[0].places.astype(np.float64))  # hours of one day, of whichever
+    raise SignalError(
+        f"{where}: dates read with the day first and with the month first; say which with day_first=True or False "
+        "(--day-first, --no-day-first)"
+    )
 
 
 def finished(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,4 +74,5 @@ def reading_errors(message: str, *kinds: type[Exception]) -> Iterator[None]:
     except SignalError:
         raise
     except kinds as error:
-        raise SignalError(f"{message}: {' '.join(str(error).split())[:300]}") from error
+        said = re.sub(r" at 0x[0-9a-f]+", "", " ".join(str(error).split()))  # no reader can use an address in memory
+        raise SignalError(f"{message}: {said[:300]}") from error

@@ -12,6 +12,7 @@ import io
 import lzma
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from tokenize import TokenError
@@ -23,14 +24,12 @@ from vitime_cache.series import bounds
 from vitime_cache.series.arrow import read_feather, read_parquet
 from vitime_cache.series.bounds import NOTES, SignalError, check_length, check_width, reading_errors
 from vitime_cache.series.text import number_names, read_text
+from vitime_cache.series.workbook import PACKAGES, read_workbook
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": None}
-# What pandas reads them with, and the package that has it.
-_TABLES = {"xlsx": ("openpyxl", "openpyxl"), "xlsm": ("openpyxl", "openpyxl"), "xls": ("xlrd", "xlrd")}
-_TABLES |= {"ods": ("odf", "odfpy")}
 
 
 def read_bytes(source: str | Path | BinaryIO, name: str | None = None) -> tuple[str, bytes]:
@@ -114,8 +113,6 @@ def read_tables(file: str, data: bytes) -> list[pd.DataFrame]:
         Naming the file, and where that can be said the row.
     """
     ending = PurePosixPath(file).suffix.lower()
-    if ending[1:] in _TABLES:
-        return [_read_sheet(file, data, *_TABLES[ending[1:]])]
     if ending not in READERS:
         known = ", ".join(sorted([*ENDINGS, ".toml"]))
         raise SignalError(f"{file}: the ending {ending!r} is none of {known}, with .gz, .bz2, .xz or .zip behind it")
@@ -137,33 +134,28 @@ def _read_npy(file: str, data: bytes) -> pd.DataFrame:
 
 
 def _read_npz(file: str, data: bytes) -> list[pd.DataFrame]:
-    """Its arrays: those of one length are the columns of one table."""
+    """Its arrays: those of one length are the columns of one table. Texts and objects beside them are left out."""
     import pandas as pd
 
-    with reading_errors(
-        f"{file} cannot be read as an NPZ file", *_BROKEN, zipfile.BadZipFile, zlib.error, RuntimeError
-    ):
+    broken = (*_BROKEN, zipfile.BadZipFile, zlib.error, RuntimeError)
+    tables, left = defaultdict[int, dict[str, Any]](dict), list[SignalError]()
+    with reading_errors(f"{file} cannot be read as an NPZ file", *broken):
         archive = zipfile.ZipFile(io.BytesIO(data))
         parts = archive.infolist()
         if len(parts) > bounds.MAX_SERIES or sum(part.file_size for part in parts) > bounds.MAX_UNPACKED:
             raise SignalError(f"{file} unfolds to more than {bounds.MAX_UNPACKED / 1e6:.0f} MB; split it")
-        tables: dict[int, dict[str, Any]] = {}
-        left = []
         for part in parts:
             name = part.filename.removesuffix(".npy")
+            where = f"{file}, array {name!r}"
             try:
-                array = _array(f"{file}, array {name!r}", archive.read(part))
-            except SignalError as error:  # texts, or objects, beside the series
+                array = _array(where, archive.read(part))
+                if array.ndim not in (1, 2) or not len(array):
+                    raise SignalError(f"{where} has shape {array.shape}, no (samples,) or more of them")
+            except SignalError as error:
                 left.append(error)
                 continue
-            if array.ndim not in (1, 2) or not len(array):
-                left.append(
-                    SignalError(f"{file}, array {name!r} has shape {array.shape}, no (samples,) or more of them")
-                )
-                continue
-            several = array.reshape(len(array), -1).T
-            columns = {name: array} if array.ndim == 1 else {f"{name}_{i}": each for i, each in enumerate(several, 1)}
-            tables.setdefault(len(array), {}).update(columns)
+            numbered = ((f"{name}_{number}", each) for number, each in enumerate(array.T, 1))
+            tables[len(array)].update([(name, array)] if array.ndim == 1 else numbered)
     if not tables:
         raise left[0] if left else SignalError(f"{file} holds no arrays")
     for length, table in tables.items():
@@ -189,30 +181,6 @@ def _array(file: str, data: bytes) -> np.ndarray[Any, Any]:
     return values
 
 
-def _read_sheet(file: str, data: bytes, engine: str, package: str) -> pd.DataFrame:
-    """The first sheet of a workbook: its cells as they are, below a header."""
-    import pandas as pd
-
-    if zipfile.is_zipfile(io.BytesIO(data)):  # what unfolds to more takes long to read, and much memory
-        with reading_errors(f"{file} cannot be read", zipfile.BadZipFile, ValueError):
-            size = sum(part.file_size for part in zipfile.ZipFile(io.BytesIO(data)).infolist())
-        if size > bounds.MAX_BYTES:
-            raise SignalError(f"{file} unfolds to more than {bounds.MAX_BYTES / 1e6:.0f} MB; save the sheet as CSV")
-    try:
-        frame: pd.DataFrame = pd.read_excel(io.BytesIO(data), engine=engine)  # type: ignore[call-overload]
-    except ImportError as error:
-        raise SignalError(
-            f"{file} needs {package}, which is not installed: pip install {package}; or save the sheet as CSV"
-        ) from error
-    except Exception as error:  # whatever the engine finds wrong with a foreign file
-        raise SignalError(f"{file} cannot be read: {' '.join(str(error).split())[:300]}") from error
-    frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
-    check_length(file, len(frame))
-    check_width(file, len(frame.columns), len(frame))
-    frame.index = pd.RangeIndex(2, 2 + len(frame))
-    return frame
-
-
 _BROKEN = (ValueError, TypeError, EOFError, OSError, OverflowError, MemoryError, SyntaxError, TokenError)
 
 READERS: dict[str, Callable[[str, bytes], Any]] = {
@@ -221,6 +189,7 @@ READERS: dict[str, Callable[[str, bytes], Any]] = {
     ".feather": read_feather,
     ".npy": _read_npy,
     ".npz": _read_npz,
+    **dict.fromkeys(PACKAGES, read_workbook),
 }
 
-ENDINGS = (*READERS, *(f".{each}" for each in _TABLES), *COMPRESSED)
+ENDINGS = (*READERS, *COMPRESSED)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitime_cache.series.bounds import Choices, SignalError
+from vitime_cache.series.columns import Table
 from vitime_cache.series.times import clock_hours, elapsed, has_offset, read_times, times_of_numbers
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TIMES = {"date", "datetime", "date_time", "timestamp", "time", "ds", "year", "unix", "epoch", "unix_time", "ts"}
 COUNTERS = {"", "unnamed: 0", "index", "id", "no", "nr", "row", "sample", "step", "t"}  # of rows
@@ -24,41 +21,6 @@ PARTS |= {"HH": "hour", "hh": "hour", "mm": "minute", "day_of_year": "day of yea
 PARTS |= {"dayofyear": "day of year", "qtr": "quarter"}
 _WITHIN_YEAR = ("month", "quarter", "week", "day of year")
 CLOCKS = ("time", "hour", "clock")  # names of a column beside one of dates
-
-
-@dataclass(frozen=True)
-class Table:
-    """A frame taken apart.
-
-    Attributes
-    ----------
-    numbers
-        Columns of numbers (T,), NaN where one is missing, those with a cell that is none among them.
-    others
-        Columns of texts, times and truth values, and of numbers with a cell that is none.
-    broken
-        Columns of numbers with a cell that is none, and the first of these.
-    rows
-        (T,) where each row stands in the file.
-    in_front
-        The first column of the file.
-    """
-
-    file: str
-    numbers: Mapping[str, NDArray[np.float64]]
-    others: Mapping[str, pd.Series]
-    broken: Mapping[str, int]
-    rows: NDArray[np.int64]
-    in_front: str = ""
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Every column, those of numbers first."""
-        return list(dict.fromkeys([*self.numbers, *self.others]))
-
-    def where(self, name: str) -> str:
-        """How a column is called in messages."""
-        return f"{self.file}, column {name!r}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +66,7 @@ def _refuse_unread(table: Table) -> None:
     """SignalError for a column that looks like times, but in a notation or a language that is not known."""
     for name, column in table.others.items():
         leads = name == table.in_front or name.lower() in TIMES
-        if not leads or name in table.broken or column.dtype.kind in "bmMc":
+        if not leads or column.dtype.kind in "bmMc":
             continue
         cells = column.astype("str").head(50)
         if cells.is_unique and cells.str.contains(r"(?<![A-Za-z\d])(?:1[5-9]|20)\d\d(?!\d)|\d:\d\d").all():
@@ -118,15 +80,17 @@ def _refuse_unread(table: Table) -> None:
 def _dates(table: Table, choices: Choices) -> dict[str, tuple[NDArray[Any], ...]]:
     """Columns of dates, in every way they can be read; of several the one that is called a time."""
     found: dict[str, tuple[NDArray[Any], ...]] = {}
-    names = [name for name in table.others if name not in table.broken]
-    for name in names if choices.time is None else [choices.time]:
+    for name in table.others if choices.time is None else [choices.time]:
         column = table.others.get(name)
         if column is not None and column.dtype.kind == "M":
             found[name] = (column.to_numpy("M8[us]"),)
-        elif column is not None and column.dtype.kind not in "bmc" and (readings := read_times(column)):
-            found[name] = tuple(
-                readings if choices.day_first is None else readings[(not choices.day_first) :][:1] or readings
-            )
+        elif (
+            column is not None
+            and column.dtype.kind not in "bmc"
+            and (readings := read_times(column, choices.day_first))
+        ):
+            found[name] = tuple(readings)
+    found = {name: readings for name, readings in found.items() if readings}
     named = [name for name in found if name.lower() in TIMES]
     return {named[0]: found[named[0]]} if len(named) == 1 else found
 
@@ -170,7 +134,7 @@ def _counts(table: Table, choices: Choices) -> Time:
         is_time = known in TIMES or choices.time is not None
         if name not in table.numbers:
             column = table.others[name]
-            if (is_time or in_front) and name not in table.broken and (spans := elapsed(column)) is not None:
+            if (is_time or in_front) and (spans := elapsed(column)) is not None:
                 return Time((name,), (spans,), "second")
             if choices.time is not None:
                 raise SignalError(f"{table.where(name)} holds no times")

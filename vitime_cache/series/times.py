@@ -26,7 +26,12 @@ for _quarter in (1, 2, 3, 4):
 # To what `_FORMATS` have: a day for a week, a blank between the parts of a date, three letters of a name.
 _TO_FORMATS = [(r"^(\d{4})-?W(\d\d?)$", r"\1 W\2 1"), (r"^(\d{4})-?W(\d\d)-?(\d)$", r"\1 W\2 \3")]
 _TO_FORMATS += [(r"(\d)(st|nd|rd|th)\b", r"\1")]
-_TO_FORMATS += [(r"[\s,./-]+", " "), (r"([A-Za-z]{3})[a-z]+", r"\1"), (r"(\d)\s*([AaPp])[. ]?[Mm]\.?$", r"\1 \2M")]
+# Blanks one by one: with \s pandas would leave pyarrow's expressions for Python's, which take twice as long.
+_TO_FORMATS += [
+    ("[ \t\r\n\xa0\u202f,./-]+", " "),
+    (r"([A-Za-z]{3})[a-z]+", r"\1"),
+    (r"(\d) ?([AaPp])[. ]?[Mm]\.?$", r"\1 \2M"),
+]
 _DATES = (
     "%d %m %Y", "%m %d %Y", "%d %m %y", "%m %d %y", "%Y %m %d", "%Y %m", "%b %d %Y", "%d %b %Y", "%d %b %y", "%b %Y",
     "%b %y", "%Y %b", "%a %d %b %Y", "%a %b %d %Y", "%YM%m", "%G W%V %u",
@@ -49,13 +54,13 @@ def has_offset(cell: str) -> bool:
     return re.search(r":\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?|UTC|GMT)\s*(UTC|GMT)?$", cell.strip()) is not None
 
 
-def read_times(cells: Sequence[str] | pd.Series) -> list[Times]:
+def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) -> list[Times]:
     """Texts (T,) as times, NaT where one is none; in UTC where they say how far from it they are.
 
     Returns
     -------
     list
-        Empty where most texts are no times; two readings, the day first and the month first, where both are possible.
+        Empty where most texts are no times. Two where the day may come first or the month, unless `day_first` says it.
     """
     import pandas as pd
 
@@ -64,16 +69,17 @@ def read_times(cells: Sequence[str] | pd.Series) -> list[Times]:
     some = known.iloc[np.unique(np.linspace(0, max(len(known) - 1, 0), 40).astype(int))[: len(known)]]
     if not len(some) or not all(map(_may_be_time, some[:3])):
         return []
-    some = _changed(some, _TO_ISO)
-    if 2 * np.isnat(_parsed(some, "ISO8601")).sum() <= len(some):
-        return [_parsed(_changed(texts, _TO_ISO), "ISO8601")]
-    some = _changed(some, _TO_FORMATS)
-    fit = {form: int((~np.isnat(_parsed(some, form))).sum()) for form in _FORMATS}
-    forms = [form for form in _FORMATS if fit[form] == max(fit.values()) and 2 * fit[form] >= len(some)]
-    whole = _changed(_changed(texts, _TO_ISO), _TO_FORMATS) if forms else texts
-    readings = [_parsed(whole, form) for form in forms]
-    fewest = min((int(np.isnat(times).sum()) for times in readings), default=0)
-    return list({times.tobytes(): times for times in readings if np.isnat(times).sum() == fewest}.values())
+    steps = list[tuple[str, str]]()
+    for more_steps, forms in ((_TO_ISO, ("ISO8601",)), (_TO_FORMATS, _FORMATS)):
+        steps, some = [*steps, *more_steps], _changed(some, more_steps)
+        fit = {form: len(some) - np.isnat(_parsed(some, form)).sum() for form in forms}
+        if 2 * (most := max(fit.values())) >= len(some):
+            whole = _changed(texts, steps)
+            readings = [_parsed(whole, form) for form in forms if fit[form] == most]
+            fewest = min(np.isnat(times).sum() for times in readings)
+            found = list({times.tobytes(): times for times in readings if np.isnat(times).sum() == fewest}.values())
+            return found if day_first is None or len(found) < 2 else found[not day_first :][:1]
+    return []
 
 
 def times_of_numbers(values: NDArray[np.float64], name: str) -> Times | None:
@@ -116,7 +122,7 @@ def elapsed(column: pd.Series) -> NDArray[np.float64] | None:
         return np.asarray(column.dt.total_seconds(), dtype=np.float64)
     texts = column.astype("str").str.strip()
     clocks = texts.str.fullmatch(r"\d\d?:\d\d(:\d\d(\.\d+)?)?")
-    if not (clocks | texts.str.fullmatch(r"\d+ days?( \d\d?:\d\d:\d\d(\.\d+)?)?")).all():
+    if not (clocks | texts.str.fullmatch(r"\d+ days?,?( \d\d?:\d\d:\d\d(\.\d+)?)?")).all():
         return None
     spans = pd.to_timedelta(texts.str.replace(r"^(\d\d?:\d\d)$", r"\1:00", regex=True), errors="coerce")
     seconds = np.asarray(spans.dt.total_seconds(), dtype=np.float64)

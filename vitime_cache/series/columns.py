@@ -1,0 +1,119 @@
+"""The columns of a table: those of numbers, in whichever notation they are written, and the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitime_cache.series.bounds import Choices, SignalError
+from vitime_cache.series.cells import notation_of, to_numbers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a table by what they hold.
+
+    Attributes
+    ----------
+    numbers
+        Columns of numbers (T,), NaN where one is missing.
+    others
+        Columns of texts, times and truth values.
+    broken
+        Of the columns of numbers those with cells that are none: the position of the first such cell, and the cell.
+    rows
+        (T,) where each row stands in the file.
+    in_front
+        The first column of the file.
+    """
+
+    file: str
+    numbers: dict[str, NDArray[np.float64]]
+    others: dict[str, pd.Series]
+    broken: dict[str, tuple[int, str]]
+    rows: NDArray[np.int64]
+    in_front: str = ""
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Every column, those of numbers first."""
+        return list(dict.fromkeys([*self.numbers, *self.others]))
+
+    def where(self, name: str) -> str:
+        """How a column is called in messages."""
+        return f"{self.file}, column {name!r}"
+
+    def keys(self, names: Sequence[str]) -> pd.DataFrame:
+        """Some columns (T, names) as texts, by which rows are told apart."""
+        import pandas as pd
+
+        columns = {
+            name: self.numbers[name].astype(np.int64).astype(str) if name in self.numbers else self.others[name]
+            for name in names
+        }
+        return pd.DataFrame({name: np.asarray(column.astype("str")) for name, column in columns.items()})
+
+    def distinct(self, names: Sequence[str], times: NDArray[Any] | None = None) -> int:
+        """How many different rows some columns have, together with the times (T,) if these are given."""
+        keys = self.keys(names)
+        return int((~(keys if times is None else keys.assign(**{"the time": times})).duplicated()).sum())
+
+    def check_numbers(self, names: Sequence[str], remedy: str = "") -> None:
+        """Refuse a column with a cell that is no number."""
+        for name in names:
+            if name in self.broken:
+                at, cell = self.broken[name]
+            elif name in self.others:
+                at, cell = 0, str(self.others[name].iloc[0])
+            else:
+                continue
+            raise SignalError(
+                f"{self.where(name)}, row {self.rows[at]}: {cell[:60]!r} is not a number with a decimal point; correct "
+                f"it{remedy}"
+            )
+
+
+def columns_of(file: str, frame: pd.DataFrame, choices: Choices) -> Table:
+    """The columns of a frame; texts that are numbers in one of the notations are numbers."""
+    names = [str(name).strip() for name in frame.columns]
+    times = Counter(names)
+    if twice := next((name for name in names if name and times[name] > 1), ""):
+        raise SignalError(f"{file}: two columns are named {twice!r}; rename one")
+    columns = {name: column for name, (_, column) in zip(names, frame.items(), strict=True)}
+    texts = {name: column.astype("str") for name, column in columns.items() if column.dtype.kind not in "iufcbmM"}
+    read = {name: to_numbers(text, None) for name, text in texts.items()}
+    odd = [texts[name][wrong] for name, (_, wrong) in read.items() if wrong.any()]
+    if notation := choices.decimal or notation_of(file, odd):
+        for name, text in texts.items():
+            again = to_numbers(text, notation)
+            if read[name][1].any() or not again[1].any():  # 0.5 may stand in a column beside one of 0,5
+                read[name] = again
+    table = Table(file, {}, {}, {}, np.asarray(frame.index), names[0] if names else "")
+    for name, column in columns.items():
+        if name in texts:
+            values, wrong = read[name]
+            if np.isfinite(values).sum() < wrong.sum():
+                table.others[name] = texts[name]
+                continue
+            table.numbers[name] = values
+            if wrong.any():
+                at = int(wrong.argmax())
+                table.broken[name] = at, texts[name].iloc[at]
+        elif column.dtype.kind in "iuf":
+            table.numbers[name] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        elif column.dtype.kind == "M" and getattr(column.dtype, "tz", None) is not None:
+            table.others[name] = column.dt.tz_convert("UTC").dt.tz_localize(None)
+        else:
+            table.others[name] = column
+    if len(table.numbers) > 1 and not np.isfinite(table.numbers.get("", np.zeros(1))).any():
+        del table.numbers[""]  # behind a separator at the end of each line
+    return table

@@ -1,0 +1,90 @@
+"""The first rows of a text: titles, names of columns, units, numbers. Which of them name the columns, if any."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+from vitime_cache.series.cells import is_missing, is_number
+from vitime_cache.series.times import is_time
+
+
+@dataclass(frozen=True)
+class Row:
+    """One of the first rows: the line it ends in, and its cells."""
+
+    line: int
+    cells: list[str]
+
+    @cached_property
+    def kinds(self) -> list[str]:
+        """What each cell is: "number" if whole, "decimal", "time" or "text"; "" where it is missing."""
+        return ["" if is_missing(cell) else _kind(cell) for cell in self.cells]
+
+    @property
+    def is_words(self) -> bool:
+        """Whether it has words, and neither numbers nor times."""
+        return {*self.kinds, ""} == {"text", ""}
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What stands above the numbers: the names of columns, how many lines to skip, and rows left out, each with why."""
+
+    names: list[str] | None = None
+    lines: int = 0
+    left_out: Sequence[tuple[Row, str]] = ()
+
+
+def find_heading(rows: list[Row], separator: str) -> Heading:
+    """The names of columns, below titles and above units or a second row of names; none where there is no header."""
+    [(width, often)] = Counter(len(row.cells) for row in rows).most_common(1)
+    at = next(place for place, row in enumerate(rows) if len(row.cells) == width)
+    one_short = at == 1 and len(rows[0].cells) == width - 1 and often == len(rows) - 1 and separator != ","
+    if one_short and rows[0].is_words and not rows[1].is_words:
+        # R gives its column of row names no name. Other writers end each row with a separator.
+        separated = not any(row.cells[-1] for row in rows[1:])
+        return Heading([*rows[0].cells, ""] if separated else ["", *rows[0].cells], rows[0].line)
+    if often == 1 or width == 1 or not rows[at].is_words:
+        at = 0
+    for place, (above, row, below) in enumerate(zip(rows, rows[1:], rows[2:], strict=False), 1):
+        after_blank_line = row.line - above.line > 1 and len(row.cells) == width
+        if after_blank_line and row.is_words and not below.is_words:
+            at = place
+    if not _is_header(rows[at], rows[at + 1] if len(rows) > at + 1 else None):
+        return Heading()
+    data = next((place for place, row in enumerate(rows[at + 1 : at + 6], at + 1) if not row.is_words), at + 1)
+    words, names = rows[at + 1 : data], rows[at].cells
+    if not all(len(row.cells) == width and _is_above_numbers(row, rows[data]) for row in words):
+        words = []
+    if words and len(set(names)) < len(names):  # two rows of names; the first may name a group of columns once
+        groups: Iterable[str] = accumulate(names, lambda last, name: name or last)
+        names = ["_".join(filter(None, both)) for both in zip(groups, words[0].cells, strict=False)]
+        names[0] = rows[at].cells[0]
+    left_out = [(row, "above the names of columns") for row in rows[:at]]
+    left_out += [(row, "below the names of columns and above their numbers") for row in words]
+    return Heading(names, words[-1].line if words else rows[at].line, left_out)
+
+
+def _is_above_numbers(words: Row, numbers: Row) -> bool:
+    """Whether a word stands above a number or a time."""
+    return any(word and kind not in ("", "text") for word, kind in zip(words.kinds, numbers.kinds, strict=False))
+
+
+def _is_header(row: Row, below: Row | None) -> bool:
+    """Whether a row names columns: then it differs in kind from the row below it."""
+    pairs = list(zip(row.kinds, below.kinds if below else (), strict=False))
+    alike = all(one == other or not other for one, other in pairs)
+    if "text" in row.kinds:
+        return below is None or not alike or not any(kind in ("time", "decimal") for kind in row.kinds)
+    dates_above_others = any(one == "time" and other != "time" for one, other in pairs)
+    return not any(row.kinds) or (dates_above_others and not alike and "number" not in row.kinds)
+
+
+def _kind(cell: str) -> str:
+    if is_number(cell):
+        return "number" if cell.lstrip("+-").isdigit() else "decimal"
+    return "time" if is_time(cell) else "text"

@@ -1,0 +1,98 @@
+"""Series that stand in the rows of a table: where a table may be meant so, it is asked about, and read on request."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from vitime_cache.series.axis import Axis, Column, find_even_axis, finished, plain_axis
+from vitime_cache.series.bounds import Choices, SignalError, Tell
+from vitime_cache.series.columns import Table
+from vitime_cache.series.times import is_time, read_times
+
+MANY = 20  # columns of numbers: more of them than rows are rather series in rows
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_YEAR = r"(1[5-9]|20)\d\d"
+
+
+def check_rows(table: Table) -> None:
+    """Refuse what may be a series in each row, by its shape or by what its rows and columns are called."""
+    count, length = len(table.numbers), len(table.rows)
+    label = next(iter(table.others), None)
+    named = label is not None and table.distinct([label]) == length
+    ends = [int(end[0]) for name in table.numbers if (end := re.search(r"\d{1,9}$", name))]
+    successive = named and len(ends) == count > 2 and bool((np.diff(ends) == 1).all())
+    if length == 1 < count or (count >= MANY and (count > length or named)) or successive:
+        raise SignalError(
+            f"{table.file} has {length} row{'s' * (length > 1)} of {count} numbers: with one series in each row, read "
+            "it with rows=True (--rows); with one in each column, where time runs down, with rows=False (--no-rows)"
+        )
+
+
+def check_months(table: Table) -> None:
+    """Refuse what may be one series, a year of months in each row."""
+    if [name[:3].lower() for name in table.numbers][-12:] == MONTHS:
+        raise SignalError(
+            f"{table.file} has a column for each month: for one series put the months below one another, as "
+            "pandas.melt does; for a series from each column read it with rows=False (--no-rows)"
+        )
+
+
+def series_in_rows(table: Table, choices: Choices, tell: Tell) -> list[Column]:
+    """A series from each row, behind columns of names or of classes that are none of its samples."""
+    samples, axis = _header_times(table, choices)
+    names, named_by = _row_names(table)
+    values = np.stack([table.numbers[name] for name in samples], axis=1) if samples else np.empty((len(table.rows), 0))
+    whole = np.nan_to_num(values) % 1 == 0
+    classes = not names and values.shape[1] > 2 and whole[:, 0].all() and whole[:, 1:].mean() < 0.5
+    left = [name for name in table.numbers if name not in samples]
+    notes = [f"named by {', '.join(map(repr, named_by))}"] if names else []
+    notes += ["the first column, of classes, is left out"] if classes else []
+    notes += [f"left out as no times: {', '.join(left[:10])}"] if left else []
+    texts = [name for name in table.others if name not in named_by]
+    notes += [f"left out as no numbers: {', '.join(texts[:10])}"] if texts else []
+    tell("; ".join([f"{table.file}: a series from each row", *notes]))
+    stem = table.file.partition(".")[0]
+    names = names or ([f"{stem}_{number}" for number in range(1, len(values) + 1)] if len(values) > 1 else [stem])
+    series = []
+    for name, row, place in zip(names, values[:, int(classes) :], table.rows, strict=True):
+        known = np.flatnonzero(~np.isnan(row))
+        row = row[: known[-1] + 1] if len(known) else row  # rows of one file are as long as the longest
+        of_row = axis if axis is not None and len(axis.order) == len(row) else plain_axis(len(row))
+        where, numbers = f"{table.file}, row {place}", np.arange(1, len(row) + 1)
+        series.append(finished(where, name, row, numbers, of_row, choices, "sample"))
+    return series
+
+
+def _row_names(table: Table) -> tuple[list[str], list[str]]:
+    """Names of the rows, from the first columns of texts that tell all of them apart, and these; [] where none do."""
+    texts = [name for name, column in table.others.items() if column.dtype.kind not in "bmM"]
+    for count in range(1, min(len(texts), 4) + 1):
+        keys = table.keys(texts[:count]).replace("nan", "").agg("/".join, axis=1).str.strip("/")
+        if keys.is_unique and (keys != "").all():
+            return [str(key) for key in keys], texts[:count]
+    return [], []
+
+
+def _header_times(table: Table, choices: Choices) -> tuple[list[str], Axis | None]:
+    """Columns that are called by a time, and their axis; all columns of numbers where most are not."""
+    import pandas as pd
+
+    names = list(table.numbers)
+    texts = pd.Series(names, dtype="str")
+    years = texts.str.fullmatch(_YEAR).to_numpy()
+    readings = [texts[years].astype(float).to_numpy()] if 2 * years.sum() > len(names) else []
+    dated = years if readings else np.zeros(len(names), bool)
+    digits = texts.str.contains(r"\d.*\d").to_numpy()
+    if not readings and (dates := read_times(texts[digits], choices.day_first)):
+        dated[digits] = ~np.isnat(dates[0])
+        readings = [each[dated[digits]] for each in dates]
+    if 2 * dated.sum() <= len(names):
+        table.check_numbers(names)
+        return names, None
+    samples = [name for name, is_date in zip(names, dated, strict=True) if is_date]
+    table.check_numbers([*samples, *(name for name in table.others if re.fullmatch(_YEAR, name) or is_time(name))])
+    where, columns = f"{table.file}, header", np.arange(1, len(names) + 1)[dated]
+    axis = find_even_axis(where, readings, columns, choices, lambda _: None, "year")
+    return samples, axis

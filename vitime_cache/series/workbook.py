@@ -1,0 +1,74 @@
+"""Workbooks of spreadsheet programs → tables, by way of text: titles, names and units are found as in a text file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from vitime_cache.series import bounds
+from vitime_cache.series.bounds import SignalError, check_length, check_width, reading_errors
+from vitime_cache.series.text import read_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Endings, and the optional package with which pandas reads each.
+PACKAGES = {".xlsx": "openpyxl", ".xlsm": "openpyxl", ".xls": "xlrd", ".ods": "odfpy"}
+
+
+def read_workbook(file: str, data: bytes) -> pd.DataFrame:
+    """The first sheet, as `read_text` reads a text file; of a formula the value that was saved with it.
+
+    Raises
+    ------
+    SignalError
+        Naming the file, and what to install where pandas lacks the package for it.
+    """
+    import pandas as pd
+
+    if zipfile.is_zipfile(io.BytesIO(data)):  # a few kilobytes can unfold to any size
+        with reading_errors(f"{file} cannot be read", zipfile.BadZipFile, ValueError):
+            size = sum(part.file_size for part in zipfile.ZipFile(io.BytesIO(data)).infolist())
+        if size > bounds.MAX_BYTES:
+            raise SignalError(f"{file} unfolds to more than {bounds.MAX_BYTES / 1e6:.0f} MB; save the sheet as CSV")
+    package = PACKAGES[PurePosixPath(file).suffix.lower()]
+    engine: Any = "odf" if package == "odfpy" else package
+    try:
+        with pd.ExcelFile(io.BytesIO(data), engine=engine) as book:
+            rows = _openpyxl_rows(file, book.book) if engine == "openpyxl" else _rows(book)
+    except SignalError:
+        raise
+    except ImportError as error:
+        raise SignalError(
+            f"{file} needs {package}, which is not installed: pip install {package}; or save the sheet as CSV"
+        ) from error
+    except Exception as error:  # whatever the engine finds wrong with a foreign file
+        raise SignalError(f"{file} cannot be read: {' '.join(str(error).split())[:300]}") from error
+    width = max(map(len, rows), default=0)
+    text = io.StringIO()
+    csv.writer(text, "excel-tab", lineterminator="\n").writerows([*row, *[""] * (width - len(row))] for row in rows)
+    return read_text(file, text.getvalue().encode(errors="replace"), separator="\t")
+
+
+def _openpyxl_rows(file: str, book: Any) -> list[Sequence[Any]]:
+    """Rows up to their last cell, counted as they come: pandas would first make all as wide as the widest."""
+    if not book.worksheets:
+        raise SignalError(f"{file} has no sheet of cells")
+    sheet, rows, width = book.worksheets[0], list[Sequence[Any]](), 0
+    sheet.reset_dimensions()  # what a file says of its own size may be wrong
+    for row in sheet.iter_rows(values_only=True):
+        end = next((end for end in range(len(row), 0, -1) if row[end - 1] is not None), 0)
+        rows.append(row[:end])
+        width = max(width, end)
+        check_length(file, len(rows) - 1)
+        check_width(file, width, len(rows))
+    return rows
+
+
+def _rows(book: pd.ExcelFile) -> list[Sequence[Any]]:
+    sheet = book.parse(0, header=None, dtype=object, na_filter=False)
+    return list(sheet.itertuples(index=False, name=None))
