@@ -25,6 +25,7 @@ def test_the_analysis_of_a_store_needs_xarray_alone() -> None:
     assert not [source for source in analysis if "vitime_cache" in source or "vc." in source]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_of_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

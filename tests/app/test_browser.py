@@ -23,6 +23,8 @@ from vitime_cache.model.checkpoint import SHIPPED_NAME
 from vitime_cache.store.build import build
 from vitime_cache.store.verdicts import keep_verdict
 
+pytestmark = pytest.mark.slow
+
 # On a link to a page Streamlit's client first looks for its server below that page, and finds it one level up.
 PROBE = re.compile(r"/\w+/_stcore/(health|host-config)$")
 PATIENCE = 60_000  # ms

@@ -16,6 +16,8 @@ from vitime_cache.evidence.levels.table import CLAIM_NAMES, KINDS
 from vitime_cache.interventions.named_heads import ablate_heads
 from vitime_cache.model.encoding import SeriesEncoding
 
+pytestmark = pytest.mark.slow
+
 NOTICED = 0.1  # of the probability of a column of the forecast, moved elsewhere; LayerNorm moves 0.01
 
 

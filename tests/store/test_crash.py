@@ -30,7 +30,7 @@ KILLS = int(os.environ.get("VITIME_CRASH_KILLS", "16"))
 SIGNALS = make_signals(4, harmonics=1)
 
 CHILDREN = get_context("forkserver")
-pytestmark = pytest.mark.usefixtures("fork_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fork_server")]
 
 
 @pytest.fixture(autouse=True)

@@ -34,6 +34,8 @@ from vitime_cache.store.reader import open_store
 from vitime_cache.store.repair import repair
 from vitime_cache.store.verdicts import keep_verdict, open_verdict, stored_verdicts
 
+pytestmark = pytest.mark.slow
+
 SOME = int(os.environ.get("VITIME_HOSTILE", "4"))  # kinds of objects tried, of some 60; all before a release
 SIGNALS = make_signals(2, harmonics=1)
 TEXTS = ["", "x" * 100_000, "\ud800", "\x1b[31m", "a\nb", "../../outside", "/dev/zero", "nan", "days since 2000-01-01"]

@@ -20,6 +20,8 @@ from vitime_cache.store.manifest import LOCK, ROOT_LOCK
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
 
+pytestmark = pytest.mark.slow
+
 SIGNALS = make_signals(3, harmonics=1)
 
 

@@ -22,6 +22,8 @@ from vitime_cache.store.manifest import ROOT
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 120  # seconds, for a machine that is busy with other things
 SIGNALS = make_signals(5, n=100, horizon=100)
 
