@@ -141,7 +141,7 @@ def test_a_series_saved_into_a_named_store_is_a_stored_signal(folder: Path, open
     at.switch_page("pages/library.py").run()
     assert "full" in save(at, option, "full").error[0].value, "a name that is taken"
     assert "name" in save(at, option, "two\tcolumns").error[0].value
-    assert "not saved" in save(at, option, "own:mine").error[0].value
+    assert "unsaved" in save(at, option, "own:mine").error[0].value
     assert "Saved as kept" in save(at, option, "kept").success[0].value
     stored = open_store(folder / "vitime-mini.zarr").sel(signal="kept")
     small = open_store(folder / own.FOLDER / f"{option.removeprefix(own.PREFIX)}.zarr").sel(signal="pasted")

@@ -194,7 +194,7 @@ def write(path: Path, key: str, data: bytes) -> None:
     (path / TEMPLATE).write_bytes(seal(template))
 
 
-@settings(many, max_examples=10 * SOME)
+@settings(many, max_examples=4 * SOME)
 @given(data=st.data())
 def test_records_of_any_types_under_new_seals_do_no_harm(
     child: Isolated, pristine: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
