@@ -87,7 +87,10 @@ def find_axis(
     is_date = times.dtype.kind == "M"
     if (unknown := ~np.isfinite(times)).any():
         row = rows[int(unknown.argmax())]
-        raise SignalError(f"{where}, row {row}: the time is missing or cannot be read, {unknown.sum()} in all")
+        raise SignalError(
+            f"{where}, row {row}: the time is missing or cannot be read, {unknown.sum()} in all; "
+            f"correct them, delete rows that are no samples, such as a total, {choices.way_out}"
+        )
     counts = times.astype("M8[us]").astype(np.int64) / 1e6 if is_date else times.astype(np.float64)
     order, steps = np.arange(len(times)), np.diff(counts)
     faults = []

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vitime_cache.series.axis import Column, find_even_axis, finished
 from vitime_cache.series.bounds import NOTES, Choices, SignalError, Tell
 from vitime_cache.series.columns import Table, columns_of
-from vitime_cache.series.rows import check_months, check_rows, series_in_rows
+from vitime_cache.series.rows import check_calendar, check_rows, series_in_rows
 from vitime_cache.series.time_columns import COUNTERS, Time, find_time
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
         raise SignalError(f"{file}: there is no column {unknown!r:.60}; there are {', '.join(table.names[:20])}")
     time = Time() if choices.rows else find_time(table, choices)
     if choices.rows is None and not choices.columns:
-        check_months(table)
+        check_calendar(table)
         if not time.columns:
             check_rows(table)
     if choices.rows:

@@ -13,6 +13,7 @@ from vitime_cache.series.times import is_time, read_times
 
 MANY = 20  # columns of numbers: more of them than rows are rather series in rows
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_HOUR = re.compile(r"(?:he|h|hour|hr)?[ _]?(\d\d?)(?::00|h)?")  # HE01, h1, "Hour 1", 00:00
 _YEAR = r"(1[5-9]|20)\d\d"
 
 
@@ -30,11 +31,17 @@ def check_rows(table: Table) -> None:
         )
 
 
-def check_months(table: Table) -> None:
-    """Refuse what may be one series, a year of months in each row."""
+def check_calendar(table: Table) -> None:
+    """Refuse what may be one series, a year of months or a day of hours in each row."""
     if [name[:3].lower() for name in table.numbers][-12:] == MONTHS:
         raise SignalError(
             f"{table.file} has a column for each month: for one series put the months below one another, as "
+            "pandas.melt does; for a series from each column read it with rows=False (--no-rows)"
+        )
+    hours = [found[1] for name in table.numbers if (found := _HOUR.fullmatch(name.strip().lower()))]
+    if len(hours) == 24 and list(map(int, hours)) in (list(range(24)), list(range(1, 25))):
+        raise SignalError(
+            f"{table.file} has a column for each hour: for one series put the hours below one another, as "
             "pandas.melt does; for a series from each column read it with rows=False (--no-rows)"
         )
 

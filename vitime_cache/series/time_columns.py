@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from vitime_cache.series.bounds import Choices, SignalError
 from vitime_cache.series.columns import Table
-from vitime_cache.series.times import clock_hours, elapsed, has_offset, read_times, times_of_numbers
+from vitime_cache.series.spans import UNITS
+from vitime_cache.series.times import clock_hours, elapsed, has_offset, month_numbers, read_times, times_of_numbers
 
 TIMES = {"date", "datetime", "date_time", "timestamp", "time", "ds", "year", "unix", "epoch", "unix_time", "ts"}
+TIMES |= {"yearmoda", "yyyymmdd"}
 COUNTERS = {"", "unnamed: 0", "index", "id", "no", "nr", "row", "sample", "step", "t"}  # of rows
 CALENDAR = ("year", "month", "day", "hour", "minute", "second")
 PARTS = {"YYYY": "year", "YY": "year", "yr": "year", "MM": "month", "mo": "month", "DD": "day", "doy": "day of year"}
@@ -21,6 +24,12 @@ PARTS |= {"HH": "hour", "hh": "hour", "mm": "minute", "day_of_year": "day of yea
 PARTS |= {"dayofyear": "day of year", "qtr": "quarter"}
 _WITHIN_YEAR = ("month", "quarter", "week", "day of year")
 CLOCKS = ("time", "hour", "clock")  # names of a column beside one of dates
+# "time (s)", "t [ms]", "time_min", "elapsed seconds", "timestamp_ms": time with its unit, in seconds.
+_WITH_UNIT = re.compile(r"(?:elapsed|unix|epoch|time|timestamp|ts|t)(?:[ _]?time)?[ _]*[ _/(\[]\s*([a-zµμ]+)\s*[)\]]?")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "secs": 1.0, "min": 60.0}
+_UNITS |= {"mins": 60.0, "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "d": 86_400.0}
+_UNITS |= {f"{unit}{end}": seconds for unit, seconds in UNITS.items() if seconds <= UNITS["day"] for end in ("", "s")}
+_EPOCH = 1e8  # numbers from here on may be seconds since 1970, or parts of them
 
 
 @dataclass(frozen=True)
@@ -52,14 +61,17 @@ def find_time(table: Table, choices: Choices) -> Time:
     lower = {name.lower(): name for name in table.names}
     for name, readings in dates.items():
         return _with_clock(table, name, readings, lower)
-    parts = {PARTS.get(name, name.lower()): name for name in table.numbers if name != "mm" or "hh" in lower}
+    months = month_numbers(table.others[lower["month"]]) if lower.get("month") in table.others else None
+    calendar = table.numbers if months is None else {**table.numbers, lower["month"]: months}
+    parts = {PARTS.get(name, name.lower()): name for name in calendar if name != "mm" or "hh" in lower}
     within = next((each for each in _WITHIN_YEAR if each in parts), "")
     if choices.time is None and "year" in parts and within:
-        return _calendar(table, parts, within)
+        return _calendar(calendar, parts, within)
     counts = _counts(table, choices)
     if not counts.columns and choices.time is None:
         _refuse_unread(table)
-    return counts
+    dated = any(each.dtype.kind == "M" and len(np.unique(each)) < len(each) for each in counts.readings)
+    return _with_clock(table, counts.columns[0], counts.readings, lower) if dated else counts
 
 
 def _refuse_unread(table: Table) -> None:
@@ -91,30 +103,42 @@ def _dates(table: Table, choices: Choices) -> dict[str, tuple[NDArray[Any], ...]
         ):
             found[name] = tuple(readings)
     found = {name: readings for name, readings in found.items() if readings}
+    varying = {name: each for name, each in found.items() if (each[0] != each[0][0]).any()}
+    found = varying or found  # beside the times may stand when all of them begin and end
     named = [name for name in found if name.lower() in TIMES]
     return {named[0]: found[named[0]]} if len(named) == 1 else found
 
 
 def _with_clock(table: Table, name: str, readings: tuple[NDArray[Any], ...], lower: Mapping[str, str]) -> Time:
-    """Dates, and the time of day in a column beside them where the dates have none."""
-    cell = table.others[name].iloc[0]
+    """Dates, and the time of day in a column beside them where the dates have none.
+
+    It is called a clock; or, where dates stand more than once, holds nothing but times of day.
+    """
+    cell = table.others[name].iloc[0] if name in table.others else ""
     offset = "+00:00" if has_offset(str(cell)) else ""
     known = [each[~np.isnat(each)] for each in readings]
     has_clock = any((each != each.astype("M8[D]")).any() for each in known)
-    for other in (lower[part] for part in CLOCKS if part in lower and lower[part] != name and not has_clock):
+    beside = [] if has_clock else [lower[part] for part in CLOCKS if part in lower and lower[part] != name]
+    if not has_clock and any(len(np.unique(each)) < len(each) for each in known):
+        beside += [other for other, column in table.others.items() if other != name and column.dtype.kind not in "bmMc"]
+    for other in beside:
         hours = table.numbers[other] if other in table.numbers else clock_hours(table.others[other])
-        if hours is not None and np.isfinite(hours).all() and hours.min() >= 0 and hours.max() <= 24:
+        if hours is None or not np.isfinite(hours).all() or hours.min() < 0:
+            continue
+        if hours.max() >= 100 and (hours % 1 == 0).all() and (hours % 100 < 60).all():  # 1830 is 18:30
+            hours = hours // 100 + hours % 100 / 60
+        if hours.max() <= 24:
             shift = np.round(hours * 3.6e9).astype("m8[us]")
             return Time((name, other), tuple(each + shift for each in readings), offset=offset)
     return Time((name,), readings, offset=offset)
 
 
-def _calendar(table: Table, parts: Mapping[str, str], within: str) -> Time:
+def _calendar(numbers: Mapping[str, NDArray[np.float64]], parts: Mapping[str, str], within: str) -> Time:
     """Year and month, quarter, week or day of the year, and what there is of day, hour, minute and second."""
     import pandas as pd
 
     used = [part for part in ("year", within, "month", *CALENDAR[2:]) if part in parts]
-    frame = pd.DataFrame({"day": np.ones(len(table.rows))} | {part: table.numbers[parts[part]] for part in used})
+    frame = pd.DataFrame({"day": 1.0} | {part: numbers[parts[part]] for part in used})
     if within == "quarter":
         frame["month"] = 3 * frame.pop(within) - 2
     elif within != "month":
@@ -140,9 +164,20 @@ def _counts(table: Table, choices: Choices) -> Time:
                 raise SignalError(f"{table.where(name)} holds no times")
             continue
         values = table.numbers[name]
+        if several and in_front and (seconds := _seconds(name, values)) is not None:
+            return seconds
         counts_rows = [name] == table.names[:1] and known in {*COUNTERS, *CALENDAR, "week"}
         if not several or not (is_time or counts_rows) or (known == "id" and not (np.diff(values) > 0).all()):
             continue
         times = times_of_numbers(values, name) if is_time or known == "week" else None
         return Time((name,), (values,), known) if times is None else Time((name,), (times,))
     return Time()
+
+
+def _seconds(name: str, values: NDArray[np.float64]) -> Time | None:
+    """Increasing numbers (T,) of a column that is called a time with its unit."""
+    found = _WITH_UNIT.fullmatch(name.lower())
+    if not found or found[1] not in _UNITS or not (np.diff(values) > 0).all():
+        return None
+    times = times_of_numbers(values, name) if values.min() >= _EPOCH else None
+    return Time((name,), (values * _UNITS[found[1]],), "second") if times is None else Time((name,), (times,))

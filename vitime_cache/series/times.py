@@ -107,11 +107,24 @@ def times_of_numbers(values: NDArray[np.float64], name: str) -> Times | None:
 
 def clock_hours(cells: pd.Series) -> NDArray[np.float64] | None:
     """Times of day (T,), "18:30", "18.30.00" or "6:30 PM", in hours; None where they are something else."""
-    texts = "2000 01 01 " + _changed(cells.astype("str"), [*_TO_FORMATS, (r"^(\d+) (\d+) (\d+)$", r"\1:\2:\3")])
+    cells = cells.astype("str").str.strip()
+    after = cells.str.match(r"24[:.]00")  # the end of a day
+    cells = cells.str.replace(r"^24([:.]00)", r"00\1", regex=True)
+    texts = "2000 01 01 " + _changed(cells, [*_TO_FORMATS, (r"^(\d+) (\d+) (\d+)$", r"\1:\2:\3")])
     for clock in _CLOCKS[1:]:
         if not np.isnat(_parsed(texts[:1], form := f"%Y %m %d{clock}")).any():
-            return np.asarray((_parsed(texts, form) - np.datetime64("2000-01-01")) / np.timedelta64(1, "h"))
+            hours = (_parsed(texts, form) - np.datetime64("2000-01-01")) / np.timedelta64(1, "h")
+            return np.asarray(hours + 24 * after.to_numpy())
     return None
+
+
+def month_numbers(cells: pd.Series) -> NDArray[np.float64] | None:
+    """English names of months (T,), whole or in three letters, as 1 … 12; None where they are something else."""
+    texts = cells.astype("str").str.strip().str.lower()
+    numbers = texts.str[:3].map({name: number for number, name in enumerate(_NAMES.split(" ")[:12], 1)})
+    return (
+        numbers.to_numpy(np.float64) if texts.str.fullmatch(r"[a-z]{3,9}\.?").all() and numbers.notna().all() else None
+    )
 
 
 def elapsed(column: pd.Series) -> NDArray[np.float64] | None:

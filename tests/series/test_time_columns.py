@@ -1,0 +1,85 @@
+"""Which columns are the time: clocks and months beside dates, times with their unit, spans that all rows share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+
+from tests.series.reading import read_columns
+from vitime_cache.series.bounds import SignalError
+
+N = 72
+HOURS = [datetime(2023, 1, 30) + timedelta(hours=i) for i in range(N)]
+VALUES = np.round(np.sin(np.arange(N) / 3), 3)
+
+
+def table(head: str, row: Callable[[int, datetime], str]) -> bytes:
+    """Rows below a head, the value behind what `row` makes of the number of the row and its hour."""
+    return "\n".join([head, *(f"{row(i, time)},{VALUES[i]}" for i, time in enumerate(HOURS))]).encode()
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("Date,Time,kWh", lambda _, t: f"{t:%m/%d/%Y},{t.hour + 1:02}:00"),  # hour ending, to 24:00
+        ("Date,Time,kWh", lambda _, t: f"{t:%Y%m%d},{t.hour * 100}"),  # 2300 is 23:00
+        ("Day,Reading time,kWh", lambda _, t: f"{t:%Y-%m-%d},{t:%H:%M:%S}"),
+        ("DATE,START TIME,END TIME,kWh", lambda _, t: f"{t:%Y-%m-%d},{t:%H:%M},{t:%H}:59"),
+        ("_start,_stop,_time,kWh", lambda _, t: f"2023-01-30T00:00:00Z,2023-02-02T00:00:00Z,{t.isoformat()}Z"),
+    ],
+)
+def test_dates_that_repeat_take_the_clock_beside_them_and_no_series_for_each_hour_is_made(head, row):
+    [column] = read_columns("meter.csv", table(head, row))
+    assert (column.name, column.sample_seconds) == ("kWh", 3600)
+    assert column.values.tolist() == VALUES.tolist()
+    assert column.start.startswith("2023-01-30T0")
+
+
+def test_times_of_day_beside_dates_that_do_not_repeat_are_no_part_of_the_time():
+    rows = table("date,sunrise,v", lambda i, _: f"{datetime(2023, 1, 1) + timedelta(days=i):%Y-%m-%d},07:{i % 60:02}")
+    [column] = read_columns("sun.csv", rows)
+    assert (column.sample_seconds, column.start) == (86_400, "2023-01-01T00:00:00")
+
+
+@pytest.mark.parametrize("form", ["%b", "%B"])
+def test_names_of_months_beside_a_year_are_the_time(form):
+    rows = table("Year,Month,v", lambda i, _: f"{2010 + i // 12},{datetime(2000, i % 12 + 1, 1):{form}}")
+    [column] = read_columns("monthly.csv", rows)
+    assert (column.name, len(column.values), column.start) == ("v", N, "2010-01-01T00:00:00")
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "seconds"),
+    [("time_s", 0.5, 0.5), ("t [ms]", 20, 0.02), ("Time (min)", 5, 300), ("elapsed seconds", 2, 2), ("time_s", 13, 13)],
+)
+def test_a_time_with_its_unit_counts_seconds_and_a_gap_in_it_is_seen(name, step, seconds):
+    whole = table(f"{name},v", lambda i, _: f"{(i + 80) * step:.6g}")
+    [column] = read_columns("lab.csv", whole)
+    assert (column.name, column.sample_seconds) == ("v", pytest.approx(seconds))
+    lines = whole.splitlines()
+    with pytest.raises(SignalError, match=r"1 step.* missing"):
+        read_columns("lab.csv", b"\n".join(lines[:40] + lines[41:]))
+
+
+def test_a_timestamp_in_milliseconds_is_a_date():
+    rows = table("timestamp_ms,v", lambda _, t: f"{(t - datetime(1970, 1, 1)) // timedelta(milliseconds=1)}")
+    [column] = read_columns("ms.csv", rows)
+    assert (column.sample_seconds, column.start) == (3600, "2023-01-30T00:00:00")
+
+
+@pytest.mark.parametrize("head", ["HE{}", "H{:02}", "Hour {}", "{}:00"])
+def test_a_column_for_each_hour_is_asked_about(head):
+    names = ",".join(head.format(hour) for hour in range(1, 25))
+    rows = "\n".join(f"2023-01-0{day}," + ",".join(map(str, range(24))) for day in (1, 2, 3))
+    with pytest.raises(SignalError, match=r"a column for each hour: .*rows=False \(--no-rows\)"):
+        read_columns("load.csv", f"date,{names}\n{rows}".encode())
+    assert len(read_columns("load.csv", f"date,{names}\n{rows}".encode(), rows=False)) == 24
+
+
+def test_a_total_below_the_dates_is_refused_with_what_to_do():
+    rows = table("date,v", lambda _, t: f"{t}") + b"\nTotal,99.5\n"
+    with pytest.raises(SignalError, match=r"row 74: the time is missing.*delete rows that are no samples"):
+        read_columns("sales.csv", rows)
