@@ -122,9 +122,8 @@ def month_numbers(cells: pd.Series) -> NDArray[np.float64] | None:
     """English names of months (T,), whole or in three letters, as 1 … 12; None where they are something else."""
     texts = cells.astype("str").str.strip().str.lower()
     numbers = texts.str[:3].map({name: number for number, name in enumerate(_NAMES.split(" ")[:12], 1)})
-    return (
-        numbers.to_numpy(np.float64) if texts.str.fullmatch(r"[a-z]{3,9}\.?").all() and numbers.notna().all() else None
-    )
+    known = texts.str.fullmatch(r"[a-z]{3,9}\.?").all() and numbers.notna().all()
+    return np.asarray(numbers, dtype=np.float64) if known else None
 
 
 def elapsed(column: pd.Series) -> NDArray[np.float64] | None:
