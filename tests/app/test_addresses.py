@@ -22,8 +22,8 @@ OpenPage = Callable[..., AppTest]
 FULL = Asked("vitime-mini.zarr", "full", 62.8)
 
 
-def about(verdict: xr.Dataset, period: float, created: str) -> xr.Dataset:
-    question = vschema.facts(verdict, "question") | {"period": period}
+def about(verdict: xr.Dataset, period: float, created: str, **facts: float) -> xr.Dataset:
+    question = vschema.facts(verdict, "question") | {"period": period} | facts
     return with_words(vschema.with_facts(verdict, question=question).assign_attrs(created=created))
 
 
@@ -144,12 +144,19 @@ def test_the_library_lists_questions_with_time_series_period_and_headline_and_th
     at = open_page()
     questions, weights = at.dataframe[0].value, at.dataframe[-1].value
     assert list(questions["asked"]) == ["2026-01-02 00:00", "2026-01-01 00:00"]
-    assert list(questions["period"]) == [100.0, 62.8]
+    assert list(questions["period"]) == ["100 samples", "62.8 samples"]
     assert set(questions["series"]) == {"full"}
     assert questions["answer"].str.startswith("Yes, mostly").all()
     assert set(questions["state"]) == {"finished"}
     assert list(weights["weights"]) == ["vitime-mini.safetensors"]
     assert weights["used"].all()
+
+
+def test_the_library_gives_the_period_of_a_series_with_times_in_time_too(
+    store: Path, weights: Path, open_page: OpenPage
+) -> None:
+    keep_verdict(store, about(made(weights, "full"), 24.0, "2026-01-01T00:00:00+00:00", sample_seconds=3600.0))
+    assert list(open_page().dataframe[0].value["period"]) == ["24 samples (24 hours)"]
 
 
 @pytest.mark.usefixtures("store")

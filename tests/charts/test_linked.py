@@ -148,3 +148,11 @@ def test_attention_carries_the_same_unit_on_every_axis_legend_and_tooltip(full):
             assert each["title"].split(",", 1)[1].startswith(" × even"), each
         for each in shown:
             assert each.get("format", each.get("axis", {}).get("format")).endswith(".3~r"), each
+
+
+def test_nothing_of_the_lag_curve_is_drawn_above_its_axis(full):
+    """The axis is fixed so that it does not move with the moment; the interval's band may exceed it."""
+    curve = parts(charts.linked_head(looking(full, {40: 20})))[-1]
+    bands = [each["mark"] for each in curve["layer"] if each["mark"]["type"] == "area"]
+    assert bands
+    assert all(mark["clip"] for mark in bands)

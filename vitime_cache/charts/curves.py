@@ -166,7 +166,7 @@ def lag_curves(
     else:  # the time between samples is not known for all series
         table, found = (each.drop(columns="time", errors="ignore") for each in (table, found))
     interval = channels | {"y": quantity("low"), "y2": {"field": "high"}}
-    band = layer(table[table["curve"] == names[0]], "area", encoding=interval, opacity=0.12)
+    band = layer(table[table["curve"] == names[0]], "area", encoding=interval, opacity=0.12, clip=True)
     layers = [
         *_unresolved(max(view.samples_per_patch for view in views)),
         *([] if blind else _multiples(period, end, width)),

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from vitime_cache.errors import VitimeError
+from vitime_cache.series.spans import samples_in_words
 from vitime_cache.store.verdicts import stored_verdicts
 from vitime_cache.ui import own, questions
 from vitime_cache.ui.address import address
@@ -21,7 +22,7 @@ from vitime_cache.ui.words import notice
 QUESTION_COLUMNS = {
     "asked": st.column_config.TextColumn("Asked"),
     "series": st.column_config.TextColumn("Series"),
-    "period": st.column_config.NumberColumn("Period, samples", format="%.4g"),
+    "period": st.column_config.TextColumn("Period"),
     "answer": st.column_config.TextColumn("Answer", width="large"),
     "state": st.column_config.TextColumn("State"),
 }
@@ -42,7 +43,7 @@ class Row:
 
     asked: str
     series: str
-    period: float
+    period: str
     answer: str
     state: str
     address: Asked
@@ -76,7 +77,8 @@ def _rows(store: Store | None) -> Iterator[Row]:
         if place in places and not asked.ended:
             name = Asked.about(place, asked.signal.name, asked.period)
             running.add(name)
-            yield Row("now", places[place] or asked.signal.name, asked.period, "", f"{asked.share:.0%} done", name)
+            period = samples_in_words(asked.period, asked.signal.sample_seconds)
+            yield Row("now", places[place] or asked.signal.name, period, "", f"{asked.share:.0%} done", name)
     for place, called in places.items():
         try:
             kept = stored_verdicts(place)
@@ -84,8 +86,8 @@ def _rows(store: Store | None) -> Iterator[Row]:
             notice(error)
             continue
         for each in kept:
-            period = float(each.question["period"])
-            name = Asked.about(place, each.signal, period)
+            name = Asked.about(place, each.signal, float(each.question["period"]))
+            period = samples_in_words(each.question["period"], float(each.question.get("sample_seconds") or 0))
             if name not in running:
                 state = "finished" if each.complete else "partial"
                 asked_at = each.created[:16].replace("T", " ")
