@@ -20,6 +20,7 @@ from tests.series.reading import read_columns, read_text
 from vitime_cache.series import bounds
 from vitime_cache.series.bounds import SignalError
 from vitime_cache.series.cells import to_numbers
+from vitime_cache.series.sources import read_signals
 from vitime_cache.series.table import read_bytes
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -585,3 +586,18 @@ def test_a_number_in_any_of_pythons_notations_is_that_number(value):
     numbers, wrong = to_numbers(pd.Series(texts), None)
     np.testing.assert_array_equal(numbers, [value] * 4 + [np.nan])
     assert not wrong.any()
+
+
+def test_thousands_of_a_german_file_are_asked_about_and_never_read_as_thousandths():
+    rows = [f"{day:02}.01.2023;{2 + day}.{850 - day}" for day in range(1, 25)]
+    data = "\n".join(["Datum;Wert", *rows]).encode()
+    with pytest.raises(
+        SignalError, match=r"'3\.849' has a decimal point, or one that keeps thousands apart.*--decimal"
+    ):
+        read_signals(io.BytesIO(data), name="f.csv")
+    (comma,) = read_signals(io.BytesIO(data), name="f.csv", decimal="comma")
+    (point,) = read_signals(io.BytesIO(data), name="f.csv", decimal="point")
+    assert comma.values[0] == 3849
+    assert point.values[0] == 3.849
+    (clear,) = read_signals(io.BytesIO(data.replace(b"3.849", b"0.849")), name="f.csv")
+    assert clear.values[0] == 0.849

@@ -33,6 +33,8 @@ COMMA = rf"{_SIGN}(\d+|\d{{1,3}}([.{_APART}]\d{{3}})+),\d+{_POWER}"
 GROUPS = rf"{_SIGN}[1-9]\d{{0,2}}((,\d{{3}})+|([{_APART}]\d{{3}})+)(\.\d*)?{_POWER}"
 _EITHER = rf"{_SIGN}[1-9]\d{{0,2}},\d{{3}}"  # 1,234 is a little more than one, or more than a thousand
 _BOTH = rf"{_SIGN}[1-9]\d{{0,2}}([{_APART}]\d{{3}})+"  # 1'234 is the same in both
+_THOUSANDS = rf"{_SIGN}[1-9]\d{{0,2}}\.\d{{3}}"  # 2.850 is a little less than three, or nearly three thousand
+_GERMAN_DATE = r"\d{1,2}\.\d{1,2}\.\d{2}(\d{2})?\b.*"
 _WHOLE = rf"{_SIGN}(\d+|\d{{1,3}}([.{_APART}]\d{{3}})+)"  # as it stands among numbers with a decimal comma
 
 Notation = Literal["point", "comma"]
@@ -111,6 +113,29 @@ def notation_of(where: str, columns: Iterable[pd.Series]) -> Notation | None:
             "decimal='comma' or 'point' (--decimal comma)"
         )
     return "point" if apart and not found else None
+
+
+def refuse_points_within(where: str, columns: Iterable[pd.Series]) -> None:
+    """SignalError where every point among numbers may keep thousands apart, and a date is written with points.
+
+    Files with such dates mostly have a decimal comma; numbers without decimals do not show it.
+    """
+    columns = list(columns)
+    if not any(re.fullmatch(_GERMAN_DATE, str(column.iloc[0]).strip()) for column in columns if len(column)):
+        return
+    apart = ""
+    for column in columns:
+        texts = column.str.strip().fillna("")
+        with_point = texts[texts.str.contains(".", regex=False) & ~texts.str.lower().isin(MISSING)]
+        if len(with_point) and re.fullmatch(PLAIN, with_point.iloc[0]):
+            if not with_point.str.fullmatch(_THOUSANDS).all():
+                return
+            apart = apart or with_point.iloc[0]
+    if apart:
+        raise SignalError(
+            f"{where}: {apart!r} has a decimal point, or one that keeps thousands apart: say which with "
+            "decimal='point' or 'comma' (--decimal comma)"
+        )
 
 
 def refuse_commas_within(text: str, where: str, other_remedy: str = "") -> None:

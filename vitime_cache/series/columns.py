@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitime_cache.series.bounds import Choices, SignalError
-from vitime_cache.series.cells import notation_of, to_numbers
+from vitime_cache.series.cells import notation_of, refuse_points_within, to_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,10 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices) -> Table:
     texts = {name: column.astype("str") for name, column in columns.items() if column.dtype.kind not in "iufcbmM"}
     read = {name: to_numbers(text, None) for name, text in texts.items()}
     odd = [texts[name][wrong] for name, (_, wrong) in read.items() if wrong.any()]
-    if notation := choices.decimal or notation_of(file, odd):
+    notation = choices.decimal or notation_of(file, odd)
+    if notation is None:
+        refuse_points_within(file, texts.values())
+    if notation:
         for name, text in texts.items():
             again = to_numbers(text, notation)
             if read[name][1].any() or not again[1].any():  # 0.5 may stand in a column beside one of 0,5

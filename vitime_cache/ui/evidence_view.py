@@ -54,7 +54,9 @@ def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False)
         Whether more levels are still running.
     """
     if verdict is None:
-        st.info("No result yet: the first levels finish in seconds.", icon=":material/hourglass_top:")
+        st.info(
+            "No result yet. The answer appears here after its first level, influence.", icon=":material/hourglass_top:"
+        )
         return
     said = sentences(verdict)
     box, icon = BOXES[KINDS[kind(verdict)].answer]

@@ -17,6 +17,7 @@ from vitime_cache.charts.shading import Contrast
 from vitime_cache.series.spans import WRITTEN
 from vitime_cache.study.defaults import MOST_LAGS
 from vitime_cache.ui.period_box import period_box, written
+from vitime_cache.ui.verdicts import Subject, known_verdicts
 from vitime_cache.ui.words import say_if_unknown
 
 Queries = Literal["even", "ink"]
@@ -27,12 +28,14 @@ CONTRAST = Contrast(gamma=0.5, show_log=False)
 
 
 def choose_period(ds: xr.Dataset) -> float | None:
-    """Period in samples, by default the longest known period of the signal; None if left empty."""
+    """Period in samples, by default the longest true one or the one last asked about; None if left empty."""
     known = known_periods(ds)
     text = ", ".join(map(written, known))
+    asked = list(known_verdicts(Subject.of(ds)))
+    first = next(iter([*known, *asked]), None)
     return period_box(
-        f"period_{ds[schema.SIGNAL].item()}", known, float(ds[schema.SAMPLE_SECONDS]), bind="query-params",
-        first=written(known[0]) if known else "",
+        f"period_{ds[schema.SIGNAL].item()}", [*known, *asked], float(ds[schema.SAMPLE_SECONDS]), bind="query-params",
+        first="" if first is None else written(first),
         help=f"Multiples of P are marked: {WRITTEN}. "
         f"{'True periods, in samples: ' + text if known else 'No true period is known.'}",
     )  # fmt: skip

@@ -406,7 +406,8 @@ def _shared_lags(ds: xr.Dataset, period: float, window: Mapping[str, Any]) -> li
         )
     if others:
         also = " and ".join(span_words(ds, each) for each in others)
-        said.append(f"The series also has a period of {also}, which shares lags with this one.")
+        periods, share = ("a period", "shares") if len(others) == 1 else ("periods", "share")
+        said.append(f"The series also has {periods} of {also}, which {share} lags with this one.")
     return said
 
 
