@@ -118,5 +118,5 @@ def test_the_sweep_of_periods_is_drawn_in_one_unit_of_time_from_its_first_period
 
 def test_gaps_that_were_filled_are_named_at_the_series():
     ds = mock_dataset().isel(signal=0)
-    assert "gaps: 5 samples" in json.dumps(charts.series(ds.assign_coords(filled=5))["title"])
+    assert "gaps: at most 5 samples" in json.dumps(charts.series(ds.assign_coords(filled=5))["title"])
     assert "gaps" not in json.dumps(charts.series(ds)["title"])
