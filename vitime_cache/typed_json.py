@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -36,6 +37,37 @@ def read_json(data: bytes | str, kind: type[Kind], what: str, *, error: type[Vit
         return msgspec.convert(value, kind)
     except (ValueError, RecursionError, OverflowError) as problem:
         raise error(f"{what} is damaged: {' '.join(str(problem).split())[:200]}") from problem
+
+
+def check_attributes(
+    attributes: Mapping[Any, Any],
+    kinds: Mapping[str, Any],
+    texts: Iterable[str],
+    whole: str,
+    called: str,
+    *,
+    error: type[VitimeError] = VitimeError,
+) -> None:
+    """Check that attributes are there: JSON of these kinds, and plain texts.
+
+    Parameters
+    ----------
+    whole, called
+        For messages: what has the attributes, such as "the verdict", and how one of them is called, such as
+        "the verdict's attribute {!r}".
+
+    Raises
+    ------
+    VitimeError
+        The given `error`, naming the attribute, the value in it and the expected type.
+    """
+    for name in (*kinds, *texts):
+        if name not in attributes:
+            raise error(f"{whole} lacks the attribute {name!r}")
+        if not isinstance(attributes[name], str):
+            raise error(f"{called.format(name)} is not text")
+    for name, kind in kinds.items():
+        read_json(attributes[name], kind, called.format(name), error=error)
 
 
 def write_json(document: Any) -> str:

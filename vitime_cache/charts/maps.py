@@ -86,10 +86,7 @@ def heatmap(
     ]
     subtitle = ["Time attention, " + ("queries weighted by ink" if view.queries == "ink" else "mean over value rows")]
     subtitle += [unit.words] if unit.words else []
-    chart = assemble(
-        layers, f"Which moments each moment looks at: {view.label}", subtitle, width=size, height=size, autosize=KEEP
-    )
-    return chart | {"title": fitted(chart["title"], size + LEGEND)}
+    return _square(layers, f"Which moments each moment looks at: {view.label}", subtitle, size)
 
 
 def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int = 520) -> Spec:
@@ -121,8 +118,7 @@ def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int 
     ]
     title = f"Where {label_a} and {label_b} differ{tables.shared_label([a, b])}"
     subtitle = f"Orange: {label_a} attends more; purple: {label_b} attends more. The strips show {a.signal}"
-    chart = assemble(layers, title, subtitle, width=size, height=size, autosize=KEEP)
-    return chart | {"title": fitted(chart["title"], size + LEGEND)}
+    return _square(layers, title, subtitle, size)
 
 
 def token_look(
@@ -166,6 +162,12 @@ def token_look(
     share = view.cls_share(slice(first, None if query_row is None else first + 1, columns))
     subtitle = f"Framed: the query. White: history, dashed: forecast. Share of CLS: {share:.1%}"
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
+
+
+def _square(layers: Sequence[Spec], title: str, subtitle: str | Sequence[str], size: int) -> Spec:
+    """A map of its own size with a title that is no wider than the map with its legend."""
+    chart = assemble(layers, title, subtitle, width=size, height=size, autosize=KEEP)
+    return chart | {"title": fitted(chart["title"], size + LEGEND)}
 
 
 def time_map(view: HeadView, url: str, size: int, upwards: bool = False) -> list[Spec]:

@@ -95,7 +95,7 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices) -> Table:
     notation = choices.decimal or notation_of(file, odd)
     if notation is None:
         refuse_points_within(file, texts.values())
-    if notation:
+    else:
         for name, text in texts.items():
             again = to_numbers(text, notation)
             if read[name][1].any() or not again[1].any():  # 0.5 may stand in a column beside one of 0,5

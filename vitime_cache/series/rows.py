@@ -33,17 +33,17 @@ def check_rows(table: Table) -> None:
 
 def check_calendar(table: Table) -> None:
     """Refuse what may be one series, a year of months or a day of hours in each row."""
+    hours = [int(found[1]) for name in table.numbers if (found := _HOUR.fullmatch(name.strip().lower()))]
     if [name[:3].lower() for name in table.numbers][-12:] == MONTHS:
-        raise SignalError(
-            f"{table.file} has a column for each month: for one series put the months below one another, as "
-            "pandas.melt does; for a series from each column read it with rows=False (--no-rows)"
-        )
-    hours = [found[1] for name in table.numbers if (found := _HOUR.fullmatch(name.strip().lower()))]
-    if len(hours) == 24 and list(map(int, hours)) in (list(range(24)), list(range(1, 25))):
-        raise SignalError(
-            f"{table.file} has a column for each hour: for one series put the hours below one another, as "
-            "pandas.melt does; for a series from each column read it with rows=False (--no-rows)"
-        )
+        part = "month"
+    elif hours in (list(range(24)), list(range(1, 25))):
+        part = "hour"
+    else:
+        return
+    raise SignalError(
+        f"{table.file} has a column for each {part}: for one series put the {part}s below one another, as pandas.melt "
+        "does; for a series from each column read it with rows=False (--no-rows)"
+    )
 
 
 def series_in_rows(table: Table, choices: Choices, tell: Tell) -> list[Column]:

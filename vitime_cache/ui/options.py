@@ -29,15 +29,13 @@ CONTRAST = Contrast(gamma=0.5, show_log=False)
 
 def choose_period(ds: xr.Dataset) -> float | None:
     """Period in samples, by default the longest true one or the one last asked about; None if left empty."""
-    known = known_periods(ds)
-    text = ", ".join(map(written, known))
-    asked = list(known_verdicts(Subject.of(ds)))
-    first = next(iter([*known, *asked]), None)
+    true = known_periods(ds)
+    known = true or list(known_verdicts(Subject.of(ds)))
     return period_box(
-        f"period_{ds[schema.SIGNAL].item()}", [*known, *asked], float(ds[schema.SAMPLE_SECONDS]), bind="query-params",
-        first="" if first is None else written(first),
+        f"period_{ds[schema.SIGNAL].item()}", known, float(ds[schema.SAMPLE_SECONDS]), bind="query-params",
+        first=written(known[0]) if known else "",
         help=f"Multiples of P are marked: {WRITTEN}. "
-        f"{'True periods, in samples: ' + text if known else 'No true period is known.'}",
+        f"{'True periods, in samples: ' + ', '.join(map(written, true)) if true else 'No true period is known.'}",
     )  # fmt: skip
 
 

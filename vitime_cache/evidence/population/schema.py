@@ -23,7 +23,7 @@ from vitime_cache.evidence.verdict.facts import TEXTS as PLAIN
 from vitime_cache.evidence.verdict.schema import VerdictError
 from vitime_cache.series.bounds import SignalError
 from vitime_cache.series.spans import samples_in_words, to_samples
-from vitime_cache.typed_json import read_json
+from vitime_cache.typed_json import check_attributes
 
 LEVELS = ("influence", "mechanism", "set")  # levels that run for each signal
 
@@ -148,13 +148,8 @@ def check_facts(attributes: Mapping[Any, Any]) -> None:
     VerdictError
         Naming the attribute, the value in it and the expected type.
     """
-    for name in ATTRIBUTES:
-        if name not in attributes:
-            raise VerdictError(f"the table of signals lacks the attribute {name!r}")
-        if not isinstance(attributes[name], str):
-            raise VerdictError(f"the attribute {name!r} of the table of signals is not text")
-    for name, kind in KINDS_OF_FACTS.items():
-        read_json(attributes[name], kind, f"the attribute {name!r} of the table of signals", error=VerdictError)
+    whole = "the table of signals"
+    check_attributes(attributes, KINDS_OF_FACTS, PLAIN, whole, f"the attribute {{!r}} of {whole}", error=VerdictError)
     if isinstance(period := json.loads(attributes["question"])["period"], str):
         try:
             to_samples(period, 1.0)

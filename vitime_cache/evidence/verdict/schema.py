@@ -27,7 +27,7 @@ from vitime_cache.evidence.levels.table import OUTCOMES as VERDICTS
 from vitime_cache.evidence.levels.table import STAGES as STAGES
 from vitime_cache.evidence.verdict.facts import KINDS_OF_FACTS, TEXTS
 from vitime_cache.interventions.outcomes import OUTCOME, OUTCOMES
-from vitime_cache.typed_json import read_json
+from vitime_cache.typed_json import check_attributes
 
 CLAIM, REGION, NULL, PAST_LAG, SWEEP = "claim", "region", "null", "past_lag", "sweep_period"
 WINDOW, SAMPLE, REPLICATE = "window", "sample", "replicate"
@@ -259,13 +259,8 @@ def check_facts(attributes: Mapping[Any, Any]) -> None:
     VerdictError
         Naming the attribute, the value in it and the expected type.
     """
-    for name in ATTRIBUTES:
-        if name not in attributes:
-            raise VerdictError(f"the verdict lacks the attribute {name!r}")
-        if not isinstance(attributes[name], str):
-            raise VerdictError(f"the verdict's attribute {name!r} is not text")
-    for name, kind in KINDS_OF_FACTS.items():
-        read_json(attributes[name], kind, f"the verdict's attribute {name!r}", error=VerdictError)
+    called = "the verdict's attribute {!r}"
+    check_attributes(attributes, KINDS_OF_FACTS, TEXTS, "the verdict", called, error=VerdictError)
     if strange := [stage for stage in json.loads(attributes["stages"]) if stage not in STAGES]:
         raise VerdictError(f"levels are {', '.join(STAGES)}; got {strange[0]!r:.60}")
 
