@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.config import ViTimeConfig
@@ -15,6 +17,11 @@ from vitime_cache.model.network import ViTime
 
 # A shell's background jobs are deaf to Ctrl-C, and so would be the processes that tests send it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples on every run, so that a change and not chance decides. New ones: HYPOTHESIS_PROFILE=explore.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("explore", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 DATA = Path(__file__).parent / "data"
 GOLDEN_WEIGHTS = DATA / "vitime_tiny.pth"

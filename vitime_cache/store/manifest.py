@@ -104,12 +104,12 @@ class Coordinates(TypedDict):
 
     n_history: Annotated[int, Meta(ge=1, le=2**31)]
     horizon: Annotated[int, Meta(ge=1, le=2**31)]
-    samples_per_patch: Annotated[float, Meta(gt=0)]
+    samples_per_patch: Annotated[float, Meta(gt=0, le=1e15)]
     history_patches: Count
     reduced_of: str
     description: str
     filled: Count
-    sample_seconds: Annotated[float, Meta(ge=0)]
+    sample_seconds: Annotated[float, Meta(ge=0, le=1e15)]
     start: str
 
 

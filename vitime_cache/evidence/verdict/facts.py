@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import msgspec
 
+# An upper bound refuses infinity; NaN is within no bounds.
 Span = Annotated[float, msgspec.Meta(gt=0, le=1e15)]  # samples
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e15)]  # from one sample to the next; 0: not known
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Seed = Annotated[int, msgspec.Meta(ge=0)]
 Head = tuple[str, Count]  # layer, head
@@ -20,7 +22,7 @@ class Question(TypedDict):
 
     signal: str
     series_sha256: str
-    sample_seconds: float  # 0: unknown
+    sample_seconds: Seconds
     start: NotRequired[str]  # ISO 8601; only if it is known
     period: Span
     period_from: Literal["asked", "proposed"]
@@ -31,9 +33,9 @@ class Question(TypedDict):
     nulls: Count
     masks: Count
     sweep: Count
-    level: float
+    level: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     seed: Seed
-    budget: Annotated[float, msgspec.Meta(gt=0)] | None  # minutes
+    budget: Annotated[float, msgspec.Meta(gt=0, le=1e15)] | None  # minutes
     levels: NotRequired[list[str]]  # only if they are not all levels
     weights: str
     weights_sha256: str
@@ -62,7 +64,7 @@ class WindowFacts(TypedDict):
     patches_per_period: Span
     left_out: Count
     words: str
-    sample_seconds: NotRequired[float]  # 0: not known
+    sample_seconds: NotRequired[Seconds]
     proposed: list[Proposal]
 
 
