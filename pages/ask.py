@@ -6,7 +6,7 @@ from vitime_cache.series.spans import samples_in_words
 from vitime_cache.ui.answers import answers, choose_answer, look_at, show_progress
 from vitime_cache.ui.asked import asked_for, newly_asked_for
 from vitime_cache.ui.bring import choose_subject
-from vitime_cache.ui.evidence_view import link_to, show_verdict
+from vitime_cache.ui.evidence_view import begun, link_to, show_verdict, show_without_answer
 from vitime_cache.ui.question_form import ask_button, begin_by_itself, choose_question
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.words import title
@@ -31,7 +31,11 @@ if subject is not None:
     show_progress(found)
     if found.verdicts:
         period = choose_answer(subject, found)
-        show_verdict(found.verdicts[period], subject.signal.name, coming=period in found.periods_under_way)
+        verdict, window = found.verdicts[period], found.window(period)
+        if window is not None and not begun(verdict):
+            show_without_answer(verdict, subject.signal, window)
+        elif verdict is not None:
+            show_verdict(verdict, subject.signal.name, coming=window is not None)
         link_to(subject, period)
     with st.expander("Ask another question" if found.verdicts else "Ask", expanded=not found.verdicts):
         question = choose_question(subject, wanted)

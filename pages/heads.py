@@ -11,6 +11,7 @@ from vitime_cache.ui.copied import copy_python, heads_code
 from vitime_cache.ui.keys import move_over_heads
 from vitime_cache.ui.options import choose_contrast, choose_measure, choose_period, clicked
 from vitime_cache.ui.routing import chosen_store
+from vitime_cache.ui.sweep import first_head
 from vitime_cache.ui.verdicts import verdict_at
 from vitime_cache.ui.words import say_if_unknown, title, weights_note
 
@@ -35,7 +36,8 @@ if maps.open:
         with st.container(horizontal=True, vertical_alignment="center"):
             shared = st.toggle("One colour scale for all maps", key="shared", bind="query-params")
             contrast = choose_contrast()
-        at, opened = move_over_heads([str(layer) for layer in ds[schema.LAYER].values], ds.sizes[schema.HEAD])
+        layers, (layer, head, _) = [str(each) for each in ds[schema.LAYER].values], first_head(store, ds, period)
+        at, opened = move_over_heads(layers, ds.sizes[schema.HEAD], (layer, head), of=str(ds[schema.SIGNAL].item()))
         if opened:
             open_head({"layer": at[0], "head": at[1]})
         figure(

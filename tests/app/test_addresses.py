@@ -70,7 +70,7 @@ def test_a_question_that_runs_has_its_address_at_once_and_others_see_it_by_that(
     slow.finish("influence")
     other = open_page("ask", q=q(at))
     assert not other.exception
-    assert "Still to come: mechanism" in texts(other)
+    assert "mechanism, now]" in texts(other)
     row = open_page("library").dataframe[0].value.iloc[0]
     assert (row["series"], row["asked"]) == ("harmonic_63", "now")
     assert "done" in row["state"]
@@ -92,7 +92,7 @@ def test_a_question_about_a_series_of_ones_own_is_found_by_whoever_has_its_addre
     assert not other.exception
     assert not any("not here" in warning.value for warning in other.warning)
     assert other.selectbox(key="pick_signal").value == option
-    assert "Still to come: mechanism" in texts(other)
+    assert "mechanism, now]" in texts(other)
 
 
 @pytest.mark.usefixtures("store")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import re
 import threading
@@ -18,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import SMALL
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.levels.table import CLAIMS
+from vitime_cache.evidence.levels.table import CLAIMS, LEVEL
 from vitime_cache.evidence.question import series_hash
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
@@ -142,6 +143,7 @@ class SlowEngine:
 
     def __init__(self) -> None:
         self.settings: dict[str, object] = {}
+        self.forecast = threading.Event()
         self.levels: queue.Queue[str | None] = queue.Queue()
         self.told = threading.Event()
 
@@ -153,9 +155,15 @@ class SlowEngine:
         progress: Callable[[float, str], None], partial: Callable[[xr.Dataset], None],
     ) -> xr.Dataset:  # fmt: skip
         self.settings = settings
+        progress(0.0, "waiting for the model")
+        assert self.forecast.wait(60)
         for i, level in enumerate(vschema.STAGES):
-            self.told.set()
-            progress(0.1 * i, f"working on {level}")
+            try:
+                progress(0.1 * i, LEVEL[level].title)
+                if i == 0:
+                    partial(mock_verdict(SMALL, signal.name, period, stages=()))
+            finally:
+                self.told.set()
             asked_for = self.levels.get(timeout=60)
             if asked_for is None:
                 raise VitimeError("the test is over")
@@ -164,8 +172,14 @@ class SlowEngine:
             partial(verdict)
         return verdict
 
+    def draw(self) -> None:
+        """Let the model make its forecast, and wait until it works on the first level."""
+        self.forecast.set()
+        assert self.told.wait(60)
+
     def finish(self, level: str) -> None:
         """Let it finish a level, and wait until it works on the next."""
+        self.draw()
         self.told.clear()
         self.levels.put(level)
         if level != vschema.STAGES[-1]:
@@ -186,22 +200,29 @@ def test_a_verdict_is_shown_level_by_level_while_its_question_runs_in_this_tab_a
 ) -> None:
     at = open_page("ask", signal="harmonic_63")
     at.button(key="ask").click().run()
-    assert "No result yet" in texts(at)
+    assert "No answer yet" in texts(at)
     assert "Still to come: influence; mechanism; the few heads; each head;" in texts(at)
+    assert "The stretch asked about: harmonic_63" in charts(at)[0], "drawn at once"
+    slow.draw()
+    at.run()
+    assert "No answer yet" in texts(at)
+    assert "Forecast: harmonic_63" in charts(at)[0], "the forecast needs no level"
+    assert "The stretch asked about: harmonic_63" in charts(at)[1]
+    assert "influence, now] Still to come: mechanism; the few heads; each head;" in texts(at)
     assert all(button.key != "ask" for button in at.button), "it is under way"
     slow.finish("influence")
     away = open_page("head", signal="harmonic_63")  # the page is left; nothing of a partial verdict is a badge
     assert any("No verdict on" in link.proto.label for link in away.get("page_link"))
     for tab in (at.run(), open_page("ask", signal="harmonic_63")):
         assert not tab.exception
-        assert "Still to come: mechanism; the few heads;" in texts(tab)
+        assert "mechanism, now] Still to come: the few heads;" in texts(tab)
         assert "Not answered yet" in tab.warning[0].value
         drawn = charts(tab)
         assert any("Not worked on yet" in chart for chart in drawn)
         assert not any(word in chart for chart in drawn for word in ("Tracks:", "Used:", "against mattering:"))
         assert "partial" not in texts(tab)
     slow.finish("mechanism")
-    assert "Still to come: the few heads;" in texts(at.run())
+    assert "the few heads, now] Still to come: each head;" in texts(at.run())
     assert at.success[0].value.startswith("Yes, mostly")
     for level in vschema.STAGES[2:]:
         slow.finish(level)
@@ -281,6 +302,43 @@ def test_other_pages_show_the_verdict_on_a_head_as_badges(open_page: OpenPage) -
     said = texts(open_page("heads", signal="full"))
     assert ":green-badge[4 looks]" in said
     assert "a period of 62.8 samples" in said
+
+
+def framed(at: AppTest) -> tuple[str, int]:
+    """The head in the frame of the picture of all heads."""
+    picture = json.loads(next(chart for chart in charts(at) if "Every head's map" in chart))
+    layer, head = picture["layer"][-1]["data"]["values"][0].values()
+    return layer, head
+
+
+def picked(at: AppTest) -> tuple[str, int]:
+    """The head that the page Head shows."""
+    return at.selectbox(key="pick_layer").value, at.selectbox(key="pick_head").value
+
+
+@pytest.mark.parametrize("visited_before", [False, True])
+def test_heads_and_head_begin_on_the_head_that_the_answer_about_the_period_rests_on(
+    store: Path, weights: Path, open_page: OpenPage, visited_before: bool
+) -> None:
+    at = open_page("head", signal="full")
+    without = picked(at)
+    assert framed(open_page("heads", signal="full")) == without
+    verdict = made(weights, "full")
+    rank = verdict["set_rank"].values.copy()
+    rank[:] = np.nan
+    rank[0, 2], rank[1, 1] = 1, 2
+    keep_verdict(store, verdict.assign(set_rank=(verdict["set_rank"].dims, rank)))
+    if not visited_before:
+        at = open_page("head", signal="full")
+    chosen = str(verdict["layer"].values[0]), 2
+    assert chosen != without
+    at.run()
+    assert picked(at) == chosen
+    assert "the answer rests on it most" in texts(at)
+    assert framed(at.switch_page("pages/heads.py").run()) == chosen
+    assert picked(at.switch_page("pages/head.py").run()) == chosen
+    at.selectbox(key="pick_head").select(3).run()
+    assert picked(at.switch_page("pages/compare.py").run())[1] == 3, "a choice by hand is kept"
 
 
 def test_one_head_is_not_spoken_of_as_several(store: Path, weights: Path, open_page: OpenPage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from vitime_cache.evidence.levels.table import (
     BY_ATTENTION,
     INCONCLUSIVE,
     KINDS,
+    LEVEL,
     NOT_SUPPORTED,
     NOT_TESTED,
     STAGES,
@@ -65,6 +67,34 @@ def parts(model: ViTime, signal: Signal) -> list[xr.Dataset]:
 @pytest.fixture(scope="module")
 def verdict(parts: list[xr.Dataset]) -> xr.Dataset:
     return parts[-1]
+
+
+def test_before_the_first_level_the_series_and_its_forecast_are_known_without_an_answer(
+    model: ViTime, signal: Signal, verdict: xr.Dataset
+) -> None:
+    steps: list[str] = []
+    question = prepare(model, signal, PERIOD, **QUICK)
+    first, second, third = islice(answers(model, question, lambda _, step: steps.append(step), before=True), 3)
+    assert vschema.facts(first, "stages") == []
+    assert vschema.facts(first, "answer")["kind"] == "open"
+    assert np.isnan(first.influence_share)
+    for name in ("history", "future", "forecast", "forecast_low", "stand_in"):
+        np.testing.assert_array_equal(first[name], verdict[name])
+    same(second, next(answers(model, question, start=first)))
+    assert vschema.facts(third, "stages") == ["influence", "mechanism"]
+
+
+def test_whoever_is_handed_a_level_was_told_that_the_next_one_runs_now(model: ViTime, signal: Signal) -> None:
+    steps: list[str] = []
+    shares: list[float] = []
+
+    def told(share: float, step: str) -> None:
+        steps.append(step)
+        shares.append(share)
+
+    parts = answers(model, prepare(model, signal, PERIOD, **QUICK), told)
+    assert [steps[-1] for _ in parts] == [LEVEL[stage].title for stage in (*STAGES[1:], STAGES[-1])]
+    assert shares == sorted(shares)
 
 
 # Known where attention is shown to carry it; a small network may have no other set to hold it against.

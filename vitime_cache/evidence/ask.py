@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -113,9 +114,19 @@ def ask(
 
 
 def answers(
-    model: ViTime, question: Question, progress: Progress = lambda *_: None, start: xr.Dataset | None = None
+    model: ViTime,
+    question: Question,
+    progress: Progress = lambda *_: None,
+    start: xr.Dataset | None = None,
+    *,
+    before: bool = False,
 ) -> Iterator[xr.Dataset]:
     """Yield the partial verdict after each level; with `start`, after each level that it lacks.
+
+    Parameters
+    ----------
+    before
+        Also yield one before the first level, which takes long: the windows and their forecasts, without any answer.
 
     Raises
     ------
@@ -124,10 +135,19 @@ def answers(
     """
     run = Run(model, within_budget(model, question) if start is None else question, progress, start)
     left = [stage for stage in question.levels if stage not in run.facts["stages"]]
-    for stage in left:
+    if left and not run.facts["stages"]:
+        run.begin(left[0])
+        _draw_windows(run)
+        if before:
+            yield run.so_far()
+    for stage, following in zip_longest(left, left[1:]):
         run.begin(stage)
         _WORK[stage](run)
-        yield run.stage(stage)
+        run.facts["stages"] = [*run.facts["stages"], stage]
+        verdict = run.so_far()
+        if following is not None:
+            run.begin(following)  # whoever is handed a level is already told the next
+        yield verdict
     if start is not None and not left:
         yield start
 
@@ -178,8 +198,10 @@ class Run:
         self._done, self._stage = 0, ""
 
     def begin(self, stage: str) -> None:
-        self._stage, self._done = stage, 0
-        self.told(0)
+        """Report that this level runs now."""
+        if stage != self._stage:
+            self._stage, self._done = stage, 0
+            self.told(0)
 
     def told(self, runs: int) -> None:
         """Report progress after `runs` more runs of this level."""
@@ -196,9 +218,8 @@ class Run:
         for part in ("verdict", "figure", "low", "high", "p_value"):
             self.values[part][number] = getattr(claimed, part)
 
-    def stage(self, name: str) -> xr.Dataset:
-        """The partial verdict after a finished level, as a copy that later levels do not change."""
-        self.facts["stages"] = [*self.facts["stages"], name]
+    def so_far(self) -> xr.Dataset:
+        """The partial verdict after the finished levels, as a copy that later levels do not change."""
         ds = self.blank.copy(data={name: array.copy() for name, array in self.values.items()})
         ds = vschema.with_facts(ds, **self.facts)
         self.kind = kind_of(ds)
@@ -228,7 +249,6 @@ def _planned(e: Effort) -> dict[str, float]:
 
 def _influence(run: Run) -> None:
     e, values = run.q.effort, run.values
-    _draw_windows(run)
     found = influence.measure_influence(run.windows, run.q.seed, masks=e.masks, most=e.most_masks, told=run.told)
     for name in ("effect", "share", "low", "high", "by_chance", "near", "far"):
         values[f"influence_{name}"][...] = getattr(found, name)

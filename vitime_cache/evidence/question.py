@@ -136,7 +136,7 @@ def prepare(
     fewest = fewest_nulls(level)
     if nulls < fewest:
         raise vschema.VerdictError(f"a level of {level:g} needs {fewest} nulls or more, got {nulls}")
-    series = signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
+    series = signal.known
     if is_flat(series):
         raise ConstantSeriesError(f"{signal.name!r} is constant: there is nothing to look back at")
     proposed, period_from = tuple(propose_periods(series)), "asked"

@@ -70,8 +70,7 @@ class ForecastScorer:
         if signal.future is not None:
             length = len(signal.values) + signal.horizon
             at = np.linspace(0, length - 1, config.columns)[encoding.history_columns :]
-            whole = np.concatenate((signal.values, signal.future))
-            true_rows = encoding.rows(np.interp(at, np.arange(length), whole))
+            true_rows = encoding.rows(np.interp(at, np.arange(length), signal.known))
         blank = cls(encoding, period, np.zeros(signal.horizon), signal.future, true_rows, {})
         intact = blank.forecast(probability)
         values = {name: float(value[0]) for name, value in blank._values(probability[None], intact[None]).items()}

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,8 +36,7 @@ def unrelated_signals(signal: Signal) -> list[Signal]:
         shared = any(math.isclose(one, its.period, rel_tol=1e-6) for one in own for its in other.harmonics)
         if shared or {other.name, other.reduced_of} & related:
             continue
-        assert other.future is not None
-        series = np.concatenate((other.values, other.future))
+        series = other.known
         horizon = round(len(series) * signal.horizon / (len(signal.values) + signal.horizon))
         cut.append(hold_out(other.name, series, min(max(horizon, 1), len(series) - 2)))
     return cut

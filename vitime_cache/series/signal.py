@@ -147,6 +147,11 @@ class Signal:
             values = values.round(min(8 - math.ceil(math.log10(spread)), 200)) + 0.0  # + 0.0: no negative zeros
         return hashlib.sha256(json.dumps(facts).encode() + values.astype("<f8", copy=False).tobytes()).hexdigest()
 
+    @cached_property
+    def known(self) -> np.ndarray:
+        """All known samples: the history and, if it is known, what really came after it."""
+        return self.values if self.future is None else np.concatenate((self.values, self.future))
+
     def with_horizon(self, horizon: int) -> Signal:
         """The same history with another horizon, and as much of the future as is known if that is enough."""
         changed = replace(self, horizon=horizon, future=None)

@@ -92,8 +92,7 @@ def newest_verdict(store: str | Path, ds: xr.Dataset) -> xr.Dataset | None:
 def _hashes(signal: Signal) -> list[str]:
     """Hashes of a stored series as it is, and with its future if the catalogue knows it."""
     known = [each for each in catalogue() if np.array_equal(each.values, signal.values)]
-    whole = [np.concatenate((each.values, each.future)) for each in known if each.future is not None]
-    return [series_hash(values) for values in (signal.values, *whole)]
+    return [series_hash(values) for values in (signal.values, *(each.known for each in known))]
 
 
 def _most_prominent(ds: xr.Dataset) -> tuple[str, int, str] | None:

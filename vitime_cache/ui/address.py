@@ -17,6 +17,7 @@ from vitime_cache.attention import schema
 from vitime_cache.places import FIRST_STORE
 from vitime_cache.ui import own
 from vitime_cache.ui.asked import in_address as asked_in_address
+from vitime_cache.ui.options import chosen_period
 from vitime_cache.ui.stores import Store, reading, stores
 from vitime_cache.ui.sweep import first_head
 from vitime_cache.ui.words import complain, end_page, plain, say_if_unknown
@@ -33,8 +34,15 @@ def pick(
     default: T | None = None,
     format_func: Callable[[Any], str] = str,
     where: Any = None,
+    kept: bool = True,
 ) -> T:
-    """A select box over `options` that follows the parameter `key` of the address, and warns of an unknown value."""
+    """A select box over `options` that follows the parameter `key` of the address, and warns of an unknown value.
+
+    Parameters
+    ----------
+    kept
+        Whether other pages keep what is shown here even if nobody chose it.
+    """
     by_text: dict[str, T] = {str(option): option for option in options}
     asked = st.query_params.get(key) or named_in_address().get(key)
     wanted = asked if asked is not None else _remembered().get(key)
@@ -48,7 +56,10 @@ def pick(
     st.session_state[widget] = value
     place = st.sidebar if where is None else where
     place.selectbox(label, options, key=widget, format_func=format_func, on_change=_write, args=(key, widget))
-    _remembered()[key] = str(value)
+    if kept or asked is not None or value != default:
+        _remembered()[key] = str(value)
+    else:
+        _remembered().pop(key, None)
     if asked != str(value) and (asked is not None or value != (options[0] if default is None else default)):
         keep_in_address(key, str(value))
     return value
@@ -151,8 +162,10 @@ def choose_head(store: Store | None, ds: xr.Dataset) -> tuple[str, int]:
     """Pickers of layer and head, with the reason for the first choice."""
     layers = [str(layer) for layer in ds[schema.LAYER].values]
     heads = [int(head) for head in ds[schema.HEAD].values]
-    layer, head, reason = first_head(store, ds)
-    chosen = pick("Layer", layers, "layer", default=layer), pick("Head", heads, "head", default=head)
+    layer, head, reason = first_head(store, ds, chosen_period(ds))
+    chosen = (
+        pick("Layer", layers, "layer", default=layer, kept=False), pick("Head", heads, "head", default=head, kept=False)
+    )  # fmt: skip
     st.sidebar.caption(f"First shown is {plain(layer)}, head {head}: {reason}.")
     return chosen
 

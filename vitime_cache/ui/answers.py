@@ -10,6 +10,7 @@ import xarray as xr
 
 from vitime_cache.evidence.levels.table import LEVEL, STAGES
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.evidence.window import Window
 from vitime_cache.series.spans import samples_in_words
 from vitime_cache.ui import questions
 from vitime_cache.ui.address import keep_in_address
@@ -26,7 +27,7 @@ class Answers:
     Attributes
     ----------
     verdicts
-        Period in samples -> the verdict with its finished levels, latest first; None before the first level is done.
+        Period in samples -> the verdict with its finished levels, latest first; None before the model has forecast.
     under_way, failed
         Questions that are running, and those that ended without an answer.
     """
@@ -35,10 +36,9 @@ class Answers:
     under_way: Mapping[Key, RunningQuestion]
     failed: Mapping[Key, RunningQuestion]
 
-    @property
-    def periods_under_way(self) -> list[float]:
-        """Periods of the questions under way, in samples."""
-        return [each.period for each in self.under_way.values()]
+    def window(self, period: float) -> Window | None:
+        """The stretch that a question under way is asked on, by its period."""
+        return next((each.window for each in self.under_way.values() if each.period == period), None)
 
 
 def answers(subject: Subject) -> Answers:
@@ -67,7 +67,7 @@ def show_progress(found: Answers) -> None:
     for key, each in found.under_way.items():
         if (mine := questions.session()) in each.asked_by:
             keep_in_address(questions.BY, mine)  # so that the question can be stopped after a reload
-        _progress(key, each.stages)
+        _progress(key, each.shown)
 
 
 def choose_answer(subject: Subject, found: Answers) -> float:
@@ -98,19 +98,24 @@ def _place(subject: Subject) -> str:
 
 
 @st.fragment(run_every=1.0)
-def _progress(key: Key, shown: list[str]) -> None:
-    """Show a question's progress once a second; rerun the page when the verdict has more levels than are shown."""
+def _progress(key: Key, shown: tuple[str, ...] | None) -> None:
+    """Show a question's progress once a second; rerun the page when there is more to show of it."""
     asked = questions.find(key)
-    if asked is None or asked.ended or asked.stages != shown:
+    if asked is None or asked.ended or asked.shown != shown:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         said = f"A period of {_in_words(asked)}: {plain(asked.step)}"
         st.progress(min(asked.share, 1.0), said, width="stretch")
         if (mine := questions.session()) in asked.asked_by:
             st.button("Stop", icon=":material/stop:", key=f"stop_{'_'.join(key)}", on_click=asked.leave, args=(mine,))
-    coming = [LEVEL[stage].title.lower() for stage in STAGES if stage not in shown]
-    done = " ".join(f":green-badge[:material/check: {LEVEL[stage].title.lower()}]" for stage in shown)
-    st.markdown(f"{done} Still to come: {'; '.join(coming)}. It continues if you leave this page.")
+    done = shown or ()
+    left = [LEVEL[stage].title for stage in STAGES if stage not in done]
+    badges = [f":green-badge[:material/check: {LEVEL[stage].title.lower()}]" for stage in done]
+    if asked.step in left:
+        left.remove(asked.step)
+        badges.append(f":blue-badge[:material/sync: {asked.step.lower()}, now]")
+    coming = f"Still to come: {'; '.join(left).lower()}." if left else "It is the last level."
+    st.markdown(f"{' '.join(badges)} {coming} It continues if you leave this page.")
 
 
 def _take(subject: Subject, key: Key, asked: RunningQuestion) -> None:
@@ -119,7 +124,7 @@ def _take(subject: Subject, key: Key, asked: RunningQuestion) -> None:
     A question that was stopped is not forgotten, so that every other session still sees its levels.
     """
     verdict = asked.verdict
-    if verdict is not None and asked.error:
+    if verdict is not None and asked.stages and asked.error:
         before = known_verdicts(subject).get(asked.period)
         if vschema.complete(verdict) or before is None or not vschema.complete(before):
             remember_verdict(subject, verdict)

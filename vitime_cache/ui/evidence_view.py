@@ -19,6 +19,8 @@ from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import head_order, to_come, verdict_table
 from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, headline, kind, sentences
+from vitime_cache.evidence.window import Window
+from vitime_cache.series.signal import Signal
 from vitime_cache.ui.asked import Asked, keep_address
 from vitime_cache.ui.badges import badge
 from vitime_cache.ui.chart import Draw, figure, file_name
@@ -39,25 +41,41 @@ OF_HEAD = (
     (charts.verdict_curve, charts.verdict_curve_table, "looking"),
     (charts.verdict_sweep, charts.verdict_sweep_table, "tracking"),
 )
+FORECAST: tuple[Draw, str] = (charts.answer_forecast, "")  # needs no level
 BOXES = {"yes": (st.success, ":material/check:"), "no": (st.info, ":material/block:"),
          "not shown": (st.warning, ":material/help:")}  # fmt: skip
 
 
-def show_verdict(verdict: xr.Dataset | None, name: str, *, coming: bool = False) -> None:
+def begun(verdict: xr.Dataset | None) -> bool:
+    """Whether a level of a verdict has run."""
+    return verdict is not None and bool(vschema.facts(verdict, "stages"))
+
+
+def show_without_answer(verdict: xr.Dataset | None, signal: Signal, window: Window) -> None:
+    """What is known before the first level has run: the series with its stretch, and the forecast once it is made."""
+    st.info(
+        "No answer yet. It appears here after the first level, influence. What is known without it is drawn below.",
+        icon=":material/hourglass_top:",
+    )
+    wide = page_width()
+    if verdict is not None:
+        _drawn(verdict, (FORECAST,), wide)
+    figure(
+        charts.window_picture, signal.name, signal.known, window, signal.start, key="stretch", width="stretch",
+        pixels=wide, table=lambda: charts.window_table(signal.known, window),
+    )  # fmt: skip
+
+
+def show_verdict(verdict: xr.Dataset, name: str, *, coming: bool = False) -> None:
     """The answer, its pictures, every head and the chosen one, and the files.
 
     Parameters
     ----------
     verdict
-        With the levels that have run; None before the first level is done.
+        With the levels that have run, at least one.
     coming
         Whether more levels are still running.
     """
-    if verdict is None:
-        st.info(
-            "No result yet. The answer appears here after its first level, influence.", icon=":material/hourglass_top:"
-        )
-        return
     said = sentences(verdict)
     box, icon = BOXES[KINDS[kind(verdict)].answer]
     box(plain(headline(verdict)), icon=icon)
@@ -91,7 +109,7 @@ def _drawn(verdict: xr.Dataset, pictures: Sequence[tuple[Draw, str]], wide: int)
     """Draw the pictures of the answer whose level has run; no heads if the verdict did not search for any."""
     no_heads = bool(verdict["head_share"].isnull().all())
     for draw, level in pictures:
-        if level in vschema.facts(verdict, "stages") and not (no_heads and draw is charts.answer_heads):
+        if level in ("", *vschema.facts(verdict, "stages")) and not (no_heads and draw is charts.answer_heads):
             table = partial(TABLES[draw], verdict)
             figure(draw, verdict, key=draw.__name__, width="stretch", pixels=wide, table=table)
 

@@ -34,23 +34,32 @@ export default function({ parentElement, setStateValue, setTriggerValue, data })
 """
 
 
-def move_over_heads(layers: Sequence[str], heads: int) -> tuple[tuple[str, int], bool]:
-    """The head in the frame that the arrow keys move, and whether Enter was pressed on it."""
+def move_over_heads(layers: Sequence[str], heads: int, start: tuple[str, int], of: str) -> tuple[tuple[str, int], bool]:
+    """The head in the frame that the arrow keys move, and whether Enter was pressed on it.
+
+    Parameters
+    ----------
+    start
+        The head that the frame begins on.
+    of
+        Names what `start` was chosen for; the frame begins anew where it changes.
+    """
     walk = st.components.v2.component("head_keys", html=LAYOUT, css=LOOK, js=SCRIPT)
-    row, column = st.session_state.get("head_at", [0, 0])
-    data = {"layers": list(layers), "heads": heads, "at": [row % len(layers), column % heads]}
+    first, places = (layers.index(start[0]), start[1]), st.session_state.setdefault("head_at", {})
+    place = f"{of}|{start[0]}|{start[1]}"
+    at = list(places.get(place, first))
     found = walk(
-        key="head_keys", data=data, default={"at": data["at"]}, height="content",
-        on_at_change=lambda: None, on_opened_change=lambda: None,
+        key=f"head_keys_{place}", data={"layers": list(layers), "heads": heads, "at": at}, default={"at": at},
+        height="content", on_at_change=lambda: None, on_opened_change=lambda: None,
     )  # fmt: skip
-    row, column = _inside(found.opened or found.at, len(layers), heads)
-    st.session_state["head_at"] = [row, column]
+    row, column = _inside(found.opened or found.at, len(layers), heads) or first
+    st.session_state["head_at"] = {place: (row, column)}
     return (layers[row], column), found.opened is not None
 
 
-def _inside(at: object, layers: int, heads: int) -> tuple[int, int]:
-    """The row and column that the browser sends, if they are valid; else (0, 0)."""
+def _inside(at: object, layers: int, heads: int) -> tuple[int, int] | None:
+    """The row and column that the browser sends, if they are valid."""
     match at:
         case [int(row), int(column)] if 0 <= row < layers and 0 <= column < heads:
             return row, column
-    return 0, 0
+    return None

@@ -14,9 +14,10 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.lags import REGIONS, Region
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts.shading import Contrast
+from vitime_cache.series.bounds import SignalError
 from vitime_cache.series.spans import WRITTEN
 from vitime_cache.study.defaults import MOST_LAGS
-from vitime_cache.ui.period_box import period_box, written
+from vitime_cache.ui.period_box import period_box, read_period, written
 from vitime_cache.ui.verdicts import Subject, known_verdicts
 from vitime_cache.ui.words import say_if_unknown
 
@@ -29,14 +30,32 @@ CONTRAST = Contrast(gamma=0.5, show_log=False)
 
 def choose_period(ds: xr.Dataset) -> float | None:
     """Period in samples, by default the longest true one or the one last asked about; None if left empty."""
-    true = known_periods(ds)
-    known = true or list(known_verdicts(Subject.of(ds)))
+    true, known = known_periods(ds), _offered(ds)
     return period_box(
-        f"period_{ds[schema.SIGNAL].item()}", known, float(ds[schema.SAMPLE_SECONDS]), bind="query-params",
+        _period_key(ds), known, float(ds[schema.SAMPLE_SECONDS]), bind="query-params",
         first=written(known[0]) if known else "",
         help=f"Multiples of P are marked: {WRITTEN}. "
         f"{'True periods, in samples: ' + ', '.join(map(written, true)) if true else 'No true period is known.'}",
     )  # fmt: skip
+
+
+def chosen_period(ds: xr.Dataset) -> float | None:
+    """The period that `choose_period` will show, for what stands before it on a page."""
+    known, key = _offered(ds), _period_key(ds)
+    text = st.session_state.get(key, st.query_params.get(key, written(known[0]) if known else ""))
+    try:
+        return read_period(text or "", known, float(ds[schema.SAMPLE_SECONDS]))
+    except SignalError:
+        return None
+
+
+def _period_key(ds: xr.Dataset) -> str:
+    return f"period_{ds[schema.SIGNAL].item()}"
+
+
+def _offered(ds: xr.Dataset) -> list[float]:
+    """Periods that the box offers: the true ones, or those asked about, latest first."""
+    return known_periods(ds) or list(known_verdicts(Subject.of(ds)))
 
 
 def known_periods(ds: xr.Dataset) -> list[float]:

@@ -37,15 +37,26 @@ def period_box(
     first
         The text of a box that nobody has written in.
     """
-    exact = {written(period): period for period in known}
     text = st.text_input("Period P", first, key=key, placeholder=WRITTEN, help=help, bind=bind, width=WIDTH) or ""
-    if not text.strip() or text in exact:
-        return exact.get(text)
     try:
-        period = to_samples(text, sample_seconds)
-        if period < SHORTEST_SAMPLES:
-            raise SignalError(f"a period spans at least {SHORTEST_SAMPLES} samples, got {text!r:.60}")
+        return read_period(text, known, sample_seconds)
     except SignalError as error:
         notice(error)
         return None
+
+
+def read_period(text: str, known: Iterable[float], sample_seconds: float) -> float | None:
+    """The period in samples that a text in the box stands for; None for an empty text.
+
+    Raises
+    ------
+    SignalError
+        If the text is no period.
+    """
+    exact = {written(period): period for period in known}
+    if not text.strip() or text in exact:
+        return exact.get(text)
+    period = to_samples(text, sample_seconds)
+    if period < SHORTEST_SAMPLES:
+        raise SignalError(f"a period spans at least {SHORTEST_SAMPLES} samples, got {text!r:.60}")
     return period

@@ -15,7 +15,6 @@ from vitime_cache.evidence.budget import BUDGET, SMALL
 from vitime_cache.evidence.periods import LEVEL, propose_periods
 from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.model.checkpoint import CheckpointError
-from vitime_cache.series.signal import Signal
 from vitime_cache.series.spans import WRITTEN, samples_in_words
 from vitime_cache.ui import own, questions
 from vitime_cache.ui.answers import Answers, look_at
@@ -36,7 +35,7 @@ def choose_question(subject: Subject, first_seen: float | None = None) -> tuple[
     first_seen
         The period of a question that the address has just named.
     """
-    values = everything(subject.signal)
+    values = subject.signal.known
     key = f"asked_{subject.signal.fingerprint[:12]}"
     proposals = _proposals(subject.signal.fingerprint, values)
     periods = [period for period, _ in proposals]
@@ -77,11 +76,6 @@ def choose_question(subject: Subject, first_seen: float | None = None) -> tuple[
     return float(period), window
 
 
-def everything(signal: Signal) -> np.ndarray:
-    """All known samples of a series: its history and, if known, the actual values after it."""
-    return signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
-
-
 def ask_button(subject: Subject, period: float, window: Window) -> None:
     """The button that asks the question, which runs in the model's process even if this page is left."""
     try:
@@ -112,7 +106,7 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
         back = samples_in_words(period, subject.signal.sample_seconds)
         st.button(
             f"Ask whether the forecast uses what lies {back} back", icon=":material/gavel:",
-            type="primary", key="ask", on_click=_ask_by_hand, args=(key, subject, period, path, settings),
+            type="primary", key="ask", on_click=_ask_by_hand, args=(key, subject, period, window, path, settings),
             help="Runs the model on the stretch with parts of its history moved, with what attention reads replaced, "
             "with each head replaced, and on null inputs. It continues if you leave this page. Its results for a "
             "stored signal are kept in the store.",
@@ -124,7 +118,7 @@ def begin_by_itself(subject: Subject, found: Answers) -> None:
     if found.verdicts or found.under_way or found.failed or subject.config.tokens > SMALL:
         return
     tried: set[str] = st.session_state.setdefault("began", set())
-    proposals = _proposals(subject.signal.fingerprint, everything(subject.signal))
+    proposals = _proposals(subject.signal.fingerprint, subject.signal.known)
     if subject.key in tried or not proposals:
         return
     tried.add(subject.key)
@@ -132,24 +126,28 @@ def begin_by_itself(subject: Subject, found: Answers) -> None:
     try:
         path, _, weights = own.default_weights()
         window = choose_window(
-            len(everything(subject.signal)), period,
+            len(subject.signal.known), period,
             columns=subject.config.columns, patch_width=subject.config.patch_width,
             sample_seconds=subject.signal.sample_seconds,
         )  # fmt: skip
     except VitimeError:
         return  # the form shows the error
     if weights.sha256 == subject.weights_sha256:
-        _ask((subject.key, f"{period:.9g}|{window.history}|{window.horizon}"), subject, period, path, {})
+        _ask((subject.key, f"{period:.9g}|{window.history}|{window.horizon}"), subject, period, window, path, {})
         st.rerun()
 
 
-def _ask_by_hand(key: questions.Key, subject: Subject, period: float, weights: Path, settings: dict[str, Any]) -> None:
-    _ask(key, subject, period, weights, settings)
+def _ask_by_hand(
+    key: questions.Key, subject: Subject, period: float, window: Window, weights: Path, settings: dict[str, Any]
+) -> None:
+    _ask(key, subject, period, window, weights, settings)
     show_in_address(subject, period)
 
 
-def _ask(key: questions.Key, subject: Subject, period: float, weights: Path, settings: dict[str, Any]) -> None:
-    questions.ask(key, subject.signal, period, weights, settings, subject.store)
+def _ask(
+    key: questions.Key, subject: Subject, period: float, window: Window, weights: Path, settings: dict[str, Any]
+) -> None:
+    questions.ask(key, subject.signal, period, window, weights, settings, subject.store)
     look_at(subject, period)
 
 

@@ -19,6 +19,7 @@ import xarray as xr
 
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.evidence.window import Window
 from vitime_cache.series.signal import Signal
 from vitime_cache.ui.processes.engine import engine
 
@@ -41,14 +42,18 @@ class RunningQuestion:
     ----------
     share, step
         The share done, 0 to 1, and the present step, or the place in the line.
+    window
+        The stretch of the series that is asked about.
     verdict
-        None until the first level is done; complete once `ended`, unless there is an `error`.
+        None until the model has forecast, then without an answer until the first level is done; complete once `ended`,
+        unless there is an `error`.
     asked_by
         Tokens of the sessions that asked it. Other sessions see its progress.
     """
 
     signal: Signal
     period: float
+    window: Window
     share: float = 0.0
     step: str = "waiting for the model"
     verdict: xr.Dataset | None = None
@@ -67,6 +72,11 @@ class RunningQuestion:
     def stages(self) -> list[str]:
         """Levels that have run."""
         return [] if self.verdict is None else list(vschema.facts(self.verdict, "stages"))
+
+    @property
+    def shown(self) -> tuple[str, ...] | None:
+        """What a page can show: the levels that have run, none of them if only the forecast is known; None before."""
+        return None if self.verdict is None else tuple(self.stages)
 
     def note(self, share: float, step: str) -> None:
         """Record the progress of the run; raises if every session has left."""
@@ -116,8 +126,9 @@ def under_way(subject: str) -> dict[Key, RunningQuestion]:
 
 
 def ask(
-    key: Key, signal: Signal, period: float, weights: Path, settings: Mapping[str, Any], store: Path | None
-) -> None:
+    key: Key, signal: Signal, period: float, window: Window, weights: Path, settings: Mapping[str, Any],
+    store: Path | None,
+) -> None:  # fmt: skip
     """Start a question for this session, or join it if it is already running.
 
     The verdict is kept in `store`, if there is one. Earlier questions about the same subject that have ended are
@@ -131,7 +142,7 @@ def ask(
         ended = [name for name, each in every.items() if each.ended]
         for old in [name for name in ended if name[0] == key[0]] + ended[: max(len(every) - MOST, 0)]:
             every.pop(old, None)
-        every[key] = asked = RunningQuestion(signal, period, asked_by={session()})
+        every[key] = asked = RunningQuestion(signal, period, window, asked_by={session()})
     threading.Thread(target=_answer, args=(asked, weights, dict(settings), store), daemon=True).start()
 
 

@@ -18,9 +18,16 @@ def tracked(store: Store | None, ds: xr.Dataset) -> Tracking | None:
     return _track(str(store.path), str(store.stamp), store)
 
 
-def first_head(store: Store | None, ds: xr.Dataset) -> tuple[str, int, str]:
-    """The head that pages open on: layer, head, and the reason."""
-    return study.first_head(ds, verdict_at(ds, None), tracked(store, ds))
+def first_head(store: Store | None, ds: xr.Dataset, period: float | None) -> tuple[str, int, str]:
+    """The head that pages open on: layer, head, and the reason.
+
+    Parameters
+    ----------
+    period
+        In samples. If there is no answer about it, the latest answer about the signal decides.
+    """
+    verdict = verdict_at(ds, period)
+    return study.first_head(ds, verdict_at(ds, None) if verdict is None else verdict, tracked(store, ds))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

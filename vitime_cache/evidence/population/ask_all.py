@@ -98,7 +98,7 @@ class Many:
     def blank(self, model: ViTime) -> xr.Dataset:
         """An empty table."""
         names = [signal.name for signal in self.signals]
-        hashes = [series_hash(_whole_series(signal)) for signal in self.signals]
+        hashes = [series_hash(signal.known) for signal in self.signals]
         return population_schema.blank(
             model.config.layers, model.config.heads, names, hashes,
             {
@@ -226,10 +226,6 @@ def part_of_many(question: Question) -> Question:
     e = question.effort
     effort = replace(e, tested=0, masks=LEAST_MASKS, most_masks=e.masks, details=False, nulls=0, sweep=0)
     return replace(question.with_effort(effort, [DROPPED]), levels=population_schema.LEVELS)
-
-
-def _whole_series(signal: Signal) -> Any:
-    return signal.values if signal.future is None else np.concatenate((signal.values, signal.future))
 
 
 def _exchangeable(table: xr.Dataset) -> Mapping[str, Any]:

@@ -37,8 +37,8 @@ DEFAULT = ViTimeConfig(
 )  # fmt: skip
 # The level that computes a variable, by the beginning of its name. Variables of claims belong to several levels.
 LEVEL_OF = {
-    "influence": "influence", "history": "influence", "forecast_without": "mechanism", "forecast": "influence",
-    "future": "influence", "stand_in": "influence", "mechanism": "mechanism", "head_share": "set", "set_": "set",
+    "influence": "influence", "history": "", "forecast_without": "mechanism", "forecast": "",
+    "future": "", "stand_in": "", "mechanism": "mechanism", "head_share": "set", "set_": "set",
     "reads_each": "heads", "matters_each": "heads", "knockout": "heads", "looks": "looking", "lag_curve": "looking",
     "peak_lag": "looking", "prominence": "looking", "query": "looking", "null": "nulls",
 }  # fmt: skip
@@ -100,7 +100,7 @@ def mock_verdict(
     )  # fmt: skip
     values = made.values()
     for name, variable in vschema.VARIABLES.items():  # exactly the variables of the schema
-        if name in CLAIMED or _level_of(name) in stages:
+        if name in CLAIMED or _level_of(name) in ("", *stages):  # "": known before the first level
             ds[name].values[...] = values.get(name, made.anything(variable.dtype))
     return vschema.validate(ds)
 

@@ -56,10 +56,10 @@ def answer(
     if known is not None and until in vschema.facts(known, "stages"):
         return known, ""
     problem = ""
-    for verdict in answers(model, question, lambda *step: tell(STEP, step), known):
+    for verdict in answers(model, question, lambda *step: tell(STEP, step), known, before=True):
         tell(PARTIAL, verdict)  # shown first, even if the store cannot keep it
         try:
-            if store is not None:
+            if store is not None and vschema.facts(verdict, "stages"):
                 keep_verdict(store, verdict)  # level by level, as a question may be stopped at any time
         except (VitimeError, OSError) as error:
             problem = str(error)
