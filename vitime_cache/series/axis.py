@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,21 +53,32 @@ class Axis:
     seconds: float
     times: Times | Floats
 
+    @property
+    def length(self) -> int:
+        """Samples from the first row to the last."""
+        return int(self.places[-1]) + 1 if len(self.places) else 0
+
+    @cached_property
+    def has_row_per_sample(self) -> bool:
+        """Whether nothing is missing and nothing stands twice."""
+        return len(self.places) == self.length and bool((np.diff(self.places) == 1).all())
+
     def samples(self, values: Floats) -> Floats:
         """Values of the rows (T,) as samples: NaN in a gap, the mean of what stands at one time."""
         import pandas as pd
 
-        ordered, length = values[self.order], int(self.places[-1]) + 1
-        if len(ordered) == length and (np.diff(self.places) == 1).all():
+        ordered = values[self.order]
+        if self.has_row_per_sample:
             return ordered
-        means = pd.Series(ordered).groupby(self.places).mean().reindex(range(length))
+        means = pd.Series(ordered).groupby(self.places).mean().reindex(range(self.length))
         return np.asarray(means)
 
     def start(self, place: int) -> str:
         """Time of a sample in ISO 8601, or "" where no row says it."""
+        if self.times.dtype.kind != "M":
+            return ""
         found = np.flatnonzero(self.places == place)
-        is_date = self.times.dtype.kind == "M" and len(found)
-        return str(self.times[found[0]].astype("M8[s]")) if is_date else ""
+        return str(self.times[found[0]].astype("M8[s]")) if len(found) else ""
 
 
 def plain_axis(length: int) -> Axis:
@@ -180,7 +192,7 @@ def finished(
     SignalError
         Where a value is infinite, or missing with nothing to fill it.
     """
-    length = int(axis.places[-1]) + 1 if len(axis.places) else 0
+    length = axis.length
     last = length if choices.last is None else choices.last
     if isinstance(last, bool) or not isinstance(last, int) or not min(2, length) <= last <= length:
         raise SignalError(
@@ -188,6 +200,8 @@ def finished(
         )
     if not length:
         return Column(label, values)
+    if axis.has_row_per_sample and np.isfinite(samples := values[axis.order[length - last :]]).all():
+        return Column(label, samples, 0, axis.seconds, axis.start(length - last))
     kept = axis.order[axis.places >= length - last]
     if (infinite := np.isinf(values[kept])).any():
         at = kept[int(infinite.argmax())]

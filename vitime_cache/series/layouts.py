@@ -111,7 +111,7 @@ def _columns(
         for name in names:
             label = name if not ids else each if len(names) == 1 else f"{each}_{name}"
             column = finished(table.where(name), label, table.numbers[name][rows], table.rows[rows], axis, choices)
-            yield replace(column, start=column.start and column.start + time.offset)
+            yield replace(column, start=column.start + time.offset) if column.start and time.offset else column
 
 
 def _ids(table: Table, time: Time) -> list[str]:

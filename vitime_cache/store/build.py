@@ -252,5 +252,7 @@ def _is_published(objects: Objects, journal: Journal) -> bool:
 
 def _without_maps(journal: Journal | None, names: Sequence[str], layers: Sequence[str]) -> tuple[str, ...]:
     """The committed signals whose entries lack some of the layers."""
-    kept = {entry.name: set(entry.tokens) for entry in journal.manifest.entries} if journal else {}
-    return tuple(name for name in names if not kept[name].issuperset(layers))
+    wanted, asked = set(layers), set(names)
+    entries = journal.manifest.entries if journal and wanted else ()
+    short = {entry.name for entry in entries if entry.name in asked and not wanted.issubset(entry.tokens)}
+    return tuple(name for name in names if name in short)

@@ -65,6 +65,7 @@ SIGNALS_PER_CHUNK = 1024  # of a coordinate
 # Characters of the texts that xarray leaves on disk. With a fixed width dask knows their size, which
 # `xr.open_zarr(path, chunks="auto")` needs. The widths are the longest that a signal can have, and compress well.
 WIDTHS = {DESCRIPTION: 2000, REDUCED_OF: 200, START: 40}
+AT_ONCE = 64 * 2**20  # bytes of such a text that are encoded at once: all of 100 000 signals would take a gigabyte
 SHARD_PARTS = 8  # blocks of query rows in a token map: reading one row costs an eighth of a map
 
 CODECS = (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec())  # the same as in `chunks`
@@ -233,13 +234,12 @@ def _create_coordinate(
             **_common((dimension,), attributes),
             config={"write_empty_chunks": True},
         )
-        for start in range(0, len(values), chunk):  # all at once would take a gigabyte for 100 000 signals
-            part = values[start : start + chunk]
-            if width and max(map(len, part)) > width:
-                raise StoreError(
-                    f"a {name} of {max(map(len, part))} characters is longer than the {width} of a signal's"
-                )
-            array[start : start + chunk] = part.astype(dtype) if width else part
+        if width and (longest := max(map(len, values), default=0)) > width:
+            raise StoreError(f"a {name} of {longest} characters is longer than the {width} of a signal's")
+        step = chunk * max(AT_ONCE // (4 * width * chunk), 1) if width else max(len(values), 1)
+        for start in range(0, len(values), step):
+            part = values[start : start + step]
+            array[start : start + step] = part.astype(dtype) if width else part
 
 
 def _common(dims: Sequence[str], attributes: Mapping[str, str]) -> dict[str, Any]:
@@ -252,6 +252,9 @@ def _common(dims: Sequence[str], attributes: Mapping[str, str]) -> dict[str, Any
 
 
 def _column(manifest: Manifest, name: str, dtype: str) -> np.ndarray:
-    known: Sequence[Mapping[str, Any]] = [{SIGNAL: entry.name, **entry.coordinates} for entry in manifest.entries]
-    values = [entry[name] for entry in known]
+    values: list[Any]
+    if name == SIGNAL:
+        values = [entry.name for entry in manifest.entries]
+    else:
+        values = [entry.coordinates[name] for entry in manifest.entries]  # type: ignore[literal-required]
     return np.array(values, dtype=object if dtype == "string" else dtype)
