@@ -16,7 +16,8 @@ import xarray as xr
 
 from tests.series.reading import read_columns, read_text
 from vitime_cache.series.bounds import ReadingWarning, SignalError
-from vitime_cache.series.signal import as_signal, as_signals
+from vitime_cache.series.given import as_signal, as_signals
+from vitime_cache.series.sources import read_signals
 from vitime_cache.series.spans import UNITS
 
 N = 30
@@ -76,6 +77,21 @@ READ = {
     "July 5th, 2016": (rows("t;v", lambda i: f"{DAYS[i]:%B} {DAYS[i].day}th, 2016;{VALUES[i]}"), DAY),
     "parts of seconds since 1970": (rows("time,v", lambda i: f"{1467331200 + i / 2:.1f},{VALUES[i]}"), 0.5),
     "clocks across midnight": (rows("time,v", lambda i: f"{(20 + i) % 24:02}:00,{VALUES[i]}"), 3600),
+    "days of Excel": (rows("date,v", lambda i: f"{42005 + i},{VALUES[i]}"), DAY),
+    "days and hours of Excel": (rows("time,v", lambda i: f"{42005 + i / 24:.4f},{VALUES[i]}"), 3600),
+    "days and minutes of Excel": (rows("Date;v", lambda i: f"{42005 + i / 1440:.10f};{VALUES[i]}"), 60),
+    "seconds since 1970 under any name": (rows("zeit,v", lambda i: f"{1467331200 + 900 * i},{VALUES[i]}"), 900),
+    "milliseconds since 1970 behind": (rows("v,x", lambda i: f"{VALUES[i]},{(1467331200 + 60 * i) * 1000}"), 60),
+    "Jan-10": (rows("m,v", lambda i: f"{pd.Period('2010-01') + i:%b-%y},{VALUES[i]}"), UNITS["month"]),
+    "2010M01": (rows("m,v", lambda i: f"{pd.Period('2010-01') + i:%YM%m},{VALUES[i]}"), UNITS["month"]),
+    "dollars": (dated("date,v", lambda t, v: f'{t},"${v:,.2f}"'), DAY),
+    "percent": (dated("date,v", lambda t, v: f"{t},{v:.2f} %"), DAY),
+    "kilowatt-hours": (dated("date;v", lambda t, v: f"{t};{german(v)} kWh"), DAY),
+    "write.table of R": (rows('"t" "v"', lambda i: f'"{i + 1}" "{HOURS[i]}" {VALUES[i]}'), 3600),
+    "summer time": (rows("t,v", lambda i: f"{HOURS[i]:%Y-%m-%d %H:%M} CEST,{VALUES[i]}"), 3600),
+    "dotted summer time": (rows("t;v", lambda i: f"{HOURS[i]:%d.%m.%Y %H:%M} CEST;{VALUES[i]}"), 3600),
+    "Google Analytics": (
+        "# ---\n# 20160705-20160803\n# ---\n\n" + rows("Date,v", lambda i: f"{DAYS[i]:%Y%m%d},{VALUES[i]}"), DAY),
     "spans of time": (rows("time,v", lambda i: f"{i // 24} days {i % 24:02}:00:00,{VALUES[i]}"), 3600),
     "offsets where clocks change": (
         rows("t,v", lambda i: f"{pd.Timestamp('2016-10-29 20:00Z').tz_convert('Europe/Oslo') + i * pd.Timedelta('1h')}"
@@ -99,14 +115,16 @@ def test_a_kind_of_table_is_read(kind):
 REFUSED = {
     "months of another language": (
         rows("Monat;v", lambda i: f"{('Jan', 'Feb', 'Mär', 'Mai')[i % 4]} {2000 + i};1.5"), "may be a time"),
-    "names of zones": (rows("t,v", lambda i: f"{HOURS[i]:%Y-%m-%d %H:%M} CEST,{i}"), "may be a time"),
+    "names of zones": (rows("t,v", lambda i: f"{HOURS[i]:%Y-%m-%d %H:%M} EST,{i}"), "may be a time"),
     "a table of months": (
         rows("Year,Jan,Feb,Mar,Apr,May,Jun,Jul,Aug,Sep,Oct,Nov,Dec", lambda i: f"{1990 + i}" + ",1.5" * 12),
         "column for each month.*--no-rows"),
     "series below one another without ids": (
         rows("date,v", lambda i: f"{DAYS[i % 15]:%Y-%m-%d},{i}"), "15 times stand twice.*unique_id"),
-    "a sum below": (dated("date,v", lambda t, v: f"{t},{v}") + "Total,5\n", "row 32: the time is missing"),
-    "a unit in each cell": (dated("date;v", lambda t, v: f"{t};{v:.1f}%"), r"'v' \('1200.5%'\)"),
+    "units that differ": (
+        rows("t,v,w", lambda i: f"{DAYS[i]:%Y-%m-%d},{i} {'kM'[i > 20]}Wh,1"), "row 23: '21 MWh' is not a number"),
+    "days without a year": (rows("date,v", lambda i: f"{DAYS[i]:%d-%b},{i}"), "'05-Jul' may be a time.*time='none'"),
+    "days or years": (rows("date,v", lambda i: f"Jan-{i + 1:02},{i}"), "'Jan-01' may be a time.*time='none'"),
 }  # fmt: skip
 
 
@@ -183,15 +201,27 @@ def test_what_is_no_series_in_an_npz_archive_is_left_out_and_told():
         read_columns("f.npz", packed(cube=np.zeros((2, 3, 4))))
 
 
-@pytest.mark.parametrize(
-    ("ending", "module", "package"),
-    [("xlsx", "openpyxl", "openpyxl"), ("xls", "xlrd", "xlrd"), ("ods", "odf", "odfpy")],
-)
-def test_a_workbook_without_its_reader_says_what_to_install(ending, module, package, monkeypatch):
-    monkeypatch.setitem(sys.modules, module, None)  # as where it is not installed
-    message = rf"f.{ending} needs {package}, which is not installed: pip install {package}; or save the sheet as CSV$"
-    with pytest.raises(SignalError, match=message):
+def test_a_workbook_without_its_reader_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openpyxl", None)  # as where it is not installed
+    with pytest.raises(SignalError, match=r"f.xlsx needs openpyxl.*: pip install openpyxl; or save the sheet as CSV$"):
+        read_columns("f.xlsx", b"PK\x03\x04 whatever")
+
+
+@pytest.mark.parametrize("ending", ["xls", "ods"])
+def test_other_workbooks_are_refused_unopened_with_what_to_save(ending):
+    with pytest.raises(SignalError, match=rf"f.{ending}: .*save it as that, or its first sheet as CSV$"):
         read_columns(f"f.{ending}", b"PK\x03\x04 whatever")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "Git LFS pointer.*git lfs pull"),
+     (b"<!DOCTYPE html>\n<html><body>not found</body></html>", "web page.*download")],
+)  # fmt: skip
+@pytest.mark.parametrize("ending", ["csv", "parquet", "npy", "xlsx"])
+def test_what_stands_in_for_a_file_is_named(data, kind, ending):
+    with pytest.raises(SignalError, match=f"f.{ending} is a {kind}"):
+        read_columns(f"f.{ending}", data)
 
 
 # pandas and its kin.
@@ -244,12 +274,15 @@ def test_what_is_no_series_is_refused_in_one_line(given, message):
     assert "\n" not in str(refused.value)
 
 
-def test_a_remedy_for_a_pandas_object_names_its_own_methods():
-    with pytest.raises(
-        SignalError, match=r"2 steps of 1 hour missing.*\.asfreq.*\.reset_index\(drop=True\)"
-    ) as refused:
-        as_signal(pd.Series(VALUES, INDEX).drop(INDEX[4:6]))
-    assert "--fill" not in str(refused.value)
+def test_the_remedy_for_a_pandas_object_is_one_that_it_has():
+    series = pd.Series(VALUES, INDEX).drop(INDEX[4:6])
+    with pytest.raises(SignalError, match=r"2 steps of 1 hour missing.*fill='interpolate'.*read_signals\(") as refused:
+        as_signal(series)
+    assert "--" not in str(refused.value)
+    notes: list[str] = []
+    assert read_signals(series, fill="interpolate", tell=notes.append)[0].filled == 2
+    assert len(read_signals(series, time="none", tell=notes.append)[0].values) == N - 2
+    assert len(notes) == 2
 
 
 def test_integers_that_float64_cannot_tell_apart_are_told():

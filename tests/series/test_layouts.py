@@ -19,7 +19,7 @@ import pytest
 
 from tests.series.reading import read_columns
 from vitime_cache.series.bounds import ReadingWarning, SignalError
-from vitime_cache.series.signal import as_signal, as_signals
+from vitime_cache.series.given import as_signal, as_signals
 from vitime_cache.series.sources import read_signals
 
 START, N = datetime(2016, 6, 20, 9), 40

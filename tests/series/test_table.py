@@ -344,7 +344,7 @@ def test_an_unknown_way_to_fill_is_refused_even_where_nothing_is_missing():
         ),
         ("year,b\n1,2\n1,3\n", r"column 'year': 1 time stands twice, the first '1' in row 3"),
         ("date,b\n2020-01-01,2\n,3\n", r"column 'date', row 3: the time is missing or cannot be read"),
-        ("a,b\n1,2\n3\n", r"f.csv, row 3: 1 cells, but 2 in row 1"),
+        ("a,b\n1,2\n3\n", r"f.csv, row 3: 1 cell, but 2 in row 1"),
         ("a,b\n1,2\n3,4,5\n", r"f.csv, row 3: 3 cells, but 2 in row 1"),
         ("a,a\n1,2\n3,4\n", r"two columns are named 'a'"),
         ("a, a \n1,2\n3,4\n", r"two columns are named 'a'"),
@@ -369,10 +369,20 @@ def test_what_cannot_be_interpolated_stays_an_error(text, message):
         csv(text, fill="interpolate")
 
 
-def test_text_that_is_not_utf8_is_named_by_line_and_byte():
-    with pytest.raises(SignalError, match=r"f.csv, row 3: byte 0xe9 is not UTF-8"):
-        read_columns("f.csv", "a\n1\né\n".encode("latin-1"))
-    assert read_columns("f.csv", "a\n1\n2\n".encode("utf-16"))[0].values.tolist() == [1, 2]  # Excel's Unicode text
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-16", "utf-8-sig"])
+def test_text_as_a_spreadsheet_of_any_country_saves_it_is_read_and_windows_1252_is_told(encoding):
+    notes: list[str] = []
+    text = "Datum;Temperatur °C;Größe\n01.02.2020;1,5;2,5\n02.02.2020;2,5;3,5\n".replace("\n", "\r\n")
+    columns = read_columns("f.csv", text.encode(encoding), notes=notes, day_first=True)
+    assert {c.name: c.values.tolist() for c in columns} == {"Temperatur °C": [1.5, 2.5], "Größe": [2.5, 3.5]}
+    told = ["f.csv is not UTF-8; it is read as Windows-1252, such as 'Datum;Temperatur °C;Größe' in row 1"]
+    assert notes == ([] if encoding.startswith("utf") else told)
+
+
+@pytest.mark.parametrize("byte", [b"\x00", b"\x07", b"\x81", b"\x9d"])
+def test_bytes_that_are_in_no_text_are_refused_with_their_row(byte):
+    with pytest.raises(SignalError, match=r"f.csv, row 2: byte 0xb0 is no text; save the file as UTF-8"):
+        read_columns("f.csv", b"a\n1\xb0\n" + byte + b"2\n")
 
 
 @pytest.mark.parametrize(

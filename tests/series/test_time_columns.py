@@ -79,7 +79,33 @@ def test_a_column_for_each_hour_is_asked_about(head):
     assert len(read_columns("load.csv", f"date,{names}\n{rows}".encode(), rows=False)) == 24
 
 
-def test_a_total_below_the_dates_is_refused_with_what_to_do():
-    rows = table("date,v", lambda _, t: f"{t}") + b"\nTotal,99.5\n"
+def test_a_sum_below_the_dates_under_an_unknown_name_is_refused_with_what_to_do():
+    rows = table("date,v", lambda _, t: f"{t}") + b"\nAlles,99.5\n"
     with pytest.raises(SignalError, match=r"row 74: the time is missing.*delete rows that are no samples"):
         read_columns("sales.csv", rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "step"),
+    [("meter", 1_467_331_200, lambda i: i + (i % 3 == 0)), ("meter", 123_456, lambda i: i),
+     ("depth", 1900, lambda i: i), ("wobble", 1_467_331_200, lambda i: i % 7)],
+)  # fmt: skip
+def test_numbers_under_an_unknown_name_that_are_no_even_times_stay_a_series(name, first, step):
+    columns = read_columns("f.csv", table(f"{name},v", lambda i, _: str(first + step(i))))
+    assert [column.name for column in columns] == [name, "v"]
+
+
+def test_a_count_called_time_is_no_day_of_excel():
+    [column] = read_columns("f.csv", table("time,v", lambda i, _: str(42_005 + i)))
+    assert (column.name, column.sample_seconds, column.start) == ("v", 0, "")
+
+
+@pytest.mark.parametrize("name", ["year", "hour", "t", "time_s", "whenever"])
+def test_rows_taken_one_after_the_other_make_no_series_of_the_column_of_times(name):
+    first = 1_467_331_200 if name == "whenever" else 1
+    notes: list[str] = []
+    columns = read_columns("f.csv", table(f"{name},v", lambda i, _: str(first + i)), time="none", notes=notes)
+    assert [(column.name, column.sample_seconds) for column in columns] == [("v", 0)]
+    assert notes == [f"f.csv: v read; left out as no series: {name}"]
+    [asked] = read_columns("f.csv", table(f"{name},v", lambda i, _: str(first + i)), time="none", columns=(name,))
+    assert asked.name == name

@@ -22,7 +22,8 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.series.bounds import SignalError
-from vitime_cache.series.signal import MAX_MAGNITUDE, Harmonic, Signal, as_signal, as_signals
+from vitime_cache.series.given import as_signal, as_signals
+from vitime_cache.series.signal import MAX_MAGNITUDE, Harmonic, Signal
 
 SIGNAL = "signal"
 LAYER = "layer"

@@ -67,6 +67,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     add("--time", metavar="NAME", help="the column with the time; none: rows are consecutive samples")
     add("--fill", choices=("none", "interpolate"), default="none",
         help="interpolate missing values and times and sort times, or refuse them")  # fmt: skip
+    add("--missing", nargs="+", metavar="MARK", default=(), help="what marks a missing value, such as -999")
     add("--rows", action=argparse.BooleanOptionalAction, help="each row of the table is a series, or each column")
     add("--decimal", choices=("point", "comma"), help="the decimal separator")
     add("--day-first", action=argparse.BooleanOptionalAction, help="01/02/2020 is in February, or in January")
@@ -75,7 +76,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 def reading_of(args: argparse.Namespace) -> dict[str, Any]:
     """The flags of `add_reading` as arguments of `read_signals`."""
     same = {name: getattr(args, name) for name in ("fill", "time", "rows", "decimal", "day_first")}
-    return same | {"columns": tuple(args.column)}
+    return same | {"columns": tuple(args.column), "missing": tuple(args.missing)}
 
 
 def span(text: str) -> str:

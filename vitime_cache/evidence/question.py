@@ -27,7 +27,8 @@ from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.interventions.lag_masks import multiples, other_phases, whole_periods
 from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.encoding import SeriesEncoding, is_flat
-from vitime_cache.series.signal import Signal, as_signal, hold_out
+from vitime_cache.series.given import as_signal
+from vitime_cache.series.signal import Signal, hold_out
 from vitime_cache.series.spans import samples_in_words, to_samples
 from vitime_cache.stats.surrogates import null_kinds
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from vitime_cache.signatures import STAND_INS
+
 SAFETENSORS, ARCHIVE = "safetensors", "archive"
 _FIRST = 1024
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of torch.save before 1.6
 _KNOWN = (
     (rb"PK\x03\x04", ARCHIVE),
-    (rb"version https://git-lfs", "a Git LFS pointer, not the file itself: fetch the file with `git lfs pull`"),
-    (rb"\s*(<!doctype|<html|<head|<\?xml)", "a web page, not the file itself: use the link behind its download button"),
+    *STAND_INS,
     (re.escape(_LEGACY), "in the format of torch before 1.6: load it there and save it again with torch.save"),
     (rb"\x80[\x02-\x05]", "a bare pickle, which could run code: save the weights with torch.save or as safetensors"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!", "compressed: unpack it first"),

@@ -129,12 +129,26 @@ def _flat_names(file: str, schema: Any) -> list[str]:
     kept = []
     for field in schema:
         kind = field.type.value_type if types.is_dictionary(field.type) else field.type
-        if types.is_primitive(kind) or types.is_decimal(kind) or _is_text(kind) or types.is_null(kind):
+        if (
+            _frequency(field)
+            or types.is_primitive(kind)
+            or types.is_decimal(kind)
+            or _is_text(kind)
+            or types.is_null(kind)
+        ):
             kept.append(field.name)
     if (twice := next((name for name in kept if schema.names.count(name) > 1), None)) is not None:
         raise SignalError(f"{file}: two columns are named {twice!r}; rename one")
     first = [name for name in _index(schema) if name in kept]
     return [*first, *(name for name in kept if name not in first)]
+
+
+def _frequency(field: Any) -> str:
+    """That of a column of pandas' periods, which Arrow knows only once pandas has told it of them; "" of any other."""
+    said = getattr(field.type, "freq", None)
+    if said is None and (field.metadata or {}).get(b"ARROW:extension:name") == b"pandas.period":
+        said = json.loads(field.metadata[b"ARROW:extension:metadata"])["freq"]
+    return str(said or "")
 
 
 def _index(schema: Any) -> Sequence[str]:
@@ -186,7 +200,9 @@ def _frame(table: Any, schema: Any) -> pd.DataFrame:
             column = column.cast(pa.float64(), safe=False)
         elif types.is_boolean(column.type) and column.null_count:
             column = column.cast(pa.string())
-        columns[name] = column.to_pandas()
+        freq = _frequency(schema.field(name))
+        from_arrow = pd.PeriodDtype(freq).__from_arrow__ if freq else None  # type: ignore[attr-defined]
+        columns[name] = pd.Series(from_arrow(column)) if from_arrow else column.to_pandas()
     # An index without a name is a counter, or the time.
     names = ["" if name in _index(schema) and name.startswith("__index_level_") else name for name in columns]
     frame = pd.DataFrame(dict(enumerate(columns.values())))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitime_cache.series.bounds import Choices, SignalError, Tell, check_length
+from vitime_cache.series.bounds import TO_FILL, WAY_OUT, Choices, SignalError, Tell, check_length
 from vitime_cache.series.spans import UNITS, in_words
 from vitime_cache.series.times import Times
 
@@ -101,7 +101,7 @@ def find_axis(
         row = rows[int(unknown.argmax())]
         raise SignalError(
             f"{where}, row {row}: the time is missing or cannot be read, {unknown.sum()} in all; "
-            f"correct them, delete rows that are no samples, such as a total, {choices.way_out}"
+            f"correct them, delete rows that are no samples, such as a total, {WAY_OUT}"
         )
     counts = times.astype("M8[us]").astype(np.int64) / 1e6 if is_date else times.astype(np.float64)
     order, steps = np.arange(len(times)), np.diff(counts)
@@ -120,12 +120,12 @@ def find_axis(
         if (~new).sum() > max(MANY_TWICE * len(new), 2):  # a mean of what stands at one time would mix series
             raise SignalError(
                 f"{where}: {faults[-1]}: several series may be stacked, and no column names the series of a row; add "
-                f"one named 'unique_id', {choices.way_out}"
+                f"one named 'unique_id', {WAY_OUT}"
             )
     places, seconds = np.zeros(1, np.int64), 0.0
     if new.sum() > 1:
         unit_seconds = 1.0 if is_date else UNITS.get(unit, 0.0)
-        places, seconds = _places(where, times[new], counts[new], unit_seconds, choices.way_out)
+        places, seconds = _places(where, times[new], counts[new], unit_seconds)
     check_length(where, int(places[-1]) + 1)
     axis = Axis(order, places[np.cumsum(new) - 1], seconds, times)
     asked = axis.places[:-1] > axis.places[-1] - (choices.last or axis.places[-1] + 1)  # what lies before may have gaps
@@ -139,8 +139,7 @@ def find_axis(
     if faults and choices.fill == "none":
         clocks = "; where clocks change, give times with their offset from UTC" if is_date and seconds <= 3600 else ""
         raise SignalError(
-            f"{where}: {'; '.join(faults)}{clocks}. Put them in order and fill the gaps with {choices.to_fill}, "
-            f"{choices.way_out}"
+            f"{where}: {'; '.join(faults)}{clocks}. Put them in order and fill the gaps with {TO_FILL}, {WAY_OUT}"
         )
     if faults:
         tell(f"{where}: {'; '.join(faults)}: put in order, with the mean of what stands at one time, and interpolated")
@@ -209,7 +208,7 @@ def finished(
     if (missing := np.isnan(values[kept])).any() and choices.fill == "none":
         raise SignalError(
             f"{where}, {each} {rows[kept[int(missing.argmax())]]}: the value is missing (empty or nan), the first of "
-            f"{missing.sum()}; correct it, or interpolate with {choices.to_fill}"
+            f"{missing.sum()}; correct it, or interpolate with {TO_FILL}"
         )
     samples = axis.samples(values)[length - last :]
     if (missing := np.isnan(samples)).all():
@@ -219,9 +218,7 @@ def finished(
     return Column(label, samples, int(missing.sum()), axis.seconds, axis.start(length - last))
 
 
-def _places(
-    where: str, times: Times | Floats, counts: Floats, unit: float, way_out: str
-) -> tuple[NDArray[np.int64], float]:
+def _places(where: str, times: Times | Floats, counts: Floats, unit: float) -> tuple[NDArray[np.int64], float]:
     """Sample of each of increasing times (n,), and seconds in a step: of months, of working days, or an even one."""
     step = _most_common(np.diff(counts))
     if times.dtype.kind == "M" and step >= 28 * UNITS["day"]:
@@ -243,7 +240,7 @@ def _places(
         at = int(odd.argmax())
         raise SignalError(
             f"{where}: the times have no even step: most are {step * unit or step:g}{' s' * bool(unit)} apart, but not "
-            f"{_shown(times[at])} and {_shown(times[at + 1])}; resample them to one step, {way_out}"
+            f"{_shown(times[at])} and {_shown(times[at + 1])}; resample them to one step, {WAY_OUT}"
         )
     places = np.append(0, np.cumsum(apart)).astype(np.int64)
     return places, float((counts[-1] - counts[0]) / places[-1] * unit)

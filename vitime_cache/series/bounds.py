@@ -17,6 +17,9 @@ MAX_VALUES = 50_000_000  # in a file
 MAX_UNPACKED = 8 * MAX_VALUES + MAX_BYTES  # bytes of a binary file, which may be compressed
 MAX_CELL = 100  # characters of a text in a binary file: a time, the name of a series
 
+TO_FILL = "fill='interpolate' (--fill interpolate)"
+WAY_OUT = "or take the rows as they are, one after the other, with time='none' (--time none)"
+
 NOTES = "notes"  # attribute of a table: sentences on what was left out of it as it was parsed
 
 Fill = Literal["none", "interpolate"]
@@ -42,8 +45,7 @@ class Choices:
     rows: bool | None = None
     decimal: Literal["point", "comma"] | None = None
     day_first: bool | None = None
-    to_fill: str = "fill='interpolate' (--fill interpolate)"  # in messages; of a pandas object it is another
-    way_out: str = "or take the rows as they are, one after the other, with time='none' (--time none)"
+    missing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.fill not in ("none", "interpolate"):

@@ -37,6 +37,14 @@ _THOUSANDS = rf"{_SIGN}[1-9]\d{{0,2}}\.\d{{3}}"  # 2.850 is a little less than t
 _GERMAN_DATE = r"\d{1,2}\.\d{1,2}\.\d{2}(\d{2})?\b.*"
 _WHOLE = rf"{_SIGN}(\d+|\d{{1,3}}([.{_APART}]\d{{3}})+)"  # as it stands among numbers with a decimal comma
 
+# A number between signs, a currency and a measure. What follows a date, a day or a clock is no measure.
+_MEASURE = r"(?!(?i:days?|[ap]m|st|nd|rd|th|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)$)"
+_MEASURE += r"[a-zA-Z°µμ%‰€$£¥][^\s()\d,;:]*[\d²³]?"
+_WITH_UNIT = (
+    rf"^([(+−-]*)\s*(US\$|[€$£¥₹]|EUR|USD|GBP|CHF|JPY)?\s*([(+−-]*)"
+    rf"(\d[\d.,{_APART}]*(?:[eE][+-]?\d+)?|\.\d+)\s*({_MEASURE})?\)?$"
+)
+
 Notation = Literal["point", "comma"]
 
 
@@ -82,6 +90,31 @@ def to_numbers(cells: pd.Series, notation: Notation | None) -> tuple[NDArray[np.
     if notation == "comma":
         plain = plain.str.replace(",", ".")
     return plain.to_numpy(np.float64), ~(numbers | missing).to_numpy()
+
+
+def without_units(cells: pd.Series) -> tuple[pd.Series, str] | None:
+    """Texts (T,) of numbers that share a unit, or stand in brackets where they are negative, as mere numbers.
+
+    Returns
+    -------
+    tuple
+        The texts, of which those in another unit are as they were, and what was taken off. None where there is nothing.
+    """
+    texts = cells.str.strip().fillna("")
+    known = texts[~texts.str.lower().isin(MISSING)]
+    some = known.iloc[:: max(len(known) // 40, 1)].str.extract(_WITH_UNIT)[3].dropna()
+    if 2 * len(some) < min(len(known), 40) or not all(map(is_number, some.str.strip())) or known.nunique() < 2:
+        return None
+    parts = known.str.extract(_WITH_UNIT).fillna("")
+    units = (parts[1] + parts[4])[parts[3] != ""]
+    unit = str(units.mode().iloc[0])
+    fit = (parts[1] + parts[4] == unit) & (parts[3] != "")
+    signs = parts[0] + parts[2]
+    if not unit and not signs.str.contains("(", regex=False).any():
+        return None
+    bare = signs.str.replace("(", "-") + parts[3].str.strip()
+    what = f"{unit!r} is taken off its numbers" if unit else "numbers in brackets are read as negative"
+    return cells.mask(fit.reindex(cells.index, fill_value=False), bare.reindex(cells.index)), what
 
 
 def notation_of(where: str, columns: Iterable[pd.Series]) -> Notation | None:

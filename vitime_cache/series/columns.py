@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitime_cache.series.bounds import Choices, SignalError
-from vitime_cache.series.cells import notation_of, refuse_points_within, to_numbers
+from vitime_cache.series.bounds import Choices, SignalError, Tell
+from vitime_cache.series.cells import is_missing, notation_of, refuse_points_within, to_numbers, without_units
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MARK = re.compile(r"9{2,}(\.9+)?|3276[78]|1e\+20")
+_TOTAL = re.compile(r"(grand |sub)?(totals?|sums?|averages?|means?|summe|gesamt(summe)?|mittel(wert)?|durchschnitt)\W*")
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,26 @@ class Table:
         keys = self.keys(names)
         return int((~(keys if times is None else keys.assign(**{"the time": times})).duplicated()).sum())
 
+    def check_marks(self, names: Sequence[str], choices: Choices) -> None:
+        """Refuse numbers such as -999 that are far outside the others: they may mark what is missing."""
+        for name in names if "none" not in choices.missing else ():
+            values = self.numbers[name]
+            if not (_may_mark(np.fmin.reduce(values)) or _may_mark(np.fmax.reduce(values))):
+                continue
+            kinds, times = np.unique(values[np.isfinite(values)], return_counts=True)
+            rest = [kind for kind in (*kinds[:4], *kinds[-4:]) if not _may_mark(kind)]
+            if not rest:
+                continue
+            away = np.maximum(rest[0] - kinds, kinds - rest[-1]) / (1 if rest[0] == rest[-1] else rest[-1] - rest[0])
+            for at in np.flatnonzero(away > np.where(times > 1, 1, 10)):
+                if _may_mark(kinds[at]):
+                    mark, often = f"{kinds[at]:.10g}", int(times[at])
+                    raise SignalError(
+                        f"{self.where(name)}: {mark} stands {often} time{'s' * (often > 1)}, and the other values lie "
+                        f"from {rest[0]:.6g} to {rest[-1]:.6g}. If it marks missing values, say so with "
+                        f"missing=[{mark}] (--missing {mark}); if it is a value, with missing=['none'] (--missing none)"
+                    )
+
     def check_numbers(self, names: Sequence[str], remedy: str = "") -> None:
         """Refuse a column with a cell that is no number."""
         for name in names:
@@ -82,8 +106,14 @@ class Table:
             )
 
 
-def columns_of(file: str, frame: pd.DataFrame, choices: Choices) -> Table:
-    """The columns of a frame; texts that are numbers in one of the notations are numbers."""
+def columns_of(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> Table:
+    """The columns of a frame; texts that are numbers in one of the notations are numbers.
+
+    Units are taken off, and sums below the rows left out; both are told.
+    """
+    import pandas as pd
+
+    frame = frame if choices.rows else _without_totals(file, frame, tell)
     names = [str(name).strip() for name in frame.columns]
     times = Counter(names)
     if twice := next((name for name in names if name and times[name] > 1), ""):
@@ -92,8 +122,13 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices) -> Table:
     kinds = [dtype.kind for dtype in frame.dtypes]
     plain = _plain_numbers(frame, {name: place for name, place in places.items() if kinds[place] in "iuf"})
     columns = {name: frame.iloc[:, place] for name, place in places.items() if name not in plain}
-    texts = {name: column.astype("str") for name, column in columns.items() if column.dtype.kind not in "cbmM"}
+    texts = {name: column.astype("str") for name, column in columns.items() if _may_be_text(column)}
+    if choices.missing:
+        texts = {name: text.mask(text.str.strip().isin(choices.missing), "") for name, text in texts.items()}
     read = {name: to_numbers(text, None) for name, text in texts.items()}
+    units = {name: found for name, (_, wrong) in read.items() if wrong.any() and (found := without_units(texts[name]))}
+    for name, (text, _) in units.items():
+        texts[name], read[name] = text, to_numbers(text, None)
     odd = [texts[name][wrong] for name, (_, wrong) in read.items() if wrong.any()]
     notation = choices.decimal or notation_of(file, odd)
     if notation is None:
@@ -110,22 +145,55 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices) -> Table:
         elif name in texts:
             values, wrong = read[name]
             if np.isfinite(values).sum() < wrong.sum():
-                table.others[name] = texts[name]
+                table.others[name] = columns[name].astype("str")
                 continue
             table.numbers[name] = values
+            if name in units:
+                tell(f"{table.where(name)}: {units[name][1]}")
             if wrong.any():
                 at = int(wrong.argmax())
                 table.broken[name] = at, texts[name].iloc[at]
         elif (column := columns[name]).dtype.kind == "M" and getattr(column.dtype, "tz", None) is not None:
             table.others[name] = column.dt.tz_convert("UTC").dt.tz_localize(None)
         else:
-            table.others[name] = column
+            table.others[name] = column.dt.to_timestamp() if isinstance(column.dtype, pd.PeriodDtype) else column
+    if choices.missing:
+        marks = to_numbers(pd.Series(choices.missing, dtype="str"), notation)[0]
+        table.numbers.update(
+            {name: np.where(np.isin(each, marks), np.nan, each) for name, each in table.numbers.items()}
+        )
     if len(table.numbers) > 1 and not np.isfinite(table.numbers.get("", np.zeros(1))).any():
         del table.numbers[""]  # behind a separator at the end of each line
     return table
 
 
+<<<<<<< HEAD
 def _plain_numbers(frame: pd.DataFrame, places: dict[str, int]) -> dict[str, NDArray[np.float64]]:
     """Columns (T,) of numeric type, all at once: one by one, ten thousand columns take pandas a second."""
     values = frame.iloc[:, list(places.values())].to_numpy(dtype=np.float64, na_value=np.nan)
     return dict(zip(places, np.ascontiguousarray(values.T), strict=True))
+=======
+def _may_be_text(column: pd.Series) -> bool:
+    return column.dtype.kind not in "cbmM" and not str(column.dtype).startswith("period")
+
+
+def _may_mark(value: np.floating[Any]) -> bool:
+    return _MARK.fullmatch(f"{abs(value):.10g}") is not None
+
+
+def _without_totals(file: str, frame: pd.DataFrame, tell: Tell) -> pd.DataFrame:
+    """The rows above sums and averages of them, each named by a word that stands nowhere above it."""
+    end = len(frame)
+    for at in range(end - 1, max(end - 6, 0), -1):
+        cells = [str(cell).strip() for cell in frame.iloc[at]]
+        words = [place for place, cell in enumerate(cells) if _TOTAL.fullmatch(cell.lower())]
+        if any((frame.iloc[:at, place] != frame.iloc[at, place]).all() for place in words):
+            end = at
+            said = ", ".join(cell for cell in cells if not is_missing(cell))
+            tell(f"{file}, row {frame.index[at]}: left out, it is a total and no sample: {said[:60]!r}")
+        elif not all(map(is_missing, cells)):
+            break
+        elif end < len(frame):  # blank lines above a total
+            end = at
+    return frame.iloc[:end]
+>>>>>>> a3e1067 (Files people have: Windows-1252, units and signs in cells, totals below, marks of missing values, days of Excel, times under any name; tables are read by read_signals like files)

@@ -10,7 +10,6 @@ from typing import Any
 
 from vitime_cache.series.bounds import MAX_SERIES, MAX_VALUES, SignalError
 from vitime_cache.series.signal import Harmonic, Signal, compose
-from vitime_cache.series.text import decode
 
 _SIGNAL_KEYS = ("name", "description", "harmonics", "noise", "seed", "n", "horizon", "reduced_of")
 _HARMONIC_KEYS = ("period", "angular_frequency", "phase", "amplitude")
@@ -25,9 +24,7 @@ def read_toml(file: str, data: bytes, horizon: int, last: int | None) -> list[Si
         Naming the file, the number of the signal, the key and the value.
     """
     try:
-        document = tomllib.loads(decode(file, data))
-    except SignalError:
-        raise
+        document = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise SignalError(f"{file} is not valid TOML: {error}") from error
     _check_keys(document, ("signal",), file)

@@ -7,6 +7,7 @@ by which option to choose.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -34,9 +35,9 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
     SignalError
         Naming file, column, row and value, and what to do.
     """
-    table = columns_of(file, frame, choices)
     for note in frame.attrs.get(NOTES, ()):
         tell(note)
+    table = columns_of(file, frame, choices, tell)
     asked = [*choices.columns, *([choices.time] if choices.time not in (None, "none") else [])]
     if unknown := next((name for name in asked if name not in table.names), None):
         raise SignalError(f"{file}: there is no column {unknown!r:.60}; there are {', '.join(table.names[:20])}")
@@ -48,12 +49,14 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
     if choices.rows:
         return series_in_rows(table, choices, tell)
     ids = _ids(table, time)
-    names = list(choices.columns or _values(table, time, ids))
-    remedy = ", or name the columns to be read with columns=[…] (--column NAME)"
+    names = list(choices.columns or _values(table, time, ids, choices))
+    remedy = ", name the columns to be read with columns=[…] (--column NAME), or the marks of missing values with "
+    remedy += "missing=[…] (--missing MARK)"
     table.check_numbers(names if choices.columns else list(table.broken), remedy)
     if not names:
         firsts = [f"{name!r} ({str(column.iloc[0])[:20]!r})" for name, column in table.others.items() if len(column)]
         raise SignalError(f"{file} holds no series: no column of numbers beside {', '.join(firsts or names)[:200]}")
+    table.check_marks(names, choices)
     for name in names:
         if np.abs(values := table.numbers[name]).max(initial=0) > 2**53 and (np.nan_to_num(values) % 1 == 0).all():
             tell(f"{table.where(name)}: numbers beyond 2^53 are kept to 16 digits; take a level off them to keep more")
@@ -65,37 +68,15 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
     return list(_columns(table, names, ids, time, choices, tell))
 
 
-def frame_of(given: pd.Series | pd.DataFrame) -> pd.DataFrame:
-    """A pandas object as a table: what its index says stands in front."""
-    import pandas as pd
-
-    frame = given.to_frame("signal" if given.name is None else given.name) if isinstance(given, pd.Series) else given
-    names = ["_".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns]
-    frame = frame.set_axis(names, axis=1)
-    if not _counts(frame.index):
-        levels = ["index" if name is None else str(name) for name in frame.index.names]
-        taken = {*names, *(level for level in levels if levels.count(level) > 1)}
-        levels = [f"{level} {place}" if level in taken else level for place, level in enumerate(levels, 1)]
-        frame = frame.reset_index(names=levels)
-    for place, kind in enumerate(frame.dtypes):
-        if isinstance(kind, pd.PeriodDtype):
-            frame = frame.assign(**{frame.columns[place]: frame.iloc[:, place].dt.to_timestamp()})
-    return frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
-
-
-def _counts(index: pd.Index) -> bool:
-    """Whether an index only numbers the rows, as pandas and xarray make one where none was given."""
-    import pandas as pd
-
-    return isinstance(index, pd.RangeIndex) and index.step == 1 and (index.name is None or index.start == 0)
-
-
-def _values(table: Table, time: Time, ids: Sequence[str]) -> list[str]:
+def _values(table: Table, time: Time, ids: Sequence[str], choices: Choices) -> list[str]:
     """Columns of numbers that are no time, no id and no number of the row; empty ones only if there are no others."""
-    names = []
+    names, hidden = [], tuple[str, ...]()
+    if choices.time == "none":  # the column of times is still no series
+        with suppress(SignalError):
+            hidden = find_time(table, replace(choices, time=None)).columns
     for name, values in table.numbers.items():
         counts_rows = time.columns and name.lower() in COUNTERS and (np.diff(values) == 1).all()
-        if name not in (*time.columns, *ids) and not counts_rows:
+        if name not in (*time.columns, *hidden, *ids) and not counts_rows:
             names.append(name)
     return [name for name in names if np.isfinite(table.numbers[name]).any()] or names
 

@@ -49,6 +49,7 @@ def check_calendar(table: Table) -> None:
 def series_in_rows(table: Table, choices: Choices, tell: Tell) -> list[Column]:
     """A series from each row, behind columns of names or of classes that are none of its samples."""
     samples, axis = _header_times(table, choices)
+    table.check_marks(samples, choices)
     names, named_by = _row_names(table)
     values = np.stack([table.numbers[name] for name in samples], axis=1) if samples else np.empty((len(table.rows), 0))
     whole = np.nan_to_num(values) % 1 == 0

@@ -5,21 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from vitime_cache.checks import is_number, numbers, whole
-from vitime_cache.series.bounds import MAX_SAMPLES, Choices, ReadingWarning, SignalError
+from vitime_cache.series.bounds import MAX_SAMPLES, SignalError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from vitime_cache.series.axis import Column
 
 MAX_MAGNITUDE = 1e30  # float32 holds 3.4e38; this leaves room for a forecast
@@ -211,81 +207,6 @@ def from_column(column: Column, horizon: int, where: str) -> Signal:
         return Signal(column.name, column.values, horizon, **facts)
     except SignalError as error:
         raise SignalError(f"{where}: {error}") from error
-
-
-def as_signal(given: Signal | ArrayLike | pd.Series[Any] | pd.DataFrame) -> Signal:
-    """A signal itself, or plain samples (T,) as one: a list, an array, a tensor, a pandas Series with its times.
-
-    Raises
-    ------
-    SignalError
-        For what is no series, and for a DataFrame of several.
-    """
-    given = _with_times(given)
-    if _is_pandas(given):
-        if len(signals := as_signals(given)) > 1:
-            names = ", ".join(signal.name for signal in signals[:5])
-            raise SignalError(
-                f"the DataFrame holds {len(signals)} series, {names}: give one, such as df[[{signals[0].name!r}]]"
-            )
-        return signals[0]
-    return given if isinstance(given, Signal) else Signal("signal", numbers(given, "a series", error=SignalError))
-
-
-def as_signals(given: Signal | Iterable[Signal | pd.Series[Any]] | pd.Series[Any] | pd.DataFrame) -> list[Signal]:
-    """A signal, or several from anything that can be gone through once, as a list; of pandas as of a file.
-
-    Raises
-    ------
-    SignalError
-        Naming the first that is none, and how to make one.
-    """
-    if isinstance(given, Signal):
-        return [given]
-    given = _with_times(given)
-    if isinstance(given, np.ndarray):
-        return [as_signal(given)]
-    if _is_pandas(given):
-        from vitime_cache.series.layouts import frame_of, read_series
-
-        kind, notes = f"the {type(given).__name__}", list[str]()
-        choices = Choices(
-            to_fill="its own methods, such as .asfreq('h') and .interpolate()",
-            way_out="or drop the times with .reset_index(drop=True)",
-        )
-        columns = read_series(kind, frame_of(given), choices, notes.append)
-        for note in notes:
-            warnings.warn(note, ReadingWarning, stacklevel=3)
-        return [from_column(column, 720, f"{kind}, column {column.name!r}") for column in columns]
-    listed: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
-    if listed and listed[0] is not given and all(is_number(each) for each in listed):
-        return [as_signal(np.array(listed))]
-    listed = [as_signal(each) if _is_pandas(each) else each for each in listed]
-    for each in listed:
-        if not isinstance(each, Signal):
-            raise SignalError(
-                f"signals are a Signal or several, got a {type(each).__name__}: make one by "
-                "Signal('name', values, horizon=720), or read a file with read_signals"
-            )
-    return listed
-
-
-def _with_times(given: Any) -> Any:
-    """What has times of its own, such as an array of xarray or a table of polars, as pandas has it."""
-    if not hasattr(given, "to_pandas"):
-        return given
-    try:
-        return given.to_pandas()
-    except (ValueError, TypeError, ImportError) as error:
-        raise SignalError(f"the {type(given).__name__} is not a table of series: {error}") from error
-
-
-def _is_pandas(given: Any) -> TypeGuard[pd.Series[Any] | pd.DataFrame]:
-    if type(given).__module__.partition(".")[0] != "pandas":
-        return False
-    import pandas as pd
-
-    return isinstance(given, pd.Series | pd.DataFrame)
 
 
 def _check_text(text: str, what: str, longest: int) -> None:

@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from vitime_cache.series import table as reading
 from vitime_cache.series.axis import finished, plain_axis
@@ -17,8 +17,12 @@ from vitime_cache.series.bounds import Choices, Fill, ReadingWarning, SignalErro
 from vitime_cache.series.cells import pasted_numbers
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.formulas import read_toml
+from vitime_cache.series.frames import frame_of, is_table
 from vitime_cache.series.layouts import read_series
 from vitime_cache.series.signal import Harmonic, Signal, compose, from_column
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "ENDINGS", "Fill", "Harmonic", "Signal", "SignalError",
@@ -29,7 +33,7 @@ ENDINGS = (*reading.ENDINGS, ".toml")
 
 
 def read_signals(
-    source: str | Path | BinaryIO,
+    source: str | Path | BinaryIO | pd.Series[Any] | pd.DataFrame,
     *,
     name: str | None = None,
     horizon: int = 720,
@@ -40,9 +44,11 @@ def read_signals(
     rows: bool | None = None,
     decimal: Literal["point", "comma"] | None = None,
     day_first: bool | None = None,
+    missing: Sequence[str | float] = (),
     tell: Tell | None = None,
 ) -> list[Signal]:
-    """Signals from a file: CSV and its kin (.csv, .tsv, .txt, .dat), Parquet, Feather, a workbook, NPY, NPZ or TOML.
+    """Signals from a table, or from a file: CSV and its kin (.csv, .tsv, .txt, .dat), Parquet, Feather,
+    .xlsx, NPY, NPZ or TOML.
 
     A table holds a series per column, or below one another with a column that says whose each row is. One column of
     dates is the time, or several that make one together; it is checked for its step. Columns that are no numbers are
@@ -56,7 +62,8 @@ def read_signals(
     Parameters
     ----------
     source
-        A path, or a binary stream such as an upload; at most 50 MB, 10 000 series, a million samples each.
+        A path, a binary stream such as an upload, or a table of pandas, xarray, polars or pyarrow; of a
+        file at most 50 MB, 10 000 series, a million samples each.
     name
         File name of a stream. Its ending says the format.
     horizon
@@ -77,6 +84,9 @@ def read_signals(
         What stands before the decimals, "point" or "comma", where the numbers leave it open.
     day_first
         Whether 01/02/2020 is the first of February, where the dates leave it open.
+    missing
+        Numbers and words that mark a missing value, beside empty cells, "nan", "?" and their like. Numbers of nines far
+        outside the others are asked about, such as −999; "none" says that they are values.
     tell
         Called with each sentence on what was left out or put right; by default they are warnings.
 
@@ -86,16 +96,20 @@ def read_signals(
         Naming file, column, row and value; for TOML the file, the number of the signal, the key and the value. Rows
         count from 1; in text they are lines, header included.
     """
-    choices = Choices(
-        fill, last, (columns,) if isinstance(columns, str) else tuple(columns), time, rows, decimal, day_first
-    )
+    marks = (missing,) if isinstance(missing, str | int | float) else missing
+    names = (columns,) if isinstance(columns, str) else columns
+    choices = Choices(fill, last, tuple(names), time, rows, decimal, day_first, tuple(map(str, marks)))
     notes: list[str] = []
-    file, data = reading.unpack(*reading.read_bytes(source, name))
-    if PurePosixPath(file).suffix.lower() == ".toml":
-        return read_toml(file, data, horizon, last)
+    if is_table(source):
+        file, frames = name or f"the {type(source).__name__}", [frame_of(source)]
+    else:
+        file, data = reading.unpack(*reading.read_bytes(cast("str | Path | BinaryIO", source), name))
+        if PurePosixPath(file).suffix.lower() == ".toml":
+            return read_toml(file, data, horizon, last)
+        frames = reading.read_tables(file, data)
     signals = [
         from_column(column, horizon, f"{file}, column {column.name!r}")
-        for frame in reading.read_tables(file, data)
+        for frame in frames
         for column in read_series(file, frame, choices, tell or notes.append)
     ]
     for note in notes:

@@ -24,7 +24,8 @@ from vitime_cache.series import bounds
 from vitime_cache.series.arrow import read_feather, read_parquet
 from vitime_cache.series.bounds import NOTES, SignalError, check_length, check_width, reading_errors
 from vitime_cache.series.text import number_names, read_text
-from vitime_cache.series.workbook import PACKAGES, read_workbook
+from vitime_cache.series.workbook import read_workbook
+from vitime_cache.signatures import stand_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,9 +114,15 @@ def read_tables(file: str, data: bytes) -> list[pd.DataFrame]:
         Naming the file, and where that can be said the row.
     """
     ending = PurePosixPath(file).suffix.lower()
+    if ending in (".xls", ".ods"):
+        raise SignalError(
+            f"{file}: workbooks are read as .xlsx; open it and save it as that, or its first sheet as CSV"
+        )
     if ending not in READERS:
         known = ", ".join(sorted([*ENDINGS, ".toml"]))
         raise SignalError(f"{file}: the ending {ending!r} is none of {known}, with .gz, .bz2, .xz or .zip behind it")
+    if kind := stand_in(data):
+        raise SignalError(f"{file} is {kind}")
     tables = READERS[ending](file, data)
     return tables if isinstance(tables, list) else [tables]
 
@@ -189,7 +196,8 @@ READERS: dict[str, Callable[[str, bytes], Any]] = {
     ".feather": read_feather,
     ".npy": _read_npy,
     ".npz": _read_npz,
-    **dict.fromkeys(PACKAGES, read_workbook),
+    ".xlsx": read_workbook,
+    ".xlsm": read_workbook,
 }
 
 ENDINGS = (*READERS, *COMPRESSED)

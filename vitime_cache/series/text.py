@@ -31,17 +31,27 @@ _SEPARATORS = "\t;,|"  # a comma comes late: it may be a decimal comma, or stand
 _TOP = 30  # lines that are looked at before the rest is read
 
 
-def decode(file: str, data: bytes) -> str:
-    """UTF-8 text, with or without a byte-order mark, or UTF-16 with one; SignalError names the line that is neither."""
+def decode(file: str, data: bytes) -> tuple[str, list[str]]:
+    """UTF-8 text, with a byte-order mark or without, or UTF-16 with one; else Windows-1252, and a note of that.
+
+    Raises
+    ------
+    SignalError
+        Naming the row, where a byte is none of a text.
+    """
     with suppress(UnicodeDecodeError):
         if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            return data.decode("utf-16")
+            return data.decode("utf-16"), []
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
         row = data.count(b"\n", 0, error.start) + 1
+        line = data.splitlines()[row - 1].decode("cp1252", errors="replace")
+        if not re.search(rb"[\0-\x08\x0e-\x1f\x7f\x81\x8d\x8f\x90\x9d]", data):
+            note = f"{file} is not UTF-8; it is read as Windows-1252, such as {line.strip()[:60]!r} in row {row}"
+            return data.decode("cp1252"), [note]
         raise SignalError(
-            f"{file}, row {row}: byte {data[error.start]:#04x} is not UTF-8 text; save the file as UTF-8"
+            f"{file}, row {row}: byte {data[error.start]:#04x} is no text; save the file as UTF-8"
         ) from error
 
 
@@ -63,7 +73,8 @@ def read_text(file: str, data: bytes, separator: str | None = None) -> pd.DataFr
     SignalError
         Naming the file and the row.
     """
-    body, places, stated, remarks = _table_in(file, decode(file, data))
+    text, notes = decode(file, data)
+    body, places, stated, remarks = _table_in(file, text)
     if body.count('"') % 2:
         lines = io.StringIO(body, newline="")
         row = next(place for place, line in zip(places, lines, strict=False) if line.count('"') % 2)
@@ -89,7 +100,7 @@ def read_text(file: str, data: bytes, separator: str | None = None) -> pd.DataFr
     check_length(file, len(places) - heading.lines)
     check_width(file, len(names), len(places) - heading.lines)
     frame = _parse(file, body, separator, names, heading.lines, places)
-    frame.attrs[NOTES] = [
+    frame.attrs[NOTES] = notes + [
         f"{file}, row {places[min(row.line, len(places)) - 1]}: left out, {why}: "
         f"{', '.join(filter(None, row.cells))[:60]!r}"
         for row, why in heading.left_out
@@ -145,8 +156,10 @@ def _separator(top: str) -> str:
         if len(counts) > 1 and counts[0] == counts[1] > 1:
             return separator
     first, second = ([*top.strip().splitlines(), "", ""])[:2]
-    blanks = len(first.split()), len(second.split())
-    if blanks[0] > 1 and blanks[1] - blanks[0] in (0, 1) and not any(sign in first for sign in '",;\t|'):
+    blanks = [
+        len(next(csv.reader([line.strip()], delimiter=" ", skipinitialspace=True), [])) for line in (first, second)
+    ]
+    if blanks[0] > 1 and blanks[1] - blanks[0] in (0, 1) and not any(sign in first for sign in ",;\t|"):
         return " "
     for separator, counts in widths.items():
         [(width, often)] = Counter(counts).most_common(1) or [(0, 0)]
@@ -180,9 +193,9 @@ def _parse(file: str, body: str, separator: str, names: list[str], skipped: int,
             arrow.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False),
         )
     if uneven:
-        row = uneven[0]
+        row, cells = uneven[0], uneven[0].actual_columns
         raise SignalError(
-            f"{file}, row {places[min(row.number, len(places)) - 1]}: {row.actual_columns} cells, but "
+            f"{file}, row {places[min(row.number, len(places)) - 1]}: {cells} cell{'s' * (cells != 1)}, but "
             f"{row.expected_columns} in row {places[0]}; give every row as many, correct its quotes, and write "
             "decimals with a point"
         )

@@ -29,6 +29,10 @@ _WITH_UNIT = re.compile(r"(?:elapsed|unix|epoch|time|timestamp|ts|t)(?:[ _]?time
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "secs": 1.0, "min": 60.0}
 _UNITS |= {"mins": 60.0, "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "d": 86_400.0}
 _UNITS |= {f"{unit}{end}": seconds for unit, seconds in UNITS.items() if seconds <= UNITS["day"] for end in ("", "s")}
+_EVEN = 0.9  # share of steps of one length from which numbers under an unknown name are times
+# A year, a clock, or a month beside digits.
+_UNREAD = r"(?i)(?<![A-Za-z\d])(?:1[5-9]|20)\d\d(?!\d)|\d:\d\d"
+_UNREAD += r"|^(?:\d+[- /.]*)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*(?:[- /.]*\d+)?$"
 _EPOCH = 1e8  # numbers from here on may be seconds since 1970, or parts of them
 
 
@@ -69,6 +73,8 @@ def find_time(table: Table, choices: Choices) -> Time:
         return _calendar(calendar, parts, within)
     counts = _counts(table, choices)
     if not counts.columns and choices.time is None:
+        counts = _epochs(table)
+    if not counts.columns and choices.time is None:
         _refuse_unread(table)
     dated = any(each.dtype.kind == "M" and len(np.unique(each)) < len(each) for each in counts.readings)
     return _with_clock(table, counts.columns[0], counts.readings, lower) if dated else counts
@@ -81,7 +87,7 @@ def _refuse_unread(table: Table) -> None:
         if not leads or column.dtype.kind in "bmMc":
             continue
         cells = column.astype("str").head(50)
-        if cells.is_unique and cells.str.contains(r"(?<![A-Za-z\d])(?:1[5-9]|20)\d\d(?!\d)|\d:\d\d").all():
+        if cells.is_unique and cells.str.contains(_UNREAD).all():
             raise SignalError(
                 f"{table.where(name)}: {cells.iloc[0][:60]!r} may be a time, but is in none of the notations that are "
                 "read; write it such as '2016-07-01 18:30', or take the rows one after the other with time='none' "
@@ -171,6 +177,18 @@ def _counts(table: Table, choices: Choices) -> Time:
             continue
         times = times_of_numbers(values, name) if is_time or known == "week" else None
         return Time((name,), (values,), known) if times is None else Time((name,), (times,))
+    return Time()
+
+
+def _epochs(table: Table) -> Time:
+    """Numbers in a column of any name that are times by what they are: dates since 1990 that go in an even step."""
+    for name, values in table.numbers.items() if len(table.numbers) > 1 else ():
+        if not np.isfinite(values).all() or len(values) < 3 or values.min() < 1e7 or (values % 1).any():
+            continue
+        if (times := times_of_numbers(values, "")) is not None and times.min() >= np.datetime64("1990"):
+            steps = np.diff(times) / np.timedelta64(1, "s")
+            if steps.min() > 0 and (steps % 1 == 0).all() and (steps == np.median(steps)).mean() >= _EVEN:
+                return Time((name,), (times,))
     return Time()
 
 

@@ -20,6 +20,7 @@ Times = NDArray[np.datetime64]
 # To what ISO 8601 has: the first of a range of times, UTC as an offset, quarters as months.
 _TO_ISO = [(r"^\s+|\s+$", ""), (r"(\d) - \d.*$", r"\1"), (r"\s*([+-]\d\d:?\d\d)\s*(UTC|GMT)$", r"\1")]
 _TO_ISO += [(r"(:\d\d)\s*(UTC|GMT)$", r"\1+00:00")]
+_TO_ISO += [(r"(:\d\d)\s*CET$", r"\1+01:00"), (r"(:\d\d)\s*CEST$", r"\1+02:00")]
 for _quarter in (1, 2, 3, 4):
     _first = rf"\1-{3 * _quarter - 2:02}-01"
     _TO_ISO += [(rf"^(\d{{4}})[- ]?Q{_quarter}$", _first), (rf"^Q{_quarter}[-/ ]?(\d{{4}})$", _first)]
@@ -36,11 +37,14 @@ _DATES = (
     "%d %m %Y", "%m %d %Y", "%d %m %y", "%m %d %y", "%Y %m %d", "%Y %m", "%b %d %Y", "%d %b %Y", "%d %b %y", "%b %Y",
     "%b %y", "%Y %b", "%a %d %b %Y", "%a %b %d %Y", "%YM%m", "%G W%V %u",
 )  # fmt: skip
-_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M%z", " %H:%M:%S%z")
 _FORMATS = tuple(map("".join, product(_DATES, _CLOCKS)))
 _NAMES = "jan feb mar apr may jun jul aug sep oct nov dec mon tue wed thu fri sat sun"
-_WORDS = {"t", "z", "am", "pm", "utc", "gmt", "w", "q", "m", "st", "nd", "rd", "th", *_NAMES.split(" ")}
+_WORDS = {"t", "z", "am", "pm", "utc", "gmt", "cet", "cest", "w", "q", "m", "st", "nd", "rd", "th", *_NAMES.split(" ")}
 _EPOCHS = {1.0: (1e8, 1e10), 1e-3: (1e11, 1e13), 1e-6: (1e14, 1e16), 1e-9: (1e17, 9.2e18)}  # years 1973 to 2262
+_EXCEL = {"timestamp", "time", "ds"}
+_EXCEL_DAYS = 29221, 73051  # years 1980 to 2099
+_MONTH_YEAR = re.compile(r"\s*[A-Za-z]{3,9}[- /'.]+\d\d\s*$")
 _DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
@@ -51,7 +55,7 @@ def is_time(cell: str) -> bool:
 
 def has_offset(cell: str) -> bool:
     """Whether a time says how far it is from UTC, or that it is UTC."""
-    return re.search(r":\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?|UTC|GMT)\s*(UTC|GMT)?$", cell.strip()) is not None
+    return re.search(r":\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?|UTC|GMT|CES?T)\s*(UTC|GMT)?$", cell.strip()) is not None
 
 
 def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) -> list[Times]:
@@ -77,6 +81,8 @@ def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) 
             whole = _changed(texts, steps)
             readings = [_parsed(whole, form) for form in forms if fit[form] == most]
             fewest = min(np.isnat(times).sum() for times in readings)
+            if whole.str.fullmatch(r"[A-Za-z]{3} \d\d").all() and whole.str[:3].nunique() < min(len(whole), 2):
+                return []  # Jan-10, Jan-11: days, or each the January of a year
             found = list({times.tobytes(): times for times in readings if np.isnat(times).sum() == fewest}.values())
             return found if day_first is None or len(found) < 2 else found[not day_first :][:1]
     return []
@@ -90,6 +96,9 @@ def times_of_numbers(values: NDArray[np.float64], name: str) -> Times | None:
     finite = values[np.isfinite(values)]
     if not len(finite) or not 1 <= finite.min() <= finite.max() < 9.2e18:
         return None
+    known = name.lower().startswith("date") or (name.lower() in _EXCEL and (finite % 1 > 0).any())
+    if known and _EXCEL_DAYS[0] <= finite.min() and finite.max() < _EXCEL_DAYS[1]:
+        return _of_excel(values)
     whole, times = finite.astype(np.int64), None
     digits = len(str(whole.max()))
     if (whole == finite).all() and len(str(whole.min())) == digits and digits in _DIGITS:
@@ -103,6 +112,16 @@ def times_of_numbers(values: NDArray[np.float64], name: str) -> Times | None:
     spread = np.full(len(values), np.datetime64("NaT"), "M8[us]")
     spread[np.isfinite(values)] = times
     return spread
+
+
+def _of_excel(values: NDArray[np.float64]) -> Times:
+    """Days since the end of 1899 (T,) as times, of whole minutes where they are within six seconds of them."""
+    import pandas as pd
+
+    times = pd.DatetimeIndex(pd.to_datetime(values, unit="D", origin="1899-12-30"))
+    minutes = times.round("min")
+    near = np.nanmax(np.abs((times - minutes).total_seconds())) < 6
+    return (minutes if near else times.round("ms")).to_numpy("M8[us]")
 
 
 def clock_hours(cells: pd.Series) -> NDArray[np.float64] | None:
@@ -152,7 +171,8 @@ def _parsed(cells: Any, form: str) -> Times:
 def _may_be_time(cell: str) -> bool:
     words = [word.lower() for word in re.findall(r"[A-Za-z]+", cell)]
     known = all(word in _WORDS or (len(word) > 3 and word[:3] in _WORDS) for word in words)
-    return known and "_" not in cell and 5 < len(cell.strip()) < 60 and len(re.findall(r"\d", cell)) > 2
+    digits = len(re.findall(r"\d", cell))
+    return known and "_" not in cell and 5 < len(cell.strip()) < 60 and (digits > 2 or bool(_MONTH_YEAR.match(cell)))
 
 
 def _changed(texts: pd.Series, steps: Sequence[tuple[str, str]]) -> pd.Series:

@@ -6,7 +6,6 @@ import csv
 import io
 import zipfile
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from vitime_cache.series import bounds
@@ -16,9 +15,6 @@ from vitime_cache.series.text import read_text
 if TYPE_CHECKING:
     import pandas as pd
 
-# Endings, and the optional package with which pandas reads each.
-PACKAGES = {".xlsx": "openpyxl", ".xlsm": "openpyxl", ".xls": "xlrd", ".ods": "odfpy"}
-
 
 def read_workbook(file: str, data: bytes) -> pd.DataFrame:
     """The first sheet, as `read_text` reads a text file; of a formula the value that was saved with it.
@@ -26,35 +22,26 @@ def read_workbook(file: str, data: bytes) -> pd.DataFrame:
     Raises
     ------
     SignalError
-        Naming the file, and what to install where pandas lacks the package for it.
+        Naming the file, and what to install where the package for it is not.
     """
-    import pandas as pd
-
-    if zipfile.is_zipfile(io.BytesIO(data)):  # a few kilobytes can unfold to any size
-        with reading_errors(f"{file} cannot be read", zipfile.BadZipFile, ValueError):
-            size = sum(part.file_size for part in zipfile.ZipFile(io.BytesIO(data)).infolist())
-        if size > bounds.MAX_BYTES:
-            raise SignalError(f"{file} unfolds to more than {bounds.MAX_BYTES / 1e6:.0f} MB; save the sheet as CSV")
-    package = PACKAGES[PurePosixPath(file).suffix.lower()]
-    engine: Any = "odf" if package == "odfpy" else package
     try:
-        with pd.ExcelFile(io.BytesIO(data), engine=engine) as book:
-            rows = _openpyxl_rows(file, book.book) if engine == "openpyxl" else _rows(book)
-    except SignalError:
-        raise
+        import openpyxl
     except ImportError as error:
         raise SignalError(
-            f"{file} needs {package}, which is not installed: pip install {package}; or save the sheet as CSV"
+            f"{file} needs openpyxl, which is not installed: pip install openpyxl; or save the sheet as CSV"
         ) from error
-    except Exception as error:  # whatever the engine finds wrong with a foreign file
-        raise SignalError(f"{file} cannot be read: {' '.join(str(error).split())[:300]}") from error
+    with reading_errors(f"{file} cannot be read", Exception):  # whatever is wrong with a foreign file
+        parts = zipfile.ZipFile(io.BytesIO(data)).infolist()
+        if sum(part.file_size for part in parts) > bounds.MAX_BYTES:  # a few kilobytes can unfold to any size
+            raise SignalError(f"{file} unfolds to more than {bounds.MAX_BYTES / 1e6:.0f} MB; save the sheet as CSV")
+        rows = _rows(file, openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False))
     width = max(map(len, rows), default=0)
     text = io.StringIO()
     csv.writer(text, "excel-tab", lineterminator="\n").writerows([*row, *[""] * (width - len(row))] for row in rows)
     return read_text(file, text.getvalue().encode(errors="replace"), separator="\t")
 
 
-def _openpyxl_rows(file: str, book: Any) -> list[Sequence[Any]]:
+def _rows(file: str, book: Any) -> list[Sequence[Any]]:
     """Rows up to their last cell, counted as they come: pandas would first make all as wide as the widest."""
     if not book.worksheets:
         raise SignalError(f"{file} has no sheet of cells")
@@ -67,8 +54,3 @@ def _openpyxl_rows(file: str, book: Any) -> list[Sequence[Any]]:
         check_length(file, len(rows) - 1)
         check_width(file, width, len(rows))
     return rows
-
-
-def _rows(book: pd.ExcelFile) -> list[Sequence[Any]]:
-    sheet = book.parse(0, header=None, dtype=object, na_filter=False)
-    return list(sheet.itertuples(index=False, name=None))

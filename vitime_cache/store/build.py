@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from vitime_cache.checks import positive, whole
 from vitime_cache.model.checkpoint import check_dtype, check_model, pick_device
 from vitime_cache.model.config import WeightsInfo
-from vitime_cache.series.signal import as_signals
+from vitime_cache.series.given import as_signals
 from vitime_cache.series.sources import Signal, check_signals
 from vitime_cache.store.bounds import check_config
 from vitime_cache.store.dispatch import deviation, ready_to_write

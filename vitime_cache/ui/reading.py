@@ -42,7 +42,9 @@ def chosen_series(file: Brought, where: str) -> Signal:
     SignalError
         If the file cannot be read with these choices; the controls are on the page by then.
     """
-    keys = {each: f"{where}_{each}_{file.id}" for each in ("columns", "time", "rows", "decimal", "day_first")}
+    keys = {
+        each: f"{where}_{each}_{file.id}" for each in ("columns", "time", "rows", "decimal", "day_first", "missing")
+    }
     fill_key = "fill" if where == "upload" else f"{where}_fill"
     error, signals, notes = None, list[Signal](), list[str]()
     form = st.container()
@@ -73,6 +75,7 @@ def _choices(keys: dict[str, str], fill_key: str) -> dict[str, Any]:
         "rows": _SHAPES[state.get(keys["rows"], _ITSELF)],
         "decimal": _DECIMALS[state.get(keys["decimal"], _ITSELF)],
         "day_first": _DATES[state.get(keys["day_first"], _ITSELF)],
+        "missing": tuple(state.get(keys["missing"], "").split()),
         "fill": "interpolate" if state.get(fill_key) else "none",
     }
 
@@ -94,6 +97,8 @@ def _controls(names: list[str], keys: dict[str, str], fill_key: str, failed: boo
             ("day_first", "Dates such as 01/02/2020", list(_DATES), "--day-first, --no-day-first"),
         ):
             st.selectbox(label, options, key=keys[each], persist_state=KEPT, help=flag)
+        marks = "Numbers or words, apart by blanks; none: all numbers are values (--missing)"
+        st.text_input("What marks missing values", key=keys["missing"], persist_state=KEPT, help=marks)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={Brought: attrgetter("id")})

@@ -1,0 +1,80 @@
+"""What a caller gives for a signal, or for several: signals, plain samples, tables."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vitime_cache.checks import is_number, numbers
+from vitime_cache.series.bounds import ReadingWarning, SignalError
+from vitime_cache.series.frames import is_table
+from vitime_cache.series.signal import Signal
+from vitime_cache.series.sources import read_signals
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def as_signal(given: Signal | ArrayLike | pd.Series[Any] | pd.DataFrame) -> Signal:
+    """A signal itself, or plain samples (T,) as one: a list, an array, a tensor, a pandas Series with its times.
+
+    Raises
+    ------
+    SignalError
+        For what is no series, and for a DataFrame of several.
+    """
+    if is_table(given):
+        if len(signals := as_signals(given)) > 1:
+            names = ", ".join(signal.name for signal in signals[:5])
+            raise SignalError(
+                f"the {type(given).__name__} holds {len(signals)} series, {names}: give one, such as "
+                f"df[[{signals[0].name!r}]]"
+            )
+        return signals[0]
+    return given if isinstance(given, Signal) else Signal("signal", numbers(given, "a series", error=SignalError))
+
+
+def as_signals(given: Signal | Iterable[Signal | pd.Series[Any]] | pd.Series[Any] | pd.DataFrame) -> list[Signal]:
+    """A signal, or several from anything that can be gone through once, as a list; of a table as of a file.
+
+    Raises
+    ------
+    SignalError
+        Naming the first that is none, and how to make one.
+    """
+    if isinstance(given, Signal):
+        return [given]
+    if is_table(given):
+        return _of_table(given)
+    if isinstance(given, np.ndarray):
+        return [as_signal(given)]
+    listed: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
+    if listed and listed[0] is not given and all(is_number(each) for each in listed):
+        return [as_signal(np.array(listed))]
+    listed = [as_signal(each) if is_table(each) else each for each in listed]
+    for each in listed:
+        if not isinstance(each, Signal):
+            raise SignalError(
+                f"signals are a Signal or several, got a {type(each).__name__}: make one by "
+                "Signal('name', values, horizon=720), or read a file with read_signals"
+            )
+    return listed
+
+
+def _of_table(given: Any) -> list[Signal]:
+    """Its series; what was left out is a warning, and choices that an error names are those of `read_signals`."""
+    notes: list[str] = []
+    try:
+        signals = read_signals(given, tell=notes.append)
+    except SignalError as error:
+        said = re.sub(r" \(--[^)]*\)", "", str(error))
+        how = " (make it with read_signals(data, …), which takes these choices)" if said != str(error) else ""
+        raise SignalError(said + how) from error
+    for note in notes:
+        warnings.warn(note, ReadingWarning, stacklevel=4)
+    return signals
