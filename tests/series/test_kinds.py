@@ -202,9 +202,11 @@ def test_what_is_no_series_in_an_npz_archive_is_left_out_and_told():
 
 
 def test_a_workbook_without_its_reader_says_what_to_install(monkeypatch):
+    stream = io.BytesIO()
+    pd.DataFrame({"v": VALUES}).to_excel(stream)
     monkeypatch.setitem(sys.modules, "openpyxl", None)  # as where it is not installed
     with pytest.raises(SignalError, match=r"f.xlsx needs openpyxl.*: pip install openpyxl; or save the sheet as CSV$"):
-        read_columns("f.xlsx", b"PK\x03\x04 whatever")
+        read_columns("f.xlsx", stream.getvalue())
 
 
 @pytest.mark.parametrize("ending", ["xls", "ods"])

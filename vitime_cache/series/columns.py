@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitime_cache.series.bounds import Choices, SignalError, Tell
-from vitime_cache.series.cells import is_missing, notation_of, refuse_points_within, to_numbers, without_units
+from vitime_cache.series.cells import Notation, is_missing, notation_of, refuse_points_within, to_numbers, without_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,19 +125,7 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> 
     texts = {name: column.astype("str") for name, column in columns.items() if _may_be_text(column)}
     if choices.missing:
         texts = {name: text.mask(text.str.strip().isin(choices.missing), "") for name, text in texts.items()}
-    read = {name: to_numbers(text, None) for name, text in texts.items()}
-    units = {name: found for name, (_, wrong) in read.items() if wrong.any() and (found := without_units(texts[name]))}
-    for name, (text, _) in units.items():
-        texts[name], read[name] = text, to_numbers(text, None)
-    odd = [texts[name][wrong] for name, (_, wrong) in read.items() if wrong.any()]
-    notation = choices.decimal or notation_of(file, odd)
-    if notation is None:
-        refuse_points_within(file, texts.values())
-    else:
-        for name, text in texts.items():
-            again = to_numbers(text, notation)
-            if read[name][1].any() or not again[1].any():  # 0.5 may stand in a column beside one of 0,5
-                read[name] = again
+    read, taken_off, notation = _numbers_of(file, texts, choices)
     table = Table(file, {}, {}, {}, np.asarray(frame.index), names[0] if names else "")
     for name in places:
         if name in plain:
@@ -148,8 +136,8 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> 
                 table.others[name] = columns[name].astype("str")
                 continue
             table.numbers[name] = values
-            if name in units:
-                tell(f"{table.where(name)}: {units[name][1]}")
+            if name in taken_off:
+                tell(f"{table.where(name)}: {taken_off[name]}")
             if wrong.any():
                 at = int(wrong.argmax())
                 table.broken[name] = at, texts[name].iloc[at]
@@ -167,12 +155,35 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> 
     return table
 
 
-<<<<<<< HEAD
+def _numbers_of(
+    file: str, texts: dict[str, pd.Series], choices: Choices
+) -> tuple[dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]], dict[str, str], Notation | None]:
+    """Columns of texts (T,) as numbers and which are none, what was taken off them, and their common notation."""
+    texts, taken_off = dict(texts), dict[str, str]()
+    read = {name: to_numbers(text, None) for name, text in texts.items()}
+    for name in [name for name, (_, wrong) in read.items() if wrong.any()]:
+        if found := without_units(texts[name]):
+            texts[name], taken_off[name] = found
+            read[name] = to_numbers(texts[name], None)
+    notation = choices.decimal or notation_of(
+        file, [texts[name][wrong] for name, (_, wrong) in read.items() if wrong.any()]
+    )
+    if notation is None:
+        refuse_points_within(file, texts.values())
+        return read, taken_off, None
+    for name, text in texts.items():
+        again = to_numbers(text, notation)
+        if read[name][1].any() or not again[1].any():  # 0.5 may stand in a column beside one of 0,5
+            read[name] = again
+    return read, taken_off, notation
+
+
 def _plain_numbers(frame: pd.DataFrame, places: dict[str, int]) -> dict[str, NDArray[np.float64]]:
     """Columns (T,) of numeric type, all at once: one by one, ten thousand columns take pandas a second."""
     values = frame.iloc[:, list(places.values())].to_numpy(dtype=np.float64, na_value=np.nan)
     return dict(zip(places, np.ascontiguousarray(values.T), strict=True))
-=======
+
+
 def _may_be_text(column: pd.Series) -> bool:
     return column.dtype.kind not in "cbmM" and not str(column.dtype).startswith("period")
 
@@ -196,4 +207,3 @@ def _without_totals(file: str, frame: pd.DataFrame, tell: Tell) -> pd.DataFrame:
         elif end < len(frame):  # blank lines above a total
             end = at
     return frame.iloc[:end]
->>>>>>> a3e1067 (Files people have: Windows-1252, units and signs in cells, totals below, marks of missing values, days of Excel, times under any name; tables are read by read_signals like files)

@@ -24,17 +24,19 @@ def read_workbook(file: str, data: bytes) -> pd.DataFrame:
     SignalError
         Naming the file, and what to install where the package for it is not.
     """
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise SignalError(
-            f"{file} needs openpyxl, which is not installed: pip install openpyxl; or save the sheet as CSV"
-        ) from error
+    import pandas as pd
+
     with reading_errors(f"{file} cannot be read", Exception):  # whatever is wrong with a foreign file
         parts = zipfile.ZipFile(io.BytesIO(data)).infolist()
         if sum(part.file_size for part in parts) > bounds.MAX_BYTES:  # a few kilobytes can unfold to any size
             raise SignalError(f"{file} unfolds to more than {bounds.MAX_BYTES / 1e6:.0f} MB; save the sheet as CSV")
-        rows = _rows(file, openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False))
+        try:
+            with pd.ExcelFile(io.BytesIO(data), engine="openpyxl") as book:
+                rows = _rows(file, book.book)
+        except ImportError as error:
+            raise SignalError(
+                f"{file} needs openpyxl, which is not installed: pip install openpyxl; or save the sheet as CSV"
+            ) from error
     width = max(map(len, rows), default=0)
     text = io.StringIO()
     csv.writer(text, "excel-tab", lineterminator="\n").writerows([*row, *[""] * (width - len(row))] for row in rows)
