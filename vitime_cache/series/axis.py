@@ -101,7 +101,7 @@ def find_axis(
         row = rows[int(unknown.argmax())]
         raise SignalError(
             f"{where}, row {row}: the time is missing or cannot be read, {unknown.sum()} in all; "
-            f"correct them, delete rows that are no samples, such as a total, {WAY_OUT}"
+            f"correct them, or delete rows that are no samples, such as a total{'' if unknown[-1] else f', {WAY_OUT}'}"
         )
     counts = times.astype("M8[us]").astype(np.int64) / 1e6 if is_date else times.astype(np.float64)
     order, steps = np.arange(len(times)), np.diff(counts)
@@ -137,7 +137,8 @@ def find_axis(
             f"in row {rows[at]}, at most {gaps.max()} in a row"
         )
     if faults and choices.fill == "none":
-        clocks = "; where clocks change, give times with their offset from UTC" if is_date and seconds <= 3600 else ""
+        may_change = is_date and 0 < seconds <= 3600
+        clocks = "; where clocks change, give times with their offset from UTC" if may_change else ""
         raise SignalError(
             f"{where}: {'; '.join(faults)}{clocks}. Put them in order and fill the gaps with {TO_FILL}, {WAY_OUT}"
         )

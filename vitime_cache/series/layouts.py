@@ -50,8 +50,8 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
         return series_in_rows(table, choices, tell)
     ids = _ids(table, time)
     names = list(choices.columns or _values(table, time, ids, choices))
-    remedy = ", name the columns to be read with columns=[…] (--column NAME), or the marks of missing values with "
-    remedy += "missing=[…] (--missing MARK)"
+    others = "" if choices.columns else "name the columns to be read with columns=[…] (--column NAME), "
+    remedy = f", {others}or name what marks missing values with missing=[…] (--missing MARK)"
     table.check_numbers(names if choices.columns else list(table.broken), remedy)
     if not names:
         firsts = [f"{name!r} ({str(column.iloc[0])[:20]!r})" for name, column in table.others.items() if len(column)]

@@ -42,7 +42,8 @@ def check_calendar(table: Table) -> None:
         return
     raise SignalError(
         f"{table.file} has a column for each {part}: for one series put the {part}s below one another, as pandas.melt "
-        "does; for a series from each column read it with rows=False (--no-rows)"
+        f"does with var_name='{part}', and sort the rows by time; for a series from each column read with rows=False "
+        "(--no-rows)"
     )
 
 

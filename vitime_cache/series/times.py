@@ -125,8 +125,8 @@ def _of_excel(values: NDArray[np.float64]) -> Times:
 
 
 def clock_hours(cells: pd.Series) -> NDArray[np.float64] | None:
-    """Times of day (T,), "18:30", "18.30.00" or "6:30 PM", in hours; None where they are something else."""
-    cells = cells.astype("str").str.strip()
+    """Times of day (T,), "18:30", "18.30.00", "6:30 PM" or "HE19", in hours; None where they are something else."""
+    cells = cells.astype("str").str.strip().str.replace(r"(?i)^(?:he|hour|hr|h)[ _]?(\d\d?)h?$", r"\1:00", regex=True)
     after = cells.str.match(r"24[:.]00")  # the end of a day
     cells = cells.str.replace(r"^24([:.]00)", r"00\1", regex=True)
     texts = "2000 01 01 " + _changed(cells, [*_TO_FORMATS, (r"^(\d+) (\d+) (\d+)$", r"\1:\2:\3")])
