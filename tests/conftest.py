@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -25,6 +26,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 DATA = Path(__file__).parent / "data"
 GOLDEN_WEIGHTS = DATA / "vitime_tiny.pth"
+
+
+def pytest_collection_finish() -> None:
+    """What was imported lives to the end, so that the collector may pass over it.
+
+    Streamlit collects after every run of a page, and statsmodels at every correction: a sixth of a second each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
