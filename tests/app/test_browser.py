@@ -48,13 +48,14 @@ def empty_site(weights: Path, tmp_path: Path) -> Iterator[str]:
     assert "Traceback" not in (tmp_path / "server.log").read_text()
 
 
-@pytest.fixture
-def site(built: Path, weights: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of the app over a store of four signals."""
-    shutil.copytree(built, tmp_path / built.name)
-    with served(tmp_path, weights.parent) as server:
+@pytest.fixture(scope="module")
+def site(built: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app over a store of four signals, which all tests look at and none changes."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(built, folder / built.name)
+    with served(folder, weights.parent) as server:
         yield server.url
-    assert "Traceback" not in (tmp_path / "server.log").read_text()
+    assert "Traceback" not in (folder / "server.log").read_text()
 
 
 @pytest.fixture

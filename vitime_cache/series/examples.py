@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
@@ -39,7 +40,12 @@ def catalogue() -> list[Signal]:
     Names are stable and fit into a URL. Synthetic signals have 512 samples of history and 720 of horizon, as in the
     reference study; those of the real series are chosen so that the main period spans at least two patches.
     """
-    return [*_reference(), *_sweep(), *_waveforms(), *_nulls(), *map(_read, REAL_SERIES)]
+    return list(_signals())
+
+
+@cache
+def _signals() -> tuple[Signal, ...]:
+    return (*_reference(), *_sweep(), *_waveforms(), *_nulls(), *map(_read, REAL_SERIES))
 
 
 def _reference() -> Iterator[Signal]:
