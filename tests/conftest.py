@@ -19,6 +19,9 @@ from vitime_cache.model.network import ViTime
 # A shell's background jobs are deaf to Ctrl-C, and so would be the processes that tests send it to.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# A process that is killed loses nothing that it gave to the kernel, and no test pulls the plug.
+os.fsync = lambda _: None
+
 # The same examples on every run, so that a change and not chance decides. New ones: HYPOTHESIS_PROFILE=explore.
 settings.register_profile("same", derandomize=True)
 settings.register_profile("explore", max_examples=1000, deadline=None)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,6 +17,15 @@ from tests.conftest import random_model, small_config
 from vitime_cache.attention.forward import EditError, Mask, Replace, forecast
 from vitime_cache.attention.streaming import Streaming, attend
 from vitime_cache.model.network import ViTime
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _two_cores() -> Iterator[None]:
+    """Heads are shared out among cores; other tests run torch on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 def images(batch: int = 1, seed: int = 0) -> Tensor:

@@ -32,7 +32,6 @@ from vitime_cache.store.reader import open_store
 @pytest.fixture(autouse=True)
 def _same_second(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def test_building_again_does_nothing_and_touches_nothing(tmp_path):

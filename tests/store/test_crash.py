@@ -36,7 +36,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fork_server")]
 @pytest.fixture(autouse=True)
 def _same_second(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # a killed process loses nothing that it gave to the kernel
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 
@@ -18,11 +17,6 @@ from vitime_cache.store.populations import keep_population, open_population, sto
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.repair import repair
 from vitime_cache.store.verdicts import keep_verdict, open_verdict, stored_verdicts
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture

@@ -42,11 +42,6 @@ KILLS = int(os.environ.get("VITIME_CRASH_KILLS", "16")) // 4
 CHILDREN = get_context("forkserver")
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
 @pytest.fixture
 def path(tmp_path) -> Path:
     build(SIGNALS, tmp_path / "a.zarr")

@@ -39,7 +39,6 @@ CHILDREN = get_context("forkserver")
 @pytest.fixture(autouse=True)
 def _same_second(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture(scope="module")
