@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from numbers import Real
 from operator import index
 from typing import Any
 
@@ -47,16 +49,23 @@ def numbers(values: Any, what: str, *, error: type[VitimeError] = VitimeError) -
         The given `error`, for text, complex numbers, dictionaries, generators and rows of different lengths.
     """
     given = values
-    if hasattr(given, "detach"):
-        given = given.detach().cpu()
-        if "bfloat16" in str(given.dtype):  # a type that numpy lacks
-            given = given.float()
     try:
+        if hasattr(given, "detach"):
+            given = given.detach().cpu()
+            if "bfloat16" in str(given.dtype):  # a type that numpy lacks
+                given = given.float()
         found = np.asarray(given)
+        if found.dtype == object and found.ndim and all(map(_may_be_real, found.flat)):
+            found = found.astype(np.float64)
         if np.ma.is_masked(given):  # masked values count as missing
             found = np.ma.filled(np.ma.asarray(given, dtype=np.float64), np.nan)
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as problem:  # RuntimeError: of a tensor without values
         raise error(f"{what} must be a list of numbers or an array: {problem}") from problem
     if found.dtype.kind not in "biuf":
         raise error(f"{what} must be an array of real numbers, got a {type(values).__name__} of type {found.dtype}")
     return found
+
+
+def _may_be_real(value: Any) -> bool:
+    """Whether an object in an array is a number, or None, which is a missing one."""
+    return value is None or (isinstance(value, Real | Decimal) and not isinstance(value, bool))

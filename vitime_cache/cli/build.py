@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
 
 PURPOSE = "write the attention of signals into a store"
-EXAMPLE = "prices.csv --tokens decoder.5 --store store/prices.zarr"
+EXAMPLE = "prices.csv --tokens decoder.1 --store store/prices.zarr"
 AFTER_INTERRUPT = "Run the same command again to go on: complete signals are kept."
 
 

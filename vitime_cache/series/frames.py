@@ -14,7 +14,8 @@ def is_table(given: Any) -> TypeGuard[pd.Series[Any] | pd.DataFrame]:
     """Whether something is a Series or a DataFrame of pandas, or of a library that can make one of it."""
     if hasattr(given, "to_pandas"):
         return True
-    return type(given).__module__.partition(".")[0] == "pandas" and type(given).__name__ in ("Series", "DataFrame")
+    kinds = type(given).__mro__ if not isinstance(given, type) else ()
+    return any(kind.__module__ == "pandas" and kind.__name__ in ("Series", "DataFrame") for kind in kinds)
 
 
 def frame_of(given: Any) -> pd.DataFrame:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from numbers import Real
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from vitime_cache.checks import is_number, numbers
+from vitime_cache.checks import numbers
 from vitime_cache.series.bounds import ReadingWarning, SignalError
 from vitime_cache.series.frames import is_table
 from vitime_cache.series.signal import Signal
@@ -39,7 +40,9 @@ def as_signal(given: Signal | ArrayLike | pd.Series[Any] | pd.DataFrame) -> Sign
     return given if isinstance(given, Signal) else Signal("signal", numbers(given, "a series", error=SignalError))
 
 
-def as_signals(given: Signal | Iterable[Signal | pd.Series[Any]] | pd.Series[Any] | pd.DataFrame) -> list[Signal]:
+def as_signals(
+    given: Signal | ArrayLike | Iterable[Signal | pd.Series[Any]] | pd.Series[Any] | pd.DataFrame,
+) -> list[Signal]:
     """A signal, or several from anything that can be gone through once, as a list; of a table as of a file.
 
     Raises
@@ -51,11 +54,11 @@ def as_signals(given: Signal | Iterable[Signal | pd.Series[Any]] | pd.Series[Any
         return [given]
     if is_table(given):
         return _of_table(given)
-    if isinstance(given, np.ndarray):
-        return [as_signal(given)]
+    if hasattr(given, "__array__"):  # an array, a tensor
+        return [as_signal(cast("ArrayLike", given))]
     listed: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
-    if listed and listed[0] is not given and all(is_number(each) for each in listed):
-        return [as_signal(np.array(listed))]
+    if listed and listed[0] is not given and all(_is_sample(each) for each in listed):
+        return [as_signal(listed)]
     listed = [as_signal(each) if is_table(each) else each for each in listed]
     for each in listed:
         if not isinstance(each, Signal):
@@ -64,6 +67,11 @@ def as_signals(given: Signal | Iterable[Signal | pd.Series[Any]] | pd.Series[Any
                 "Signal('name', values, horizon=720), or read a file with read_signals"
             )
     return listed
+
+
+def _is_sample(given: Any) -> bool:
+    """Whether something stands for one value: a number, None, an array or tensor without dimensions."""
+    return given is None or isinstance(given, Real | Decimal) or getattr(given, "shape", None) == ()
 
 
 def _of_table(given: Any) -> list[Signal]:

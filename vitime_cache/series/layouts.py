@@ -55,7 +55,8 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
     table.check_numbers(names if choices.columns else list(table.broken), remedy)
     if not names:
         firsts = [f"{name!r} ({str(column.iloc[0])[:20]!r})" for name, column in table.others.items() if len(column)]
-        raise SignalError(f"{file} holds no series: no column of numbers beside {', '.join(firsts or names)[:200]}")
+        beside = f" beside {', '.join(firsts)[:200]}" if firsts else ""
+        raise SignalError(f"{file} holds no series: no column of numbers{beside}")
     table.check_marks(names, choices)
     for name in names:
         if np.abs(values := table.numbers[name]).max(initial=0) > 2**53 and (np.nan_to_num(values) % 1 == 0).all():
