@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,9 +16,9 @@ import torch
 
 from tests.conftest import random_model, small_config
 from tests.store.standin import files
-from vitime_cache.cli import console
+from vitime_cache.cli import build, console
 from vitime_cache.cli.main import main
-from vitime_cache.model.checkpoint import save_safetensors
+from vitime_cache.model.checkpoint import peek, save_safetensors
 from vitime_cache.series.sources import catalogue
 from vitime_cache.store.reader import open_store
 
@@ -61,7 +62,7 @@ def test_build_info_verify_and_build_again(folder, capsys):
     assert open_store("store/small.zarr").signal.values.tolist() == ["one", "two"]
 
     assert run(BUILD) == 0
-    assert capsys.readouterr().out == "nothing to do: all 2 signals are in store/small.zarr\n"
+    assert capsys.readouterr().out == "nothing to do: 2 signals already in store/small.zarr\n"
 
     assert run("info store/small.zarr") == 0
     assert "2 complete of 2 planned, 2 visible" in capsys.readouterr().out
@@ -95,8 +96,22 @@ def test_a_build_names_the_signals_that_stay_without_the_token_maps_asked_for(fo
     (folder / "data.csv").write_text(INPUT.replace("two", "three"))
     assert run(BUILD) == 0
     told = capsys.readouterr().out
-    assert "1 signals written" in told
+    assert "1 signal written" in told
     assert "one stays without" in told
+
+
+@pytest.mark.parametrize("command", ["signals", "build", "ask", "ask --all"])
+@pytest.mark.parametrize("flag", ["--column one", "--missing -999"])
+def test_a_file_behind_a_flag_that_takes_every_word_is_no_question_about_the_catalogue(folder, capsys, command, flag):
+    assert run(f"{command} {flag} data.csv") == 1
+    assert f"no file is named for {flag.split()[0]}, which takes every word behind it" in capsys.readouterr().err
+    assert not (folder / "store").exists()
+
+
+def test_the_example_of_build_names_a_layer_of_the_shipped_weights():
+    config = peek(None)[0]
+    words = shlex.split(build.EXAMPLE)
+    assert words[words.index("--tokens") + 1] in config.layers
 
 
 def test_quiet_prints_nothing(folder, capsys):  # noqa: ARG001
@@ -202,7 +217,7 @@ def test_ctrl_c_leaves_a_store_to_go_on_from_and_says_so(folder, capsys, monkeyp
     assert open_store("store/small.zarr").signal.values.tolist() == ["one"]
     monkeypatch.setattr(console, "progress_bar", real)
     assert run(BUILD) == 0
-    assert "1 signals written" in capsys.readouterr().out
+    assert "1 signal written" in capsys.readouterr().out
 
 
 def test_weights_that_are_not_the_stores_are_named_by_verify(folder, capsys):

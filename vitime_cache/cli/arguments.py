@@ -73,6 +73,13 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     add("--day-first", action=argparse.BooleanOptionalAction, help="01/02/2020 is in February, or in January")
 
 
+def check_reading(args: argparse.Namespace, file: object) -> None:
+    """Refuse flags on how a file is read where there is none: they may have taken its name for one of their words."""
+    taken = [flag for flag, words in (("--column", args.column), ("--missing", args.missing)) if words and not file]
+    if taken:
+        raise UsageError(f"no file is named for {taken[0]}, which takes every word behind it: name the file before it")
+
+
 def reading_of(args: argparse.Namespace) -> dict[str, Any]:
     """The flags of `add_reading` as arguments of `read_signals`."""
     same = {name: getattr(args, name) for name in ("fill", "time", "rows", "decimal", "day_first")}
@@ -100,6 +107,7 @@ def signals_of(args: argparse.Namespace) -> list[Signal]:
     """The signals of the named files, or the catalogue."""
     from vitime_cache.series.sources import catalogue, read_signals
 
+    check_reading(args, args.files)
     if args.files:
         horizon = {} if args.horizon is None else {"horizon": args.horizon}
         return [signal for file in args.files for signal in read_signals(file, **reading_of(args), **horizon)]

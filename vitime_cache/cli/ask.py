@@ -22,6 +22,7 @@ from vitime_cache.cli.arguments import (
     add_reading,
     at_least,
     check_outputs,
+    check_reading,
     positive,
     reading_of,
     span,
@@ -82,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
     source, store = _places(args)
     _check_all(args)
+    check_reading(args, source)
     check_outputs([None if args.json == STDOUT else args.json, args.card, args.social], [source, store, args.weights])
     ds = None if store is None else open_store(store)
     if ds is not None:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, Tex
 from rich.progress import Progress as Bar
 from rich.table import Column, Table
 
-from vitime_cache.shown import terminal
+from vitime_cache.shown import counted, terminal
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -79,11 +79,11 @@ def show_report(report: BuildReport) -> None:
     """Print the result of a build."""
     if report.written:
         console.print(
-            f"{len(report.written)} signals written to {report.store} ({filesize.decimal(report.bytes)} "
+            f"{counted(len(report.written), 'signal')} written to {report.store} ({filesize.decimal(report.bytes)} "
             f"in {report.seconds:.1f} s), {report.complete} were there already"
         )
     else:
-        console.print(f"nothing to do: all {report.complete} signals are in {report.store}")
+        console.print(f"nothing to do: {counted(report.complete, 'signal')} already in {report.store}")
     if report.without_maps:
         first, *more = report.without_maps
         who = f"{first} and {len(more)} more stay" if more else f"{first} stays"
@@ -141,7 +141,8 @@ def show_verification(store: str, found: Verification) -> None:
     again = f"; captured again: {', '.join(found.recomputed)}" if found.recomputed else "; none captured again"
     verdict = f"{len(found.problems)} problems" if found.problems else "sound"
     console.print(
-        f"{store}: {verdict} ({found.signals} signals, {found.objects} objects, {filesize.decimal(found.bytes)}{again})"
+        f"{store}: {verdict} ({counted(found.signals, 'signal')}, {counted(found.objects, 'object')}, "
+        f"{filesize.decimal(found.bytes)}{again})"
     )
 
 
@@ -196,7 +197,7 @@ def show_population(table: xr.Dataset, out: Console, rows: int = 12, *, quiet: b
             for layer, head, number in heads[:rows]:
                 few.add_row(f"{layer} {head}", str(number))
             out.print(few)
-            out.print(f"{len(heads)} heads are among the few on any signal, {min(rows, len(heads))} shown.\n")
+            out.print(f"{counted(len(heads), 'head')} among the few on any signal, {min(rows, len(heads))} shown.\n")
     out.print(headline(table))
     out.print(notes(table))
 
@@ -218,7 +219,7 @@ def _show_heads(verdict: xr.Dataset, out: Console, rows: int) -> None:
     out.print(shown)
     units = "; ".join(f"{claim.title}: {claim.figure}" for claim in CLAIMS)
     out.print(
-        f"{len(table)} heads asked about, {min(rows, len(table))} shown. "
+        f"{counted(len(table), 'head')} asked about, {min(rows, len(table))} shown. "
         + ", ".join(f"{mark} {word}" for word, mark in marks.items())
         + f". {units}. Share: what the head carries alone of what is read whole periods back."
     )

@@ -6,6 +6,7 @@ import argparse
 
 from vitime_cache.cli import console
 from vitime_cache.cli.arguments import add_store, span, store_of
+from vitime_cache.shown import counted
 
 PURPOSE = "write pictures and numbers of heads to files"
 EXAMPLE = "store/vitime-mini.zarr --signal full --column single --format pdf"
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_store(parser)
     add = parser.add_argument
     add("--signal", nargs="+", metavar="NAME", help="signals (default: all)")
-    add("--layer", nargs="+", metavar="NAME", help="layers such as decoder.5, or all (default: that of the head)")
+    add("--layer", nargs="+", metavar="NAME", help="layers such as decoder.1, or all (default: that of the head)")
     add("--head", nargs="+", type=_head, metavar="N",
         help="heads, or all (default: the head that the store's answer about the signal rests on most; without an "
         "answer one that is printed with the reason; with --layer all heads)")  # fmt: skip
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         if bar.live.is_started:
             bar.stop()
     if not args.quiet:
-        print(f"{len(files)} files in {args.out}")
+        print(f"{counted(len(files), 'file')} in {args.out}")
     return 0
 
 
