@@ -7,6 +7,8 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from importlib import reload
+from multiprocessing import get_context
 from pathlib import Path
 from typing import get_type_hints
 
@@ -21,6 +23,7 @@ from vitime_cache.attention.schema import COMPLETE, SIGNAL_COORDINATES
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import SignalError
 from vitime_cache.store import build as building
+from vitime_cache.store import local_objects
 from vitime_cache.store.build import add_dataset
 from vitime_cache.store.journal import Journal, assign_places
 from vitime_cache.store.manifest import Coordinates, Identity, Manifest, Marker, seal, unseal
@@ -336,11 +339,17 @@ def test_the_manifest_knows_the_coordinates_of_the_schema_and_their_types():
     assert known == {name: kinds[dtype] for name, (dtype, _) in SIGNAL_COORDINATES.items() if name != COMPLETE}
 
 
+def build_without_fdatasync(path: Path) -> None:
+    del os.fdatasync
+    reload(local_objects).SYNC_BYTES = 10
+    build(make_signals(1), path)
+
+
+@pytest.mark.usefixtures("fork_server")
 def test_a_system_without_fdatasync_builds_too(tmp_path):
     """Such as macOS."""
-    code = (
-        "import os; del os.fdatasync; from vitime_cache.store import local_objects as local; local.SYNC_BYTES = 10\n"
-        "from tests.store.standin import *; import sys; build(make_signals(1), sys.argv[1])"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.zarr")], check=True)
+    process = get_context("forkserver").Process(target=build_without_fdatasync, args=(tmp_path / "a.zarr",))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
     assert_holds(open_store(tmp_path / "a.zarr"), make_signals(1))
