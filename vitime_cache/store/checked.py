@@ -7,8 +7,8 @@ chunk states.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import NoReturn
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import zarr  # noqa: F401 - the package first: a thread that begins in its middle meets it half imported
 from zarr.abc.store import ByteRequest, RangeByteRequest, Store, SuffixByteRequest
@@ -77,6 +77,12 @@ class CheckedStore(Store):
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
     ) -> list[Buffer | None]:
         return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+
+    async def get_ranges(
+        self, key: str, byte_ranges: Sequence[ByteRequest | None], *, prototype: BufferPrototype, **_: Any
+    ) -> AsyncIterator[Sequence[tuple[int, Buffer | None]]]:
+        """Each range by itself: zarr from 3.2 on would join neighbours, and only single chunks can be checked."""
+        yield list(enumerate(await asyncio.gather(*(self.get(key, prototype, each) for each in byte_ranges))))
 
     async def exists(self, key: str) -> bool:
         return key == ROOT or bool(await asyncio.to_thread(self._objects.sizes_of, [self._group + key]))

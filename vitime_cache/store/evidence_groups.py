@@ -1,8 +1,9 @@
 """Datasets of evidence in a store: one zarr group each, next to the attention that they are about.
 
-`xr.open_zarr(path, group="evidence/<name>")` reads one. `xr.open_zarr(f"{path}/evidence/<name>")` does too and is
-quicker, because the group has its own consolidated metadata. Readers of the store's root see the same Dataset as
-without evidence (see `root`). `verdicts` and `populations` define what the Datasets contain.
+`xr.open_zarr(f"{path}/evidence/<name>")` reads one: the group has its own consolidated metadata. With zarr 3.1,
+`xr.open_zarr(path, group="evidence/<name>")` does too; later versions show the group as empty (see `root`). Readers of
+the store's root see the same Dataset as without evidence (see `root`). `verdicts` and `populations` define what the
+Datasets contain.
 
 A Dataset is written by the protocol of signals (see `commit`): its objects, then a marker that lists them with their
 stamps, then the group's `zarr.json`, which makes it visible, then the list in the store's root. The answer to a

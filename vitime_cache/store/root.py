@@ -2,9 +2,9 @@
 
 A build makes complete signals visible in it. A process that stores a verdict lists its group there for
 `xr.open_zarr(path, group="evidence/<name>")`: xarray looks a group up in the consolidated metadata of the root, which
-zarr takes as complete. Only the group and its attributes are listed. zarr finds the members of a nested group without
-consolidated metadata in the store itself; listing those of every verdict, 56 arrays each, made opening a store with ten
-verdicts six times slower.
+zarr takes as complete. Only the group and its attributes are listed. zarr 3.1 finds the members of a nested group
+without consolidated metadata in the store itself, later versions take it as empty; listing those of every verdict, 56
+arrays each, made opening a store with ten verdicts six times slower.
 
 Both kinds of process wait for one lock, read the root under it, then write it. The list of verdicts follows from the
 groups in the store, and every writer of the root updates it. So if a process is killed after its verdict becomes
