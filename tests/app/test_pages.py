@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,48 @@ def test_every_control_of_a_page_can_be_moved(page: str, open_page: OpenPage) ->
             assert not at.error, (kind, i, texts(at))
 
 
+def hourly(store: Path, weights: Path) -> None:
+    """Add a signal of hours that begins on a Friday."""
+    hours = compose("hours", [Harmonic(100.0)], n=512)
+    build([replace(hours, sample_seconds=3600.0, start="2016-07-01T00:00:00")], store, weights)
+
+
+def test_a_query_and_a_longest_lag_are_told_in_time_too_and_an_address_names_them_by_samples(
+    store: Path, weights: Path, open_page: OpenPage
+) -> None:
+    hourly(store, weights)
+    at = open_page("head", signal="hours", query_16="320", longest_16="96")
+    assert is_sound(at), texts(at)
+    query, longest = (next(each for each in at.select_slider if each.label.startswith(label)) for label in ("Q", "L"))
+    assert query.options[query.value] == "320, 14 Jul 2016 08:00"
+    assert longest.options[longest.value - 4] == "96, 4 days"
+    assert "samples 320–336 (14 Jul 2016 08:00) look" in json.loads(charts(at)[1])["title"]["text"]
+    query.set_value(21).run()
+    again = open_page("head", signal="hours", query_16=query.options[21])
+    assert is_sound(again), texts(again)
+    assert "samples 336–352" in json.loads(charts(again)[1])["title"]["text"]
+
+
+@pytest.mark.usefixtures("store")
+def test_no_cell_of_the_peaks_of_two_signals_is_blank_or_none(open_page: OpenPage) -> None:
+    at = open_page("compare", signal="full", other="white_noise", layer="encoder.0", head="1")
+    table = at.dataframe[0]
+    assert set(table.value["multiple"]) <= {"at none", *(f"{k} P" for k in range(1, 99))}
+    assert table.proto.placeholder == "no peak"
+
+
+@pytest.mark.usefixtures("store")
+def test_why_two_maps_do_not_fit_is_told_in_words_everywhere_on_the_page(
+    store: Path, weights: Path, open_page: OpenPage
+) -> None:
+    build([replace(compose("short", [Harmonic(24.0)], n=256, horizon=100))], store, weights)
+    at = open_page("compare", signal="full", other="short")
+    said = [each.value for each in (*at.info, *at.warning)]
+    assert len(said) == 2
+    assert all("full has 512 samples of history, short 256" in read(each) for each in said)
+    assert "samples_per_patch" not in read(texts(at))
+
+
 def test_a_query_and_a_longest_lag_are_not_asked_of_a_signal_of_other_patches(
     store: Path, weights: Path, open_page: OpenPage
 ) -> None:
@@ -120,7 +163,7 @@ def test_a_query_and_a_longest_lag_are_not_asked_of_a_signal_of_other_patches(
     at.selectbox(key="pick_signal").select("nile").run()
     assert is_sound(at), texts(at)
     query = next(each for each in at.select_slider if each.label.startswith("Q"))
-    assert f"of samples {query.options[query.value]}–" in json.loads(charts(at)[1])["title"]["text"]
+    assert f"of samples {query.options[query.value].partition(',')[0]}–" in json.loads(charts(at)[1])["title"]["text"]
 
 
 @pytest.mark.parametrize("page", READING)

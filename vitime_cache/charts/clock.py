@@ -69,13 +69,30 @@ class Clock:
         return table.assign(**{f"{field}_time": words}), [*tips, tip(f"{field}_time", "that is")]
 
     def moment(self, sample: float) -> str:
-        """The time of a sample, such as "3 Jul 2016 14:00", or "sample 62"."""
+        """The time of a sample, such as "3 Jul 2016 14:00", or "sample 62 (2.6 days from the start)"."""
         begin = self._begin()
         if begin is None:
-            return f"sample {round(sample)}"
+            return f"sample {round(sample)}" + (f" ({later})" if (later := self.when(sample)) else "")
         time = self._time(begin, round(sample))
         clock = "" if self.seconds >= UNITS["day"] else " %H:%M"
         return f"{time:%b %Y}" if self._months else f"{time.day} {time:%b %Y}{time.strftime(clock)}"
+
+    @property
+    def dated(self) -> bool:
+        """Whether the time of each sample is known, not only from one to the next."""
+        return self._begin() is not None
+
+    def when(self, sample: float) -> str:
+        """The time of a sample, or from the start to it where no date is known; empty without either."""
+        if self.dated:
+            return self.moment(sample)
+        return f"{later} from the start" if (later := in_words(sample, self.seconds)) else ""
+
+    def moments_tip(self, samples: Sequence[float]) -> tuple[dict[str, list[str]], list[Spec]]:
+        """A column with the times of some samples and its line of a tooltip; nothing if no time is known."""
+        if not self.seconds:
+            return {}, []
+        return {"when": [self.when(sample) for sample in samples]}, [tip("when", "that is")]
 
     def starting_at(self, sample: int) -> Clock:
         """The clock of a stretch of the series whose sample 0 is this sample."""

@@ -140,6 +140,8 @@ def _series(view: HeadView, width: int, height: int) -> Spec:
             "to": [min((patch + 1) * spp, end) for patch in patches],
         }
     )
+    when, told = view.clock.moments_tip(boxes["from"])
+    boxes = boxes.assign(**when)
     looked = [
         {"calculate": f"attention[query][datum.{schema.QUERY_PATCH}]", "as": "attention"},
         {"calculate": "strongest[query] > 0 ? datum.attention / strongest[query] : 0", "as": "share"},
@@ -152,6 +154,7 @@ def _series(view: HeadView, width: int, height: int) -> Spec:
     }
     tooltip = [
         tip("from", "from sample", ".6~g"),
+        *told,
         tip("attention", f"{view.unit.title()}, of the moment framed", view.unit.format),
     ]
     moments = layer(boxes, "rect", encoding=across | {"tooltip": tooltip}, opacity=0) | {

@@ -157,7 +157,9 @@ def token_look(
         _token_cells(view, image, edges),
     ]
     who = "tokens" if query_row is None else f"token in row {query_row}"
-    title = f"Where the {who} of samples {query * spp:.0f}–{(query + 1) * spp:.0f} look: {view.label}"
+    span = f"samples {query * spp:.0f}–{(query + 1) * spp:.0f}"
+    when = f" ({time})" if (time := view.clock.when(query * spp)) else ""
+    title = f"Where the {who} of {span}{when} look: {view.label}"
     first = query if query_row is None else query_row * columns + query
     share = view.cls_share(slice(first, None if query_row is None else first + 1, columns))
     subtitle = f"Framed: the query. White: history, dashed: forecast. Share of CLS: {share:.1%}"
@@ -278,9 +280,12 @@ def _token_cells(view: HeadView, image: np.ndarray, edges: np.ndarray) -> Spec:
             "y2": edges[row + 1],
         }
     )
+    when, told = view.clock.moments_tip(cells["x"])
+    cells = cells.assign(**when)
     tooltip = [
         tip("attention", view.unit.title(), view.unit.format),
         tip("x", "key from sample", ".6~g"),
+        *told,
         tip("y", "value from", readable(edges)),
         tip("y2", "value to", readable(edges)),
     ]

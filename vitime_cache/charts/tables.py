@@ -14,6 +14,7 @@ from vitime_cache.attention import lags, peaks, pooling, schema
 from vitime_cache.attention.peaks import Peak, Side
 from vitime_cache.charts.style import ChartError, thin
 from vitime_cache.charts.view import HeadView
+from vitime_cache.compare.maps import other_axes
 from vitime_cache.series.spans import in_words
 
 FORECAST_ROWS = {"most probable": schema.FORECAST}
@@ -220,13 +221,8 @@ def value_edges(view: HeadView) -> np.ndarray:
 
 def check_comparable(a: HeadView, b: HeadView) -> None:
     """Raise ChartError unless the two maps have the same axes."""
-    for name in ("samples_per_patch", "n_history"):
-        first, second = getattr(a, name), getattr(b, name)
-        if first != second:
-            raise ChartError(
-                f"{a.signal} and {b.signal} differ in {name} ({first:g} and {second:g}), so their maps have different "
-                "axes; compare signals of one length and horizon"
-            )
+    if reason := other_axes(a.ds, b.ds):
+        raise ChartError(reason)
     if a.grid != b.grid:
         raise ChartError(f"maps of {a.grid} and {b.grid} tokens cannot be compared; use one model for both")
 

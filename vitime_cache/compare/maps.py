@@ -74,7 +74,7 @@ def compare_maps(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
 
 def why_not(first: xr.Dataset, second: xr.Dataset) -> str:
     """Why the heads of two Datasets cannot be compared, in one line; empty if they can."""
-    return _other_heads(first, second) or _other_axes(first, second)
+    return _other_heads(first, second) or other_axes(first, second)
 
 
 def _other_heads(first: xr.Dataset, second: xr.Dataset) -> str:
@@ -90,7 +90,8 @@ def _each(*datasets: xr.Dataset) -> list[tuple[xr.Dataset, list[str], int]]:
     return [(ds, list(ds[schema.LAYER].values), ds.sizes[schema.HEAD]) for ds in datasets]
 
 
-def _other_axes(first: xr.Dataset, second: xr.Dataset) -> str:
+def other_axes(first: xr.Dataset, second: xr.Dataset) -> str:
+    """Why the maps of two Datasets have different axes, in one line; empty if they have the same."""
     columns = [ds.sizes[schema.QUERY_PATCH] for ds in (first, second)]
     if columns[0] != columns[1]:
         return f"one network cuts time into {columns[0]} patches, the other into {columns[1]}: maps do not fit"

@@ -31,6 +31,7 @@ PROMINENCE = (
     "How far the peak stands above the higher of the two valleys beside it, in means of the curve: 1 is as much as the "
     "head's mean attention at a lag."
 )
+ABSENT = "no peak"  # in a cell for the prominence of a peak that is not there
 PAIRS = "Number of query–key pairs of patch columns in the mean at this lag."
 MATCHES = "Whether the peak is within half a patch, the resolution of a peak, of the multiple of P."
 PEAK_COLUMNS = {
@@ -187,7 +188,7 @@ def ranked_heads(measures: xr.Dataset, measure: str) -> dict[str, Any] | None:
     order = list(dict.fromkeys(["layer", "head", measure, *columns]))
     event = st.dataframe(
         table, column_order=order, column_config=columns, hide_index=True, height=560,
-        key="ranking", on_select="rerun", selection_mode="single-cell",
+        key="ranking", on_select="rerun", selection_mode="single-cell", placeholder=ABSENT,
     )  # fmt: skip
     rows = [row for row, _ in event.selection.cells if row < len(table)]
     return dict(table.iloc[rows[0]][["layer", "head"]]) if rows else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,9 +14,10 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import REGIONS, Region
 from vitime_cache.attention.peaks import Side
+from vitime_cache.charts.clock import Clock
 from vitime_cache.charts.shading import Contrast
 from vitime_cache.series.bounds import SignalError
-from vitime_cache.series.spans import WRITTEN
+from vitime_cache.series.spans import WRITTEN, in_words
 from vitime_cache.study.defaults import MOST_LAGS
 from vitime_cache.ui.period_box import period_box, read_period, written
 from vitime_cache.ui.verdicts import Subject, known_verdicts
@@ -89,13 +91,30 @@ def choose_contrast() -> Contrast:
 
 def choose_query(ds: xr.Dataset) -> int:
     """Patch column of the query, chosen by its first sample or by a click on the map."""
-    columns, step, key = ds.sizes[schema.QUERY_PATCH], float(ds[schema.SAMPLES_PER_PATCH]), query_key(ds)
-    say_if_unknown(key, "Query", {f"{patch * step:.0f}" for patch in range(columns)})
-    return st.select_slider(
-        "Query, first sample", range(columns), value=min(int(ds[schema.HISTORY_PATCHES]), columns - 1),
-        format_func=lambda patch: f"{patch * step:.0f}", key=key, bind="query-params", width=320,
-        help="The moment that looks. You can also click on the map.",
+    columns = ds.sizes[schema.QUERY_PATCH]
+    return _patch_slider(
+        "Query, first sample", ds, range(columns), min(int(ds[schema.HISTORY_PATCHES]), columns - 1), query_key(ds),
+        Clock.of(ds).when, help="The moment that looks. You can also click on the map.",
     )  # fmt: skip
+
+
+def _patch_slider(
+    label: str, ds: xr.Dataset, patches: range, first: int, key: str, in_time: Callable[[float], str], *,
+    help: str | None = None,
+) -> int:  # fmt: skip
+    """A slider over patches, told in samples and in time; the address names one by its samples alone, or as here."""
+    step = float(ds[schema.SAMPLES_PER_PATCH])
+    samples = {patch: f"{patch * step:.0f}" for patch in patches}
+    words = {patch: in_time(patch * step) if float(ds[schema.SAMPLE_SECONDS]) else "" for patch in patches}
+    said = {patch: f"{samples[patch]}, {words[patch]}" if words[patch] else samples[patch] for patch in patches}
+    say_if_unknown(key, label.partition(",")[0], {*samples.values(), *said.values()})
+    asked = {text: patch for patch, text in samples.items()}.get(st.query_params.get(key, ""))
+    if asked is not None and key not in st.session_state:
+        st.session_state[key] = asked
+    chosen: int = st.select_slider(
+        label, patches, value=first, format_func=said.__getitem__, key=key, bind="query-params", width=320, help=help
+    )
+    return chosen
 
 
 def query_key(ds: xr.Dataset) -> str:
@@ -157,7 +176,6 @@ def choose_lags(ds: xr.Dataset) -> LagOptions:
     say_if_unknown("region", "Region", REGIONS)
     say_if_unknown("side", "Keys in the", get_args(Side))
     longest = f"longest_{step:g}"  # as `query_key`
-    say_if_unknown(longest, "Longest lag", {f"{patch * step:.0f}" for patch in range(4, columns)})
     region = st.selectbox(
         "Region (query→key)", REGIONS, key="region", bind="query-params", width=200,
         help="Which queries look at which keys: forecast→history is what feeds the forecast. The mean at "
@@ -170,9 +188,9 @@ def choose_lags(ds: xr.Dataset) -> LagOptions:
     )  # fmt: skip
     with st.popover("Axis", icon=":material/tune:"):
         log = st.toggle("Logarithmic", key="log_lags", bind="query-params")
-        patches = st.select_slider(
-            "Longest lag, samples", range(4, columns), value=min(MOST_LAGS, columns - 1),
-            format_func=lambda patch: f"{patch * step:.0f}", key=longest, bind="query-params", width=260,
+        patches = _patch_slider(
+            "Longest lag, samples", ds, range(4, columns), min(MOST_LAGS, columns - 1), longest,
+            partial(in_words, sample_seconds=float(ds[schema.SAMPLE_SECONDS])),
         )  # fmt: skip
     return LagOptions(region, side, log, patches * step)
 

@@ -23,7 +23,7 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.series.spans import in_words
 from vitime_cache.ui.address import choose_other
 from vitime_cache.ui.badges import head_badges
-from vitime_cache.ui.chart import PROMINENCE, figure, side_map, statement, worked_out
+from vitime_cache.ui.chart import ABSENT, PROMINENCE, figure, side_map, statement, worked_out
 from vitime_cache.ui.copied import compared_code, copy_python
 from vitime_cache.ui.options import LagOptions, choose_contrast, choose_lags, choose_period, clicked
 from vitime_cache.ui.stores import KEY, Store
@@ -34,7 +34,7 @@ CHANGE_COLUMNS = {
     "status": st.column_config.TextColumn("Peak"),
     "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
     "time": st.column_config.TextColumn("That is"),
-    "multiple": st.column_config.NumberColumn("Multiple of P", help="Blank: at none, within half a patch."),
+    "multiple": st.column_config.TextColumn("Multiple of P", help="Where the peak lies, within half a patch."),
     "first": st.column_config.NumberColumn("Prominence / mean, first", format="%.2f", help=PROMINENCE),
     "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f", help=PROMINENCE),
 }
@@ -154,11 +154,12 @@ def changes_table(found: Comparison) -> None:
     """The peaks of two signals: which are common, or how they change from a signal to its reduction."""
     if found.changes:
         table = pd.DataFrame([asdict(change) for change in found.changes])
-        table["multiple"] = table["multiple"].where(table["multiple"] > 0)
+        table["multiple"] = [f"{multiple} P" if multiple else "at none" for multiple in table["multiple"]]
         if found.sample_seconds:
             table["time"] = [in_words(lag, found.sample_seconds) for lag in table["lag"]]
         st.dataframe(
-            table, column_config=CHANGE_COLUMNS, column_order=list(CHANGE_COLUMNS), hide_index=True, key="changes"
+            table, column_config=CHANGE_COLUMNS, column_order=list(CHANGE_COLUMNS), hide_index=True, key="changes",
+            placeholder=ABSENT,
         )  # fmt: skip
 
 
