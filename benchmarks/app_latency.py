@@ -107,6 +107,7 @@ def many(server: Server, small: str, repeats: int, sessions: int = MANY) -> list
 def brought(session: Session, looked_at_for: float) -> Run:
     """From the click to the charts, so many seconds after the page was opened."""
     session.open("ask")
+    session.change("Compose a series of harmonics", True)
     time.sleep(looked_at_for)
     run = session.change("Take this series", True)
     assert not run.exceptions, run.exceptions

@@ -30,6 +30,8 @@ VALUE = {
     "button": "trigger_value",
     "number_input": "double_value",
     "text_area": "string_value",
+    "expandable": "bool_value",
+    "popover": "bool_value",
 }
 
 
@@ -126,8 +128,16 @@ class Session:
             self.query = message.page_info_changed.query_string
         elif kind == "delta" and message.delta.WhichOneof("type") == "new_element":
             self._keep(message.delta, run)
+        elif kind == "delta" and message.delta.WhichOneof("type") == "add_block":
+            self._keep_fold(message.delta)
         finished = {ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY}
         return kind == "script_finished" and message.script_finished in finished
+
+    def _keep_fold(self, delta: Any) -> None:
+        """Note an expander or popover whose content the server leaves out until it is opened."""
+        kind = delta.add_block.WhichOneof("type")
+        if kind in ("expandable", "popover") and (fold := getattr(delta.add_block, kind)).id:
+            self.widgets[fold.label] = Widget(kind, fold, delta.fragment_id)
 
     def _keep(self, delta: Any, run: Run) -> None:
         element = delta.new_element

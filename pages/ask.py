@@ -7,6 +7,7 @@ from vitime_cache.ui.answers import answers, choose_answer, look_at, show_progre
 from vitime_cache.ui.asked import asked_for, newly_asked_for
 from vitime_cache.ui.bring import choose_subject
 from vitime_cache.ui.evidence_view import begun, link_to, show_verdict, show_without_answer
+from vitime_cache.ui.folds import folded
 from vitime_cache.ui.question_form import ask_button, begin_by_itself, choose_question
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.words import title
@@ -37,7 +38,9 @@ if subject is not None:
         elif verdict is not None:
             show_verdict(verdict, subject.signal.name, coming=window is not None)
         link_to(subject, period)
-    with st.expander("Ask another question" if found.verdicts else "Ask", expanded=not found.verdicts):
-        question = choose_question(subject, wanted)
-        if question is not None:
-            ask_button(subject, *question)
+    known = bool(found.verdicts)
+    if form := folded("Ask another question" if known else "Ask", "another" if known else "ask", expanded=not known):
+        with form:
+            question = choose_question(subject, wanted)
+            if question is not None:
+                ask_button(subject, *question)

@@ -7,6 +7,7 @@ from vitime_cache.ui.address import choose_head, choose_signal
 from vitime_cache.ui.badges import head_badges
 from vitime_cache.ui.chart import figure, peaks_table
 from vitime_cache.ui.copied import copy_python, head_code
+from vitime_cache.ui.folds import folded
 from vitime_cache.ui.options import (
     choose_contrast,
     choose_heads,
@@ -46,23 +47,27 @@ def one_head() -> None:
         max_lag=options.longest, log=options.log, moment=query, total_width=width, key="linked",
         on_select=query_from_click(ds, "linked"), selection="cell", table=lambda: charts.heatmap_table(first),
     )  # fmt: skip
-    with st.expander("The peaks of the curve"):
-        peaks_table([first, *others], options.region, period=period, side=options.side, longest=options.longest)
-    with st.expander("One moment on the image of the series", expanded=True):
-        figure(
-            charts.token_look, first, query, contrast=contrast, key="query", width="stretch",
-            table=lambda: charts.token_table(first, query),
-        )  # fmt: skip
-    with st.expander("The layers in order"):
-        figure(
-            charts.layers_in_order, ds, layer, head, contrast, size=max(160, min(width - 240, 460)), key="layers",
-            table=lambda: charts.heatmap_table(first),
-        )  # fmt: skip
-    with st.expander("The series' own autocorrelation, on the same axis"):
-        figure(
-            charts.autocorrelation, ds, period=period, max_lag=options.longest, key="autocorrelation",
-            width="stretch", table=lambda: charts.autocorrelation_table(ds),
-        )  # fmt: skip
+    if fold := folded("The peaks of the curve", "peaks"):
+        with fold:
+            peaks_table([first, *others], options.region, period=period, side=options.side, longest=options.longest)
+    if fold := folded("One moment on the image of the series", "moment", expanded=True):
+        with fold:
+            figure(
+                charts.token_look, first, query, contrast=contrast, key="query", width="stretch",
+                table=lambda: charts.token_table(first, query),
+            )  # fmt: skip
+    if fold := folded("The layers in order", "layers"):
+        with fold:
+            figure(
+                charts.layers_in_order, ds, layer, head, contrast, size=max(160, min(width - 240, 460)), key="layers",
+                table=lambda: charts.heatmap_table(first),
+            )  # fmt: skip
+    if fold := folded("The series' own autocorrelation, on the same axis", "autocorrelation"):
+        with fold:
+            figure(
+                charts.autocorrelation, ds, period=period, max_lag=options.longest, key="autocorrelation",
+                width="stretch", table=lambda: charts.autocorrelation_table(ds),
+            )  # fmt: skip
 
 
 one_head()

@@ -13,6 +13,7 @@ from vitime_cache.ui.options import choose_contrast, choose_measure, choose_peri
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.sweep import first_head
 from vitime_cache.ui.verdicts import verdict_at
+from vitime_cache.ui.width import page_width
 from vitime_cache.ui.words import say_if_unknown, title, weights_note
 
 VIEWS = ("Maps", "By a figure", "Ranked")
@@ -42,8 +43,7 @@ if maps.open:
             open_head({"layer": at[0], "head": at[1]})
         figure(
             charts.small_multiples, ds, measures, contrast, shared=shared, selected=at, verdict=verdict,
-            key="multiples", on_select="rerun",
-            width="stretch",
+            key="multiples", on_select="rerun", width="stretch", pixels=page_width(),
             table=lambda: charts.measures_table(measures),
         )  # fmt: skip
         open_head(clicked("multiples", "head"))

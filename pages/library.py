@@ -4,6 +4,7 @@ import streamlit as st
 
 from vitime_cache.ui.address import stored_signals
 from vitime_cache.ui.contents import build_default, model_facts, own_series, signals_table, unfinished
+from vitime_cache.ui.folds import folded
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.shelves import questions_table, stores_table, weights_table
 from vitime_cache.ui.words import plain, title, weights_note
@@ -17,8 +18,9 @@ if store is not None and stored_signals(store):
     st.subheader(f"Signals in {plain(store.name)}", anchor=False)
     weights_note(store.dataset)
     signals_table(store)
-    with st.expander("The network behind this store"):
-        model_facts(store.dataset)
+    if fold := folded("The network behind this store", "network"):
+        with fold:
+            model_facts(store.dataset)
 elif not said:
     st.info(
         "There is no store yet." if store is None else f"{plain(store.name)} holds no complete signal yet.",

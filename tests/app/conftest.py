@@ -19,6 +19,7 @@ from vitime_cache.series.examples import catalogue
 from vitime_cache.series.sources import Signal
 from vitime_cache.store.build import build
 from vitime_cache.ui import question_form, questions
+from vitime_cache.ui.folds import FOLD
 from vitime_cache.ui.processes.engine import engine
 
 ENTRY = Path(__file__).parents[2] / "streamlit_app.py"
@@ -32,6 +33,7 @@ OTHER = ViTimeConfig(
 )
 
 
+FOLDS = ("another", "ask", "autocorrelation", "compose", "details", "heads", "layers", "moment", "network", "peaks")
 BEGIN_BY_ITSELF = question_form.begin_by_itself
 
 
@@ -106,13 +108,22 @@ def store(built: Path, folder: Path) -> Path:
     return Path(shutil.copytree(built, folder / built.name))
 
 
+def unfold(at: AppTest, *names: str) -> AppTest:
+    """Open some folds of the pages, or all."""
+    for name in names or FOLDS:
+        at.session_state[FOLD + name] = True
+    return at
+
+
 @pytest.fixture
 def open_page(folder: Path) -> Callable[..., AppTest]:
-    """Open a page of the app in a session of its own, with an address."""
+    """Open a page of the app in a session of its own, with an address, and with all its folds open."""
 
-    def run(page: str = "library", **address: str) -> AppTest:
+    def run(page: str = "library", *, unfolded: bool = True, **address: str) -> AppTest:
         assert folder.is_dir()
         at = AppTest.from_file(str(ENTRY), default_timeout=60)
+        if unfolded:
+            unfold(at)
         for key, value in address.items():
             at.query_params[key] = value
         return at.switch_page(f"pages/{page}.py").run()

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from textwrap import wrap
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from vitime_cache.evidence.levels.table import CLAIMS, LEVEL
 from vitime_cache.evidence.question import series_hash
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
+from vitime_cache.evidence.verdict.report import with_words
 from vitime_cache.model.checkpoint import peek
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
@@ -31,6 +34,7 @@ from vitime_cache.store.evidence_groups import remove_groups
 from vitime_cache.store.verdicts import keep_verdict, stored_verdicts
 from vitime_cache.ui import questions
 from vitime_cache.ui.stores import stores
+from vitime_cache.ui.terms import TERMS
 
 OpenPage = Callable[..., AppTest]
 
@@ -52,16 +56,16 @@ def verdict_kept(store: Path, weights: Path) -> Path:
     return store
 
 
-def made(weights: Path, signal: str) -> xr.Dataset:
+def made(weights: Path, signal: str, **options: Any) -> xr.Dataset:
     """A made-up verdict on a signal of the catalogue, known by its samples as a real one is."""
     config, info = peek(weights)
     assert config == SMALL
     known = next(each for each in catalogue() if each.name == signal)
     assert known.future is not None
     series = series_hash(np.concatenate((known.values, known.future)))
-    verdict = mock_verdict(SMALL, signal, 62.8)
+    verdict = mock_verdict(SMALL, signal, 62.8, **options)
     question = {"weights": info.name, "weights_sha256": info.sha256, "series_sha256": series}
-    return vschema.with_facts(verdict, question=vschema.facts(verdict, "question") | question)
+    return with_words(vschema.with_facts(verdict, question=vschema.facts(verdict, "question") | question))
 
 
 def answered(at: AppTest, patience: float = 240) -> AppTest:
@@ -302,6 +306,39 @@ def test_other_pages_show_the_verdict_on_a_head_as_badges(open_page: OpenPage) -
     said = texts(open_page("heads", signal="full"))
     assert ":green-badge[4 looks]" in said
     assert "a period of 62.8 samples" in said
+
+
+@pytest.mark.usefixtures("verdict_kept")
+def test_the_library_shows_the_whole_sentence_of_an_answer(open_page: OpenPage) -> None:
+    table = open_page("library").dataframe[0]
+    (answer,) = table.value["answer"]
+    assert len(answer) > 200
+    columns = json.loads(table.proto.columns)
+    wide = {name: column["width"] for name, column in columns.items() if not column.get("hidden")}
+    assert table.proto.row_height >= 18 * len(wrap(answer, wide["answer"] // 7)), "7 pixels a letter"
+    assert sum(wide.values()) <= 880, "the width of a page of 1280"
+
+
+@pytest.mark.parametrize("page", ["ask", "heads", "head", "compare", "library"])
+@pytest.mark.usefixtures("verdict_kept")
+def test_each_term_is_explained_on_hovering_where_it_first_stands_on_a_page(page: str, open_page: OpenPage) -> None:
+    at = open_page(page, signal="full")
+    said = [each for each in at.main if each.type in ("markdown", "caption") and not explains_itself(each.value)]
+    for start, (name, meaning) in TERMS.items():
+        first = next((each for each in said if re.search(rf"\b{start}", each.value, re.IGNORECASE)), None)
+        assert first is None or f"**{name}**: {meaning}" in (first.proto.help or ""), (start, first.value)
+
+
+def explains_itself(text: str) -> bool:
+    """Whether a text is the one that explains the terms, in bold."""
+    return "**patch**" in text
+
+
+def test_what_no_level_has_tested_is_not_counted_as_none(store: Path, weights: Path, open_page: OpenPage) -> None:
+    keep_verdict(store, made(weights, "full", stages=vschema.STAGES[:3]))
+    said = texts(open_page("heads", signal="full"))
+    assert "[– matters]" in said
+    assert "[0 matters]" not in said
 
 
 def framed(at: AppTest) -> tuple[str, int]:

@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from tests.app.test_pages import charts, leads_on, read, texts
 from vitime_cache.attention import schema
 from vitime_cache.charts.clock import Clock
+from vitime_cache.evidence.window import choose_window
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
 from vitime_cache.store.reader import open_store
@@ -314,7 +315,8 @@ def test_where_no_series_can_go_the_next_one_is_refused_in_one_line(
     assert "no room for another series" in bring_another(open_page, 5).error[0].value, "the other one is new"
     grow_old(folder)
     key = f"{folder / own.FOLDER / option.removeprefix(own.PREFIX)}.zarr:series", "question"
-    question = questions.RunningQuestion(catalogue()[0], 62.8)
+    window = choose_window(1232, 62.8, columns=1232, patch_width=16)
+    question = questions.RunningQuestion(catalogue()[0], 62.8, window)
     monkeypatch.setattr(questions, "known", lambda: {key: question})
     assert "no room for another series" in bring_another(open_page, 5).error[0].value, "it is asked about"
 

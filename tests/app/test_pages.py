@@ -16,7 +16,7 @@ import pytest
 import xarray as xr
 from streamlit.testing.v1 import AppTest
 
-from tests.app.conftest import ENTRY, NOTE, signals
+from tests.app.conftest import ENTRY, NOTE, signals, unfold
 from vitime_cache.evidence.levels.tracking import choose_head, track_periods
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Harmonic, compose
@@ -71,6 +71,18 @@ def test_a_page_opens_without_a_complaint_and_names_the_weights(page: str, open_
 @pytest.mark.usefixtures("store")
 def test_a_page_draws_its_charts(page: str, count: int, open_page: OpenPage) -> None:
     assert len(charts(open_page(page))) == count
+
+
+@pytest.mark.usefixtures("store")
+def test_what_is_folded_away_is_not_worked_out_until_it_is_opened(open_page: OpenPage) -> None:
+    at = open_page("head", unfolded=False)
+    assert [any(word in chart for chart in charts(at)) for word in ("Layer", "its own past")] == [False, False]
+    assert len(charts(at)) == 2
+    unfold(at, "autocorrelation").run()
+    assert "its own past" in charts(at)[2]
+    asking = open_page("ask", unfolded=False)
+    assert charts(asking), "the question to ask is not folded away while there is no answer"
+    assert not any(button.key == "take_composed" for button in asking.button)
 
 
 @pytest.mark.usefixtures("store")
@@ -311,7 +323,7 @@ def test_signals_of_unequal_length_are_not_laid_over_one_another(
     build(signals("full", "reduced_harmonic", "harmonic_63", "white_noise", "nile"), store, weights)
     at = open_page("compare", signal="full", other="nile")
     assert not at.exception
-    assert "full and nile differ" in at.warning[0].value
+    assert "full has 512 samples of history, nile 80" in at.warning[0].value
     assert "samples a patch" in texts(at), "peaks are compared in samples, where both axes show them"
     assert "Without that part" not in texts(at)
     assert all(lag < 1.3 * 77 for lag in at.dataframe[0].value["lag"]) if at.dataframe else True
@@ -517,7 +529,8 @@ def test_no_page_imports_torch_not_even_to_run_and_save(weights: Path) -> None:
         "from vitime_cache.ui import question_form; question_form.begin_by_itself = lambda *_: None\n"
         f"at = AppTest.from_file({str(ENTRY)!r}, default_timeout=60).run()\n"
         f"for page in {list(PAGES)}: assert not at.switch_page(f'pages/{{page}}.py').run().exception, page\n"
-        "at.switch_page('pages/ask.py').run().button(key='take_composed').click().run()\n"
+        "at.switch_page('pages/ask.py'); at.session_state['fold_compose'] = True\n"
+        "at.run().button(key='take_composed').click().run()\n"
         "(option,) = at.session_state['own_series']; assert not at.exception and not at.error\n"
         "at.switch_page('pages/library.py').run().button(key=f'save_button_{option}').click().run()\n"
         "assert 'Saved' in at.success[0].value and not at.exception\n"

@@ -231,7 +231,7 @@ def test_the_difference_is_orange_where_the_first_attends_more_and_purple_where_
 
 def test_signals_of_different_lengths_cannot_be_subtracted(full):
     longer = mock_dataset(n_history=1024, horizon=720).isel(signal=0)
-    with pytest.raises(charts.ChartError, match="samples_per_patch"):
+    with pytest.raises(charts.ChartError, match="samples of history"):
         charts.difference(charts.HeadView(full, LAYER, 0), charts.HeadView(longer, LAYER, 0))
 
 
@@ -524,3 +524,12 @@ def test_a_heatmap_upwards_shows_the_same_cells_with_the_first_query_at_the_bott
         url = image["data"]["values"][0]["url"]
         pictures.append(np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB")))
     assert np.array_equal(pictures[0][::-1], pictures[1])
+
+
+def test_no_title_breaks_between_the_word_head_and_its_number() -> None:
+    heading = {"text": "Which moments each moment looks at: full, decoder.1, head 0", "subtitle": "of head 12"}
+    for width in range(100, 700, 7):
+        found = style.fitted(heading, width)
+        for text in (found["text"], found["subtitle"]):
+            lines = [text] if isinstance(text, str) else text
+            assert not any(line.endswith("head") for line in lines), (width, lines)

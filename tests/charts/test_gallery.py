@@ -98,7 +98,7 @@ def test_a_peak_that_is_not_there_is_blank(full):
 
 
 @pytest.mark.parametrize(
-    ("at", "place"), [([1, 2], (1, 2)), ([3, 0], (0, 0)), ([-1, 0], (0, 0)), ("rubbish", (0, 0)), ([0.5, 1], (0, 0))]
+    ("at", "place"), [([1, 2], (1, 2)), ([3, 0], None), ([-1, 0], None), ("rubbish", None), ([0.5, 1], None)]
 )
 def test_a_place_that_the_keys_name_is_one_of_the_heads(at, place):
     assert _inside(at, 3, 4) == place
@@ -118,3 +118,11 @@ def contrast(one: str, other: str) -> float:
 def test_text_in_charts_can_be_read_on_both_themes(ground, dark):
     text = style.for_dark(style.TEXT) if dark else style.TEXT
     assert contrast(text, ground) >= 4.5
+
+
+def test_on_a_narrow_screen_the_lines_below_the_title_of_all_heads_are_wrapped_and_none_is_cut(full, verdict):
+    for chart in (
+        charts.small_multiples(full, verdict=verdict, width=360),
+        charts.difference_gallery(full, full, ("first", "second"), width=360),
+    ):
+        assert max(map(len, chart["title"]["subtitle"])) <= 360 / 6

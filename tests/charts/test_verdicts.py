@@ -79,8 +79,10 @@ def test_what_a_verdict_does_not_know_is_no_picture_but_a_reason(kind):
     for draw in (*OF_ANSWER, charts.answer_shares):
         with suppress(charts.ChartError):  # but for nothing else
             assert vl_convert.vegalite_to_svg(draw(ds))
+    ds = mock_verdict(stages=())
+    nothing = ds.assign({name: ds[name] * np.nan for name in ("history", "future", "forecast")})
     with pytest.raises(charts.ChartError, match="not been"):
-        charts.answer_forecast(mock_verdict(stages=()))
+        charts.answer_forecast(nothing)
     with pytest.raises(charts.ChartError, match="follows too little"):
         charts.answer_shares(mock_verdict(kind="indifferent"))
 

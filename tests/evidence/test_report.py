@@ -13,7 +13,8 @@ from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import head_order, set_heads, verdict_table
 from vitime_cache.evidence.verdict.mock import MADE, mock_verdict
-from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, interval, percent, sentences, with_words
+from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, interval, sentences, with_words
+from vitime_cache.numerals import percent
 
 
 def made(kind="mostly", **options):

@@ -35,10 +35,11 @@ from vitime_cache.charts.style import (
     thin,
     tip,
 )
-from vitime_cache.charts.units import EVEN_WORDS, NUMBER, AttentionUnit, attention_unit
+from vitime_cache.charts.units import EVEN_WORDS, AttentionUnit, attention_unit
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
-from vitime_cache.evidence.verdict.report import percent, period_words
+from vitime_cache.evidence.verdict.report import period_words
+from vitime_cache.numerals import NUMBER, PERCENT, PERCENT_1, percent
 
 Shares = Literal["phase", "multiple", "layer"]
 
@@ -209,10 +210,10 @@ def answer_shares(verdict: xr.Dataset, by: Shares = "phase", *, width: int = 620
     table = table.assign(kind=np.where((table["what"] == order[0]) | (by != "phase"), "on", "off"))
     ends = [min(0.0, float(table["share"].min())), max(1.0, float(table["share"].max()))]
     scale = {"scale": {"domain": ends}} if by == "phase" else {}
-    x = quantity("share", "share of what attention's values carry", axis={"format": ".0%"}, **scale)
+    x = quantity("share", "share of what attention's values carry", axis={"format": PERCENT}, **scale)
     y = category("what", scale={"domain": order}, axis={"title": None, "domain": False, "ticks": False})
     colour = category("kind", scale={"domain": ["on", "off"], "range": [PERIODIC, NEUTRAL]}, legend=None)
-    tooltip = [tip("what", "values read"), tip("share", "share", ".1%")]
+    tooltip = [tip("what", "values read"), tip("share", "share", PERCENT_1)]
     layers = [layer(table, "bar", encoding={"x": x, "y": y, "color": colour, "tooltip": tooltip}, height={"band": 0.7})]
     if "low" in table and len(known := table.dropna()):
         rule = {"x": quantity("low"), "x2": {"field": "high"}, "y": category("what")}
@@ -252,7 +253,7 @@ def answer_heads(verdict: xr.Dataset, *, width: int = 620) -> Spec:
     rows = [str(name) for name in verdict[schema.LAYER].values]
     x = category(schema.HEAD, "head", axis={"labelAngle": 0, "ticks": False, "domain": False})
     y = category(schema.LAYER, scale={"domain": rows}, axis={"title": None, "ticks": False, "domain": False})
-    tooltip = [tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("share", "share alone", ".1%"),
+    tooltip = [tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("share", "share alone", PERCENT_1),
                tip("label", "place in the set")]  # fmt: skip
     most = max(float(table["shade"].max()), 0.05)
     shade = quantity("shade", scale={"domain": [0, most], "range": [0.06, 1]}, legend=None)

@@ -23,6 +23,7 @@ from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import COLUMN, head_order, verdict_table
 from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, headline, period_words, sentences
+from vitime_cache.numerals import number
 from vitime_cache.shown import html
 
 # Charts of the answer in the order of card and page, then those of its details, each with the level that it needs.
@@ -135,9 +136,9 @@ def _table(verdict: xr.Dataset) -> str:
         cells = [f"<td>{html(row['layer'])} {html(row['head'])}</td>"]
         for column in (COLUMN[claim.name] for claim in CLAIMS):
             word, figure = str(row[f"{column}_verdict"]), row[column]
-            shown = f"{figure:.3g} " if figure == figure else ""
+            shown = f"{number(figure)} " if figure == figure else ""
             low, high = row[f"{column}_low"], row[f"{column}_high"]
-            span = f", {low:.3g} … {high:.3g}" if low == low and high == high else ""
+            span = f", {number(low)} … {number(high)}" if low == low and high == high else ""
             cells.append(
                 f'<td class="{html(word.replace(" ", "-"))}" title="{html(word + span)}">{html(shown)}'
                 f"{html(MARKS[word])}</td>"

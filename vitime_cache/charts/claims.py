@@ -31,6 +31,7 @@ from vitime_cache.evidence.agreement import Agreement
 from vitime_cache.evidence.levels.table import CLAIMS, OUTCOMES
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import COLUMN, to_come, verdict_table
+from vitime_cache.numerals import NUMBER, SHORT
 
 MOST_ROWS = 40  # heads in one grid; of more heads only the best are shown
 STRONG = CATEGORICAL[2]  # supported
@@ -74,8 +75,8 @@ def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
     yes, open_ = tested[tested["verdict"] == "supported"], tested[tested["verdict"] == "inconclusive"]
     tooltip = [
         tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("title", "claim"), tip("verdict", "verdict"),
-        tip("figure", "figure", ".3~g"), tip("low", "from", ".3~g"), tip("high", "to", ".3~g"),
-        tip("p_value", "p, corrected", ".2~g"),
+        tip("figure", "figure", NUMBER), tip("low", "from", NUMBER), tip("high", "to", NUMBER),
+        tip("p_value", "p, corrected", SHORT),
     ]  # fmt: skip
     mouse = layer(table, "rect", encoding=place | {"x": x, "y": y, "tooltip": tooltip}, opacity=0)
     hatched = {"x": quantity("middle"), "y": category("name")}
@@ -109,8 +110,8 @@ def looking_chart(found: Agreement, signal: str, *, width: int = 620, height: in
     colours = {"supported": STRONG, "not supported": NEUTRAL, "inconclusive": CATEGORICAL[4], "not tested": NEUTRAL}
     visible = [word for word in colours if word in set(heads["verdict"])]
     tooltip = [
-        tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("looking", "looks", ".3~g"),
-        tip("effect", "effect, std of the history", ".3~g"), tip("verdict", "matters"),
+        tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("looking", "looks", NUMBER),
+        tip("effect", "effect, std of the history", NUMBER), tip("verdict", "matters"),
     ]  # fmt: skip
     encoding = {
         "x": quantity("looking", "looks: contrast whole periods back"),

@@ -6,7 +6,7 @@ Scales are always in samples; an axis in time only has other ticks and labels.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.charts.style import Spec, ticks, tip
+from vitime_cache.numerals import SAMPLES
 from vitime_cache.series.spans import UNITS, in_words, samples_in_words, time_unit
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Clock:
 
     def span_tip(self, table: pd.DataFrame, field: str, title: str) -> tuple[pd.DataFrame, list[Spec]]:
         """Lines of a tooltip for a column of spans in samples, in time too where that is known; and their table."""
-        tips = [tip(field, f"{title}, samples", ".4~g")]
+        tips = [tip(field, f"{title}, samples", SAMPLES)]
         if not self.seconds:
             return table, tips
         words = [in_words(span, self.seconds) for span in table[field]]
@@ -88,7 +89,7 @@ class Clock:
             return self.moment(sample)
         return f"{later} from the start" if (later := in_words(sample, self.seconds)) else ""
 
-    def moments_tip(self, samples: Sequence[float]) -> tuple[dict[str, list[str]], list[Spec]]:
+    def moments_tip(self, samples: Iterable[float]) -> tuple[dict[str, list[str]], list[Spec]]:
         """A column with the times of some samples and its line of a tooltip; nothing if no time is known."""
         if not self.seconds:
             return {}, []

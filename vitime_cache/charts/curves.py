@@ -29,6 +29,7 @@ from vitime_cache.charts.style import (
     tip,
 )
 from vitime_cache.charts.view import HeadView
+from vitime_cache.numerals import NUMBER, SAMPLES, SIGNED
 from vitime_cache.shown import counted
 
 MULTIPLE = 36  # pixels for the label of a multiple
@@ -155,7 +156,7 @@ def lag_curves(
     channels = {"x": x, "y": y, "color": colour}
     tooltip = [
         tip("curve", "curve"),
-        tip("lag", "lag, samples", ".4~g"),
+        tip("lag", "lag, samples", SAMPLES),
         tip("attention", unit.title("mean attention"), unit.format),
         tip("low", "95 % interval from", unit.format),
         tip("high", "95 % interval to", unit.format),
@@ -195,7 +196,7 @@ def autocorrelation(
     table, tooltip = clock.span_tip(table, "lag", "lag")
     x = quantity("lag", scale={"domain": [0, end], "nice": False}, **clock.span_axis(end, "lag"))
     y = quantity("autocorrelation", "autocorrelation", scale={"domain": [-1, 1]}, axis=ALIGNED)
-    tooltip += [tip("autocorrelation", "autocorrelation", ".3f"), tip("pairs", "pairs", "d")]
+    tooltip += [tip("autocorrelation", "autocorrelation", NUMBER), tip("pairs", "pairs", "d")]
     layers = [
         *_unresolved(float(ds[schema.SAMPLES_PER_PATCH])),
         *([] if period and measures.unseen(ds, period) else _multiples(period, end, width)),
@@ -243,13 +244,13 @@ def _peaks(found: pd.DataFrame, channels: Spec) -> list[Spec]:
         return []
     tooltip = [
         tip("curve", "curve"),
-        tip("lag", "peak, samples", ".4~g"),
-        tip("vertex", "interpolated", ".1f"),
-        tip("relative_prominence", "prominence / mean", ".2f"),
+        tip("lag", "peak, samples", SAMPLES),
+        tip("vertex", "interpolated", SAMPLES),
+        tip("relative_prominence", "prominence / mean", NUMBER),
         tip("pairs", "pairs", "d"),
     ]
     if found["multiple"].gt(0).all():
-        tooltip += [tip("multiple", "nearest multiple of P", "d"), tip("error", "off by, samples", "+.1f")]
+        tooltip += [tip("multiple", "nearest multiple of P", "d"), tip("error", "off by, samples", SIGNED)]
     kept = ["attention", *(line["field"] for line in tooltip)]
     encoding = channels | {"tooltip": tooltip}
     return [

@@ -12,6 +12,7 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.charts import tables
+from vitime_cache.charts.answer import lines
 from vitime_cache.charts.clock import Clock
 from vitime_cache.charts.raster import mosaic, png_url, shrink
 from vitime_cache.charts.style import (
@@ -34,6 +35,7 @@ from vitime_cache.charts.style import (
 )
 from vitime_cache.compare.forecasts import compare_forecasts
 from vitime_cache.compare.maps import FIRST, MOVED, SECOND, compare_maps
+from vitime_cache.numerals import PERCENT, PERCENT_1, number, percent
 
 WIDTH, SIDE, MARGIN = 1120, 112, 90  # pixels: the gallery, the most for a head's map, and the margin
 MOST_PIXELS = 600_000
@@ -83,7 +85,7 @@ def difference_gallery(
     }  # fmt: skip
     url = png_url(mosaic(np.clip(gap / limit, -1, 1) / 2 + 0.5), DIVERGING)
     tooltip = [
-        tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip(MOVED, "attention that lies elsewhere", ".0%"),
+        tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip(MOVED, "attention that lies elsewhere", PERCENT),
     ]  # fmt: skip
     wide = min((width - MARGIN) / len(heads), SIDE)
     return assemble(
@@ -94,8 +96,11 @@ def difference_gallery(
             *_framed(selected),
         ],
         f"Where every head differs: {names[0]} and {names[1]}",
-        [f"Orange: {names[0]} looks there more; purple: {names[1]} does. Full colour: {limit:.2g} × even attention",
-         "Query downwards, key to the right. Click a head to see it below"],
+        lines(
+            f"Orange: {names[0]} looks there more; purple: {names[1]} does. Full colour: {number(limit)} × even "
+            "attention",
+            "Query downwards, key to the right. Click a head to see it below", width=width,
+        ),
         width=wide * len(heads) + MARGIN, height=wide * len(rows) + MARGIN, autosize=SHRINK,
     )  # fmt: skip
 
@@ -193,8 +198,8 @@ def period_shares(shares: xr.Dataset, names: tuple[str, str], *, width: int = 62
     axes = _axes(rows, [int(each) for each in shares[schema.HEAD].values])
     colour = quantity("difference", scale={"domain": [-most, most], "range": list(DIVERGING)}, legend=None)
     tooltip = [
-        tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("first", f"A, {names[0]}", ".1%"),
-        tip("second", f"B, {names[1]}", ".1%"), tip("label", "places in the sets"),
+        tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("first", f"A, {names[0]}", PERCENT_1),
+        tip("second", f"B, {names[1]}", PERCENT_1), tip("label", "places in the sets"),
     ]  # fmt: skip
     dark = {"test": f"abs(datum.difference) > {0.55 * most:.6g}", "value": "#ffffff"}
     words = axes | {"text": category("label"), "color": {"condition": dark, "value": "#000000"}}
@@ -207,7 +212,7 @@ def period_shares(shares: xr.Dataset, names: tuple[str, str], *, width: int = 62
         ],
         "Which heads carry which period",
         [f"Orange: carries more of A, {names[0]}; purple: of B, {names[1]}",
-         f"Numbers: places in the sets. Full colour: {most:.0%} more of it alone"],
+         f"Numbers: places in the sets. Full colour: {percent(most)} more of it alone"],
         width=width, height=26 * len(rows), autosize=STRETCH,
     )  # fmt: skip
 

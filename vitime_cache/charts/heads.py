@@ -10,6 +10,7 @@ import xarray as xr
 from vitime_cache.attention import measures as head_measures
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import MIN_PAIRS
+from vitime_cache.charts.answer import lines
 from vitime_cache.charts.claims import STRONG, claims_grid_table
 from vitime_cache.charts.raster import mosaic, png_url, shrink, sparks
 from vitime_cache.charts.shading import Contrast, Shading
@@ -31,6 +32,7 @@ from vitime_cache.charts.style import (
 from vitime_cache.charts.tables import measures_table
 from vitime_cache.evidence.levels.table import CLAIMS
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.numerals import NUMBER, SHORT
 
 WIDTH, HEIGHT = 1120, 860  # pixels that fit a screen
 ROW = 30  # pixels per layer in the matrix
@@ -61,13 +63,13 @@ def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | 
     known = table[name].dropna()
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     legend = {
-        "title": measures[name].attrs["units"], "format": ".3~g", "orient": "bottom", "direction": "horizontal",
+        "title": measures[name].attrs["units"], "format": NUMBER, "orient": "bottom", "direction": "horizontal",
         "gradientLength": 240, "values": [low, (low + high) / 2, high],
     } if len(known) else None  # fmt: skip
     scale = {"range": list(SEQUENTIAL), "domain": [low, high], "zero": False, "nice": False}
     axes = _axes(layers, heads)
     light = {"test": f"datum[{name!r}] > {low + 0.6 * (high - low):.6g}", "value": "#000000"}
-    numbers = axes | {"text": quantity(name, format=".2~g"), "color": {"condition": light, "value": "#ffffff"}}
+    numbers = axes | {"text": quantity(name, format=SHORT), "color": {"condition": light, "value": "#ffffff"}}
     return assemble(
         [
             layer(
@@ -138,11 +140,12 @@ def small_multiples(
             *_framed(selected),
         ],
         f"Every head's map: {ds[schema.SIGNAL].values}",
-        [
+        lines(
             f"Query downwards, key to the right; {scale}. Click a head to open it",
             "Below each map: attention against lag to the past, each head on its own scale",
             *([DOTS] if verdict is not None else []),
-        ],
+            width=width,
+        ),
         width=wide * len(heads) + MARGIN,
         height=high * len(layers) + MARGIN,
         autosize=SHRINK,
@@ -202,7 +205,7 @@ def _ordinal(field: str, domain: list[Any], axis: Spec) -> Spec:
 
 def _tooltip(measures: xr.Dataset) -> list[Spec]:
     numbers = [
-        tip(str(name), f"{str(name).replace('_', ' ')}, {values.attrs['units']}", ".3~g")
+        tip(str(name), f"{str(name).replace('_', ' ')}, {values.attrs['units']}", NUMBER)
         for name, values in measures.data_vars.items()
     ]
     return [tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), *numbers]

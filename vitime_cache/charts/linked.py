@@ -33,6 +33,7 @@ from vitime_cache.charts.style import (
     tip,
 )
 from vitime_cache.charts.view import HeadView
+from vitime_cache.numerals import SAMPLES
 
 MOMENT = "moment"  # the selection of the patch column pointed at
 NARROW = 700  # pixels of width below which the charts are stacked
@@ -153,7 +154,7 @@ def _series(view: HeadView, width: int, height: int) -> Spec:
         "transform": [{"filter": f"datum.{schema.QUERY_PATCH} == query"}]
     }
     tooltip = [
-        tip("from", "from sample", ".6~g"),
+        tip("from", "from sample", SAMPLES),
         *told,
         tip("attention", f"{view.unit.title()}, of the moment framed", view.unit.format),
     ]

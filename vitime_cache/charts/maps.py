@@ -35,6 +35,7 @@ from vitime_cache.charts.style import (
 )
 from vitime_cache.charts.units import AttentionUnit
 from vitime_cache.charts.view import HeadView
+from vitime_cache.numerals import SAMPLES, percent
 
 STRIP = 0.16  # height of the signal's strip next to a map, as a fraction of the map
 BOX = {"x": quantity("x"), "x2": {"field": "x2"}, "y": quantity("y"), "y2": {"field": "y2"}}
@@ -162,7 +163,10 @@ def token_look(
     title = f"Where the {who} of {span}{when} look: {view.label}"
     first = query if query_row is None else query_row * columns + query
     share = view.cls_share(slice(first, None if query_row is None else first + 1, columns))
-    subtitle = f"Framed: the query. White: history, dashed: forecast. Share of CLS: {share:.1%}"
+    subtitle = [
+        "Framed: the query. White: history, dashed: forecast",
+        f"Share of CLS, a token that shows no part of the image: {percent(share, 1)}",
+    ]
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
 
 
@@ -255,9 +259,9 @@ def _time_cells(
     side = size / (1 + STRIP) / n
     tooltip = [
         *tooltip,
-        tip("query", "query from sample", ".6~g"),
-        tip("key", "key from sample", ".6~g"),
-        tip("lag", "lag, samples", ".6~g"),
+        tip("query", "query from sample", SAMPLES),
+        tip("key", "key from sample", SAMPLES),
+        tip("lag", "lag, samples", SAMPLES),
     ]
     encoding = {"x": quantity("key"), "y": quantity("query"), "tooltip": tooltip}
     look = {"size": side**2, "xOffset": side / 2, "yOffset": side / (-2 if upwards else 2), "opacity": 0, "aria": False}
@@ -284,7 +288,7 @@ def _token_cells(view: HeadView, image: np.ndarray, edges: np.ndarray) -> Spec:
     cells = cells.assign(**when)
     tooltip = [
         tip("attention", view.unit.title(), view.unit.format),
-        tip("x", "key from sample", ".6~g"),
+        tip("x", "key from sample", SAMPLES),
         *told,
         tip("y", "value from", readable(edges)),
         tip("y2", "value to", readable(edges)),

@@ -119,12 +119,16 @@ def _titles(chart: Spec) -> list[str]:
     """Titles and subtitles of a chart and its parts; parts with their letter in the figure."""
     title = chart.get("title", {})
     heading = {"text": title} if isinstance(title, str) else title
-    lines = heading.get("subtitle", "")
-    said = [str(heading.get("text", "")), lines if isinstance(lines, str) else " ".join(lines)]
+    said = [_one_line(heading.get(part, "")) for part in ("text", "subtitle")]
     for letter, part in zip(ascii_lowercase, parts := _parts(chart), strict=False):
         told = ". ".join(_titles(part))
         said.append(f"({letter}) {told}" if told and len(parts) > 1 else told)
     return [text for text in said if text]
+
+
+def _one_line(text: object) -> str:
+    lines = text if isinstance(text, list) else [text]
+    return " ".join(map(str, lines)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _parts(chart: Spec) -> list[Spec]:

@@ -35,7 +35,7 @@ from vitime_cache.evidence.population.report import (
     table_of,
     to_json,
 )
-from vitime_cache.evidence.verdict.report import percent
+from vitime_cache.numerals import percent
 from vitime_cache.series.spans import samples_in_words
 from vitime_cache.shown import html
 

@@ -33,6 +33,8 @@ def social_card(verdict: xr.Dataset) -> bytes:
     import vl_convert
 
     vschema.validate(verdict)
+    if not vschema.facts(verdict, "stages"):
+        raise ChartError("nothing is known yet about this question: no level has been worked on")
     question, of = vschema.facts(verdict, "question"), KINDS[kind(verdict)]
     body = headline(verdict).removeprefix(f"{of.words}: ")
     note = vschema.facts(verdict, "weights")
@@ -67,10 +69,7 @@ def _lines(text: str, size: int, top: int, most: int, colour: str) -> tuple[str,
 
 def _picture(verdict: xr.Dataset, top: int, bottom: int) -> str:
     """The forecast in the remaining room, without the chart's own title."""
-    try:
-        chart = answer_forecast(verdict, width=WIDTH - 2 * MARGIN, height=max(bottom - top - AROUND, 60))
-    except ChartError:
-        raise ChartError("nothing is known yet about this question: no level has been worked on") from None
+    chart = answer_forecast(verdict, width=WIDTH - 2 * MARGIN, height=max(bottom - top - AROUND, 60))
     plain = {name: value for name, value in chart.items() if name != "title"}
     words = {"labelFontSize": 15, "titleFontSize": 15, "titleColor": PALE, "labelColor": PALE}
     plain["config"] = {**chart["config"], "axis": words | {"gridColor": "#eeeeee"}, "legend": words}

@@ -6,6 +6,7 @@ is too slow for a page; instead, the tests check every chart against Altair's co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from textwrap import wrap
 from typing import Any
@@ -15,6 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from vitime_cache.errors import VitimeError
+from vitime_cache.numerals import LOCALE
 
 Spec = dict[str, Any]
 
@@ -53,7 +55,7 @@ SHRINK: Spec = {"type": "fit", "contains": "padding"}
 
 ON_CANVAS: Spec = {"embedOptions": {"renderer": "canvas"}}
 # Labels within 12 pixels of an axis's end are moved inwards, and numbers are short, so that neither is cut off.
-CONFIG: Spec = {"axisX": {"labelFlush": 12}, "numberFormat": ",.12~g"}
+CONFIG: Spec = {"axisX": {"labelFlush": 12}, "numberFormat": ",.12~g", "locale": LOCALE}
 TOP_LEVEL = ("$schema", "background", "autosize", "config", "usermeta")  # keys of the outermost chart only
 
 
@@ -98,8 +100,9 @@ def fitted(heading: Spec, width: float) -> Spec:
         lines = [text] if isinstance(text, str) else text
         if not isinstance(lines, list):
             return text  # an expression
-        parts = [part for line in lines for part in wrap(line, max(int(width / letter), 20))]
-        return parts[0] if len(parts) == 1 else parts
+        whole = [re.sub(r"(?<=head) (?=\d)", "\N{NO-BREAK SPACE}", line) for line in lines]
+        parts = [part for line in whole for part in wrap(line, max(int(width / letter), 20))]
+        return lines[0] if len(parts) == 1 else parts
 
     return heading | {"text": broken(heading["text"], 7.6), "subtitle": broken(heading["subtitle"], 5.8)}
 

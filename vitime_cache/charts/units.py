@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
+from vitime_cache.numerals import NUMBER, number
 
 Unit = Literal["even", "weight"]
 
-NUMBER = ".3~r"  # d3 format with three digits and no exponent; `number` writes the same
 EVEN_WORDS = "Attention is in multiples of even attention: 1 means that all patches get the same."
 
 
@@ -62,8 +61,3 @@ def attention_unit(unit: Unit, tokens: int) -> AttentionUnit:
     such weights over the rows of two columns, so its even value is the same.
     """
     return WEIGHT if unit == "weight" else AttentionUnit(float(tokens), ", × even", NUMBER, NUMBER, EVEN_WORDS)
-
-
-def number(value: float) -> str:
-    """A number with three digits, without an exponent or trailing zeros."""
-    return np.format_float_positional(value, 3, unique=False, fractional=False, trim="-")

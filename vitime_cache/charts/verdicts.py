@@ -25,7 +25,7 @@ from vitime_cache.charts.style import (
 )
 from vitime_cache.evidence.levels.table import CLAIM, OUTCOMES
 from vitime_cache.evidence.verdict import schema as vschema
-from vitime_cache.evidence.verdict.report import percent
+from vitime_cache.numerals import NUMBER, number, percent
 
 READS, MATTERS = "what it reads replaced", "its output replaced"
 FEEDS: Region = "forecast→history"  # what feeds the forecast
@@ -123,9 +123,9 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
         *([layer(fitted, "line", encoding=straight, color=FORECAST, strokeWidth=1.4)] if np.isfinite(slope) else []),
         layer(found, "circle", encoding=dots, size=60, opacity=1),
     ]
-    interval = f"({low:.2f} … {high:.2f})" if np.isfinite([low, high]).all() else "(no interval)"
+    interval = f"({number(low)} … {number(high)})" if np.isfinite([low, high]).all() else "(no interval)"
     said = lines(
-        f"Slope {slope:.2f} {interval}, R² {float(one['r_squared']):.2f}."
+        f"Slope {number(slope)} {interval}, R² {number(float(one['r_squared']))}."
         if np.isfinite(slope)
         else "Too few of the measured periods have a peak: no slope.",
         f"A peak at {percent(float(one['found']))} of the measured periods. Dashed: slope 1.",
@@ -161,13 +161,13 @@ def verdict_effect(verdict: xr.Dataset, head_layer: str, head: int, *, width: in
         if np.isfinite([low, high]).all():
             intervals.append({"row": row, "low": low, "high": high})
             word = OUTCOMES[int(at["verdict"])].word
-            said.append(f"{CLAIM[claim].title}: {effect:.3g} ({low:.3g} … {high:.3g}), {word}.")
+            said.append(f"{CLAIM[claim].title}: {number(effect)} ({number(low)} … {number(high)}), {word}.")
     x = quantity("effect", f"change of the forecast, {STDS}")
     y = category(
         "row", axis={"title": None, "domain": False, "ticks": False, "labelLimit": 150},
         scale={"domain": [READS, MATTERS]},
     )  # fmt: skip
-    encoding = {"x": x, "y": y, "tooltip": [tip("what", "of"), tip("effect", "effect", ".3~g")]}
+    encoding = {"x": x, "y": y, "tooltip": [tip("what", "of"), tip("effect", "effect", NUMBER)]}
     span = {"x": quantity("low"), "x2": {"field": "high"}, "y": category("row")}
     layers = [
         layer(others, "tick", encoding=encoding, color=NEUTRAL, opacity=0.5, thickness=1.5),

@@ -12,7 +12,8 @@ from vitime_cache.compare.maps import CompareError
 from vitime_cache.evidence.levels.table import KINDS, LEVEL
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads, to_come
-from vitime_cache.evidence.verdict.report import head_names, interval, kind, percent, period_words, span_words
+from vitime_cache.evidence.verdict.report import head_names, interval, kind, period_words, span_words
+from vitime_cache.numerals import number, percent
 
 SAME = ("weights_sha256", "series_sha256")
 
@@ -130,7 +131,11 @@ def _shared(first: float, second: float) -> str:
     """ "168 = 7 × 24" if one period is a multiple of the other within 1 %, else empty."""
     long, short = max(first, second), min(first, second)
     times = round(long / short)
-    return f"{long:.4g} = {times} × {short:.4g}" if times >= 2 and abs(long - times * short) <= 0.01 * long else ""
+    return (
+        f"{number(long, 4)} = {times} × {number(short, 4)}"
+        if times >= 2 and abs(long - times * short) <= 0.01 * long
+        else ""
+    )
 
 
 def shares(found: TwoPeriods) -> xr.Dataset:

@@ -8,6 +8,7 @@ from functools import partial
 
 from vitime_cache.attention.peaks import SHORTEST_PERIOD, resolvable
 from vitime_cache.compare.reduction import Comparison, PeakChange, SignalCurve, times
+from vitime_cache.numerals import number
 from vitime_cache.series.spans import samples_in_words
 
 NO_PEAK = "That neither signal gives this head a lag peak that the axis can resolve."
@@ -67,16 +68,18 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
     for period in seen:
         lost, stayed = (_near(group, period, half) for group in (vanished, kept))
         if lost:
-            said.append(f"Those at {_list(found, lost)}, at multiples of {period:.4g}, are gone with that harmonic.")
+            said.append(
+                f"Those at {_list(found, lost)}, at multiples of {number(period, 4)}, are gone with that harmonic."
+            )
         if stayed:
             said.append(
-                f"Those at {_list(found, stayed)}, at multiples of {period:.4g} too, stay without it"
+                f"Those at {_list(found, stayed)}, at multiples of {number(period, 4)} too, stay without it"
                 + (f": {equal}, which remains." if (equal := _equation(period, reduced)) else ".")
             )
         if not lost and not stayed:
             said.append(f"There was no peak to lose at a multiple of {said_as(period)}, the removed period.")
     if found.ratios:
-        listed = ", ".join(f"{ratio:.3g} at {said_as(at)}" for at, ratio in found.ratios.items())
+        listed = ", ".join(f"{number(ratio)} at {said_as(at)}" for at, ratio in found.ratios.items())
         said.append(f"Prominence, whole over reduced: {listed}.")
     supports = []
     if vanished:
@@ -145,7 +148,7 @@ def _equation(period: float, reduced: SignalCurve) -> str:
     """ "62.83 = 2 × 31.42 samples" for the remaining periods of which the removed one is a multiple."""
     said = partial(samples_in_words, sample_seconds=reduced.sample_seconds)
     equal = [f"{n} × {said(other)}" for other in reduced.periods if (n := times(period, other))]
-    return f"{period:.4g} = {' = '.join(equal)}" if equal else ""
+    return f"{number(period, 4)} = {' = '.join(equal)}" if equal else ""
 
 
 def _axes(found: Comparison) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import with_words
 from vitime_cache.evidence.verdict.schema import three_values
 from vitime_cache.evidence.window_runs import WindowRuns
+from vitime_cache.numerals import percent
 from vitime_cache.series.signal import Signal
 
 if TYPE_CHECKING:
@@ -319,7 +320,7 @@ def _candidates(run: Run) -> Bools:
     if (left := int((~some).sum())) and some.any():
         run.facts["dropped"].append(
             f"At the few heads: {left} of {some.size} heads were not tried, because their layers carry less than "
-            f"{SCREENED:.0%} each."
+            f"{percent(SCREENED)} each."
         )
     return some if some.any() else every
 

@@ -16,6 +16,7 @@ from vitime_cache.ui import questions
 from vitime_cache.ui.address import keep_in_address
 from vitime_cache.ui.asked import show_in_address
 from vitime_cache.ui.questions import Key, RunningQuestion
+from vitime_cache.ui.terms import explained
 from vitime_cache.ui.verdicts import Subject, known_verdicts, named, remember_verdict
 from vitime_cache.ui.words import plain
 
@@ -115,7 +116,7 @@ def _progress(key: Key, shown: tuple[str, ...] | None) -> None:
         left.remove(asked.step)
         badges.append(f":blue-badge[:material/sync: {asked.step.lower()}, now]")
     coming = f"Still to come: {'; '.join(left).lower()}." if left else "It is the last level."
-    st.markdown(f"{' '.join(badges)} {coming} It continues if you leave this page.")
+    st.markdown(f"{' '.join(badges)} {coming} It continues if you leave this page.", help=explained(coming))
 
 
 def _take(subject: Subject, key: Key, asked: RunningQuestion) -> None:

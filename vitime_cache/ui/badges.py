@@ -19,13 +19,17 @@ from vitime_cache.evidence.levels.table import (
 )
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import period_words
+from vitime_cache.numerals import number
 from vitime_cache.series.spans import samples_in_words
 from vitime_cache.shown import counted
 from vitime_cache.ui.address import address
+from vitime_cache.ui.chart import worked_out
 from vitime_cache.ui.stores import KEY
+from vitime_cache.ui.terms import explained
 from vitime_cache.ui.verdicts import verdict_at
 from vitime_cache.ui.words import plain
 
+CLAIM_WORDS = tuple(f"{claim.title} {claim.figure}" for claim in CLAIMS)
 COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "gray", INCONCLUSIVE: "orange", NOT_TESTED: "gray"}
 
 
@@ -48,10 +52,10 @@ def head_badges(ds: xr.Dataset, layer: str, head: int, period: float | None) -> 
         return
     st.markdown(
         f"**{plain(layer)}, head {head}**, a period of {period_words(verdict)}: "
-        + " ".join(badge(verdict, claim.name, layer, head) for claim in CLAIMS),
+        + worked_out(badges, verdict, layer, head),
         help="The stored verdict on this head. No claim follows from another: "
         + "; ".join(f"*{claim.title.lower()}*: {claim.figure}" for claim in CLAIMS)
-        + ". **Ask** shows what each rests on.",
+        + f". **Ask** shows what each rests on.\n\n{explained(*CLAIM_WORDS)}",
     )
 
 
@@ -61,28 +65,45 @@ def best_badges(ds: xr.Dataset, period: float | None) -> None:
     if verdict is None:
         head_badges(ds, "", 0, period)
         return
-    codes = verdict["verdict"].transpose(vschema.CLAIM, ...).values
-    counts = [(claim.title.lower(), int((of == SUPPORTED).sum())) for claim, of in zip(CLAIMS, codes, strict=True)]
-    asked = int(verdict["asked"].sum())
     st.markdown(
-        f"Of {counted(asked, 'head')} asked about a period of {period_words(verdict)}: "
-        + " ".join(f":{'green' if n else 'gray'}-badge[{n} {title}]" for title, n in counts),
-        help="For how many heads the stored verdict supports each claim. **Ask** shows what each rests on.",
+        worked_out(_counts, verdict),
+        help="For how many heads the stored verdict supports each claim; –: not tested so far. **Ask** shows what each "
+        "rests on."
+        f"\n\n{explained(*CLAIM_WORDS)}",
     )
 
 
-def badge(verdict: xr.Dataset, claim: str, layer: str, head: int) -> str:
-    """One claim about one head in Markdown: a coloured badge with its mark and figure."""
-    at = {vschema.CLAIM: claim, schema.LAYER: layer, schema.HEAD: head}
-    code = int(verdict["verdict"].sel(at))
-    figure = float(verdict["figure"].sel(at))
-    shown = f" {figure:.2g}" if code != NOT_TESTED and figure == figure else ""
-    return f":{COLOURS[code]}-badge[{OUTCOMES[code].mark} {CLAIM[claim].title.lower()}{shown}]"
+def _counts(verdict: xr.Dataset) -> str:
+    done = vschema.facts(verdict, "stages")
+    said = []
+    for claim, codes in zip(CLAIMS, verdict["verdict"].transpose(vschema.CLAIM, ...).values, strict=True):
+        n, title = int((codes == SUPPORTED).sum()), claim.title.lower()
+        number_of = str(n) if claim.level in done else OUTCOMES[NOT_TESTED].mark
+        said.append(f":{'green' if n else 'gray'}-badge[{number_of} {title}]")
+    heads = counted(int(verdict["asked"].sum()), "head")
+    return f"Of {heads} asked about a period of {period_words(verdict)}: {' '.join(said)}"
+
+
+def badges(verdict: xr.Dataset, layer: str, head: int) -> str:
+    """The claims about one head in Markdown: coloured badges, each with its mark and figure."""
+    of = verdict[["verdict", "figure"]].sel({schema.LAYER: layer, schema.HEAD: head})
+    said = []
+    for claim, code, figure in zip(of[vschema.CLAIM].values, of["verdict"].values, of["figure"].values, strict=True):
+        shown = f" {number(figure)}" if code != NOT_TESTED and figure == figure else ""
+        said.append(f":{COLOURS[code]}-badge[{OUTCOMES[code].mark} {CLAIM[claim].title.lower()}{shown}]")
+    return " ".join(said)
 
 
 def with_claims(measures: xr.Dataset, verdict: xr.Dataset | None) -> xr.Dataset:
     """The measures of every head, and the figure of every claim whose level has run."""
-    if verdict is None or dict(verdict.sizes) | dict(measures.sizes) != dict(verdict.sizes):
+    if verdict is None:
+        return measures
+    found: xr.Dataset = worked_out(_with_claims, measures, verdict)
+    return found
+
+
+def _with_claims(measures: xr.Dataset, verdict: xr.Dataset) -> xr.Dataset:
+    if dict(verdict.sizes) | dict(measures.sizes) != dict(verdict.sizes):
         return measures
     figures = {}
     for claim in (each for each in CLAIMS if each.level in vschema.facts(verdict, "stages")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import streamlit as st
 
@@ -12,6 +13,8 @@ from vitime_cache.series.sources import Signal, catalogue
 from vitime_cache.ui import own
 from vitime_cache.ui.address import choose_signal, stored_signals
 from vitime_cache.ui.compose import composed, pasted, uploaded
+from vitime_cache.ui.folds import popped_up
+from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.stores import Store
 from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.words import complain, plain, weights_note
@@ -22,13 +25,16 @@ FAILURES = (VitimeError, MemoryError, OSError)
 
 def choose_subject(store: Store | None) -> Subject | None:
     """The series to ask about; the example if there is nothing else. None if it fails, with a message in place."""
+    with suppress(VitimeError):  # no weights: a run says so
+        engine().prepare(own.default_weights()[0])  # a run is likely, and the process takes seconds to start
     signal_, file, numbers = st.columns([1, 1, 1], gap="medium")
     with file:
         _bring(uploaded)
     with numbers:
         _bring(pasted)
-        with st.popover("Compose a series of harmonics", icon=":material/waves:"):
-            _bring(composed)
+        if place := popped_up("Compose a series of harmonics", "compose", icon=":material/waves:"):
+            with place:
+                _bring(composed)
     if not (store is not None and stored_signals(store)) and not own.options():
         try:
             _go_to(_taken_in(next(each for each in catalogue() if each.name == EXAMPLE)))

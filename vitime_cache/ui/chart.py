@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FunctionType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import pandas as pd
 import streamlit as st
@@ -24,13 +24,11 @@ from vitime_cache.charts.style import for_dark
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.numerals import number
 from vitime_cache.ui.stores import KEY
+from vitime_cache.ui.terms import PROMINENCE, explained
 from vitime_cache.ui.words import notice
 
-PROMINENCE = (
-    "How far the peak stands above the higher of the two valleys beside it, in means of the curve: 1 is as much as the "
-    "head's mean attention at a lag."
-)
 ABSENT = "no peak"  # in a cell for the prominence of a peak that is not there
 PAIRS = "Number of query–key pairs of patch columns in the mean at this lag."
 MATCHES = "Whether the peak is within half a patch, the resolution of a peak, of the multiple of P."
@@ -39,10 +37,10 @@ PEAK_COLUMNS = {
     "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
     "time": st.column_config.TextColumn("That is"),
     "vertex": st.column_config.NumberColumn("Interpolated", format="%.1f"),
-    "relative_prominence": st.column_config.NumberColumn("Prominence / mean", format="%.2f", help=PROMINENCE),
+    "relative_prominence": st.column_config.NumberColumn("Prominence / mean", format="%.3g", help=PROMINENCE),
     "pairs": st.column_config.NumberColumn("Pairs", help=PAIRS),
     "multiple": st.column_config.NumberColumn("Multiple of P"),
-    "error": st.column_config.NumberColumn("Off by, samples", format="%+.1f"),
+    "error": st.column_config.TextColumn("Off by, samples", alignment="right"),
     "matches": st.column_config.CheckboxColumn("± ½ patch", help=MATCHES),
 }
 
@@ -134,7 +132,7 @@ def statement(name: str, text: str) -> None:
     level = LEVEL[name]
     st.markdown(
         f":gray-badge[{level.title.lower()}] {text}",
-        help=f"{level.asks} Shown by: {level.shown_by} Left open: {level.leaves_open}",
+        help=f"{level.asks} Shown by: {level.shown_by} Left open: {level.leaves_open}\n\n{explained(text) or ''}",
     )
 
 
@@ -165,6 +163,8 @@ def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | No
         table = table.drop(columns="time")
     if period is None or table["multiple"].isna().all():
         table = table.drop(columns=["multiple", "nearest", "error", "matches"])
+    else:
+        table = table.assign(error=[number(error, signed=True) for error in table["error"]])
     st.dataframe(table, column_config=PEAK_COLUMNS, column_order=list(PEAK_COLUMNS), hide_index=True, key="peaks")
 
 
@@ -182,12 +182,13 @@ def ranked_heads(measures: xr.Dataset, measure: str) -> dict[str, Any] | None:
         "layer": st.column_config.TextColumn("Layer", pinned=True),
         "head": st.column_config.NumberColumn("Head", pinned=True),
     } | {
-        str(name): st.column_config.NumberColumn(str(values.attrs["long_name"]).capitalize(), format="%.3g")
+        str(name): st.column_config.NumberColumn(str(values.attrs["long_name"]).capitalize())
         for name, values in measures.data_vars.items()
     }
     order = list(dict.fromkeys(["layer", "head", measure, *columns]))
+    shown = table.style.format(cast("Callable[[object], str]", number), subset=list(measures.data_vars), na_rep=ABSENT)
     event = st.dataframe(
-        table, column_order=order, column_config=columns, hide_index=True, height=560,
+        shown, column_order=order, column_config=columns, hide_index=True, height=560,
         key="ranking", on_select="rerun", selection_mode="single-cell", placeholder=ABSENT,
     )  # fmt: skip
     rows = [row for row, _ in event.selection.cells if row < len(table)]

@@ -20,9 +20,9 @@ from vitime_cache.ui import own
 from vitime_cache.ui.address import address, stored_signals
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, planned, reading, stores
+from vitime_cache.ui.terms import explained
 from vitime_cache.ui.words import complain, notice, plain
 
-PATCH = "A patch is a column of the image cut into tokens: the unit, and the finest resolution, of a lag."
 COLUMNS = {
     "signal": st.column_config.TextColumn("Signal", pinned=True),
     "history": st.column_config.LineChartColumn("History", width="medium", color=HISTORY, y_min=0, y_max=1),
@@ -37,7 +37,7 @@ COLUMNS = {
     "description": st.column_config.TextColumn("What it is", width="large"),
     "n_history": st.column_config.NumberColumn("History, samples"),
     "horizon": st.column_config.NumberColumn("Horizon, samples"),
-    "samples_per_patch": st.column_config.NumberColumn("Samples per patch", format="%.4g", help=PATCH),
+    "samples_per_patch": st.column_config.NumberColumn("Samples per patch", format="%.4g", help=explained("patch")),
     "reduced_of": st.column_config.TextColumn("Reduction of"),
 }
 SAVING = "series_to_save"
@@ -126,7 +126,8 @@ def model_facts(ds: xr.Dataset) -> None:
     st.caption(
         f"Layers are encoder + decoder; tokens are value rows × patch columns, and a patch column is the unit of lag. "
         f"Weights {plain(ds.attrs['weights'])}, SHA-256 {ds.attrs['weights_sha256'][:12] or 'unknown'}…; captured in "
-        f"{ds.attrs['dtype']} by vitime-cache {ds.attrs['vitime_cache_version']}, {ds.attrs['created']}."
+        f"{ds.attrs['dtype']} by vitime-cache {ds.attrs['vitime_cache_version']}, {ds.attrs['created']}.",
+        help=explained("patch, token"),
     )
 
 

@@ -14,7 +14,7 @@ from vitime_cache.attention import schema
 from vitime_cache.charts.card import BEHIND, STORY, verdict_card
 from vitime_cache.charts.social import social_card
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.levels.table import CLAIMS, KINDS, LEVEL, LEVELS
+from vitime_cache.evidence.levels.table import KINDS, LEVEL, LEVELS
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import head_order, to_come, verdict_table
@@ -22,10 +22,12 @@ from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, headlin
 from vitime_cache.evidence.window import Window
 from vitime_cache.series.signal import Signal
 from vitime_cache.ui.asked import Asked, keep_address
-from vitime_cache.ui.badges import badge
-from vitime_cache.ui.chart import Draw, figure, file_name
+from vitime_cache.ui.badges import CLAIM_WORDS, badges
+from vitime_cache.ui.chart import Draw, figure, file_name, worked_out
 from vitime_cache.ui.copied import answer_code, copy_python
+from vitime_cache.ui.folds import folded
 from vitime_cache.ui.options import clicked
+from vitime_cache.ui.terms import explained
 from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.width import page_width
 from vitime_cache.ui.words import plain
@@ -76,14 +78,14 @@ def show_verdict(verdict: xr.Dataset, name: str, *, coming: bool = False) -> Non
     coming
         Whether more levels are still running.
     """
-    said = sentences(verdict)
     box, icon = BOXES[KINDS[kind(verdict)].answer]
-    box(plain(headline(verdict)), icon=icon)
+    box(plain(worked_out(headline, verdict)), icon=icon)
     with st.container(horizontal=True):
         with st.popover("What is not shown", type="tertiary", icon=":material/help:"):
-            st.markdown(plain(said[NOT_CLAIMED]))
+            open_ = worked_out(sentences, verdict)[NOT_CLAIMED]
+            st.markdown(plain(open_), help=explained(open_))
         with st.popover("What the figures are", type="tertiary", icon=":material/straighten:"):
-            st.markdown(plain(INTERVALS))
+            st.markdown(plain(INTERVALS), help=explained(INTERVALS))
             st.markdown("\n".join(f"- **{level.title}**: {plain(level.shown_by)}" for level in LEVELS[:3]))
     left = [LEVEL[stage].title.lower() for stage in to_come(verdict)]
     if left and not coming:
@@ -93,15 +95,19 @@ def show_verdict(verdict: xr.Dataset, name: str, *, coming: bool = False) -> Non
         )
     wide = page_width()
     _drawn(verdict, STORY[:1], wide)
-    st.caption(plain(vschema.facts(verdict, "window_facts")["words"]))
+    window = vschema.facts(verdict, "window_facts")["words"]
+    st.caption(plain(window), help=explained(window))
     _drawn(verdict, STORY[1:], wide)
-    with st.expander("Details: where the forecast looks, what attention carries, what each level found"):
-        _drawn(verdict, BEHIND, wide)
-        for level, text in said.items():
-            if level in LEVEL:
-                st.markdown(f"**{LEVEL[level].title}** {plain(text)}")
-    with st.expander("Every head: what is shown of each"):
-        chosen = _every_head(verdict)
+    if fold := folded("Details: where the forecast looks, what attention carries, what each level found", "details"):
+        with fold:
+            _drawn(verdict, BEHIND, wide)
+            for level, text in worked_out(sentences, verdict).items():
+                if level in LEVEL:
+                    st.markdown(f"**{LEVEL[level].title}** {plain(text)}", help=explained(LEVEL[level].title, text))
+    chosen = _chosen_head(verdict)
+    if fold := folded("Every head: what is shown of each", "heads"):
+        with fold:
+            _every_head(verdict, chosen)
     _files(verdict, chosen, name)
 
 
@@ -114,9 +120,8 @@ def _drawn(verdict: xr.Dataset, pictures: Sequence[tuple[Draw, str]], wide: int)
             figure(draw, verdict, key=draw.__name__, width="stretch", pixels=wide, table=table)
 
 
-def _every_head(verdict: xr.Dataset) -> tuple[str, int]:
-    """Show the grid of claims and the pictures of the head clicked in it; return that head."""
-    chosen = _chosen_head(verdict)
+def _every_head(verdict: xr.Dataset, chosen: tuple[str, int]) -> None:
+    """Show the grid of claims and the pictures of the head clicked in it."""
     left_side, right_side = st.columns([6, 5])
     with left_side:
         figure(
@@ -130,7 +135,6 @@ def _every_head(verdict: xr.Dataset) -> tuple[str, int]:
             )  # fmt: skip
     with right_side:
         head_card(verdict, *chosen)
-    return chosen
 
 
 def link_to(subject: Subject, period: float) -> None:
@@ -150,8 +154,9 @@ def looking(verdict: xr.Dataset) -> charts.Spec:
 
 def head_card(verdict: xr.Dataset, layer: str, head: int) -> None:
     """One head: its badges, and the pictures they rest on."""
-    badges = " ".join(badge(verdict, claim.name, layer, head) for claim in CLAIMS)
-    st.markdown(f"**{plain(layer)}, head {head}** {badges}")
+    st.markdown(
+        f"**{plain(layer)}, head {head}** {worked_out(badges, verdict, layer, head)}", help=explained(*CLAIM_WORDS)
+    )
     for draw, table, level in OF_HEAD:
         if level in vschema.facts(verdict, "stages"):
             figure(
@@ -162,7 +167,7 @@ def head_card(verdict: xr.Dataset, layer: str, head: int) -> None:
 
 def _chosen_head(verdict: xr.Dataset) -> tuple[str, int]:
     """The head clicked last in any chart; by default the best."""
-    layer, best = head_order(verdict)[0]
+    layer, best = worked_out(head_order, verdict)[0]
     place = f"evidence_head_{verdict.attrs['created']}"
     seen: dict[str, Any] = st.session_state.setdefault(place, {})
     for chart in ("claims", "looking"):

@@ -20,6 +20,7 @@ from vitime_cache.series.bounds import SignalError
 from vitime_cache.series.spans import WRITTEN, in_words
 from vitime_cache.study.defaults import MOST_LAGS
 from vitime_cache.ui.period_box import period_box, read_period, written
+from vitime_cache.ui.terms import explained
 from vitime_cache.ui.verdicts import Subject, known_verdicts
 from vitime_cache.ui.words import say_if_unknown
 
@@ -103,9 +104,9 @@ def _patch_slider(
     help: str | None = None,
 ) -> int:  # fmt: skip
     """A slider over patches, told in samples and in time; the address names one by its samples alone, or as here."""
-    step = float(ds[schema.SAMPLES_PER_PATCH])
+    step, timed = float(ds[schema.SAMPLES_PER_PATCH]), bool(float(ds[schema.SAMPLE_SECONDS]))
     samples = {patch: f"{patch * step:.0f}" for patch in patches}
-    words = {patch: in_time(patch * step) if float(ds[schema.SAMPLE_SECONDS]) else "" for patch in patches}
+    words = {patch: in_time(patch * step) if timed else "" for patch in patches}
     said = {patch: f"{samples[patch]}, {words[patch]}" if words[patch] else samples[patch] for patch in patches}
     say_if_unknown(key, label.partition(",")[0], {*samples.values(), *said.values()})
     asked = {text: patch for patch, text in samples.items()}.get(st.query_params.get(key, ""))
@@ -204,7 +205,8 @@ def choose_measure(measures: xr.Dataset) -> str:
         key="measure", bind="query-params", width=420,
         help="The figure that colours and ranks the heads. **Prominence** is how far a peak of the lag curve stands "
         "above the higher of the two valleys beside it, in means of the curve. **CLS** is an extra token that "
-        "represents no part of the image. **Entropy** says over how many patch columns a head spreads.",
+        "represents no part of the image. **Entropy** says over how many patch columns a head spreads. "
+        f"\n\n{explained('patch')}",
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from vitime_cache.evidence.budget import BUDGET, SMALL
 from vitime_cache.evidence.periods import LEVEL, propose_periods
 from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.model.checkpoint import CheckpointError
+from vitime_cache.numerals import percent
 from vitime_cache.series.spans import WRITTEN, samples_in_words
 from vitime_cache.ui import own, questions
 from vitime_cache.ui.answers import Answers, look_at
@@ -22,7 +23,6 @@ from vitime_cache.ui.asked import show_in_address
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.compose import KEPT
 from vitime_cache.ui.period_box import period_box, written
-from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.words import complain, notice, plain
 
@@ -55,7 +55,7 @@ def choose_question(subject: Subject, first_seen: float | None = None) -> tuple[
             st.session_state[f"{key}_proposals"] = named[0] if named else None  # the number may also be typed
             st.pills(
                 "Periods that stand out, strongest first", range(len(proposals)), key=f"{key}_proposals",
-                format_func=lambda i: f"{in_words[i]}, {proposals[i][1]:.0%} of the variance",
+                format_func=lambda i: f"{in_words[i]}, {percent(proposals[i][1])} of the variance",
                 on_change=_take_proposal, args=(key, periods),
                 help="Lines of the periodogram that stand out from any smooth spectrum of noise that fits this series, "
                 f"at the level {LEVEL:g} over all frequencies. Of about equally strong ones the longest is first; "
@@ -94,7 +94,6 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
     if key in questions.under_way(subject.key):
         st.caption("This question is under way: see above.")
         return
-    engine().prepare(path)
     settings: dict[str, Any] = {} if window.chosen else {"window": (window.history, window.horizon)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         settings["budget"] = st.number_input(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 import pandas as pd
 import streamlit as st
 
 from vitime_cache.errors import VitimeError
+from vitime_cache.numerals import percent
 from vitime_cache.series.spans import samples_in_words
 from vitime_cache.store.verdicts import stored_verdicts
 from vitime_cache.ui import own, questions
@@ -19,12 +21,13 @@ from vitime_cache.ui.other_weights import weights_files
 from vitime_cache.ui.stores import ROWS, Store, stores
 from vitime_cache.ui.words import notice
 
+ANSWER, LETTER, LINE, EDGE = 430, 6.9, 20, 14  # pixels: an answer's cell, its letters, lines and padding
 QUESTION_COLUMNS = {
-    "asked": st.column_config.TextColumn("Asked"),
-    "series": st.column_config.TextColumn("Series"),
-    "period": st.column_config.TextColumn("Period"),
-    "answer": st.column_config.TextColumn("Answer", width="large"),
-    "state": st.column_config.TextColumn("State"),
+    "series": st.column_config.TextColumn("Series", width=100),
+    "period": st.column_config.TextColumn("Period", width=100),
+    "answer": st.column_config.TextColumn("Answer", width=ANSWER),
+    "state": st.column_config.TextColumn("State", width=70),
+    "asked": st.column_config.TextColumn("Asked", width=120),
 }
 WEIGHTS_COLUMNS = {
     "weights": st.column_config.TextColumn("Weights"),
@@ -59,9 +62,10 @@ def questions_table(store: Store | None) -> None:
     shown = rows[:ROWS]
     st.caption("Click a row to see the answer." + (f" The latest {ROWS} are shown." if len(rows) > ROWS else ""))
     table = pd.DataFrame([{name: getattr(row, name) for name in QUESTION_COLUMNS} for row in shown])
+    lines = max(len(wrap(row.answer, int(ANSWER / LETTER))) for row in shown)  # a cell is cut, not grown, to its row
     event = st.dataframe(
         table, column_config=QUESTION_COLUMNS, hide_index=True, key="questions", on_select="rerun",
-        selection_mode="single-cell",
+        selection_mode="single-cell", row_height=max(lines * LINE + EDGE, 35),
     )  # fmt: skip
     if clicked := [row for row, _ in event.selection.cells if row < len(shown)]:
         st.switch_page("pages/ask.py", query_params={"q": keep_address(shown[clicked[0]].address)})
@@ -78,7 +82,7 @@ def _rows(store: Store | None) -> Iterator[Row]:
             name = Asked.about(place, asked.signal.name, asked.period)
             running.add(name)
             period = samples_in_words(asked.period, asked.signal.sample_seconds)
-            yield Row("now", places[place] or asked.signal.name, period, "", f"{asked.share:.0%} done", name)
+            yield Row("now", places[place] or asked.signal.name, period, "", f"{percent(asked.share)} done", name)
     for place, called in places.items():
         try:
             kept = stored_verdicts(place)

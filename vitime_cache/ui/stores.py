@@ -54,7 +54,7 @@ class Store:
     @property
     def signals(self) -> list[str]:
         """Names of its complete signals."""
-        return [] if self.stamp is None else [str(name) for name in self.dataset[schema.SIGNAL].values]
+        return [] if self.stamp is None else list(_names(str(self.path), self.stamp))
 
     @property
     def dataset(self) -> xr.Dataset:
@@ -166,6 +166,11 @@ def _open(path: str, stamp: Stamp) -> xr.Dataset:  # noqa: ARG001 - the stamp is
     ds = open_store(path)
     # A description takes 8 kB in memory, and is only needed for the rows of a table.
     return ds.assign_coords({name: ds[name].load() for name in ds.coords if name != schema.DESCRIPTION})
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _names(path: str, stamp: Stamp) -> tuple[str, ...]:
+    return tuple(map(str, _open(path, stamp)[schema.SIGNAL].values))
 
 
 def _in_memory(ds: xr.Dataset) -> int:

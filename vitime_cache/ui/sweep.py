@@ -7,7 +7,7 @@ import xarray as xr
 
 from vitime_cache.evidence.levels.tracking import Tracking
 from vitime_cache.study import first_head as study
-from vitime_cache.ui.stores import Store
+from vitime_cache.ui.stores import KEY, Store
 from vitime_cache.ui.verdicts import verdict_at
 
 
@@ -27,9 +27,16 @@ def first_head(store: Store | None, ds: xr.Dataset, period: float | None) -> tup
         In samples. If there is no answer about it, the latest answer about the signal decides.
     """
     verdict = verdict_at(ds, period)
-    return study.first_head(ds, verdict_at(ds, None) if verdict is None else verdict, tracked(store, ds))
+    if verdict is None and period is not None:
+        verdict = verdict_at(ds, None)
+    return _first_head(ds, verdict, tracked(store, ds))
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs={xr.Dataset: lambda ds: ds.attrs[KEY], Tracking: id})
+def _first_head(ds: xr.Dataset, verdict: xr.Dataset | None, tracking: Tracking | None) -> tuple[str, int, str]:
+    return study.first_head(ds, verdict, tracking)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)  # one object for each store, by which `_first_head` knows it
 def _track(path: str, stamp: str, _store: Store) -> Tracking | None:  # noqa: ARG001 - path and stamp are the cache's key
     return study.sweep_tracking(_store.dataset)

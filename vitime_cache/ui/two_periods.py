@@ -14,7 +14,7 @@ from vitime_cache.evidence.levels.table import KINDS
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import headline, kind, period_words
 from vitime_cache.ui.address import address, pick
-from vitime_cache.ui.chart import figure
+from vitime_cache.ui.chart import figure, worked_out
 from vitime_cache.ui.evidence_view import BOXES
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.two_signals import show_reading
@@ -68,7 +68,7 @@ def _how_to(known: dict[float, xr.Dataset]) -> None:
 def _one_side(side: str, verdict: xr.Dataset) -> None:
     """The headline and the influence curve of one of the two."""
     box, icon = BOXES[KINDS[kind(verdict)].answer]
-    box(plain(headline(verdict)), icon=icon)
+    box(plain(worked_out(headline, verdict)), icon=icon)
     if "set" in vschema.facts(verdict, "stages"):
         figure(
             charts.answer_influence, verdict, key=f"influence_{side}", width="stretch",

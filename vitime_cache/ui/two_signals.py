@@ -20,13 +20,15 @@ from vitime_cache.compare.maps import why_not
 from vitime_cache.compare.reduction import Comparison, SignalCurve, compare
 from vitime_cache.compare.words import reading
 from vitime_cache.errors import VitimeError
+from vitime_cache.numerals import percent
 from vitime_cache.series.spans import in_words
 from vitime_cache.ui.address import choose_other
 from vitime_cache.ui.badges import head_badges
-from vitime_cache.ui.chart import ABSENT, PROMINENCE, figure, side_map, statement, worked_out
+from vitime_cache.ui.chart import ABSENT, figure, side_map, statement, worked_out
 from vitime_cache.ui.copied import compared_code, copy_python
 from vitime_cache.ui.options import LagOptions, choose_contrast, choose_lags, choose_period, clicked
 from vitime_cache.ui.stores import KEY, Store
+from vitime_cache.ui.terms import PROMINENCE, explained
 from vitime_cache.ui.width import page_width
 from vitime_cache.ui.words import complain, end_page, plain, weights_note
 
@@ -35,8 +37,8 @@ CHANGE_COLUMNS = {
     "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
     "time": st.column_config.TextColumn("That is"),
     "multiple": st.column_config.TextColumn("Multiple of P", help="Where the peak lies, within half a patch."),
-    "first": st.column_config.NumberColumn("Prominence / mean, first", format="%.2f", help=PROMINENCE),
-    "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.2f", help=PROMINENCE),
+    "first": st.column_config.NumberColumn("Prominence / mean, first", format="%.3g", help=PROMINENCE),
+    "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.3g", help=PROMINENCE),
 }
 GALLERY = "gallery"
 
@@ -51,13 +53,16 @@ def two_signals(store: Store | None, first: xr.Dataset, head: tuple[str, int]) -
     names = (_name(first), _name(second))
     if names[0] == names[1]:  # one of a store, one an own series
         names = (f"{names[0]} (first)", f"{names[1]} (second)")
-    laid = heads_apart(first, second, names, head)
-    _one_head(first, second, head)
+    wide = page_width()
+    laid = heads_apart(first, second, names, head, wide)
+    _one_head(first, second, head, wide)
     if laid:
         copy_python(compared_code(first, second, *head))
 
 
-def heads_apart(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], head: tuple[str, int]) -> bool:
+def heads_apart(
+    first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], head: tuple[str, int], wide: int
+) -> bool:
     """Show the gallery of differences if the heads of the two correspond, or why there is none.
 
     Returns whether it was shown.
@@ -68,13 +73,15 @@ def heads_apart(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], h
     table = worked_out(charts.difference_gallery_table, first, second)
     figure(
         charts.difference_gallery, first, second, tuple(map(plain_text, names)), selected=head, key=GALLERY,
-        on_select=_take_head, width="stretch", table=lambda: table,
+        on_select=_take_head, width="stretch", pixels=wide, table=lambda: table,
     )  # fmt: skip
-    most = [f"{plain(row.layer)} · {row.head} ({row.moved:.0%})" for row in table.head(3).itertuples()]
+    first_three = zip(table["layer"], table["head"], table["moved"], range(3), strict=False)
+    most = [f"{plain(layer)} · {head} ({percent(moved)})" for layer, head, moved, _ in first_three]
     st.markdown(
-        f"Changed most: {', '.join(most)}; the median head: {table['moved'].median():.0%}.",
+        f"Changed most: {', '.join(most)}; the median head: {percent(table['moved'].median())}.",
         help="The share of a head's attention that lies on other patches, mean over queries: 0 % is the same map, "
-        "100 % no patch in common. It describes these two maps. Telling a difference from chance takes null inputs.",
+        "100 % no patch in common. It describes these two maps. Telling a difference from chance takes null inputs."
+        f"\n\n{explained('even attention, patch, null inputs')}",
     )
     return True
 
@@ -91,7 +98,7 @@ def _take_head() -> None:
 
 
 @st.fragment
-def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int]) -> None:
+def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int], wide: int) -> None:
     """Both maps on one scale, their difference, both curves and the peaks."""
     st.subheader(f"{plain(head[0])}, head {head[1]}", anchor=False)
     period, options, contrast = choose_how(first)
@@ -106,7 +113,6 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int]) -> N
     statement("looking", plain(said.conclusion))
     head_badges(first, *head, period)
     shading = charts.shared_shading(views, contrast)
-    wide = page_width()
     with st.container(horizontal=True):
         both_maps(views, [shading, shading], wide)
         with st.container(width="content"):  # beside them where the screen is wide
@@ -146,8 +152,11 @@ def both_curves(views: Sequence[HeadView], options: LagOptions, period: float | 
 def show_reading(supports: tuple[str, ...], does_not_support: tuple[str, ...]) -> None:
     """What a comparison supports and what it does not, side by side."""
     supported, open_ = st.columns(2)
-    supported.markdown("**This supports**\n" + "".join(f"\n- {plain(text)}" for text in supports))
-    open_.markdown("**Not shown by this**\n" + "".join(f"\n- {plain(text)}" for text in does_not_support))
+    for place, name, texts in (
+        (supported, "This supports", supports), (open_, "Not shown by this", does_not_support),
+    ):  # fmt: skip
+        listed = "".join(f"\n- {plain(text)}" for text in texts)
+        place.markdown(f"**{name}**\n{listed}", help=explained(*texts))
 
 
 def changes_table(found: Comparison) -> None:

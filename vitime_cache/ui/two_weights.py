@@ -16,6 +16,7 @@ from vitime_cache.compare.forecasts import ForecastGap, compare_forecasts
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.budget import SMALL
 from vitime_cache.model.config import WeightsInfo
+from vitime_cache.numerals import number
 from vitime_cache.ui import own
 from vitime_cache.ui.address import pick
 from vitime_cache.ui.chart import figure
@@ -56,20 +57,20 @@ def two_weights(first: xr.Dataset, head: tuple[str, int]) -> None:
         charts.two_forecasts, first, second, names, None if future is None else np.asarray(future),
         key="forecasts", width="stretch", table=lambda: charts.two_forecasts_table(first, second, names, future),
     )  # fmt: skip
-    laid = heads_apart(first, second, names, head)
+    wide = page_width()
+    laid = heads_apart(first, second, names, head, wide)
     if laid:
-        _one_head(first, second, names, head)
+        _one_head(first, second, names, head, wide)
     show_reading(_supports(gap, names), _limits(laid))
 
 
 @st.fragment
-def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], head: tuple[str, int]) -> None:
+def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], head: tuple[str, int], wide: int) -> None:
     """The same layer and head of both networks: its maps, each on its own scale, and both lag curves."""
     st.subheader(f"{plain(head[0])}, head {head[1]}, of both", anchor=False)
     period, options, contrast = choose_how(first)
     views = [charts.HeadView(_called(ds, name), *head) for ds, name in zip((first, second), names, strict=True)]
     shadings = [charts.shared_shading([view], contrast) for view in views]
-    wide = page_width()
     with st.container(horizontal=True):
         both_maps(views, shadings, wide)
     both_curves(views, options, period)
@@ -127,11 +128,11 @@ def _names(first: xr.Dataset, second: xr.Dataset) -> tuple[str, str]:
 
 def _conclusion(gap: ForecastGap, names: tuple[str, str]) -> str:
     said = (
-        f"The forecasts of {names[0]} and {names[1]} are {gap.apart:.2g} standard deviations of the history apart on "
-        f"average, {gap.widest:.2g} at most."
+        f"The forecasts of {names[0]} and {names[1]} are {number(gap.apart)} standard deviations of the history apart "
+        f"on average, {number(gap.widest)} at most."
     )
     if np.isfinite(gap.first_error):
-        said += f" Their mean absolute errors are {gap.first_error:.2g} and {gap.second_error:.2g}."
+        said += f" Their mean absolute errors are {number(gap.first_error)} and {number(gap.second_error)}."
     return said
 
 

@@ -28,6 +28,7 @@ from vitime_cache.evidence.levels.table import (
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import head_order, set_heads, to_come
 from vitime_cache.interventions.lag_masks import REACH
+from vitime_cache.numerals import number, percent
 from vitime_cache.series.spans import samples_in_words
 from vitime_cache.shown import counted
 
@@ -96,13 +97,6 @@ def head_names(ds: xr.Dataset, heads: Iterable[tuple[int, int]], most: int = MOS
     return told + (f" and {len(heads) - most} more" if len(heads) > most else "")
 
 
-def percent(share: float) -> str:
-    """A share as "84 %", with a minus sign if it is negative; "no figure" for NaN."""
-    if not np.isfinite(share):
-        return "no figure"
-    return f"{_whole(share)} %"
-
-
 def interval(share: float, low: float, high: float) -> str:
     """A share with its interval, "84 % (74 … 94)"."""
     if not np.isfinite([low, high]).all():
@@ -111,7 +105,7 @@ def interval(share: float, low: float, high: float) -> str:
 
 
 def _whole(share: float) -> str:
-    return f"{round(100 * share) + 0:d}".replace("-", "−")
+    return percent(share).removesuffix(" %")
 
 
 def _value(ds: xr.Dataset, name: str) -> float:
@@ -123,7 +117,7 @@ def _back(ds: xr.Dataset) -> str:
 
 
 def _stds(effect: float) -> str:
-    return f"{effect:.2g} standard deviations"
+    return f"{number(effect, 2)} standard deviations"
 
 
 # The headline of each kind, without its first words.
@@ -284,7 +278,7 @@ def _heads(ds: xr.Dataset) -> str:
     for claim in (each for each in CLAIMS if each.level == "heads"):
         part = _claimed(ds, claim.name)
         if (least := smallest.get(claim.name)) is not None and np.isfinite(least):
-            part += f"; a change of {least:.2g} standard deviations would have been seen"
+            part += f"; a change of {number(least, 2)} standard deviations would have been seen"
         parts.append(part)
     margin = vschema.facts(ds, "counts")["margin"]
     return f"{'. '.join(parts)}. Less than {margin:g} counts as none."
