@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from vitime_cache.child import DIED, ENDS, ERROR, HUNG, LOST, RESULT, STOPPED, Child, Request, Tell
+from vitime_cache.child import _START, DIED, ENDS, ERROR, HUNG, LOST, RESULT, STOPPED, Child, Request, Tell
 
 SILENCE = 3.0
 PATIENCE = 60.0  # seconds, for a machine that is busy with other things
@@ -149,3 +152,18 @@ def test_a_process_that_dies_does_so_over_the_request_it_works_on(child: Child, 
     long = begun(child.begin(count_until, tmp_path / "never"))
     assert end_of(child.begin(die))[0] == DIED
     assert end_of(long)[0] == LOST
+
+
+def test_a_process_whose_replies_nobody_can_read_ends_without_a_word(tmp_path: Path) -> None:
+    start = [sys.executable, "-c", _START.format(path=sys.path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(start, **pipes) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        pickle.dump((0, pickle.dumps((count_until, (tmp_path / "never",)))), process.stdin)
+        process.stdin.flush()
+        pickle.load(process.stdout)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(PATIENCE) == 0

@@ -24,7 +24,7 @@ from functools import partial
 from multiprocessing import get_all_start_methods, set_start_method
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NoReturn
 
 # Callback for replies of a running request: a kind and its content.
 Tell = Callable[[str, Any], None]
@@ -249,15 +249,18 @@ class _Server:
             raise _StopError
 
     def _send(self, number: int, kind: str, content: bytes) -> None:
-        with self._writing:
-            pickle.dump((number, kind, content), self._pipe)
-            self._pipe.flush()
+        try:
+            with self._writing:
+                pickle.dump((number, kind, content), self._pipe)
+                self._pipe.flush()
+        except OSError:
+            _end()
 
     def _read(self) -> None:
         with suppress(Exception):
             while True:
                 self._inbox.put(pickle.load(sys.stdin.buffer))
-        os._exit(0)  # the parent has ended; unfinished files here have no name yet
+        _end()
 
     def _beat(self) -> None:
         main = threading.main_thread().ident
@@ -269,10 +272,14 @@ class _Server:
             frame = sys._current_frames().get(main)
             now = None if frame is None else (id(frame), frame.f_lasti)
             if not self._open or now != seen or time.process_time() - used > _BUSY * _BEAT:
-                with suppress(OSError):  # the parent has ended, as `_read` finds too
-                    self._send(-1, _ALIVE, b"")
+                self._send(-1, _ALIVE, b"")
             seen = now
             del frame
+
+
+def _end() -> NoReturn:
+    """End at once, because the parent has ended; unfinished files here have no name yet."""
+    os._exit(0)
 
 
 def _portable(error: Exception) -> Exception:
