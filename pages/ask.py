@@ -8,7 +8,7 @@ from vitime_cache.ui.asked import asked_for, newly_asked_for
 from vitime_cache.ui.bring import choose_subject
 from vitime_cache.ui.evidence_view import begun, link_to, show_verdict, show_without_answer
 from vitime_cache.ui.folds import folded
-from vitime_cache.ui.question_form import ask_button, begin_by_itself, choose_question
+from vitime_cache.ui.question_form import ask_button, begin_by_itself, choose_question, fill_in
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.words import title
 
@@ -19,6 +19,7 @@ if subject is not None:
     wanted = newly_asked_for(subject)
     if wanted is not None:
         look_at(subject, wanted)
+        fill_in(subject, wanted)
     asked = asked_for(subject)
     if asked is None:
         begin_by_itself(subject, found)
@@ -41,6 +42,6 @@ if subject is not None:
     known = bool(found.verdicts)
     if form := folded("Ask another question" if known else "Ask", "another" if known else "ask", expanded=not known):
         with form:
-            question = choose_question(subject, wanted)
+            question = choose_question(subject)
             if question is not None:
                 ask_button(subject, *question)

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from streamlit.testing.v1 import AppTest
 
+from tests.app.conftest import unfold
 from tests.app.test_evidence import SlowEngine, answered, made, slow  # noqa: F401 - a fixture
 from tests.app.test_own import SINE, paste, q
 from tests.app.test_pages import charts, read, texts
@@ -46,6 +47,14 @@ def test_the_address_of_a_stored_question_shows_it_in_another_session(open_page:
     at = open_page("ask", q=keep_address(FULL))
     assert "62.8 samples" in at.success[0].value
     assert any(link.proto.query_string == f"q={FULL.name}" for link in at.get("page_link"))
+
+
+@pytest.mark.usefixtures("two_answers")
+def test_a_form_that_is_opened_later_has_the_period_of_the_address(open_page: OpenPage) -> None:
+    at = open_page("ask", unfolded=False, q=keep_address(FULL))
+    assert "62.8 samples" in at.success[0].value
+    unfold(at, "another").run()
+    assert any(field.value == "62.8" for field in at.text_input), [field.value for field in at.text_input]
 
 
 @pytest.mark.usefixtures("two_answers")

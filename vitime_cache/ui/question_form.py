@@ -27,24 +27,28 @@ from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.words import complain, notice, plain
 
 
-def choose_question(subject: Subject, first_seen: float | None = None) -> tuple[float, Window] | None:
-    """Choose the period and the stretch of the series to ask about; None, with a message in place, if it cannot be.
+def fill_in(subject: Subject, period: float) -> None:
+    """Put a period into the form, which may be opened later."""
+    key, exact = _kept(subject)
+    exact.append(period)
+    st.session_state[key] = written(period)
 
-    Parameters
-    ----------
-    first_seen
-        The period of a question that the address has just named.
-    """
-    values = subject.signal.known
+
+def _kept(subject: Subject) -> tuple[str, list[float]]:
+    """The key of the form's period in the session, and the periods that it knows with all their digits."""
     key = f"asked_{subject.signal.fingerprint[:12]}"
+    periods = [period for period, _ in _proposals(subject.signal.fingerprint, subject.signal.known)]
+    return key, st.session_state.setdefault(f"{key}_exact", periods)
+
+
+def choose_question(subject: Subject) -> tuple[float, Window] | None:
+    """Choose the period and the stretch of the series to ask about; None, with a message in place, if it cannot be."""
+    values = subject.signal.known
+    key, exact = _kept(subject)
     proposals = _proposals(subject.signal.fingerprint, values)
     periods = [period for period, _ in proposals]
     in_words = [samples_in_words(period, subject.signal.sample_seconds) for period in periods]
-    exact: list[float] = st.session_state.setdefault(f"{key}_exact", list(periods))
     st.session_state.setdefault(key, written(periods[0]) if periods else "")
-    if first_seen is not None:
-        exact.append(first_seen)
-        st.session_state[key] = written(first_seen)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = period_box(
             key, exact, subject.signal.sample_seconds,
