@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
@@ -40,12 +39,7 @@ def catalogue() -> list[Signal]:
     Names are stable and fit into a URL. Synthetic signals have 512 samples of history and 720 of horizon, as in the
     reference study; those of the real series are chosen so that the main period spans at least two patches.
     """
-    return list(_signals())
-
-
-@cache
-def _signals() -> tuple[Signal, ...]:
-    return (*_reference(), *_sweep(), *_waveforms(), *_nulls(), *map(_read, REAL_SERIES))
+    return [*_reference(), *_sweep(), *_waveforms(), *_nulls(), *map(_read, REAL_SERIES)]
 
 
 def _reference() -> Iterator[Signal]:

@@ -113,7 +113,7 @@ def whole_series(ds: xr.Dataset) -> Signal:
     if (every := own.whole(ds)) is not None:
         return replace(every, name=str(ds[schema.SIGNAL].item()))
     kept = schema.signal_of(ds)
-    known = next((each for each in catalogue() if each.name == kept.name), None)
+    known = _catalogue().get(kept.name)
     if known is not None and known.horizon == kept.horizon and np.array_equal(known.values, kept.values):
         return known
     return kept
@@ -149,3 +149,8 @@ def _opened(path: str, group: str) -> xr.Dataset:  # needs no stamp: a group is 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={xr.Dataset: lambda ds: ds.attrs[KEY]})
 def _whole_series(ds: xr.Dataset) -> Signal:
     return whole_series(ds)
+
+
+@st.cache_resource(show_spinner=False)
+def _catalogue() -> dict[str, Signal]:
+    return {signal.name: signal for signal in catalogue()}
