@@ -57,7 +57,8 @@ def test_what_is_made_up_adds_up():
 
 def test_what_a_level_has_not_worked_on_is_missing():
     known = [_known(mock_verdict(stages=vschema.STAGES[:n])) for n in range(len(vschema.STAGES) + 1)]
-    assert known[0] == {"history", "future", "forecast", "forecast_low", "forecast_high"}, "known after one pass"
+    before = {"history", "future", "forecast", "forecast_low", "forecast_high", "stand_in", "forecast_stand_in"}
+    assert known[0] == before, "input and output of the model"
     for stage, before, after in zip(vschema.STAGES, known, known[1:], strict=False):
         assert before < after, stage
     assert (mock_verdict(stages=())["verdict"] == NOT_TESTED).all()
