@@ -40,8 +40,9 @@ def test_an_unfinished_answer_shows_the_levels_that_are_done() -> None:
     assert 0 < len(part.chart["concat"]) < len(whole.chart["concat"])
 
 
-def test_an_answer_in_which_no_level_is_done_shows_the_forecast_alone() -> None:
-    assert len(vc.show(mock_verdict(stages=())).chart["concat"]) == 1
+def test_an_answer_in_which_no_level_is_done_is_refused() -> None:
+    with pytest.raises(ChartError, match="no level is finished"):
+        vc.show(mock_verdict(stages=()))
 
 
 def test_what_capture_returns_is_shown_with_the_head_and_why_it_is_that_one() -> None:

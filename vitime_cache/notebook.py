@@ -102,12 +102,12 @@ def show(ds: xr.Dataset, layer: str | None = None, head: int | None = None) -> S
 
 def _answer(verdict: xr.Dataset) -> Shown:
     """The series with its forecasts, influence and attention over lags, and the few heads, as far as known."""
+    if not vschema.facts(verdict, "stages"):
+        raise ChartError("nothing is known yet about this question: no level is finished")
     pictures = _drawable(
         partial(draw, verdict, width=WIDTH)
         for draw in (charts.answer_forecast, charts.answer_influence, charts.answer_attention, charts.answer_heads)
     )
-    if not pictures:
-        raise ChartError("nothing is known yet about this question: no level is finished")
     return Shown(headline(verdict), sentences(verdict)[NOT_CLAIMED], charts.beside(pictures, columns=1))
 
 
