@@ -82,6 +82,15 @@ def test_a_parquet_file_of_any_columns_and_metadata(
     child.harmless("f.parquet", stream.getvalue())
 
 
+@pytest.mark.parametrize("said", [b"{}", b"[]", b"[", b"\xff", b'{"freq": "odd"}', b'{"freq": 5}', b'{"freq": null}'])
+def test_a_parquet_file_with_odd_facts_of_its_periods(child: Isolated, said: bytes) -> None:
+    facts = {b"ARROW:extension:name": b"pandas.period", b"ARROW:extension:metadata": said}
+    schema = pa.schema([pa.field("t", pa.int64(), metadata=facts), pa.field("s", pa.float64())])
+    stream = io.BytesIO()
+    pq.write_table(pa.table([np.arange(ROWS), np.arange(ROWS) % 7.0], schema=schema), stream)
+    child.harmless("f.parquet", stream.getvalue())
+
+
 @pytest.mark.parametrize("rows", [1_000_000, 10_000])
 def test_a_parquet_file_that_unfolds_to_gigabytes(child: Isolated, rows: int) -> None:
     long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), ["2020" + " " * (10**10 // rows)])

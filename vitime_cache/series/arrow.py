@@ -113,7 +113,7 @@ def _child(meta: memoryview, table: int, field: int) -> int:
 def _broken() -> tuple[type[Exception], ...]:
     import pyarrow as pa
 
-    return pa.ArrowException, OSError, ValueError, TypeError, OverflowError, RecursionError, MemoryError
+    return pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError
 
 
 def _is_text(kind: Any) -> bool:
