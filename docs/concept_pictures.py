@@ -7,22 +7,20 @@ of verdicts are made up. A minute on two cores. Writes docs/images/concepts/NAME
 from __future__ import annotations
 
 import argparse
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
-import vl_convert
 import xarray as xr
-from PIL import Image
 from scipy.signal import find_peaks
 
 import vitime_cache as vc
 from vitime_cache.attention.capture import images_of
 from vitime_cache.attention.lags import lag_curve
 from vitime_cache.charts.raster import png_url
+from vitime_cache.charts.render import small_png
 from vitime_cache.charts.style import CATEGORICAL, FORECAST, HISTORY, NEUTRAL, SEQUENTIAL
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
@@ -66,17 +64,8 @@ def main() -> None:
 
 def png(chart: alt.VConcatChart) -> bytes:
     """A chart as a PNG of few colours."""
-    spec = (
-        chart.properties(background="white")
-        .configure_view(stroke=None)
-        .configure_axis(grid=False)
-        .configure_title(anchor="start")
-        .to_dict()
-    )
-    drawn = Image.open(BytesIO(vl_convert.vegalite_to_png(spec, ppi=DPI))).convert("RGB")
-    small = BytesIO()
-    drawn.quantize(COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
-    return small.getvalue()
+    plain = chart.configure_view(stroke=None).configure_axis(grid=False).configure_title(anchor="start")
+    return small_png(plain.to_dict(), DPI, COLOURS)
 
 
 def images(model: ViTime, signal: vc.Signal) -> alt.VConcatChart:
@@ -194,7 +183,7 @@ def stand_in(verdict: xr.Dataset) -> alt.VConcatChart:
     replaced = np.random.default_rng(3).random(len(time) // step + 1) < 0.4
     mixed = np.where(replaced[time // step], other, history)
     spans = [{"x": at * step, "x2": min((at + 1) * step, len(time))} for at in np.flatnonzero(replaced)]
-    both = lines({"history": history, "stand-in": other}, {"history": HISTORY, "stand-in": OTHER})
+    both = alt.layer(lines({"history": history, "stand-in": other}, {"history": HISTORY, "stand-in": OTHER}))
     mixture = alt.layer(boxes(spans, color=OTHER, opacity=0.25), lines({"input": mixed}, {"input": HISTORY}))
     return alt.vconcat(
         both.properties(title="The stand-in is the history moved by a part of its period", width=WIDTH, height=110),
@@ -216,7 +205,7 @@ def value_patching(verdict: xr.Dataset) -> alt.VConcatChart:
         "of the whole stand-in": ("forecast_stand_in", OTHER),
     }
     values = {name: first[variable].values[start:] for name, (variable, _) in names.items()}
-    drawn = lines(values, {name: colour for name, (_, colour) in names.items()}, start)
+    drawn = alt.layer(lines(values, {name: colour for name, (_, colour) in names.items()}, start))
     return alt.vconcat(
         drawn.properties(
             title="Attention stays; what it reads whole periods back comes from the stand-in", width=WIDTH, height=170
@@ -231,7 +220,7 @@ def knockout(found: xr.Dataset) -> alt.VConcatChart:
     stop = start + int(one.horizon)
     name = f"with {HEAD[0]} · {HEAD[1]} replaced by its mean over other signals"
     values = {"forecast": one.intact_forecast.values[start:stop], name: one.forecast.values[start:stop]}
-    drawn = lines(values, {"forecast": FORECAST, name: HISTORY}, start)
+    drawn = alt.layer(lines(values, {"forecast": FORECAST, name: HISTORY}, start))
     return alt.vconcat(drawn.properties(title="Knockout of a head", width=WIDTH, height=150))
 
 
@@ -245,7 +234,7 @@ def nulls(signal: vc.Signal) -> alt.VConcatChart:
     }
     return alt.vconcat(
         *(
-            lines({name: values}, {name: HISTORY}).properties(title=name, width=WIDTH, height=60)
+            alt.layer(lines({name: values}, {name: HISTORY})).properties(title=name, width=WIDTH, height=60)
             for name, values in kinds.items()
         )
     )

@@ -200,6 +200,7 @@ def finished(
         )
     if not length:
         return Column(label, values)
+    # Nearly every column; the checks below would take most of the time of reading thousands of short ones.
     if axis.has_row_per_sample and np.isfinite(samples := values[axis.order[length - last :]]).all():
         return Column(label, samples, 0, axis.seconds, axis.start(length - last))
     kept = axis.order[axis.places >= length - last]

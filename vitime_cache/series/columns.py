@@ -122,7 +122,11 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> 
     kinds = [dtype.kind for dtype in frame.dtypes]
     plain = _plain_numbers(frame, {name: place for name, place in places.items() if kinds[place] in "iuf"})
     columns = {name: frame.iloc[:, place] for name, place in places.items() if name not in plain}
-    texts = {name: column.astype("str") for name, column in columns.items() if _may_be_text(column)}
+    texts = {
+        name: column.astype("str")
+        for name, column in columns.items()
+        if column.dtype.kind not in "cbmM" and not isinstance(column.dtype, pd.PeriodDtype)
+    }
     if choices.missing:
         texts = {name: text.mask(text.str.strip().isin(choices.missing), "") for name, text in texts.items()}
     read, taken_off, notation = _numbers_of(file, texts, choices)
@@ -182,10 +186,6 @@ def _plain_numbers(frame: pd.DataFrame, places: dict[str, int]) -> dict[str, NDA
     """Columns (T,) of numeric type, all at once: one by one, ten thousand columns take pandas a second."""
     values = frame.iloc[:, list(places.values())].to_numpy(dtype=np.float64, na_value=np.nan)
     return dict(zip(places, np.ascontiguousarray(values.T), strict=True))
-
-
-def _may_be_text(column: pd.Series) -> bool:
-    return column.dtype.kind not in "cbmM" and not str(column.dtype).startswith("period")
 
 
 def _may_mark(value: np.floating[Any]) -> bool:
