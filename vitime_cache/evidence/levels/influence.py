@@ -2,10 +2,10 @@
 
 Every patch of the history is replaced, with probability ½, by the patch of a stand-in: the same history moved by a
 share of its period. The change of each future patch is projected on its change under the whole stand-in, and regressed
-on how much of the columns whole periods back, beside them and elsewhere was replaced. Shares are relative to the sum of
-the three: where half a stand-in does more or less than half of what the whole one does, as with a forecast that reacts
-strongly to noise, it does so at every lag. Masks come in pairs, a mask and its complement, so that the joint effect of
-two replaced patches averages out. The interval is a bootstrap over these pairs.
+on how much of the columns whole periods back, beside them and elsewhere was replaced (`mask_regression`). Shares are
+relative to the sum of the three: where half a stand-in does more or less than half of what the whole one does, as with
+a forecast that reacts strongly to noise, it does so at every lag. Masks come in pairs, a mask and its complement, so
+that the joint effect of two replaced patches averages out. The interval is a bootstrap over these pairs.
 
 Masks run in two stages. The first stage ends the test if the answer cannot change: if an interval of 99.8 % contains
 none of the shares at which the kind of answer changes. Such a strict first look costs the interval of the second almost
@@ -20,22 +20,16 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
-from vitime_cache.arrays import Bools, Floats
-from vitime_cache.evidence.levels.answer_kind import turning_shares
+from vitime_cache.arrays import Floats
+from vitime_cache.evidence.levels.mask_regression import ColumnWeights, MaskedRuns, regress
 from vitime_cache.evidence.levels.single_heads import MARGIN
 from vitime_cache.evidence.window_runs import Told, WindowRuns, cells
-from vitime_cache.interventions.lag_masks import GUARD
 
 MASKS = 96  # masks in the first stage, over all windows and stand-ins
 MOST_MASKS = 288  # most masks, if the interval stays wide
 HALF_WIDTH = 0.1  # half width of the share's interval up to which masks are added, if the answer can still change
-STANDS = 0.002  # error of the two-sided interval that ends the test after the first stage
 CELLS = 4  # stand-ins over all windows
-LEVEL = 0.1  # error of the two-sided interval: 5 % on either side
-RESAMPLES = 2000
-LEAST = 0.25  # least share of the whole change that masks must explain for shares to add up to 1
 
 
 @dataclass(frozen=True)
@@ -66,104 +60,6 @@ class Influence:
     masks: int
 
 
-@dataclass(frozen=True, eq=False)
-class ColumnWeights:
-    """How much of a history patch lies whole periods before a future patch, beside that, and elsewhere.
-
-    Attributes
-    ----------
-    weights
-        (3, history patches, future patches); they sum to 1 over the first axis.
-    """
-
-    weights: Floats
-
-    @classmethod
-    def of(cls, period: float, history_patches: int, future: NDArray[np.intp]) -> Self:
-        """For a period in patches and future patch columns; a short period has no "beside", only "elsewhere"."""
-        lag = future - np.arange(history_patches)[:, None]
-        multiple = np.rint(lag / period)
-        off = np.abs(lag - period * multiple)
-        back = multiple >= 1
-        on = np.where(back, np.clip(1 - off, 0, 1), 0)
-        near = np.where(back, np.clip(2 - off, 0, 1), 0) - on if period >= 2 * GUARD else np.zeros_like(on)
-        return cls(np.stack((on, near, 1 - on - near)))
-
-    @property
-    def by_chance(self) -> float:
-        """Share of all columns that lie whole periods back."""
-        return float(self.weights[0].mean())
-
-    def replaced(self, masks: Bools) -> Floats:
-        """Share of each class that masks (n, history patches) replace, (n, future patches, 3)."""
-        total = np.maximum(self.weights.sum(axis=1), 1e-9)  # (3, future)
-        shares: Floats = np.einsum("nh,chf->nfc", masks.astype(np.float64), self.weights) / total.T
-        return shares
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """The sums of a weighted regression through the origin, by pair of masks: (n, 3, 3) and (n, 3)."""
-
-    squares: Floats
-    products: Floats
-
-    @classmethod
-    def of(cls, replaced: Floats, response: Floats, size: Floats) -> Self:
-        """Compute them from pairs of masks.
-
-        Parameters
-        ----------
-        replaced
-            (2 n, future, 3), first the masks, then their complements.
-        response
-            (2 n, future): change projected on the change under the whole stand-in.
-        size
-            (future,): squared change under the whole stand-in; the variance of a response grows with it.
-        """
-        squares = np.einsum("f,nfa,nfb->nab", size, replaced, replaced)
-        products = np.einsum("nf,nfa->na", response, replaced)
-        half = len(squares) // 2
-        return cls(squares[:half] + squares[half:], products[:half] + products[half:])
-
-    @classmethod
-    def join(cls, parts: Sequence[Moments]) -> Self:
-        return cls(np.concatenate([p.squares for p in parts]), np.concatenate([p.products for p in parts]))
-
-    def shares(self, weight: Floats | None = None) -> Floats:
-        """Shares (..., 3) of whole periods back, beside them, and elsewhere; `weight` (..., n) weights the pairs.
-
-        They add up to 1, or to less if the masks explain less than `LEAST` of the whole change.
-        """
-        weight = np.ones(len(self.squares)) if weight is None else weight
-        squares, products = (np.tensordot(weight, each, axes=1) for each in (self.squares, self.products))
-        known = self.squares.any(axis=(0, 2))  # a short period has nothing beside it
-        explained = np.zeros(products.shape)
-        explained[..., known] = np.linalg.solve(
-            squares[..., known, :][..., known] + 1e-12 * np.trace(self.squares.sum(axis=0)) * np.eye(int(known.sum())),
-            products[..., known, None],
-        )[..., 0]
-        shares: Floats = explained / np.maximum(explained.sum(axis=-1, keepdims=True), LEAST)
-        return shares
-
-    def interval(self, seed: int, level: float = LEVEL) -> tuple[float, float]:
-        """Bootstrap interval of the first share over pairs of masks."""
-        low, high = np.quantile(self._resampled(seed), (level / 2, 1 - level / 2))
-        return float(low), float(high)
-
-    def stands(self, seed: int, by_chance: float) -> bool:
-        """Whether the first share is so far from every turning share that more masks cannot change the answer."""
-        share, reach = float(self.shares()[0]), norm.isf(STANDS / 2) * float(self._resampled(seed).std())
-        return all(abs(share - turning) > reach for turning in turning_shares(by_chance))
-
-    def _resampled(self, seed: int) -> Floats:
-        """The first share of bootstrap samples, (RESAMPLES,)."""
-        n = len(self.squares)
-        drawn = np.random.default_rng([seed, 8]).multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(np.float64)
-        first: Floats = self.shares(drawn)[:, 0]
-        return first
-
-
 def measure_influence(
     windows: Sequence[WindowRuns], seed: int = 0, *, masks: int = MASKS, most: int = MOST_MASKS,
     told: Told = lambda _: None,
@@ -182,17 +78,16 @@ def measure_influence(
     if effect < MARGIN:
         nothing = np.nan
         return Influence(effect, nothing, nothing, nothing, weights.by_chance, nothing, nothing, 0)
-    first = Moments.join([each.run(_pairs(masks, len(chosen)), rng, told) for each in prepared])
-    low, high = first.interval(seed)
-    ran = 2 * len(first.squares)
-    wanted = min(most, int(np.ceil(ran * ((high - low) / 2 / HALF_WIDTH) ** 2)))
-    moments = first
-    if wanted > ran and not first.stands(seed, weights.by_chance):
-        more = [each.run(_pairs(wanted - ran, len(chosen)), rng, told) for each in prepared]
-        moments = Moments.join([first, *more])
-        low, high = moments.interval(seed)
-    share, near, far = (float(each) for each in moments.shares())
-    return Influence(effect, share, low, high, weights.by_chance, near, far, 2 * len(moments.squares))
+    runs = [each.run(_pairs(masks, len(chosen)), rng, told) for each in prepared]
+    found = regress(runs)
+    low, high = found.interval(seed)
+    wanted = min(most, int(np.ceil(found.masks * ((high - low) / 2 / HALF_WIDTH) ** 2)))
+    if wanted > found.masks and not found.stands(seed, weights.by_chance):
+        pairs = _pairs(wanted - found.masks, len(chosen))
+        found = regress([ran.then(each.run(pairs, rng, told)) for ran, each in zip(runs, prepared, strict=True)])
+        low, high = found.interval(seed)
+    share, near, far = (float(each) for each in found.shares())
+    return Influence(effect, share, low, high, weights.by_chance, near, far, found.masks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,15 +115,16 @@ class _Replaced:
         whole = window.change_by_patch(rows)[-len(future) :]
         return cls(window, stand_in, whole, float(window.effect(rows)), weights)
 
-    def run(self, pairs: int, rng: np.random.Generator, told: Told) -> Moments:
+    def run(self, pairs: int, rng: np.random.Generator, told: Told) -> MaskedRuns:
         """Run `pairs` new masks and their complements."""
-        masks = rng.random((pairs, self.window.first_future)) < 0.5
-        masks = np.concatenate((masks, ~masks))
-        by_column = np.repeat(masks, self.window.patch_width, axis=1)[:, : self.window.history_columns]
-        rows = self.window.forecasts(np.where(by_column, self.stand_in, self.window.drawn), told)
+        half = rng.random((pairs, self.window.first_future)) < 0.5
+        masks = np.stack((half, ~half), axis=1)
+        by_column = np.repeat(masks, self.window.patch_width, axis=-1)[..., : self.window.history_columns]
+        drawn = np.where(by_column, self.stand_in, self.window.drawn)
+        rows = self.window.forecasts(drawn.reshape(2 * pairs, -1), told)
         change = self.window.change_by_patch(rows)[:, -len(self.whole) :]
-        response = (change * self.whole).sum(axis=-1)
-        return Moments.of(self.weights.replaced(masks), response, (self.whole**2).sum(axis=-1))
+        response = (change * self.whole).sum(axis=-1).reshape(pairs, 2, -1)
+        return MaskedRuns(self.weights, (self.whole**2).sum(axis=-1), masks, response)
 
 
 def _future(window: WindowRuns) -> NDArray[np.intp]:
