@@ -12,7 +12,7 @@ from benchmarks.evidence.asking import Asked, put, weights, within
 from benchmarks.evidence.known import ask_planted
 from benchmarks.periods import APERIODIC, bounds
 from vitime_cache.arrays import Floats
-from vitime_cache.evidence.levels.influence import ColumnWeights
+from vitime_cache.evidence.levels.mask_regression import ColumnWeights
 from vitime_cache.evidence.window import choose_window
 from vitime_cache.series.signal import Signal, hold_out
 
