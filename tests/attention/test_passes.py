@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -93,6 +93,32 @@ def test_rows_that_share_an_encoding_are_drawn_as_their_histories_are() -> None:
     encoding = SeriesEncoding.fit(signals[0].values, 28, model.config)
     rows = np.stack([encoding.history_rows(signal.values) for signal in signals])
     assert torch.equal(images_of_rows(rows, encoding, model), images_of(signals, [encoding] * 2, model))
+
+
+def test_images_for_a_model_on_a_device_are_made_there_and_in_its_dtype() -> None:
+    there = on_a_device(small_config(), torch.bfloat16)
+    there.device = torch.device("meta")  # torch's stand-in for a device: shapes and no numbers
+    signals = walks(20, 31)
+    encodings = [SeriesEncoding.fit(s.values, s.horizon, there.config) for s in signals]
+    rows = encodings[0].history_rows(signals[0].values)
+    for images, count in (
+        (images_of(signals, encodings, there), 2), (images_of_rows(np.stack([rows] * 3), encodings[0], there), 3),
+    ):  # fmt: skip
+        assert images.shape == (count, 1, 16, 48)
+        assert (images.dtype, images.device.type) == (torch.bfloat16, "meta")
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_device_starts_its_next_pass_before_the_maps_of_the_last_are_read(count: int) -> None:
+    started: list[int] = []
+
+    def passes_of_a_device() -> Iterator[HostCopy]:
+        for number in range(count):
+            started.append(number)
+            yield HostCopy(torch.tensor([number]))
+
+    read = [(int(copy.wait()[0][0]), len(started)) for copy in capturing._one_ahead(passes_of_a_device())]
+    assert read == [(number, min(number + 2, count)) for number in range(count)]
 
 
 def test_what_a_pass_has_read_is_made_into_arrays_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

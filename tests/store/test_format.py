@@ -117,6 +117,35 @@ def test_layers_that_were_not_asked_for_have_no_token_maps(tmp_path):
     assert_holds(ds, signals, tokens=[])
 
 
+def test_arrays_lie_on_disk_in_the_chunks_and_codecs_that_the_format_documents(tmp_path):
+    """Numbers of docs/store.md, not of the code: another reader counts on them, and so does a store that grows."""
+    build(make_signals(2, harmonics=1), tmp_path / "a.zarr", Model())
+    arrays = {file.parent.name: json.loads(file.read_bytes()) for file in (tmp_path / "a.zarr").glob("*/zarr.json")}
+    del arrays["journal"]
+    of_a_signal = {  # 2 layers of 2 heads, 2 × 6 tokens
+        "time_attention": [1, 2, 2, 6, 6], "token_attention": [1, 2, 2, 12, 12], "lag_attention": [1, 2, 2, 11],
+        "cls_attention": [1, 2, 2, 12], "history": [1, 4096], "forecast": [1, 4096], "forecast_quantile": [1, 7, 4096],
+        "component_period": [1, 16], "component_amplitude": [1, 16],
+    }  # fmt: skip
+    inner = {"time_attention": [1, 1, 2, 6, 6], "token_attention": [1, 1, 1, 1, 12]}
+    axes = {"signal": 1024, "time": 4096, "component": 16, "layer": 2, "head": 2, "lag": 11, "quantile": 7}
+    axes |= {f"{each}_{of}": size for each in ("query", "key") for of, size in (("patch", 6), ("token", 12))}
+    for name, array in arrays.items():
+        chunks, codecs = array["chunk_grid"]["configuration"]["chunk_shape"], array["codecs"]
+        assert chunks == (of_a_signal.get(name) or [axes[array["dimension_names"][0]]]), name
+        assert array["chunk_key_encoding"] == {"name": "default", "configuration": {"separator": "."}}, name
+        if name in inner:
+            (shard,) = codecs
+            assert shard["configuration"]["chunk_shape"] == inner[name], name
+            assert shard["configuration"]["index_location"] == "end"
+            codecs = shard["configuration"]["codecs"]
+        assert codecs[-1]["name"] == "crc32c", name
+        if name in of_a_signal:
+            blosc = codecs[-2]["configuration"]
+            assert (blosc["cname"], blosc["clevel"], blosc["shuffle"]) == ("lz4", 5, "bitshuffle"), name
+    assert arrays.keys() >= of_a_signal.keys() | axes.keys()
+
+
 def test_a_dataset_opened_before_a_store_grew_stays_right(tmp_path, monkeypatch):
     monkeypatch.setattr(store_format, "CHUNK", {"signal": 1, "time": 64, "component": 2})
     monkeypatch.setattr(store_format, "SIGNALS_PER_CHUNK", 2)

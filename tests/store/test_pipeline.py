@@ -66,6 +66,25 @@ def test_the_model_runs_ahead_of_the_disk_by_no_more_than_the_bound_and_commits_
     assert_holds(open_store(tmp_path / "a.zarr"), signals)
 
 
+def test_a_large_signal_is_committed_before_the_next_one_begins_so_that_a_kill_costs_one(tmp_path, monkeypatch):
+    """What is so large that a pass takes it alone; the disk is slow."""
+    committed = [0]
+    begun: list[int] = []
+    finish = SignalWriter.finish
+
+    def slow(self: SignalWriter, arrays: Any) -> Any:
+        time.sleep(0.05)
+        return finish(self, arrays)
+
+    def noted(*args):
+        begun.append(committed[-1])
+        return standin.capture_batch(*args)
+
+    monkeypatch.setattr(SignalWriter, "finish", slow)
+    build(make_signals(4), tmp_path / "a.zarr", capture=noted, progress=lambda told: committed.append(told.done))
+    assert begun == [0, 1, 2, 3]
+
+
 def test_signals_of_a_batch_are_finished_at_the_same_time(tmp_path, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     together = threading.Barrier(3, timeout=20)

@@ -149,6 +149,18 @@ def test_a_build_to_s3_killed_again_and_again_ends_in_the_same_objects(s3_server
         assert_holds(xr.open_zarr(url), SIGNALS[:2], tokens=["decoder.0"])
 
 
+def test_what_another_process_put_is_seen_at_once(s3_server):  # noqa: ARG001
+    objects = open_objects("s3://bucket/shared.zarr")
+    assert objects.names() == []
+    another = fsspec.filesystem("s3", skip_instance_cache=True)  # it knows nothing of this process's listings
+    another.pipe_file("bucket/shared.zarr/one", b"1")
+    assert (objects.names(), objects.sizes()) == (["one"], {"one": 1})
+    another.pipe_file("bucket/shared.zarr/folder/two", b"22")
+    assert (sorted(objects.names()), objects.sizes()) == (["folder", "one"], {"one": 1, "folder/two": 2})
+    another.rm("bucket/shared.zarr/one")
+    assert (objects.names(), objects.get("one")) == (["folder"], None)
+
+
 @pytest.mark.parametrize("url", ["s3://", "memory:///"])
 def test_a_url_without_a_place_is_refused(url):
     with pytest.raises(StoreError, match="names no place"):

@@ -21,6 +21,7 @@ from vitime_cache.store.journal import published
 from vitime_cache.store.manifest import ROOT
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
+from vitime_cache.store.workers import write_on_scheduler
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +112,38 @@ def test_a_scheduler_that_is_lost_ends_a_build_with_one_sentence(tmp_path):
             build(SIGNALS, tmp_path / "a.zarr", GOLDEN_WEIGHTS, workers=cluster.scheduler_address, progress=lose)
     done = len(open_store(tmp_path / "a.zarr").signal)
     assert len(build(SIGNALS, tmp_path / "a.zarr", GOLDEN_WEIGHTS).written) == len(SIGNALS) - done
+
+
+class OfAScheduler:
+    """A dask client whose workers end every batch in one way."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def scatter(self, job, broadcast):
+        assert broadcast
+        return job
+
+    def submit(self, _work, _job, _batch, pure):
+        assert not pure  # or equal batches would be done once
+        return self
+
+    def result(self):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [(distributed.KilledWorker("write", None, 3), "several workers died over 's0', 's1'; give them more memory"),
+     (ConnectionResetError("gone"), "the dask scheduler or all its workers are gone; complete signals are kept")],
+)  # fmt: skip
+def test_what_ends_a_batch_on_a_scheduler_is_told_in_one_sentence_that_names_the_signals(monkeypatch, error, message):
+    lost = []
+    monkeypatch.setattr(distributed, "as_completed", iter)
+    batches = [dict(enumerate(SIGNALS[:2]))]
+    with pytest.raises(StoreError, match=message):
+        list(write_on_scheduler(OfAScheduler(error), None, batches, lambda: lost.append(True)))
+    assert lost == [True], "what dead workers left is swept"
 
 
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path):
