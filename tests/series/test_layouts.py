@@ -244,7 +244,7 @@ def test_pandas_objects_are_signals_with_their_times():
         load, temp = as_signals(frame)
     assert (load.name, load.sample_seconds, load.start, temp.name) == ("load", 3600, "2016-07-01T00:00:00", "temp")
     series = as_signal(frame["load"].tz_localize("Europe/Berlin"))
-    assert (series.sample_seconds, series.start) == (3600, "2016-06-30T22:00:00")
+    assert (series.sample_seconds, series.start) == (3600, "2016-06-30T22:00:00+00:00")
     assert [signal.name for signal in as_signals([frame["load"], frame["temp"]])] == ["load", "temp"]
     assert as_signal(frame["load"].to_period("h")).start == "2016-07-01T00:00:00"
     assert as_signal(pd.Series([1, 2, 3])).values.tolist() == [1, 2, 3]

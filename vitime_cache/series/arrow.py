@@ -52,7 +52,7 @@ def read_parquet(file: str, data: bytes) -> pd.DataFrame:
         if table is None or table.num_rows != metadata.num_rows:
             raise SignalError(f"{file} holds no series, or is damaged: it says that it has {metadata.num_rows} rows")
         table.validate()
-        return _frame(table.select(names), content.schema_arrow)
+        return _frame(table.select(names))
 
 
 def read_feather(file: str, data: bytes) -> pd.DataFrame:
@@ -70,7 +70,7 @@ def read_feather(file: str, data: bytes) -> pd.DataFrame:
         if not names:
             raise SignalError(f"{file} holds no series")
         list(_bounded(file, table.select(names).to_batches()))
-        return _frame(table.select(names), table.schema)
+        return _frame(table.select(names))
 
 
 def unpacked_size(data: bytes) -> int:
@@ -111,8 +111,11 @@ def _child(meta: memoryview, table: int, field: int) -> int:
 
 
 def _broken() -> tuple[type[Exception], ...]:
+    """What Arrow raises on a broken file, once it knows pandas' periods."""
+    import pandas as pd
     import pyarrow as pa
 
+    pa.array(pd.period_range("2000", periods=1, freq="D"))
     return pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError
 
 
@@ -126,29 +129,17 @@ def _flat_names(file: str, schema: Any) -> list[str]:
     """Columns that may hold a series, a time or a name, an index that pandas stored first."""
     from pyarrow import types
 
-    kept = []
-    for field in schema:
-        kind = field.type.value_type if types.is_dictionary(field.type) else field.type
-        if (
-            _frequency(field)
-            or types.is_primitive(kind)
-            or types.is_decimal(kind)
-            or _is_text(kind)
-            or types.is_null(kind)
-        ):
-            kept.append(field.name)
+    flat = types.is_primitive, types.is_decimal, types.is_null, _is_text, _is_period
+    kinds = {field.name: field.type.value_type if types.is_dictionary(field.type) else field.type for field in schema}
+    kept = [name for name, kind in kinds.items() if any(check(kind) for check in flat)]
     if (twice := next((name for name in kept if schema.names.count(name) > 1), None)) is not None:
         raise SignalError(f"{file}: two columns are named {twice!r}; rename one")
-    first = [name for name in _index(schema) if name in kept]
-    return [*first, *(name for name in kept if name not in first)]
+    return sorted(kept, key=lambda name: name not in _index(schema))
 
 
-def _frequency(field: Any) -> str:
-    """That of a column of pandas' periods, which Arrow knows only once pandas has told it of them; "" of any other."""
-    said = getattr(field.type, "freq", None)
-    if said is None and (field.metadata or {}).get(b"ARROW:extension:name") == b"pandas.period":
-        said = json.loads(field.metadata[b"ARROW:extension:metadata"])["freq"]
-    return str(said or "")
+def _is_period(kind: Any) -> bool:
+    """Whether Arrow knows a type as pandas' periods, of which `_broken` has told it."""
+    return hasattr(kind, "freq")
 
 
 def _index(schema: Any) -> Sequence[str]:
@@ -181,30 +172,12 @@ def _bounded(file: str, batches: Any) -> Iterator[Any]:
         yield pa.RecordBatch.from_arrays(batch.columns, schema=batch.schema)
 
 
-def _frame(table: Any, schema: Any) -> pd.DataFrame:
-    """As a DataFrame whose columns are numbers, times, texts or categories of texts."""
+def _frame(table: Any) -> pd.DataFrame:
+    """As a DataFrame whose columns are numbers, times, texts, or categories of them."""
     import pandas as pd
-    import pyarrow as pa
-    from pyarrow import types
 
-    columns = {}
-    for name in table.column_names:
-        column = table.column(name)
-        if types.is_dictionary(column.type) and not _is_text(column.type.value_type):
-            column = column.cast(column.type.value_type)
-        if (
-            types.is_decimal(column.type)
-            or types.is_null(column.type)
-            or (types.is_integer(column.type) and column.null_count)
-        ):
-            column = column.cast(pa.float64(), safe=False)
-        elif types.is_boolean(column.type) and column.null_count:
-            column = column.cast(pa.string())
-        freq = _frequency(schema.field(name))
-        from_arrow = pd.PeriodDtype(freq).__from_arrow__ if freq else None  # type: ignore[attr-defined]
-        columns[name] = pd.Series(from_arrow(column)) if from_arrow else column.to_pandas()
     # An index without a name is a counter, or the time.
-    names = ["" if name in _index(schema) and name.startswith("__index_level_") else name for name in columns]
-    frame = pd.DataFrame(dict(enumerate(columns.values())))
-    frame.index, frame.columns = pd.RangeIndex(1, table.num_rows + 1), pd.Index(names, dtype=object)
-    return frame
+    unnamed = [name for name in _index(table.schema) if name.startswith("__index_level_")]
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, date_as_object=False)
+    frame.columns = pd.Index(["" if name in unnamed else name for name in table.column_names], dtype=object)
+    return frame.set_axis(pd.RangeIndex(1, len(frame) + 1))

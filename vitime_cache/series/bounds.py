@@ -20,6 +20,7 @@ MAX_CELL = 100  # characters of a text in a binary file: a time, the name of a s
 TO_FILL = "fill='interpolate' (--fill interpolate)"
 WAY_OUT = "or take the rows as they are, one after the other, with time='none' (--time none)"
 
+SEPARATOR = "separator"  # attribute of a table: what separated its cells, where it was a text
 NOTES = "notes"  # attribute of a table: sentences on what was left out of it as it was parsed
 
 Fill = Literal["none", "interpolate"]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 MISSING = frozenset(
     (
-        "", "nan", "-nan", "na", "n/a", "#n/a", "#na", "#n/a n/a", "<na>", "null", "none", "nat", "nil", "\\n", "?",
+        "", "nan", "-nan", "na", "n/a", "n/e", "missing", "unavailable", "unknown", ":", "***", "#n/a",
+        "#na", "#n/a n/a", "<na>", "null", "none", "nat", "nil", "\\n", "?",
         ".", "-", "--", "..", "…", "*", "#num!", "#value!", "#div/0!", "1.#qnan", "-1.#ind",
     )
 )  # fmt: skip
@@ -29,7 +30,7 @@ _POWER = r"([eE][+-]?\d+)?"
 _SIGN = "[+−-]?"  # a minus may be the typographer's
 _APART = " '’\xa0\u202f"  # what keeps thousands apart in either notation; the last two are blanks
 PLAIN = rf"{_SIGN}(\d+\.?\d*|\.\d+){_POWER}|{_SIGN}([iI][nN][fF](inity)?)"
-COMMA = rf"{_SIGN}(\d+|\d{{1,3}}([.{_APART}]\d{{3}})+),\d+{_POWER}"
+COMMA = rf"{_SIGN}(0|[1-9]\d*|\d{{1,3}}([.{_APART}]\d{{3}})+),\d+{_POWER}"
 GROUPS = rf"{_SIGN}[1-9]\d{{0,2}}((,\d{{3}})+|([{_APART}]\d{{3}})+)(\.\d*)?{_POWER}"
 _EITHER = rf"{_SIGN}[1-9]\d{{0,2}},\d{{3}}"  # 1,234 is a little more than one, or more than a thousand
 _BOTH = rf"{_SIGN}[1-9]\d{{0,2}}([{_APART}]\d{{3}})+"  # 1'234 is the same in both
@@ -117,8 +118,10 @@ def without_units(cells: pd.Series) -> tuple[pd.Series, str] | None:
     return cells.mask(fit.reindex(cells.index, fill_value=False), bare.reindex(cells.index)), what
 
 
-def notation_of(where: str, columns: Iterable[pd.Series]) -> Notation | None:
+def notation_of(where: str, columns: Iterable[pd.Series], in_quotes: bool = False) -> Notation | None:
     """How numbers are written in columns of texts that are no plain numbers, if commas stand in any.
+
+    Where a comma separates cells, and those with one `in_quotes`, groups of three are thousands.
 
     Raises
     ------
@@ -140,12 +143,12 @@ def notation_of(where: str, columns: Iterable[pd.Series]) -> Notation | None:
         apart = apart or bool(both.any())
     if len(found) == 1:
         return found.pop()
-    if unclear and not found:
+    if unclear and not found and not in_quotes:
         raise SignalError(
             f"{where}: {unclear[:60]!r} has a decimal comma, or one that keeps thousands apart: say which with "
             "decimal='comma' or 'point' (--decimal comma)"
         )
-    return "point" if apart and not found else None
+    return "point" if (apart or unclear) and not found else None
 
 
 def refuse_points_within(where: str, columns: Iterable[pd.Series]) -> None:

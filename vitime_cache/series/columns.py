@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitime_cache.series.bounds import Choices, SignalError, Tell
+from vitime_cache.series.bounds import SEPARATOR, Choices, SignalError, Tell
 from vitime_cache.series.cells import Notation, is_missing, notation_of, refuse_points_within, to_numbers, without_units
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_MARK = re.compile(r"9{2,}(\.9+)?|3276[78]|1e\+20")
+_MARK = re.compile(r"-?(9{2,}(\.9+)?|9\.9{2,}|3276[78]|1e\+20)|-200")
 _TOTAL = re.compile(r"(grand |sub)?(totals?|sums?|averages?|means?|summe|gesamt(summe)?|mittel(wert)?|durchschnitt)\W*")
 
 
@@ -129,7 +129,7 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> 
     }
     if choices.missing:
         texts = {name: text.mask(text.str.strip().isin(choices.missing), "") for name, text in texts.items()}
-    read, taken_off, notation = _numbers_of(file, texts, choices)
+    read, taken_off, notation = _numbers_of(file, texts, choices, frame.attrs.get(SEPARATOR) == ",")
     table = Table(file, {}, {}, {}, np.asarray(frame.index), names[0] if names else "")
     for name in places:
         if name in plain:
@@ -145,9 +145,8 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> 
             if wrong.any():
                 at = int(wrong.argmax())
                 table.broken[name] = at, texts[name].iloc[at]
-        elif (column := columns[name]).dtype.kind == "M" and getattr(column.dtype, "tz", None) is not None:
-            table.others[name] = column.dt.tz_convert("UTC").dt.tz_localize(None)
         else:
+            column = columns[name]
             table.others[name] = column.dt.to_timestamp() if isinstance(column.dtype, pd.PeriodDtype) else column
     if choices.missing:
         marks = to_numbers(pd.Series(choices.missing, dtype="str"), notation)[0]
@@ -160,7 +159,7 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> 
 
 
 def _numbers_of(
-    file: str, texts: dict[str, pd.Series], choices: Choices
+    file: str, texts: dict[str, pd.Series], choices: Choices, in_quotes: bool
 ) -> tuple[dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]], dict[str, str], Notation | None]:
     """Columns of texts (T,) as numbers and which are none, what was taken off them, and their common notation."""
     texts, taken_off = dict(texts), dict[str, str]()
@@ -170,7 +169,7 @@ def _numbers_of(
             texts[name], taken_off[name] = found
             read[name] = to_numbers(texts[name], None)
     notation = choices.decimal or notation_of(
-        file, [texts[name][wrong] for name, (_, wrong) in read.items() if wrong.any()]
+        file, [texts[name][wrong] for name, (_, wrong) in read.items() if wrong.any()], in_quotes
     )
     if notation is None:
         refuse_points_within(file, texts.values())
@@ -189,7 +188,7 @@ def _plain_numbers(frame: pd.DataFrame, places: dict[str, int]) -> dict[str, NDA
 
 
 def _may_mark(value: np.floating[Any]) -> bool:
-    return _MARK.fullmatch(f"{abs(value):.10g}") is not None
+    return _MARK.fullmatch(f"{value:.10g}") is not None
 
 
 def _without_totals(file: str, frame: pd.DataFrame, tell: Tell) -> pd.DataFrame:

@@ -11,6 +11,8 @@ from itertools import accumulate
 from vitime_cache.series.cells import is_missing, is_number
 from vitime_cache.series.times import is_time
 
+MOST_NUMBERS_ABOVE = 2  # rows of a place or a device above a blank line and the table; more of them are a table
+
 
 @dataclass(frozen=True)
 class Row:
@@ -48,10 +50,11 @@ def find_heading(rows: list[Row], separator: str) -> Heading:
         # R gives its column of row names no name. Other writers end each row with a separator.
         separated = not any(row.cells[-1] for row in rows[1:])
         return Heading([*rows[0].cells, ""] if separated else ["", *rows[0].cells], rows[0].line)
-    if often == 1 or width == 1 or not rows[at].is_words:
+    years_on_top = at and len(rows) > at + 1 and "text" in rows[at].kinds and _is_header(rows[at], rows[at + 1])
+    if often == 1 or width == 1 or not (rows[at].is_words or years_on_top):
         at = 0
     for place, (above, row, below) in enumerate(zip(rows, rows[1:], rows[2:], strict=False), 1):
-        after_blank_line = row.line - above.line > 1 and len(row.cells) == width
+        after_blank_line = row.line - above.line > 1 and len(row.cells) == width and place - at <= MOST_NUMBERS_ABOVE
         if after_blank_line and row.is_words and not below.is_words:
             at = place
     if not _is_header(rows[at], rows[at + 1] if len(rows) > at + 1 else None):
@@ -76,6 +79,8 @@ def _is_above_numbers(words: Row, numbers: Row) -> bool:
 
 def _is_header(row: Row, below: Row | None) -> bool:
     """Whether a row names columns: then it differs in kind from the row below it."""
+    if not row.cells[0] and row.cells[1:] == [str(number) for number in range(len(row.cells) - 1)]:
+        return True  # pandas numbers columns without a name
     pairs = list(zip(row.kinds, below.kinds if below else (), strict=False))
     alike = all(one == other or not other for one, other in pairs)
     if "text" in row.kinds:

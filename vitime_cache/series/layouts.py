@@ -19,12 +19,29 @@ from vitime_cache.series.axis import Column, find_even_axis, finished
 from vitime_cache.series.bounds import NOTES, Choices, SignalError, Tell
 from vitime_cache.series.columns import Table, columns_of
 from vitime_cache.series.rows import check_calendar, check_rows, series_in_rows
-from vitime_cache.series.time_columns import COUNTERS, Time, find_time
+from vitime_cache.series.time_columns import CALENDAR, CLOCKS, COUNTERS, Time, called, find_time
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IDS = {"unique_id", "item_id", "series_id", "ts_id", "id", "series", "item", "variable", "name", "symbol", "ticker"}
+
+
+STACKED = IDS | {
+    "store",
+    "shop",
+    "location",
+    "station",
+    "stn",
+    "site",
+    "sensor",
+    "device",
+    "meter",
+    "region",
+    "country",
+}
+_NO_IDS = {*CALENDAR, *CLOCKS, "period", "quarter", "week", "weekday"}
+FEWEST_STEPS = 24  # from which a column that never changes, or counts, is told from a series
 
 
 def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> list[Column]:
@@ -71,15 +88,26 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
 
 def _values(table: Table, time: Time, ids: Sequence[str], choices: Choices) -> list[str]:
     """Columns of numbers that are no time, no id and no number of the row; empty ones only if there are no others."""
-    names, hidden = [], tuple[str, ...]()
+    hidden = tuple[str, ...]()
     if choices.time == "none":  # the column of times is still no series
         with suppress(SignalError):
             hidden = find_time(table, replace(choices, time=None)).columns
-    for name, values in table.numbers.items():
-        counts_rows = time.columns and name.lower() in COUNTERS and (np.diff(values) == 1).all()
-        if name not in (*time.columns, *hidden, *ids) and not counts_rows:
-            names.append(name)
-    return [name for name in names if np.isfinite(table.numbers[name]).any()] or names
+    names = [name for name in table.numbers if name not in (*time.columns, *hidden, *ids)]
+    if time.columns:
+        counters = {name for name in names if name.lower() in COUNTERS and (np.diff(table.numbers[name]) == 1).all()}
+        names = [name for name in names if called(name) not in CALENDAR and name not in counters] or names
+    codes = table.keys(ids).agg("/".join, axis=1).factorize()[0] if ids else np.zeros(len(table.rows))
+    order = np.argsort(codes, kind="stable")
+    of_one = np.diff(codes[order]) == 0
+
+    def is_series(name: str) -> bool:
+        """Whether it is more than one number throughout or, beside the time, than numbers in even steps."""
+        steps = np.diff(table.numbers[name][order])[of_one]
+        even = len(steps) >= FEWEST_STEPS and (np.abs(steps - steps[0]) <= 0.02 * abs(steps[0])).all()
+        return not even or bool(steps[0] and not time.columns)
+
+    several = [name for name in names if np.isfinite(table.numbers[name]).any()] or names
+    return [name for name in several if is_series(name)] or several
 
 
 def _columns(
@@ -100,6 +128,7 @@ def _ids(table: Table, time: Time) -> list[str]:
     """Columns that say whose sample a row is, where series stand below one another."""
     used, length = time.columns, len(table.rows)
     texts = [name for name, column in table.others.items() if name not in used and column.dtype.kind not in "mMc"]
+    texts = [name for name in texts if called(name) not in _NO_IDS]
     named = [name for name in (*texts, *table.numbers) if name.lower() in IDS and name not in used]
     named = [name for name in named if name in texts or (table.numbers[name] % 1 == 0).all()]
     if not time.columns:
@@ -110,6 +139,8 @@ def _ids(table: Table, time: Time) -> list[str]:
     several = any(1 < table.distinct([name]) <= length / 2 for name in named)
     if length < 1.5 * len(np.unique(times)) and not several:
         return []
+    numbered = [name for name, each in table.numbers.items() if called(name) in STACKED and (each % 1 == 0).all()]
+    named = [name for name in dict.fromkeys([*named, *numbered]) if table.distinct([name]) <= length / 2]
     candidates = list(dict.fromkeys([*named, *texts]))[:6]
     for count in (1, 2, 3):
         for some in combinations(candidates, min(count, len(candidates))):

@@ -34,7 +34,7 @@ def check_rows(table: Table) -> None:
 def check_calendar(table: Table) -> None:
     """Refuse what may be one series, a year of months or a day of hours in each row."""
     hours = [int(found[1]) for name in table.numbers if (found := _HOUR.fullmatch(name.strip().lower()))]
-    if [name[:3].lower() for name in table.numbers][-12:] == MONTHS:
+    if [short for name in table.numbers if (short := name[:3].lower()) in MONTHS] == MONTHS:
         part = "month"
     elif hours in (list(range(24)), list(range(1, 25))):
         part = "hour"

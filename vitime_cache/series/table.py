@@ -10,6 +10,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections import defaultdict
@@ -120,7 +121,12 @@ def read_tables(file: str, data: bytes) -> list[pd.DataFrame]:
         )
     if ending not in READERS:
         known = ", ".join(sorted([*ENDINGS, ".toml"]))
-        raise SignalError(f"{file}: the ending {ending!r} is none of {known}, with .gz, .bz2, .xz or .zip behind it")
+        raise SignalError(
+            f"{file}: the ending {ending!r} is none of {known}, with .gz, .bz2, .xz or .zip behind it; save the "
+            "table as one of them"
+        )
+    if re.match(rb"\s*(\{|\[\s*[\[{\"])", data):
+        raise SignalError(f"{file} is JSON, not a table; write its series as columns of a CSV file")
     if kind := stand_in(data):
         raise SignalError(f"{file} is {kind}")
     tables = READERS[ending](file, data)

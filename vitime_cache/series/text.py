@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitime_cache.series.bounds import MAX_SERIES, NOTES, SignalError, check_length, check_width, reading_errors
+from vitime_cache.series.bounds import (
+    MAX_SERIES,
+    NOTES,
+    SEPARATOR,
+    SignalError,
+    check_length,
+    check_width,
+    reading_errors,
+)
 from vitime_cache.series.cells import refuse_commas_within
 from vitime_cache.series.heading import Row, find_heading
 from vitime_cache.series.times import is_time
@@ -100,6 +108,7 @@ def read_text(file: str, data: bytes, separator: str | None = None) -> pd.DataFr
     check_length(file, len(places) - heading.lines)
     check_width(file, len(names), len(places) - heading.lines)
     frame = _parse(file, body, separator, names, heading.lines, places)
+    frame.attrs[SEPARATOR] = separator
     frame.attrs[NOTES] = notes + [
         f"{file}, row {places[min(row.line, len(places)) - 1]}: left out, {why}: "
         f"{', '.join(filter(None, row.cells))[:60]!r}"

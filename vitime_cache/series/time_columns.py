@@ -16,14 +16,16 @@ from vitime_cache.series.spans import UNITS
 from vitime_cache.series.times import clock_hours, elapsed, has_offset, month_numbers, read_times, times_of_numbers
 
 TIMES = {"date", "datetime", "date_time", "timestamp", "time", "ds", "year", "unix", "epoch", "unix_time", "ts"}
-TIMES |= {"yearmoda", "yyyymmdd"}
+TIMES |= {"yearmoda", "yyyymmdd", "jd", "mjd", "datenum"}
+DECIMAL_YEARS = {"year", "time", "date", "decimal_date", "decimal date", "decimal_year", "decimal year"}
 COUNTERS = {"", "unnamed: 0", "index", "id", "no", "nr", "row", "sample", "step", "t"}  # of rows
 CALENDAR = ("year", "month", "day", "hour", "minute", "second")
 PARTS = {"YYYY": "year", "YY": "year", "yr": "year", "MM": "month", "mo": "month", "DD": "day", "doy": "day of year"}
 PARTS |= {"HH": "hour", "hh": "hour", "mm": "minute", "day_of_year": "day of year", "yday": "day of year"}
-PARTS |= {"dayofyear": "day of year", "qtr": "quarter"}
+PARTS |= {"dayofyear": "day of year", "qtr": "quarter", "mon": "month", "dy": "day", "hr": "hour", "mn": "minute"}
+PARTS |= {"jahr": "year", "monat": "month", "tag": "day", "stunde": "hour"}
 _WITHIN_YEAR = ("month", "quarter", "week", "day of year")
-CLOCKS = ("time", "hour", "clock")  # names of a column beside one of dates
+CLOCKS = ("time", "hour", "hours", "clock")  # names of a column beside one of dates
 # "time (s)", "t [ms]", "time_min", "elapsed seconds", "timestamp_ms": time with its unit, in seconds.
 _WITH_UNIT = re.compile(r"(?:elapsed|unix|epoch|time|timestamp|ts|t)(?:[ _]?time)?[ _]*[ _/(\[]\s*([a-zµμ]+)\s*[)\]]?")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "secs": 1.0, "min": 60.0}
@@ -34,6 +36,11 @@ _EVEN = 0.9  # share of steps of one length from which numbers under an unknown 
 _UNREAD = r"(?i)(?<![A-Za-z\d])(?:1[5-9]|20)\d\d(?!\d)|\d:\d\d"
 _UNREAD += r"|^(?:\d+[- /.]*)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*(?:[- /.]*\d+)?$"
 _EPOCH = 1e8  # numbers from here on may be seconds since 1970, or parts of them
+
+
+def called(name: str) -> str:
+    """A name of a column as it is compared: "<DATE>" is a date."""
+    return name.lower().strip("<>")
 
 
 @dataclass(frozen=True)
@@ -62,16 +69,23 @@ def find_time(table: Table, choices: Choices) -> Time:
         raise SignalError(
             f"{table.file}: {', '.join(dates)} hold times; say which with time={first!r} (--time {first})"
         )
-    lower = {name.lower(): name for name in table.names}
+    lower = {called(name): name for name in table.names}
     for name, readings in dates.items():
         return _with_clock(table, name, readings, lower)
-    months = month_numbers(table.others[lower["month"]]) if lower.get("month") in table.others else None
-    calendar = table.numbers if months is None else {**table.numbers, lower["month"]: months}
-    parts = {PARTS.get(name, name.lower()): name for name in calendar if name != "mm" or "hh" in lower}
+    named = next((lower[name] for name in ("month", "monat", "period") if lower.get(name) in table.others), "")
+    months = month_numbers(table.others[named]) if named else None
+    calendar = table.numbers if months is None else {**table.numbers, named: months}
+    parts = {PARTS.get(name, PARTS.get(each := called(name), each)): name for name in calendar}
+    if "hh" not in lower and parts.get("minute") == "mm":
+        del parts["minute"]
+    if months is not None:
+        parts["month"] = named
     within = next((each for each in _WITHIN_YEAR if each in parts), "")
     if choices.time is None and "year" in parts and within:
         return _calendar(calendar, parts, within)
     counts = _counts(table, choices)
+    if choices.time is None and (successive := _successive_months(table)).columns:
+        counts = successive
     if not counts.columns and choices.time is None:
         counts = _epochs(table)
     if not counts.columns and choices.time is None:
@@ -83,7 +97,7 @@ def find_time(table: Table, choices: Choices) -> Time:
 def _refuse_unread(table: Table) -> None:
     """SignalError for a column that looks like times, but in a notation or a language that is not known."""
     for name, column in table.others.items():
-        leads = name == table.in_front or name.lower() in TIMES
+        leads = name == table.in_front or called(name) in TIMES
         if not leads or column.dtype.kind in "bmMc":
             continue
         cells = column.astype("str").head(50)
@@ -111,7 +125,7 @@ def _dates(table: Table, choices: Choices) -> dict[str, tuple[NDArray[Any], ...]
     found = {name: readings for name, readings in found.items() if readings}
     varying = {name: each for name, each in found.items() if (each[0] != each[0][0]).any()}
     found = varying or found  # beside the times may stand when all of them begin and end
-    named = [name for name in found if name.lower() in TIMES]
+    named = [name for name in found if called(name) in TIMES]
     return {named[0]: found[named[0]]} if len(named) == 1 else found
 
 
@@ -126,14 +140,19 @@ def _with_clock(table: Table, name: str, readings: tuple[NDArray[Any], ...], low
     has_clock = any((each != each.astype("M8[D]")).any() for each in known)
     beside = [] if has_clock else [lower[part] for part in CLOCKS if part in lower and lower[part] != name]
     if not has_clock and any(len(np.unique(each)) < len(each) for each in known):
+        beside += [other for other in table.numbers if called(other).endswith("period")]
         beside += [other for other, column in table.others.items() if other != name and column.dtype.kind not in "bmMc"]
     for other in beside:
         hours = table.numbers[other] if other in table.numbers else clock_hours(table.others[other])
         if hours is None or not np.isfinite(hours).all() or hours.min() < 0:
             continue
-        if hours.max() >= 100 and (hours % 1 == 0).all() and (hours % 100 < 60).all():  # 1830 is 18:30
+        if hours.max() >= 10_000:  # 183000 is 18:30
             hours = hours // 100 + hours % 100 / 60
-        if hours.max() <= 24:
+        if hours.max() >= 100 and (hours % 100 < 60).all():  # 1830 is 18:30
+            hours = hours // 100 + hours % 100 / 60
+        if "period" in called(other) and hours.min() == 1 and hours.max() in (46, 48, 50):  # half-hours of a day
+            hours = (hours - 1) / 2
+        if hours.max() <= 24.5:
             shift = np.round(hours * 3.6e9).astype("m8[us]")
             return Time((name, other), tuple(each + shift for each in readings), offset=offset)
     return Time((name,), readings, offset=offset)
@@ -159,9 +178,10 @@ def _calendar(numbers: Mapping[str, NDArray[np.float64]], parts: Mapping[str, st
 def _counts(table: Table, choices: Choices) -> Time:
     """Numbers that are times or count them, by their name; in the first column also numbers of rows; else clocks."""
     several = len(table.names) > 1
-    for name in table.names if choices.time is None else [choices.time]:
-        known, in_front = name.lower(), name == table.in_front
-        is_time = known in TIMES or choices.time is not None
+    times_first = sorted(table.names, key=lambda name: called(name) not in TIMES - {"year"})
+    for name in times_first if choices.time is None else [choices.time]:
+        known, in_front = called(name), name == table.in_front
+        is_time = known in TIMES | DECIMAL_YEARS or choices.time is not None
         if name not in table.numbers:
             column = table.others[name]
             if (is_time or in_front) and (spans := elapsed(column)) is not None:
@@ -176,7 +196,33 @@ def _counts(table: Table, choices: Choices) -> Time:
         if not several or not (is_time or counts_rows) or (known == "id" and not (np.diff(values) > 0).all()):
             continue
         times = times_of_numbers(values, name) if is_time or known == "week" else None
-        return Time((name,), (values,), known) if times is None else Time((name,), (times,))
+        unit = "year" if known in DECIMAL_YEARS and _are_years(values) else known
+        return Time((name,), (values,), unit) if times is None else Time((name,), (times,))
+    return Time()
+
+
+def _are_years(values: NDArray[np.float64]) -> bool:
+    """Whether numbers (T,) are years with decimals: 1949.083 is the second month of 1949."""
+    if not np.isfinite(values).all() or len(values) < 3 or not 1500 <= values.min() <= values.max() < 2200:
+        return False
+    step = float(np.median(np.abs(np.diff(values))))
+    return any(abs(step * parts - 1) < 0.01 for parts in (4, 12))
+
+
+def _successive_months(table: Table) -> Time:
+    """The first column of numbers, or the first two, where they are successive months under whatever name.
+
+    201512 and 201601, or 2015 and 12 before 2016 and 1.
+    """
+    first = list(table.numbers)[:2] if table.in_front in table.numbers else []
+    for names in (first[:1], first) if first else ():
+        if len(names) < len(table.numbers):
+            numbers = [table.numbers[name] for name in names]
+            digits = numbers[0] if len(names) == 1 else 100 * numbers[0] + numbers[1]
+            known = len(digits) > 2 and np.isfinite(digits).all() and digits.min() > 150_000 and digits.max() < 220_000
+            successive = known and (np.diff(12 * (digits // 100) + digits % 100) == 1).all()
+            if successive and (times := times_of_numbers(digits, "")) is not None:
+                return Time(tuple(names), (times,))
     return Time()
 
 

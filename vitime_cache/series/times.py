@@ -20,13 +20,15 @@ Times = NDArray[np.datetime64]
 # To what ISO 8601 has: the first of a range of times, UTC as an offset, quarters as months.
 _TO_ISO = [(r"^\s+|\s+$", ""), (r"(\d) - \d.*$", r"\1"), (r"\s*([+-]\d\d:?\d\d)\s*(UTC|GMT)$", r"\1")]
 _TO_ISO += [(r"(:\d\d)\s*(UTC|GMT)$", r"\1+00:00")]
-_TO_ISO += [(r"(:\d\d)\s*CET$", r"\1+01:00"), (r"(:\d\d)\s*CEST$", r"\1+02:00")]
+_TO_ISO += [(r"^(\d{4})q", r"\1Q"), (r"(:\d\d)\s*CET$", r"\1+01:00"), (r"(:\d\d)\s*CEST$", r"\1+02:00")]
 for _quarter in (1, 2, 3, 4):
     _first = rf"\1-{3 * _quarter - 2:02}-01"
     _TO_ISO += [(rf"^(\d{{4}})[- ]?Q{_quarter}$", _first), (rf"^Q{_quarter}[-/ ]?(\d{{4}})$", _first)]
 # To what `_FORMATS` have: a day for a week, a blank between the parts of a date, three letters of a name.
 _TO_FORMATS = [(r"^(\d{4})-?W(\d\d?)$", r"\1 W\2 1"), (r"^(\d{4})-?W(\d\d)-?(\d)$", r"\1 W\2 \3")]
-_TO_FORMATS += [(r"(\d)(st|nd|rd|th)\b", r"\1")]
+_TO_FORMATS += [(r"(\d)(st|nd|rd|th)\b", r"\1"), (r"^(\d\d?)([A-Za-z]{3})(\d\d+)", r"\1 \2 \3")]
+_TO_FORMATS += [(r"^([A-Za-z]{3})(\d{4})$", r"\1 \2"), (r"^(\d\d? [A-Za-z]{3} \d{2,4}):", r"\1 ")]
+_TO_FORMATS += [(r"^([A-Za-z]{3} [A-Za-z]{3} +\d+) (\d\d:\d\d:\d\d) (\d{4})$", r"\1 \3 \2")]  # of ctime
 # Blanks one by one: with \s pandas would leave pyarrow's expressions for Python's, which take twice as long.
 _TO_FORMATS += [
     ("[ \t\r\n\xa0\u202f,./-]+", " "),
@@ -34,11 +36,11 @@ _TO_FORMATS += [
     (r"(\d) ?([AaPp])[. ]?[Mm]\.?$", r"\1 \2M"),
 ]
 _DATES = (
-    "%d %m %Y", "%m %d %Y", "%d %m %y", "%m %d %y", "%Y %m %d", "%Y %m", "%b %d %Y", "%d %b %Y", "%d %b %y", "%b %Y",
-    "%b %y", "%Y %b", "%a %d %b %Y", "%a %b %d %Y", "%YM%m", "%G W%V %u",
+    "%d %m %Y", "%m %d %Y", "%d %m %y", "%m %d %y", "%Y %m %d", "%b %d %Y", "%d %b %Y", "%d %b %y", "%a %d %b %Y",
+    "%a %b %d %Y", "%G W%V %u",
 )  # fmt: skip
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M%z", " %H:%M:%S%z")
-_FORMATS = tuple(map("".join, product(_DATES, _CLOCKS)))
+_FORMATS = (*map("".join, product(_DATES, _CLOCKS)), "%Y %m", "%b %Y", "%b %y", "%Y %b", "%YM%m")
 _NAMES = "jan feb mar apr may jun jul aug sep oct nov dec mon tue wed thu fri sat sun"
 _WORDS = {"t", "z", "am", "pm", "utc", "gmt", "cet", "cest", "w", "q", "m", "st", "nd", "rd", "th", *_NAMES.split(" ")}
 _EPOCHS = {1.0: (1e8, 1e10), 1e-3: (1e11, 1e13), 1e-6: (1e14, 1e16), 1e-9: (1e17, 9.2e18)}  # years 1973 to 2262
@@ -59,7 +61,7 @@ def has_offset(cell: str) -> bool:
 
 
 def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) -> list[Times]:
-    """Texts (T,) as times, NaT where one is none; in UTC where they say how far from it they are.
+    """Texts (T,) as times, NaT where one is none; in UTC where they say how far from it they are. 24:00 ends a day.
 
     Returns
     -------
@@ -69,6 +71,10 @@ def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) 
     import pandas as pd
 
     texts = pd.Series(cells, dtype="str")
+    ends = texts.str.contains(" 24:00", regex=False) | texts.str.contains("T24:00", regex=False)
+    if ends.any():
+        started = read_times(texts.str.replace("([ T])24:00", r"\g<1>00:00", regex=True), day_first)
+        return [times + ends.to_numpy() * np.timedelta64(1, "D") for times in started]
     known = texts[texts.notna() & ~texts.str.strip().str.lower().isin(MISSING)]
     some = known.iloc[np.unique(np.linspace(0, max(len(known) - 1, 0), 40).astype(int))[: len(known)]]
     if not len(some) or not all(map(_may_be_time, some[:3])):
@@ -124,9 +130,14 @@ def _of_excel(values: NDArray[np.float64]) -> Times:
     return (minutes if near else times.round("ms")).to_numpy("M8[us]")
 
 
+_HOURS = re.compile(r"(?i)^(?:he|hour|hr|h)[ _]?(\d\d?)h?$")
+_SPAN_OF_HOURS = re.compile(r"^(\d\d?) ?[-–] ?\d\d?$")
+
+
 def clock_hours(cells: pd.Series) -> NDArray[np.float64] | None:
-    """Times of day (T,), "18:30", "18.30.00", "6:30 PM" or "HE19", in hours; None where they are something else."""
-    cells = cells.astype("str").str.strip().str.replace(r"(?i)^(?:he|hour|hr|h)[ _]?(\d\d?)h?$", r"\1:00", regex=True)
+    """Times of day (T,) in hours: "18:30", "18.30.00", "6:30 PM", "HE19", "18 - 19"; None where they are none."""
+    cells = cells.astype("str").str.strip().str.replace(_HOURS, r"\1:00", regex=True)
+    cells = cells.str.replace(_SPAN_OF_HOURS, r"\1:00", regex=True)
     after = cells.str.match(r"24[:.]00")  # the end of a day
     cells = cells.str.replace(r"^24([:.]00)", r"00\1", regex=True)
     texts = "2000 01 01 " + _changed(cells, [*_TO_FORMATS, (r"^(\d+) (\d+) (\d+)$", r"\1:\2:\3")])
@@ -138,10 +149,11 @@ def clock_hours(cells: pd.Series) -> NDArray[np.float64] | None:
 
 
 def month_numbers(cells: pd.Series) -> NDArray[np.float64] | None:
-    """English names of months (T,), whole or in three letters, as 1 … 12; None where they are something else."""
+    """Names of months (T,), whole or in three letters, or M01, as 1 … 12; None where they are something else."""
     texts = cells.astype("str").str.strip().str.lower()
-    numbers = texts.str[:3].map({name: number for number, name in enumerate(_NAMES.split(" ")[:12], 1)})
-    known = texts.str.fullmatch(r"[a-z]{3,9}\.?").all() and numbers.notna().all()
+    months = dict(zip(_NAMES.split(" ")[:12], range(1, 13), strict=True)) | {"mär": 3, "mai": 5, "okt": 10, "dez": 12}
+    numbers = texts.str[:3].map(months | {f"m{number:02}": number for number in range(1, 13)})
+    known = texts.str.fullmatch(r"[a-zä]{3,9}\.?|m\d\d").all() and numbers.notna().all()
     return np.asarray(numbers, dtype=np.float64) if known else None
 
 
