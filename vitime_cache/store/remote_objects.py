@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote
@@ -142,8 +142,7 @@ class RemoteObjects:
         """Nothing to do: every PUT was answered and so is durable."""
 
     def delete(self, keys: Iterable[str]) -> None:
-        if paths := [self._path(key) for key in keys]:
-            self._call(self._files.rm, paths)
+        self._remove([self._path(key) for key in keys])
 
     def names(self, prefix: str = "") -> list[str]:
         try:
@@ -153,8 +152,17 @@ class RemoteObjects:
             return []
 
     def delete_below(self, prefix: str) -> None:
-        if paths := self._call(self._files.find, self._path(prefix)):
+        self._remove(self._call(self._files.find, self._path(prefix)))
+
+    def _remove(self, paths: Sequence[str]) -> None:
+        if not paths:
+            return
+        try:
             self._call(self._files.rm, paths)
+        except FileNotFoundError:  # one is not there, and protocols differ in which of the others are gone
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    self._call(self._files.rm, path)
 
     def sizes(self) -> dict[str, int]:
         listing = self._call(self._files.find, self._root, detail=True)

@@ -1,0 +1,98 @@
+"""What a store asks of its place, kept alike by a folder and behind a URL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from vitime_cache.store.locations import open_objects
+from vitime_cache.store.objects import ObjectError, Objects, StoreError, stamp
+
+DATA = b"abcdef"
+
+
+@pytest.fixture(params=["folder", "memory"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Objects]:
+    """An object of six bytes, and three in folders."""
+    found = open_objects(tmp_path / "a.zarr" if request.param == "folder" else "memory://contract/a.zarr")
+    for key in ("six", "folder/one", "folder/deeper/two", "folders/three"):
+        assert found.put(key, [DATA[:2], DATA[2:]]) == stamp([DATA])
+    yield found
+    fsspec.filesystem("memory").store.clear()
+
+
+def test_any_part_of_an_object_is_that_part_of_its_bytes(objects: Objects) -> None:
+    for start in range(8):
+        for stop in range(start, 9):
+            assert objects.read("six", start, stop) == DATA[start:stop]
+    for count in range(1, 9):
+        assert objects.tail("six", count) == DATA[-count:]
+    assert (objects.get("none"), objects.read("none", 0, 3), objects.tail("none", 3)) == (None, b"", None)
+    assert objects.get_many(["none", "six"]) == [None, DATA]
+
+
+def test_an_object_is_read_up_to_the_limit_and_refused_above_it(objects: Objects) -> None:
+    assert objects.get("six", 6) == DATA
+    for read in (lambda: objects.get("six", 5), lambda: objects.get_many(["folder/one", "six"], 5)):
+        with pytest.raises(ObjectError, match="more than the 5"):
+            read()
+
+
+def test_256_megabytes_are_the_most_that_is_read_at_once_where_no_other_limit_is_given(tmp_path: Path) -> None:
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 256 * 1024 * 1024 + 1)  # a file of zeros that takes no room
+    with pytest.raises(ObjectError, match="has 268,435,457 bytes, more than the 268,435,456 allowed"):
+        open_objects(tmp_path).get("large")
+
+
+def test_sizes_and_names_are_those_of_what_is_there(objects: Objects) -> None:
+    assert objects.sizes() == dict.fromkeys(["six", "folder/one", "folder/deeper/two", "folders/three"], 6)
+    assert objects.sizes_of(["six", "none", "folder/one"]) == {"six": 6, "folder/one": 6}
+    assert sorted(objects.names()) == ["folder", "folders", "six"]
+    assert sorted(objects.names("folder/")) == ["deeper", "one"]
+    assert objects.names("none/") == []
+
+
+def test_removing_takes_what_was_named_and_nothing_else_and_ignores_what_is_not_there(objects: Objects) -> None:
+    objects.delete(["none", "six", "folder/none"])
+    objects.delete([])
+    assert objects.sizes().keys() == {"folder/one", "folder/deeper/two", "folders/three"}
+    objects.delete_below("folder/")
+    objects.delete_below("none/")
+    assert objects.sizes().keys() == {"folders/three"}
+
+
+@pytest.mark.parametrize("objects", ["folder"], indirect=True)  # fsspec's memory shows what is being written
+def test_an_object_that_is_streamed_appears_whole_at_the_end(objects: Objects) -> None:
+    with objects.stream("folder/new") as stream:
+        stream.write(DATA)
+        assert objects.get("folder/new") is None
+        stream.write(DATA)
+    assert (objects.get("folder/new"), stream.stamp) == (DATA + DATA, stamp([DATA + DATA]))
+
+
+@pytest.mark.parametrize("objects", ["folder"], indirect=True)
+def test_an_object_whose_writing_is_interrupted_stays_what_it_was(objects: Objects) -> None:
+    def interrupted() -> None:
+        with objects.stream("six") as stream:
+            stream.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert (objects.get("six"), sorted(objects.names())) == (DATA, ["folder", "folders", "six"])
+
+
+@pytest.mark.parametrize("key", ["../six", "folder/../six", "/six", "folder//one", "./six", "a\\b", "a\0b"])
+def test_a_key_that_is_not_below_the_place_is_refused(objects: Objects, key: str) -> None:
+    for use in (
+        lambda: objects.get(key), lambda: objects.put(key, [b"new"]), lambda: objects.read(key, 0, 1),
+        lambda: objects.delete([key]),
+    ):  # fmt: skip
+        with pytest.raises(StoreError, match="is not a place in a store"):
+            use()
+    assert objects.get("six") == DATA
