@@ -88,6 +88,23 @@ def test_a_head_that_follows_whatever_period_its_input_has_gains_nothing_from_a_
     assert held(observed, proposed, follows(proposed)).claimed.verdict[0, 0] != vschema.SUPPORTED
 
 
+@pytest.mark.parametrize(("own", "patches"), [(28.0, 7), (8.0, 2), (6.0, None), (140.0, None), (None, None)])
+def test_a_null_counts_by_its_own_period_where_the_axis_shows_it_and_by_the_one_asked_about_elsewhere(own, patches):
+    """A period of 1.5 patches, and one that no query sees a whole period back, cannot be looked at."""
+    rng = np.random.default_rng(5)
+    given = [replace(each, own_period=own) for each in inputs()]
+    attention = [maps(rng, patches or 5, 1.0) for _ in given]
+    found = held(maps(rng), given, attention)
+    for kind, name in enumerate(found.kinds):
+        of_kind = np.array([each for each, null in zip(attention, given, strict=True) if null.kind == name])
+        means = [
+            np.stack([mean_contrast(each, sights(N, HISTORY, period)) for each in of_kind]).mean(axis=0)
+            for period in (PERIOD / SPP, patches or PERIOD / SPP)
+        ]
+        np.testing.assert_allclose(found.null_contrast[kind], np.maximum(*means))
+    assert found.null_contrast[..., 0, 0].min() > 0.1
+
+
 def test_a_head_of_a_null_s_kind_is_claimed_no_more_often_than_the_level_says():
     rng = np.random.default_rng(3)
     given = inputs()
