@@ -160,6 +160,17 @@ def test_the_headline_counts_yes_among_answers_and_names_the_head_that_carries_i
     assert head_counts(ds)[1] == ("decoder.0", 1, 10)
 
 
+def test_heads_are_counted_most_signals_first_and_equals_in_the_order_of_the_network():
+    ds = mock_population(["mostly"] * 5)
+    layers = ds["layer"].values.tolist()
+    ds["in_set"].values[:] = False
+    for layer, head, number in ((0, 1, 2), (1, 0, 4), (1, 2, 2), (2, 3, 5)):
+        ds["in_set"].values[:number, layer, head] = True
+    expected = [(2, 3, 5), (1, 0, 4), (0, 1, 2), (1, 2, 2)]
+    assert head_counts(ds) == [(layers[layer], head, number) for layer, head, number in expected]
+    assert f"{layers[2]} · 3 is among the few heads that carry it on 5." in headline(ds)
+
+
 def test_what_is_said_of_none_of_one_and_of_a_sample_is_true():
     none = mock_population(["elsewhere", "indifferent", "not shown"])
     assert headline(none).startswith("On 0 of 3 signals, 0 % (0 … 71), the forecast uses what lies whole periods back.")

@@ -42,6 +42,18 @@ def test_slope_and_r_squared_are_those_of_least_squares_over_the_periods_with_a_
     assert tracking.r_squared[0] == pytest.approx(expected.rvalue**2)
 
 
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
+def test_slope_and_r_squared_do_not_depend_on_the_unit_of_time(unit):
+    """Periods of seconds counted in days, say: guards against dividing by zero must guard against nothing else."""
+    curves = sweep(lambda p: p + 20 * np.sin(p), lambda p: 100 + 0.1 * p)
+    tracking = evidence.track_periods(LAG, curves, PERIODS, SPP)
+    scaled = evidence.track_periods(LAG, curves, unit * PERIODS, unit * SPP)
+    for name in ("slope", "r_squared", "error", "found"):
+        np.testing.assert_allclose(getattr(scaled, name), getattr(tracking, name), rtol=1e-6, err_msg=name)
+    for name in ("lags", "intercept"):
+        np.testing.assert_allclose(getattr(scaled, name), unit * getattr(tracking, name), rtol=1e-6, err_msg=name)
+
+
 def test_dividing_by_unrelated_signals_uncovers_a_peak_that_position_hides():
     positional = bump(48, height=6.0)
     curves = positional * sweep(lambda p: p)

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vitime_cache.stats.intervals import MeanWithError, held_against, pseudo_values, ratio_interval
+from vitime_cache.stats.intervals import (
+    MeanWithError,
+    held_against,
+    proportion_interval,
+    pseudo_values,
+    ratio_interval,
+)
 
 
 def test_the_interval_of_a_mean_is_students() -> None:
@@ -23,6 +29,17 @@ def test_missing_replicates_are_ignored_and_one_replicate_has_an_infinite_interv
     found = mean.interval(0.05)
     assert (found.low[1], found.high[1]) == (-np.inf, np.inf)
     assert np.isnan(found.low[2])
+
+
+def test_the_interval_of_a_proportion_is_where_neither_tail_is_rarer_than_half_the_level() -> None:
+    for count, n, level in ((0, 9, 0.05), (3, 9, 0.05), (9, 9, 0.05), (17, 40, 0.2)):
+        low, high = proportion_interval(count, n, level)
+        assert (low == 0) if count == 0 else stats.binom.sf(count - 1, n, low) == pytest.approx(level / 2, rel=1e-6)
+        assert (high == 1) if count == n else stats.binom.cdf(count, n, high) == pytest.approx(level / 2, rel=1e-6)
+
+
+def test_a_proportion_of_nothing_can_be_anything() -> None:
+    assert proportion_interval(0, 0) == (0.0, 1.0)
 
 
 def test_pseudo_values_of_a_mean_are_the_values_and_the_ratio_of_equal_denominators_is_a_mean() -> None:

@@ -124,6 +124,7 @@ def child(environment: dict[str, str], url: str, kill_at: int) -> None:
     build(SIGNALS[:2], url, Model(), tokens=["decoder.0"])
 
 
+@pytest.mark.usefixtures("fork_server")
 def test_a_build_to_s3_killed_again_and_again_ends_in_the_same_objects(s3_server, tmp_path):  # noqa: ARG001
     url, visible = "s3://bucket/killed.zarr", 0
     with pytest.raises(StoreError, match="no store at"):
