@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -93,6 +94,45 @@ def test_what_is_no_series_is_refused_without_a_warning(call: object, given: obj
 def test_what_cannot_be_used_is_named_with_what_can(call: object, message: str) -> None:
     with pytest.raises(vc.VitimeError, match=message):
         call()
+
+
+FRAME = pd.DataFrame({"v": X})
+ARGUMENTS = {
+    "output": lambda x: vc.ViTimeConfig(output=x),
+    "dtype": lambda x: vc.load_model(dtype=x),
+    "config": lambda x: vc.load_model(config=x),
+    "harmonics": lambda x: vc.Signal("s", X, harmonics=x),
+    "fill": lambda x: vc.read_signals(FRAME, fill=x),
+    "decimal": lambda x: vc.read_signals(FRAME, decimal=x),
+    "last": lambda x: vc.read_signals(FRAME, last=x),
+    "time": lambda x: vc.read_signals(FRAME, time=x),
+    "rows": lambda x: vc.read_signals(FRAME, rows=x),
+    "day_first": lambda x: vc.read_signals(FRAME, day_first=x),
+    "columns": lambda x: vc.read_signals(FRAME, columns=x),
+    "missing": lambda x: vc.read_signals(FRAME, missing=x),
+    "tell": lambda x: vc.read_signals(FRAME, tell=x),
+    "name": lambda x: vc.read_signals("f.csv", name=x),
+    "layer": lambda x: vc.capture(MODEL, X, 16, tokens=x),
+    "value": lambda x: vc.ablate_heads(MODEL, DAY, HEADS, value=x),
+    "renormalise": lambda x: vc.mask_lags(MODEL, DAY, HEADS, 8, renormalise=x),
+    "lags": lambda x: vc.patch_values(MODEL, DAY, HEADS, x),
+}
+
+
+@pytest.mark.parametrize("given", [np.zeros((3, 4)), object(), 1j, [None]], ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_rubbish_for_any_argument_is_refused_in_one_line_that_names_it(name: str, given: object) -> None:
+    if name == "missing" and isinstance(given, np.ndarray):
+        pytest.skip("numbers may mark missing values")
+    with pytest.raises(vc.VitimeError, match=rf"\b{name}") as refused:
+        ARGUMENTS[name](given)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_table_without_rows_is_refused() -> None:
+    for empty in (xr.Dataset(), FRAME.iloc[:0]):
+        with pytest.raises(vc.VitimeError, match="holds no series"):
+            vc.read_signals(empty)
 
 
 @pytest.mark.parametrize(("nulls", "message"), [(None, "null_curves returns"), ({}, "null_curves returns"),

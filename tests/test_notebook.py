@@ -77,6 +77,9 @@ def test_what_is_neither_is_refused_in_one_line(thing: object) -> None:
         vc.show(thing)  # type: ignore[arg-type]
     with pytest.raises(ChartError, match="no complete signal"):
         vc.show(mock_dataset().isel(signal=slice(0, 0)))
+    for dim in ("layer", "head"):
+        with pytest.raises(vc.VitimeError, match="holds no attention"):
+            vc.show(mock_dataset().isel({dim: slice(0, 0)}))
 
 
 def test_names_from_outside_are_no_markup_in_the_page() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from decimal import Decimal
 from numbers import Real
 from operator import index
@@ -35,6 +36,19 @@ def positive(value: Any, what: str, unit: str = "", *, error: type[VitimeError] 
     return float(value)
 
 
+def choice(value: Any, what: str, choices: Collection[str], *, error: type[VitimeError] = VitimeError) -> None:
+    """Refuse what is none of a few words: an `error` that begins with `what`."""
+    if not isinstance(value, str) or value not in choices:
+        raise error(f"{what} must be {', '.join(map(repr, choices))}, got {value!r:.60}")
+
+
+def truth(value: Any, what: str, *, error: type[VitimeError] = VitimeError) -> bool:
+    """True or False; anything else is an `error` that begins with `what`."""
+    if not isinstance(value, bool | np.bool_):
+        raise error(f"{what} must be True or False, got {value!r:.60}")
+    return bool(value)
+
+
 def is_number(value: Any) -> bool:
     """Whether the value is one real number, including NaN and infinities."""
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
@@ -55,7 +69,7 @@ def numbers(values: Any, what: str, *, error: type[VitimeError] = VitimeError) -
             if "bfloat16" in str(given.dtype):  # a type that numpy lacks
                 given = given.float()
         found = np.asarray(given)
-        if found.dtype == object and found.ndim and all(map(_may_be_real, found.flat)):
+        if found.dtype == object and found.ndim and all(map(may_be_sample, found.flat)):
             found = found.astype(np.float64)
         if np.ma.is_masked(given):  # masked values count as missing
             found = np.ma.filled(np.ma.asarray(given, dtype=np.float64), np.nan)
@@ -66,6 +80,7 @@ def numbers(values: Any, what: str, *, error: type[VitimeError] = VitimeError) -
     return found
 
 
-def _may_be_real(value: Any) -> bool:
-    """Whether an object in an array is a number, or None, which is a missing one."""
-    return value is None or (isinstance(value, Real | Decimal) and not isinstance(value, bool))
+def may_be_sample(value: Any) -> bool:
+    """Whether an object stands for one number: also None, a missing one, and what has no dimensions, as a tensor."""
+    known = value is None or isinstance(value, Real | Decimal) or getattr(value, "shape", None) == ()
+    return known and not isinstance(value, bool)

@@ -330,6 +330,8 @@ def validate(ds: xr.Dataset) -> xr.Dataset:
             raise SchemaError(f"the dataset lacks the coordinate {name!r}")
         if ds[name].dims != lead:
             raise SchemaError(f"coordinate {name} has dimensions {ds[name].dims}, expected {lead}")
+    if not ds.sizes[LAYER] * ds.sizes[HEAD] * ds.sizes[QUERY_PATCH]:
+        raise SchemaError("the dataset holds no attention: it has no layers, no heads or no patches")
     columns = ds.sizes[QUERY_PATCH]
     if ds.sizes[LAG] != 2 * columns - 1:
         raise SchemaError(f"lag has {ds.sizes[LAG]} entries, expected {2 * columns - 1} for {columns} patches")

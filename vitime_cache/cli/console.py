@@ -30,6 +30,10 @@ class _Plain(Console):
         shown = (terminal(each) if isinstance(each, str) else each for each in objects)
         super().print(*shown, **options)
 
+    def on_broken_pipe(self) -> None:
+        """Where nobody reads on, `main` ends the command, as every tool of Unix ends."""
+        raise  # the BrokenPipeError that rich is handling as it calls this
+
 
 console = _Plain(markup=False, emoji=False, highlight=False)
 errors = _Plain(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)

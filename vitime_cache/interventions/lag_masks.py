@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.arrays import Floats
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
+from vitime_cache.checks import numbers
 from vitime_cache.errors import VitimeError
 
 Mask = NDArray[np.bool_]
@@ -94,7 +95,7 @@ def lag_mask(lags: ArrayLike, patches: int) -> Mask:
     LagMaskError
         For lags that are not whole numbers from 1 to patches - 1, or an empty list.
     """
-    given = np.asarray(lags)
+    given = numbers(lags, "lags", error=LagMaskError)
     if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
         raise LagMaskError(f"lags are whole numbers of patches such as [5, 10], got {lags!r:.60}")
     if given.min() < 1 or given.max() >= patches:

@@ -22,7 +22,7 @@ from torch import Tensor
 from vitime_cache.attention import schema
 from vitime_cache.attention.capture import images_of_rows
 from vitime_cache.attention.forward import Edit, Intact, Mask, Replace, edited, run_layers
-from vitime_cache.checks import positive
+from vitime_cache.checks import positive, truth
 from vitime_cache.interventions.lag_masks import comb, lag_mask, pairs_at, token_pairs
 from vitime_cache.interventions.outcomes import OUTCOME
 from vitime_cache.interventions.references import InterventionError, ReplacementOutputs, Value
@@ -124,6 +124,8 @@ def mask_lags(
     """
     asked, chosen = as_signals(model, signals), check_heads(model, heads)
     period = positive(period, "the period", "samples", error=InterventionError)
+    harmonics = truth(harmonics, "harmonics", error=InterventionError)
+    renormalise = truth(renormalise, "renormalise", error=InterventionError)
     config = model.config
     parts = []
     for signal in asked:

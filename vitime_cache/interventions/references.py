@@ -12,6 +12,7 @@ from torch import Tensor
 from vitime_cache.attention.forward import plain_outputs, run_layers
 from vitime_cache.attention.passes import in_passes
 from vitime_cache.attention.schema import to_signals
+from vitime_cache.checks import choice
 from vitime_cache.errors import VitimeError
 from vitime_cache.interventions.runs import batch_size, draw
 from vitime_cache.model.encoding import SeriesEncoding
@@ -55,8 +56,7 @@ class ReplacementOutputs:
 
     def __init__(self, model: ViTime, value: Value, reference: Signal | Sequence[Signal] | None) -> None:
         reference = None if reference is None else to_signals(reference)
-        if value not in get_args(Value):
-            raise InterventionError(f"value must be {', '.join(get_args(Value))}, got {value!r:.60}")
+        choice(value, "value", get_args(Value), error=InterventionError)
         if reference is not None and not len(reference) and value != "zero":
             raise InterventionError(
                 f"value {value!r} needs reference signals and got none; leave reference out for those of the catalogue"

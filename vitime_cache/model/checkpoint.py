@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitime_cache import places
 from vitime_cache.atomic import remove_left, replacing
+from vitime_cache.checks import choice
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
 from vitime_cache.model.foreign import SAFETENSORS, kind_of
@@ -197,8 +198,7 @@ def _existing_file(weights: str | Path | None) -> Path:
 
 def check_dtype(dtype: str) -> None:
     """Raise CheckpointError for a dtype in which a network cannot run."""
-    if dtype not in DTYPES:
-        raise CheckpointError(f"dtype must be {', '.join(map(repr, DTYPES))}, got {dtype!r:.60}")
+    choice(dtype, "dtype", DTYPES, error=CheckpointError)
 
 
 def pick_device(name: str | torch.device) -> torch.device:
@@ -241,6 +241,8 @@ class _Description:
 def _describe(path: Path, config: ViTimeConfig | str | Path | None = None) -> _Description:
     """The description of a file, cached until the file changes."""
     found = path.stat()
+    if not isinstance(config, ViTimeConfig | str | Path | None):
+        raise CheckpointError(f"config is a ViTimeConfig or the name of a file, got {config!r:.60}")
     given = config if isinstance(config, ViTimeConfig | None) else _read_config(Path(config))
     return _describe_once(path, (found.st_mtime_ns, found.st_size, found.st_ino), given)
 

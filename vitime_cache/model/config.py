@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from vitime_cache.checks import choice
 from vitime_cache.errors import VitimeError
 
 
@@ -85,8 +86,7 @@ class ViTimeConfig:
             )
         if self.mu_norm is not None and not _is_positive(self.mu_norm):
             raise ConfigError(f"mu_norm must be a positive power or None, got {self.mu_norm!r:.60}")
-        if self.output not in ("softmax", "sigmoid"):
-            raise ConfigError(f"output must be 'softmax' or 'sigmoid', got {self.output!r:.60}")
+        choice(self.output, "output", ("softmax", "sigmoid"), error=ConfigError)
 
     @property
     def columns(self) -> int:
@@ -167,12 +167,10 @@ class ViTimeConfig:
         ConfigError
             For a layer that does not exist, naming it and those that do.
         """
-        if wanted == "all":
-            return self.layers
-        if wanted == "none":
-            return ()
         if not isinstance(wanted, Sequence):
             raise ConfigError(f'layers are "all", "none" or names such as {self.layers[-1]!r}, got {wanted!r:.60}')
+        if wanted in ("all", "none"):
+            return self.layers if wanted == "all" else ()
         names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
         for name in names:
             if name not in self.layers:

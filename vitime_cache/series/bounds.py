@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from vitime_cache.checks import choice, truth, whole
 from vitime_cache.errors import Note, VitimeError
 
 MAX_BYTES = 50_000_000  # of a file, and of what a compressed text unfolds to
@@ -49,10 +50,25 @@ class Choices:
     missing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.fill not in ("none", "interpolate"):
-            raise SignalError(f"fill must be 'none' or 'interpolate', got {self.fill!r:.60}")
-        if self.decimal not in (None, "point", "comma"):
-            raise SignalError(f"decimal must be 'point' or 'comma', got {self.decimal!r:.60}")
+        choice(self.fill, "fill", ("none", "interpolate"), error=SignalError)
+        if self.decimal is not None:
+            choice(self.decimal, "decimal", ("point", "comma"), error=SignalError)
+        for name in ("rows", "day_first"):
+            if (value := getattr(self, name)) is not None:
+                truth(value, name, error=SignalError)
+        if self.last is not None:
+            whole(self.last, "last", 0, error=SignalError)
+        if not isinstance(self.time, str | None):
+            raise SignalError(f"time is the name of a column, or 'none', got {self.time!r:.60}")
+
+
+def listed(given: object, what: str, *kinds: type) -> tuple[str, ...]:
+    """One value of some kinds, or several, as texts; a SignalError that names them for anything else."""
+    several = given if isinstance(given, Iterable) and not isinstance(given, str | bytes) else (given,)
+    values = tuple(several)
+    if not all(isinstance(value, kinds) for value in values):
+        raise SignalError(f"{what}, got {given!r:.60}")
+    return tuple(map(str, values))
 
 
 def check_length(where: str, length: int) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
-from decimal import Decimal
-from numbers import Real
 from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import ArrayLike
 
-from vitime_cache.checks import numbers
+from vitime_cache.checks import may_be_sample, numbers
 from vitime_cache.series.bounds import ReadingWarning, SignalError
 from vitime_cache.series.frames import is_table
 from vitime_cache.series.signal import Signal
@@ -57,7 +55,7 @@ def as_signals(
     if hasattr(given, "__array__"):  # an array, a tensor
         return [as_signal(cast("ArrayLike", given))]
     listed: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
-    if listed and listed[0] is not given and all(_is_sample(each) for each in listed):
+    if listed and listed[0] is not given and all(map(may_be_sample, listed)):
         return [as_signal(listed)]
     listed = [as_signal(each) if is_table(each) else each for each in listed]
     for each in listed:
@@ -67,11 +65,6 @@ def as_signals(
                 "Signal('name', values, horizon=720), or read a file with read_signals"
             )
     return listed
-
-
-def _is_sample(given: Any) -> bool:
-    """Whether something stands for one value: a number, None, an array or tensor without dimensions."""
-    return given is None or isinstance(given, Real | Decimal) or getattr(given, "shape", None) == ()
 
 
 def _of_table(given: Any) -> list[Signal]:

@@ -55,6 +55,8 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
     for note in frame.attrs.get(NOTES, ()):
         tell(note)
     table = columns_of(file, frame, choices, tell)
+    if not len(table.rows):
+        raise SignalError(f"{file} holds no series: it has no rows")
     asked = [*choices.columns, *([choices.time] if choices.time not in (None, "none") else [])]
     if unknown := next((name for name in asked if name not in table.names), None):
         raise SignalError(f"{file}: there is no column {unknown!r:.60}; there are {', '.join(table.names[:20])}")
@@ -102,8 +104,9 @@ def _values(table: Table, time: Time, ids: Sequence[str], choices: Choices) -> l
 
     def is_series(name: str) -> bool:
         """Whether it is more than one number throughout or, beside the time, than numbers in even steps."""
-        steps = np.diff(table.numbers[name][order])[of_one]
-        even = len(steps) >= FEWEST_STEPS and (np.abs(steps - steps[0]) <= 0.02 * abs(steps[0])).all()
+        with np.errstate(over="ignore", invalid="ignore"):  # of infinite numbers, and such as 1e308
+            steps = np.diff(table.numbers[name][order])[of_one]
+            even = len(steps) >= FEWEST_STEPS and (np.abs(steps - steps[0]) <= 0.02 * abs(steps[0])).all()
         return not even or bool(steps[0] and not time.columns)
 
     several = [name for name in names if np.isfinite(table.numbers[name]).any()] or names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -110,7 +110,8 @@ class Signal:
         _check_text(self.start, f"{who}: the start", 40)
         if self.reduced_of == self.name:
             raise SignalError(f"{who} cannot be a reduction of itself; leave reduced_of empty")
-        object.__setattr__(self, "harmonics", tuple(self.harmonics))
+        given: Any = self.harmonics
+        object.__setattr__(self, "harmonics", tuple(given) if isinstance(given, Iterable) else (given,))
         if len(self.harmonics) > MAX_HARMONICS:
             raise SignalError(f"{who} has {len(self.harmonics)} harmonics; at most {MAX_HARMONICS} are kept")
         if strange := [each for each in self.harmonics if not isinstance(each, Harmonic)]:

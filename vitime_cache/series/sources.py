@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from vitime_cache.series import table as reading
 from vitime_cache.series.axis import finished, plain_axis
-from vitime_cache.series.bounds import Choices, Fill, ReadingWarning, SignalError, Tell
+from vitime_cache.series.bounds import Choices, Fill, ReadingWarning, SignalError, Tell, listed
 from vitime_cache.series.cells import pasted_numbers
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.formulas import read_toml
@@ -96,9 +96,13 @@ def read_signals(
         Naming file, column, row and value; for TOML the file, the number of the signal, the key and the value. Rows
         count from 1; in text they are lines, header included.
     """
-    marks = (missing,) if isinstance(missing, str | int | float) else missing
-    names = (columns,) if isinstance(columns, str) else columns
-    choices = Choices(fill, last, tuple(names), time, rows, decimal, day_first, tuple(map(str, marks)))
+    names = listed(columns, "columns are names of columns", str)
+    marks = listed(missing, "missing are words and numbers that mark missing values", str, int, float)
+    choices = Choices(fill, last, names, time, rows, decimal, day_first, marks)
+    if not isinstance(name, str | None):
+        raise SignalError(f"name is the file name of a stream, got {name!r:.60}")
+    if not (tell is None or callable(tell)):
+        raise SignalError(f"tell is called with each sentence, got {tell!r:.60}")
     notes: list[str] = []
     if is_table(source):
         file, frames = name or f"the {type(source).__name__}", [frame_of(source)]

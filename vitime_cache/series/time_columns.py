@@ -218,9 +218,10 @@ def _successive_months(table: Table) -> Time:
     for names in (first[:1], first) if first else ():
         if len(names) < len(table.numbers):
             numbers = [table.numbers[name] for name in names]
+            if len(table.rows) < 3 or not all((np.abs(each) < 220_000).all() for each in numbers):
+                continue
             digits = numbers[0] if len(names) == 1 else 100 * numbers[0] + numbers[1]
-            known = len(digits) > 2 and np.isfinite(digits).all() and digits.min() > 150_000 and digits.max() < 220_000
-            successive = known and (np.diff(12 * (digits // 100) + digits % 100) == 1).all()
+            successive = digits.min() > 150_000 and (np.diff(12 * (digits // 100) + digits % 100) == 1).all()
             if successive and (times := times_of_numbers(digits, "")) is not None:
                 return Time(tuple(names), (times,))
     return Time()
