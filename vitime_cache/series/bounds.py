@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from vitime_cache.checks import choice, truth, whole
+from vitime_cache.checks import choice, truth
 from vitime_cache.errors import Note, VitimeError
 
 MAX_BYTES = 50_000_000  # of a file, and of what a compressed text unfolds to
@@ -56,8 +56,8 @@ class Choices:
         for name in ("rows", "day_first"):
             if (value := getattr(self, name)) is not None:
                 truth(value, name, error=SignalError)
-        if self.last is not None:
-            whole(self.last, "last", 0, error=SignalError)
+        if self.last is not None and not (isinstance(self.last, int | float) and abs(self.last) < MAX_VALUES):
+            raise SignalError(f"last is a number of samples, got {self.last!r:.60}")
         if not isinstance(self.time, str | None):
             raise SignalError(f"time is the name of a column, or 'none', got {self.time!r:.60}")
 
