@@ -77,6 +77,25 @@ def test_in_16_bits_a_device_has_room_for_more() -> None:
     assert passes.signal_bytes(on_a_device(config, torch.float16)) < passes.signal_bytes(on_a_device(config))
 
 
+def test_the_memory_planned_for_a_signal_holds_its_largest_block_and_its_maps_and_not_much_more() -> None:
+    """Numbers counted while a network runs: a block's input, its queries, keys and values, and the MLP's two layers."""
+    model = random_model(small_config(encoder_width=64, decoder_width=32))
+    columns, tokens = model.config.grid[1], model.config.tokens
+    largest = 0
+    for block in model.blocks_by_layer().values():
+        seen: list[int] = []
+        block.attn.qkv.register_forward_hook(lambda _, x, y, seen=seen: seen.extend((x[0].numel(), y.numel())))
+        for layer in (block.mlp.fc1, block.mlp.act):
+            layer.register_forward_hook(lambda *given, seen=seen: seen.append(given[2].numel()))
+        model(torch.zeros(1, 1, 16, 48))
+        largest = max(largest, sum(seen))
+    maps = len(model.config.layers) * model.config.heads * (columns**2 + tokens)
+    planned = passes.signal_bytes(model) / 4
+    assert largest + maps < planned
+    # Besides, the columns' indicator goes with the values through the kernel, and its sums are taken in float32.
+    assert planned <= largest + maps + 3 * model.config.heads * (1 + tokens) * (1 + columns)
+
+
 def test_images_drawn_where_the_model_is_are_those_of_the_encoding_also_of_different_lengths() -> None:
     model = random_model(replace(small_config(), image_height=32))
     signals = walks(20, 40, 31)

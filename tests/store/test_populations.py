@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.store.standin import WEIGHTS, build, make_signals, verify
+from tests.store.standin import WEIGHTS, verify
 from tests.store.test_verdicts import verdict
 from vitime_cache.evidence.population.mock import mock_population
 from vitime_cache.store.objects import StoreError
@@ -20,9 +20,8 @@ from vitime_cache.store.verdicts import keep_verdict, open_verdict, stored_verdi
 
 
 @pytest.fixture
-def path(tmp_path) -> Path:
-    build(make_signals(2), tmp_path / "a.zarr")
-    return tmp_path / "a.zarr"
+def path(path_of_two: Path) -> Path:
+    return path_of_two
 
 
 def table(*kinds: str) -> xr.Dataset:

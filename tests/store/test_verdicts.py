@@ -46,9 +46,8 @@ CHILDREN = get_context("forkserver")
 
 
 @pytest.fixture
-def path(tmp_path) -> Path:
-    build(SIGNALS, tmp_path / "a.zarr")
-    return tmp_path / "a.zarr"
+def path(path_of_two: Path) -> Path:
+    return path_of_two
 
 
 def listed(path: Path) -> list[str]:
