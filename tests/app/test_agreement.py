@@ -48,6 +48,17 @@ def test_the_headline_is_the_same_on_ask_in_the_library_and_on_the_card(
     assert any(f"Alone they carry {share[1]} of it" in chart for chart in charts(open_page("ask", signal="full")))
 
 
+def test_the_headline_is_the_same_where_another_version_stored_it_in_other_words(
+    store: Path, weights: Path, open_page: OpenPage
+) -> None:
+    found = made(weights, "full")
+    older = vschema.facts(found, "answer") | {"headline": "Yes, as one said then.", "version": "0.1"}
+    keep_verdict(store, vschema.with_facts(found, answer=older))
+    (said,) = (read(each.value) for each in open_page("ask", signal="full").success)
+    assert "as one said then" not in said
+    assert open_page("library").dataframe[0].value["answer"].tolist() == [said]
+
+
 def test_the_figures_of_a_head_are_the_same_on_ask_heads_head_compare_and_the_card(
     verdict: xr.Dataset, open_page: OpenPage
 ) -> None:

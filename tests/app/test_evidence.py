@@ -32,7 +32,7 @@ from vitime_cache.series.signal import Signal
 from vitime_cache.store.build import build
 from vitime_cache.store.evidence_groups import remove_groups
 from vitime_cache.store.verdicts import keep_verdict, stored_verdicts
-from vitime_cache.ui import questions
+from vitime_cache.ui import questions, width
 from vitime_cache.ui.stores import stores
 from vitime_cache.ui.terms import TERMS
 
@@ -195,6 +195,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowEngine]:
     engine = SlowEngine()
     monkeypatch.setattr(questions, "engine", engine)
     yield engine
+    engine.forecast.set()
     engine.levels.put(None)
 
 
@@ -267,6 +268,40 @@ def test_what_a_stopped_question_had_found_stays_and_says_what_it_lacks(slow: Sl
     assert "not run are the few heads; each head; looking;" in texts(again), "in any tab, and after a reload"
 
 
+def test_a_stopped_question_asked_again_shows_at_once_what_it_had_found(
+    store: Path, weights: Path, slow: SlowEngine, open_page: OpenPage
+) -> None:
+    at = open_page("ask", signal="harmonic_63")
+    at.button(key="ask").click().run()
+    (asked,) = questions.known().values()
+    of = {"period": asked.period, "history": asked.window.history, "horizon": asked.window.horizon}
+    found = made(weights, "harmonic_63", stages=("influence",))
+    question = vschema.facts(found, "question") | of
+    keep_verdict(store, with_words(vschema.with_facts(found, question=question)))
+    next(button for button in at.button if button.label == "Stop").click().run()
+    slow.draw()
+    at = answered(at)
+    assert "it goes on after its last finished level" in at.info[0].value
+    slow.told.clear()
+    slow.forecast.clear()
+    at.button(key="ask").click().run()
+    for tab in (at, open_page("ask", signal="harmonic_63")):
+        assert "No answer yet" not in texts(tab)
+        assert "Not answered yet" in tab.warning[0].value
+        assert "influence] Still to come: mechanism;" in texts(tab)
+
+
+@pytest.mark.usefixtures("store")
+def test_the_library_shows_what_a_running_question_has_found_so_far(slow: SlowEngine, open_page: OpenPage) -> None:
+    at = open_page("ask", signal="harmonic_63")
+    at.button(key="ask").click().run()
+    assert open_page("library").dataframe[0].value["answer"].tolist() == [""]
+    for level in ("influence", "mechanism"):
+        slow.finish(level)
+    said = at.run().success[0].value.replace("\N{WORD JOINER}", "")
+    assert [row.replace("\N{WORD JOINER}", "") for row in open_page("library").dataframe[0].value["answer"]] == [said]
+
+
 def test_a_question_that_the_store_has_an_answer_to_costs_nothing(store: Path, open_page: OpenPage) -> None:
     at = open_page("ask", signal="harmonic_63")
     at.button(key="ask").click().run()
@@ -309,14 +344,30 @@ def test_other_pages_show_the_verdict_on_a_head_as_badges(open_page: OpenPage) -
 
 
 @pytest.mark.usefixtures("verdict_kept")
-def test_the_library_shows_the_whole_sentence_of_an_answer(open_page: OpenPage) -> None:
-    table = open_page("library").dataframe[0]
-    (answer,) = table.value["answer"]
+def test_the_tables_of_the_library_fit_the_page_and_show_their_longest_text_whole(open_page: OpenPage) -> None:
+    shown = open_page("library").dataframe
+    (answer,) = shown[0].value["answer"]
     assert len(answer) > 200
-    columns = json.loads(table.proto.columns)
-    wide = {name: column["width"] for name, column in columns.items() if not column.get("hidden")}
-    assert table.proto.row_height >= 18 * len(wrap(answer, wide["answer"] // 7)), "7 pixels a letter"
-    assert sum(wide.values()) <= 880, "the width of a page of 1280"
+    for table, long in zip(shown, ("answer", "description", "note"), strict=True):
+        columns = json.loads(table.proto.columns)
+        wide = {name: column["width"] for name, column in columns.items() if not column.get("hidden")}
+        longest = max(len(wrap(text, wide[long] // 7)) for text in table.value[long])
+        assert table.proto.row_height >= 18 * longest, (long, "7 pixels a letter")
+        assert sum(wide.values()) <= 880, (long, "the width of a page of 1280")
+
+
+@pytest.mark.parametrize("page", ["ask", "heads", "head", "compare"])
+@pytest.mark.usefixtures("verdict_kept")
+def test_on_a_phone_no_title_of_a_chart_is_longer_than_the_page_is_wide(
+    page: str, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(width, "USUAL", 340)
+    at = open_page(page, signal="full")
+    assert not at.exception
+    for title in filter(None, (json.loads(chart).get("title") for chart in charts(at))):
+        for name, letter in (("text", 7.6), ("subtitle", 5.8)):
+            lines = [title[name]] if isinstance(title[name], str) else title[name]
+            assert max(len(line) for line in lines) * letter <= 340, lines
 
 
 @pytest.mark.parametrize("page", ["ask", "heads", "head", "compare", "library"])

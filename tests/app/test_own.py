@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from cachetools import LRUCache, cached
@@ -133,6 +134,18 @@ def test_a_series_that_is_deleted_is_gone_with_its_store(folder: Path, open_page
     again = open_page("head", q=option.removeprefix(own.PREFIX))
     assert not again.exception
     assert "not here" in again.warning[0].value
+
+
+@pytest.mark.usefixtures("store", "begins")
+def test_a_series_that_is_deleted_while_it_is_asked_about_stops_its_question(open_page: OpenPage) -> None:
+    at = open_page("ask", signal="white_noise")
+    option = paste(at)
+    (asked,) = questions.known().values()
+    at.switch_page("pages/library.py").run()
+    at.button(key=f"forget_{option}").click().run()
+    assert not at.exception
+    assert not asked.asked_by, "its run ends at its next step"
+    assert "%" not in "".join(table.value.get("state", pd.Series()).str.cat() for table in at.dataframe)
 
 
 @pytest.mark.usefixtures("store")

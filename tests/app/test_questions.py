@@ -73,7 +73,7 @@ def test_only_who_asked_can_stop_a_question_and_others_see_its_place_in_the_line
     assert question.asked_by
     stops(mine)[0].click().run()
     until_ended(question)
-    assert "stopped before it was answered" in mine.run().error[0].value
+    assert "stopped before it was answered" in mine.run().info[0].value
     assert "stopping" not in texts(mine)
 
 
@@ -105,4 +105,4 @@ def test_who_asked_stops_a_question_after_a_reload_and_a_link_to_it_stops_nothin
     after = open_page("ask", **address)
     stops(after)[0].click().run()
     until_ended(asked())
-    assert "stopped before it was answered" in before.run().error[0].value
+    assert "stopped before it was answered" in before.run().info[0].value

@@ -79,19 +79,24 @@ def test_without_a_start_that_can_be_read_time_is_counted_from_the_first_sample(
     assert Clock(86400.0, start).axis(0, 50)["title"] == "time from the start, weeks"
 
 
-def test_no_axis_of_an_hourly_series_is_in_samples():
-    ds = mock_dataset().isel(signal=0).assign_coords(sample_seconds=3600.0, start="2016-07-01T00:00:00")
-    view = charts.HeadView(ds, "decoder.0", 0)
-    verdict = mock_verdict(period=24.0, sample_seconds=3600.0)
+def charts_of_time(seconds: float, start: str):
+    """Every chart over time or lags, of one series with this clock."""
+    ds = mock_dataset().isel(signal=0).assign_coords(sample_seconds=seconds, start=start)
+    view, verdict = charts.HeadView(ds, "decoder.0", 0), mock_verdict(period=24.0, sample_seconds=seconds)
     head = (str(verdict["layer"].values[-1]), 0)
-    window = choose_window(1000, 24, columns=1232, patch_width=16, sample_seconds=3600.0)
-    for chart in (
-        charts.series(ds), charts.heatmap(view), charts.token_look(view, 40), charts.lag_curves([view]),
+    window = choose_window(1000, 24, columns=1232, patch_width=16, sample_seconds=seconds)
+    return (
+        charts.series(ds), charts.heatmap(view), charts.difference(view, charts.HeadView(ds, "decoder.0", 1)),
+        charts.token_look(view, 40), charts.lag_curves([view]),
         charts.autocorrelation(ds), charts.two_forecasts(ds, ds, ("one", "another")),
-        charts.window_picture("load", np.arange(1000.0), window, "2016-07-01"), charts.answer_forecast(verdict),
+        charts.window_picture("load", np.arange(1000.0), window, start), charts.answer_forecast(verdict),
         charts.answer_influence(verdict), charts.answer_attention(verdict), charts.verdict_curve(verdict, *head),
         charts.verdict_sweep(verdict, *head),
-    ):  # fmt: skip
+    )  # fmt: skip
+
+
+def test_no_axis_of_an_hourly_series_is_in_samples():
+    for chart in charts_of_time(3600.0, "2016-07-01T00:00:00"):
         titles = [
             channel["title"]
             for layer in chart["layer"] for name, channel in layer["encoding"].items()
@@ -99,6 +104,46 @@ def test_no_axis_of_an_hourly_series_is_in_samples():
         ]  # fmt: skip
         assert titles
         assert not any("sample" in title for title in titles), titles
+
+
+@pytest.mark.parametrize("start", ["2016-07-01T00:00:00", ""])
+def test_each_sample_in_a_tooltip_is_told_in_time_too_where_time_is_known(start):
+    timed = {"that is", "from", "to", "query from", "key from", "lag", "first peak"}
+    for seconds in (3600.0, 0.0):
+        for chart in charts_of_time(seconds, start):
+            for layer in chart["layer"]:
+                tooltip = layer["encoding"].get("tooltip", [])
+                titles = [each.get("title", "") for each in (tooltip if isinstance(tooltip, list) else [tooltip])]
+                samples = [title for title in titles if "sample" in title]
+                told = [title for title in titles if title in timed]
+                assert len(titles) == len(set(titles)), "of two lines with one title the chart shows one"
+                assert len(told) >= len(samples) if seconds else not told, (chart["title"]["text"], titles)
+
+
+def test_a_cell_of_a_map_looks_up_the_moments_and_the_lag_that_it_stands_for():
+    ds = mock_dataset().isel(signal=0).assign_coords(sample_seconds=3600.0, start="2016-07-01T00:00:00")
+    cells = charts.heatmap(charts.HeadView(ds, "decoder.0", 0))["layer"][-1]
+    spp, clock = float(ds["samples_per_patch"]), Clock.of(ds)
+    lag, *lookups = cells["transform"]
+    assert lag == {"calculate": "datum.query_patch - datum.key_patch", "as": "lag_patches"}
+    tables = {each["as"][0]: {row["at"]: row["words"] for row in each["from"]["data"]["values"]} for each in lookups}
+    assert {each["as"][0]: each["lookup"] for each in lookups} == {
+        "query_when": "query_patch", "key_when": "key_patch", "lag_when": "lag_patches",
+    }  # fmt: skip
+    for query, key in ((40, 3), (3, 40), (7, 7)):
+        assert tables["query_when"][query] == clock.when(query * spp)
+        assert tables["key_when"][key] == clock.when(key * spp)
+    assert tables["lag_when"][3] == "2 days back"
+    assert tables["lag_when"][-3] == "2 days ahead"
+    assert tables["lag_when"][0] == "none"
+
+
+@pytest.mark.parametrize("seconds", [0.25, 60.0, 3600.0, 86400.0, 604800.0, 2629800.0])
+@pytest.mark.parametrize("start", ["1999-12-30T23:17:00", ""])
+def test_many_moments_at_once_are_told_as_each_alone(seconds, start):
+    clock, samples = Clock(seconds, start), np.linspace(0, 3000, 57)
+    when, _ = clock.moments_tip(samples)
+    assert when["when"] == [clock.when(float(sample)) for sample in samples]
 
 
 def test_the_sweep_of_periods_is_drawn_in_one_unit_of_time_from_its_first_period_on():

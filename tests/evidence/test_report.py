@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import small_config
+from vitime_cache._version import __version__
 from vitime_cache.evidence.levels.answer_kind import ALONE
 from vitime_cache.evidence.levels.table import INCONCLUSIVE, KINDS, NOT_TESTED, SUPPORTED
 from vitime_cache.evidence.verdict import schema as vschema
@@ -209,7 +210,8 @@ def test_an_unknown_kind_of_answer_is_refused():
 def test_words_are_kept_with_the_verdict():
     ds = with_words(made())
     answer = vschema.facts(ds, "answer")
-    assert answer == {"kind": "mostly", "headline": headline(ds), "sentences": sentences(ds)}
+    said = {"headline": headline(ds), "sentences": sentences(ds)}
+    assert answer == {"kind": "mostly", **said, "version": __version__}, "another version may word it otherwise"
 
 
 def test_heads_of_the_set_come_first_then_those_with_most_supported():

@@ -6,12 +6,15 @@ Scales are always in samples; an axis in time only has other ticks and labels.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
+from vitime_cache.arrays import Floats
 from vitime_cache.attention import schema
 from vitime_cache.charts.style import Spec, ticks, tip
 from vitime_cache.numerals import SAMPLES
@@ -61,13 +64,15 @@ class Clock:
         """Title and axis for spans up to `end` samples, such as lags, in the unit that fits the whole axis."""
         return self._spans(first, end, of, MOST_TICKS, "samples")
 
-    def span_tip(self, table: pd.DataFrame, field: str, title: str) -> tuple[pd.DataFrame, list[Spec]]:
+    def span_tip(
+        self, table: pd.DataFrame, field: str, title: str, in_time: str = "that is"
+    ) -> tuple[pd.DataFrame, list[Spec]]:
         """Lines of a tooltip for a column of spans in samples, in time too where that is known; and their table."""
         tips = [tip(field, f"{title}, samples", SAMPLES)]
         if not self.seconds:
             return table, tips
         words = [in_words(span, self.seconds) for span in table[field]]
-        return table.assign(**{f"{field}_time": words}), [*tips, tip(f"{field}_time", "that is")]
+        return table.assign(**{f"{field}_time": words}), [*tips, tip(f"{field}_time", in_time)]
 
     def moment(self, sample: float) -> str:
         """The time of a sample, such as "3 Jul 2016 14:00", or "sample 62 (2.6 days from the start)"."""
@@ -75,8 +80,7 @@ class Clock:
         if begin is None:
             return f"sample {round(sample)}" + (f" ({later})" if (later := self.when(sample)) else "")
         time = self._time(begin, round(sample))
-        clock = "" if self.seconds >= UNITS["day"] else " %H:%M"
-        return f"{time:%b %Y}" if self._months else f"{time.day} {time:%b %Y}{time.strftime(clock)}"
+        return f"{time:%b %Y}" if self._months else f"{time.day} {time:%b %Y}{time.strftime(self._of_day)}"
 
     @property
     def dated(self) -> bool:
@@ -89,11 +93,28 @@ class Clock:
             return self.moment(sample)
         return f"{later} from the start" if (later := in_words(sample, self.seconds)) else ""
 
-    def moments_tip(self, samples: Iterable[float]) -> tuple[dict[str, list[str]], list[Spec]]:
+    def moments_tip(
+        self, samples: ArrayLike, field: str = "when", title: str = "that is"
+    ) -> tuple[dict[str, list[str]], list[Spec]]:
         """A column with the times of some samples and its line of a tooltip; nothing if no time is known."""
         if not self.seconds:
             return {}, []
-        return {"when": [self.when(sample) for sample in samples]}, [tip("when", "that is")]
+        return {field: self._whens(np.asarray(samples, dtype=np.float64))}, [tip(field, title)]
+
+    def _whens(self, samples: Floats) -> list[str]:
+        """`when` of each sample; dates all at once, as one at a time takes as long as the rest of a chart."""
+        if (begin := self._begin()) is None or self._months:
+            return [self.when(sample) for sample in samples.tolist()]
+        import pandas as pd
+
+        times = begin + pd.to_timedelta(np.rint(samples) * self.seconds, unit="s")
+        rest = times.strftime(f"%b %Y{self._of_day}")
+        return [f"{day} {words}" for day, words in zip(times.day, rest, strict=True)]
+
+    @property
+    def _of_day(self) -> str:
+        """The format of the time of day; empty for samples a day or more apart."""
+        return "" if self.seconds >= UNITS["day"] else " %H:%M"
 
     def starting_at(self, sample: int) -> Clock:
         """The clock of a stretch of the series whose sample 0 is this sample."""

@@ -61,9 +61,8 @@ def series(ds: xr.Dataset, *, most_probable: bool = False, width: int = 860, hei
     lines = {part: tables.part_table(ds, part) for part in ("history", drawn)}
     hover = pd.concat([tables.part_table(ds, part, 300).assign(part=part) for part in lines])
     tooltip = [tip("part", "part"), tip("time", "sample", "d"), tip("value", "value", readable(hover["value"]))]
-    if clock.start:
-        hover = hover.assign(when=[clock.moment(sample) for sample in hover["time"]])
-        tooltip.insert(2, tip("when", "that is"))
+    when, told = clock.moments_tip(hover["time"])
+    hover, tooltip[2:2] = hover.assign(**when), told
     layers = [
         *(
             layer(
@@ -251,6 +250,8 @@ def _peaks(found: pd.DataFrame, channels: Spec) -> list[Spec]:
     ]
     if found["multiple"].gt(0).all():
         tooltip += [tip("multiple", "nearest multiple of P", "d"), tip("error", "off by, samples", SIGNED)]
+    if "time" in found and found["time"].any():
+        tooltip.insert(2, tip("time", "that is"))
     kept = ["attention", *(line["field"] for line in tooltip)]
     encoding = channels | {"tooltip": tooltip}
     return [

@@ -148,9 +148,17 @@ def two_forecasts(
         legend={"title": None, "orient": "top", "symbolOpacity": 1, "columns": 2, "labelLimit": 190},
     )  # fmt: skip
     ends = float(table["sample"].min()), float(table["sample"].max())
-    x = quantity("sample", scale={"domain": ends, "nice": False}, **Clock.of(first).axis(*ends))
+    clock = Clock.of(first)
+    x = quantity("sample", scale={"domain": ends, "nice": False}, **clock.axis(*ends))
     y = quantity("value", "value", scale={"zero": False})
-    tooltip = [tip("part", "part"), tip("sample", "sample", "d"), tip("value", "value", readable(table["value"]))]
+    when, told = clock.moments_tip(table["sample"])
+    timed = table.assign(**when)
+    tooltip = [
+        tip("part", "part"),
+        tip("sample", "sample", "d"),
+        *told,
+        tip("value", "value", readable(table["value"])),
+    ]
     area = {"x": quantity("sample"), "y": quantity("low"), "y2": {"field": "high"}}
     bands = [
         layer(_range(ds), "area", encoding=area, color=colours[name], opacity=0.16)
@@ -160,7 +168,7 @@ def two_forecasts(
         [
             *bands,
             layer(table, "line", encoding={"x": x, "y": y, "color": colour}, strokeWidth=1.5),
-            layer(table, "rule", encoding={"x": quantity("sample"), "tooltip": tooltip}, opacity=0, strokeWidth=3),
+            layer(timed, "rule", encoding={"x": quantity("sample"), "tooltip": tooltip}, opacity=0, strokeWidth=3),
         ],
         f"Both forecasts of {first[schema.SIGNAL].item()}",
         "Lines: medians. Bands: the 90 % range of each network",

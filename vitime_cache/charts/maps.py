@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from vitime_cache.charts import tables
+from vitime_cache.charts.clock import Clock
 from vitime_cache.charts.raster import png_url
 from vitime_cache.charts.shading import Contrast, Shading, outline_segments
 from vitime_cache.charts.style import (
@@ -36,6 +37,7 @@ from vitime_cache.charts.style import (
 from vitime_cache.charts.units import AttentionUnit
 from vitime_cache.charts.view import HeadView
 from vitime_cache.numerals import SAMPLES, percent
+from vitime_cache.series.spans import in_words
 
 STRIP = 0.16  # height of the signal's strip next to a map, as a fraction of the map
 BOX = {"x": quantity("x"), "x2": {"field": "x2"}, "y": quantity("y"), "y2": {"field": "y2"}}
@@ -257,16 +259,53 @@ def _time_cells(
         "query": query * spp, "key": key * spp, "lag": (query - key) * spp, "query_patch": query, "key_patch": key,
     }  # fmt: skip
     side = size / (1 + STRIP) / n
+    timed, told = _in_time(view)
     tooltip = [
         *tooltip,
         tip("query", "query from sample", SAMPLES),
         tip("key", "key from sample", SAMPLES),
         tip("lag", "lag, samples", SAMPLES),
+        *told,
     ]
     encoding = {"x": quantity("key"), "y": quantity("query"), "tooltip": tooltip}
     look = {"size": side**2, "xOffset": side / 2, "yOffset": side / (-2 if upwards else 2), "opacity": 0, "aria": False}
     cells = pd.DataFrame({name: value.ravel() for name, value in values.items()} | places)
-    return layer(cells, "square", encoding=encoding, **look) | clicked("cell", ["query_patch", "key_patch"])
+    drawn = layer(cells, "square", encoding=encoding, **look) | ({"transform": timed} if timed else {})
+    return drawn | clicked("cell", ["query_patch", "key_patch"])
+
+
+def _in_time(view: HeadView) -> tuple[list[Spec], list[Spec]]:
+    """What the cells of a map look up to say in time where they are, and the lines of the tooltip; none if unknown.
+
+    A table of each moment and each lag: the words in every cell would be most of the chart.
+    """
+    n, spp, clock = view.grid[1], view.samples_per_patch, view.clock
+    moments, told = clock.moments_tip(np.arange(n) * spp, "query_when", "query from")
+    if not moments:
+        return [], []
+    tips = [*told, tip("key_when", "key from"), tip("lag_when", "lag")]
+    whens = [{"at": patch, "words": words} for patch, words in enumerate(moments["query_when"])]
+    lags = [{"at": lag, "words": _lag_words(clock, lag * spp)} for lag in range(1 - n, n)]
+    lag = {"calculate": "datum.query_patch - datum.key_patch", "as": "lag_patches"}
+    looked_up = [
+        ("query_patch", whens, "query_when"),
+        ("key_patch", whens, "key_when"),
+        ("lag_patches", lags, "lag_when"),
+    ]
+    return [
+        lag,
+        *(
+            {"lookup": by, "from": {"data": {"values": table}, "key": "at", "fields": ["words"]}, "as": [name]}
+            for by, table, name in looked_up
+        ),
+    ], tips
+
+
+def _lag_words(clock: Clock, lag: float) -> str:
+    """A lag in time, such as "6.5 days back"."""
+    if not lag:
+        return "none"
+    return f"{in_words(abs(lag), clock.seconds)} {'back' if lag > 0 else 'ahead'}"
 
 
 def _token_cells(view: HeadView, image: np.ndarray, edges: np.ndarray) -> Spec:

@@ -98,7 +98,7 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
     table, one = verdict_sweep_table(verdict, head_layer, head), _head(verdict, head_layer, head)
     clock = clock_of(verdict)
     table, of_period = clock.span_tip(table, "period", "period")
-    found, of_peak = clock.span_tip(table.dropna(), "lag", "first peak")
+    found, of_peak = clock.span_tip(table.dropna(), "lag", "first peak", "first peak")
     if found.empty:
         raise ChartError("no peak was found at any period of the sweep, or the sweep has not been run yet")
     tracks = one.sel({vschema.CLAIM: "tracks"})

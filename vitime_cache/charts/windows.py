@@ -21,6 +21,8 @@ from vitime_cache.charts.style import (
 )
 from vitime_cache.evidence.window import Window
 
+GIVEN, AHEAD = "history given to the model", "to be forecast"
+
 
 def window_picture(
     name: str, values: np.ndarray, window: Window, start: str = "", *, width: int = 860, height: int = 180
@@ -33,38 +35,48 @@ def window_picture(
         Time of the first sample in ISO 8601, or "" where that is not known.
     """
     line = thin(np.arange(len(values)), values, 1200)
-    across = Clock(window.sample_seconds, start).axis(0, len(values))
-    x = quantity("time", scale={"domain": [0, len(values)], "nice": False}, **across)
+    clock = Clock(window.sample_seconds, start)
+    x = quantity("time", scale={"domain": [0, len(values)], "nice": False}, **clock.axis(0, len(values)))
     history, span = window.history, window.history + window.horizon
     y = quantity("value", "value", scale={"zero": False})
-    boxes = [
-        {"from": at + first, "to": min(at + last, len(values)), "part": part, "colour": colour}
-        for at in window.starts
-        for first, last, part, colour in (
-            (0, history, "history given to the model", HISTORY),
-            (history, span, "to be forecast", FORECAST),
-        )
-    ]
+    boxes = pd.DataFrame(
+        [
+            {"from": at + first, "to": min(at + last, len(values)), "part": part}
+            for at in window.starts
+            for first, last, part in ((0, history, GIVEN), (history, span, AHEAD))
+        ]
+    )
+    begins, begin = clock.moments_tip(boxes["from"], "begins", "from")
+    ends, end = clock.moments_tip(boxes["to"], "ends", "to")
+    boxes = boxes.assign(**begins, **ends)
+    when, told = clock.moments_tip(line["time"])
+    tooltip = [tip("time", "sample", "d"), *told, tip("value", "value", readable(line["value"]))]
     layers = [
         *(
             layer(
-                [box for box in boxes if box["colour"] == colour],
+                boxes[boxes["part"] == part],
                 "rect",
                 encoding={
                     "x": quantity("from"),
                     "x2": {"field": "to"},
-                    "tooltip": [tip("part", "part"), tip("from", "from sample", "d"), tip("to", "to sample", "d")],
+                    "tooltip": [
+                        tip("part", "part"),
+                        tip("from", "from sample", "d"),
+                        tip("to", "to sample", "d"),
+                        *begin,
+                        *end,
+                    ],
                 },
                 color=colour,
                 opacity=0.18,
             )
-            for colour in (HISTORY, FORECAST)
+            for part, colour in ((GIVEN, HISTORY), (AHEAD, FORECAST))
         ),
         layer(line, "line", encoding={"x": x, "y": y}, color=NEUTRAL, strokeWidth=1.2),
         layer(
-            line,
+            line.assign(**when),
             "rule",
-            encoding={"x": x, "tooltip": [tip("time", "sample", "d"), tip("value", "value", readable(line["value"]))]},
+            encoding={"x": x, "tooltip": tooltip},
             opacity=0,
             strokeWidth=3,
         ),

@@ -91,7 +91,7 @@ def limits(found: TwoPeriods) -> tuple[str, ...]:
     for ds in (found.first, found.second):
         if coming := to_come(ds):
             names = "; ".join(LEVEL[name].title.lower() for name in coming)
-            said.append(f"For {_span(ds)}, not worked on yet: {names}.")
+            said.append(f"For a period of {period_words(ds)}, not worked on yet: {names}.")
     return tuple(said)
 
 

@@ -49,8 +49,8 @@ class KeptVerdict:
         Its group below the store: `xr.open_zarr(f"{path}/{group}")`.
     question, stages
         As `evidence.verdict` describes them; a complete verdict has all stages.
-    headline
-        The answer in a sentence.
+    headline, version
+        The answer in a sentence, and the version of this program that wrote it; empty where that is not known.
     """
 
     group: str
@@ -58,6 +58,7 @@ class KeptVerdict:
     stages: tuple[str, ...]
     created: str
     headline: str = ""
+    version: str = ""
 
     @property
     def signal(self) -> str:
@@ -214,7 +215,8 @@ def _described(place: str, group: str, root: bytes) -> KeptVerdict:
         answer = read_json(
             attributes.get("answer", "{}"), dict[str, Any], where, error=StoreError
         )  # older verdicts have no answer
-        return KeptVerdict(group, question, stages, texts["created"], str(answer.get("headline", "")))
+        said, version = (str(answer.get(name, "")) for name in ("headline", "version"))
+        return KeptVerdict(group, question, stages, texts["created"], said, version)
     except (ValueError, KeyError) as error:
         told = str(error) if isinstance(error, StoreError) else f"{where} is damaged: {str(error)[:200]}"
         raise StoreError(f"{told}; verify --repair removes it") from error

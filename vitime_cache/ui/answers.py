@@ -64,7 +64,8 @@ def _in_words(asked: questions.RunningQuestion) -> str:
 def show_progress(found: Answers) -> None:
     """Show the progress of the questions under way, and why others ended without an answer."""
     for each in found.failed.values():
-        st.error(f"A period of {_in_words(each)}: {plain(each.error)}", icon=":material/error:")
+        box, icon = (st.info, "stop_circle") if each.error == questions.STOPPED else (st.error, "error")
+        box(f"A period of {_in_words(each)}: {plain(each.error)}", icon=f":material/{icon}:")
     for key, each in found.under_way.items():
         if (mine := questions.session()) in each.asked_by:
             keep_in_address(questions.BY, mine)  # so that the question can be stopped after a reload

@@ -20,13 +20,14 @@ from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import HeadView, figure_bytes
 from vitime_cache.charts.paper import COLUMNS
 from vitime_cache.charts.shading import Shading
-from vitime_cache.charts.style import for_dark
+from vitime_cache.charts.style import fitted, for_dark
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.numerals import number
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.terms import PROMINENCE, explained
+from vitime_cache.ui.width import EDGE, NARROW, known_width
 from vitime_cache.ui.words import notice
 
 ABSENT = "no peak"  # in a cell for the prominence of a peak that is not there
@@ -84,7 +85,9 @@ def figure(
     except (VitimeError, OSError) as error:
         notice(error)
         return
-    shown = for_dark(chart) if st.context.theme.type == "dark" else chart
+    narrow = (wide := known_width()) < NARROW and "title" in chart
+    shown = chart | {"title": fitted(chart["title"], wide - EDGE)} if narrow else chart
+    shown = for_dark(shown) if st.context.theme.type == "dark" else shown
     with st.container(gap=None, key=f"{key}_figure"):
         st.vega_lite_chart(shown, key=key, width=width, on_select=on_select or "ignore", selection_mode=selection)
         files = st.popover(

@@ -20,25 +20,28 @@ from vitime_cache.ui import own
 from vitime_cache.ui.address import address, stored_signals
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, planned, reading, stores
+from vitime_cache.ui.tall import row_height
 from vitime_cache.ui.terms import explained
 from vitime_cache.ui.words import complain, notice, plain
 
+DESCRIPTION = 290  # pixels: with the other columns, as wide as a page of 1280
 COLUMNS = {
-    "signal": st.column_config.TextColumn("Signal", pinned=True),
-    "history": st.column_config.LineChartColumn("History", width="medium", color=HISTORY, y_min=0, y_max=1),
+    "signal": st.column_config.TextColumn("Signal", width=130, pinned=True),
+    "history": st.column_config.LineChartColumn("History", width=110, color=HISTORY, y_min=0, y_max=1),
     "forecast": st.column_config.LineChartColumn(
         "Forecast, median",
-        width="medium",
+        width=110,
         color=FORECAST,
         y_min=0,
         y_max=1,
         help="On the same scale as the history: from the least to the greatest value of both.",
     ),
-    "description": st.column_config.TextColumn("What it is", width="large"),
-    "n_history": st.column_config.NumberColumn("History, samples"),
-    "horizon": st.column_config.NumberColumn("Horizon, samples"),
-    "samples_per_patch": st.column_config.NumberColumn("Samples per patch", format="%.4g", help=explained("patch")),
-    "reduced_of": st.column_config.TextColumn("Reduction of"),
+    "description": st.column_config.TextColumn("What it is", width=DESCRIPTION),
+    "samples": st.column_config.TextColumn("Samples", width=80, help="History + horizon."),
+    "samples_per_patch": st.column_config.NumberColumn(
+        "A patch", width=60, format="%.4g", help=f"Samples per patch.\n\n{explained('patch')}"
+    ),
+    "reduced_of": st.column_config.TextColumn("Reduction of", width=90),
 }
 SAVING = "series_to_save"
 TOKENS = {"all": "all layers", "last": "the last layer only", "none": "none"}
@@ -62,7 +65,8 @@ def signals_table(store: Store) -> None:
         table = contents(str(store.path), store.stamp, tuple(shown))
     columns = for_dark(COLUMNS) if st.context.theme.type == "dark" else COLUMNS
     event = st.dataframe(
-        table, column_config=columns, column_order=list(COLUMNS), hide_index=True, row_height=44,
+        table, column_config=columns, column_order=list(COLUMNS), hide_index=True,
+        row_height=row_height(table["description"], DESCRIPTION),
         key="signals", on_select="rerun", selection_mode="single-cell",
     )  # fmt: skip
     if rows := [row for row, _ in event.selection.cells if row < len(shown)]:

@@ -29,7 +29,7 @@ from vitime_cache.ui.folds import folded
 from vitime_cache.ui.options import clicked
 from vitime_cache.ui.terms import explained
 from vitime_cache.ui.verdicts import Subject
-from vitime_cache.ui.width import page_width
+from vitime_cache.ui.width import page_width, side_by_side
 from vitime_cache.ui.words import plain
 
 TABLES = {
@@ -122,7 +122,7 @@ def _drawn(verdict: xr.Dataset, pictures: Sequence[tuple[Draw, str]], wide: int)
 
 def _every_head(verdict: xr.Dataset, chosen: tuple[str, int]) -> None:
     """Show the grid of claims and the pictures of the head clicked in it."""
-    left_side, right_side = st.columns([6, 5])
+    left_side, right_side = side_by_side(6, 5)
     with left_side:
         figure(
             charts.claims_grid, verdict, selected=chosen, key="claims", on_select="rerun",

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+import xarray as xr
 
 from vitime_cache import charts
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.budget import BUDGET, SMALL
 from vitime_cache.evidence.periods import LEVEL, propose_periods
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.numerals import percent
@@ -23,7 +25,7 @@ from vitime_cache.ui.asked import show_in_address
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.compose import KEPT
 from vitime_cache.ui.period_box import period_box, written
-from vitime_cache.ui.verdicts import Subject
+from vitime_cache.ui.verdicts import Subject, known_verdicts
 from vitime_cache.ui.words import complain, notice, plain
 
 
@@ -150,8 +152,21 @@ def _ask_by_hand(
 def _ask(
     key: questions.Key, subject: Subject, period: float, window: Window, weights: Path, settings: dict[str, Any]
 ) -> None:
-    questions.ask(key, subject.signal, period, window, weights, settings, subject.store)
+    questions.ask(
+        key, subject.signal, period, window, weights, settings, subject.store,
+        _answered_so_far(subject, period, window, settings),
+    )  # fmt: skip
     look_at(subject, period)
+
+
+def _answered_so_far(subject: Subject, period: float, window: Window, settings: dict[str, Any]) -> xr.Dataset | None:
+    """The known verdict on the same question, finished or not: the run goes on from it."""
+    known = known_verdicts(subject).get(period)
+    if known is None:
+        return None
+    of = vschema.facts(known, "question")
+    same = (of["history"], of["horizon"], of["heads"]) == (window.history, window.horizon, "all")
+    return known if same and of["budget"] in (None, settings.get("budget")) else None
 
 
 def _window(subject: Subject, values: np.ndarray, period: float, key: str, own: bool) -> Window | None:

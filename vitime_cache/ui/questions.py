@@ -24,6 +24,7 @@ from vitime_cache.series.signal import Signal
 from vitime_cache.ui.processes.engine import engine
 
 MOST = 32  # ended questions that the server remembers
+STOPPED = "stopped before it was answered. Asked again, it goes on after its last finished level."
 DEFECT = "The question could not be answered because of a bug in this program; the log has the details."
 BY = "by"  # parameter of the page's address with the token of the session that asked
 TOKEN = re.compile("[0-9a-f]{32}")
@@ -127,12 +128,17 @@ def under_way(subject: str) -> dict[Key, RunningQuestion]:
 
 def ask(
     key: Key, signal: Signal, period: float, window: Window, weights: Path, settings: Mapping[str, Any],
-    store: Path | None,
+    store: Path | None, known: xr.Dataset | None = None,
 ) -> None:  # fmt: skip
     """Start a question for this session, or join it if it is already running.
 
     The verdict is kept in `store`, if there is one. Earlier questions about the same subject that have ended are
     forgotten, with their errors.
+
+    Parameters
+    ----------
+    known
+        What is known of the answer already, which pages show until the run knows more.
     """
     every, lock = _questions()
     with lock:
@@ -142,8 +148,16 @@ def ask(
         ended = [name for name, each in every.items() if each.ended]
         for old in [name for name in ended if name[0] == key[0]] + ended[: max(len(every) - MOST, 0)]:
             every.pop(old, None)
-        every[key] = asked = RunningQuestion(signal, period, window, asked_by={session()})
+        every[key] = asked = RunningQuestion(signal, period, window, verdict=known, asked_by={session()})
     threading.Thread(target=_answer, args=(asked, weights, dict(settings), store), daemon=True).start()
+
+
+def stop_all(store: Path) -> None:
+    """Stop the questions about a store's series, whoever asked, because the store is deleted."""
+    for (subject, _), each in known().items():
+        if subject.rpartition(":")[0] == str(store):
+            for one in list(each.asked_by):
+                each.leave(one)
 
 
 def forget(key: Key) -> None:
@@ -158,7 +172,7 @@ def _answer(asked: RunningQuestion, weights: Path, settings: dict[str, Any], sto
     try:
         asked.verdict = engine().ask(asked.signal, asked.period, weights, settings, store, asked.note, asked.learn)
     except _LeftError:
-        asked.error = "stopped before it was answered."
+        asked.error = STOPPED
     except (VitimeError, MemoryError, OSError) as error:
         asked.error = str(error)
     except Exception:

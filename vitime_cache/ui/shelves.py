@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import wrap
 
 import pandas as pd
 import streamlit as st
 
 from vitime_cache.errors import VitimeError
+from vitime_cache.evidence.verdict.report import headline
 from vitime_cache.numerals import percent
 from vitime_cache.series.spans import samples_in_words
 from vitime_cache.store.verdicts import stored_verdicts
@@ -19,9 +19,11 @@ from vitime_cache.ui.address import address
 from vitime_cache.ui.asked import Asked, keep_address
 from vitime_cache.ui.other_weights import weights_files
 from vitime_cache.ui.stores import ROWS, Store, stores
+from vitime_cache.ui.tall import row_height
+from vitime_cache.ui.verdicts import words_of
 from vitime_cache.ui.words import notice
 
-ANSWER, LETTER, LINE, EDGE = 430, 6.9, 20, 14  # pixels: an answer's cell, its letters, lines and padding
+ANSWER, NOTE = 430, 300  # pixels: with the other columns, as wide as a page of 1280
 QUESTION_COLUMNS = {
     "series": st.column_config.TextColumn("Series", width=100),
     "period": st.column_config.TextColumn("Period", width=100),
@@ -30,13 +32,13 @@ QUESTION_COLUMNS = {
     "asked": st.column_config.TextColumn("Asked", width=120),
 }
 WEIGHTS_COLUMNS = {
-    "weights": st.column_config.TextColumn("Weights"),
-    "used": st.column_config.CheckboxColumn("Used for new series"),
-    "layers": st.column_config.TextColumn("Layers", help="Encoder + decoder."),
-    "heads": st.column_config.NumberColumn("Heads per layer"),
-    "tokens": st.column_config.TextColumn("Tokens", help="Value rows × patch columns."),
-    "megabytes": st.column_config.NumberColumn("MB", format="%.1f"),
-    "note": st.column_config.TextColumn("Note", width="large"),
+    "weights": st.column_config.TextColumn("Weights", width=190),
+    "used": st.column_config.CheckboxColumn("In use", width=70, help="For new series."),
+    "layers": st.column_config.TextColumn("Layers", width=70, help="Encoder + decoder."),
+    "heads": st.column_config.NumberColumn("Heads", width=70, help="Heads per layer."),
+    "tokens": st.column_config.TextColumn("Tokens", width=80, help="Value rows × patch columns."),
+    "megabytes": st.column_config.NumberColumn("MB", width=70, format="%.1f"),
+    "note": st.column_config.TextColumn("Note", width=NOTE),
 }
 
 
@@ -62,10 +64,9 @@ def questions_table(store: Store | None) -> None:
     shown = rows[:ROWS]
     st.caption("Click a row to see the answer." + (f" The latest {ROWS} are shown." if len(rows) > ROWS else ""))
     table = pd.DataFrame([{name: getattr(row, name) for name in QUESTION_COLUMNS} for row in shown])
-    lines = max(len(wrap(row.answer, int(ANSWER / LETTER))) for row in shown)  # a cell is cut, not grown, to its row
     event = st.dataframe(
         table, column_config=QUESTION_COLUMNS, hide_index=True, key="questions", on_select="rerun",
-        selection_mode="single-cell", row_height=max(lines * LINE + EDGE, 35),
+        selection_mode="single-cell", row_height=row_height(table["answer"], ANSWER),
     )  # fmt: skip
     if clicked := [row for row, _ in event.selection.cells if row < len(shown)]:
         st.switch_page("pages/ask.py", query_params={"q": keep_address(shown[clicked[0]].address)})
@@ -82,7 +83,8 @@ def _rows(store: Store | None) -> Iterator[Row]:
             name = Asked.about(place, asked.signal.name, asked.period)
             running.add(name)
             period = samples_in_words(asked.period, asked.signal.sample_seconds)
-            yield Row("now", places[place] or asked.signal.name, period, "", f"{percent(asked.share)} done", name)
+            so_far = headline(asked.verdict) if asked.verdict is not None and asked.stages else ""
+            yield Row("now", places[place] or asked.signal.name, period, so_far, f"{percent(asked.share)} done", name)
     for place, called in places.items():
         try:
             kept = stored_verdicts(place)
@@ -95,7 +97,7 @@ def _rows(store: Store | None) -> Iterator[Row]:
             if name not in running:
                 state = "finished" if each.complete else "partial"
                 asked_at = each.created[:16].replace("T", " ")
-                yield Row(asked_at, called or each.signal, period, each.headline, state, name)
+                yield Row(asked_at, called or each.signal, period, words_of(place, each), state, name)
 
 
 def weights_table() -> None:
@@ -120,7 +122,10 @@ def weights_table() -> None:
             }  # fmt: skip
         rows.append(row)
     table = pd.DataFrame(rows, columns=list(WEIGHTS_COLUMNS))
-    st.dataframe(table, column_config=WEIGHTS_COLUMNS, hide_index=True, key="weights")
+    st.dataframe(
+        table, column_config=WEIGHTS_COLUMNS, hide_index=True, key="weights",
+        row_height=row_height(table["note"].fillna(""), NOTE),
+    )  # fmt: skip
     st.caption("A file in `weights/` can be compared with these on the page **Compare**, under “Two weights”.")
 
 

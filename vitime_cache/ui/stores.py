@@ -112,8 +112,10 @@ def contents(path: str, stamp: Stamp, names: tuple[str, ...]) -> pd.DataFrame:
     """One row per signal: its coordinates, and history and forecast thinned for a small plot."""
     ds = _open(path, stamp).sel({schema.SIGNAL: list(names)})
     table = pd.DataFrame({"signal": names})
-    for name in ("description", "n_history", "horizon", "samples_per_patch", "reduced_of"):
+    for name in ("description", "samples_per_patch", "reduced_of"):
         table[name] = ds[name].values
+    lengths = zip(ds[schema.N_HISTORY].values, ds[schema.HORIZON].values, strict=True)
+    table["samples"] = [f"{history} + {horizon}" for history, horizon in lengths]
     medians = ds[schema.FORECAST_QUANTILE].sel({schema.QUANTILE: 0.5}, method="nearest").values
     pairs = [_on_one_scale(*rows) for rows in zip(ds[schema.HISTORY].values, medians, strict=True)]
     table[schema.HISTORY], table[schema.FORECAST] = (list(rows) for rows in zip(*pairs, strict=True))

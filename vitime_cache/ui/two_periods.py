@@ -19,6 +19,7 @@ from vitime_cache.ui.evidence_view import BOXES
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.two_signals import show_reading
 from vitime_cache.ui.verdicts import Subject, known_verdicts
+from vitime_cache.ui.width import NARROW, page_width, side_by_side
 from vitime_cache.ui.words import complain, end_page, plain, weights_note
 
 
@@ -42,10 +43,10 @@ def two_periods(first: xr.Dataset) -> None:
         complain(error)
         return
     st.markdown(conclusion(found))
-    pair = tuple(zip("ab", (found.first, found.second), st.columns(2), strict=True))
-    for side, verdict, place in pair:
+    wide = page_width()
+    for side, verdict, place in zip("ab", (found.first, found.second), side_by_side(1, 1), strict=True):
         with place:
-            _one_side(side, verdict)
+            _one_side(side, verdict, wide if wide < NARROW else wide // 2)
     share = shares(found).assign_attrs({KEY: f"{found.first.attrs[KEY]}|{found.second.attrs[KEY]}"})
     if bool((share["first"] + share["second"]).notnull().any()):  # else no head has a figure at both periods
         figure(
@@ -65,12 +66,12 @@ def _how_to(known: dict[float, xr.Dataset]) -> None:
     st.page_link("pages/ask.py", label="Ask about a period", icon=":material/help:", query_params=address())
 
 
-def _one_side(side: str, verdict: xr.Dataset) -> None:
+def _one_side(side: str, verdict: xr.Dataset, wide: int) -> None:
     """The headline and the influence curve of one of the two."""
     box, icon = BOXES[KINDS[kind(verdict)].answer]
     box(plain(worked_out(headline, verdict)), icon=icon)
     if "set" in vschema.facts(verdict, "stages"):
         figure(
-            charts.answer_influence, verdict, key=f"influence_{side}", width="stretch",
+            charts.answer_influence, verdict, key=f"influence_{side}", width="stretch", pixels=wide,
             table=partial(charts.answer_influence_table, verdict),
         )  # fmt: skip

@@ -29,7 +29,7 @@ from vitime_cache.ui.copied import compared_code, copy_python
 from vitime_cache.ui.options import LagOptions, choose_contrast, choose_lags, choose_period, clicked
 from vitime_cache.ui.stores import KEY, Store
 from vitime_cache.ui.terms import PROMINENCE, explained
-from vitime_cache.ui.width import page_width
+from vitime_cache.ui.width import page_width, side_by_side
 from vitime_cache.ui.words import complain, end_page, plain, weights_note
 
 CHANGE_COLUMNS = {
@@ -151,7 +151,7 @@ def both_curves(views: Sequence[HeadView], options: LagOptions, period: float | 
 
 def show_reading(supports: tuple[str, ...], does_not_support: tuple[str, ...]) -> None:
     """What a comparison supports and what it does not, side by side."""
-    supported, open_ = st.columns(2)
+    supported, open_ = side_by_side(1, 1)
     for place, name, texts in (
         (supported, "This supports", supports), (open_, "Not shown by this", does_not_support),
     ):  # fmt: skip

@@ -11,10 +11,12 @@ import numpy as np
 import streamlit as st
 import xarray as xr
 
+from vitime_cache._version import __version__
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.question import series_hash
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.evidence.verdict.report import headline
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
@@ -133,6 +135,24 @@ def verdict_at(ds: xr.Dataset, period: float | None) -> xr.Dataset | None:
 def _stamp(path: Path) -> tuple[int, ...]:
     """A value that changes whenever a verdict is added to the store or removed."""
     return tuple(sorted(each.stat().st_mtime_ns for each in (path / EVIDENCE).iterdir()))
+
+
+def words_of(path: Path, kept: KeptVerdict) -> str:
+    """The headline of a stored verdict, as other pages compose it; written by another version, it may say it otherwise.
+
+    Opening a verdict takes a hundred times as long as reading the sentence that it was stored with.
+    """
+    if kept.version == __version__:
+        return kept.headline
+    try:
+        return _composed(str(path), kept.group)
+    except (VitimeError, OSError):  # the page that opens it says why
+        return kept.headline
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def _composed(path: str, group: str) -> str:
+    return headline(_opened(path, group))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
+NARROW = 700  # pixels of a page below which nothing stands side by side, and titles are broken to fit
+EDGE = 36  # pixels of a fold's frame
 STEP = 20  # pixels, so that dragging a window wider redraws few times
 USUAL = 880  # of a page of 1280 with its sidebar
 SCRIPT = """
@@ -20,13 +24,23 @@ export default function({ parentElement, setStateValue, data }) {
 """
 
 
+def known_width() -> int:
+    """The width of the page as it was last told."""
+    return int(st.session_state.get("page_width", USUAL))
+
+
+def side_by_side(*shares: int) -> list[Any]:
+    """Columns with these shares of the page, or one place below the other where they would be too narrow to read."""
+    return st.columns(shares) if known_width() >= NARROW else [st.container() for _ in shares]
+
+
 def page_width() -> int:
     """The width available to a chart in pixels; starts at `USUAL`, and the page reruns if it is different."""
-    known: int = st.session_state.get("page_width", USUAL)
+    known = known_width()
     probe = st.components.v2.component("page_width", js=SCRIPT, isolate_styles=False)
     found = probe(
         key="width_probe", data={"known": known, "step": STEP}, default={"width": known}, height=1,
         on_width_change=lambda: None,
     )  # fmt: skip
     st.session_state["page_width"] = int(found.width or known)
-    return int(st.session_state["page_width"])
+    return known_width()

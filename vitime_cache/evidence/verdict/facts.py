@@ -104,6 +104,7 @@ class Answer(TypedDict):
     kind: str
     headline: str
     sentences: dict[str, str]
+    version: NotRequired[str]  # of this program, whose words they are
 
 
 # families: heads that could replace one another. dropped: one sentence for each part that a budget left out.

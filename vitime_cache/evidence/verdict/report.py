@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from vitime_cache._version import __version__
 from vitime_cache.arrays import Bools
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.evidence.levels.answer_kind import ALONE
@@ -46,7 +47,7 @@ STANDS_FOR = "a history moved by a part of its period"
 
 def with_words(ds: xr.Dataset) -> xr.Dataset:
     """The verdict with headline and sentences for the kind of answer in its attribute "answer"."""
-    answer = {"kind": kind(ds), "headline": headline(ds), "sentences": sentences(ds)}
+    answer = {"kind": kind(ds), "headline": headline(ds), "sentences": sentences(ds), "version": __version__}
     return vschema.with_facts(ds, answer=answer)
 
 
