@@ -176,6 +176,7 @@ def test_the_invisible_cells_lie_where_the_picture_shows_them(full):
     colour = {"field": "attention", "type": "quantitative", "scale": {"range": ["#000000", "#ff0000"]}, "legend": None}
     seen = {
         "data": cells["data"],
+        "transform": cells["transform"],
         "mark": cells["mark"] | {"opacity": 1},
         "encoding": cells["encoding"] | axes | {"color": colour},
     }

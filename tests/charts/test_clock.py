@@ -1,5 +1,6 @@
 """Time on axes: what is written, where, and that the places are those of the calendar."""
 
+import io
 import json
 
 import numpy as np
@@ -126,16 +127,16 @@ def test_a_cell_of_a_map_looks_up_the_moments_and_the_lag_that_it_stands_for():
     spp, clock = float(ds["samples_per_patch"]), Clock.of(ds)
     lag, *lookups = cells["transform"]
     assert lag == {"calculate": "datum.query_patch - datum.key_patch", "as": "lag_patches"}
-    tables = {each["as"][0]: {row["at"]: row["words"] for row in each["from"]["data"]["values"]} for each in lookups}
-    assert {each["as"][0]: each["lookup"] for each in lookups} == {
-        "query_when": "query_patch", "key_when": "key_patch", "lag_when": "lag_patches",
-    }  # fmt: skip
+    tables = {}
+    for each in lookups:
+        table = pd.read_csv(io.StringIO(each["from"]["data"]["values"])).set_index(each["from"]["key"])
+        tables[each["lookup"]] = table[each["from"]["fields"]].set_axis(each["as"], axis=1)
     for query, key in ((40, 3), (3, 40), (7, 7)):
-        assert tables["query_when"][query] == clock.when(query * spp)
-        assert tables["key_when"][key] == clock.when(key * spp)
-    assert tables["lag_when"][3] == "2 days back"
-    assert tables["lag_when"][-3] == "2 days ahead"
-    assert tables["lag_when"][0] == "none"
+        assert tables["query_patch"].loc[query].tolist() == [query * spp, clock.when(query * spp)]
+        assert tables["key_patch"].loc[key].tolist() == [key * spp, clock.when(key * spp)]
+    lags = tables["lag_patches"]
+    assert lags.loc[[3, -3, 0], "lag"].tolist() == [3 * spp, -3 * spp, 0]
+    assert lags.loc[[3, -3, 0], "lag_time"].tolist() == ["2 days back", "2 days ahead", "none"]
 
 
 @pytest.mark.parametrize("seconds", [0.25, 60.0, 3600.0, 86400.0, 604800.0, 2629800.0])

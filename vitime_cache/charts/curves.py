@@ -66,7 +66,7 @@ def series(ds: xr.Dataset, *, most_probable: bool = False, width: int = 860, hei
     layers = [
         *(
             layer(
-                ranges,
+                ranges[["time", low, high]],
                 "area",
                 encoding={"x": x, "y": quantity(low), "y2": {"field": high}},
                 color=FORECAST,

@@ -29,6 +29,7 @@ from vitime_cache.charts.style import (
     category,
     clicked,
     fitted,
+    inline,
     layer,
     quantity,
     readable,
@@ -252,53 +253,47 @@ def _framed(box: Spec) -> list[Spec]:
 def _time_cells(
     view: HeadView, values: dict[str, np.ndarray], tooltip: list[Spec], size: int, upwards: bool = False
 ) -> Spec:
-    """An invisible square on every cell, placed by numbers in the data because formulas are slow in a page."""
-    n, spp = view.grid[1], view.samples_per_patch
+    """An invisible square on every cell; what depends on its row, column or diagonal alone is looked up.
+
+    Written into each cell, the places took half of a map's data.
+    """
+    n = view.grid[1]
     query, key = (index.ravel() for index in np.mgrid[:n, :n])
-    places = {
-        "query": query * spp, "key": key * spp, "lag": (query - key) * spp, "query_patch": query, "key_patch": key,
-    }  # fmt: skip
+    cells = pd.DataFrame(
+        {name: value.ravel() for name, value in values.items()} | {"query_patch": query, "key_patch": key}
+    )
     side = size / (1 + STRIP) / n
-    timed, told = _in_time(view)
-    tooltip = [
-        *tooltip,
-        tip("query", "query from sample", SAMPLES),
-        tip("key", "key from sample", SAMPLES),
-        tip("lag", "lag, samples", SAMPLES),
-        *told,
-    ]
-    encoding = {"x": quantity("key"), "y": quantity("query"), "tooltip": tooltip}
+    looked_up, told = _places(view)
+    encoding = {"x": quantity("key"), "y": quantity("query"), "tooltip": [*tooltip, *told]}
     look = {"size": side**2, "xOffset": side / 2, "yOffset": side / (-2 if upwards else 2), "opacity": 0, "aria": False}
-    cells = pd.DataFrame({name: value.ravel() for name, value in values.items()} | places)
-    drawn = layer(cells, "square", encoding=encoding, **look) | ({"transform": timed} if timed else {})
+    drawn = layer(cells, "square", encoding=encoding, **look) | {"transform": looked_up}
     return drawn | clicked("cell", ["query_patch", "key_patch"])
 
 
-def _in_time(view: HeadView) -> tuple[list[Spec], list[Spec]]:
-    """What the cells of a map look up to say in time where they are, and the lines of the tooltip; none if unknown.
-
-    A table of each moment and each lag: the words in every cell would be most of the chart.
-    """
+def _places(view: HeadView) -> tuple[list[Spec], list[Spec]]:
+    """The transforms that look up where a cell is, in samples and, where that is known, in time; and their tooltip."""
     n, spp, clock = view.grid[1], view.samples_per_patch, view.clock
-    moments, told = clock.moments_tip(np.arange(n) * spp, "query_when", "query from")
-    if not moments:
-        return [], []
-    tips = [*told, tip("key_when", "key from"), tip("lag_when", "lag")]
-    whens = [{"at": patch, "words": words} for patch, words in enumerate(moments["query_when"])]
-    lags = [{"at": lag, "words": _lag_words(clock, lag * spp)} for lag in range(1 - n, n)]
-    lag = {"calculate": "datum.query_patch - datum.key_patch", "as": "lag_patches"}
-    looked_up = [
-        ("query_patch", whens, "query_when"),
-        ("key_patch", whens, "key_when"),
-        ("lag_patches", lags, "lag_when"),
-    ]
+    moments = pd.DataFrame({"patch": range(n), "sample": np.arange(n) * spp})
+    lags = pd.DataFrame({"patches": range(1 - n, n), "samples": np.arange(1 - n, n) * spp})
+    when, timed = clock.moments_tip(moments["sample"])
+    if timed:
+        moments = moments.assign(**when)
+        lags = lags.assign(time=[_lag_words(clock, lag) for lag in lags["samples"]])
+    tooltip = []
+    for name, title in (("query", "query from"), ("key", "key from"), ("lag", "lag")):
+        tooltip.append(tip(name, "lag, samples" if name == "lag" else f"{title} sample", SAMPLES))
+        tooltip += [tip(f"{name}_time", title)] if timed else []
     return [
-        lag,
+        {"calculate": "datum.query_patch - datum.key_patch", "as": "lag_patches"},
         *(
-            {"lookup": by, "from": {"data": {"values": table}, "key": "at", "fields": ["words"]}, "as": [name]}
-            for by, table, name in looked_up
+            {
+                "lookup": f"{name}_{by}",
+                "from": {"data": inline(table), "key": by, "fields": [each for each in table if each != by]},
+                "as": [name, f"{name}_time"][: 2 if timed else 1],
+            }
+            for name, by, table in (("query", "patch", moments), ("key", "patch", moments), ("lag", "patches", lags))
         ),
-    ], tips
+    ], tooltip
 
 
 def _lag_words(clock: Clock, lag: float) -> str:
