@@ -330,6 +330,14 @@ def test_a_model_of_impossible_size_is_refused_at_once(
     assert harmless(child, path, outside).seconds < 10
 
 
+def test_a_million_attributes_are_refused_at_once(path: Path) -> None:
+    root = json.loads((path / ROOT).read_bytes())
+    root["attributes"] |= {f"a{number}": "x" for number in range(1_000_000)}
+    (path / ROOT).write_text(json.dumps(root))
+    with pytest.raises(StoreError, match=r"1,000,\d+ attributes are beyond the 10,000"):
+        open_store(str(path))
+
+
 def test_a_missing_or_damaged_chunk_is_named_when_it_is_read(path: Path) -> None:
     ds = open_store(path)
     (path / "lag_attention" / "c.1.0.0.0").unlink()

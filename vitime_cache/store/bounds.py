@@ -15,6 +15,7 @@ MOST_SIGNAL_BYTES = 256 * 2**20  # of the attention of one signal without token 
 MOST_SIGNALS = 10_000_000
 MOST_TIME = 2_000_000  # history and horizon of the longest series that can be read
 MOST_COMPONENTS = 1000
+MOST_ATTRIBUTES = 10_000  # a build writes ten; xarray takes most of a minute for a million
 
 
 def check_config(config: ViTimeConfig) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from vitime_cache.attention.schema import COMPONENT, SIGNAL, SIGNAL_COORDINATES, TIME, VARIABLES, coordinates, validate
 from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.store.bounds import check_config, check_lengths
+from vitime_cache.store.bounds import MOST_ATTRIBUTES, check_config, check_lengths
 from vitime_cache.store.checked import CheckedStore
 from vitime_cache.store.journal import PAGE_BYTES, page_key, page_of, published, read_root
 from vitime_cache.store.layout import Layout, layout_of
@@ -66,6 +66,8 @@ def _read_metadata(root: bytes) -> tuple[ViTimeConfig, dict[str, np.ndarray], di
     if record is None:
         raise StoreError(f"{ROOT} is damaged")
     attributes = read_json(json.dumps(record.get("attributes")), dict[str, str], "its attributes", error=StoreError)
+    if len(attributes) > MOST_ATTRIBUTES:
+        raise StoreError(f"{len(attributes):,} attributes are beyond the {MOST_ATTRIBUTES:,} that a store can hold")
     config = read_json(attributes["config"], ViTimeConfig, "its config", error=StoreError)
     check_config(config)
     nodes = record["consolidated_metadata"]["metadata"]
