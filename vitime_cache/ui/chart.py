@@ -30,6 +30,7 @@ from vitime_cache.ui.terms import PROMINENCE, explained
 from vitime_cache.ui.width import EDGE, NARROW, known_width
 from vitime_cache.ui.words import notice
 
+LINE = 15  # pixels of a line of a title
 ABSENT = "no peak"  # in a cell for the prominence of a peak that is not there
 PAIRS = "Number of query–key pairs of patch columns in the mean at this lag."
 MATCHES = "Whether the peak is within half a patch, the resolution of a peak, of the multiple of P."
@@ -86,7 +87,7 @@ def figure(
         notice(error)
         return
     narrow = (wide := known_width()) < NARROW and "title" in chart
-    shown = chart | {"title": fitted(chart["title"], wide - EDGE)} if narrow else chart
+    shown = _with_whole_title(chart, wide - EDGE) if narrow else chart
     shown = for_dark(shown) if st.context.theme.type == "dark" else shown
     with st.container(gap=None, key=f"{key}_figure"):
         st.vega_lite_chart(shown, key=key, width=width, on_select=on_select or "ignore", selection_mode=selection)
@@ -111,6 +112,17 @@ def figure(
                 caption = partial(charts.caption, chart, of)
                 _download("The caption", key, f"{name}.txt", "text/plain", lambda: caption().encode())
             _download("CSV, the numbers", key, f"{name}.csv", "text/csv", numbers)
+
+
+def _with_whole_title(chart: Spec, wide: int) -> Spec:
+    """The chart with its title broken to a width; where the lines would squeeze a chart of fixed height, it grows."""
+    title = fitted(chart["title"], wide)
+    lines = [
+        sum(len(part) if isinstance(part, list) else 1 for part in (each["text"], each["subtitle"]))
+        for each in (chart["title"], title)
+    ]
+    taller = LINE * (lines[1] - lines[0]) if chart["autosize"]["type"] == "fit" else 0
+    return chart | {"title": title, "height": chart["height"] + taller}
 
 
 def _choose_paper(key: str) -> charts.Paper | None:
