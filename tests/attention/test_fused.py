@@ -53,7 +53,11 @@ def test_capture_by_a_fused_kernel_gives_the_maps_and_the_forecast_of_capture_by
     monkeypatch.setattr(fused, "FUSED", [fused.SDPBackend.MATH, *fused.FUSED])  # the CPU has no kernel for all shapes
     model = random_model(small_config())
     by_blocks, by_kernel = Streaming(model, 2), Streaming(model, 2, way=way)
+    used: list[str] = []
+    kernel = fused.WAYS[way]
+    monkeypatch.setitem(fused.WAYS, way, lambda *given: used.append(way) or kernel(*given))  # type: ignore[arg-type]
     torch.testing.assert_close(by_kernel.run(images(2)), by_blocks.run(images(2)))
+    assert len(used) == len(model.config.layers), "the one is not held against itself"
     torch.testing.assert_close(by_kernel.time, by_blocks.time, atol=1e-6, rtol=1e-4)
     torch.testing.assert_close(by_kernel.cls, by_blocks.cls, atol=1e-6, rtol=1e-4)
 

@@ -47,7 +47,12 @@ def test_sets_are_knocked_out_together(model: ViTime) -> None:
         [("encoder.0", 0), ("decoder.0", 1)], [("decoder.0", 0)], [("decoder.0", 0), ("decoder.0", 1)],
         [("encoder.1", 1), ("encoder.1", 0), ("encoder.0", 1)],
     ]  # fmt: skip
-    ds = knock_out_sets(model, SIGNALS, sets, period=30)
+    steps = []
+    ds = knock_out_sets(model, SIGNALS, sets, period=30, progress=lambda *step: steps.append(step))
+    done = [step[0] for step in steps]
+    assert done == sorted(done)
+    total = len(SIGNALS) * len(sets)
+    assert steps[-1] == (total, total, f"{SIGNALS[-1].name}: sets of heads knocked out")
     for i, heads in enumerate(sets):
         one = ablate_heads(model, SIGNALS, heads, period=30)
         np.testing.assert_allclose(ds.effect.sel(set=i), one.effect, rtol=1e-3, atol=1e-5)
