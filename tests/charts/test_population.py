@@ -31,7 +31,11 @@ def test_the_pictures_follow_the_schema_render_and_say_what_the_table_says():
     table = charts.population_kinds_table(ds)
     assert table["signals"].tolist() == [2] * len(EVERY)
     assert table["what"].is_unique
-    assert table[table["yes"]]["what"].tolist() == ["Yes, mostly", "Yes, partly", "Yes, by a detour"]
+    assert table[table["yes"]]["what"].tolist() == [
+        "Yes, through attention there",
+        "Yes, partly through attention there",
+        "Yes, by a detour",
+    ]
     heads = charts.population_heads_table(ds).set_index(["layer", "head"])["signals"]
     assert heads["decoder.0", 0] == 4
     assert heads["decoder.0", 1] == 2

@@ -196,7 +196,7 @@ def test_the_table_as_rows_and_as_json_says_what_the_dataset_says():
     ds = mock_population(["mostly", "elsewhere", "constant"])
     frame = table_of(ds)
     assert frame["heads"].tolist() == ["decoder.0 · 0, decoder.0 · 1", "", ""]
-    assert frame["answer"].tolist() == ["Yes, mostly", "No: elsewhere", "Not asked: constant"]
+    assert frame["answer"].tolist() == ["Yes, through attention there", "No: elsewhere", "Not asked: constant"]
     document = json.loads(to_json(ds))
     assert (document["yes"], document["answered"], document["kinds"]["constant"]) == (1, 2, 1)
     assert document["signals"][2]["influence_share"] is None

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import small_config
 from vitime_cache._version import __version__
 from vitime_cache.evidence.levels.answer_kind import ALONE
-from vitime_cache.evidence.levels.table import INCONCLUSIVE, KINDS, NOT_TESTED, SUPPORTED
+from vitime_cache.evidence.levels.table import BY_ATTENTION, INCONCLUSIVE, KINDS, NOT_TESTED, SUPPORTED
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import head_order, set_heads, verdict_table
@@ -27,7 +27,10 @@ def changed(ds, **values):
     return ds.assign({name: ds[name].copy(data=np.full(ds[name].shape, value)) for name, value in values.items()})
 
 
-@pytest.mark.parametrize(("kind", "begins"), [(kind, of.words) for kind, of in KINDS.items()])
+BEGINNINGS = {kind: of.words for kind, of in KINDS.items()} | {"mostly": "Yes, mostly", "partly": "Yes, partly"}
+
+
+@pytest.mark.parametrize(("kind", "begins"), BEGINNINGS.items())
 def test_a_headline_begins_with_the_answer_and_ends_with_what_was_tested(kind, begins):
     told = headline(made(kind))
     assert told.startswith(f"{begins}: ")
@@ -52,6 +55,14 @@ def test_every_figure_of_a_headline_is_one_of_the_verdict(kind):
         known.add(round(100 * seen))
         assert set(shares) <= known, told
         assert interval(*(float(ds[f"influence_{part}"]) for part in ("share", "low", "high"))) in told
+
+
+@pytest.mark.parametrize("kind", BY_ATTENTION)
+@pytest.mark.parametrize(
+    ("share", "begins"), [(0.34, "Yes, partly: 34 %"), (0.5, "Yes, partly"), (0.51, "Yes, mostly: 51 %")]
+)
+def test_a_yes_is_called_mostly_only_where_the_share_after_it_is_more_than_half(kind, share, begins):
+    assert headline(changed(made(kind), influence_share=share)).startswith(begins)
 
 
 def test_a_yes_names_the_share_the_chance_the_way_and_the_heads():

@@ -12,7 +12,7 @@ from vitime_cache.charts.render import figure_bytes
 from vitime_cache.charts.style import CATEGORICAL, NEUTRAL, ChartError
 from vitime_cache.evidence.levels.table import KINDS
 from vitime_cache.evidence.verdict import schema as vschema
-from vitime_cache.evidence.verdict.report import headline, kind, period_words
+from vitime_cache.evidence.verdict.report import answer_words, headline, kind, period_words
 from vitime_cache.shown import html
 
 WIDTH, HEIGHT, MARGIN = 1200, 630, 44
@@ -35,16 +35,16 @@ def social_card(verdict: xr.Dataset) -> bytes:
     vschema.validate(verdict)
     if not vschema.facts(verdict, "stages"):
         raise ChartError("nothing is known yet about this question: no level has been worked on")
-    question, of = vschema.facts(verdict, "question"), KINDS[kind(verdict)]
-    body = headline(verdict).removeprefix(f"{of.words}: ")
+    question, words = vschema.facts(verdict, "question"), answer_words(verdict)
+    body = headline(verdict).removeprefix(f"{words}: ")
     note = vschema.facts(verdict, "weights")
     asked = f"{question['signal']}: does the forecast use what lies {period_words(verdict)} back?"
     weights = f"vitime-cache · weights {question['weights']}" + (f": {note}" if note else "")
-    colour = COLOURS[of.answer]
+    colour = COLOURS[KINDS[kind(verdict)].answer]
     said, below = _lines(body[:1].upper() + body[1:], 23, 202, 6, INK)
     texts = [
         _lines(asked, 22, 66, 1, PALE)[0],
-        f'<text x="{MARGIN}" y="134" font-size="54" font-weight="bold" fill="{colour}">{html(of.words)}</text>',
+        f'<text x="{MARGIN}" y="134" font-size="54" font-weight="bold" fill="{colour}">{html(words)}</text>',
         said,
         _lines(weights, 15, HEIGHT - 36, 2, PALE)[0],
     ]

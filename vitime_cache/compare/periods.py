@@ -9,10 +9,10 @@ import xarray as xr
 
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.compare.maps import CompareError
-from vitime_cache.evidence.levels.table import KINDS, LEVEL
+from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads, to_come
-from vitime_cache.evidence.verdict.report import head_names, interval, kind, period_words, span_words
+from vitime_cache.evidence.verdict.report import answer_words, head_names, interval, period_words, span_words
 from vitime_cache.numerals import number, percent
 
 SAME = ("weights_sha256", "series_sha256")
@@ -64,7 +64,7 @@ def compare_periods(first: xr.Dataset, second: xr.Dataset) -> TwoPeriods:
 
 def conclusion(found: TwoPeriods) -> str:
     """Both answers, and which of the few heads they share."""
-    first, second = (f"a period of {period_words(ds)}: **{KINDS[kind(ds)].words.lower()}**" for ds in _both(found))
+    first, second = (f"a period of {period_words(ds)}: **{answer_words(ds).lower()}**" for ds in _both(found))
     return f"{first[:1].upper()}{first[1:]}; {second}. {_heads(found)}"
 
 

@@ -176,7 +176,8 @@ class Kind:
     answer
         "yes", "no" or "not shown".
     words
-        The beginning of the headline.
+        What it is called where answers are listed. A headline begins with it too, or with how much the forecast
+        follows whole periods back (`report.answer_words`).
     """
 
     answer: str
@@ -184,8 +185,8 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "mostly": Kind("yes", "Yes, mostly"),
-    "partly": Kind("yes", "Yes, partly"),
+    "mostly": Kind("yes", "Yes, through attention there"),
+    "partly": Kind("yes", "Yes, partly through attention there"),
     "detour": Kind("yes", "Yes, by a detour"),
     "indifferent": Kind("no", "No"),  # the forecast does not follow where in its period the history is
     "elsewhere": Kind("no", "No"),  # it follows its past, but not whole periods back more than by chance

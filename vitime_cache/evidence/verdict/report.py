@@ -17,6 +17,7 @@ from vitime_cache.arrays import Bools
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.evidence.levels.answer_kind import ALONE
 from vitime_cache.evidence.levels.table import (
+    BY_ATTENTION,
     CLAIM,
     CLAIMS,
     INCONCLUSIVE,
@@ -34,6 +35,7 @@ from vitime_cache.series.spans import samples_in_words
 from vitime_cache.shown import counted
 
 MOST_NAMED = 6
+MOSTLY = 0.5  # share whole periods back above which a headline says so
 COVERED = (0.8, 1.2)  # share of the whole change that values carry; outside, changes of where heads look count too
 GOOD_PATCHES = 4.0  # patches per period; with fewer, its phases overlap
 SAME = 0.02  # share of a period within which a proposal is the same period
@@ -68,7 +70,15 @@ def kind(ds: xr.Dataset) -> str:
 def headline(ds: xr.Dataset) -> str:
     """The answer in two or three sentences: what the forecast follows, by which heads, and what was tested."""
     of = kind(ds)
-    return f"{KINDS[of].words}: {_HEADLINES[of](ds)}{_tested(ds, effect=of not in ('indifferent', 'open'))}"
+    return f"{answer_words(ds)}: {_HEADLINES[of](ds)}{_tested(ds, effect=of not in ('indifferent', 'open'))}"
+
+
+def answer_words(ds: xr.Dataset) -> str:
+    """The first words of the headline, such as "Yes, mostly", which the share after them bears out."""
+    of = kind(ds)
+    if of not in BY_ATTENTION:
+        return KINDS[of].words
+    return "Yes, mostly" if _value(ds, "influence_share") > MOSTLY else "Yes, partly"
 
 
 def sentences(ds: xr.Dataset) -> dict[str, str]:
