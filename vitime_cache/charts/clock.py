@@ -28,7 +28,7 @@ MOST_TICKS = 7
 STEPS = [(f"{n}s", float(n), "%H:%M:%S") for n in (1, 5, 15, 30)]
 STEPS += [(f"{n}min", n * 60.0, "%H:%M") for n in (1, 5, 15, 30)]
 STEPS += [(f"{n}h", n * 3600.0, "%H:%M") for n in (1, 3, 6, 12)]
-STEPS += [(f"{n}D", n * UNITS["day"], "%d %b") for n in (1, 2, 7, 14)]
+STEPS += [(f"{n}D", n * UNITS["day"], "%d %b") for n in (1, 2, 4, 7, 14)]
 STEPS += [(f"{n}MS", n * UNITS["month"], "%b %Y") for n in (1, 3, 6)]
 STEPS += [(f"{n}YS", n * UNITS["year"], "%Y") for n in (1, 2, 5, 10, 20, 50, 100)]
 

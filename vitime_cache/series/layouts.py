@@ -41,7 +41,7 @@ STACKED = IDS | {
     "country",
 }
 _NO_IDS = {*CALENDAR, *CLOCKS, "period", "quarter", "week", "weekday"}
-FEWEST_STEPS = 24  # from which a column that never changes, or counts, is told from a series
+FEWEST_STEPS = 24  # from which a column that never changes, or counts, is told from a series beside times
 
 
 def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> list[Column]:
@@ -103,14 +103,15 @@ def _values(table: Table, time: Time, ids: Sequence[str], choices: Choices) -> l
     of_one = np.diff(codes[order]) == 0
 
     def is_series(name: str) -> bool:
-        """Whether it is more than one number throughout or, beside the time, than numbers in even steps."""
+        """Whether it is more than one number throughout, or numbers in even steps."""
         with np.errstate(over="ignore", invalid="ignore"):  # of infinite numbers, and such as 1e308
             steps = np.diff(table.numbers[name][order])[of_one]
             even = len(steps) >= FEWEST_STEPS and (np.abs(steps - steps[0]) <= 0.02 * abs(steps[0])).all()
-        return not even or bool(steps[0] and not time.columns)
+        return not even
 
     several = [name for name in names if np.isfinite(table.numbers[name]).any()] or names
-    return [name for name in several if is_series(name)] or several
+    # Beside times stand the numbers and places of stations, and counts; a bare matrix has none of them.
+    return [name for name in several if is_series(name)] or several if time.columns else several
 
 
 def _columns(
