@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from vitime_cache.series.axis import Column, finished, plain_axis
-from vitime_cache.series.bounds import Choices
+from vitime_cache.series.bounds import Choices, SignalError
 from vitime_cache.series.cells import pasted_numbers
 from vitime_cache.series.layouts import read_series
 from vitime_cache.series.table import read_tables, unpack
@@ -24,3 +26,10 @@ def read_text(text: str, name: str, fill: str = "none", last: int | None = None)
     """The series in pasted text."""
     values, rows = pasted_numbers(text, name)
     return finished(name, name, values, rows, plain_axis(len(values)), Choices(fill=fill, last=last))
+
+
+def check_refused(text: str, message: str) -> None:
+    """A table is refused in one line that matches."""
+    with pytest.raises(SignalError, match=message) as refused:
+        read_columns("f.csv", text.encode())
+    assert "\n" not in str(refused.value)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.series.reading import read_columns
+from tests.series.reading import check_refused, read_columns
 from vitime_cache.series.bounds import SignalError
 from vitime_cache.series.spans import UNITS
 
@@ -21,20 +21,8 @@ DAYS = [datetime(2020, 1, 14) + timedelta(days=i) for i in range(N)]
 MONTHS = [datetime(2015 + i // 12, i % 12 + 1, 1) for i in range(N)]
 HALVES = [datetime(2020, 1, 14) + timedelta(minutes=30 * i) for i in range(N)]
 HOUR, DAY, MONTH = UNITS["hour"], UNITS["day"], UNITS["month"]
-GERMAN = (
-    "Januar",
-    "Februar",
-    "März",
-    "April",
-    "Mai",
-    "Juni",
-    "Juli",
-    "August",
-    "September",
-    "Oktober",
-    "November",
-    "Dezember",
-)
+GERMAN = ["Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September"]
+GERMAN += ["Oktober", "November", "Dezember"]
 EPOCH, HOUR_MS = 1_578_960_000_000, 3_600_000
 ONE, TWO = {"v": V}, {"v": V, "w": W}
 
@@ -219,7 +207,4 @@ REFUSED = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_an_export_that_may_be_misread_is_refused_in_one_line(kind):
-    text, message = REFUSED[kind]
-    with pytest.raises(SignalError, match=message) as refused:
-        read_columns("f.csv", text.encode())
-    assert "\n" not in str(refused.value)
+    check_refused(*REFUSED[kind])

@@ -31,7 +31,6 @@ from vitime_cache.charts.style import (
     clicked,
     layer,
     quantity,
-    readable,
     thin,
     tip,
 )
@@ -98,13 +97,7 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
         "part", scale={"domain": shown, "range": [colours[part] for part in shown]},
         legend={"title": None, "orient": "top", "symbolOpacity": 1, "columns": columns, "labelLimit": 190},
     )  # fmt: skip
-    when, told = clock_of(verdict).moments_tip(table["sample"])
-    tooltip = [
-        tip("part", "part"),
-        tip("sample", "sample", "d"),
-        *told,
-        tip("value", "value", readable(table["value"])),
-    ]
+    points, tooltip = clock_of(verdict).points_tip(table)
     band = pd.DataFrame(
         {
             "sample": int(latest["window_start"]) + np.arange(latest.sizes[vschema.SAMPLE]),
@@ -125,7 +118,7 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
         [
             *([layer(band, "area", encoding=area, color=FORECAST, opacity=0.16)] if len(band) else []),
             layer(table, "line", encoding={"x": x, "y": y, "color": colour}, strokeWidth=1.4),
-            layer(table.assign(**when), "circle", encoding={"x": x, "y": y, "tooltip": tooltip}, opacity=0, size=40),
+            layer(points, "circle", encoding={"x": x, "y": y, "tooltip": tooltip}, opacity=0, size=40),
         ],
         f"Forecast{' with and without that past' if last else ''}: {_signal(verdict)}",
         lines(said, "Shaded: the 90 % range of the model's own forecast." if len(band) else "", width=width),

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from vitime_cache.arrays import Floats
 from vitime_cache.attention import schema
-from vitime_cache.charts.style import Spec, ticks, tip
+from vitime_cache.charts.style import Spec, readable, ticks, tip
 from vitime_cache.numerals import SAMPLES
 from vitime_cache.series.spans import UNITS, in_words, samples_in_words, time_unit
 
@@ -100,6 +100,13 @@ class Clock:
         if not self.seconds:
             return {}, []
         return {field: self._whens(np.asarray(samples, dtype=np.float64))}, [tip(field, title)]
+
+    def points_tip(self, table: pd.DataFrame, at: str = "sample") -> tuple[pd.DataFrame, list[Spec]]:
+        """The tooltip of points of a series: part, sample, its time where that is known, and value; and their table."""
+        when, told = self.moments_tip(table[at])
+        part = [tip("part", "part")] if "part" in table else []
+        value = tip("value", "value", readable(table["value"]))
+        return table.assign(**when), [*part, tip(at, "sample", "d"), *told, value]
 
     def _whens(self, samples: Floats) -> list[str]:
         """`when` of each sample; dates all at once, as one at a time takes as long as the rest of a chart."""

@@ -25,7 +25,6 @@ from vitime_cache.charts.style import (
     category,
     layer,
     quantity,
-    readable,
     tip,
 )
 from vitime_cache.charts.view import HeadView
@@ -60,9 +59,7 @@ def series(ds: xr.Dataset, *, most_probable: bool = False, width: int = 860, hei
     ranges = forecast.iloc[:: max(len(forecast) // 600, 1)].drop(columns=["history", "forecast"])
     lines = {part: tables.part_table(ds, part) for part in ("history", drawn)}
     hover = pd.concat([tables.part_table(ds, part, 300).assign(part=part) for part in lines])
-    tooltip = [tip("part", "part"), tip("time", "sample", "d"), tip("value", "value", readable(hover["value"]))]
-    when, told = clock.moments_tip(hover["time"])
-    hover, tooltip[2:2] = hover.assign(**when), told
+    hover, tooltip = clock.points_tip(hover, "time")
     layers = [
         *(
             layer(

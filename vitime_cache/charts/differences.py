@@ -29,7 +29,6 @@ from vitime_cache.charts.style import (
     clicked,
     layer,
     quantity,
-    readable,
     thin,
     tip,
 )
@@ -151,14 +150,7 @@ def two_forecasts(
     clock = Clock.of(first)
     x = quantity("sample", scale={"domain": ends, "nice": False}, **clock.axis(*ends))
     y = quantity("value", "value", scale={"zero": False})
-    when, told = clock.moments_tip(table["sample"])
-    timed = table.assign(**when)
-    tooltip = [
-        tip("part", "part"),
-        tip("sample", "sample", "d"),
-        *told,
-        tip("value", "value", readable(table["value"])),
-    ]
+    points, tooltip = clock.points_tip(table)
     area = {"x": quantity("sample"), "y": quantity("low"), "y2": {"field": "high"}}
     bands = [
         layer(_range(ds), "area", encoding=area, color=colours[name], opacity=0.16)
@@ -168,7 +160,7 @@ def two_forecasts(
         [
             *bands,
             layer(table, "line", encoding={"x": x, "y": y, "color": colour}, strokeWidth=1.5),
-            layer(timed, "rule", encoding={"x": quantity("sample"), "tooltip": tooltip}, opacity=0, strokeWidth=3),
+            layer(points, "rule", encoding={"x": quantity("sample"), "tooltip": tooltip}, opacity=0, strokeWidth=3),
         ],
         f"Both forecasts of {first[schema.SIGNAL].item()}",
         "Lines: medians. Bands: the 90 % range of each network",

@@ -15,7 +15,6 @@ from vitime_cache.charts.style import (
     assemble,
     layer,
     quantity,
-    readable,
     thin,
     tip,
 )
@@ -49,8 +48,7 @@ def window_picture(
     begins, begin = clock.moments_tip(boxes["from"], "begins", "from")
     ends, end = clock.moments_tip(boxes["to"], "ends", "to")
     boxes = boxes.assign(**begins, **ends)
-    when, told = clock.moments_tip(line["time"])
-    tooltip = [tip("time", "sample", "d"), *told, tip("value", "value", readable(line["value"]))]
+    points, tooltip = clock.points_tip(line, "time")
     layers = [
         *(
             layer(
@@ -74,7 +72,7 @@ def window_picture(
         ),
         layer(line, "line", encoding={"x": x, "y": y}, color=NEUTRAL, strokeWidth=1.2),
         layer(
-            line.assign(**when),
+            points,
             "rule",
             encoding={"x": x, "tooltip": tooltip},
             opacity=0,

@@ -35,6 +35,7 @@ def read_parquet(file: str, data: bytes) -> pd.DataFrame:
     import pyarrow as pa
     from pyarrow import parquet
 
+    _tell_of_periods()
     with reading_errors(f"{file} cannot be read as Parquet", *_broken()):
         content = parquet.ParquetFile(io.BytesIO(data), page_checksum_verification=True)
         metadata, names = content.metadata, _flat_names(file, content.schema_arrow)
@@ -59,6 +60,7 @@ def read_feather(file: str, data: bytes) -> pd.DataFrame:
     """As `read_parquet`, of a Feather file, which is Arrow's IPC format."""
     import pyarrow as pa
 
+    _tell_of_periods()
     with reading_errors(f"{file} cannot be read as Feather", *_broken(), struct.error):
         if unpacked_size(data) > MAX_UNPACKED:
             raise SignalError(f"{file} unfolds to more than {MAX_UNPACKED / 1e6:.0f} MB; split it")
@@ -111,11 +113,8 @@ def _child(meta: memoryview, table: int, field: int) -> int:
 
 
 def _broken() -> tuple[type[Exception], ...]:
-    """What Arrow raises on a broken file, once it knows pandas' periods."""
-    import pandas as pd
     import pyarrow as pa
 
-    pa.array(pd.period_range("2000", periods=1, freq="D"))
     return pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError
 
 
@@ -134,11 +133,20 @@ def _flat_names(file: str, schema: Any) -> list[str]:
     kept = [name for name, kind in kinds.items() if any(check(kind) for check in flat)]
     if (twice := next((name for name in kept if schema.names.count(name) > 1), None)) is not None:
         raise SignalError(f"{file}: two columns are named {twice!r}; rename one")
-    return sorted(kept, key=lambda name: name not in _index(schema))
+    index = _index(schema)
+    return sorted(kept, key=lambda name: name not in index)
+
+
+def _tell_of_periods() -> None:
+    """Have pandas tell Arrow of its type for periods, which it does once it hands some over."""
+    import pandas as pd
+    import pyarrow as pa
+
+    pa.array(pd.period_range("2000", periods=1, freq="D"))
 
 
 def _is_period(kind: Any) -> bool:
-    """Whether Arrow knows a type as pandas' periods, of which `_broken` has told it."""
+    """Whether a type is that of pandas' periods, which `_tell_of_periods` told Arrow of."""
     return hasattr(kind, "freq")
 
 

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IDS = {"unique_id", "item_id", "series_id", "ts_id", "id", "series", "item", "variable", "name", "symbol", "ticker"}
-
-
-STACKED = IDS | {
+STACKED = {
     "store",
     "shop",
     "location",
@@ -39,7 +37,7 @@ STACKED = IDS | {
     "meter",
     "region",
     "country",
-}
+} | IDS
 _NO_IDS = {*CALENDAR, *CLOCKS, "period", "quarter", "week", "weekday"}
 FEWEST_STEPS = 24  # from which a column that never changes, or counts, is told from a series beside times
 
@@ -98,20 +96,19 @@ def _values(table: Table, time: Time, ids: Sequence[str], choices: Choices) -> l
     if time.columns:
         counters = {name for name in names if name.lower() in COUNTERS and (np.diff(table.numbers[name]) == 1).all()}
         names = [name for name in names if called(name) not in CALENDAR and name not in counters] or names
-    codes = table.keys(ids).agg("/".join, axis=1).factorize()[0] if ids else np.zeros(len(table.rows))
-    order = np.argsort(codes, kind="stable")
-    of_one = np.diff(codes[order]) == 0
-
-    def is_series(name: str) -> bool:
-        """Whether it is more than one number throughout, or numbers in even steps."""
-        with np.errstate(over="ignore", invalid="ignore"):  # of infinite numbers, and such as 1e308
-            steps = np.diff(table.numbers[name][order])[of_one]
-            even = len(steps) >= FEWEST_STEPS and (np.abs(steps - steps[0]) <= 0.02 * abs(steps[0])).all()
-        return not even
-
     several = [name for name in names if np.isfinite(table.numbers[name]).any()] or names
+    if not time.columns:
+        return several
     # Beside times stand the numbers and places of stations, and counts; a bare matrix has none of them.
-    return [name for name in several if is_series(name)] or several if time.columns else several
+    groups = [rows for _, rows in _groups(table, ids)]
+    return [name for name in several if not _is_even(table.numbers[name], groups)] or several
+
+
+def _is_even(values: NDArray[np.float64], groups: Sequence[NDArray[np.intp]]) -> bool:
+    """Whether numbers (T,) are one number throughout, or follow one another in even steps, in each group of rows."""
+    with np.errstate(over="ignore", invalid="ignore"):  # of infinite numbers, and such as 1e308
+        steps = np.concatenate([np.diff(values[rows]) for rows in groups])
+        return len(steps) >= FEWEST_STEPS and bool((np.abs(steps - steps[0]) <= 0.02 * abs(steps[0])).all())
 
 
 def _columns(

@@ -71,7 +71,7 @@ def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) 
     import pandas as pd
 
     texts = pd.Series(cells, dtype="str")
-    ends = texts.str.contains(" 24:00", regex=False) | texts.str.contains("T24:00", regex=False)
+    ends = texts.str.contains("[ T]24:00")
     if ends.any():
         started = read_times(texts.str.replace("([ T])24:00", r"\g<1>00:00", regex=True), day_first)
         return [times + ends.to_numpy() * np.timedelta64(1, "D") for times in started]

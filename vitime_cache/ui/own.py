@@ -218,8 +218,8 @@ def _make_room() -> None:
     place = folder() / FOLDER
     kept = sorted(place.glob("*.zarr"), key=lambda each: each.stat().st_mtime) if place.is_dir() else []
     sizes = {each: sum(file.stat().st_size for file in each.rglob("*") if file.is_file()) for each in kept}
-    asked_about = {key[0].rpartition(":")[0] for key, each in questions.known().items() if not each.ended}
-    old = [each for each in kept if time.time() - each.stat().st_mtime > NEW and str(each) not in asked_about]
+    asked_about = {questions.store_of(key) for key, each in questions.known().items() if not each.ended}
+    old = [each for each in kept if time.time() - each.stat().st_mtime > NEW and each not in asked_about]
     while len(sizes) >= MOST or sum(sizes.values()) > MOST_BYTES:
         if not old:
             raise OwnError("there is no room for another series right now; try again in a few minutes")

@@ -152,10 +152,15 @@ def ask(
     threading.Thread(target=_answer, args=(asked, weights, dict(settings), store), daemon=True).start()
 
 
+def store_of(key: Key) -> Path:
+    """The store of the series that a question is about (`verdicts.Subject.of`)."""
+    return Path(key[0].rpartition(":")[0])
+
+
 def stop_all(store: Path) -> None:
     """Stop the questions about a store's series, whoever asked, because the store is deleted."""
-    for (subject, _), each in known().items():
-        if subject.rpartition(":")[0] == str(store):
+    for key, each in known().items():
+        if store_of(key) == store:
             for one in list(each.asked_by):
                 each.leave(one)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -77,8 +76,8 @@ def _rows(store: Store | None) -> Iterator[Row]:
     places = {} if store is None else {store.path: ""}
     places |= {own.store_of(option).path: f"{name} (yours)" for option, name in own.options().items()}
     running = set()
-    for (subject, _), asked in questions.known().items():
-        place = Path(subject.rpartition(":")[0])
+    for key, asked in questions.known().items():
+        place = questions.store_of(key)
         if place in places and not asked.ended:
             name = Asked.about(place, asked.signal.name, asked.period)
             running.add(name)
