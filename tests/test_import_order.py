@@ -33,8 +33,8 @@ FLOORS = [
 HEAVY = {
     "torch": {
         "model/network", "model/checkpoint", "model/drawing",
-        "attention/forward", "attention/streaming", "attention/fused", "attention/capture", "attention/host",
-        "attention/passes",
+        "attention/cores", "attention/forward", "attention/streaming", "attention/fused", "attention/capture",
+        "attention/host", "attention/passes",
         "interventions", "training",
         "study/prediction", "study/rollout", "study/multi_head", "study/seen_attention",
     },

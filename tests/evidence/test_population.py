@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
@@ -145,7 +147,45 @@ def test_progress_rises_to_the_last_signal_and_names_it(model):
     parts = [part for part, _ in told]
     assert parts == sorted(parts)
     assert parts[-1] == 1
-    assert told[-1][1].startswith("4 of 4: other, ")
+    assert told[-1][1] in {f"4 of 4: {signal.name}, done" for signal in signals()}
+
+
+@pytest.fixture
+def _two_cores():
+    """Signals are asked about side by side; other tests run torch on one core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    assert torch.get_num_threads() == 2, "asking about many leaves torch as it was"
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_two_cores")
+def test_signals_side_by_side_have_the_answers_they_have_one_after_the_other(model, table):
+    told = []
+    side_by_side = ask_all(model, signals(), progress=lambda part, _: told.append((part, threading.get_ident())))
+    for name in (*population_schema.VARIABLES, "kind", "reason"):
+        one, other = table[name].values, side_by_side[name].values
+        assert np.allclose(one, other, atol=1e-5, equal_nan=True) if one.dtype.kind == "f" else (one == other).all(), (
+            name
+        )
+    assert [part for part, _ in told] == sorted(part for part, _ in told)
+    assert {thread for _, thread in told} == {threading.get_ident()}, "progress is told where the question was asked"
+
+
+@pytest.mark.usefixtures("_two_cores")
+def test_whoever_stops_ends_the_work_on_every_signal_and_keeps_the_rows_before(model):
+    kept, threads = [], threading.active_count()
+
+    def stop_after_one(*_: object) -> None:
+        if kept:
+            raise KeyboardInterrupt
+
+    many = [signals()[0]] + [wave(f"s{i}", 21.0, seed=i) for i in range(8)]
+    with pytest.raises(KeyboardInterrupt):
+        ask_all(model, many, progress=stop_after_one, partial=kept.append)
+    assert (kept[-1]["kind"].values != "open").sum() == len(kept) < 3
+    assert threading.active_count() == threads, "no signal is worked on any more"
 
 
 def test_the_headline_counts_yes_among_answers_and_names_the_head_that_carries_it_most_often():

@@ -8,11 +8,8 @@ or whose attention is masked. The forecast equals that of the plain forward pass
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
@@ -21,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vitime_cache.attention.cores import on_cores
 from vitime_cache.attention.forward import Edit, Mask, Replace, run_layers, sort_edits, split_heads
 from vitime_cache.attention.fused import WAYS, quickest_way
 from vitime_cache.attention.host import HostCopy
@@ -137,7 +135,7 @@ class Streaming:
                 if token_map is not None and self.on_tokens is not None:
                     self.on_tokens(head[0], layer, head[1], token_map.numpy())
 
-        _on_cores(one_head, product(range(q.shape[0]), range(q.shape[1])))
+        on_cores(one_head, product(range(q.shape[0]), range(q.shape[1])))
 
     def _stream_at_once(self, layer: str, q: Tensor, k: Tensor, v: Tensor, out: Tensor, shares: _Shares) -> None:
         """Run all heads at once, in blocks of bounded size; token maps are copied to the host during the next layer."""
@@ -160,7 +158,7 @@ class Streaming:
         (layer, copy), sink = self.copying, self.on_tokens
         (maps,) = copy.wait()
         self.copying = None
-        _on_cores(
+        on_cores(
             lambda head: sink(head[0], layer, head[1], maps[head]), product(range(maps.shape[0]), range(maps.shape[1]))
         )
 
@@ -202,53 +200,6 @@ def _quickest(model: ViTime) -> int:
         return DEVICE_BLOCK_BYTES
     # Small heads always take one grid row, so that a signal's sums are the same to the bit in every batch.
     return 1 if 4 * model.config.tokens**2 <= SMALL_BYTES else 0
-
-
-@lru_cache
-def _cores(threads: int) -> ThreadPoolExecutor:
-    """A pool of workers that each run torch on one thread, started once per process.
-
-    torch keeps a number of threads for each thread, and a process-wide number that new threads start with. Setting the
-    first also sets the second, so all workers start here and the process-wide number is restored.
-    """
-    found = torch.get_num_threads()
-    started = threading.Barrier(threads + 1)
-
-    def start() -> None:
-        try:
-            torch.set_num_threads(1)
-        finally:
-            started.wait()
-
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="attention", initializer=start)
-    try:
-        for _ in range(threads):
-            pool.submit(int)
-        started.wait()
-    finally:
-        torch.set_num_threads(found)
-    return pool
-
-
-_starting = threading.Lock()  # while workers start, torch.get_num_threads() may return 1
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_cores.cache_clear)  # threads do not survive a fork
-
-
-def _on_cores(task: Callable[[tuple[int, int]], None], items: Iterable[tuple[int, int]]) -> None:
-    """Run `task` on every item; no task is still running when this returns or raises."""
-    with _starting:
-        pool = _cores(torch.get_num_threads())
-    futures = [pool.submit(task, item) for item in items]
-    try:
-        wait(futures, return_when=FIRST_EXCEPTION)
-    finally:
-        for future in futures:
-            future.cancel()
-        wait(futures)
-    for future in futures:
-        if not future.cancelled():
-            future.result()
 
 
 def attend(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,8 +122,11 @@ def _work(model: ViTime, many: Many, args: argparse.Namespace, out: Console, kee
     from vitime_cache.evidence.population.ask_all import rows
     from vitime_cache.evidence.population.report import row_words
 
-    with nullcontext(lambda *_: None) if args.quiet else console.share_bar() as progress:
-        for row in rows(model, many, keeper.table, progress):
+    with (
+        nullcontext(lambda *_: None) if args.quiet else console.share_bar() as progress,
+        closing(rows(model, many, keeper.table, progress)) as found,
+    ):
+        for row in found:
             keeper.add(row.table, row.verdict)
             if not args.quiet:
                 out.print(row_words(row.table, row.place))

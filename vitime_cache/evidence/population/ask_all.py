@@ -2,15 +2,18 @@
 
     table = vc.ask_all(model, vc.catalogue(), sample=10)
 
-Signals run one after the other. The caller gets the table after each, and an interrupted table can continue.
+The caller gets the table after each signal, and an interrupted table can continue.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from queue import SimpleQueue
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +22,7 @@ import xarray as xr
 from vitime_cache.checks import positive, whole
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.ask import Progress, answers
-from vitime_cache.evidence.budget import LEAST_MASKS, NO_DETAILS
+from vitime_cache.evidence.budget import LEAST_MASKS, NO_DETAILS, SMALL
 from vitime_cache.evidence.levels.table import BY_ATTENTION
 from vitime_cache.evidence.population import schema as population_schema
 from vitime_cache.evidence.question import ConstantSeriesError, NoPeriodError, Question, prepare, series_hash
@@ -148,10 +151,11 @@ def ask_all(
     """
     many = Many.of(as_signals(model, signals), period, window=window, sample=sample, seed=seed)
     table = taken_over(many.blank(model), start)
-    for step in rows(model, many, table, progress or (lambda *_: None)):
-        table = step.table
-        if partial is not None:
-            partial(table)
+    with closing(rows(model, many, table, progress or (lambda *_: None))) as found:
+        for step in found:
+            table = step.table
+            if partial is not None:
+                partial(table)
     return table
 
 
@@ -179,46 +183,136 @@ def taken_over(table: xr.Dataset, start: Sequence[xr.Dataset]) -> xr.Dataset:
     return table
 
 
-def rows(model: ViTime, many: Many, table: xr.Dataset, progress: Progress = lambda *_: None) -> Iterator[Row]:
-    """Ask about every open signal; yield a copy of the table after each."""
-    to_do = [place for place, kind in enumerate(table["kind"].values) if kind == population_schema.OPEN]
-    for done, place in enumerate(to_do):
-        signal = many.signals[place]
+def rows(
+    model: ViTime, many: Many, table: xr.Dataset, progress: Progress = lambda *_: None
+) -> Generator[Row, None, None]:
+    """Ask about every open signal; yield a copy of the table after each, in the order of the signals.
 
-        def told(share: float, what: str, done: int = done, name: str = signal.name) -> None:
-            progress((done + share) / len(to_do), f"{done + 1} of {len(to_do)}: {name}, {what.lower()}")
+    A small network on the CPU answers about several signals side by side, each on one core.
+    """
+    to_do = [place for place, kind in enumerate(table["kind"].values) if kind == population_schema.OPEN]
+    under_way: dict[int, float] = {}
+    done = 0
+    with closing(
+        _side_by_side(lambda place, told: _answer(model, many.signals[place], many, told), to_do, model)
+    ) as found:
+        for news in found:
+            if isinstance(news, _Done):
+                done += 1
+                del under_way[news.place]
+                table = table.copy(deep=True)
+                news.answer.write(table, news.place)
+                yield Row(news.place, table, news.answer.verdict)
+                continue
+            under_way[news.place] = news.share
+            finished = done + sum(share == 1 for place, share in under_way.items() if place != news.place)
+            name = many.signals[news.place].name
+            progress(
+                (done + sum(under_way.values())) / len(to_do),
+                f"{finished + 1} of {len(to_do)}: {name}, {news.what.lower()}",
+            )
+
+
+@dataclass(frozen=True)
+class _News:
+    """How far the question about the signal at `place` is."""
+
+    place: int
+    share: float
+    what: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """The kind of answer about one signal, with its reason if it could not be asked about, or its verdict."""
+
+    kind: str
+    reason: str = ""
+    verdict: xr.Dataset | None = None
+    period: float = np.nan
+    windows: int = 0
+
+    def write(self, table: xr.Dataset, place: int) -> None:
+        """Write the row of the signal at `place`."""
+        table["kind"].values[place], table["reason"].values[place] = self.kind, self.reason
+        if self.verdict is None:
+            return
+        table["period"].values[place], table["windows"].values[place] = self.period, self.windows
+        for name in population_schema.FIGURES:
+            table[name].values[place] = float(self.verdict[name])
+        if self.kind in BY_ATTENTION:
+            for head in set_heads(self.verdict):
+                table["in_set"].values[(place, *head)] = True
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """The answer about the signal at `place`."""
+
+    place: int
+    answer: _Answer
+
+
+class _StoppedError(Exception):
+    """Ends the work on a signal that nobody waits for any more."""
+
+
+def _side_by_side(
+    answer: Callable[[int, Progress], _Answer], places: Sequence[int], model: ViTime
+) -> Generator[_News | _Done, None, None]:
+    """Answer about several places at once; hand news as it comes, answers in order, all in the caller's thread.
+
+    Whatever ends the caller ends the work under way, at the next news of it.
+    """
+    from vitime_cache.attention.cores import workers  # imports torch, which reading a table does not need
+
+    news: SimpleQueue[_News | None] = SimpleQueue()
+    stopped = Event()
+
+    def work(place: int) -> _Answer:
+        def told(share: float, what: str) -> None:
+            if stopped.is_set():
+                raise _StoppedError
+            news.put(_News(place, share, what))
 
         told(0, "period")
-        table = table.copy(deep=True)
-        verdict = _fill(table, place, model, signal, many, told)
+        found = answer(place, told)
         told(1, "done")
-        yield Row(place, table, verdict)
+        return found
+
+    small = model.device.type == "cpu" and model.config.tokens <= SMALL
+    with workers(side_by_side=small) as pool:
+        futures = [pool.submit(work, place) for place in places]
+        try:
+            for future in futures:
+                future.add_done_callback(lambda _: news.put(None))
+            for place, future in zip(places, futures, strict=True):
+                while not (future.done() and news.empty()):
+                    if (told := news.get()) is not None:
+                        yield told
+                yield _Done(place, future.result())
+        finally:
+            stopped.set()
+            for future in futures:
+                future.cancel()
 
 
-def _fill(
-    table: xr.Dataset, place: int, model: ViTime, signal: Signal, many: Many, progress: Progress
-) -> xr.Dataset | None:
+def _answer(model: ViTime, signal: Signal, many: Many, progress: Progress) -> _Answer:
     try:
         period = to_samples(many.period, signal.sample_seconds) if isinstance(many.period, str) else many.period
         question = part_of_many(prepare(model, signal, period, window=many.window, seed=many.seed))
+    except NoPeriodError as error:
+        return _Answer("no period", str(error))
+    except ConstantSeriesError as error:
+        return _Answer("constant", str(error))
+    except SignalError as error:
+        return _Answer("no spacing", str(error))
     except VitimeError as error:
-        why = "no spacing" if isinstance(error, SignalError) else "not seen"
-        if isinstance(error, NoPeriodError | ConstantSeriesError):
-            why = "no period" if isinstance(error, NoPeriodError) else "constant"
-        table["kind"].values[place], table["reason"].values[place] = why, str(error)
-        return None
+        return _Answer("not seen", str(error))
     for verdict in answers(model, question, progress):
         if "mechanism" in vschema.facts(verdict, "stages") and kind(verdict) not in BY_ATTENTION:
             break  # without attention shown to carry it, no heads can carry it
-    found = kind(verdict)
-    table["kind"].values[place] = found
-    table["period"].values[place], table["windows"].values[place] = question.period, question.effort.windows
-    for name in population_schema.FIGURES:
-        table[name].values[place] = float(verdict[name])
-    if found in BY_ATTENTION:
-        for head in set_heads(verdict):
-            table["in_set"].values[(place, *head)] = True
-    return verdict
+    return _Answer(kind(verdict), "", verdict, question.period, question.effort.windows)
 
 
 def part_of_many(question: Question) -> Question:
