@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,12 +29,18 @@ def about(verdict: xr.Dataset, period: float, created: str, **facts: float) -> x
     return with_words(vschema.with_facts(verdict, question=question).assign_attrs(created=created))
 
 
-@pytest.fixture
-def two_answers(store: Path, weights: Path) -> Path:
-    """A store with the answers about 62.8 and, later, 100 samples of `full`."""
+@pytest.fixture(scope="session")
+def built_with_two_answers(built: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = Path(shutil.copytree(built, tmp_path_factory.mktemp("answers") / built.name))
     for period, created in ((62.8, "2026-01-01T00:00:00+00:00"), (100.0, "2026-01-02T00:00:00+00:00")):
-        keep_verdict(store, about(made(weights, "full"), period, created))
-    return store
+        keep_verdict(path, about(made(weights, "full"), period, created))
+    return path
+
+
+@pytest.fixture
+def two_answers(built_with_two_answers: Path, folder: Path) -> Path:
+    """A store with the answers about 62.8 and, later, 100 samples of `full`."""
+    return Path(shutil.copytree(built_with_two_answers, folder / built_with_two_answers.name))
 
 
 @pytest.mark.usefixtures("two_answers")

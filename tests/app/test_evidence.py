@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -49,11 +50,17 @@ def charts(at: AppTest) -> list[str]:
     return [element.proto.spec for element in at.get("vega_lite_chart")]
 
 
+@pytest.fixture(scope="session")
+def built_with_verdict(built: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = Path(shutil.copytree(built, tmp_path_factory.mktemp("verdict") / built.name))
+    keep_verdict(path, made(weights, "full"))
+    return path
+
+
 @pytest.fixture
-def verdict_kept(store: Path, weights: Path) -> Path:
+def verdict_kept(built_with_verdict: Path, folder: Path) -> Path:
     """A store that holds a made-up verdict on `full` and its 62.8 samples."""
-    keep_verdict(store, made(weights, "full"))
-    return store
+    return Path(shutil.copytree(built_with_verdict, folder / built_with_verdict.name))
 
 
 def made(weights: Path, signal: str, **options: Any) -> xr.Dataset:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
+from vitime_cache.series.axis import Column
 from vitime_cache.series.bounds import Choices
 from vitime_cache.series.layouts import read_series
 from vitime_cache.series.signal import Harmonic, Signal, compose, hold_out
@@ -134,7 +136,14 @@ REAL_SERIES = (
 
 def _read(real: RealSeries) -> Signal:
     """The signal of a real series; its last `horizon` samples are held out."""
-    file = DATA / f"{real.name}.csv"
-    [column] = read_series(file.name, read_text(file.name, file.read_bytes()), Choices(), str)
-    window = column.values[-(real.history + real.horizon) :]
+    column = _column(real.name)
+    window = column.values[-(real.history + real.horizon) :].copy()
     return hold_out(real.name, window, real.horizon, description=real.description, sample_seconds=column.sample_seconds)
+
+
+@cache
+def _column(name: str) -> Column:
+    """A file of the package, read once in a process."""
+    file = DATA / f"{name}.csv"
+    [column] = read_series(file.name, read_text(file.name, file.read_bytes()), Choices(), str)
+    return column
