@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Collection
 from decimal import Decimal
 from numbers import Real
@@ -31,7 +32,7 @@ def whole(
 
 def positive(value: Any, what: str, unit: str = "", *, error: type[VitimeError] = VitimeError) -> float:
     """A positive finite number of `unit`; anything else is an `error` that begins with `what`."""
-    if not is_number(value) or not 0 < value < math.inf:
+    if not is_number(value) or not 0 < value <= sys.float_info.max:
         raise error(f"{what} must be a positive number{unit and f' of {unit}'}, got {value!r:.60}")
     return float(value)
 
@@ -47,6 +48,18 @@ def truth(value: Any, what: str, *, error: type[VitimeError] = VitimeError) -> b
     if not isinstance(value, bool | np.bool_):
         raise error(f"{what} must be True or False, got {value!r:.60}")
     return bool(value)
+
+
+def text(value: Any, what: str, *, error: type[VitimeError] = VitimeError) -> None:
+    """Refuse what is no text: an `error` that begins with `what`."""
+    if not isinstance(value, str):
+        raise error(f"{what} must be a text, got {value!r:.60}")
+
+
+def called(value: Any, what: str, *, error: type[VitimeError] = VitimeError) -> None:
+    """Refuse a callback that is neither None nor can be called: an `error` that begins with `what`."""
+    if not (value is None or callable(value)):
+        raise error(f"{what} must be a function or None, got {value!r:.60}")
 
 
 def is_number(value: Any) -> bool:

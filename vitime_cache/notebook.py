@@ -119,7 +119,7 @@ def _attention(ds: xr.Dataset, layer: str | None, head: int | None) -> Shown:
         raise ChartError("the store holds no complete signal yet")
     one = ds.isel({schema.SIGNAL: 0}) if several else ds
     first = first_head(one)
-    layer_shown, head_shown = layer or first[0], first[1] if head is None else head
+    layer_shown, head_shown = first[0] if layer is None else layer, first[1] if head is None else head
     view = charts.HeadView(one, layer_shown, head_shown)
     chosen = "chosen by you" if layer is not None or head is not None else first[2]
     said = [

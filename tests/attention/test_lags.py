@@ -139,7 +139,7 @@ def test_the_interval_covers_the_mean_of_correlated_diagonals_where_the_plain_st
     [
         ((np.eye(4), None, "history→history"), "needs history_patches"),
         ((np.eye(4), 5, "history→history"), "0 … 4, got 5"),
-        ((np.eye(4), 2, "past→future"), "no region 'past→future'"),
+        ((np.eye(4), 2, "past→future"), "region must be 'all', .* got 'past→future'"),
         ((np.zeros((4, 5)), None, "all"), r"\(4, 5\)"),
         ((np.zeros((1, 1)), None, "all"), r"\(1, 1\)"),
     ],

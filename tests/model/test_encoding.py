@@ -197,7 +197,7 @@ def test_a_constant_series_is_drawn_as_a_flat_line() -> None:
     [
         ([1.0], 10, "at least two samples"),
         ([1.0, float("nan"), 2.0], 10, "NaN"),
-        ([1.0, 2.0, 3.0], 0, "at least one sample, got 0"),
+        ([1.0, 2.0, 3.0], 0, "the horizon must be a whole number from 1 on, got 0"),
         ([1.0, 2.0, 3.0], 10_000, "fill 0 of 96 image columns"),
     ],
 )

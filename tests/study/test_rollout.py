@@ -115,7 +115,7 @@ def test_the_model_comes_back_unchanged_even_after_an_error(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"head_fusion": "median"}, "head_fusion must be 'mean', 'max' or 'min', got 'median'"),
+        ({"head_fusion": "median"}, "head_fusion must be 'mean', 'max', 'min', got 'median'"),
         ({"discard_ratio": 1}, "discard_ratio must be at least 0 and below 1, got 1"),
         ({"discard_ratio": -0.1}, "discard_ratio must be at least 0 and below 1, got -0.1"),
         (
@@ -235,8 +235,8 @@ def test_plotting_again_replaces_the_pictures_and_powermap_off_leaves_the_contra
         ((0, -1), r"no head -1; decoder\.0 has heads 0 … 1"),
         ((), "heads_to_plot is empty"),
         (7, r"no head 7; decoder\.0 has heads 0 … 1"),
-        ((0.5,), r"no head 0\.5; decoder\.0 has heads 0 … 1"),
-        ("1", r"no head '1'; decoder\.0 has heads 0 … 1"),
+        ((0.5,), r"no head 0\.5; heads_to_plot are whole numbers"),
+        ("1", r"no head '1'; heads_to_plot are whole numbers"),
         ((head for head in (0, 9)), r"no head 9; decoder\.0 has heads 0 … 1"),
     ],
 )

@@ -17,6 +17,7 @@ from vitime_cache.attention.host import HostCopy, to_device
 from vitime_cache.attention.lags import lag_means
 from vitime_cache.attention.passes import at_once, in_passes
 from vitime_cache.attention.streaming import Progress, Streaming, TokenSink
+from vitime_cache.checks import called
 from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.drawing import draw
 from vitime_cache.model.encoding import SeriesEncoding
@@ -62,6 +63,7 @@ def capture(
         Naming what does not fit.
     """
     check_model(model)
+    called(progress, "progress", error=CaptureError)
     signal = schema.to_signal(signal)
     if horizon is not None:
         signal = signal.with_horizon(horizon)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.arrays import Array
-from vitime_cache.checks import numbers, whole
+from vitime_cache.checks import choice, numbers, whole
 from vitime_cache.errors import VitimeError
 
 Region = Literal["all", "history→history", "forecast→history", "forecast→forecast"]
@@ -179,8 +179,7 @@ def _square(time_attention: ArrayLike) -> Array:
 
 def _region(patches: int, history_patches: int | None, region: Region) -> tuple[slice, slice]:
     """The queries and the keys of a region."""
-    if region not in REGIONS:
-        raise LagError(f"no region {region!r}; there are {', '.join(REGIONS)}")
+    choice(region, "region", REGIONS, error=LagError)
     if region == "all":
         return slice(None), slice(None)
     if history_patches is None or not 0 <= history_patches <= patches:

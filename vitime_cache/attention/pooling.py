@@ -138,7 +138,7 @@ def key_image(query_rows: ArrayLike, grid: Grid, weights: ArrayLike | None = Non
 
 def _without_cls(attention: ArrayLike, grid: Grid, drop_cls: Literal["auto"] | bool) -> Array:
     tokens = numbers(attention, "attention", error=PoolingError)
-    if drop_cls not in ("auto", True, False):
+    if drop_cls != "auto" if isinstance(drop_cls, str) else not isinstance(drop_cls, bool | np.bool_):
         raise PoolingError(f"drop_cls must be 'auto', True or False, got {drop_cls!r:.60}")
     plain, with_cls = grid[0] * grid[1], grid[0] * grid[1] + 1
     expected = {"auto": (plain, with_cls), True: (with_cls,), False: (plain,)}[drop_cls]

@@ -6,6 +6,7 @@ and tooltips show attention itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.arrays import Array
+from vitime_cache.checks import is_number, truth
 from vitime_cache.errors import VitimeError
 
 
@@ -51,14 +53,16 @@ class Contrast:
     top_overlay_percent: float | None = 99.9
 
     def __post_init__(self) -> None:
-        if not 0 < self.gamma <= 10:
-            raise ContrastError(f"gamma must be above 0 and at most 10, got {self.gamma}")
-        if self.robust_percentiles is not None:
-            low, high = self.robust_percentiles
-            if not 0 <= low < high <= 100:
-                raise ContrastError(f"robust_percentiles must satisfy 0 <= low < high <= 100, got ({low}, {high})")
-        if self.top_overlay_percent is not None and not 0 <= self.top_overlay_percent <= 100:
-            raise ContrastError(f"top_overlay_percent must be between 0 and 100, got {self.top_overlay_percent}")
+        for name in ("powermap", "show_log"):
+            truth(getattr(self, name), name, error=ContrastError)
+        if not (is_number(self.gamma) and 0 < self.gamma <= 10):
+            raise ContrastError(f"gamma must be above 0 and at most 10, got {self.gamma!r:.60}")
+        ends, top = self.robust_percentiles, self.top_overlay_percent
+        pair = isinstance(ends, Sequence) and len(ends) == 2 and all(map(is_number, ends))
+        if ends is not None and not (pair and 0 <= ends[0] < ends[1] <= 100):
+            raise ContrastError(f"robust_percentiles must satisfy 0 <= low < high <= 100, got {ends!r:.60}")
+        if top is not None and not (is_number(top) and 0 <= top <= 100):
+            raise ContrastError(f"top_overlay_percent must be between 0 and 100, got {top!r:.60}")
 
 
 NO_CONTRAST = Contrast(powermap=False, robust_percentiles=None, gamma=1.0, show_log=False, top_overlay_percent=None)

@@ -50,10 +50,10 @@ class HeadView:
         if schema.SIGNAL in self.ds.dims:
             raise ChartError("a chart shows one signal: select one with ds.sel(signal=...) first")
         layers, heads = list(self.ds[schema.LAYER].values), self.ds.sizes[schema.HEAD]
-        if self.layer not in layers:
-            raise ChartError(f"no layer {self.layer!r}; there are {', '.join(layers)}")
-        if not 0 <= self.head < heads:
-            raise ChartError(f"no head {self.head}; there are 0 … {heads - 1}")
+        if not isinstance(self.layer, str) or self.layer not in layers:
+            raise ChartError(f"no layer {self.layer!r:.60}; there are {', '.join(layers)}")
+        if not isinstance(self.head, int | np.integer) or self.head not in range(heads) or isinstance(self.head, bool):
+            raise ChartError(f"no head {self.head!r:.60}; there are 0 … {heads - 1}")
 
     @property
     def signal(self) -> str:

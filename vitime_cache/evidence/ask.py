@@ -19,6 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from vitime_cache.arrays import Bools
+from vitime_cache.checks import called
 from vitime_cache.evidence.budget import SCREENED, SMALL, Effort, fit_budget
 from vitime_cache.evidence.levels import heads_set, influence, mechanism, nulls, single_heads, sweep
 from vitime_cache.evidence.levels.answer_kind import kind_of
@@ -105,6 +106,8 @@ def ask(
     >>> ds = ask(load_model(), catalogue()[0], period=62.83)
     >>> float(ds.influence_share), float(ds.mechanism_share)
     """
+    called(progress, "progress", error=vschema.VerdictError)
+    called(partial, "partial", error=vschema.VerdictError)
     question = prepare(
         model, signal, period, heads=heads, nulls=nulls, window=window, level=level, budget=budget, seed=seed
     )

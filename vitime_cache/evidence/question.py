@@ -14,12 +14,12 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from vitime_cache.arrays import Bools, Floats
-from vitime_cache.checks import is_number, positive, whole
+from vitime_cache.checks import positive, whole
 from vitime_cache.evidence.budget import Effort
 from vitime_cache.evidence.levels import heads_set, influence, mechanism, single_heads
 from vitime_cache.evidence.levels.claimed import LEVEL
 from vitime_cache.evidence.levels.looking import sights
-from vitime_cache.evidence.levels.nulls import NULLS, fewest_nulls
+from vitime_cache.evidence.levels.nulls import MOST_NULLS, NULLS, fewest_nulls
 from vitime_cache.evidence.levels.sweep import PERIODS, measured_on, sweep_periods
 from vitime_cache.evidence.periods import Proposal, propose_periods
 from vitime_cache.evidence.verdict import schema as vschema
@@ -123,7 +123,7 @@ def prepare(
     from vitime_cache.interventions.named_heads import check_heads
 
     signal, config = _one_signal(model, signal), model.config
-    nulls = whole(nulls, "nulls", 1, error=vschema.VerdictError)
+    nulls = whole(nulls, "nulls", 1, MOST_NULLS, error=vschema.VerdictError)
     seed = whole(seed, "the seed", 0, 2**63, error=vschema.VerdictError)
     if isinstance(period, str):
         period = to_samples(period, signal.sample_seconds)
@@ -131,9 +131,7 @@ def prepare(
         period = positive(period, "the period", "samples", error=vschema.VerdictError)
     if budget is not None:
         budget = positive(budget, "the budget", "minutes", error=vschema.VerdictError)
-    history, horizon = (None, None) if window is None else _lengths(window)
-    if not (is_number(level) and 0 < level < 1):
-        raise vschema.VerdictError(f"the level must lie between 0 and 1, got {level!r:.60}")
+    history, horizon = check_window(window) or (None, None)
     fewest = fewest_nulls(level)
     if nulls < fewest:
         raise vschema.VerdictError(f"a level of {level:g} needs {fewest} nulls or more, got {nulls}")
@@ -166,7 +164,19 @@ def prepare(
         sweep=PERIODS, fewest_nulls=fewest,
     )  # fmt: skip
     question = Question(
-        signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, effort, level, seed, budget
+        signal,
+        series,
+        float(period),
+        proposed,
+        period_from,
+        chosen,
+        heads,
+        asked,
+        effort,
+        effort,
+        float(level),
+        seed,
+        budget,
     )
     for each in question.windows:
         if is_flat(each.values):
@@ -197,7 +207,10 @@ def _one_signal(model: ViTime, given: Subject) -> Signal:
     return signals[0]
 
 
-def _lengths(window: tuple[int, int]) -> tuple[int, int]:
+def check_window(window: tuple[int, int] | None) -> tuple[int, int] | None:
+    """A window's history and horizon as whole numbers, or None; a VerdictError for anything else."""
+    if window is None:
+        return None
     try:
         history, horizon = window
     except (TypeError, ValueError):

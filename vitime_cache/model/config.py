@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
-from vitime_cache.checks import choice
+from vitime_cache.checks import choice, positive, whole
 from vitime_cache.errors import VitimeError
 
 
@@ -61,9 +60,8 @@ class ViTimeConfig:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type == "int" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ConfigError(f"{field.name} must be a whole number of at least 1, got {value!r:.60}")
+            if field.type == "int":
+                object.__setattr__(self, field.name, whole(getattr(self, field.name), field.name, 1, error=ConfigError))
         if self.image_height < 16:
             raise ConfigError(
                 f"image_height must be at least 16 for the 31-pixel blur to reflect, got {self.image_height}"
@@ -80,12 +78,9 @@ class ViTimeConfig:
                 raise ConfigError(
                     f"{width} {getattr(self, width)} is not a multiple of 4, as 2-D sin-cos positions need"
                 )
-        if not _is_positive(self.value_range):
-            raise ConfigError(
-                f"value_range must be a positive number of standard deviations, got {self.value_range!r:.60}"
-            )
-        if self.mu_norm is not None and not _is_positive(self.mu_norm):
-            raise ConfigError(f"mu_norm must be a positive power or None, got {self.mu_norm!r:.60}")
+        for name in ("value_range", "mu_norm"):
+            if name != "mu_norm" or self.mu_norm is not None:
+                object.__setattr__(self, name, positive(getattr(self, name), name, error=ConfigError))
         choice(self.output, "output", ("softmax", "sigmoid"), error=ConfigError)
 
     @property
@@ -109,7 +104,7 @@ class ViTimeConfig:
 
         This is 16 for the reference study's 512 + 720; its code uses 16 for every length.
         """
-        return self.patch_width * samples / self.columns
+        return self.patch_width * positive(samples, "samples", error=ConfigError) / self.columns
 
     @property
     def row_step(self) -> float:
@@ -125,6 +120,7 @@ class ViTimeConfig:
     @classmethod
     def published(cls, model_size: float, **changes: Any) -> Self:
         """The config of a published model of size s: D = 1024 s, depth 12 s, heads 16 s."""
+        positive(model_size, "model_size", error=ConfigError)
         width, depth = int(1024 * model_size), int(12 * model_size)
         sizes = {
             "encoder_width": width,
@@ -142,6 +138,8 @@ class ViTimeConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of `to_dict`; an unknown or missing field is a ConfigError naming it."""
+        if not isinstance(values, dict):
+            raise ConfigError(f"the values of a config are a dict, got {values!r:.60}")
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ConfigError(
@@ -176,12 +174,6 @@ class ViTimeConfig:
             if name not in self.layers:
                 raise ConfigError(f"no layer {name!r}; this model has {', '.join(self.layers)}")
         return tuple(layer for layer in self.layers if layer in names)
-
-
-def _is_positive(value: Any) -> bool:
-    """Whether the value is a number above 0 that a float can hold."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and 0 < value <= sys.float_info.max
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.arrays import Floats
+from vitime_cache.checks import whole
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig
 
@@ -66,8 +67,7 @@ class SeriesEncoding:
             raise EncodingError(f"a history needs at least two samples, got shape {values.shape}")
         if not np.isfinite(values).all():
             raise EncodingError("the history holds NaN or infinite values; fill or remove them first")
-        if horizon < 1:
-            raise EncodingError(f"the horizon must be at least one sample, got {horizon}")
+        horizon = whole(horizon, "the horizon", 1, error=EncodingError)
         n_history = values.shape[-1]
         columns = _history_columns(n_history, horizon, config)
         if columns < 2:

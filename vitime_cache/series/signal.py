@@ -53,6 +53,7 @@ class Harmonic:
 
     def at(self, n: np.ndarray) -> np.ndarray:
         """Values at sample numbers n."""
+        n = numbers(n, "n, sample numbers,", error=SignalError)
         return np.asarray(self.amplitude * np.sin(2 * np.pi * n / self.period + self.phase))
 
 

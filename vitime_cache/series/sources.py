@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
+from vitime_cache.checks import called
 from vitime_cache.series import table as reading
 from vitime_cache.series.axis import finished, plain_axis
 from vitime_cache.series.bounds import Choices, Fill, ReadingWarning, SignalError, Tell, listed
@@ -101,8 +102,7 @@ def read_signals(
     choices = Choices(fill, last, names, time, rows, decimal, day_first, marks)
     if not isinstance(name, str | None):
         raise SignalError(f"name is the file name of a stream, got {name!r:.60}")
-    if not (tell is None or callable(tell)):
-        raise SignalError(f"tell is called with each sentence, got {tell!r:.60}")
+    called(tell, "tell", error=SignalError)
     notes: list[str] = []
     if is_table(source):
         file, frames = name or f"the {type(source).__name__}", [frame_of(source)]

@@ -61,6 +61,8 @@ def read_bytes(source: str | Path | BinaryIO, name: str | None = None) -> tuple[
         except OSError as error:
             raise SignalError(f"{str(path)[:200]!r} cannot be read: {error.strerror}") from error
         name = name or path.name
+    elif not hasattr(source, "read"):
+        raise SignalError(f"the source is a path, a binary stream or a table, got {source!r:.60}")
     else:
         if not name:
             raise SignalError("a stream has no file name: pass name='series.csv', whose ending says the format")

@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitime_cache.checks import positive, whole
+from vitime_cache.checks import called, positive, whole
 from vitime_cache.model.checkpoint import check_dtype, check_model, pick_device
 from vitime_cache.model.config import WeightsInfo
 from vitime_cache.series.given import as_signals
@@ -133,6 +133,8 @@ def build(
         batch_size = whole(batch_size, "batch_size", 1, error=StoreError)
     if not (workers is None or (isinstance(workers, str) and "://" in workers)):
         workers = whole(workers, "workers, unless they are a scheduler's address (tcp://…),", 1, error=StoreError)
+    for name, callback in {"capture": capture, "announce": announce, "progress": progress}.items():
+        called(callback, name, error=StoreError)
     max_size = positive(max_size, "max_size", "bytes", error=StoreError)
     identity = identity_of(model, dtype)
     check_config(identity.config)
@@ -151,7 +153,7 @@ def build(
 
     entries = [entry_of(signal, identity.config, layers) for signal in pending.values()]
     plan = Plan.of(objects, identity, entries, report.complete)
-    if from_file and not isinstance(workers, str):  # a scheduler's workers check their own devices
+    if not isinstance(workers, str):  # a scheduler's workers check their own devices
         pick_device(device)
     if announce:
         announce(plan)

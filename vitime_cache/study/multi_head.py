@@ -20,9 +20,10 @@ from vitime_cache.arrays import Array
 from vitime_cache.attention import lags, pooling
 from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
-from vitime_cache.charts.shading import NO_CONTRAST, Contrast
+from vitime_cache.charts.shading import NO_CONTRAST
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
+from vitime_cache.study.figure_options import FigureOptions
 from vitime_cache.study.pictures import correlations_png, file_name, write_files
 from vitime_cache.study.prediction import ViTimePrediction, encode, history_of
 from vitime_cache.study.seen_attention import SeenAttention
@@ -134,25 +135,22 @@ class MultiHeadAttentionRolloutPlotter(MultiHeadAttentionRollout):
         list
             The PNG files, `experiment_<name>_head_<head>_correlations.png`.
         """
+        options = FigureOptions.of(
+            save_dir, heads_to_plot, experiment, powermap, robust_percentiles=robust_percentiles, gamma=gamma,
+            show_log=show_log, top_overlay_percent=top_overlay_percent,
+        )  # fmt: skip
         self.forward(input_tensor, prediction_horizon)
         heads, layer = self.network.config.heads, self.network.config.layers[-1]
-        asked = list(heads_to_plot) if isinstance(heads_to_plot, Iterable) else [heads_to_plot]
-        for head in asked:
+        for head in options.heads:
             if head not in range(heads):
-                print(f"head {head!r} is out of range, skipped: {layer} has heads 0 … {heads - 1}")
-        contrast = NO_CONTRAST
-        if powermap:
-            contrast = Contrast(
-                robust_percentiles=robust_percentiles, gamma=gamma, show_log=show_log,
-                top_overlay_percent=top_overlay_percent,
-            )  # fmt: skip
+                print(f"head {head} is out of range, skipped: {layer} has heads 0 … {heads - 1}")
         history = history_of(self.model, input_tensor, prediction_horizon)
-        ds = capture(self.network, Signal(f"experiment {experiment}", history, horizon=prediction_horizon))
+        ds = capture(self.network, Signal(f"experiment {options.experiment}", history, horizon=prediction_horizon))
         files = {
-            Path(save_dir) / f"experiment_{file_name(str(experiment))}_head_{head}_correlations.png": partial(
-                correlations_png, HeadView(ds, layer, int(head), shown_in="weight"), contrast
+            options.folder / f"experiment_{file_name(options.experiment)}_head_{head}_correlations.png": partial(
+                correlations_png, HeadView(ds, layer, head, shown_in="weight"), options.contrast or NO_CONTRAST
             )
-            for head in asked
+            for head in options.heads
             if head in range(heads)
         }
         return write_files(files, overwrite=True)

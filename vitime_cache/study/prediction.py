@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from vitime_cache.checks import is_number, positive
+from vitime_cache.checks import choice, is_number, numbers, positive, whole
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
+from vitime_cache.series.bounds import MAX_SAMPLES, MAX_VALUES
 
 
 class PredictionError(VitimeError):
@@ -55,10 +55,9 @@ class ViTimePrediction:
         temperature: float | None = None,
         weights: str | Path | None = None,
     ) -> None:
-        if model_name != "MAE":
-            raise PredictionError(f"model_name must be 'MAE', got {model_name!r}; choose other weights with weights=")
+        choice(model_name, "model_name", ("MAE",), error=PredictionError)
         if lookbackRatio is not None and not (is_number(lookbackRatio) and 0 < lookbackRatio < np.inf):
-            raise PredictionError(f"lookbackRatio must be positive or None, got {lookbackRatio!r}")
+            raise PredictionError(f"lookbackRatio must be positive or None, got {lookbackRatio!r:.60}")
         self.lookbackRatio = lookbackRatio
         self.temperature = positive(
             tempature if temperature is None else temperature, "the temperature", error=PredictionError
@@ -92,9 +91,12 @@ class ViTimePrediction:
         PredictionError, EncodingError
             Naming what does not fit.
         """
-        future_length = _whole(future_length, "future_length")
-        sampleNumber = None if sampleNumber is None else _whole(sampleNumber, "sampleNumber")
         history = self.history(historical_data, future_length)
+        if sampleNumber is not None:
+            most = MAX_VALUES // future_length
+            sampleNumber = whole(sampleNumber, "sampleNumber", 1, most, error=PredictionError)
+        if seed is not None:
+            seed = whole(seed, "seed", 0, 2**63, error=PredictionError)
         encoding, image = encode(self.model, history, future_length)
         with torch.inference_mode():
             probability = self.model(image, self.temperature)[0].cpu().numpy()  # (W, h)
@@ -105,6 +107,7 @@ class ViTimePrediction:
     def history(self, historical_data: ArrayLike | Tensor, future_length: int) -> NDArray[np.float64]:
         """The part of a series that the model sees, (T,): all of it, or what `lookbackRatio` keeps."""
         series = as_series(historical_data)
+        future_length = whole(future_length, "future_length, the horizon,", 1, MAX_SAMPLES, error=PredictionError)
         if self.lookbackRatio is None:
             return series
         kept = int(self.lookbackRatio * future_length)
@@ -116,13 +119,6 @@ class ViTimePrediction:
         return series[-kept:]
 
 
-def _whole(value: object, name: str) -> int:
-    try:
-        return index(value)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise PredictionError(f"{name} must be a whole number, got {value!r:.60}") from error
-
-
 def as_series(values: ArrayLike | Tensor) -> NDArray[np.float64]:
     """One series as (T,).
 
@@ -131,14 +127,7 @@ def as_series(values: ArrayLike | Tensor) -> NDArray[np.float64]:
     PredictionError
         For any shape other than (T,), (1, T) and (T, 1), and for anything but real numbers.
     """
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().double().numpy()
-    try:
-        if np.iscomplexobj(values):
-            raise TypeError("complex numbers")
-        series = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise PredictionError(f"one series of real numbers is expected, got {values!r:.60} ({error})") from error
+    series = numbers(values, "one series", error=PredictionError).astype(np.float64)
     if series.ndim == 2 and 1 in series.shape:
         series = series.ravel()
     if series.ndim != 1:

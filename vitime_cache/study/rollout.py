@@ -19,10 +19,10 @@ from vitime_cache.arrays import Array
 from vitime_cache.attention import lags, pooling
 from vitime_cache.attention.capture import capture
 from vitime_cache.charts import HeadView
-from vitime_cache.charts.shading import Contrast
-from vitime_cache.checks import is_number
+from vitime_cache.checks import choice, is_number
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
+from vitime_cache.study.figure_options import FigureOptions
 from vitime_cache.study.pictures import experiment_files, file_name, write_files
 from vitime_cache.study.prediction import ViTimePrediction as ViTimePrediction
 from vitime_cache.study.prediction import encode, history_of
@@ -60,10 +60,9 @@ class AttentionRollout:
         head_fusion: Fusion = "mean",
         discard_ratio: float = 0.9,
     ) -> None:
-        if head_fusion not in get_args(Fusion):
-            raise RolloutError(f"head_fusion must be 'mean', 'max' or 'min', got {head_fusion!r}")
+        choice(head_fusion, "head_fusion", get_args(Fusion), error=RolloutError)
         if not (is_number(discard_ratio) and 0 <= discard_ratio < 1):
-            raise RolloutError(f"discard_ratio must be at least 0 and below 1, got {discard_ratio!r}")
+            raise RolloutError(f"discard_ratio must be at least 0 and below 1, got {discard_ratio!r:.60}")
         self.predictor = model if isinstance(model, ViTimePrediction) else None
         self.model = model.model if isinstance(model, ViTimePrediction) else model
         self.head_fusion = head_fusion
@@ -178,22 +177,19 @@ class AttentionRollout:
             If a head does not exist, naming the range.
         """
         heads, layer = self.model.config.heads, self.model.config.layers[-1]
-        heads_to_plot = list(heads_to_plot) if isinstance(heads_to_plot, Iterable) else [heads_to_plot]
-        for head in heads_to_plot:
+        options = FigureOptions.of(
+            save_dir, heads_to_plot, experiment, powermap, robust_percentiles=robust_percentiles, gamma=gamma,
+            show_log=show_log, top_overlay_percent=top_overlay_percent,
+        )  # fmt: skip
+        for head in options.heads:
             if head not in range(heads):
-                raise RolloutError(f"no head {head!r}; {layer} has heads 0 … {heads - 1}")
-        if not heads_to_plot:
+                raise RolloutError(f"no head {head}; {layer} has heads 0 … {heads - 1}")
+        if not options.heads:
             raise RolloutError(f"heads_to_plot is empty; {layer} has heads 0 … {heads - 1}")
-        contrast: Contrast | None = None
-        if powermap:
-            contrast = Contrast(
-                robust_percentiles=robust_percentiles, gamma=gamma, show_log=show_log,
-                top_overlay_percent=top_overlay_percent,
-            )  # fmt: skip
         history = history_of(self.predictor or self.model, input_tensor, prediction_horizon)
-        ds = capture(self.model, Signal(f"experiment {experiment}", history, horizon=prediction_horizon))
-        views = [HeadView(ds, layer, int(head), shown_in="weight") for head in heads_to_plot]
-        files = experiment_files(views, file_name(str(experiment)), Path(save_dir), ("png",), contrast)
+        ds = capture(self.model, Signal(f"experiment {options.experiment}", history, horizon=prediction_horizon))
+        views = [HeadView(ds, layer, head, shown_in="weight") for head in options.heads]
+        files = experiment_files(views, file_name(options.experiment), options.folder, ("png",), options.contrast)
         return write_files(files, overwrite=True)
 
     def _fused(self, attention: Tensor) -> Tensor:

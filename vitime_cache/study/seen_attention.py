@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vitime_cache.checks import text
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import check_model
 from vitime_cache.model.network import ViTime
@@ -34,6 +35,8 @@ class SeenAttention:
 
     def __init__(self, model: ViTime, attention_layer_name: str, attention_drop_layer_name: str) -> None:
         check_model(model)
+        text(attention_layer_name, "attention_layer_name", error=RolloutError)
+        text(attention_drop_layer_name, "attention_drop_layer_name", error=RolloutError)
         self.model = model
         named = list(model.named_modules())
         known = {block.attn for block in model.blocks_by_layer().values()}

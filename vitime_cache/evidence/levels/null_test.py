@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.arrays import Array
 from vitime_cache.attention import schema
-from vitime_cache.attention.lags import MIN_PAIRS, Region, diagonal_means, lag_curve, pair_counts
+from vitime_cache.attention.lags import MIN_PAIRS, REGIONS, Region, diagonal_means, lag_curve, pair_counts
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.attention.schema import QUERY_PATCH
-from vitime_cache.checks import is_number, numbers, positive, whole
+from vitime_cache.checks import called, choice, numbers, positive, whole
 from vitime_cache.evidence.levels.claimed import LEVEL
-from vitime_cache.evidence.levels.nulls import fewest_nulls, null_inputs
+from vitime_cache.evidence.levels.nulls import MOST_NULLS, fewest_nulls, null_inputs
 from vitime_cache.model.checkpoint import check_model
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.series.signal import Signal
@@ -59,7 +59,7 @@ def null_curves(
     region: Region = "all",
     n: int = fewest_nulls(LEVEL),
     seed: int = 0,
-    progress: Callable[[float], object] = lambda _: None,
+    progress: Callable[[float], object] | None = None,
 ) -> dict[Null, Array]:
     """Lag curves of every head on `n` null inputs of each kind, (n, layer, head, L).
 
@@ -80,8 +80,10 @@ def null_curves(
     from vitime_cache.attention.capture import time_attention
 
     check_model(model)
+    called(progress, "progress", error=NullError)
+    choice(region, "region", REGIONS, error=NullError)
     history = schema.to_signal(history).with_horizon(horizon).values
-    n, seed = whole(n, "n", 1, error=NullError), whole(seed, "the seed", 0, 2**63, error=NullError)
+    n, seed = whole(n, "n", 1, MOST_NULLS, error=NullError), whole(seed, "the seed", 0, 2**63, error=NullError)
     if period is not None:
         period = positive(period, "the period", "samples", error=NullError)
     inputs = null_inputs(history, (0,), len(history), horizon, period, n=n, seed=seed)
@@ -90,7 +92,8 @@ def null_curves(
     attention = time_attention(model, [each.signal for each in inputs])
     for done, (each, maps) in enumerate(zip(inputs, attention, strict=True), start=1):
         curves.setdefault(each.kind, []).append(diagonal_means(maps, patches, region))
-        progress(done / len(inputs))
+        if progress is not None:
+            progress(done / len(inputs))
     return {kind: np.stack(of_kind) for kind, of_kind in curves.items()}
 
 
@@ -124,8 +127,8 @@ def against_nulls(
         raise NullError(f"nulls must be curves by kind of null, as null_curves returns them, got {nulls!r:.60}")
     if period is not None:
         period = positive(period, "the period", "samples", error=NullError)
-    if not is_number(level):
-        raise NullError(f"the level must lie between 0 and 1, got {level!r:.60}")
+    choice(region, "region", REGIONS, error=NullError)
+    fewest_nulls(level)  # refuses what is no level
     known = lags_to_test(ds, period=period, region=region)
     observed = lag_curve(ds[schema.TIME_ATTENTION].values, int(ds[schema.HISTORY_PATCHES]), region)
     curves = observed.mean[..., known]

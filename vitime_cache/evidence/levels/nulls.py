@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from vitime_cache.arrays import Array, Bools
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
+from vitime_cache.checks import is_number
 from vitime_cache.evidence.levels.claimed import Claimed
 from vitime_cache.evidence.levels.looking import (
     LEAST_CONTRAST,
@@ -31,6 +32,7 @@ from vitime_cache.stats.max_statistic import max_statistic
 from vitime_cache.stats.surrogates import KINDS, Null, NullError, null_kinds, null_series
 
 NULLS = 99  # default number of null inputs of each kind
+MOST_NULLS = 100_000
 QUANTILE = 0.95  # of null curves, lag by lag, drawn as a band
 
 
@@ -89,7 +91,15 @@ def aperiodic(null_mean: Array, kinds: Sequence[Null]) -> Array:
 
 
 def fewest_nulls(level: float) -> int:
-    """The fewest null inputs of a kind whose p-value can be as small as `level`."""
+    """The fewest null inputs of a kind whose p-value can be as small as `level`.
+
+    Raises
+    ------
+    NullError
+        For a level that is not between 0 and 1.
+    """
+    if not (is_number(level) and 0 < level < 1):
+        raise NullError(f"the level must lie between 0 and 1, got {level!r:.60}")
     return max(int(np.ceil(1 / level - 1e-9)) - 1, 3)  # at least 3, to know their standard deviation
 
 

@@ -19,13 +19,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from vitime_cache.checks import positive, whole
+from vitime_cache.checks import called, positive, whole
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.ask import Progress, answers
 from vitime_cache.evidence.budget import LEAST_MASKS, NO_DETAILS, SMALL
 from vitime_cache.evidence.levels.table import BY_ATTENTION
 from vitime_cache.evidence.population import schema as population_schema
-from vitime_cache.evidence.question import ConstantSeriesError, NoPeriodError, Question, prepare, series_hash
+from vitime_cache.evidence.question import (
+    ConstantSeriesError,
+    NoPeriodError,
+    Question,
+    check_window,
+    prepare,
+    series_hash,
+)
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
 from vitime_cache.evidence.verdict.report import kind
@@ -88,7 +95,7 @@ class Many:
             if sample < len(drawn):
                 places = np.random.default_rng([seed, 15]).choice(len(drawn), sample, replace=False)
                 drawn = [drawn[place] for place in sorted(places)]
-        return cls(drawn, len(signals), period, window, seed)
+        return cls(drawn, len(signals), period, check_window(window), seed)
 
     def question(self, model: ViTime) -> dict[str, Any]:
         """The question of a table without its signals: tables with equal questions can share rows."""
@@ -149,6 +156,12 @@ def ask_all(
     VerdictError, InterventionError, CheckpointError
         For a question that makes no sense for any signal, saying what to do.
     """
+    called(progress, "progress", error=vschema.VerdictError)
+    called(partial, "partial", error=vschema.VerdictError)
+    if not isinstance(start, Sequence):
+        raise vschema.VerdictError(f"start must be a list of earlier tables, got {start!r:.60}")
+    for earlier in start:
+        population_schema.validate(earlier)
     many = Many.of(as_signals(model, signals), period, window=window, sample=sample, seed=seed)
     table = taken_over(many.blank(model), start)
     with closing(rows(model, many, table, progress or (lambda *_: None))) as found:

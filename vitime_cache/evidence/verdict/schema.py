@@ -232,6 +232,8 @@ def validate(ds: xr.Dataset) -> xr.Dataset:
     VerdictError
         Naming the variable, coordinate or attribute, what it is and what it should be.
     """
+    if not isinstance(ds, xr.Dataset):
+        raise VerdictError(f"a verdict to start from or to show is the Dataset of ask, got {ds!r:.60}")
     for name, variable in VARIABLES.items():
         if name not in ds:
             raise VerdictError(f"the verdict lacks the variable {name!r}")
