@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy.signal import lfilter
+from scipy.signal import lfilter, savgol_coeffs
 from scipy.stats import beta
 
 from vitime_cache.arrays import Array
@@ -103,7 +103,12 @@ APERIODIC: Mapping[str, Make] = {
     "moving average of 7": moving_average(7),
     "moving average of 24": moving_average(24),
     "moving average of 24, noise": lambda rng, n: moving_average(24)(rng, n) + 0.05 * rng.standard_normal(n),
+    "moving average of 60": moving_average(60),
+    "moving average of 24 of a random walk": filtered(np.full(24, 1 / 24), [1, -1]),
+    "moving average of 24, twice": filtered(np.convolve(np.ones(24), np.ones(24)) / 24**2),
+    "Savitzky-Golay, 31 samples": filtered(savgol_coeffs(31, 3)),
     "differences": filtered([1.0, -1.0]),
+    "differences at 24 samples": filtered(np.array([1.0, *np.zeros(23), -1.0])),
     "random walk": lambda rng, n: rng.standard_normal(n).cumsum(),
     "random walk, noise": lambda rng, n: rng.standard_normal(n).cumsum() + 3 * rng.standard_normal(n),
     "walk with drift": lambda rng, n: (0.3 + rng.standard_normal(n)).cumsum(),
@@ -162,6 +167,9 @@ PERIODIC: Mapping[str, tuple[tuple[float, ...], Make]] = {
     "sine of 24, amplitude 0.5, AR(1) 0.95": ((24,), wave(24, 0.5, REDDER)),
     "sine of 24, amplitude 0.5, moving average of 5": ((24,), wave(24, 0.7, moving_average(5))),
     "sine of 12, amplitude 0.3, random walk": ((12,), wave(12, 0.3, APERIODIC["random walk"])),
+    "sine of 50, amplitude 1.5, moving average of 24": ((50,), wave(50, 1.5, moving_average(24))),
+    "sine of 15, amplitude 0.35, moving average of 24": ((15,), wave(15, 0.35, moving_average(24))),
+    "sine of 12, amplitude 0.2, moving average of 24": ((12,), wave(12, 0.2, moving_average(24))),
     "six harmonics of 24, amplitude 1": ((24,), wave(24, 1.0, WHITE, 6)),
     "six harmonics of 37.3, amplitude 1, AR(1) 0.8": ((37.3,), wave(37.3, 1.0, RED, 6)),
     "day and week": ((24, 168), lambda rng, n: wave(24, 1.0, RED)(rng, n) + wave(168, 1.0, WHITE)(rng, n)),

@@ -31,6 +31,8 @@ def test_a_series_without_a_period_is_offered_none(name):
 
 KINDS = (
     "white noise", "AR(1), 0.8", "AR(1), 0.95", "AR(2), broad resonance", "moving average of 3", "moving average of 7",
+    "moving average of 24", "moving average of 60", "moving average of 24 of a random walk",
+    "moving average of 24, twice", "Savitzky-Golay, 31 samples", "differences at 24 samples",
     "differences", "random walk", "random walk, noise", "steps", "ramp", "logistic growth", "single spikes", "chirp",
     "drifting level", "heavy tails",
 )  # fmt: skip
@@ -40,6 +42,16 @@ KINDS = (
 def test_a_series_without_a_period_is_given_one_at_most_once_in_twenty(kind):
     rng = np.random.default_rng(5)
     assert sum(bool(propose_periods(APERIODIC[kind](rng, 500), most=1)) for _ in range(20)) <= 1
+
+
+def test_a_wave_in_a_running_mean_is_found_where_that_mean_has_nothing():
+    rng = np.random.default_rng(6)
+    found = 0
+    for _ in range(20):
+        noise = APERIODIC["moving average of 24"](rng, 600)
+        wave = 0.35 * np.sin(2 * np.pi * np.arange(600) / 12)
+        found += any(each.period == pytest.approx(12, rel=0.01) for each in propose_periods(noise / noise.std() + wave))
+    assert found >= 18
 
 
 def test_of_a_very_long_series_the_end_is_looked_at():

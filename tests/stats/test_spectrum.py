@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import freqz, lfilter, periodogram
 from scipy.stats import kstest
 
-from vitime_cache.stats.spectrum import noise_spectrum
+from vitime_cache.stats.spectrum import noise_spectrum, running_mean_spectrum
 
 N = 800
 
@@ -30,6 +30,24 @@ def test_the_spectrum_fitted_is_that_of_the_noise(numerator, denominator):
     ratio = np.log(np.array(fitted) / true)
     assert np.abs(ratio[:, 20:-20].mean(axis=0)).max() < 0.35
     assert np.abs(ratio.mean()) < 0.1
+
+
+@pytest.mark.parametrize("samples", [24, 60, 150])
+@pytest.mark.parametrize("memory", [0.0, 0.9])
+def test_the_spectrum_fitted_to_a_running_mean_has_its_zeros(samples, memory):
+    rng = np.random.default_rng(9)
+    seen = [spectrum(noise(rng, np.full(samples, 1 / samples), [1, -memory])) for _ in range(200)]
+    ratio = np.log(np.mean([running_mean_spectrum(power).power for power in seen[:20]], axis=0) / np.mean(seen, axis=0))
+    zeros = np.arange(2, samples // 2) * N // samples - 1
+    assert np.abs(ratio[zeros]).mean() < 0.5
+    assert np.abs(ratio[10:-10]).mean() < 0.3
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.95, -0.7])
+def test_noise_that_is_no_running_mean_is_not_taken_for_one(memory):
+    rng = np.random.default_rng(10)
+    taken = [running_mean_spectrum(spectrum(noise(rng, [1], [1, -memory]))) is not None for _ in range(60)]
+    assert sum(taken) <= 1
 
 
 def test_a_line_does_not_move_the_spectrum_of_the_noise_that_it_stands_in():

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.signal import detrend, periodogram
 
 from vitime_cache.arrays import Array, Bools, Floats
-from vitime_cache.stats.spectrum import Noise, noise_spectrum
+from vitime_cache.stats.spectrum import Noise, noise_spectrum, running_mean_spectrum
 
 LONGEST_SHARE = 1 / 3  # of the series: a longer period cannot be distinguished from a trend
 MOST_SAMPLES = 2**15  # samples examined, the last ones: questions are asked on the end of a series
@@ -43,7 +43,8 @@ def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -
     The periodogram (scipy.signal) of the detrended series is tested against a smooth spectrum of noise, fitted to the
     series without the line in question (`stats.spectrum`); the level is divided by the number of bins. The significant
     line of most power is fitted by a sine and subtracted before the next search. Among about equally strong lines the
-    slowest is taken, so that a waveform's fundamental comes before its harmonics.
+    slowest is taken, so that a waveform's fundamental comes before its harmonics. If what is left after all lines has
+    the spectrum of a running mean, lines that are no more than its lobes are dropped.
     """
     x = _prepared(series)
     if x is None:
@@ -66,6 +67,7 @@ def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -
         if x.var() <= NOTHING_LEFT * variance:
             break
         noise = line.rest
+    found = _beyond_lobes(found, _spectrum(x)[1], power, level)
     found += _fundamental(whole, np.where(frequency >= 1 / longest, power, 0), frequency, found)
     return _in_order(found, len(x))[:most]
 
@@ -104,10 +106,25 @@ def _strongest_line(x: Floats, noise: Noise, frequency: Floats, longest: float, 
         near, values = _sine(x, frequency[at])
         without = _spectrum(x - values)[1]
         rest = noise_spectrum(without) if values.var() > HIDES * x.var() else noise.of(without)
-        p_value = float(-np.expm1(bins * np.log1p(-min(rest.p_value(at, noise.observed[at]), 1 - 1e-12))))
+        p_value = _over_bins(rest.p_value(at, noise.observed[at]), bins)
         if p_value <= level:
             return _Line(near, values, rest, p_value)
     return None
+
+
+def _over_bins(p_value: float, bins: int) -> float:
+    """Probability that the smallest of as many p-values is as small as this one."""
+    return float(-np.expm1(bins * np.log1p(-min(p_value, 1 - 1e-12))))
+
+
+def _beyond_lobes(found: list[Proposal], rest: Floats, power: Floats, level: float) -> list[Proposal]:
+    """Proposals that also stand out of a running mean, if that is what `rest`, the spectrum without them, is of."""
+    noise = running_mean_spectrum(rest) if found else None
+    if noise is None:
+        return found
+    bins = len(power)
+    at = [min(round(2 * bins / each.period), bins) - 1 for each in found]
+    return [each for each, b in zip(found, at, strict=True) if _over_bins(noise.p_value(b, power[b]), bins) <= level]
 
 
 def _candidates(noise: Noise, allowed: Bools) -> list[int]:

@@ -7,6 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dct
+from scipy.signal import correlate, get_window
 
 from vitime_cache.arrays import Array, Floats
 
@@ -20,6 +22,10 @@ FAR = 10.0  # the same while the number of functions is chosen, so that a trend 
 LOBE = 1  # bins to either side that a line in a Hann window reaches
 CORRELATED = 1.5  # neighbouring bins of a Hann window that carry the information of one
 PENALTY = 3.0  # per function in the information criterion, between Akaike's 2 and Schwarz's log(bins)
+SHORTEST_MEAN = 4  # samples of a running mean: cosines follow the spectrum of a shorter one
+BETWEEN_ZEROS = 4  # fewest bins between two zeros of its spectrum: a line is as wide as the lobes of a longer one
+MEANS = 2  # running means tried at most
+DIP = 4.0  # standard deviations by which the cepstrum dips where one is tried
 STEPS, CLOSE = 30, 0.01  # most steps of Fisher scoring, and the change of the logarithm at which it stops
 
 
@@ -87,19 +93,76 @@ def noise_spectrum(power: Array) -> Noise:
     log(2 - 2 cos ω), the spectrum of an integrated series (Beran, Biometrika 1993). It is fitted by Whittle's
     likelihood. A bin counts for at most four times the fitted power, so that lines do not move the fit. An information
     criterion chooses the number of functions. Autoregressive and moving-average noise, integrated or not, has such a
-    spectrum unless it has a sharp resonance.
+    spectrum unless it has a sharp resonance or zeros (`running_mean_spectrum`).
     """
     observed = _positive(power)
     some, functions = _functions(len(observed))
+    return _chosen(observed, some, functions, FEWEST)[0]
+
+
+def running_mean_spectrum(power: Array) -> Noise | None:
+    """Fit the spectrum of a running mean, or of differences over many samples; None where that fits no better.
+
+    Such a spectrum has zeros, and lobes between them that a smooth one takes for lines. Its logarithm is one more
+    function in the fit.
+    """
+    observed = _positive(power)
+    lengths = _averaged_over(observed)
+    if not lengths:
+        return None
+    some, functions = _functions(len(observed))
+    _, least = _chosen(observed, some, functions, FEWEST)
+    noise = None
+    for samples in lengths:
+        lobes = np.log(_running_mean(len(observed), samples))[some]
+        basis = np.linalg.qr(np.insert(functions, FEWEST, lobes, axis=1))[0]
+        other, criterion = _chosen(observed, some, basis, FEWEST + 1)
+        if criterion + 2 * np.log(len(observed)) < least:
+            noise, least = other, criterion
+    return noise
+
+
+def _chosen(observed: Floats, some: NDArray[np.intp], functions: Floats, fewest: int) -> tuple[Noise, float]:
+    """The fit of as many functions as an information criterion chooses, and that criterion."""
     log = np.log(observed[some])
     least, best = np.inf, (1, log)
-    for size in _sizes(functions.shape[1]):
+    for size in _sizes(fewest, functions.shape[1]):
         log = _fit(functions[:, :size], observed[some], log)
         misfit = float((log + np.minimum(observed[some] * np.exp(-log), FAR)).sum())
         criterion = 2 * misfit / CORRELATED + size * PENALTY
         if criterion < least:
             least, best = criterion, (size, log)
-    return Noise(observed, some, functions[:, : best[0]], best[1])
+    return Noise(observed, some, functions[:, : best[0]], best[1]), least
+
+
+def _averaged_over(observed: Floats) -> list[int]:
+    """Numbers of samples of which the series may be a running mean, or so many samples apart a difference.
+
+    The logarithm of either's spectrum has the term -2 cos(2π f m), whatever the other series and the number m: a dip in
+    the cepstrum (Bogert, Healy and Tukey, The quefrency alanysis of time series for echoes, 1963).
+    """
+    bins = len(observed)
+    longest = 2 * bins // BETWEEN_ZEROS
+    log = np.log(np.insert(observed, 0, observed[0]))  # as if at frequency zero too
+    cepstrum = dct(log, type=1)[SHORTEST_MEAN : longest + 1] / bins
+    deviation = np.pi / np.sqrt(6) * np.sqrt(2 * CORRELATED / bins)  # of white noise
+    deepest = np.argsort(cepstrum)[:MEANS]
+    return [SHORTEST_MEAN + int(at) for at in deepest if cepstrum[at] < -DIP * deviation]
+
+
+@lru_cache(maxsize=16)
+def _running_mean(bins: int, samples: int) -> Floats:
+    """Expected periodogram (bins,) of white noise after a running mean, in a Hann window; its largest value is 1.
+
+    It is the Fourier transform of the products of the covariance and the window's own covariance.
+    """
+    n = 2 * bins
+    window = get_window("hann", n)
+    covariance = np.zeros(n)
+    covariance[:samples] = (1 - np.arange(samples) / samples) * correlate(window, window)[n - 1 : n - 1 + samples]
+    spectrum: Floats = 2 * np.fft.rfft(covariance).real[1:] - covariance[0]
+    relative: Floats = np.maximum(spectrum / spectrum.max(), np.finfo(np.float64).eps)
+    return relative
 
 
 def _positive(power: Array) -> Floats:
@@ -127,8 +190,8 @@ def _functions(bins: int) -> tuple[NDArray[np.intp], Floats]:
     return some, functions
 
 
-def _sizes(most: int) -> list[int]:
-    sizes = (*range(FEWEST, 6), *range(6, 16, 2), *range(18, 30, 4), *range(34, 60, 8))
+def _sizes(fewest: int, most: int) -> list[int]:
+    sizes = (*range(fewest, 6), *range(6, 16, 2), *range(18, 30, 4), *range(34, 60, 8))
     return [size for size in sizes if size <= most] or [most]
 
 
