@@ -67,6 +67,7 @@ def floor(name: str) -> int:
     return next(level for level, rooms in enumerate(FLOORS) if room(name) in rooms)
 
 
+@cache
 def imports(path: Path, *, types_too: bool = False) -> set[str]:
     """Modules that a file imports when it runs, dotted; with `types_too` also what only type checking imports."""
     tree = ast.parse(path.read_text())

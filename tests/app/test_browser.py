@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="the Python package playwright is not installed")
-from playwright.sync_api import Browser, CDPSession, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Locator, Page, expect
 
 from benchmarks.app_session import served
 from benchmarks.browser import MISSING, chromium, program
@@ -40,50 +40,51 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
-@pytest.fixture
-def empty_site(weights: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of the app over a folder without a store."""
-    with served(tmp_path, weights.parent) as server:
-        yield server.url
-    assert "Traceback" not in (tmp_path / "server.log").read_text()
-
-
-@pytest.fixture(scope="module")
-def site(built: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the app over a store of four signals, which all tests look at and none changes."""
-    folder = tmp_path_factory.mktemp("site")
-    shutil.copytree(built, folder / built.name)
+@contextlib.contextmanager
+def served_without_errors(folder: Path, weights: Path) -> Iterator[str]:
     with served(folder, weights.parent) as server:
         yield server.url
     assert "Traceback" not in (folder / "server.log").read_text()
 
 
-@pytest.fixture
-def answered(built: Path, weights: Path, tmp_path: Path) -> Iterator[str]:
-    """The same with a made-up answer about `full`."""
-    store = Path(shutil.copytree(built, tmp_path / built.name))
-    keep_verdict(store, made(weights, "full"))
-    with served(tmp_path, weights.parent) as server:
-        yield server.url
-    assert "Traceback" not in (tmp_path / "server.log").read_text()
+@pytest.fixture(scope="module")
+def empty_site(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app over a folder without a store; the last test that asks for it builds one."""
+    with served_without_errors(tmp_path_factory.mktemp("empty"), weights) as url:
+        yield url
 
 
-@pytest.fixture
-def shipped(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def site(built: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app over a store of four signals, with a made-up answer about `full`; tests look at it and change nothing."""
+    folder = tmp_path_factory.mktemp("site")
+    keep_verdict(Path(shutil.copytree(built, folder / built.name)), made(weights, "full"))
+    with served_without_errors(folder, weights) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the app over a store of the reference experiment, by the weights that are shipped."""
-    weights = places.WEIGHTS / SHIPPED_NAME
-    build(signals("full", "reduced_harmonic"), tmp_path / "vitime-mini.zarr", weights, tokens="all")
-    with served(tmp_path, weights.parent) as server:
-        yield server.url
-    assert "Traceback" not in (tmp_path / "server.log").read_text()
+    folder, weights = tmp_path_factory.mktemp("shipped"), places.WEIGHTS / SHIPPED_NAME
+    build(signals("full", "reduced_harmonic"), folder / "vitime-mini.zarr", weights, tokens="all")
+    with served_without_errors(folder, weights) as url:
+        yield url
 
 
-@pytest.fixture
-def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
-    """A tab; at the end it must have shown no exception box and its console no error. Ask for it after the site."""
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser of one person, which keeps the scripts of the app between the tests: a fresh one compiles them anew."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE)
-    tab = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(window: BrowserContext, tmp_path: Path) -> Iterator[Page]:
+    """A new tab; at the end it must have shown no exception box and its console no error. Ask for it after the site."""
+    tab = window.new_page()
     complaints: list[str] = []
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.on(
@@ -99,7 +100,7 @@ def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     yield tab
     tab.screenshot(path=tmp_path / "last.png")
     boxes = tab.get_by_test_id("stException").all_inner_texts()
-    context.close()
+    tab.close()
     assert not complaints
     assert not boxes
 
@@ -231,9 +232,9 @@ def test_a_csv_of_hours_gets_headline_series_and_influence_by_one_action_and_is_
 
 
 def test_a_row_of_the_library_opens_its_question_under_an_address_that_others_can_follow(
-    answered: str, page: Page, browser: Browser
+    site: str, page: Page, browser: Browser
 ) -> None:
-    page.goto(f"{answered}/library")
+    page.goto(f"{site}/library")
     settled(page)
     table = page.get_by_test_id("stDataFrame").first
     expect(table).to_be_visible()

@@ -137,9 +137,10 @@ def test_a_build_killed_while_it_adds_signals_is_resumed_to_the_same_bytes(tmp_p
 
 def test_a_build_killed_at_a_random_instant_is_resumed_to_the_same_bytes(tmp_path, undisturbed):
     ended, expected = undisturbed
+    random_ = random.Random(0)
     for number in range(KILLS // 4):
         path = tmp_path / f"{number}.zarr"
-        killed = run(path, kill_after=random.uniform(0, ended.seconds))
+        killed = run(path, kill_after=random_.uniform(0, ended.seconds))
         assert_readers_see_only_what_is_committed(path, killed)
         assert_resumes_to(path, expected)
 
@@ -147,8 +148,9 @@ def test_a_build_killed_at_a_random_instant_is_resumed_to_the_same_bytes(tmp_pat
 def test_a_build_killed_again_and_again_ends_in_the_same_bytes(tmp_path, undisturbed):
     _, expected = undisturbed
     path, visible = tmp_path / "a.zarr", 0
+    random_ = random.Random(0)
     for _ in range(KILLS // 4):
-        killed = run(path, kill_at=random.randint(1, 60))
+        killed = run(path, kill_at=random_.randint(1, 60))
         killed.committed += visible
         assert_readers_see_only_what_is_committed(path, killed)
         visible = open_store(path).sizes["signal"] if (path / ROOT).exists() else 0
