@@ -35,7 +35,10 @@ OTHER = ViTimeConfig(
 )
 
 
-FOLDS = ("another", "ask", "autocorrelation", "compose", "details", "heads", "layers", "moment", "network", "peaks")
+FOLDS = (
+    "another", "ask", "autocorrelation", "compose", "delete_question", "delete_signal", "details", "heads", "layers",
+    "moment", "network", "peaks",
+)  # fmt: skip
 BEGIN_BY_ITSELF = question_form.begin_by_itself
 
 

@@ -115,7 +115,7 @@ def test_a_question_about_a_series_of_ones_own_is_found_by_whoever_has_its_addre
 def test_a_question_without_an_answer_is_said_and_its_period_is_there_to_be_asked(open_page: OpenPage) -> None:
     at = open_page("ask", q=keep_address(Asked("vitime-mini.zarr", "full", 99.5)))
     assert not at.exception
-    assert "a period of 99.5 samples. It has no answer here" in at.info[0].value
+    assert "a period of 99.5 samples. It was deleted, or not asked yet" in at.info[0].value
     assert next(each for each in at.text_input if each.label == "Period P").value == "99.5"
 
 

@@ -170,6 +170,12 @@ def choose_head(store: Store | None, ds: xr.Dataset) -> tuple[str, int]:
     return chosen
 
 
+def forget_choice(key: str, value: str) -> None:
+    """Have links to other pages no longer carry a choice that was deleted."""
+    if _remembered().get(key) == value:
+        del _remembered()[key]
+
+
 def open_head(chosen: dict[str, Any] | None) -> None:
     """Go to the page of the head that was clicked."""
     if chosen is not None:

@@ -18,6 +18,7 @@ from vitime_cache.series.sources import catalogue
 from vitime_cache.shown import counted
 from vitime_cache.ui import own
 from vitime_cache.ui.address import address, stored_signals
+from vitime_cache.ui.deleting import LOST, offer_to_delete_a_signal
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, planned, reading, stores
 from vitime_cache.ui.tall import row_height
@@ -71,6 +72,7 @@ def signals_table(store: Store) -> None:
     )  # fmt: skip
     if rows := [row for row, _ in event.selection.cells if row < len(shown)]:
         st.switch_page("pages/heads.py", query_params=address(signal=shown[rows[0]]))
+    offer_to_delete_a_signal(store)
 
 
 def own_series() -> None:
@@ -82,9 +84,12 @@ def own_series() -> None:
                 st.markdown(f"**{plain(name)}** (yours)")
                 for page, label in (("ask", "Ask"), ("heads", "Heads"), ("head", "Head")):
                     st.page_link(f"pages/{page}.py", label=label, query_params=link)
-                st.button(
-                    "Delete", icon=":material/delete:", key=f"forget_{option}", on_click=own.forget, args=(option,)
-                )
+                with st.popover("Delete", icon=":material/delete:"):
+                    st.caption(f"{plain(name)} is deleted, with the answers about it. {LOST}")
+                    st.button(
+                        "Delete this series", icon=":material/delete_forever:", key=f"forget_{option}", type="primary",
+                        on_click=own.forget, args=(option,),
+                    )  # fmt: skip
             _save_form(option, name)
 
 

@@ -162,8 +162,9 @@ def save(option: str, name: str, store: str) -> None:
 def forget(option: str) -> None:
     """Delete an own series with its verdicts, and stop the questions about it."""
     st.session_state.setdefault("own_series", {}).pop(option, None)
-    questions.stop_all(_path(option))
-    shutil.rmtree(_path(option), ignore_errors=True)
+    path = _path(option)
+    questions.stop(lambda key, _: questions.store_of(key) == path)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def default_weights() -> tuple[Path, ViTimeConfig, WeightsInfo]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from vitime_cache.evidence.window import Window
 from vitime_cache.series.signal import Signal
 from vitime_cache.ui.processes.engine import engine
 
+LONGEST_STOP = 15.0  # seconds; the engine ends the process of a run that takes longer than 10
 MOST = 32  # ended questions that the server remembers
 STOPPED = "stopped before it was answered. Asked again, it goes on after its last finished level."
 DEFECT = "The question could not be answered because of a bug in this program; the log has the details."
@@ -157,12 +159,19 @@ def store_of(key: Key) -> Path:
     return Path(key[0].rpartition(":")[0])
 
 
-def stop_all(store: Path) -> None:
-    """Stop the questions about a store's series, whoever asked, because the store is deleted."""
-    for key, each in known().items():
-        if store_of(key) == store:
-            for one in list(each.asked_by):
-                each.leave(one)
+def stop(concerns: Callable[[Key, RunningQuestion], bool]) -> bool:
+    """Stop running questions, whoever asked, because what they are about is deleted; return whether there were any.
+
+    Waits until they have ended, so that none of them keeps an answer afterwards.
+    """
+    found = [each for key, each in known().items() if not each.ended and concerns(key, each)]
+    for each in found:
+        for one in list(each.asked_by):
+            each.leave(one)
+    end = time.monotonic() + LONGEST_STOP
+    while any(not each.ended for each in found) and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(found)
 
 
 def forget(key: Key) -> None:

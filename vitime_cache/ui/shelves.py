@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -16,6 +17,7 @@ from vitime_cache.store.verdicts import stored_verdicts
 from vitime_cache.ui import own, questions
 from vitime_cache.ui.address import address
 from vitime_cache.ui.asked import Asked, keep_address
+from vitime_cache.ui.deleting import offer_to_delete_a_question
 from vitime_cache.ui.other_weights import weights_files
 from vitime_cache.ui.stores import ROWS, Store, stores
 from vitime_cache.ui.tall import row_height
@@ -43,13 +45,14 @@ WEIGHTS_COLUMNS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A question in the Library: the cells of its row, and its address."""
+    """A question in the Library: the cells of its row, the store of its series, and its address."""
 
     asked: str
     series: str
     period: str
     answer: str
     state: str
+    place: Path
     address: Asked
 
 
@@ -69,6 +72,18 @@ def questions_table(store: Store | None) -> None:
     )  # fmt: skip
     if clicked := [row for row, _ in event.selection.cells if row < len(shown)]:
         st.switch_page("pages/ask.py", query_params={"q": keep_address(shown[clicked[0]].address)})
+    offer_to_delete_a_question(_each_once(rows))
+
+
+def _each_once(rows: Sequence[Row]) -> dict[str, tuple[Path, Asked]]:
+    """The questions in words, with their stores and addresses; own series may share a name."""
+    questions, asked = dict[str, tuple[Path, Asked]](), set[Asked]()
+    for row in rows:
+        if row.address not in asked:
+            asked.add(row.address)
+            words = f"{row.series}, {row.period}"
+            questions[words if words not in questions else f"{words}, asked {row.asked}"] = row.place, row.address
+    return questions
 
 
 def _rows(store: Store | None) -> Iterator[Row]:
@@ -83,7 +98,7 @@ def _rows(store: Store | None) -> Iterator[Row]:
             running.add(name)
             period = samples_in_words(asked.period, asked.signal.sample_seconds)
             so_far = headline(asked.verdict) if asked.verdict is not None and asked.stages else ""
-            yield Row("now", places[place] or asked.signal.name, period, so_far, f"{percent(asked.share)} done", name)
+            yield Row("now", places[place] or asked.signal.name, period, so_far, f"{percent(asked.share)} done", place, name)
     for place, called in places.items():
         try:
             kept = stored_verdicts(place)
@@ -96,7 +111,7 @@ def _rows(store: Store | None) -> Iterator[Row]:
             if name not in running:
                 state = "finished" if each.complete else "partial"
                 asked_at = each.created[:16].replace("T", " ")
-                yield Row(asked_at, called or each.signal, period, words_of(place, each), state, name)
+                yield Row(asked_at, called or each.signal, period, words_of(place, each), state, place, name)
 
 
 def weights_table() -> None:

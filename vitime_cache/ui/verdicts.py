@@ -21,8 +21,8 @@ from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
 from vitime_cache.store.manifest import EVIDENCE
-from vitime_cache.store.verdicts import KeptVerdict, open_verdict, verdicts_on
-from vitime_cache.ui import own
+from vitime_cache.store.verdicts import KeptVerdict, open_verdict, stored_verdicts, verdicts_on
+from vitime_cache.ui import own, questions
 from vitime_cache.ui.stores import KEY
 from vitime_cache.ui.words import notice
 
@@ -91,13 +91,32 @@ def _of_store(path: Path, signal: Signal, weights_sha256: str) -> dict[float, xr
     try:
         kept = _kept(str(path), _stamp(path), *_hashes(signal))
         return {
-            float(one.question["period"]): _opened(str(path), one.group)
+            float(one.question["period"]): _opened(str(path), one.group, one.created)
             for one in kept
             if one.question["weights_sha256"] == weights_sha256
         }
     except (VitimeError, OSError) as error:
         notice(error)
         return {}
+
+
+def answers_about(path: Path, signal: Signal) -> list[KeptVerdict]:
+    """Every answer in a store about a signal of this name and these values."""
+    hashes = _hashes(signal)
+    return [each for each in stored_verdicts(path) if each.signal == signal.name and each.series in hashes]
+
+
+def forget_verdicts(place: Path, period: float | None = None) -> bool:
+    """Drop this session's verdicts on series of a store, those about one period or all; whether there were any."""
+    session: dict[str, dict[float, xr.Dataset]] = st.session_state.setdefault(SESSION, {})
+    of_store = [verdicts for key, verdicts in session.items() if questions.store_of((key, "")) == place]
+    before = sum(map(len, of_store))
+    for verdicts in of_store:
+        if period is None:
+            verdicts.clear()
+        else:
+            verdicts.pop(period, None)
+    return sum(map(len, of_store)) < before
 
 
 @lru_cache(maxsize=64)
@@ -145,14 +164,14 @@ def words_of(path: Path, kept: KeptVerdict) -> str:
     if kept.version == __version__:
         return kept.headline
     try:
-        return _composed(str(path), kept.group)
+        return _composed(str(path), kept.group, kept.created)
     except (VitimeError, OSError):  # the page that opens it says why
         return kept.headline
 
 
 @st.cache_data(max_entries=1024, show_spinner=False)
-def _composed(path: str, group: str) -> str:
-    return headline(_opened(path, group))
+def _composed(path: str, group: str, created: str) -> str:
+    return headline(_opened(path, group, created))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -161,7 +180,7 @@ def _kept(path: str, stamp: tuple[int, ...], *series: str) -> list[KeptVerdict]:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _opened(path: str, group: str) -> xr.Dataset:  # needs no stamp: a group is written once, under a numbered name
+def _opened(path: str, group: str, created: str) -> xr.Dataset:  # noqa: ARG001 - a group that was deleted may come again
     verdict = open_verdict(path, group)
     return verdict.assign_attrs({KEY: f"{path}/{group}|{verdict.attrs['created']}"})
 

@@ -11,6 +11,8 @@ from streamlit.runtime.scriptrunner import StopException
 
 from vitime_cache.shown import markdown
 
+DELETABLE = ("q", "signal", "other", "store")  # what an address may name that others can delete
+
 plain = markdown  # for text from outside: names, values of an address, messages that quote them
 
 
@@ -29,7 +31,8 @@ def say_if_unknown(key: str, label: str, known: Collection[str], shown: str = "t
     asked = st.query_params.get(key)
     if asked is not None and asked not in known:
         st.warning(
-            f"The address asks for {plain(repr(asked[:80]))} under “{label}”, which is not here; this shows {shown}.",
+            f"The address asks for {plain(repr(asked[:80]))} under “{label}”, which "
+            f"{'was deleted or ' if key in DELETABLE else ''}is not here; this shows {shown}.",
             icon=":material/link_off:",
         )
 
