@@ -26,7 +26,8 @@ if subject is not None:
     elif asked not in {*found.verdicts, *(each.period for each in found.failed.values())}:
         st.info(
             "This address is a question about a period of "
-            f"{samples_in_words(asked, subject.signal.sample_seconds)}. It was deleted, or not asked yet. Ask it below.",
+            f"{samples_in_words(asked, subject.signal.sample_seconds)}. It was deleted, or not asked yet. Ask it "
+            "below.",
             icon=":material/link_off:",
         )
     show_progress(found)

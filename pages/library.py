@@ -4,6 +4,7 @@ import streamlit as st
 
 from vitime_cache.ui.address import stored_signals
 from vitime_cache.ui.contents import build_default, model_facts, own_series, signals_table, unfinished
+from vitime_cache.ui.deleting import say_what_was_deleted
 from vitime_cache.ui.folds import folded
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.shelves import questions_table, stores_table, weights_table
@@ -11,6 +12,7 @@ from vitime_cache.ui.words import plain, title, weights_note
 
 title("Library", "Questions asked, and the signals, stores and weights to ask about.")
 store = chosen_store()
+say_what_was_deleted()
 said = store is not None and unfinished(store)
 own_series()
 questions_table(store)

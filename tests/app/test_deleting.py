@@ -12,9 +12,10 @@ from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import signals
 from tests.app.test_addresses import FULL, about, two_answers  # noqa: F401 - a fixture
-from tests.app.test_evidence import SlowEngine, made, slow  # noqa: F401 - a fixture
+from tests.app.test_evidence import made
 from tests.app.test_own import paste, save
 from tests.app.test_pages import read, texts
+from tests.app.test_questions import busy  # noqa: F401 - a fixture
 from vitime_cache.evidence.question import series_hash
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.series.signal import Signal
@@ -27,7 +28,6 @@ from vitime_cache.ui.asked import keep_address
 from vitime_cache.ui.stores import store_at
 
 OpenPage = Callable[..., AppTest]
-OTHER = {}
 ODD = "x'; <b>*y*</b> 🌊 [a](b) $z$ {w}"
 
 
@@ -53,7 +53,7 @@ def test_nothing_can_be_deleted_before_it_is_chosen(open_page: OpenPage) -> None
 def test_a_question_is_deleted_alone_and_its_address_says_so(two_answers: Path, open_page: OpenPage) -> None:  # noqa: F811
     open_page("ask", q=keep_address(FULL))  # held in the caches
     at = delete(open_page("library"), "question", "full, 62.8 samples")
-    assert at.toast[0].value == "The question was deleted."
+    assert at.success[0].value == "The question was deleted."
     assert periods(two_answers) == {100.0}
     assert list(at.dataframe[0].value["period"]) == ["100 samples"]
     gone = open_page("ask", q=keep_address(FULL))
@@ -70,7 +70,7 @@ def test_a_question_that_is_asked_again_after_it_was_deleted_shows_its_new_answe
     open_page("ask", q=keep_address(FULL))
     (before,) = [each.group for each in stored_verdicts(two_answers) if each.question["period"] == 62.8]
     delete(open_page("library"), "question", "full, 62.8 samples")
-    other = about(made(weights, "full", **OTHER), 62.8, "2026-01-03T00:00:00+00:00")
+    other = about(made(weights, "full", kind="elsewhere"), 62.8, "2026-01-03T00:00:00+00:00")
     assert keep_verdict(two_answers, other) == before, "of the same name"
     at = open_page("ask", q=keep_address(FULL))
     assert not at.success
@@ -84,13 +84,12 @@ def test_two_sessions_delete_the_same_question_and_the_second_is_told(two_answer
     for at, said in ((mine, "The question was deleted."), (yours, "The question was already deleted.")):
         at.button(key="delete_question").click().run()
         assert not at.exception
-        assert at.toast[0].value == said
+        assert at.success[0].value == said
     assert periods(two_answers) == {62.8}
 
 
-@pytest.mark.usefixtures("store")
+@pytest.mark.usefixtures("busy")
 def test_a_question_that_is_deleted_while_it_runs_is_stopped_first_and_keeps_nothing(
-    slow: SlowEngine,  # noqa: F811
     store: Path,
     open_page: OpenPage,
     monkeypatch: pytest.MonkeyPatch,
@@ -98,7 +97,6 @@ def test_a_question_that_is_deleted_while_it_runs_is_stopped_first_and_keeps_not
     at = open_page("ask", signal="harmonic_63")
     at.button(key="ask").click().run()
     (asked,) = questions.known().values()
-    slow.finish("influence")
     order = list[str]()
     remove = deleting.remove_groups
 
@@ -112,11 +110,13 @@ def test_a_question_that_is_deleted_while_it_runs_is_stopped_first_and_keeps_not
     assert words.startswith("harmonic_63, ")
     at = delete(library, "question", words)
     assert order == ["removed"]
-    assert at.toast[0].value == "The question was deleted."
+    assert at.success[0].value == "The question was deleted."
     assert not stored_verdicts(store)
 
 
-def test_a_saved_signal_is_deleted_with_its_answers_and_others_stay(store: Path, weights: Path, open_page: OpenPage) -> None:
+def test_a_saved_signal_is_deleted_with_its_answers_and_others_stay(
+    store: Path, weights: Path, open_page: OpenPage
+) -> None:
     asking = open_page("ask")
     option = paste(asking)
     save(asking.switch_page("pages/library.py").run(), option, ODD)
@@ -128,7 +128,7 @@ def test_a_saved_signal_is_deleted_with_its_answers_and_others_stay(store: Path,
     at = open_page("library")
     assert ODD in at.selectbox(key="signal_to_delete").options
     at = delete(at, "signal", ODD)
-    assert read(at.toast[0].value) == f"{ODD} was deleted from vitime-mini.zarr."
+    assert read(at.success[0].value) == f"{ODD} was deleted from vitime-mini.zarr."
     assert ODD not in open_store(store).signal.values
     assert {each.signal for each in stored_verdicts(store)} == {"full", "white_noise"}
     gone = open_page("head", signal=ODD)

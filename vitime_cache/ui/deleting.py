@@ -22,6 +22,16 @@ from vitime_cache.ui.verdicts import Subject, answers_about, forget_verdicts
 from vitime_cache.ui.words import complain, plain
 
 LOST = "Others who use it lose it too, and it cannot be brought back."
+SAID = "said_of_deletion"  # session key
+
+
+def say_what_was_deleted() -> None:
+    """Say once what the last press of a button has deleted, or why it could not."""
+    said = st.session_state.pop(SAID, None)
+    if isinstance(said, Exception):
+        complain(said)
+    elif said is not None:
+        st.success(said, icon=":material/delete:")
 
 
 def offer_to_delete_a_question(asked: Mapping[str, tuple[Path, Asked]]) -> None:
@@ -93,6 +103,6 @@ def _button(label: str, key: str, delete: Callable[[], str]) -> None:
 
 def _done(delete: Callable[[], str]) -> None:
     try:
-        st.toast(delete(), icon=":material/delete:")
+        st.session_state[SAID] = delete()
     except (VitimeError, OSError, KeyError) as error:
-        complain(error)
+        st.session_state[SAID] = error

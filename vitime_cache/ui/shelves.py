@@ -98,7 +98,9 @@ def _rows(store: Store | None) -> Iterator[Row]:
             running.add(name)
             period = samples_in_words(asked.period, asked.signal.sample_seconds)
             so_far = headline(asked.verdict) if asked.verdict is not None and asked.stages else ""
-            yield Row("now", places[place] or asked.signal.name, period, so_far, f"{percent(asked.share)} done", place, name)
+            yield Row(
+                "now", places[place] or asked.signal.name, period, so_far, f"{percent(asked.share)} done", place, name
+            )
     for place, called in places.items():
         try:
             kept = stored_verdicts(place)
