@@ -236,6 +236,7 @@ def test_a_verdict_is_shown_level_by_level_while_its_question_runs_in_this_tab_a
     slow.finish("mechanism")
     assert "the few heads, now] Still to come: each head;" in texts(at.run())
     assert at.success[0].value.startswith("Yes, mostly")
+    assert any("Influence: what" in chart for chart in charts(at)), "with the headline, before heads are searched"
     for level in vschema.STAGES[2:]:
         slow.finish(level)
     at = answered(at)

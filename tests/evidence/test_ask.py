@@ -140,6 +140,7 @@ def test_the_verdict_grows_level_by_level_and_what_was_handed_out_stays_as_it_wa
     assert (claim(parts[2], "reads") == NOT_TESTED).all()
     assert np.isnan(parts[0].mechanism_share)
     assert np.isfinite(parts[1].mechanism_share)
+    np.testing.assert_array_equal(parts[1].influence_curve, parts[-1].influence_curve)
     said: list[float] = []
     again = ask(model, signal, PERIOD, progress=lambda share, _: said.append(share), **QUICK)
     same(again, parts[-1])

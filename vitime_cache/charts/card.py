@@ -27,7 +27,7 @@ from vitime_cache.numerals import number
 from vitime_cache.shown import html
 
 # Charts of the answer in the order of card and page, then those of its details, each with the level that it needs.
-STORY = ((answer_forecast, "influence"), (answer_influence, "set"), (answer_heads, "set"))
+STORY = ((answer_forecast, "influence"), (answer_influence, "mechanism"), (answer_heads, "set"))
 BEHIND = ((answer_attention, "looking"), (answer_shares, "mechanism"))
 MOST_ROWS = 48
 WIDTH = 520  # pixels of a picture: words stay readable when a narrow screen shrinks it

@@ -242,10 +242,8 @@ def _effort(known: Mapping[str, Any]) -> Effort:
 
 def _planned(e: Effort) -> dict[str, float]:
     """Approximate number of runs in each level, by which progress is measured."""
-    curve = 2 * e.history_patches if e.details else 0
-    patches = e.model_runs() - e.most_masks - curve
     return {
-        "influence": e.masks + e.cells, "mechanism": patches, "set": e.set_runs() + curve,
+        "influence": e.masks + e.cells, "mechanism": e.model_runs() - e.most_masks, "set": e.set_runs(),
         "heads": e.tested * e.head_runs(), "looking": e.windows, "nulls": e.windows * e.nulls * e.kinds,
         "tracking": e.sweep,
     }  # fmt: skip
@@ -290,13 +288,12 @@ def _mechanism(run: Run) -> None:
     for w, window in enumerate(run.windows):
         values["forecast_without"][w, run.q.window.history :] = window.values_of(mechanism.without_periods(window))
         run.told(2)
+    curve = influence.influence_curve(run.windows[-1], run.q.seed, run.told)  # illustrates the first two levels
+    values["influence_curve"][:] = curve.intact, curve.blocked
 
 
 def _set(run: Run) -> None:
     values, model, details = run.values, run.model, run.q.effort.details
-    if details:  # the curve illustrates the first two levels, so it is computed after them
-        curve = influence.influence_curve(run.windows[-1], run.q.seed, run.told)
-        values["influence_curve"][:] = curve.intact, curve.blocked
     if run.kind not in BY_ATTENTION:
         return  # without attention shown to carry it, no heads can carry it
     candidates = _candidates(run)

@@ -52,7 +52,7 @@ _DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14
 
 def is_time(cell: str) -> bool:
     """Whether a cell reads as a date."""
-    return bool(read_times([cell]))
+    return _may_be_time(cell) and bool(read_times([cell]))  # a table may have thousands of names
 
 
 def has_offset(cell: str) -> bool:

@@ -23,7 +23,8 @@ KEPT: Literal["session"] = "session"  # input outlives a visit to another page
 TAKEN = "composed_taken"  # session key: whether the button was pressed
 MOST_HARMONICS = 12  # rows to edit by hand; a file may hold any number
 LONGEST = 100_000  # samples that can be composed here
-_TABLE = re.compile(r"[A-Za-z]\w*\s*[,;\t|].*\n|^\s*[A-Za-z]\w*\s*\n|\n\d+[-/]\d+[-/]")  # a header, or dates
+_HEADER_OR_DATES = re.compile(r"[A-Za-z]\w*\s*[,;\t|].*\n|^\s*[A-Za-z]\w*\s*\n|\n\d+[-/]\d+[-/]")
+_BRACKETS = re.compile(r"^\s*(\w*\()?\[|\]\)\s*$|[\[\]]")  # of a list or an array, as programs print it
 
 
 def composed() -> Signal | None:
@@ -88,9 +89,9 @@ def pasted() -> Signal | None:
     if not text.strip():
         return None
     try:
-        return parse_values(text, "pasted", horizon=HORIZON)
+        return parse_values(_BRACKETS.sub(" ", text), "pasted", horizon=HORIZON)
     except SignalError:
-        if not _TABLE.search(text):
+        if not _HEADER_OR_DATES.search(text):
             raise
     data = text.encode()
     return chosen_series(Brought(data, "pasted.txt", hashlib.sha256(data).hexdigest()), "pasted")

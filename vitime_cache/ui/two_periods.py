@@ -70,7 +70,7 @@ def _one_side(side: str, verdict: xr.Dataset, wide: int) -> None:
     """The headline and the influence curve of one of the two."""
     box, icon = BOXES[KINDS[kind(verdict)].answer]
     box(plain(worked_out(headline, verdict)), icon=icon)
-    if "set" in vschema.facts(verdict, "stages"):
+    if "mechanism" in vschema.facts(verdict, "stages"):
         figure(
             charts.answer_influence, verdict, key=f"influence_{side}", width="stretch", pixels=wide,
             table=partial(charts.answer_influence_table, verdict),
