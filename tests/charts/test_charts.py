@@ -527,6 +527,16 @@ def test_a_heatmap_upwards_shows_the_same_cells_with_the_first_query_at_the_bott
     assert np.array_equal(pictures[0][::-1], pictures[1])
 
 
+def test_a_subtitle_that_was_wrapped_before_is_wrapped_anew_and_no_last_line_is_one_word() -> None:
+    said = ["Time attention, mean over value rows", "Attention is in multiples of even attention: 1 means that",
+            "all patches get the same."]  # fmt: skip
+    for width in range(250, 400, 10):
+        lines = style.fitted({"text": "full", "subtitle": said}, width)["subtitle"]
+        assert " ".join(lines) == " ".join(said)
+        assert all(" " in line for line in lines), lines
+        assert max(map(len, lines)) <= width / 5.8
+
+
 def test_no_title_breaks_between_the_word_head_and_its_number() -> None:
     heading = {"text": "Which moments each moment looks at: full, decoder.1, head 0", "subtitle": "of head 12"}
     for width in range(100, 700, 7):

@@ -125,7 +125,8 @@ def test_a_cell_of_a_map_looks_up_the_moments_and_the_lag_that_it_stands_for():
     ds = mock_dataset().isel(signal=0).assign_coords(sample_seconds=3600.0, start="2016-07-01T00:00:00")
     cells = charts.heatmap(charts.HeadView(ds, "decoder.0", 0))["layer"][-1]
     spp, clock = float(ds["samples_per_patch"]), Clock.of(ds)
-    lag, *lookups = cells["transform"]
+    _, query_of, key_of, lag, *lookups = cells["transform"]
+    assert (query_of["as"], key_of["as"]) == ("query_patch", "key_patch")
     assert lag == {"calculate": "datum.query_patch - datum.key_patch", "as": "lag_patches"}
     tables = {}
     for each in lookups:

@@ -6,7 +6,8 @@ A map is one image under invisible cells with tooltips and a click selection: "c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -107,7 +108,7 @@ def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int 
     gap = a.shown_attention.astype(np.float64) - b.shown_attention
     limit = float(np.percentile(np.abs(gap), percentile)) or float(np.abs(gap).max()) or 1.0
     url = png_url(np.clip(gap / limit, -1, 1) / 2 + 0.5, DIVERGING)
-    cells = {"a": a.shown_attention, "b": b.shown_attention, "gap": gap}
+    cells = {"a": a.shown_attention, "b": b.shown_attention}
     label_a, label_b = tables.curve_labels([a, b])
     written = a.unit.format
     tooltip = [
@@ -118,7 +119,7 @@ def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int 
     layers = [
         *time_map(a, url, size),
         _legend(DIVERGING, lambda shade: (2 * shade - 1) * limit, a.unit, "difference", size),
-        _time_cells(a, cells, tooltip, size),
+        _time_cells(a, cells, tooltip, size, worked_out={"gap": "datum.a - datum.b"}),
     ]
     title = f"Where {label_a} and {label_b} differ{tables.shared_label([a, b])}"
     subtitle = f"Orange: {label_a} attends more; purple: {label_b} attends more. The strips show {a.signal}"
@@ -251,19 +252,24 @@ def _framed(box: Spec) -> list[Spec]:
 
 
 def _time_cells(
-    view: HeadView, values: dict[str, np.ndarray], tooltip: list[Spec], size: int, upwards: bool = False
-) -> Spec:
-    """An invisible square on every cell; what depends on its row, column or diagonal alone is looked up.
+    view: HeadView, values: dict[str, np.ndarray], tooltip: list[Spec], size: int, upwards: bool = False,
+    worked_out: Mapping[str, str] = MappingProxyType({}),
+) -> Spec:  # fmt: skip
+    """An invisible square on every cell. The cells hold values alone, row by row; the browser counts them.
 
-    Written into each cell, the places took half of a map's data.
+    What depends on row, column or diagonal alone is looked up. Written into each cell, the places took two thirds of a
+    map's data.
     """
     n = view.grid[1]
-    query, key = (index.ravel() for index in np.mgrid[:n, :n])
-    cells = pd.DataFrame(
-        {name: value.ravel() for name, value in values.items()} | {"query_patch": query, "key_patch": key}
-    )
+    cells = pd.DataFrame({name: value.ravel() for name, value in values.items()})
     side = size / (1 + STRIP) / n
-    looked_up, told = _places(view)
+    counted = {"query_patch": f"floor((datum.place - 1) / {n})", "key_patch": f"(datum.place - 1) % {n}", **worked_out}
+    places, told = _places(view)
+    looked_up = [
+        {"window": [{"op": "row_number", "as": "place"}]},
+        *({"calculate": expression, "as": name} for name, expression in counted.items()),
+        *places,
+    ]
     encoding = {"x": quantity("key"), "y": quantity("query"), "tooltip": [*tooltip, *told]}
     look = {"size": side**2, "xOffset": side / 2, "yOffset": side / (-2 if upwards else 2), "opacity": 0, "aria": False}
     drawn = layer(cells, "square", encoding=encoding, **look) | {"transform": looked_up}

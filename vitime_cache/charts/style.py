@@ -100,11 +100,19 @@ def fitted(heading: Spec, width: float) -> Spec:
         lines = [text] if isinstance(text, str) else text
         if not isinstance(lines, list):
             return text  # an expression
-        whole = [re.sub(r"(?<=head) (?=\d)", "\N{NO-BREAK SPACE}", line) for line in lines]
-        parts = [part for line in whole for part in wrap(line, max(int(width / letter), 20))]
+        whole = re.sub(r"(?<=head) (?=\d)", "\N{NO-BREAK SPACE}", "\n".join(lines))
+        sentences = re.sub(r"\n(?=[a-z])", " ", whole).split("\n")  # a line that begins small was wrapped before
+        parts = [part for sentence in sentences for part in _wrapped(sentence, max(int(width / letter), 20))]
         return lines[0] if len(parts) == 1 else parts
 
     return heading | {"text": broken(heading["text"], 7.6), "subtitle": broken(heading["subtitle"], 5.8)}
+
+
+def _wrapped(sentence: str, most: int) -> list[str]:
+    """Lines of at most so many letters; if it takes no more of them, the last has more than one word."""
+    lines = wrap(sentence, most)
+    narrower = (wrap(sentence, letters) for letters in range(most, most * 2 // 3, -1))
+    return next((each for each in narrower if len(each) == len(lines) and " " in each[-1]), lines)
 
 
 def for_dark(chart: Spec) -> Spec:
