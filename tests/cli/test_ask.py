@@ -6,11 +6,13 @@ import argparse
 import errno
 import json
 import re
+from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from tests.conftest import random_model
 from vitime_cache.charts.card import verdict_card
@@ -335,13 +337,41 @@ class Page(HTMLParser):
         self.json += data if self.inside == "script" else ""
 
 
+def with_every_text(verdict: xr.Dataset) -> xr.Dataset:
+    """Hostile texts in the place of each in each fact, where a reader would take them."""
+    for name in vschema.ATTRIBUTES:
+        for place in texts_in(vschema.facts(verdict, name)):
+            facts = vschema.facts(verdict, name)
+            changed = vschema.with_facts(verdict, **{name: put(facts, place)})
+            with suppress(vschema.VerdictError):
+                verdict = vschema.validate(changed)
+    return verdict
+
+
+def texts_in(fact, place=()):
+    """Where in a fact texts stand: keys and numbers, one inside the other."""
+    if isinstance(fact, str):
+        return [place]
+    inside = fact.items() if isinstance(fact, dict) else enumerate(fact) if isinstance(fact, list) else ()
+    return [found for key, value in inside for found in texts_in(value, (*place, key))]
+
+
+def put(fact, place):
+    if not place:
+        return HOSTILE
+    copy = fact.copy()
+    copy[place[0]] = put(fact[place[0]], place[1:])
+    return copy
+
+
 def test_a_card_stands_alone_and_a_hostile_name_is_text_in_it():
     page = Page()
     hostile = mock_verdict(signal=HOSTILE)
     question = vschema.facts(hostile, "question")  # facts of another type are refused when read
     hostile = vschema.with_facts(hostile, question=question | {"signal": HOSTILE, "weights": HOSTILE})
     hostile = vschema.with_facts(hostile, dropped=[HOSTILE], families=[[[HOSTILE, 0]]], weights=HOSTILE)
-    html = verdict_card(hostile.assign_attrs(created=HOSTILE))
+    hostile = with_every_text(hostile.assign_attrs(created=HOSTILE))
+    html = verdict_card(hostile)
     page.feed(html)
     assert not page.risky
     assert page.tags.count("script") == 1

@@ -123,6 +123,11 @@ def test_a_missing_file_says_where_the_published_one_is_and_where_to_put_it(tmp_
         load_model(tmp_path / "ViTime_Model.pth")
     with pytest.raises(CheckpointError, match="is a folder"):
         load_model(tmp_path)
+    os.mkfifo(tmp_path / "pipe.pth")
+    (tmp_path / "zeros.safetensors").symlink_to("/dev/zero")
+    for endless in ("pipe.pth", "zeros.safetensors"):
+        with pytest.raises(CheckpointError, match="is no regular file"):
+            load_model(tmp_path / endless)
 
 
 def test_the_published_file_is_preferred_to_the_shipped_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,11 @@ READ = {
     "July 5th, 2016": (rows("t;v", lambda i: f"{DAYS[i]:%B} {DAYS[i].day}th, 2016;{VALUES[i]}"), DAY),
     "parts of seconds since 1970": (rows("time,v", lambda i: f"{1467331200 + i / 2:.1f},{VALUES[i]}"), 0.5),
     "clocks across midnight": (rows("time,v", lambda i: f"{(20 + i) % 24:02}:00,{VALUES[i]}"), 3600),
+    "days of Excel under a German name": (rows("Datum;v", lambda i: f"{42005 + i};{VALUES[i]}"), DAY),
+    "spans with their unit": (rows("Time,v", lambda i: f"{i / 2:g} sec,{VALUES[i]}"), 0.5),
+    "begin and end of each hour": (
+        rows("from,to,v", lambda i: f"{HOURS[i]},{HOURS[i] + timedelta(hours=1)},{VALUES[i]}"), 3600),
+    "start and rate above the samples": ("1467331200.0\n64.0\n" + "".join(f"{v}\n" for v in VALUES), 1 / 64),
     "days of Excel": (rows("date,v", lambda i: f"{42005 + i},{VALUES[i]}"), DAY),
     "days and hours of Excel": (rows("time,v", lambda i: f"{42005 + i / 24:.4f},{VALUES[i]}"), 3600),
     "days and minutes of Excel": (rows("Date;v", lambda i: f"{42005 + i / 1440:.10f};{VALUES[i]}"), 60),
@@ -98,7 +103,7 @@ READ = {
              f",{VALUES[i]}"), 3600),
 }  # fmt: skip
 
-WITHOUT_START = ("clocks across midnight", "spans of time")
+WITHOUT_START = ("clocks across midnight", "spans of time", "spans with their unit")
 
 
 @pytest.mark.parametrize("kind", READ)

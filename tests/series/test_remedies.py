@@ -36,7 +36,7 @@ FILES = {
     "times that stand twice": rows("date,v", [*DATES[:-1], DATES[-2]], V),
     "stacked series": rows("date,v", DATES[:15] * 2, V),
     "times out of order": rows("date,v", [DATES[i ^ 1] for i in range(N)], V),
-    "two columns of dates": rows("start,end,v", DATES[:-1], DATES[1:], V),
+    "two columns of dates": rows("start,end,v", DATES[:-1], [DATES[0], *DATES[2:]], V),
     "dates of either order": rows("date,v", ["01/02/2020", "01/03/2020", "01/04/2020"], V),
     "times of another language": rows("Monat,v", [f"{['Mär', 'Mai'][i % 2]} {2000 + i}" for i in range(N)], V),
     "days without a year": rows("date,v", [f"{day:%d-%b}" for day in DAYS], V),

@@ -50,7 +50,7 @@ class Interruption(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 for success, 1 for an error or a store that is not sound, 128 + the signal that ended it."""
     plain_signs()
-    args = _parsed(sys.argv[1:] if argv is None else argv)
+    args = parsed(sys.argv[1:] if argv is None else argv)
     try:
         with _sigterm_interrupts(), _notes_in_lines():
             status = int(args.command.run(args))
@@ -153,7 +153,7 @@ def _sentence(purpose: str) -> str:
     return f"{purpose[0].upper()}{purpose[1:]}{'' if purpose.endswith('?') else '.'}"
 
 
-def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+def parsed(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(PROGRAM, description="Run a ViTime model and keep its attention.")
     parser.add_argument("--version", action="version", version=f"vitime-cache {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")

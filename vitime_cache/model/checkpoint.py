@@ -183,7 +183,8 @@ def _existing_file(weights: str | Path | None) -> Path:
         raise CheckpointError(f"weights are the name of a file, or None for the default, got {weights!r:.60}")
     path = find_weights() if weights is None else Path(weights)
     if not path.is_file():
-        what = "is a folder, not a weights file" if path.is_dir() else "does not exist"
+        there = "is no regular file" if path.exists() else "does not exist"
+        what = "is a folder, not a weights file" if path.is_dir() else there
         raise CheckpointError(f"{path} {what}. {_how_to_get_weights()}")
     if path.suffix.lower() not in ENDINGS:
         raise CheckpointError(

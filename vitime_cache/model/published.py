@@ -120,7 +120,7 @@ def read_published(path: Path, config: ViTimeConfig | None = None) -> tuple[ViTi
     try:
         with _Bounded(path) as file:
             content = _content(file)
-    except CodeError:
+    except (CodeError, ConfigError):
         raise
     except (zipfile.BadZipFile, PickleError, NotImplementedError, OSError, EOFError, ValueError) as error:
         raise FormatError(str(error) or type(error).__name__) from error
@@ -269,7 +269,7 @@ class _Checkpoint:
     def named(self, name: str) -> Name:
         """Accept the name of a class or function that a checkpoint may use."""
         if name.startswith(_OTHER_TENSORS) and name not in self.calls:
-            raise PickleError(f"a tensor that is not dense ({name[:60]}); save dense float tensors")
+            raise ConfigError(f"it holds a tensor that is not dense ({name[:60]}); save dense float tensors")
         if name not in self.calls and name not in _STORAGES and name not in _PLAIN:
             raise CodeError(f"it names {name[:100]!r}")
         return Name(name)
@@ -311,8 +311,8 @@ class _Checkpoint:
         width = _BYTES[storage.dtype]
         tensor = StoredTensor(storage.dtype, shape, storage.start + offset * width)
         if tensor.size and not _contiguous(shape, stride):
-            raise PickleError(
-                f"a tensor of shape {shape} that is not contiguous (expanded or transposed); save it contiguous"
+            raise ConfigError(
+                f"it holds a tensor of shape {shape} that is not contiguous (expanded, transposed); save it contiguous"
             )
         if offset * width + tensor.size > storage.size:
             raise PickleError(f"a tensor of shape {shape} that is larger than its storage")

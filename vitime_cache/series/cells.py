@@ -99,7 +99,8 @@ def without_units(cells: pd.Series) -> tuple[pd.Series, str] | None:
     Returns
     -------
     tuple
-        The texts, of which those in another unit are as they were, and what was taken off. None where there is nothing.
+        The texts, of which those in another unit are as they were, and the unit, "" for brackets. None where there is
+        nothing to take off.
     """
     texts = cells.str.strip().fillna("")
     known = texts[~texts.str.lower().isin(MISSING)]
@@ -114,8 +115,7 @@ def without_units(cells: pd.Series) -> tuple[pd.Series, str] | None:
     if not unit and not signs.str.contains("(", regex=False).any():
         return None
     bare = signs.str.replace("(", "-") + parts[3].str.strip()
-    what = f"{unit!r} is taken off its numbers" if unit else "numbers in brackets are read as negative"
-    return cells.mask(fit.reindex(cells.index, fill_value=False), bare.reindex(cells.index)), what
+    return cells.mask(fit.reindex(cells.index, fill_value=False), bare.reindex(cells.index)), unit
 
 
 def notation_of(where: str, columns: Iterable[pd.Series], in_quotes: bool = False) -> Notation | None:

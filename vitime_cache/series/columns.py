@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ class Table:
         (T,) where each row stands in the file.
     in_front
         The first column of the file.
+    units
+        What was taken off columns of numbers, "" for brackets.
     """
 
     file: str
@@ -46,6 +48,7 @@ class Table:
     broken: dict[str, tuple[int, str]]
     rows: NDArray[np.int64]
     in_front: str = ""
+    units: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> list[str]:
@@ -130,7 +133,7 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> 
     if choices.missing:
         texts = {name: text.mask(text.str.strip().isin(choices.missing), "") for name, text in texts.items()}
     read, taken_off, notation = _numbers_of(file, texts, choices, frame.attrs.get(SEPARATOR) == ",")
-    table = Table(file, {}, {}, {}, np.asarray(frame.index), names[0] if names else "")
+    table = Table(file, {}, {}, {}, np.asarray(frame.index), names[0] if names else "", taken_off)
     for name in places:
         if name in plain:
             table.numbers[name] = plain[name]
@@ -141,7 +144,9 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> 
                 continue
             table.numbers[name] = values
             if name in taken_off:
-                tell(f"{table.where(name)}: {taken_off[name]}")
+                unit = taken_off[name]
+                what = f"{unit!r} is taken off its numbers" if unit else "numbers in brackets are read as negative"
+                tell(f"{table.where(name)}: {what}")
             if wrong.any():
                 at = int(wrong.argmax())
                 table.broken[name] = at, texts[name].iloc[at]

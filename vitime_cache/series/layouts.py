@@ -25,19 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IDS = {"unique_id", "item_id", "series_id", "ts_id", "id", "series", "item", "variable", "name", "symbol", "ticker"}
-STACKED = {
-    "store",
-    "shop",
-    "location",
-    "station",
-    "stn",
-    "site",
-    "sensor",
-    "device",
-    "meter",
-    "region",
-    "country",
-} | IDS
+STACKED = IDS | {
+    "store", "shop", "location", "station", "stn", "site", "sensor", "device", "meter", "region", "country",
+}  # fmt: skip
 _NO_IDS = {*CALENDAR, *CLOCKS, "period", "quarter", "week", "weekday"}
 FEWEST_STEPS = 24  # from which a column that never changes, or counts, is told from a series beside times
 

@@ -9,10 +9,9 @@ import numpy as np
 from vitime_cache.series.axis import Axis, Column, find_even_axis, finished, plain_axis
 from vitime_cache.series.bounds import Choices, SignalError, Tell
 from vitime_cache.series.columns import Table
-from vitime_cache.series.times import is_time, read_times
+from vitime_cache.series.times import MONTHS, is_time, read_times
 
 MANY = 20  # columns of numbers: more of them than rows are rather series in rows
-MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _HOUR = re.compile(r"(?:he|h|hour|hr)?[ _]?(\d\d?)(?::00|h)?")  # HE01, h1, "Hour 1", 00:00
 _YEAR = r"(1[5-9]|20)\d\d"
 

@@ -20,8 +20,8 @@ UNITS = {
     "month": 2_629_800.0,
     "year": 31_557_600.0,
 }
-_SHORT = {"s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "d": "day", "w": "week"}
-_SHORT |= {"wk": "week", "mo": "month", "q": "quarter", "y": "year", "yr": "year", "a": "year"}
+SHORT = {"s": "second", "sec": "second", "min": "minute", "h": "hour", "hr": "hour", "d": "day", "w": "week"}
+SHORT |= {"wk": "week", "mo": "month", "q": "quarter", "y": "year", "yr": "year", "a": "year"}
 _SPAN = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)?\s*([a-z]*)")
 WRITTEN = "24, 24h, 1d or '2 weeks'"
 
@@ -50,7 +50,7 @@ def to_samples(text: str, sample_seconds: float = 0.0) -> float:
         raise SignalError(f"{text!r:.60} is not a span such as {WRITTEN}")
     if not found[2] or found[2].rstrip("s") == "sample":
         return number
-    name = next((_SHORT.get(each, each) for each in (found[2], found[2].rstrip("s")) if each), "")
+    name = next((SHORT.get(each, each) for each in (found[2], found[2].rstrip("s")) if each), "")
     name, number = ("month", 3 * number) if name.rstrip("s") == "quarter" else (name.rstrip("s"), number)
     if name not in UNITS:
         raise SignalError(f"{text!r:.60} is not a span such as {WRITTEN}; units are {', '.join(UNITS)}")

@@ -24,7 +24,7 @@ import numpy as np
 from vitime_cache.series import bounds
 from vitime_cache.series.arrow import read_feather, read_parquet
 from vitime_cache.series.bounds import NOTES, SignalError, check_length, check_width, reading_errors
-from vitime_cache.series.text import number_names, read_text
+from vitime_cache.series.text import read_text
 from vitime_cache.series.workbook import read_workbook
 from vitime_cache.signatures import stand_in
 
@@ -143,9 +143,9 @@ def _read_npy(file: str, data: bytes) -> pd.DataFrame:
     if values.ndim not in (1, 2) or values.size == 0:
         raise SignalError(f"{file} has shape {values.shape}; one series is (samples,), several are (samples, series)")
     check_length(file, len(values))
-    columns = values.reshape(len(values), -1).astype(np.float64)
-    check_width(file, columns.shape[1], len(columns))
-    return pd.DataFrame(columns, columns=number_names(file, columns.shape[1]), index=range(1, len(columns) + 1))
+    columns = _columns(PurePosixPath(file).stem, values.astype(np.float64))
+    check_width(file, len(columns), len(values))
+    return pd.DataFrame(columns, index=range(1, len(values) + 1))
 
 
 def _read_npz(file: str, data: bytes) -> list[pd.DataFrame]:
@@ -169,8 +169,7 @@ def _read_npz(file: str, data: bytes) -> list[pd.DataFrame]:
             except SignalError as error:
                 left.append(error)
                 continue
-            numbered = ((f"{name}_{number}", each) for number, each in enumerate(array.T, 1))
-            tables[len(array)].update([(name, array)] if array.ndim == 1 else numbered)
+            tables[len(array)] |= _columns(name, array)
     if not tables:
         raise left[0] if left else SignalError(f"{file} holds no arrays")
     for length, table in tables.items():
@@ -179,6 +178,12 @@ def _read_npz(file: str, data: bytes) -> list[pd.DataFrame]:
     frames = [pd.DataFrame(table, index=range(1, length + 1)) for length, table in tables.items()]
     frames[0].attrs[NOTES] = [f"left out: {error}" for error in left]
     return frames
+
+
+def _columns(name: str, array: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """An array (T,) or (T, series) as columns, numbered where there are several."""
+    several = array.reshape(len(array), -1).T
+    return {f"{name}_{number}" if len(several) > 1 else name: each for number, each in enumerate(several, 1)}
 
 
 def _array(file: str, data: bytes) -> np.ndarray[Any, Any]:

@@ -108,6 +108,8 @@ def read_text(file: str, data: bytes, separator: str | None = None) -> pd.DataFr
     check_length(file, len(places) - heading.lines)
     check_width(file, len(names), len(places) - heading.lines)
     frame = _parse(file, body, separator, names, heading.lines, places)
+    if not heading.names:
+        frame = _timed(frame)
     frame.attrs[SEPARATOR] = separator
     frame.attrs[NOTES] = notes + [
         f"{file}, row {places[min(row.line, len(places)) - 1]}: left out, {why}: "
@@ -215,6 +217,24 @@ def _parse(file: str, body: str, separator: str, names: list[str], skipped: int,
     there = places[skipped : skipped + len(frame)]
     frame.index = pd.Index(there if len(there) == len(frame) else range(skipped + 1, skipped + 1 + len(frame)))
     return frame
+
+
+def _timed(frame: pd.DataFrame) -> pd.DataFrame:
+    """With times in front where the first row is when it starts in Unix seconds, and the second its samples a second.
+
+    Wristbands write so, with both in each column.
+    """
+    import pandas as pd
+
+    start, rate = pd.to_numeric(frame.iloc[:2, 0], errors="coerce") if len(frame) > 3 else (0.0, 0.0)
+    if not (1e9 <= start < 4e9 and 0 < rate < 1e5):
+        return frame
+    if any(row.str.strip().nunique() > 1 for _, row in frame.iloc[:2].iterrows()):
+        return frame
+    times = pd.to_datetime(start + np.arange(len(frame) - 2) / rate, unit="s").round("us")
+    timed = frame.iloc[2:].copy()
+    timed.insert(0, "time", times)
+    return timed
 
 
 def _names_without_header(file: str, first: Row, separator: str, body: str, remarks: list[str]) -> list[str]:

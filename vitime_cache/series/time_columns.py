@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from vitime_cache.series.bounds import Choices, SignalError
 from vitime_cache.series.columns import Table
-from vitime_cache.series.spans import UNITS
+from vitime_cache.series.spans import SHORT, UNITS
 from vitime_cache.series.times import clock_hours, elapsed, has_offset, month_numbers, read_times, times_of_numbers
 
 TIMES = {"date", "datetime", "date_time", "timestamp", "time", "ds", "year", "unix", "epoch", "unix_time", "ts"}
-TIMES |= {"yearmoda", "yyyymmdd", "jd", "mjd", "datenum"}
+TIMES |= {"yearmoda", "yyyymmdd", "jd", "mjd", "datenum", "datum", "datum/zeit", "zeit", "fecha"}
 DECIMAL_YEARS = {"year", "time", "date", "decimal_date", "decimal date", "decimal_year", "decimal year"}
 COUNTERS = {"", "unnamed: 0", "index", "id", "no", "nr", "row", "sample", "step", "t"}  # of rows
 CALENDAR = ("year", "month", "day", "hour", "minute", "second")
@@ -28,9 +28,9 @@ _WITHIN_YEAR = ("month", "quarter", "week", "day of year")
 CLOCKS = ("time", "hour", "hours", "clock")  # names of a column beside one of dates
 # "time (s)", "t [ms]", "time_min", "elapsed seconds", "timestamp_ms": time with its unit, in seconds.
 _WITH_UNIT = re.compile(r"(?:elapsed|unix|epoch|time|timestamp|ts|t)(?:[ _]?time)?[ _]*[ _/(\[]\s*([a-zµμ]+)\s*[)\]]?")
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "secs": 1.0, "min": 60.0}
-_UNITS |= {"mins": 60.0, "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "d": 86_400.0}
-_UNITS |= {f"{unit}{end}": seconds for unit, seconds in UNITS.items() if seconds <= UNITS["day"] for end in ("", "s")}
+_SECONDS = UNITS | {short: UNITS[name] for short, name in SHORT.items() if name in UNITS}
+_UNITS = {f"{unit}{end}": seconds for unit, seconds in _SECONDS.items() if seconds <= UNITS["day"] for end in ("", "s")}
+_UNITS |= {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3}
 _EVEN = 0.9  # share of steps of one length from which numbers under an unknown name are times
 # A year, a clock, or a month beside digits.
 _UNREAD = r"(?i)(?<![A-Za-z\d])(?:1[5-9]|20)\d\d(?!\d)|\d:\d\d"
@@ -110,22 +110,25 @@ def _refuse_unread(table: Table) -> None:
 
 
 def _dates(table: Table, choices: Choices) -> dict[str, tuple[NDArray[Any], ...]]:
-    """Columns of dates, in every way they can be read; of several the one that is called a time."""
+    """Columns of dates, in every way they can be read; of several the one that is called a time.
+
+    Of several that run beside each other, such as the begin and the end of each hour, it is the first.
+    """
     found: dict[str, tuple[NDArray[Any], ...]] = {}
     for name in table.others if choices.time is None else [choices.time]:
         column = table.others.get(name)
-        if column is not None and column.dtype.kind == "M":
-            found[name] = (column.to_numpy("M8[us]"),)
-        elif (
-            column is not None
-            and column.dtype.kind not in "bmc"
-            and (readings := read_times(column, choices.day_first))
-        ):
+        if column is None or column.dtype.kind in "bmc":
+            continue
+        dated = column.dtype.kind == "M"
+        if readings := [column.to_numpy("M8[us]")] if dated else read_times(column, choices.day_first):
             found[name] = tuple(readings)
-    found = {name: readings for name, readings in found.items() if readings}
     varying = {name: each for name, each in found.items() if (each[0] != each[0][0]).any()}
     found = varying or found  # beside the times may stand when all of them begin and end
     named = [name for name in found if called(name) in TIMES]
+    if len(named) != 1 and found:
+        first = next(iter(found.values()))[0]
+        if all(np.ptp(each[0] - first) == np.timedelta64(0) for each in found.values()):
+            named = list(found)[:1]
     return {named[0]: found[named[0]]} if len(named) == 1 else found
 
 
@@ -190,7 +193,7 @@ def _counts(table: Table, choices: Choices) -> Time:
                 raise SignalError(f"{table.where(name)} holds no times")
             continue
         values = table.numbers[name]
-        if several and in_front and (seconds := _seconds(name, values)) is not None:
+        if several and in_front and (seconds := _seconds(name, values, table.units.get(name, ""))) is not None:
             return seconds
         counts_rows = [name] == table.names[:1] and known in {*COUNTERS, *CALENDAR, "week"}
         if not several or not (is_time or counts_rows) or (known == "id" and not (np.diff(values) > 0).all()):
@@ -239,10 +242,10 @@ def _epochs(table: Table) -> Time:
     return Time()
 
 
-def _seconds(name: str, values: NDArray[np.float64]) -> Time | None:
-    """Increasing numbers (T,) of a column that is called a time with its unit."""
-    found = _WITH_UNIT.fullmatch(name.lower())
-    if not found or found[1] not in _UNITS or not (np.diff(values) > 0).all():
+def _seconds(name: str, values: NDArray[np.float64], unit: str) -> Time | None:
+    """Increasing numbers (T,) of a column that is called a time with its unit, or has a unit of time behind each."""
+    unit = unit if (found := _WITH_UNIT.fullmatch(name.lower())) is None else found[1]
+    if unit not in _UNITS or not (np.diff(values) > 0).all():
         return None
     times = times_of_numbers(values, name) if values.min() >= _EPOCH else None
-    return Time((name,), (values * _UNITS[found[1]],), "second") if times is None else Time((name,), (times,))
+    return Time((name,), (values * _UNITS[unit],), "second") if times is None else Time((name,), (times,))

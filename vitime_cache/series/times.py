@@ -41,10 +41,12 @@ _DATES = (
 )  # fmt: skip
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M%z", " %H:%M:%S%z")
 _FORMATS = (*map("".join, product(_DATES, _CLOCKS)), "%Y %m", "%b %Y", "%b %y", "%Y %b", "%YM%m")
-_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec mon tue wed thu fri sat sun"
-_WORDS = {"t", "z", "am", "pm", "utc", "gmt", "cet", "cest", "w", "q", "m", "st", "nd", "rd", "th", *_NAMES.split(" ")}
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_WORDS = {"t", "z", "am", "pm", "utc", "gmt", "cet", "cest", "w", "q", "m", "st", "nd", "rd", "th", *MONTHS}
+_WORDS |= {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 _EPOCHS = {1.0: (1e8, 1e10), 1e-3: (1e11, 1e13), 1e-6: (1e14, 1e16), 1e-9: (1e17, 9.2e18)}  # years 1973 to 2262
-_EXCEL = {"timestamp", "time", "ds"}
+_DATED = ("date", "datum", "fecha", "zeit")  # how names of dates begin
+_DATED_IF_PARTS = {"timestamp", "time", "ds"}  # names of dates where there are parts of days
 _EXCEL_DAYS = 29221, 73051  # years 1980 to 2099
 _MONTH_YEAR = re.compile(r"\s*[A-Za-z]{3,9}[- /'.]+\d\d\s*$")
 _DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
@@ -102,7 +104,7 @@ def times_of_numbers(values: NDArray[np.float64], name: str) -> Times | None:
     finite = values[np.isfinite(values)]
     if not len(finite) or not 1 <= finite.min() <= finite.max() < 9.2e18:
         return None
-    known = name.lower().startswith("date") or (name.lower() in _EXCEL and (finite % 1 > 0).any())
+    known = name.lower().startswith(_DATED) or (name.lower() in _DATED_IF_PARTS and (finite % 1 > 0).any())
     if known and _EXCEL_DAYS[0] <= finite.min() and finite.max() < _EXCEL_DAYS[1]:
         return _of_excel(values)
     whole, times = finite.astype(np.int64), None
@@ -151,7 +153,7 @@ def clock_hours(cells: pd.Series) -> NDArray[np.float64] | None:
 def month_numbers(cells: pd.Series) -> NDArray[np.float64] | None:
     """Names of months (T,), whole or in three letters, or M01, as 1 … 12; None where they are something else."""
     texts = cells.astype("str").str.strip().str.lower()
-    months = dict(zip(_NAMES.split(" ")[:12], range(1, 13), strict=True)) | {"mär": 3, "mai": 5, "okt": 10, "dez": 12}
+    months = dict(zip(MONTHS, range(1, 13), strict=True)) | {"mär": 3, "mai": 5, "okt": 10, "dez": 12}
     numbers = texts.str[:3].map(months | {f"m{number:02}": number for number in range(1, 13)})
     known = texts.str.fullmatch(r"[a-zä]{3,9}\.?|m\d\d").all() and numbers.notna().all()
     return np.asarray(numbers, dtype=np.float64) if known else None
