@@ -22,6 +22,7 @@ from vitime_cache.evidence import ask as engine
 from vitime_cache.evidence.levels.table import LEVEL, STAGES
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
+from vitime_cache.evidence.verdict.report import kind
 from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store.verdicts import stored_verdicts, verdicts_on
@@ -344,7 +345,8 @@ def with_every_text(verdict: xr.Dataset) -> xr.Dataset:
             facts = vschema.facts(verdict, name)
             changed = vschema.with_facts(verdict, **{name: put(facts, place)})
             with suppress(vschema.VerdictError):
-                verdict = vschema.validate(changed)
+                kind(vschema.validate(changed))
+                verdict = changed
     return verdict
 
 
