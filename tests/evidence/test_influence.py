@@ -204,6 +204,13 @@ def test_fewer_pairs_than_folds_give_a_finite_share(pairs: int) -> None:
     assert np.isfinite(regress([forecast(at_lags(*SOME_BACK), masks(pairs))]).shares()).all()
 
 
+def test_a_window_whose_forecast_nothing_changes_says_nothing() -> None:
+    followed = forecast(at_lags(12, 24), masks(40), noise=0.1)
+    still = forecast(at_lags(12, 24), masks(40, seed=1), size=0 * ONES)
+    alone, together = regress([followed]).shares(), regress([followed, still]).shares()
+    assert np.allclose(together, alone, atol=0.05)
+
+
 def test_one_patch_at_a_time_comes_from_another_place_about_the_trend() -> None:
     drawn = np.random.default_rng(5).standard_normal(100) + 0.05 * np.arange(100)
     trend = np.polyval(np.polyfit(np.arange(100), drawn, 1), np.arange(100))

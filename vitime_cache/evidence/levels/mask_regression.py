@@ -80,7 +80,8 @@ class ColumnWeights:
         both = np.einsum("f,ahf,bhf->ab", size, by_patch, by_patch)
         both += np.einsum("f,af,bf->ab", size, by_patch.sum(axis=1), by_patch.sum(axis=1))
         squares, products = both[:-1, :-1], both[:-1, -1]
-        explained = np.linalg.solve(squares + TINY * np.trace(squares) * np.eye(len(parts)), products)
+        # A window that the stand-in does not change has no size: there is nothing to explain.
+        explained = np.linalg.solve(squares + _ridge(squares), products)
         rest: Floats = followed - np.tensordot(explained, parts, axes=1)
         return rest
 
@@ -160,7 +161,7 @@ class Moments:
         known = self.squares.any(axis=(0, 2))  # a short period has nothing beside it
         explained = np.zeros(products.shape)
         explained[..., known] = np.linalg.solve(
-            squares[..., known, :][..., known] + TINY * np.trace(self.squares.sum(axis=0)) * np.eye(int(known.sum())),
+            squares[..., known, :][..., known] + _ridge(self.squares.sum(axis=0)[known][:, known]),
             products[..., known, None],
         )[..., 0]
         shares: Floats = explained / np.maximum(explained.sum(axis=-1, keepdims=True), LEAST)
@@ -212,10 +213,16 @@ def _followed_at_single_lags(runs: Sequence[MaskedRuns], fold: Sequence[NDArray[
         others, known = squares.sum(axis=0) - squares[number], products.sum(axis=0) - products[number]
         scale = np.trace(single @ others) / lags
         for i, penalty in enumerate(PENALTIES):
-            ridge = penalty * scale * single + TINY * np.trace(others) * np.eye(3 + lags)
+            ridge = penalty * scale * single + _ridge(others)
             fit = fits[i, number] = np.linalg.solve(others + ridge, known)
             loss[i] += fit @ squares[number] @ fit - 2 * fit @ products[number]
     return list(fits[loss.argmin(), :, 3:])
+
+
+def _ridge(squares: Floats) -> Floats:
+    """What is added to the diagonal, so that the equations have a solution."""
+    ridge: Floats = max(TINY * np.trace(squares), np.finfo(np.float64).tiny) * np.eye(len(squares))
+    return ridge
 
 
 def _sums(regressors: Floats, runs: MaskedRuns) -> tuple[Floats, Floats]:
