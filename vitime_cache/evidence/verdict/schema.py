@@ -234,13 +234,14 @@ def validate(ds: xr.Dataset) -> xr.Dataset:
     """
     if not isinstance(ds, xr.Dataset):
         raise VerdictError(f"a verdict to start from or to show is the Dataset of ask, got {ds!r:.60}")
+    found = ds.variables  # ds[name] would gather the coordinates of each
     for name, variable in VARIABLES.items():
-        if name not in ds:
+        if name not in found:
             raise VerdictError(f"the verdict lacks the variable {name!r}")
-        if ds[name].dims != variable.dims:
-            raise VerdictError(f"{name} has dimensions {ds[name].dims}, expected {variable.dims}")
-        if ds[name].dtype != np.dtype(variable.dtype):
-            raise VerdictError(f"{name} has dtype {ds[name].dtype}, expected {variable.dtype}")
+        if found[name].dims != variable.dims:
+            raise VerdictError(f"{name} has dimensions {found[name].dims}, expected {variable.dims}")
+        if found[name].dtype != np.dtype(variable.dtype):
+            raise VerdictError(f"{name} has dtype {found[name].dtype}, expected {variable.dtype}")
     for name, (dimension, _) in COORDINATES.items():
         if name not in ds.coords or ds[name].dims != (dimension,):
             raise VerdictError(f"the verdict lacks the coordinate {name!r} over {dimension}")
