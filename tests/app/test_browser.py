@@ -122,6 +122,19 @@ def chart(page: Page, title: str) -> Locator:
     return page.locator(f"[data-testid=stVegaLiteChart][aria-label*='{title}']").first
 
 
+def fits(page: Page) -> None:
+    """Wait until no chart is wider than its column and the page cannot be moved sideways.
+
+    The page tells its width, and runs again: its charts fit in the end.
+    """
+    page.wait_for_function(
+        """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(chart =>
+            chart.querySelector('canvas, svg')?.getBoundingClientRect().right
+            <= chart.closest('[data-testid=stMainBlockContainer]').getBoundingClientRect().right)
+            && (main => main.scrollWidth <= main.clientWidth)(document.querySelector('[data-testid=stMain]'))"""
+    )
+
+
 def click(place: Locator, across: float, down: float) -> None:
     """Click a point of a chart, given as shares of its width and height."""
     box = place.bounding_box()
@@ -189,6 +202,9 @@ def test_two_weights_show_both_forecasts_one_over_the_other(shipped: str, page: 
     chart(page, "Both forecasts of full")
     chart(page, "Where every head differs: vitime-mini and vitime-mini-1")
     assert "compare=Two" in page.url
+    for width in (390, 800):
+        page.set_viewport_size({"width": width, "height": 900})
+        fits(page)
 
 
 def test_a_click_on_a_head_opens_it(site: str, page: Page) -> None:
@@ -331,17 +347,12 @@ def test_a_tap_on_a_moment_lights_its_past(site: str, browser: Browser) -> None:
 def test_no_chart_is_wider_than_its_column(site: str, page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     heads = ("heads?signal=full&view=Maps", "heads?signal=full&view=By+a+figure")
-    for address in ("head?signal=full", *heads, "compare?signal=full"):
+    for address in ("head?signal=full", *heads, "compare?signal=full", "?signal=full"):
         page.goto(f"{site}/{address}")
         settled(page)
         page.wait_for_selector("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
         page.wait_for_timeout(500)
-        # The page tells its width, and runs again: its charts fit in the end, and no later picture is wider.
-        page.wait_for_function(
-            """() => [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(chart =>
-                chart.querySelector('canvas, svg')?.getBoundingClientRect().right
-                <= chart.closest('[data-testid=stMainBlockContainer]').getBoundingClientRect().right)"""
-        )
+        fits(page)
 
 
 def test_a_click_leaves_one_entry_in_the_browsers_history_and_going_back_undoes_it(site: str, page: Page) -> None:

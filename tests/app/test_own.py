@@ -136,6 +136,26 @@ def test_a_series_that_is_deleted_is_gone_with_its_store(folder: Path, open_page
     assert "not here" in again.warning[0].value
 
 
+@pytest.mark.parametrize("by", ["q", "signal", "both"])
+def test_where_nothing_else_is_left_the_address_of_a_deleted_series_says_so_on_every_page(
+    by: str, open_page: OpenPage
+) -> None:
+    at = open_page("ask")
+    gone = {"q": "ab" * 8, "signal": own.PREFIX + "ab" * 8}
+    address = gone if by == "both" else {by: gone[by]}
+    at.switch_page("pages/library.py").run()
+    (button,) = [each for each in at.button if each.key.startswith("forget_")]
+    button.click().run()
+    assert not at.exception
+    for page in ("heads", "head", "compare"):
+        at = open_page(page, **address)
+        assert "was deleted or is not here" in read(at.warning[0].value), page
+    at = open_page("ask", **address)
+    assert not at.exception
+    assert "was deleted or is not here; this shows the example" in at.warning[0].value
+    assert "deleted" in at.run().warning[0].value, "as long as it is shown"
+
+
 @pytest.mark.usefixtures("store", "begins")
 def test_a_series_that_is_deleted_while_it_is_asked_about_stops_its_question(open_page: OpenPage) -> None:
     at = open_page("ask", signal="white_noise")

@@ -110,6 +110,7 @@ def choose_signal(
     mine = own.options()
     options = [*stored, *mine]
     if not options:
+        say_if_unknown("q" if "q" in st.query_params else key, label, (), "nothing")
         st.info(
             "There is no signal to show yet. Bring a series on the page **Ask**, or build a store in the **Library**.",
             icon=":material/hourglass_empty:",

@@ -20,6 +20,7 @@ from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.words import complain, plain, weights_note
 
 BROUGHT = "brought"  # session key of the fingerprint of the last series from each input
+GONE = "gone"  # session key of the address of the example, shown in place of what the address named
 FAILURES = (VitimeError, MemoryError, OSError)
 
 
@@ -36,11 +37,18 @@ def choose_subject(store: Store | None) -> Subject | None:
             with place:
                 _bring(composed)
     if not (store is not None and stored_signals(store)) and not own.options():
+        asked = {"q", "signal"} & set(st.query_params)
         try:
-            _go_to(_taken_in(next(each for each in catalogue() if each.name == EXAMPLE)))
+            option = _taken_in(next(each for each in catalogue() if each.name == EXAMPLE))
+            st.session_state[GONE] = option.removeprefix(own.PREFIX) if asked else None
+            _go_to(option)
         except FAILURES as error:
             complain(error)
             return None
+    if st.query_params.get("q") == st.session_state.get(GONE, ""):
+        st.warning(
+            "What the address asked for was deleted or is not here; this shows the example.", icon=":material/link_off:"
+        )
     with signal_:
         ds = choose_signal(store, "A stored signal, or a series of yours", where=st)
     weights_note(ds)

@@ -17,7 +17,7 @@ from vitime_cache.model.config import WeightsInfo
 from vitime_cache.series.sources import catalogue
 from vitime_cache.shown import counted
 from vitime_cache.ui import own
-from vitime_cache.ui.address import address, stored_signals
+from vitime_cache.ui.address import address, forget_choice, stored_signals
 from vitime_cache.ui.deleting import LOST, offer_to_delete_a_signal
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, planned, reading, stores
@@ -88,9 +88,14 @@ def own_series() -> None:
                     st.caption(f"{plain(name)} is deleted, with the answers about it. {LOST}")
                     st.button(
                         "Delete this series", icon=":material/delete_forever:", key=f"forget_{option}", type="primary",
-                        on_click=own.forget, args=(option,),
+                        on_click=_forget, args=(option,),
                     )  # fmt: skip
             _save_form(option, name)
+
+
+def _forget(option: str) -> None:
+    own.forget(option)
+    forget_choice("signal", option)
 
 
 def _save_form(option: str, name: str) -> None:
