@@ -61,7 +61,8 @@ def test_the_pointer_is_heard_by_the_map_s_cells_and_by_the_series(full):
     for selection in (parameter(chart, "moment"), parameter(chart, "cell")):
         for view in selection["views"]:
             columns = named[view]["data"]["values"].splitlines()[0].split(",")
-            assert set(selection["select"]["fields"]) <= set(columns)
+            worked_out = [each["as"] for each in named[view].get("transform", []) if "calculate" in each]
+            assert set(selection["select"]["fields"]) <= {*columns, *worked_out}
 
 
 def test_every_selection_is_a_signal_that_a_page_can_listen_to(full):
