@@ -40,7 +40,9 @@ def positive(value: Any, what: str, unit: str = "", *, error: type[VitimeError] 
 def choice(value: Any, what: str, choices: Collection[str], *, error: type[VitimeError] = VitimeError) -> None:
     """Refuse what is none of a few words: an `error` that begins with `what`."""
     if not isinstance(value, str) or value not in choices:
-        raise error(f"{what} must be {', '.join(map(repr, choices))}, got {value!r:.60}")
+        *first, last = map(repr, choices)
+        words = f"{', '.join(first)} or {last}" if first else last
+        raise error(f"{what} must be {words}, got {value!r:.60}")
 
 
 def truth(value: Any, what: str, *, error: type[VitimeError] = VitimeError) -> bool:

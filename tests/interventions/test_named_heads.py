@@ -153,7 +153,7 @@ def test_bad_references_values_periods_and_signals_are_errors_that_say_what_to_d
         ablate_heads(model, walk(), head, reference=[])
     with pytest.raises(InterventionError, match="Give references with the same ratio"):
         ablate_heads(model, walk(), head, reference=[walk(1), walk(2, n=120, horizon=24)])
-    with pytest.raises(InterventionError, match="value must be 'mean', 'resample', 'zero'"):
+    with pytest.raises(InterventionError, match="value must be 'mean', 'resample' or 'zero'"):
         ablate_heads(model, walk(), head, "median")
     with pytest.raises(LagMaskError, match=r"a period of 20 samples spans 1\.7 patches"):
         mask_lags(model, walk(), head, 20)

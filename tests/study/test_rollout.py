@@ -115,7 +115,7 @@ def test_the_model_comes_back_unchanged_even_after_an_error(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"head_fusion": "median"}, "head_fusion must be 'mean', 'max', 'min', got 'median'"),
+        ({"head_fusion": "median"}, "head_fusion must be 'mean', 'max' or 'min', got 'median'"),
         ({"discard_ratio": 1}, "discard_ratio must be at least 0 and below 1, got 1"),
         ({"discard_ratio": -0.1}, "discard_ratio must be at least 0 and below 1, got -0.1"),
         (

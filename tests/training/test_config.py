@@ -92,7 +92,7 @@ STAGE = "[[stages]]\nsteps = 3\n[stages.mixture]\nslow = 1\n"
         ("stepz = 3", "unknown field stepz"),
         ("batch_size = 0", "batch_size must be at least 1, got 0"),
         ("lr = -1.0", "lr must be positive"),
-        ('precision = "float8"', "precision is one of float32, tf32, bfloat16, got 'float8'"),
+        ('precision = "float8"', "precision must be 'float32', 'tf32' or 'bfloat16', got 'float8'"),
         ("average = 1.0", "average must be at least 0 and below 1"),
         ("period_weight = -1", "period_weight must not be negative"),
         ("lr = ", "cannot read the training config"),

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.arrays import Array
 from vitime_cache.attention.lags import LagError
+from vitime_cache.checks import choice
 
 Side = Literal["past", "future"]
 
@@ -168,8 +169,7 @@ def _one_side(lag: ArrayLike, curves: ArrayLike, side: Side) -> tuple[NDArray[np
     values = np.asarray(curves, dtype=np.float64)
     if signed.ndim != 1 or values.shape[-1:] != signed.shape:
         raise LagError(f"a curve of shape {values.shape} does not fit {signed.shape} lags")
-    if side not in get_args(Side):
-        raise LagError(f"side must be 'past' or 'future', got {side!r}")
+    choice(side, "side", get_args(Side), error=LagError)
     distance = signed if side == "past" else -signed
     order = np.flatnonzero(distance >= 0)
     order = order[np.argsort(distance[order])]

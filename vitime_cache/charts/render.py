@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from vitime_cache.charts.paper import Paper, fitted
 from vitime_cache.charts.style import ChartError, Spec
+from vitime_cache.checks import choice
 
 if TYPE_CHECKING:
     import altair as alt
@@ -32,8 +33,7 @@ def figure_bytes(
     """
     import vl_convert
 
-    if file_format not in get_args(FileFormat):
-        raise ChartError(f"format must be 'png', 'svg' or 'pdf', got {file_format!r}")
+    choice(file_format, "format", get_args(FileFormat), error=ChartError)
     if not 36 <= dpi <= 1200:
         raise ChartError(f"the resolution must be 36 … 1200 dots per inch, got {dpi}")
     on_white = _still(chart) | {"background": "white"}

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.arrays import Floats
-from vitime_cache.checks import whole
+from vitime_cache.checks import choice, whole
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ViTimeConfig
 
@@ -147,13 +147,12 @@ class SeriesEncoding:
         method
             "max": the most probable row of each column, as in the published code; "expectation": the mean row.
         """
+        choice(method, "method", get_args(Method), error=EncodingError)
         p = self._checked(probability)
         if method == "max":
             row = p.argmax(axis=-1).astype(np.float64)
-        elif method == "expectation":
-            row = p @ np.arange(self.config.image_height) / p.sum(axis=-1)
         else:
-            raise EncodingError(f"method must be 'max' or 'expectation', got {method!r}")
+            row = p @ np.arange(self.config.image_height) / p.sum(axis=-1)
         return self._samples(row)
 
     def quantiles(self, probability: ArrayLike, levels: ArrayLike) -> Floats:

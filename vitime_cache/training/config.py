@@ -8,6 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+from vitime_cache.checks import choice
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ConfigError, ViTimeConfig
 from vitime_cache.training.synthesis import PERIODS, Mixture
@@ -143,8 +144,7 @@ class TrainConfig:
         for name in ("history_columns", "period_weight"):
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must not be negative, got {getattr(self, name)}")
-        if self.precision not in get_args(Precision):
-            raise TrainingError(f"precision is one of {', '.join(get_args(Precision))}, got {self.precision!r}")
+        choice(self.precision, "precision", get_args(Precision), error=TrainingError)
         if not 0 <= self.average < 1:
             raise TrainingError(f"average must be at least 0 and below 1, got {self.average}")
 
