@@ -164,20 +164,9 @@ def prepare(
         sweep=PERIODS, fewest_nulls=fewest,
     )  # fmt: skip
     question = Question(
-        signal,
-        series,
-        float(period),
-        proposed,
-        period_from,
-        chosen,
-        heads,
-        asked,
-        effort,
-        effort,
-        float(level),
-        seed,
+        signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, effort, float(level), seed,
         budget,
-    )
+    )  # fmt: skip
     for each in question.windows:
         if is_flat(each.values):
             raise ConstantSeriesError(
