@@ -11,7 +11,7 @@ import xarray as xr
 from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import signals
-from tests.app.test_addresses import FULL, about, two_answers  # noqa: F401 - a fixture
+from tests.app.test_addresses import FULL, about, built_with_two_answers, two_answers  # noqa: F401 - fixtures
 from tests.app.test_evidence import made
 from tests.app.test_own import paste, save
 from tests.app.test_pages import read, texts
