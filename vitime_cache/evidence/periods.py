@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.signal import detrend, periodogram
 
 from vitime_cache.arrays import Array, Bools, Floats
 from vitime_cache.stats.spectrum import Noise, noise_spectrum, running_mean_spectrum
@@ -74,6 +73,8 @@ def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -
 
 def _prepared(series: ArrayLike) -> Floats | None:
     """The last samples without their linear trend, scaled to standard deviation 1; None where nothing is left."""
+    from scipy.signal import detrend  # half a second, which pages that propose nothing need not wait
+
     x = np.asarray(series, dtype=np.float64)[-MOST_SAMPLES:]
     if len(x) < MIN_SAMPLES or np.ptp(x) <= 1e-9 * np.abs(x).max():
         return None
@@ -85,6 +86,8 @@ def _prepared(series: ArrayLike) -> Floats | None:
 
 
 def _spectrum(x: Array) -> tuple[Floats, Floats]:
+    from scipy.signal import periodogram
+
     frequency, power = periodogram(x, window="hann", scaling="spectrum")
     return frequency[1:], power[1:]
 

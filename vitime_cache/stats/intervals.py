@@ -1,4 +1,7 @@
-"""Confidence intervals of means and ratios over few replicates. Plain arrays in and out."""
+"""Confidence intervals of means and ratios over few replicates. Plain arrays in and out.
+
+scipy.stats is imported where it is used: it takes a second, and whoever reads a verdict imports this module.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
-from scipy.stats import t as student
 
 from vitime_cache.arrays import Array, Bools
 
@@ -44,6 +45,8 @@ class MeanWithError:
 
     def interval(self, tail: float | Array) -> Interval:
         """Student's t interval; each end misses the true mean with probability `tail` (...,)."""
+        from scipy.stats import t as student
+
         reach = student.isf(tail, self.degrees)
         half = reach * self.error
         return Interval(self.value, self.value - half, self.value + half)
@@ -80,6 +83,8 @@ def held_against(margin: float, means: MeanWithError, asked: Bools, level: float
     where the mean is decided. A mean is either above the margin or not, so only one end can err (directional errors:
     Shaffer, Annals of Statistics 1980). A mean that is asked about but unknown still counts in the number.
     """
+    from scipy.stats import t as student
+
     distance = np.abs(means.value - margin)
     ratio = np.divide(distance, means.error, out=np.where(distance > 0, np.inf, 0.0), where=means.error > 0)
     p = np.where(asked & np.isfinite(means.error), student.sf(ratio, means.degrees), np.where(asked, 1.0, np.nan))
@@ -98,6 +103,8 @@ def proportion_interval(count: int, n: int, level: float = 0.05) -> tuple[float,
 
     It misses with probability `level` at most. For n = 0 it is 0 … 1.
     """
+    from scipy.stats import binomtest
+
     if n == 0:
         return 0.0, 1.0
     found = binomtest(count, n).proportion_ci(1 - level, "exact")

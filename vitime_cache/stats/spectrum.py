@@ -7,8 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct
-from scipy.signal import correlate, get_window
 
 from vitime_cache.arrays import Array, Floats
 
@@ -144,7 +142,8 @@ def _averaged_over(observed: Floats) -> list[int]:
     bins = len(observed)
     longest = 2 * bins // BETWEEN_ZEROS
     log = np.log(np.insert(observed, 0, observed[0]))  # as if at frequency zero too
-    cepstrum = dct(log, type=1)[SHORTEST_MEAN : longest + 1] / bins
+    both_sides = np.concatenate((log, log[-2:0:-1]))
+    cepstrum = np.fft.rfft(both_sides).real[SHORTEST_MEAN : longest + 1] / bins
     deviation = np.pi / np.sqrt(6) * np.sqrt(2 * CORRELATED / bins)  # of white noise
     deepest = np.argsort(cepstrum)[:MEANS]
     return [SHORTEST_MEAN + int(at) for at in deepest if cepstrum[at] < -DIP * deviation]
@@ -157,9 +156,10 @@ def _running_mean(bins: int, samples: int) -> Floats:
     It is the Fourier transform of the products of the covariance and the window's own covariance.
     """
     n = 2 * bins
-    window = get_window("hann", n)
+    window = np.hanning(n + 1)[:-1]
+    of_window = np.fft.irfft(np.abs(np.fft.rfft(window, 2 * n)) ** 2)[:samples]
     covariance = np.zeros(n)
-    covariance[:samples] = (1 - np.arange(samples) / samples) * correlate(window, window)[n - 1 : n - 1 + samples]
+    covariance[:samples] = (1 - np.arange(samples) / samples) * of_window
     spectrum: Floats = 2 * np.fft.rfft(covariance).real[1:] - covariance[0]
     relative: Floats = np.maximum(spectrum / spectrum.max(), np.finfo(np.float64).eps)
     return relative

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
 
 from vitime_cache.arrays import Array, Bools
 from vitime_cache.attention.lags import MIN_PAIRS, Region, diagonal_means, pair_counts
@@ -185,6 +184,8 @@ def look(
     Intervals are Bonferroni-corrected over heads and regions, so that a head is supported if its interval lies above
     zero.
     """
+    from scipy.stats import t as student  # a second, which pages that only read need not wait
+
     attention = np.asarray(time_attention)
     windows, patches = len(attention), attention.shape[-1]
     seen = sights(patches, history_patches, patches_per_period)

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from vitime_cache.arrays import Bools, Floats
 from vitime_cache.evidence.levels.answer_kind import turning_shares
@@ -174,7 +174,10 @@ class Moments:
 
     def stands(self, seed: int, by_chance: float) -> bool:
         """Whether the first share is so far from every turning share that more masks cannot change the answer."""
-        share, reach = float(self.shares()[0]), norm.isf(STANDS / 2) * float(self._resampled(seed).std())
+        share, reach = (
+            float(self.shares()[0]),
+            NormalDist().inv_cdf(1 - STANDS / 2) * float(self._resampled(seed).std()),
+        )
         return all(abs(share - turning) > reach for turning in turning_shares(by_chance))
 
     def _resampled(self, seed: int) -> Floats:

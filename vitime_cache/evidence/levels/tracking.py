@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom
-from scipy.stats import t as student
 
 from vitime_cache.arrays import Array, Bools
 from vitime_cache.attention.lags import over_baseline
@@ -120,6 +118,9 @@ def track(
     divided by the number of heads chosen. A head is refuted if its interval lies outside that range, or its peaks are
     too rare.
     """
+    from scipy.stats import binom  # a second, which pages that only read need not wait
+    from scipy.stats import t as student
+
     sweep, period = np.asarray(curves, dtype=np.float64), np.asarray(periods, dtype=np.float64)
     half = np.asarray(measured, dtype=bool)
     lag, baseline = np.arange(sweep.shape[-1]), np.asarray(unrelated)[None]
