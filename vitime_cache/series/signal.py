@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitime_cache.checks import is_number, numbers, whole
+from vitime_cache.checks import is_number, numbers, text, whole
 from vitime_cache.series.bounds import MAX_SAMPLES, SignalError
 
 if TYPE_CHECKING:
@@ -211,12 +211,11 @@ def from_column(column: Column, horizon: int, where: str) -> Signal:
         raise SignalError(f"{where}: {error}") from error
 
 
-def _check_text(text: str, what: str, longest: int) -> None:
-    if not isinstance(text, str):
-        raise SignalError(f"{what} must be a text, got {text!r:.60}")
-    if len(text) > longest or text != text.strip() or not text.isprintable():
+def _check_text(value: str, what: str, longest: int) -> None:
+    text(value, what, error=SignalError)
+    if len(value) > longest or value != value.strip() or not value.isprintable():
         raise SignalError(
-            f"{what} must be one line of at most {longest} printable characters, no blanks around it, got {text!r:.60}"
+            f"{what} must be one line of at most {longest} printable characters, no blanks around it, got {value!r:.60}"
         )
 
 

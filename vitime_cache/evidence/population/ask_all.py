@@ -242,15 +242,14 @@ class _Answer:
     kind: str
     reason: str = ""
     verdict: xr.Dataset | None = None
-    period: float = np.nan
-    windows: int = 0
 
     def write(self, table: xr.Dataset, place: int) -> None:
         """Write the row of the signal at `place`."""
         table["kind"].values[place], table["reason"].values[place] = self.kind, self.reason
         if self.verdict is None:
             return
-        table["period"].values[place], table["windows"].values[place] = self.period, self.windows
+        table["period"].values[place] = vschema.facts(self.verdict, "question")["period"]
+        table["windows"].values[place] = vschema.facts(self.verdict, "counts")["windows"]
         for name in population_schema.FIGURES:
             table[name].values[place] = float(self.verdict[name])
         if self.kind in BY_ATTENTION:
@@ -325,7 +324,7 @@ def _answer(model: ViTime, signal: Signal, many: Many, progress: Progress) -> _A
     for verdict in answers(model, question, progress):
         if "mechanism" in vschema.facts(verdict, "stages") and kind(verdict) not in BY_ATTENTION:
             break  # without attention shown to carry it, no heads can carry it
-    return _Answer(kind(verdict), "", verdict, question.period, question.effort.windows)
+    return _Answer(kind(verdict), "", verdict)
 
 
 def part_of_many(question: Question) -> Question:
