@@ -6,12 +6,15 @@ is copied, padded or compared with the fill value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import google_crc32c
 import numpy as np
 from numcodecs.blosc import Blosc  # type: ignore[import-untyped]
+from numcodecs.vlen import VLenUTF8  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 # Diffuse maps hardly compress and peaked ones do; zstd saves 5 % more in three times the time. Without a CRC in every
@@ -25,6 +28,31 @@ def encode_chunk(values: NDArray[Any]) -> bytes:
     """Encode one chunk, compressed and with its checksum; `values` must be C-contiguous."""
     data: bytes = CODEC.encode(values)
     return data + checksum(data)
+
+
+def encode_text(values: NDArray[np.object_]) -> bytes:
+    """Encode one chunk of texts, with its checksum."""
+    data: bytes = bytes(VLenUTF8().encode(values))
+    return data + checksum(data)
+
+
+def blocks(values: NDArray[Any], block: Sequence[int], fill: object) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
+    """Cut values into blocks of one shape: the place of each along every axis, and its values, C-contiguous.
+
+    Blocks that reach beyond the end are completed with `fill`.
+    """
+    counts = (math.ceil(length / size) for length, size in zip(values.shape, block, strict=True))
+    for place in itertools.product(*map(range, counts)):
+        part = values[tuple(slice(n * size, (n + 1) * size) for n, size in zip(place, block, strict=True))]
+        yield place, _completed(part, tuple(block), fill)
+
+
+def _completed(values: NDArray[Any], block: tuple[int, ...], fill: object) -> NDArray[Any]:
+    if values.shape == block:
+        return np.ascontiguousarray(values)
+    whole = np.full(block, fill, values.dtype)
+    whole[tuple(slice(0, length) for length in values.shape)] = values
+    return whole
 
 
 def checksum(data: bytes) -> bytes:

@@ -24,13 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-import zarr  # noqa: F401 - the package first: a thread that begins in its middle meets it half imported
-from zarr.core.buffer import Buffer
-from zarr.storage import MemoryStore
 
 from vitime_cache.evidence.verdict import schema
 from vitime_cache.store.checked import CheckedStore
-from vitime_cache.store.format import CODECS
+from vitime_cache.store.group_objects import render_group
 from vitime_cache.store.journal import read_root
 from vitime_cache.store.layout import Layout, layout_of
 from vitime_cache.store.locations import open_objects
@@ -94,7 +91,7 @@ def keep_group(
         latest = max(visible, key=lambda group: int(group.rpartition("-")[2]), default=None)
         if latest is not None and says_more(shown[latest] or b"", latest):
             return latest  # another process has stored more meanwhile
-        wanted = _render(ds)
+        wanted = render_group(ds)
         if latest is None or not _is_there(objects, latest, wanted):
             latest = f"{EVIDENCE}{name}-{max(numbers, default=0) + 1}"
             _commit(objects, latest, wanted)
@@ -257,22 +254,6 @@ def _take_out(objects: Objects, groups: Collection[str]) -> None:
         objects.flush()
         objects.delete(objects.sizes_of([marker_key(group)]))
     objects.flush()
-
-
-def _render(ds: xr.Dataset) -> dict[str, bytes]:
-    """The objects of a group; its `zarr.json` has consolidated metadata, like the store's own."""
-    staged: dict[str, Buffer] = {}
-    texts = {name: label.astype(object) for name, label in ds.coords.items() if label.dtype.kind == "U"}
-    plain = ds.assign_coords(texts).drop_encoding()  # text of a fixed width has no stable format in zarr
-    encoding = {
-        name: {"compressors": CODECS if plain[name].dtype != object else CODECS[-1:]} for name in plain.variables
-    }
-    plain.to_zarr(MemoryStore(staged), zarr_format=3, consolidated=False, encoding=encoding)
-    files = {key: value.to_bytes() for key, value in staged.items()}
-    root = json.loads(files[ROOT])
-    arrays = {name: json.loads(files[f"{name}/{ROOT}"]) for name in sorted(map(str, plain.variables))}
-    root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
-    return files | {ROOT: json.dumps(root, ensure_ascii=False).encode()}
 
 
 def _marker(objects: Objects, group: str) -> dict[str, Stamp] | None:

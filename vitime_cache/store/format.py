@@ -19,14 +19,12 @@ object                      content
 All token maps of a signal are one shard, with an inner chunk for each block of query rows of each head. All its time
 maps are another shard, with an inner chunk per layer. A signal thus has ten objects instead of one for each head.
 
-Only this module, `reader`, `checked` and `evidence_groups` use zarr.
+Only this module, `reader`, `checked`, `group_objects` and `evidence_groups` use zarr.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -55,7 +53,7 @@ from vitime_cache.attention.schema import (
     sizes,
 )
 from vitime_cache.model.config import ViTimeConfig
-from vitime_cache.store.chunks import ShardIndex, checksum, encode_chunk
+from vitime_cache.store.chunks import ShardIndex, blocks, checksum, encode_chunk
 from vitime_cache.store.manifest import FOLDER, ROOT, Manifest
 from vitime_cache.store.objects import StoreError
 
@@ -144,10 +142,8 @@ def encode_arrays(
             yield _key(name, place, (0,) * values.ndim), [*chunks, index.to_bytes()]
             continue
         block = _block(name, manifest)[1:]
-        counts = (math.ceil(length / size) for length, size in zip(values.shape, block, strict=True))
-        for numbers in itertools.product(*map(range, counts)):
-            where = tuple(slice(n * size, (n + 1) * size) for n, size in zip(numbers, block, strict=True))
-            yield _key(name, place, numbers), [encode_chunk(_padded(values[where], block))]
+        for numbers, part in blocks(values, block, np.nan):
+            yield _key(name, place, numbers), [encode_chunk(part)]
 
 
 def token_key(place: int) -> str:
@@ -179,14 +175,6 @@ def inner_chunks(name: str, config: ViTimeConfig) -> tuple[int, ...]:
 
 def _key(name: str, place: int, numbers: Sequence[int]) -> str:
     return f"{name}/c.{'.'.join(map(str, (place, *numbers)))}"
-
-
-def _padded(values: NDArray[Any], block: Sequence[int]) -> NDArray[Any]:
-    if values.shape == tuple(block):
-        return np.ascontiguousarray(values)
-    whole = np.full(block, np.nan, values.dtype)
-    whole[tuple(slice(0, length) for length in values.shape)] = values
-    return whole
 
 
 def _block(name: str, manifest: Manifest) -> tuple[int, ...]:
