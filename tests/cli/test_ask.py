@@ -25,6 +25,7 @@ from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.evidence.verdict.report import kind
 from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.store.reader import open_store
 from vitime_cache.store.verdicts import stored_verdicts, verdicts_on
 
 HOSTILE = "<script>alert(1)</script>&\"'[bold]"
@@ -133,7 +134,8 @@ def test_ctrl_c_keeps_finished_levels_and_the_question_goes_on_from_them(folder,
     told = " ".join(capsys.readouterr().err.split())
     assert "(influence) are not kept" in told
     assert "Written so far: part.json" in told
-    assert json.loads((folder / "part.json").read_text())["complete"] is False
+    part = json.loads((folder / "part.json").read_text())
+    assert (part["complete"], part["answer"], part["kind"]) == (False, "open", "open")
 
 
 @pytest.mark.usefixtures("folder")
@@ -148,7 +150,7 @@ def test_an_answer_that_cannot_be_kept_is_shown_all_the_same_and_costs_a_line(ca
         patch.setattr("vitime_cache.store.evidence_groups.check_keeping", full)
         assert run(command) == 0
     told = capsys.readouterr()
-    assert "the answer will not be kept, only shown: " in " ".join(told.err.split())
+    assert "what is found will not be kept, only shown: " in " ".join(told.err.split())
     assert "Not shown by this" in told.out
     assert stored_verdicts("s.zarr") == []
     with monkeypatch.context() as patch:
@@ -158,6 +160,52 @@ def test_an_answer_that_cannot_be_kept_is_shown_all_the_same_and_costs_a_line(ca
     assert "the answer could not be kept in s.zarr: " in " ".join(told.err.split())
     assert "Not shown by this" in told.out
     assert "Traceback" not in told.err
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_store_that_is_not_there_is_made_for_the_answer_about_a_file(capsys, monkeypatch):
+    command = f"ask data.csv --signal daily --period 24 --store new.zarr {OPTIONS}"
+    with monkeypatch.context() as patch:
+        Interrupted(patch, "mechanism")
+        assert run(command) == 130
+    told = capsys.readouterr()
+    assert "new.zarr is a new store: the attention of daily is written into it first" in told.out
+    assert "Finished levels are kept in new.zarr (influence, mechanism)" in " ".join(told.err.split())
+    assert list(open_store("new.zarr")["signal"].values) == ["daily"]
+    assert run(command) == 0
+    told = capsys.readouterr().out
+    assert "is a new store" not in told
+    assert "Continues from finished levels: influence, mechanism." in told
+    assert [kept.complete for kept in stored_verdicts("new.zarr")] == [True]
+    assert run("verify new.zarr") == 0
+
+
+def test_a_question_refused_makes_no_store_and_a_store_that_cannot_be_made_costs_a_line(folder, capsys, monkeypatch):
+    assert run(f"ask data.csv --signal daily --period 900 --store new.zarr {OPTIONS}") == 1
+    assert not (folder / "new.zarr").exists()
+    (folder / "taken").write_text("notes")
+    assert run(f"ask data.csv --signal daily --period 24 --store taken/new.zarr {OPTIONS}") == 1
+    assert "taken is a file" in capsys.readouterr().err
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "new.zarr")
+
+    monkeypatch.setattr("vitime_cache.store.build.build", full)
+    assert run(f"ask data.csv --signal daily --period 24 --store new.zarr {OPTIONS} --quiet") == 0
+    told = capsys.readouterr()
+    assert "what is found will not be kept, only shown: " in told.err
+    assert "Not shown by this" in told.out
+
+
+@pytest.mark.usefixtures("folder")
+def test_without_a_store_the_plan_says_that_nothing_is_kept(capsys, monkeypatch):
+    command = f"ask data.csv --signal daily --period 24 {OPTIONS}"
+    with monkeypatch.context() as patch:
+        Interrupted(patch, "influence")
+        assert run(command) == 130
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Nothing is kept: with --store NAME.zarr it is, also when you interrupt." in told
+    assert "Not answered yet: " in told, "what was found so far is told at the end"
 
 
 @pytest.mark.usefixtures("folder")
@@ -386,4 +434,10 @@ def test_a_card_stands_alone_and_a_hostile_name_is_text_in_it():
 def test_a_card_of_an_unfinished_verdict_says_so_and_shows_what_there_is():
     html = verdict_card(mock_verdict(stages=("influence",)))
     assert "Not finished" in html
-    assert "No picture" in html
+    assert "Not worked on yet" in html
+    assert "No picture" not in html, "a level that is still to come is told once, not at each of its pictures"
+    assert "<h2>Heads</h2>" not in html
+    html = verdict_card(mock_verdict(stages=("influence", "mechanism", "set", "heads")))
+    assert "<h2>Heads</h2>" in html
+    assert "<h2>Looking against mattering</h2>" not in html
+    assert "No picture" not in html

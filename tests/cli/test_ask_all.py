@@ -11,6 +11,7 @@ from tests.cli.test_ask import folder, run, weights  # noqa: F401
 from vitime_cache.evidence.population import ask_all as engine
 from vitime_cache.evidence.population import schema as population_schema
 from vitime_cache.store.populations import stored_populations
+from vitime_cache.store.reader import open_store
 from vitime_cache.store.verdicts import stored_verdicts
 
 OPTIONS = "--weights small.safetensors"
@@ -77,6 +78,15 @@ def test_ctrl_c_keeps_finished_signals_and_the_same_command_goes_on_from_them(ca
     assert "2 of 4 signals, drawn by seed 0" in (told := flat(capsys.readouterr().out))
     assert "2 of them were answered before" in told
     assert run("verify s.zarr") == 0
+
+
+@pytest.mark.usefixtures("several")
+def test_a_store_that_is_not_there_is_made_of_the_drawn_signals(capsys):
+    assert run(f"ask many.csv --all --sample 2 --store new.zarr {OPTIONS}") == 0
+    told = flat(capsys.readouterr().out)
+    assert "new.zarr is a new store: the attention of 2 signals is written into it first" in told
+    assert len(open_store("new.zarr")["signal"]) == 2
+    assert len(stored_populations("new.zarr")) == 1
 
 
 @pytest.mark.usefixtures("several")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeAlias
 
 import xarray as xr
 
@@ -26,9 +28,17 @@ from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, headlin
 from vitime_cache.numerals import number
 from vitime_cache.shown import html
 
+Charts: TypeAlias = tuple[tuple[Callable[..., Spec], str], ...]
+
 # Charts of the answer in the order of card and page, then those of its details, each with the level that it needs.
-STORY = ((answer_forecast, "influence"), (answer_influence, "mechanism"), (answer_heads, "set"))
-BEHIND = ((answer_attention, "looking"), (answer_shares, "mechanism"))
+STORY: Charts = ((answer_forecast, "influence"), (answer_influence, "mechanism"), (answer_heads, "set"))
+BEHIND: Charts = ((answer_attention, "looking"), (answer_shares, "mechanism"))
+SHARES: Charts = tuple((partial(answer_shares, by=by), "mechanism") for by in ("multiple", "layer"))
+OF_HEAD: Charts = (
+    (verdict_effect, "heads"),
+    *((partial(verdict_curve, region=region), "looking") for region in vschema.REGIONS),
+    (verdict_sweep, "tracking"),
+)
 MOST_ROWS = 48
 WIDTH = 520  # pixels of a picture: words stay readable when a narrow screen shrinks it
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -58,6 +68,7 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
         For a head that is not in the verdict.
     """
     vschema.validate(verdict)
+    finished = set(vschema.facts(verdict, "stages"))
     if layer is None or head is None:
         first = head_order(verdict)[0]
         layer, head = str(verdict["layer"].values[first[0]]), int(verdict["head"].values[first[1]])
@@ -70,16 +81,23 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
         for name, text in said.items()
         if name in LEVEL
     )
-    story = [lambda draw=draw: draw(verdict, width=WIDTH) for draw, _ in STORY]
-    behind = (
-        *(lambda draw=draw: draw(verdict, width=WIDTH) for draw, _ in BEHIND),
-        lambda: answer_shares(verdict, "multiple", width=WIDTH),
-        lambda: answer_shares(verdict, "layer", width=WIDTH),
+
+    def drawn(charts: Charts, *of: object) -> str:
+        """The charts of finished levels; one of a level that is still to come is left out."""
+        return pictures(partial(draw, verdict, *of, width=WIDTH) for draw, level in charts if level in finished)
+
+    every_head = (
+        ""
+        if finished.isdisjoint(claim.level for claim in CLAIMS)
+        else (pictures([partial(claims_grid, verdict, width=WIDTH)]) + _table(verdict))
     )
-    of_head = (
-        lambda: verdict_effect(verdict, layer, head, width=WIDTH),
-        *(lambda region=region: verdict_curve(verdict, layer, head, region, width=WIDTH) for region in vschema.REGIONS),
-        lambda: verdict_sweep(verdict, layer, head, width=WIDTH),
+    both = (
+        ""
+        if not {"heads", "looking"} <= finished
+        else (
+            f"<p>{html(agreement.words)}</p>"
+            + pictures([partial(looking_chart, agreement, str(question["signal"]), width=WIDTH)])
+        )
     )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -89,20 +107,13 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
 {unfinished}
 <p class="headline">{html(headline(verdict))}</p>
 <p class="small">{html(INTERVALS)} {html(said[NOT_CLAIMED])}</p>
-{pictures(story)}
+{drawn(STORY)}
 <p class="small">{html(vschema.facts(verdict, "window_facts")["words"])}</p>
-<h2>Details</h2>
-{pictures(behind)}
-<h2>What each level found</h2>
-<dl>{found}</dl>
-<h2>Heads</h2>
-{pictures([lambda: claims_grid(verdict, width=WIDTH)])}
-{_table(verdict)}
-<h2>{html(layer)}, head {html(head)}</h2>
-{pictures(of_head)}
-<h2>Looking against mattering</h2>
-<p>{html(agreement.words)}</p>
-{pictures([lambda: looking_chart(agreement, str(question["signal"]), width=WIDTH)])}
+{_section("Details", drawn((*BEHIND, *SHARES)))}
+{_section("What each level found", f"<dl>{found}</dl>")}
+{_section("Heads", every_head)}
+{_section(f"{layer}, head {head}", drawn(OF_HEAD, layer, head))}
+{_section("Looking against mattering", both)}
 <h2>What each level asks</h2>
 {_levels()}
 <h2>How it was asked</h2>
@@ -112,6 +123,11 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
 <script type="application/json" id="verdict">{numbers}</script>
 </body></html>
 """
+
+
+def _section(title: str, body: str) -> str:
+    """A part of the page under its heading; nothing of a part without content."""
+    return f"<h2>{html(title)}</h2>\n{body}" if body else ""
 
 
 def pictures(draws: Iterable[Callable[[], Spec]]) -> str:

@@ -19,7 +19,7 @@ WIDTH, HEIGHT, MARGIN = 1200, 630, 44
 INK, PALE = "#1c2833", "#5f6b76"
 AROUND = 106  # pixels of the chart's legend and axis
 LETTER = 0.5  # mean width of a letter, relative to its height
-COLOURS = {"yes": CATEGORICAL[2], "no": CATEGORICAL[0], "not shown": PALE}
+COLOURS = {"yes": CATEGORICAL[2], "no": CATEGORICAL[0], "not shown": PALE, "open": PALE}
 
 
 def social_card(verdict: xr.Dataset) -> bytes:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 STDOUT = Path("-")  # instead of a file
 CONFIG_HELP = "JSON or TOML with the network's shape, for weights without it (a bare state dict)"
 FILES_HELP = "CSV or other delimited text, Parquet, Feather, a workbook, NPY, NPZ or TOML"
-STORE_HELP = "folder or URL (s3://…, gs://…; default: the store of the default weights, store/<weights>.zarr)"
+PLACE_HELP = "folder or URL (s3://…, gs://…)"
+STORE_HELP = f"{PLACE_HELP[:-1]}; default: the store of the default weights, store/<weights>.zarr)"
 
 
 class UsageError(VitimeError):

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vitime_cache.atomic import write_whole
-from vitime_cache.cli import ask_all, console
+from vitime_cache.cli import ask_all, console, keeping
 from vitime_cache.cli.arguments import (
     CONFIG_HELP,
     FILES_HELP,
+    PLACE_HELP,
     STDOUT,
-    STORE_HELP,
     UsageError,
     add_reading,
     at_least,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 PURPOSE = "does the forecast use what lies one period back, and through which heads?"
 EXAMPLE = "load.csv --period 24 --card day.html"
-AFTER_INTERRUPT = "No level was finished, so nothing was kept."
+AFTER_INTERRUPT = "No level was finished, so no answer was kept."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", nargs="?", metavar="FILE|STORE",
         help=f"{FILES_HELP}, or a store; without either, --signal names one of the catalogue")  # fmt: skip
-    add("--store", help=f"the store to ask about, and in which to keep the verdict: {STORE_HELP}")
+    add("--store", help="the store to ask about; with a FILE, the one that keeps the answer, made if it is not there "
+        f"(without it, nothing is kept): {PLACE_HELP}")  # fmt: skip
     add("--signal", metavar="NAME", help="one of several signals")
     add("--all", action="store_true", help="all signals: the share with a yes, and on how many each head carries it")
     add("--sample", type=at_least(1), metavar="N", help="with --all: the number of signals to draw by --seed")
@@ -60,7 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MINUTES",
         help="test fewer heads rather than take longer; says what it leaves out",
     )
-    add("--nulls", type=at_least(19), default=99, help="null inputs of each kind (99)")
+    add("--nulls", type=at_least(19), default=99, metavar="N",
+        help="null inputs of each kind (99); several windows share them, with up to 39 for each at least")  # fmt: skip
     add("--seed", type=at_least(0), default=0)
     add("--weights", help="weights file (default: weights/ViTime_Model.pth, else the shipped model)")
     add("--config", help=CONFIG_HELP)
@@ -85,12 +87,13 @@ def run(args: argparse.Namespace) -> int:
     _check_all(args)
     check_reading(args, source)
     check_outputs([None if args.json == STDOUT else args.json, args.card, args.social], [source, store, args.weights])
-    ds = None if store is None else open_store(store)
+    new = keeping.is_new(store, source)
+    ds = None if store is None or new else open_store(store)
     if ds is not None:
         _check_weights(args.weights, args.config, ds, str(store))
     model = load_model(args.weights, args.device, "float32" if ds is None else ds.attrs["dtype"], config=args.config)
     if args.all:
-        return ask_all.run(args, model, _signals(args, source, ds, model), store)
+        return ask_all.run(args, model, _signals(args, source, ds, model), store, new=new)
     signal = _signal(args, source, store, ds, model)
     question = prepare(
         model, signal, args.period, heads=args.heads or "all", nulls=args.nulls, window=args.window,
@@ -99,18 +102,17 @@ def run(args: argparse.Namespace) -> int:
     out = console.errors if args.json == STDOUT else console.console
     if model.weights.note and not args.quiet:
         out.print(f"weights {model.weights.name}: {model.weights.note}")
-    known = None if store is None else find_answer(store, model, question)
+    known = None if ds is None else find_answer(str(store), model, question)
     if known is not None and vschema.complete(known):
         if not args.quiet:
             out.print(f"{question.words}\nanswered before: read from {store}")
         _tell(known, args, out)
         return 0
     keeper = _Keeper(store, args, known)
-    keeper.check()
     try:
-        verdict = _answer(model, question, args, out, keeper)
+        verdict = _answer(model, question, args, out, keeper, new=new)
     except BaseException:
-        keeper.after_the_end()
+        keeper.after_the_end(out)
         raise
     try:
         _tell(verdict, args, out)
@@ -126,18 +128,6 @@ class _Keeper:
         self.store, self.args, self.start = store, args, known
         self.verdict = known
 
-    def check(self) -> None:
-        """Check before the work that the store can take the verdict; if not, say so and continue without it."""
-        from vitime_cache.store.evidence_groups import check_keeping
-
-        if self.store is None:
-            return
-        try:
-            check_keeping(self.store)
-        except (VitimeError, OSError) as error:
-            console.errors.print(f"the answer will not be kept, only shown: {error}")
-            self.store = None
-
     def keep(self) -> int:
         """Keep the verdict and return the exit status; it has been printed by now, so a failure costs one line."""
         from vitime_cache.store.verdicts import keep_verdict
@@ -151,12 +141,14 @@ class _Keeper:
             return 1
         return 0
 
-    def after_the_end(self) -> None:
-        """After an interruption or a failure: keep finished levels, and say so."""
+    def after_the_end(self, out: Console) -> None:
+        """After an interruption or a failure: keep finished levels, and print what they say."""
         from vitime_cache.evidence.verdict import schema as vschema
+        from vitime_cache.evidence.verdict.report import headline
 
         if self.verdict is None:
             return
+        out.print(headline(self.verdict))
         levels = ", ".join(vschema.facts(self.verdict, "stages"))
         if self.store is not None and self.keep() == 0:
             told = f"Finished levels are kept in {self.store} ({levels}): the same question continues from them."
@@ -289,8 +281,8 @@ def _only_name(names: list[str], name: str | None, where: str) -> str:
 
 
 def _answer(
-    model: ViTime, question: Question, args: argparse.Namespace, out: Console, keeper: _Keeper
-) -> xr.Dataset:  # fmt: skip
+    model: ViTime, question: Question, args: argparse.Namespace, out: Console, keeper: _Keeper, *, new: bool
+) -> xr.Dataset:
     """Compute the verdict, and print it level by level."""
     from vitime_cache.evidence.ask import answers, within_budget
     from vitime_cache.evidence.verdict import schema as vschema
@@ -303,6 +295,7 @@ def _answer(
         if start is not None:
             out.print(f"Continues from finished levels: {', '.join(vschema.facts(start, 'stages'))}.")
         out.print(_duration(model, question))
+    keeper.store = keeping.ready_store(keeper.store, [question.signal], model, None if args.quiet else out, new=new)
     with nullcontext(lambda *_: None) if args.quiet else console.share_bar() as progress:
         for verdict in answers(model, question, progress, start):
             keeper.verdict = verdict

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitime_cache.atomic import write_whole
-from vitime_cache.cli import console
+from vitime_cache.cli import console, keeping
 from vitime_cache.cli.arguments import STDOUT
 from vitime_cache.errors import VitimeError
 
@@ -25,8 +25,14 @@ if TYPE_CHECKING:
 KEPT_EVERY = 20.0  # seconds of work that a killed process may lose
 
 
-def run(args: argparse.Namespace, model: ViTime, signals: Sequence[Signal], store: str | None) -> int:
-    """Ask about each signal, keep and print the results, and write the requested files."""
+def run(args: argparse.Namespace, model: ViTime, signals: Sequence[Signal], store: str | None, *, new: bool) -> int:
+    """Ask about each signal, keep and print the results, and write the requested files.
+
+    Parameters
+    ----------
+    new
+        Whether the store has to be made first.
+    """
     from vitime_cache.evidence.population.ask_all import Many, taken_over
     from vitime_cache.evidence.population.schema import OPEN
     from vitime_cache.store.populations import stored_populations
@@ -35,7 +41,7 @@ def run(args: argparse.Namespace, model: ViTime, signals: Sequence[Signal], stor
     period = None if args.period is None else _number(args.period)
     many = Many.of(signals, period, window=args.window, sample=args.sample, seed=args.seed)
     table = many.blank(model)
-    if store is not None:
+    if store is not None and not new:
         table = taken_over(table, list(stored_populations(store).values()))
     to_do = int((table["kind"].values == OPEN).sum())
     if not args.quiet:
@@ -43,8 +49,9 @@ def run(args: argparse.Namespace, model: ViTime, signals: Sequence[Signal], stor
         out.print(drawn if len(many.signals) < many.available else f"all {many.available} signals")
         if to_do < len(many.signals):
             out.print(f"{len(many.signals) - to_do} of them were answered before: read from {store}")
+    if to_do:
+        store = keeping.ready_store(store, many.signals, model, None if args.quiet else out, new=new)
     keeper = _Keeper(store, table)
-    keeper.check()
     try:
         _work(model, many, args, out, keeper)
     except BaseException:
@@ -62,18 +69,6 @@ class _Keeper:
         self.store, self.table = store, table
         self._kept: xr.Dataset | None = None
         self._when = time.monotonic()
-
-    def check(self) -> None:
-        """Check before the work that the store can take the table; if not, say so and continue without it."""
-        from vitime_cache.store.evidence_groups import check_keeping
-
-        if self.store is None:
-            return
-        try:
-            check_keeping(self.store)
-        except (VitimeError, OSError) as error:
-            console.errors.print(f"the answers will not be kept, only shown: {error}")
-            self.store = None
 
     def add(self, table: xr.Dataset, verdict: xr.Dataset | None) -> None:
         """Add a finished signal: its verdict is kept at once, the table from time to time."""

@@ -108,7 +108,8 @@ class Effort:
             if not self.screened
             else f"about {self.tested} of {self.heads} heads one by one, those of the layers that carry most"
         )
-        nulls = f"{self.windows * self.nulls * self.kinds} null inputs" if self.nulls else "no null inputs"
+        each = f"{self.nulls} of each of {self.kinds} kinds" + (" in each window" if self.windows > 1 else "")
+        nulls = f"{self.windows * self.nulls * self.kinds} null inputs ({each})" if self.nulls else "no null inputs"
         sweep = f"a sweep of {self.sweep} periods" if self.sweep else "no sweep of periods"
         return f"{few} masks of the input, values patched on {self.cells} stand-ins, {tested}; {nulls}, {sweep}"
 

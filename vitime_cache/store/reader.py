@@ -21,6 +21,11 @@ from vitime_cache.store.root import without_verdicts
 from vitime_cache.typed_json import read_json
 
 
+def is_store(path: str | Path) -> bool:
+    """Whether there is something at a path that `open_store` would try to read."""
+    return open_objects(path).get(ROOT, ROOT_BYTES) is not None
+
+
 def open_store(path: str | Path) -> xr.Dataset:
     """The complete signals of a store, lazily: `xr.open_zarr(path, chunks=None)`, checked.
 

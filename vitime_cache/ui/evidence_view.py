@@ -45,7 +45,7 @@ OF_HEAD = (
 )
 FORECAST: tuple[Draw, str] = (charts.answer_forecast, "")  # needs no level
 BOXES = {"yes": (st.success, ":material/check:"), "no": (st.info, ":material/block:"),
-         "not shown": (st.warning, ":material/help:")}  # fmt: skip
+         "not shown": (st.warning, ":material/help:"), "open": (st.info, ":material/hourglass_top:")}  # fmt: skip
 
 
 def begun(verdict: xr.Dataset | None) -> bool:

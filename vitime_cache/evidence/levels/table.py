@@ -174,7 +174,7 @@ class Kind:
     Attributes
     ----------
     answer
-        "yes", "no" or "not shown".
+        "yes", "no", "not shown", or "open" while a level that decides it is not finished.
     words
         What it is called where answers are listed. A headline begins with it too, or with how much the forecast
         follows whole periods back (`report.answer_words`).
@@ -192,6 +192,6 @@ KINDS: Mapping[str, Kind] = {
     "elsewhere": Kind("no", "No"),  # it follows its past, but not whole periods back more than by chance
     "unsettled": Kind("not shown", "Not settled"),  # attention there carries it, but the input alone does not show it
     "not shown": Kind("not shown", "Not shown"),
-    "open": Kind("not shown", "Not answered yet"),  # a level is not finished
+    "open": Kind("open", "Not answered yet"),
 }
 BY_ATTENTION = ("mostly", "partly")  # kinds of answer in which attention whole periods back carries it

@@ -1,0 +1,60 @@
+"""The store that keeps answers: checked before the work, and made from the asked signals if it is not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vitime_cache.cli import console
+from vitime_cache.errors import VitimeError
+from vitime_cache.shown import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vitime_cache.model.network import ViTime
+    from vitime_cache.series.signal import Signal
+
+WITHOUT_STORE = "Nothing is kept: with --store NAME.zarr it is, also when you interrupt."
+
+
+def is_new(store: str | None, source: str | None) -> bool:
+    """Whether a store has to be made before it can keep the answer about a file; without a file it must be there."""
+    from vitime_cache.store.reader import is_store
+
+    return store is not None and source is not None and not is_store(store)
+
+
+def ready_store(
+    store: str | None, signals: Sequence[Signal], model: ViTime, out: Console | None, *, new: bool
+) -> str | None:
+    """Make a new store of the asked signals, or check that the one that is there can take their answers.
+
+    Parameters
+    ----------
+    out
+        Where the work is told; None tells only what goes wrong.
+
+    Returns
+    -------
+    str or None
+        The store; None, after a line that says why, if it cannot keep answers: they are only shown then.
+    """
+    from vitime_cache.store.build import build
+    from vitime_cache.store.evidence_groups import check_keeping
+
+    if store is None:
+        if out is not None:
+            out.print(WITHOUT_STORE)
+        return None
+    try:
+        if new:
+            if out is not None:
+                whose = signals[0].name if len(signals) == 1 else counted(len(signals), "signal")
+                out.print(f"{store} is a new store: the attention of {whose} is written into it first.")
+            build(signals, store, model)
+        check_keeping(store)
+    except (VitimeError, OSError) as error:
+        console.errors.print(f"what is found will not be kept, only shown: {error}")
+        return None
+    return store
