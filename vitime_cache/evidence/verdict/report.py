@@ -277,10 +277,8 @@ def _set(ds: xr.Dataset) -> str:
     if random.size:
         said += f" {counted(random.size, 'random set')} as large: {percent(float(np.median(random)))} at the median, "
         said += f"{percent(float(random.max()))} at most."
-    for family in vschema.facts(ds, "families"):
-        names = [f"{layer} · {head}" for layer, head in family]
-        said += f" These could stand in for one another: {', '.join(names)}."
-    return said
+    families = [", ".join(f"{layer} · {head}" for layer, head in family) for family in vschema.facts(ds, "families")]
+    return said + (f" Heads that could stand in for one another: {'; '.join(families)}." if families else "")
 
 
 def _heads(ds: xr.Dataset) -> str:
