@@ -9,41 +9,24 @@ After each level the caller gets the partial verdict, and an interrupted questio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from vitime_cache.arrays import Bools
 from vitime_cache.checks import called
-from vitime_cache.evidence.budget import SCREENED, SMALL, Effort, fit_budget
-from vitime_cache.evidence.levels import heads_set, influence, mechanism, nulls, single_heads, sweep
-from vitime_cache.evidence.levels.answer_kind import kind_of
-from vitime_cache.evidence.levels.claimed import LEVEL, Claimed
-from vitime_cache.evidence.levels.looking import look, past_curves
-from vitime_cache.evidence.levels.table import BY_ATTENTION, CLAIM_NAMES
-from vitime_cache.evidence.levels.table import LEVEL as LEVELS
-from vitime_cache.evidence.levels.tracking import track
-from vitime_cache.evidence.question import Heads, Question, Subject, prepare, unanswered
+from vitime_cache.evidence.budget import SMALL, fit_budget
+from vitime_cache.evidence.levels import nulls
+from vitime_cache.evidence.levels.claimed import LEVEL
+from vitime_cache.evidence.question import Heads, Question, Subject, prepare
+from vitime_cache.evidence.run import Progress, Run
 from vitime_cache.evidence.verdict import schema as vschema
-from vitime_cache.evidence.verdict.report import with_words
-from vitime_cache.evidence.verdict.schema import three_values
-from vitime_cache.evidence.window_runs import WindowRuns
-from vitime_cache.numerals import percent
+from vitime_cache.evidence.work import WORK, draw_windows
 from vitime_cache.series.signal import Signal
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
-
-Progress = Callable[[float, str], object]
-
-SPENT = 0.97  # share of a budget for testing heads; loading, judging and drawing take the rest
-HEADS_AT_ONCE = 8  # heads tested between two looks at the clock
-LOOKED_AT = 0  # index in `schema.REGIONS` of the region used for tracking: the one with the most pairs
 
 
 def ask(
@@ -141,12 +124,12 @@ def answers(
     left = [stage for stage in question.levels if stage not in run.facts["stages"]]
     if left and not run.facts["stages"]:
         run.begin(left[0])
-        _draw_windows(run)
+        draw_windows(run)
         if before:
             yield run.so_far()
     for stage, following in zip_longest(left, left[1:]):
         run.begin(stage)
-        _WORK[stage](run)
+        WORK[stage](run)
         run.facts["stages"] = [*run.facts["stages"], stage]
         verdict = run.so_far()
         if following is not None:
@@ -174,274 +157,3 @@ def pace(model: ViTime, window: Signal) -> tuple[float, float]:
     run = (time.perf_counter() - started) / few
     # Pooling costs as much as the pass itself in a small network, a tenth of it in a large one (benchmarks/capture.py).
     return run, run * (0.5 if model.config.tokens <= SMALL else 0.9)
-
-
-class Run:
-    """A question being answered: the arrays of its verdict, filled level by level."""
-
-    def __init__(self, model: ViTime, question: Question, progress: Progress, start: xr.Dataset | None) -> None:
-        self.model, self._progress = model, progress
-        if start is not None and "effort" in (counts := vschema.facts(vschema.validate(start), "counts")):
-            question = question.with_effort(_effort(counts["effort"]), vschema.facts(start, "dropped"))
-        self.q = question
-        self.blank = unanswered(model, question)
-        if start is not None and vschema.question_key(start) != vschema.question_key(self.blank):
-            raise vschema.VerdictError("the verdict to continue from is on another question, or on other weights")
-        known = self.blank if start is None else start
-        self.values: dict[str, NDArray[Any]] = {str(n): known[n].values.copy() for n in self.blank.data_vars}
-        self.values["asked"][:] = question.asked
-        self.facts: dict[str, Any] = {n: vschema.facts(known, n) for n in ("counts", "families", "dropped", "stages")}
-        began = time.monotonic()
-        self.deadline = began + (60 * question.budget * SPENT if question.budget is not None else float("inf"))
-        self.windows = [
-            WindowRuns(model, signal, question.period, question.series[:first])
-            for signal, first in zip(question.windows, question.window.starts, strict=True)
-        ]
-        self.kind = kind_of(known)
-        self.reads: dict[Any, heads_set.HeadReads] = {}
-        self._done, self._stage = 0, ""
-
-    def begin(self, stage: str) -> None:
-        """Report that this level runs now."""
-        if stage != self._stage:
-            self._stage, self._done = stage, 0
-            self.told(0)
-
-    def told(self, runs: int) -> None:
-        """Report progress after `runs` more runs of this level."""
-        self._done += runs
-        self.facts["counts"]["passes"] += runs
-        planned = {stage: runs for stage, runs in _planned(self.q.effort).items() if stage in self.q.levels}
-        before = sum(planned[stage] for stage in vschema.STAGES[: vschema.STAGES.index(self._stage)])
-        here = min(self._done, planned[self._stage])
-        self._progress(min((before + here) / sum(planned.values()), 1.0), LEVELS[self._stage].title)
-
-    def settle(self, name: str, claimed: Claimed) -> None:
-        """Record a claim's verdicts, figures, intervals and p-values."""
-        number = CLAIM_NAMES.index(name)
-        for part in ("verdict", "figure", "low", "high", "p_value"):
-            self.values[part][number] = getattr(claimed, part)
-
-    def so_far(self) -> xr.Dataset:
-        """The partial verdict after the finished levels, as a copy that later levels do not change."""
-        ds = self.blank.copy(data={name: array.copy() for name, array in self.values.items()})
-        ds = vschema.with_facts(ds, **self.facts)
-        self.kind = kind_of(ds)
-        return with_words(
-            vschema.validate(vschema.with_facts(ds, answer={"kind": self.kind, "headline": "", "sentences": {}}))
-        )
-
-
-def _effort(known: Mapping[str, Any]) -> Effort:
-    """The effort of the verdict to continue from."""
-    try:
-        return msgspec.convert(known, Effort)
-    except msgspec.ValidationError as error:
-        raise vschema.VerdictError(f"the effort of the verdict to continue from cannot be read: {error}") from error
-
-
-def _planned(e: Effort) -> dict[str, float]:
-    """Approximate number of runs in each level, by which progress is measured."""
-    return {
-        "influence": e.masks + e.cells, "mechanism": e.model_runs() - e.most_masks, "set": e.set_runs(),
-        "heads": e.tested * e.head_runs(), "looking": e.windows, "nulls": e.windows * e.nulls * e.kinds,
-        "tracking": e.sweep,
-    }  # fmt: skip
-
-
-def _influence(run: Run) -> None:
-    e, values = run.q.effort, run.values
-    found = influence.measure_influence(run.windows, run.q.seed, masks=e.masks, most=e.most_masks, told=run.told)
-    for name in ("effect", "share", "low", "high", "by_chance", "near", "far"):
-        values[f"influence_{name}"][...] = getattr(found, name)
-    run.facts["counts"]["masks"] = found.masks
-    if found.masks:
-        run.facts["counts"]["smallest"]["influence"] = found.by_chance + found.share - found.low
-
-
-def _draw_windows(run: Run) -> None:
-    """Record the input and output of the model: the windows, their forecasts, and one stand-in of each."""
-    values, q = run.values, run.q
-    history = slice(0, q.window.history)
-    ahead = slice(q.window.history, None)
-    for w, window in enumerate(run.windows):
-        values["history"][w, history] = window.signal.values
-        values["future"][w, ahead] = window.signal.future
-        values["forecast"][w, ahead] = window.values_of(window.intact)
-        values["forecast_low"][w, ahead], values["forecast_high"][w, ahead] = window.quantiles((0.05, 0.95))
-        values["stand_in"][w, history] = window.stand_in(0)
-        values["forecast_stand_in"][w, ahead] = window.values_of(window.forecasts(window.stand_in_columns(0)[None])[0])
-        run.told(2)
-
-
-def _mechanism(run: Run) -> None:
-    values = run.values
-    details = run.q.effort.details
-    found = mechanism.measure_mechanism(run.windows, run.told, by_multiple=details)
-    for name in (
-        "effect", "coverage", "share", "low", "high", "rest", "margin_low", "by_multiple", "by_layer",
-    ):  # fmt: skip
-        values[f"mechanism_{name}"][...] = getattr(found, name)
-    values["mechanism_phase"][:] = found.by_phase
-    if not details:
-        return
-    for w, window in enumerate(run.windows):
-        values["forecast_without"][w, run.q.window.history :] = window.values_of(mechanism.without_periods(window))
-        run.told(2)
-    curve = influence.influence_curve(run.windows[-1], run.q.seed, run.told)  # illustrates the first two levels
-    values["influence_curve"][:] = curve.intact, curve.blocked
-
-
-def _set(run: Run) -> None:
-    values, model, details = run.values, run.model, run.q.effort.details
-    if run.kind not in BY_ATTENTION:
-        return  # without attention shown to carry it, no heads can carry it
-    candidates = _candidates(run)
-    found = heads_set.choose_and_test(run.windows, candidates, run.q.seed, run.told, run.reads, compared=details)
-    if found is None:
-        return
-    values["head_share"][:] = found.head_share
-    for rank, head in enumerate(found.heads, start=1):
-        values["set_rank"][head] = rank
-    values["set_path"][: len(found.path)] = found.path
-    values["set_share"][...], values["set_without"][...] = found.share, found.without
-    values["set_random"][: len(found.random)] = found.random
-    layers = model.config.layers
-    run.facts["families"] = [[[layers[i], head] for i, head in family] for family in found.families]
-
-
-def _candidates(run: Run) -> Bools:
-    """Candidate heads for the set: all, or with a budget those of the layers that carry most."""
-    every: Bools = np.ones_like(run.q.asked)
-    if not run.q.effort.screened:
-        return every
-    share = run.values["mechanism_by_layer"]
-    some: Bools = every & (share >= min(SCREENED, np.nanmax(share, initial=0)))[:, None]
-    if (left := int((~some).sum())) and some.any():
-        run.facts["dropped"].append(
-            f"At the few heads: {left} of {some.size} heads were not tried, because their layers carry less than "
-            f"{percent(SCREENED)} each."
-        )
-    return some if some.any() else every
-
-
-def _heads(run: Run) -> None:
-    q, values, counts = run.q, run.values, run.facts["counts"]
-    tested = np.zeros_like(q.asked)
-    for heads in _in_turn(run):
-        reads = single_heads.measure_reads(run.windows, heads, q.asked, q.level, run.told, known=run.reads)
-        knockouts = single_heads.measure_knockouts(run.windows, heads, q.asked, q.level, q.period, run.told)
-        for name, effects in (("reads", reads), ("matters", knockouts.effects)):
-            values[f"{name}_each"][: len(effects.each), heads] = effects.each[:, heads]
-        values["knockout"][:, :, heads] = knockouts.outcomes[:, :, heads]
-        tested |= heads
-    nothing = np.full(tested.shape, np.nan)
-    for name in ("reads", "matters"):
-        effects = single_heads.judge(values[f"{name}_each"].astype(np.float64), q.asked, q.level)
-        interval, verdict = effects.interval, three_values(effects.supported, effects.refuted, tested)
-        run.settle(name, Claimed(interval.value, interval.low, interval.high, nothing, verdict))
-        counts["smallest"][name] = effects.smallest(tested)
-    if missed := int((q.asked & ~tested).sum()):
-        run.facts["dropped"].append(
-            f"At each head: {missed} of {int(q.asked.sum())} heads were not tested one by one, because time ran out."
-        )
-
-
-def _in_turn(run: Run) -> Iterator[Bools]:
-    """Yield heads to test together: all or, with a budget, groups until time runs out, strongest layers first."""
-    asked = run.q.asked
-    if not run.q.effort.screened:
-        yield asked
-        return
-    share = np.where(np.isfinite(run.values["head_share"]), run.values["head_share"], -1)
-    by_layer = np.nan_to_num(run.values["mechanism_by_layer"])[:, None]
-    order = sorted(zip(*np.nonzero(asked), strict=True), key=lambda at: (-by_layer[at[0], 0], -share[at]))
-    for first in range(0, len(order), HEADS_AT_ONCE):
-        heads = np.zeros_like(asked)
-        for at in order[first : first + HEADS_AT_ONCE]:
-            heads[at] = True
-        yield heads
-        if time.monotonic() > run.deadline:
-            return
-
-
-def _looking(run: Run) -> None:
-    from vitime_cache.attention.capture import time_attention
-
-    q = run.q
-    attention = []
-    for each in time_attention(run.model, [window.signal for window in run.windows]):
-        attention.append(each)
-        run.told(1)
-    found = look(
-        np.stack(attention), q.effort.history_patches, q.window.patches_per_period, q.window.samples_per_patch,
-        q.asked, q.level, q.signal.sample_seconds,
-    )  # fmt: skip
-    for name in ("looks", "query_contrast", "query_contrast_error", "lag_curve", "peak_lag", "prominence"):
-        run.values[name][:] = getattr(found, name)
-    run.settle("looks", found.claimed)
-    run.facts["counts"]["left_out"] = list(found.left_out)
-
-
-def _nulls(run: Run) -> None:
-    from vitime_cache.attention.capture import time_attention
-
-    q, e = run.q, run.q.effort
-    if not e.nulls:
-        return
-    first = q.window.starts[0]
-    inputs = nulls.null_inputs(
-        q.series[first:], [start - first for start in q.window.starts], q.window.history, q.window.horizon, q.period,
-        n=e.nulls, seed=q.seed, proposed=q.period_from == "proposed",
-    )  # fmt: skip
-
-    def attention() -> Iterator[NDArray[np.float32]]:
-        for each in time_attention(run.model, [each.signal for each in inputs]):
-            run.told(1)
-            yield each
-
-    found = nulls.against_null_inputs(
-        run.values["query_contrast"], inputs, attention(), e.history_patches, q.window.patches_per_period,
-        q.window.samples_per_patch, q.asked, q.level,
-    )  # fmt: skip
-    for name in ("null_mean", "null_upper", "null_contrast", "null_p"):
-        run.values[name][:] = getattr(found, name)
-    run.settle("depends", found.claimed)
-    own = {(each.kind, each.number) for each in inputs if each.own_period is not None}
-    run.facts["counts"]["null_periods"] = len(own)
-
-
-def _tracking(run: Run) -> None:
-    from vitime_cache.attention.capture import time_attention
-
-    q, values, periods = run.q, run.values, run.blank[vschema.SWEEP].values
-    if not len(periods):
-        return
-    last = run.windows[-1].signal
-    signals = sweep.sweep_signals(
-        last.values, q.period, periods, len(last.values), last.horizon, others=_others(q), seed=q.seed
-    )
-    swept = []
-    for attention in time_attention(run.model, signals):
-        swept.append(past_curves(attention, q.effort.history_patches)[LOOKED_AT])
-        run.told(1)
-    unrelated = nulls.aperiodic(values["null_mean"], [str(kind) for kind in run.blank[vschema.NULL].values])[LOOKED_AT]
-    found = track(
-        np.stack(swept), periods, run.blank["measured_on"].values, q.window.samples_per_patch, unrelated, q.asked,
-        q.level,
-    )  # fmt: skip
-    for name in ("sweep_peak", "intercept", "r_squared", "found", "chosen"):
-        values[name][:] = getattr(found, name)
-    run.settle("tracks", found.claimed)
-
-
-def _others(q: Question) -> list[float]:
-    """Other periods of the series that are not harmonics of the one asked about."""
-    ratios = [(each.period, q.period / each.period) for each in q.proposed]
-    return [period for period, ratio in ratios if abs(ratio - max(round(ratio), 1)) > 0.05]
-
-
-_WORK: dict[str, Callable[[Run], None]] = {
-    "influence": _influence, "mechanism": _mechanism, "set": _set, "heads": _heads, "looking": _looking,
-    "nulls": _nulls, "tracking": _tracking,
-}  # fmt: skip

@@ -21,7 +21,7 @@ import xarray as xr
 
 from vitime_cache.checks import called, positive, whole
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.ask import Progress, answers
+from vitime_cache.evidence.ask import answers
 from vitime_cache.evidence.budget import LEAST_MASKS, NO_DETAILS, SMALL
 from vitime_cache.evidence.levels.table import BY_ATTENTION
 from vitime_cache.evidence.population import schema as population_schema
@@ -33,6 +33,7 @@ from vitime_cache.evidence.question import (
     prepare,
     series_hash,
 )
+from vitime_cache.evidence.run import Progress
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
 from vitime_cache.evidence.verdict.report import kind
