@@ -20,7 +20,7 @@ from vitime_cache.model.network import ViTime
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.sources import Signal
 from vitime_cache.store.build import build
-from vitime_cache.ui import question_form, questions
+from vitime_cache.ui import question_form, questions, shared
 from vitime_cache.ui.folds import FOLD
 from vitime_cache.ui.processes.engine import engine
 
@@ -100,7 +100,7 @@ def folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("VITIME_STORE_FOLDER", str(tmp_path))
     monkeypatch.setattr(places, "WEIGHTS", weights.parent)
     monkeypatch.setattr(question_form, "begin_by_itself", lambda *_: None)
-    st.cache_data.clear()
+    shared.forget_everything()
     st.cache_resource.clear()
     yield tmp_path
     for each in questions.known().values():

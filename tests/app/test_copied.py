@@ -10,7 +10,7 @@ from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.store.verdicts import keep_verdict
 from vitime_cache.ui.copied import answer_code, compared_code, head_code, heads_code
-from vitime_cache.ui.stores import KEY
+from vitime_cache.ui.shared import KEY
 
 
 def last_value(code: str) -> Any:

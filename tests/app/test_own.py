@@ -358,8 +358,8 @@ def test_where_no_series_can_go_the_next_one_is_refused_in_one_line(
 def test_a_session_holds_the_names_of_its_series_and_all_sessions_together_a_bounded_number_of_bytes(
     open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    most = 2 * stores._SIGNALS.getsizeof(open_store(stores.folder() / "vitime-mini.zarr").isel(signal=0))
-    held: LRUCache = LRUCache(most, getsizeof=stores._SIGNALS.getsizeof)
+    most = 2 * stores._in_memory(open_store(stores.folder() / "vitime-mini.zarr").isel(signal=0))
+    held: LRUCache = LRUCache(most, getsizeof=stores._in_memory)
     monkeypatch.setattr(stores, "_load", cached(held)(stores._load.__wrapped__))
     sessions = [bring_another(open_page, period) for period in range(4, 7)]
     for at in sessions:

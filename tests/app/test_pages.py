@@ -472,8 +472,9 @@ def test_where_the_axis_ends_before_the_first_peak_what_lies_beyond_it_is_not_de
         from vitime_cache.attention.mock import mock_dataset
         from vitime_cache.charts import HeadView
         from vitime_cache.ui.chart import peaks_table
+        from vitime_cache.ui.shared import KEY
 
-        view = HeadView(mock_dataset().isel(signal=0), "decoder.0", 0)
+        view = HeadView(mock_dataset().isel(signal=0).assign_attrs({KEY: "made up"}), "decoder.0", 0)
         peaks_table([view], "all", period=63.0, side="past", longest=20.0)
 
     at = AppTest.from_function(table).run()

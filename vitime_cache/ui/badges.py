@@ -24,7 +24,7 @@ from vitime_cache.series.spans import samples_in_words
 from vitime_cache.shown import counted
 from vitime_cache.ui.address import address
 from vitime_cache.ui.chart import worked_out
-from vitime_cache.ui.stores import KEY
+from vitime_cache.ui.shared import KEY
 from vitime_cache.ui.terms import explained
 from vitime_cache.ui.verdicts import verdict_at
 from vitime_cache.ui.words import plain

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import partial
-from types import FunctionType
 from typing import Any, Literal, TypeVar, cast
 
 import pandas as pd
@@ -25,7 +25,7 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.numerals import number
-from vitime_cache.ui.stores import KEY
+from vitime_cache.ui.shared import KEY, shared
 from vitime_cache.ui.terms import PROMINENCE, explained
 from vitime_cache.ui.width import EDGE, NARROW, known_width
 from vitime_cache.ui.words import notice
@@ -81,21 +81,21 @@ def figure(
     """
     if pixels is not None:
         options["width"] = pixels
+    wide = known_width()
     try:
-        chart = worked_out(draw, *args, **options)
+        shown = worked_out(
+            _on_screen, draw, args, options, wide if wide < NARROW else None, dark=st.context.theme.type == "dark"
+        )
     except (VitimeError, OSError) as error:
         notice(error)
         return
-    narrow = (wide := known_width()) < NARROW and "title" in chart
-    shown = _with_whole_title(chart, wide - EDGE) if narrow else chart
-    shown = for_dark(shown) if st.context.theme.type == "dark" else shown
     with st.container(gap=None, key=f"{key}_figure"):
         st.vega_lite_chart(shown, key=key, width=width, on_select=on_select or "ignore", selection_mode=selection)
         files = st.popover(
             "Download", icon=":material/download:", type="tertiary", key=f"{key}_files", on_change="rerun"
         )  # fmt: skip
     if files.open:  # making its buttons costs as much as the chart
-        subject = _subject(args)
+        chart, subject = worked_out(draw, *args, **options), _subject(args)
         name = file_name(draw.__name__, *subject.values())
 
         def numbers() -> bytes:
@@ -112,6 +112,14 @@ def figure(
                 caption = partial(charts.caption, chart, of)
                 _download("The caption", key, f"{name}.txt", "text/plain", lambda: caption().encode())
             _download("CSV, the numbers", key, f"{name}.csv", "text/csv", numbers)
+
+
+def _on_screen(draw: Draw, args: tuple[Any, ...], options: dict[str, Any], wide: int | None, *, dark: bool) -> Spec:
+    """The chart in the colours of the theme, its title broken to a narrow page; a copy, which Streamlit may change."""
+    chart = deepcopy(worked_out(draw, *args, **options))
+    if wide is not None and "title" in chart:
+        chart = _with_whole_title(chart, wide - EDGE)
+    return for_dark(chart) if dark else chart
 
 
 def _with_whole_title(chart: Spec, wide: int) -> Spec:
@@ -152,8 +160,8 @@ def statement(name: str, text: str) -> None:
 
 
 def worked_out(work: Callable[..., Made], *args: Any, **options: Any) -> Made:
-    """`work(*args, **options)`, from the cache if the same chart or table was made before."""
-    made: Made = _worked_out(work, args, options)
+    """`work(*args, **options)`, shared by all sessions; nobody may change it."""
+    made: Made = _worked_out(work, *args, **options)
     return made
 
 
@@ -183,11 +191,11 @@ def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | No
     st.dataframe(table, column_config=PEAK_COLUMNS, column_order=list(PEAK_COLUMNS), hide_index=True, key="peaks")
 
 
-@st.cache_data(max_entries=64, show_spinner=False, hash_funcs={xr.Dataset: lambda ds: _dataset_key(ds)})
+@shared(64)
 def measured(ds: xr.Dataset, period: float | None) -> xr.Dataset:
     """Every measure of every head, from the cache if it was computed before."""
     measures = head_measures(ds, period)
-    return measures.assign_attrs({KEY: f"{_dataset_key(ds)}|{period}"})
+    return measures.assign_attrs({KEY: f"{ds.attrs[KEY]}|{period}"})
 
 
 def ranked_heads(measures: xr.Dataset, measure: str) -> dict[str, Any] | None:
@@ -252,17 +260,6 @@ def _download(label: str, key: str, name: str, mime: str, make: Callable[[], byt
     )  # fmt: skip
 
 
-def _dataset_key(ds: xr.Dataset) -> str:
-    return str(ds.attrs.get(KEY, id(ds)))
-
-
-_KEYS: dict[str | type, Callable[[Any], Any]] = {
-    xr.Dataset: _dataset_key,
-    HeadView: lambda view: (_dataset_key(view.ds), view.layer, view.head, view.queries),
-    FunctionType: lambda function: f"{function.__module__}.{function.__qualname__}",
-}
-
-
-@st.cache_data(max_entries=256, show_spinner=False, hash_funcs=_KEYS)
-def _worked_out(work: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+@shared(512)  # of charts, as drawn and as shown; a large one has 0.3 MB
+def _worked_out(work: Callable[..., Any], *args: Any, **options: Any) -> Any:
     return work(*args, **options)

@@ -9,7 +9,7 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.evidence.verdict import schema as vschema
-from vitime_cache.ui.stores import KEY
+from vitime_cache.ui.shared import KEY
 from vitime_cache.ui.verdicts import store_of
 
 OPENED = "import vitime_cache as vc\n\nstore = vc.open_store({store!r})\n"

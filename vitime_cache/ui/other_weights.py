@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import streamlit as st
 import xarray as xr
 
 from vitime_cache import places
@@ -14,6 +13,7 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.question import series_hash
 from vitime_cache.model.checkpoint import CheckpointError, peek
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
+from vitime_cache.ui.shared import shared
 from vitime_cache.ui.stores import Store, stores
 
 ENDINGS = (".safetensors", ".pth")  # of the files in weights/ that are offered
@@ -59,7 +59,7 @@ def elsewhere(ds: xr.Dataset) -> list[Elsewhere]:
         try:
             if store.stamp is None or store.dataset.attrs["weights_sha256"] == ds.attrs["weights_sha256"]:
                 continue
-            name = _by_series(str(store.path), str(store.stamp), store).get(wanted)
+            name = _by_series(store).get(wanted)
         except (VitimeError, OSError, KeyError):
             continue
         if name is not None:
@@ -67,10 +67,10 @@ def elsewhere(ds: xr.Dataset) -> list[Elsewhere]:
     return found
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def _by_series(path: str, stamp: str, _store: Store) -> dict[str, str]:  # noqa: ARG001 - the cache goes by them
+@shared(16)
+def _by_series(store: Store) -> dict[str, str]:
     """Key of a series with its horizon -> its name in a store."""
-    ds = _store.dataset[[schema.HISTORY]].load()
+    ds = store.dataset[[schema.HISTORY]].load()
     return {_key(ds.sel({schema.SIGNAL: name})): str(name) for name in ds[schema.SIGNAL].values}
 
 
@@ -79,7 +79,7 @@ def _key(ds: xr.Dataset) -> str:
     return f"{series_hash(history)}|{int(ds[schema.HORIZON])}"
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@shared(64)
 def _described(path: str, modified: int) -> WeightsFile:  # noqa: ARG001 - a file that has changed is another
     try:
         config, info = peek(path)

@@ -28,7 +28,8 @@ from vitime_cache.series.signal import hold_out
 from vitime_cache.series.sources import Signal, SignalError
 from vitime_cache.ui import questions
 from vitime_cache.ui.processes.engine import engine
-from vitime_cache.ui.stores import KEY, Store, folder, store_at
+from vitime_cache.ui.shared import KEY
+from vitime_cache.ui.stores import Store, folder, store_at
 from vitime_cache.ui.words import plain
 
 PREFIX = "own:"

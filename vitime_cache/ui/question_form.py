@@ -25,6 +25,7 @@ from vitime_cache.ui.asked import show_in_address
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.compose import KEPT
 from vitime_cache.ui.period_box import period_box, written
+from vitime_cache.ui.shared import shared
 from vitime_cache.ui.verdicts import Subject, known_verdicts
 from vitime_cache.ui.words import complain, notice, plain
 
@@ -39,7 +40,7 @@ def fill_in(subject: Subject, period: float) -> None:
 def _kept(subject: Subject) -> tuple[str, list[float]]:
     """The key of the form's period in the session, and the periods that it knows with all their digits."""
     key = f"asked_{subject.signal.fingerprint[:12]}"
-    periods = [period for period, _ in _proposals(subject.signal.fingerprint, subject.signal.known)]
+    periods = [period for period, _ in _proposals(subject.signal.known)]
     return key, st.session_state.setdefault(f"{key}_exact", periods)
 
 
@@ -47,7 +48,7 @@ def choose_question(subject: Subject) -> tuple[float, Window] | None:
     """Choose the period and the stretch of the series to ask about; None, with a message in place, if it cannot be."""
     values = subject.signal.known
     key, exact = _kept(subject)
-    proposals = _proposals(subject.signal.fingerprint, values)
+    proposals = _proposals(values)
     periods = [period for period, _ in proposals]
     in_words = [samples_in_words(period, subject.signal.sample_seconds) for period in periods]
     st.session_state.setdefault(key, written(periods[0]) if periods else "")
@@ -123,7 +124,7 @@ def begin_by_itself(subject: Subject, found: Answers) -> None:
     if found.verdicts or found.under_way or found.failed or subject.config.tokens > SMALL:
         return
     tried: set[str] = st.session_state.setdefault("began", set())
-    proposals = _proposals(subject.signal.fingerprint, subject.signal.known)
+    proposals = _proposals(subject.signal.known)
     if subject.key in tried or not proposals:
         return
     tried.add(subject.key)
@@ -196,6 +197,6 @@ def _take_proposal(key: str, periods: list[float]) -> None:
         st.session_state[key] = written(periods[number])
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _proposals(fingerprint: str, _values: np.ndarray) -> list[tuple[float, float]]:  # noqa: ARG001 - the cache's key
-    return [(proposal.period, proposal.power) for proposal in propose_periods(_values)]
+@shared(64)
+def _proposals(values: np.ndarray) -> list[tuple[float, float]]:
+    return [(proposal.period, proposal.power) for proposal in propose_periods(values)]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
-from operator import attrgetter
 from typing import Any, Literal
 
 import streamlit as st
 
 from vitime_cache.series.examples import HORIZON
 from vitime_cache.series.sources import Signal, SignalError, column_names, read_signals
+from vitime_cache.ui.shared import shared
 from vitime_cache.ui.words import plain
 
 KEPT: Literal["session"] = "session"  # the choices outlive a visit to another page
@@ -24,7 +24,7 @@ _DATES = {_ITSELF: None, "the day first": True, "the month first": False}
 class Brought:
     """A file from a user: its bytes, its name, and an id that is unique to its content."""
 
-    data: bytes
+    data: bytes = field(compare=False, repr=False)
     name: str
     id: str
 
@@ -101,12 +101,12 @@ def _controls(names: list[str], keys: dict[str, str], fill_key: str, failed: boo
         st.text_input("What marks missing values", key=keys["missing"], persist_state=KEPT, help=marks)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={Brought: attrgetter("id")})
+@shared(4)
 def _read(file: Brought, **choices: Any) -> tuple[list[Signal], list[str]]:
     notes: list[str] = []
     return read_signals(BytesIO(file.data), name=file.name, horizon=HORIZON, tell=notes.append, **choices), notes
 
 
-@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={Brought: attrgetter("id")})
+@shared(4)
 def _columns(file: Brought) -> list[str]:
     return column_names(file.data, file.name)

@@ -87,10 +87,9 @@ def prepare_charts() -> None:
 
 @cache
 def leave_to_the_server(page: str) -> None:  # noqa: ARG001 - once for each page
-    """Exclude the modules that the page has imported from garbage collection.
+    """Exclude the modules that the page has imported from garbage collection: they stay as long as the server does.
 
-    Streamlit collects after each run of each session, over every object of every library: half of the processor time
-    of a page (`benchmarks.app_latency`). Modules stay as long as the server does.
+    A collection goes through every object of every library, which takes longer than a page.
     """
     gc.collect()
     gc.freeze()

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 import xarray as xr
-from cachetools import LRUCache, cached
 
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
@@ -22,12 +20,12 @@ from vitime_cache.store.manifest import MANIFEST, ROOT, ROOT_BYTES, Manifest
 from vitime_cache.store.objects import StoreError, stamp
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.root import without_verdicts
+from vitime_cache.ui.shared import KEY, shared
 from vitime_cache.ui.words import end_page, plain
 
 Stamp = tuple[str, int]
 FileStamp = tuple[int, int, int]
-KEY = "app_key"  # attribute that names a Dataset in the app's caches
-MOST_IN_MEMORY = 512e6  # bytes of signals, over all sessions; the least recently used are dropped
+MOST_IN_MEMORY = 512_000_000  # bytes of signals, over all sessions
 ROWS = 100  # of the contents table, each with a plot
 PLOT_POINTS = 120
 
@@ -107,7 +105,7 @@ def reading(store: Store) -> Iterator[None]:
         end_page()
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
+@shared(16)
 def contents(path: str, stamp: Stamp, names: tuple[str, ...]) -> pd.DataFrame:
     """One row per signal: its coordinates, and history and forecast thinned for a small plot."""
     ds = _open(path, stamp).sel({schema.SIGNAL: list(names)})
@@ -152,25 +150,25 @@ def _file_stamp(path: Path, key: str) -> FileStamp:
     return file.st_mtime_ns, file.st_size, file.st_ino
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@shared(64)
 def _content(path: str, root: FileStamp) -> str:  # noqa: ARG001 - the stamp is part of the cache key
     """Hash of the root of a store without its verdicts, which may change at any time."""
     return stamp([without_verdicts(open_objects(path).get(ROOT, ROOT_BYTES))])[1]
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@shared(16)
 def _manifest(path: str, stamp: FileStamp) -> Manifest:  # noqa: ARG001 - the stamp is part of the cache key
     return Manifest.from_bytes(open_objects(path).get(MANIFEST) or b"", path)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@shared(16)
 def _open(path: str, stamp: Stamp) -> xr.Dataset:  # noqa: ARG001 - the stamp is part of the cache key
     ds = open_store(path)
     # A description takes 8 kB in memory, and is only needed for the rows of a table.
     return ds.assign_coords({name: ds[name].load() for name in ds.coords if name != schema.DESCRIPTION})
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@shared(16)
 def _names(path: str, stamp: Stamp) -> tuple[str, ...]:
     return tuple(map(str, _open(path, stamp)[schema.SIGNAL].values))
 
@@ -179,11 +177,7 @@ def _in_memory(ds: xr.Dataset) -> int:
     return sum(variable.nbytes for name, variable in ds.variables.items() if name != schema.TOKEN_ATTENTION)
 
 
-# Shared by all sessions and limited by size: a signal of the published model is many times as large as a small one's.
-_SIGNALS: LRUCache[tuple[str, Stamp, str], xr.Dataset] = LRUCache(MOST_IN_MEMORY, getsizeof=_in_memory)
-
-
-@cached(_SIGNALS, lock=Lock())
+@shared(MOST_IN_MEMORY, size=_in_memory)  # a signal of the published model is many times as large as a small one's
 def _load(path: str, stamp: Stamp, name: str) -> xr.Dataset:
     lazy = _open(path, stamp).sel({schema.SIGNAL: name})
     end = int(lazy[schema.N_HISTORY]) + int(lazy[schema.HORIZON])

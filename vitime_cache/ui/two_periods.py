@@ -16,7 +16,7 @@ from vitime_cache.evidence.verdict.report import headline, kind, period_words
 from vitime_cache.ui.address import address, pick
 from vitime_cache.ui.chart import figure, worked_out
 from vitime_cache.ui.evidence_view import BOXES
-from vitime_cache.ui.stores import KEY
+from vitime_cache.ui.shared import KEY
 from vitime_cache.ui.two_signals import show_reading
 from vitime_cache.ui.verdicts import Subject, known_verdicts
 from vitime_cache.ui.width import NARROW, page_width, side_by_side

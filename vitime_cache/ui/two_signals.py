@@ -27,7 +27,8 @@ from vitime_cache.ui.badges import head_badges
 from vitime_cache.ui.chart import ABSENT, figure, side_map, statement, worked_out
 from vitime_cache.ui.copied import compared_code, copy_python
 from vitime_cache.ui.options import LagOptions, choose_contrast, choose_lags, choose_period, clicked
-from vitime_cache.ui.stores import KEY, Store
+from vitime_cache.ui.shared import KEY
+from vitime_cache.ui.stores import Store
 from vitime_cache.ui.terms import PROMINENCE, explained
 from vitime_cache.ui.width import page_width, side_by_side
 from vitime_cache.ui.words import complain, end_page, plain, weights_note

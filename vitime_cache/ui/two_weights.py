@@ -21,7 +21,8 @@ from vitime_cache.ui import own
 from vitime_cache.ui.address import pick
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.other_weights import elsewhere, weights_files
-from vitime_cache.ui.stores import KEY, Store, reading
+from vitime_cache.ui.shared import KEY
+from vitime_cache.ui.stores import Store, reading
 from vitime_cache.ui.two_signals import both_curves, both_maps, choose_how, heads_apart, show_reading
 from vitime_cache.ui.verdicts import whole_series
 from vitime_cache.ui.width import page_width

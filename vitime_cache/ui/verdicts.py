@@ -23,7 +23,7 @@ from vitime_cache.series.signal import Signal
 from vitime_cache.store.manifest import EVIDENCE
 from vitime_cache.store.verdicts import KeptVerdict, open_verdict, stored_verdicts, verdicts_on
 from vitime_cache.ui import own, questions
-from vitime_cache.ui.stores import KEY
+from vitime_cache.ui.shared import KEY, shared
 from vitime_cache.ui.words import notice
 
 SESSION = "verdicts"  # session key of verdicts that no store could keep: subject's key -> verdicts by period
@@ -169,27 +169,27 @@ def words_of(path: Path, kept: KeptVerdict) -> str:
         return kept.headline
 
 
-@st.cache_data(max_entries=1024, show_spinner=False)
+@shared(1024)
 def _composed(path: str, group: str, created: str) -> str:
     return headline(_opened(path, group, created))
 
 
-@st.cache_data(max_entries=32, show_spinner=False)
+@shared(32)
 def _kept(path: str, stamp: tuple[int, ...], *series: str) -> list[KeptVerdict]:  # noqa: ARG001 - part of the cache key
     return verdicts_on(Path(path), *series)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared(64)
 def _opened(path: str, group: str, created: str) -> xr.Dataset:  # noqa: ARG001 - a group that was deleted may come again
     verdict = open_verdict(path, group)
     return verdict.assign_attrs({KEY: f"{path}/{group}|{verdict.attrs['created']}"})
 
 
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs={xr.Dataset: lambda ds: ds.attrs[KEY]})
+@shared(64)
 def _whole_series(ds: xr.Dataset) -> Signal:
     return whole_series(ds)
 
 
-@st.cache_resource(show_spinner=False)
+@shared(1)
 def _catalogue() -> dict[str, Signal]:
     return {signal.name: signal for signal in catalogue()}
