@@ -351,7 +351,8 @@ def test_an_unknown_way_to_fill_is_refused_even_where_nothing_is_missing():
         ("a,b\n", r"no numbers below its only row, 'a, b'"),
         ("\n \n", r"f.csv is empty"),
         ('a,b\n1,2\n3,"4\n', r"f.csv, row 3: .*quotes"),
-        ("a\nnan\nnan\n", r"row 2: the value is missing.*the first of 2"),
+        ("a\n1\nnan\nnan\n", r"row 3: the value is missing.*the first of 2"),
+        ("a\nnan\nnan\n", "all 2 values are missing"),
     ],
     ids=str,
 )

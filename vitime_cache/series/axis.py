@@ -207,15 +207,15 @@ def finished(
     if (infinite := np.isinf(values[kept])).any():
         at = kept[int(infinite.argmax())]
         raise SignalError(f"{where}, {each} {rows[at]}: {values[at]} is not finite; correct it")
-    if (missing := np.isnan(values[kept])).any() and choices.fill == "none":
+    if (missing := np.isnan(values[kept])).all():
+        raise SignalError(f"{where}: all {last} values are missing")
+    if missing.any() and choices.fill == "none":
         raise SignalError(
             f"{where}, {each} {rows[kept[int(missing.argmax())]]}: the value is missing (empty or nan), the first of "
             f"{missing.sum()}; correct it, or interpolate with {TO_FILL}"
         )
     samples = axis.samples(values)[length - last :]
-    if (missing := np.isnan(samples)).all():
-        raise SignalError(f"{where}: all {last} values are missing")
-    if missing.any():
+    if (missing := np.isnan(samples)).any():
         samples = np.interp(np.arange(last), np.flatnonzero(~missing), samples[~missing])
     return Column(label, samples, int(missing.sum()), axis.seconds, axis.start(length - last))
 

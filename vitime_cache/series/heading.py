@@ -45,10 +45,10 @@ def find_heading(rows: list[Row], separator: str) -> Heading:
     """The names of columns, below titles and above units or a second row of names; none where there is no header."""
     [(width, often)] = Counter(len(row.cells) for row in rows).most_common(1)
     at = next(place for place, row in enumerate(rows) if len(row.cells) == width)
-    one_short = at == 1 and len(rows[0].cells) == width - 1 and often == len(rows) - 1 and separator != ","
-    if one_short and rows[0].is_words and not rows[1].is_words:
-        # R gives its column of row names no name. Other writers end each row with a separator.
-        separated = not any(row.cells[-1] for row in rows[1:])
+    one_short = at == 1 and len(rows[0].cells) == width - 1 and often == len(rows) - 1
+    # R gives its column of row names no name, others end each row with a separator; a comma may be a decimal one.
+    separated = not any(row.cells[-1] for row in rows[1:])
+    if one_short and (separated or separator != ",") and rows[0].is_words and not rows[1].is_words:
         return Heading([*rows[0].cells, ""] if separated else ["", *rows[0].cells], rows[0].line)
     years_on_top = at and len(rows) > at + 1 and "text" in rows[at].kinds and _is_header(rows[at], rows[at + 1])
     if often == 1 or width == 1 or not (rows[at].is_words or years_on_top):
@@ -79,14 +79,26 @@ def _is_above_numbers(words: Row, numbers: Row) -> bool:
 
 def _is_header(row: Row, below: Row | None) -> bool:
     """Whether a row names columns: then it differs in kind from the row below it."""
-    if not row.cells[0] and row.cells[1:] == [str(number) for number in range(len(row.cells) - 1)]:
-        return True  # pandas numbers columns without a name
+    if _numbers_columns(row, below):
+        return True
     pairs = list(zip(row.kinds, below.kinds if below else (), strict=False))
     alike = all(one == other or not other for one, other in pairs)
+    words = [word for word, kind in zip(row.cells, row.kinds, strict=True) if kind == "text"]
+    if below and alike and not row.is_words and {*words} & {*below.cells}:
+        return False  # the name of a station, which stands in every row
     if "text" in row.kinds:
         return below is None or not alike or not any(kind in ("time", "decimal") for kind in row.kinds)
     dates_above_others = any(one == "time" and other != "time" for one, other in pairs)
     return not any(row.kinds) or (dates_above_others and not alike and "number" not in row.kinds)
+
+
+def _numbers_columns(row: Row, below: Row | None) -> bool:
+    """Whether a row counts the columns: pandas writes those without a name so, behind an index or above decimals."""
+    counts = [str(number) for number in range(len(row.cells) + 1)]
+    if not row.cells[0]:
+        return row.cells[1:] == counts[:-2]
+    decimals_below = below is not None and {*below.kinds} == {"decimal"}
+    return len(row.cells) > 1 and decimals_below and row.cells in (counts[:-1], counts[1:])
 
 
 def _kind(cell: str) -> str:

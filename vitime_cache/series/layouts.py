@@ -6,6 +6,7 @@ by which option to choose.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -29,6 +30,7 @@ STACKED = IDS | {
     "store", "shop", "location", "station", "stn", "site", "sensor", "device", "meter", "region", "country",
 }  # fmt: skip
 _NO_IDS = {*CALENDAR, *CLOCKS, "period", "quarter", "week", "weekday"}
+_NUMBER = re.compile(r"[ _]?(id|no|nr|nbr|num|number|code)$")  # "store_nbr" is a store
 FEWEST_STEPS = 24  # from which a column that never changes, or counts, is told from a series beside times
 
 
@@ -50,7 +52,7 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
         raise SignalError(f"{file}: there is no column {unknown!r:.60}; there are {', '.join(table.names[:20])}")
     time = Time() if choices.rows else find_time(table, choices)
     if choices.rows is None and not choices.columns:
-        check_calendar(table)
+        check_calendar(table, time.unit)
         if not time.columns:
             check_rows(table)
     if choices.rows:
@@ -85,13 +87,36 @@ def _values(table: Table, time: Time, ids: Sequence[str], choices: Choices) -> l
     names = [name for name in table.numbers if name not in (*time.columns, *hidden, *ids)]
     if time.columns:
         counters = {name for name in names if name.lower() in COUNTERS and (np.diff(table.numbers[name]) == 1).all()}
-        names = [name for name in names if called(name) not in CALENDAR and name not in counters] or names
+        counters |= {name for name in names if called(name) in CALENDAR or _repeats(table.numbers[name], time)}
+        names = [name for name in names if name not in counters] or names
     several = [name for name in names if np.isfinite(table.numbers[name]).any()] or names
     if not time.columns:
         return several
     # Beside times stand the numbers and places of stations, and counts; a bare matrix has none of them.
     groups = [rows for _, rows in _groups(table, ids)]
-    return [name for name in several if not _is_even(table.numbers[name], groups)] or several
+    if kept := [name for name in several if not _is_even(table.numbers[name], groups)]:
+        return kept
+    left = [name for name in table.others if name not in (*time.columns, *hidden, *ids)]
+    if left and len(several) > 1 and all((table.numbers[name] == table.numbers[name][0]).all() for name in several):
+        raise SignalError(
+            f"{table.file}: its columns of numbers, {', '.join(several)[:200]}, never change, and "
+            f"{', '.join(left)[:200]} hold no numbers; choose with columns=[…] (--column NAME), or correct the others"
+        )
+    return several
+
+
+def _repeats(values: NDArray[np.float64], time: Time) -> bool:
+    """Whether numbers (T,) are the hour, the weekday or the month of their times, in whichever zone, more than once."""
+    import pandas as pd
+
+    if time.readings[0].dtype.kind != "M" or not 0 <= values.min() <= values.max() <= 24 or (values % 1).any():
+        return False
+    if np.ptp(values) not in (23, 11, 6):
+        return False
+    times = pd.DatetimeIndex(time.readings[0])
+    cycle = int(np.ptp(values)) + 1
+    part = {24: times.hour, 12: times.month, 7: times.day_of_week}[cycle]
+    return len(values) > cycle and bool(np.ptp((values - part) % cycle) == 0)
 
 
 def _is_even(values: NDArray[np.float64], groups: Sequence[NDArray[np.intp]]) -> bool:
@@ -130,7 +155,8 @@ def _ids(table: Table, time: Time) -> list[str]:
     several = any(1 < table.distinct([name]) <= length / 2 for name in named)
     if length < 1.5 * len(np.unique(times)) and not several:
         return []
-    numbered = [name for name, each in table.numbers.items() if called(name) in STACKED and (each % 1 == 0).all()]
+    numbered = [name for name in table.numbers if {called(name), _NUMBER.sub("", called(name))} & STACKED]
+    numbered = [name for name in numbered if (table.numbers[name] % 1 == 0).all()]
     named = [name for name in dict.fromkeys([*named, *numbered]) if table.distinct([name]) <= length / 2]
     candidates = list(dict.fromkeys([*named, *texts]))[:6]
     for count in (1, 2, 3):

@@ -30,10 +30,11 @@ def check_rows(table: Table) -> None:
         )
 
 
-def check_calendar(table: Table) -> None:
-    """Refuse what may be one series, a year of months or a day of hours in each row."""
+def check_calendar(table: Table, unit: str = "") -> None:
+    """Refuse what may be one series, a year of months or a day of hours in each row; rows count time in `unit`."""
     hours = [int(found[1]) for name in table.numbers if (found := _HOUR.fullmatch(name.strip().lower()))]
-    if [short for name in table.numbers if (short := name[:3].lower()) in MONTHS] == MONTHS:
+    without_names = unit == "year" and len(table.numbers) == 13 and table.in_front.endswith("_1")
+    if without_names or [short for name in table.numbers if (short := name[:3].lower()) in MONTHS] == MONTHS:
         part = "month"
     elif hours in (list(range(24)), list(range(1, 25))):
         part = "hour"

@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 
 _LINE_END = re.compile(r"[\r\n]")
 _COMMENT = re.compile(r"[#%](?!N/?A\b)")
+_ROW_COUNT = re.compile(r"\(\d+ rows?\)\s*")
 _SEPARATORS = "\t;,|"  # a comma comes late: it may be a decimal comma, or stand in a name
 _TOP = 30  # lines that are looked at before the rest is read
 
 
 def decode(file: str, data: bytes) -> tuple[str, list[str]]:
-    """UTF-8 text, with a byte-order mark or without, or UTF-16 with one; else Windows-1252, and a note of that.
+    """UTF-8 or UTF-16 text, with a byte-order mark or without; else Windows-1252, and a note of that.
 
     Raises
     ------
@@ -50,6 +51,8 @@ def decode(file: str, data: bytes) -> tuple[str, list[str]]:
     with suppress(UnicodeDecodeError):
         if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
             return data.decode("utf-16"), []
+        if data[1:6:2] == bytes(3):
+            return data.decode("utf-16-le"), []
     try:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
@@ -94,6 +97,9 @@ def read_text(file: str, data: bytes, separator: str | None = None) -> pd.DataFr
     separator = separator or stated or _separator(top)
     if separator == " ":
         body, top = (re.sub(r"[ \t]+", " ", re.sub(r"(?m)^[ \t]+|[ \t]+$", "", text)) for text in (body, top))
+        body, top = (re.sub(r"(:\d\d) ([AaPp][Mm])\b", r"\1\2", text) for text in (body, top))
+    elif f'"{separator} "' in top:
+        body, top = (text.replace(f'"{separator} "', f'"{separator}"') for text in (body, top))
     reader = csv.reader(io.StringIO(top, newline=""), delimiter=separator)
     with reading_errors(f"{file}, row {places[0]}", csv.Error):
         rows = [
@@ -108,8 +114,7 @@ def read_text(file: str, data: bytes, separator: str | None = None) -> pd.DataFr
     check_length(file, len(places) - heading.lines)
     check_width(file, len(names), len(places) - heading.lines)
     frame = _parse(file, body, separator, names, heading.lines, places)
-    if not heading.names:
-        frame = _timed(frame)
+    frame = _without_repeats(file, frame, notes) if heading.names else _timed(frame)
     frame.attrs[SEPARATOR] = separator
     frame.attrs[NOTES] = notes + [
         f"{file}, row {places[min(row.line, len(places)) - 1]}: left out, {why}: "
@@ -136,7 +141,7 @@ def _table_in(file: str, text: str) -> tuple[str, Sequence[int], str | None, lis
         cell = line.strip(" \r\n")
         if said := re.fullmatch(r'"?sep=(.)"?', cell, re.IGNORECASE):
             separator = said[1]
-        elif _COMMENT.match(cell):
+        elif _is_no_row(cell):
             remarks.append(cell.lstrip("#% "))
         elif cell.strip("\t,;| "):
             break
@@ -149,11 +154,18 @@ def _table_in(file: str, text: str) -> tuple[str, Sequence[int], str | None, lis
     count = (body.count("\n") or body.count("\r")) + 1
     check_length(file, count - 1)
     places: Sequence[int] = range(above + 1, above + 1 + count)
-    if "\n#" in body or "\n%" in body:
+    if any(sign in body for sign in ("\n#", "\n%", "---", "\n(")):
         lines = enumerate(io.StringIO(body, newline=""), above + 1)
-        kept = [(place, line) for place, line in lines if not _COMMENT.match(line)]
+        kept = [(place, line) for place, line in lines if not _is_no_row(line)]
         body, places = "".join(line for _, line in kept).rstrip("\r\n"), [place for place, _ in kept]
     return body, places, separator, remarks
+
+
+def _is_no_row(line: str) -> bool:
+    """Whether a line is a comment, or what databases draw around a table: ----+----, |---|---|, (60 rows)."""
+    if "---" in line and set(line) <= set("-=:|+ \t\r\n"):
+        return "|" in line or "+" in line
+    return _COMMENT.match(line) is not None or _ROW_COUNT.fullmatch(line) is not None
 
 
 def _separator(top: str) -> str:
@@ -217,6 +229,20 @@ def _parse(file: str, body: str, separator: str, names: list[str], skipped: int,
     there = places[skipped : skipped + len(frame)]
     frame.index = pd.Index(there if len(there) == len(frame) else range(skipped + 1, skipped + 1 + len(frame)))
     return frame
+
+
+def _without_repeats(file: str, frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Without what stands there more than once: the end of each line, and the names of columns among the rows."""
+    names = list(frame.columns)
+    first = frame.iloc[:, 0].fillna("").str.strip()
+    for parity in (0, 1) if len(names) > 1 and len(frame) > 3 else ():
+        if (first[parity::2] == "").all() and (frame[parity::2].fillna("") == "").all(axis=None):
+            frame, first = frame[1 - parity :: 2], first[1 - parity :: 2]
+            break
+    same = np.flatnonzero((first == names[0]) & (first != "")).tolist()
+    again = [at for at in same if [str(cell).strip() for cell in frame.iloc[at]] == names]
+    notes += [f"{file}, row {frame.index[at]}: left out, it names the columns again" for at in again[:10]]
+    return frame.drop(frame.index[again])
 
 
 def _timed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ PARTS |= {"HH": "hour", "hh": "hour", "mm": "minute", "day_of_year": "day of yea
 PARTS |= {"dayofyear": "day of year", "qtr": "quarter", "mon": "month", "dy": "day", "hr": "hour", "mn": "minute"}
 PARTS |= {"jahr": "year", "monat": "month", "tag": "day", "stunde": "hour"}
 _WITHIN_YEAR = ("month", "quarter", "week", "day of year")
-CLOCKS = ("time", "hour", "hours", "clock")  # names of a column beside one of dates
+CLOCKS = ("time", "hour", "hours", "clock", "zeit", "uhrzeit", "heure", "hora")  # names of a column beside one of dates
 # "time (s)", "t [ms]", "time_min", "elapsed seconds", "timestamp_ms": time with its unit, in seconds.
 _WITH_UNIT = re.compile(r"(?:elapsed|unix|epoch|time|timestamp|ts|t)(?:[ _]?time)?[ _]*[ _/(\[]\s*([a-zµμ]+)\s*[)\]]?")
 _SECONDS = UNITS | {short: UNITS[name] for short, name in SHORT.items() if name in UNITS}
@@ -39,8 +41,8 @@ _EPOCH = 1e8  # numbers from here on may be seconds since 1970, or parts of them
 
 
 def called(name: str) -> str:
-    """A name of a column as it is compared: "<DATE>" is a date."""
-    return name.lower().strip("<>")
+    """A name of a column as it is compared: "<DATE>" and "DATE_" are dates."""
+    return name.lower().strip("<>_")
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,9 @@ def find_time(table: Table, choices: Choices) -> Time:
     counts = _counts(table, choices)
     if choices.time is None and (successive := _successive_months(table)).columns:
         counts = successive
-    if not counts.columns and choices.time is None:
-        counts = _epochs(table)
+    for find in (_epochs, _years):
+        if not counts.columns and choices.time is None:
+            counts = find(table)
     if not counts.columns and choices.time is None:
         _refuse_unread(table)
     dated = any(each.dtype.kind == "M" and len(np.unique(each)) < len(each) for each in counts.readings)
@@ -125,11 +128,22 @@ def _dates(table: Table, choices: Choices) -> dict[str, tuple[NDArray[Any], ...]
     varying = {name: each for name, each in found.items() if (each[0] != each[0][0]).any()}
     found = varying or found  # beside the times may stand when all of them begin and end
     named = [name for name in found if called(name) in TIMES]
-    if len(named) != 1 and found:
-        first = next(iter(found.values()))[0]
-        if all(np.ptp(each[0] - first) == np.timedelta64(0) for each in found.values()):
-            named = list(found)[:1]
+    if len(named) != 1:  # the first of those with a clock, or of all
+        for name in sorted(found, key=lambda name: not _has_clock(found[name])):
+            if all(_run_beside(found[name], other) for other in found.values()):
+                return {name: found[name]}
     return {named[0]: found[named[0]]} if len(named) == 1 else found
+
+
+def _has_clock(readings: Sequence[NDArray[Any]]) -> bool:
+    return any((each != each.astype("M8[D]"))[~np.isnat(each)].any() for each in readings)
+
+
+def _run_beside(readings: Sequence[NDArray[Any]], others: Sequence[NDArray[Any]]) -> bool:
+    """Whether times (T,), in one of the ways to read them, run beside others, or those are the days of several each."""
+    are_days = _has_clock(readings) and not _has_clock(others) and len(np.unique(others[0])) < len(others[0])
+    most = np.timedelta64(24 * 3600 - 1 if are_days else 0, "s")
+    return any(np.ptp(one - other) <= most for one, other in product(readings, others))
 
 
 def _with_clock(table: Table, name: str, readings: tuple[NDArray[Any], ...], lower: Mapping[str, str]) -> Time:
@@ -140,7 +154,7 @@ def _with_clock(table: Table, name: str, readings: tuple[NDArray[Any], ...], low
     cell = table.others[name].iloc[0] if name in table.others else ""
     offset = "+00:00" if has_offset(str(cell)) else ""
     known = [each[~np.isnat(each)] for each in readings]
-    has_clock = any((each != each.astype("M8[D]")).any() for each in known)
+    has_clock = _has_clock(readings)
     beside = [] if has_clock else [lower[part] for part in CLOCKS if part in lower and lower[part] != name]
     if not has_clock and any(len(np.unique(each)) < len(each) for each in known):
         beside += [other for other in table.numbers if called(other).endswith("period")]
@@ -240,6 +254,15 @@ def _epochs(table: Table) -> Time:
             if steps.min() > 0 and (steps % 1 == 0).all() and (steps == np.median(steps)).mean() >= _EVEN:
                 return Time((name,), (times,))
     return Time()
+
+
+def _years(table: Table) -> Time:
+    """Successive years in front of a table without names of columns."""
+    values = table.numbers.get(table.in_front, np.zeros(0))
+    if len(values) < 3 or len(table.numbers) < 2 or table.in_front != f"{PurePosixPath(table.file).stem}_1":
+        return Time()
+    is_year = 1700 <= values.min() <= values.max() < 2200 and (np.diff(values) == 1).all()
+    return Time((table.in_front,), (values,), "year") if is_year else Time()
 
 
 def _seconds(name: str, values: NDArray[np.float64], unit: str) -> Time | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,33 +17,42 @@ if TYPE_CHECKING:
 
 Times = NDArray[np.datetime64]
 
-# To what ISO 8601 has: the first of a range of times, UTC as an offset, quarters as months.
-_TO_ISO = [(r"^\s+|\s+$", ""), (r"(\d) - \d.*$", r"\1"), (r"\s*([+-]\d\d:?\d\d)\s*(UTC|GMT)$", r"\1")]
-_TO_ISO += [(r"(:\d\d)\s*(UTC|GMT)$", r"\1+00:00")]
-_TO_ISO += [(r"^(\d{4})q", r"\1Q"), (r"(:\d\d)\s*CET$", r"\1+01:00"), (r"(:\d\d)\s*CEST$", r"\1+02:00")]
+# To what ISO 8601 has: the first of a range of times, UTC as an offset, a point in seconds, quarters as months.
+_TO_ISO = [
+    (r"^\s+|\s+$", ""), (r"(\d) - \d.*$", r"\1"), (r"\s*([+-]\d\d:?\d\d)\s*(UTC|GMT)$", r"\1"),
+    (r"(:\d\d)\s*(UTC|GMT)$", r"\1+00:00"), (r"(:\d\d)\s*CET$", r"\1+01:00"), (r"(:\d\d)\s*CEST$", r"\1+02:00"),
+    (r"(:\d\d),(\d{3})", r"\1.\2"), (r"^(\d{4})q", r"\1Q"),
+]  # fmt: skip
 for _quarter in (1, 2, 3, 4):
     _first = rf"\1-{3 * _quarter - 2:02}-01"
     _TO_ISO += [(rf"^(\d{{4}})[- ]?Q{_quarter}$", _first), (rf"^Q{_quarter}[-/ ]?(\d{{4}})$", _first)]
-# To what `_FORMATS` have: a day for a week, a blank between the parts of a date, three letters of a name.
-_TO_FORMATS = [(r"^(\d{4})-?W(\d\d?)$", r"\1 W\2 1"), (r"^(\d{4})-?W(\d\d)-?(\d)$", r"\1 W\2 \3")]
-_TO_FORMATS += [(r"(\d)(st|nd|rd|th)\b", r"\1"), (r"^(\d\d?)([A-Za-z]{3})(\d\d+)", r"\1 \2 \3")]
-_TO_FORMATS += [(r"^([A-Za-z]{3})(\d{4})$", r"\1 \2"), (r"^(\d\d? [A-Za-z]{3} \d{2,4}):", r"\1 ")]
-_TO_FORMATS += [(r"^([A-Za-z]{3} [A-Za-z]{3} +\d+) (\d\d:\d\d:\d\d) (\d{4})$", r"\1 \3 \2")]  # of ctime
-# Blanks one by one: with \s pandas would leave pyarrow's expressions for Python's, which take twice as long.
-_TO_FORMATS += [
+# To what `_NOTATIONS` have: a day for a week, a blank between the parts of a date, colons in a clock, short names.
+_TO_PARTS = [
+    (r"^(\d{4})-?W(\d\d?)$", r"\1 W\2 1"), (r"^(\d{4})-?W(\d\d)-?(\d)$", r"\1 W\2 \3"),
+    (r"(\d)(st|nd|rd|th)\b", r"\1"), (r"^(\d\d?)([A-Za-z]{3})(\d\d+)", r"\1 \2 \3"),
+    (r"^([A-Za-z]{3})(\d{4})$", r"\1 \2"), (r"^(\d\d? [A-Za-z]{3} \d{2,4}):", r"\1 "),
+    (r"^([A-Za-z]{3} [A-Za-z]{3} +\d+) (\d\d:\d\d:\d\d) (\d{4})$", r"\1 \3 \2"),  # of ctime
+    (r"\b(\d\d?) ?h ?(\d\d)\b", r"\1:\2"),
+    (r"(\d{4}) (\d\d?)\.(\d\d)$", r"\1 \2:\3"), (r"(\d{4}) (\d\d?)\.(\d\d)\.(\d\d)$", r"\1 \2:\3:\4"),
+    # Blanks one by one: with \s pandas would leave pyarrow's expressions for Python's, which take twice as long.
     ("[ \t\r\n\xa0\u202f,./-]+", " "),
-    (r"([A-Za-z]{3})[a-z]+", r"\1"),
-    (r"(\d) ?([AaPp])[. ]?[Mm]\.?$", r"\1 \2M"),
-]
-_DATES = (
-    "%d %m %Y", "%m %d %Y", "%d %m %y", "%m %d %y", "%Y %m %d", "%b %d %Y", "%d %b %Y", "%d %b %y", "%a %d %b %Y",
-    "%a %b %d %Y", "%G W%V %u",
-)  # fmt: skip
-_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M%z", " %H:%M:%S%z")
-_FORMATS = (*map("".join, product(_DATES, _CLOCKS)), "%Y %m", "%b %Y", "%b %y", "%Y %b", "%YM%m")
+    (r"([A-Za-z]{3})[a-z]+", r"\1"), (r"(\d) ?([AaPp])[. ]?[Mm]\.?$", r"\1 \2M"),
+]  # fmt: skip
+# The parts of a date by their kinds, as `_KINDS` calls them, and how such a date is written.
+_NOTATIONS = {
+    "d d Y": ("%d %m %Y", "%m %d %Y"), "d d d": ("%d %m %y", "%m %d %y"), "Y d d": ("%Y %m %d",),
+    "b d Y": ("%b %d %Y",), "d b Y": ("%d %b %Y",), "d b d": ("%d %b %y",), "a d b Y": ("%a %d %b %Y",),
+    "a b d Y": ("%a %b %d %Y",), "Y Wd d": ("%G W%V %u",), "Y d": ("%Y %m",), "b Y": ("%b %Y",), "b d": ("%b %y",),
+    "Y b": ("%Y %b",), "YMd": ("%YM%m",), "Ymd": ("%YM%m",),
+}  # fmt: skip
+_CLOCK = re.compile(r"\d\d?:\d\d(:\d\d)?( [AaPp]M)?([+-]\d\d:?\d\d)?")
+_LAST_YEAR = 2044  # of two digits: 44 is 2044, and 45 is 1945
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_WORDS = {"t", "z", "am", "pm", "utc", "gmt", "cet", "cest", "w", "q", "m", "st", "nd", "rd", "th", *MONTHS}
-_WORDS |= {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+_WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_WORDS = {"t", "z", "am", "pm", "utc", "gmt", "cet", "cest", "w", "q", "m", "h", "st", "nd", "rd", "th"}
+_WORDS |= {*MONTHS, *_WEEKDAYS}
+_KINDS = [(r"(?<!\d)\d{4}(?!\d)", "Y"), (r"(?<!\d)\d\d?(?!\d)", "d")]
+_KINDS += [(rf"(?i)\b({'|'.join(names)})\b", kind) for names, kind in ((MONTHS, "b"), (_WEEKDAYS, "a"))]
 _EPOCHS = {1.0: (1e8, 1e10), 1e-3: (1e11, 1e13), 1e-6: (1e14, 1e16), 1e-9: (1e17, 9.2e18)}  # years 1973 to 2262
 _DATED = ("date", "datum", "fecha", "zeit")  # how names of dates begin
 _DATED_IF_PARTS = {"timestamp", "time", "ds"}  # names of dates where there are parts of days
@@ -59,7 +68,7 @@ def is_time(cell: str) -> bool:
 
 def has_offset(cell: str) -> bool:
     """Whether a time says how far it is from UTC, or that it is UTC."""
-    return re.search(r":\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?|UTC|GMT|CES?T)\s*(UTC|GMT)?$", cell.strip()) is not None
+    return re.search(r":\d\d([.,]\d+)?\s*(Z|[+-]\d\d(:?\d\d)?|UTC|GMT|CES?T)\s*(UTC|GMT)?$", cell.strip()) is not None
 
 
 def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) -> list[Times]:
@@ -78,21 +87,24 @@ def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) 
         started = read_times(texts.str.replace("([ T])24:00", r"\g<1>00:00", regex=True), day_first)
         return [times + ends.to_numpy() * np.timedelta64(1, "D") for times in started]
     known = texts[texts.notna() & ~texts.str.strip().str.lower().isin(MISSING)]
-    some = known.iloc[np.unique(np.linspace(0, max(len(known) - 1, 0), 40).astype(int))[: len(known)]]
-    if not len(some) or not all(map(_may_be_time, some[:3])):
+    some = list(known.iloc[np.unique(np.linspace(0, max(len(known) - 1, 0), 100).astype(int))[: len(known)]])
+    if not some or not all(map(_may_be_time, some[:3])):
         return []
     steps = list[tuple[str, str]]()
-    for more_steps, forms in ((_TO_ISO, ("ISO8601",)), (_TO_FORMATS, _FORMATS)):
-        steps, some = [*steps, *more_steps], _changed(some, more_steps)
-        fit = {form: len(some) - np.isnat(_parsed(some, form)).sum() for form in forms}
-        if 2 * (most := max(fit.values())) >= len(some):
-            whole = _changed(texts, steps)
-            readings = [_parsed(whole, form) for form in forms if fit[form] == most]
-            fewest = min(np.isnat(times).sum() for times in readings)
-            if whole.str.fullmatch(r"[A-Za-z]{3} \d\d").all() and whole.str[:3].nunique() < min(len(whole), 2):
-                return []  # Jan-10, Jan-11: days, or each the January of a year
-            found = list({times.tobytes(): times for times in readings if np.isnat(times).sum() == fewest}.values())
-            return found if day_first is None or len(found) < 2 else found[not day_first :][:1]
+    for more_steps in (_TO_ISO, _TO_PARTS):
+        some, changing = _changed(some, more_steps)
+        steps += changing
+        kinds = Counter(("ISO8601",) if more_steps is _TO_ISO else _notations(cell) for cell in some)
+        [(forms, _)] = kinds.most_common(1)
+        if not forms or 2 * min(np.isnat(_parsed(some, form)).sum() for form in forms) > len(some):
+            continue
+        whole = _replaced(texts, steps)
+        readings = [_parsed(whole, form) for form in forms]
+        fewest = min(np.isnat(times).sum() for times in readings)
+        if forms == ("%b %y",) and whole.str[:3].nunique() < min(len(whole), 2):
+            return []  # Jan-10, Jan-11: days, or each the January of a year
+        found = list({times.tobytes(): times for times in readings if np.isnat(times).sum() == fewest}.values())
+        return found if day_first is None or len(found) < 2 else found[not day_first :][:1]
     return []
 
 
@@ -142,11 +154,10 @@ def clock_hours(cells: pd.Series) -> NDArray[np.float64] | None:
     cells = cells.str.replace(_SPAN_OF_HOURS, r"\1:00", regex=True)
     after = cells.str.match(r"24[:.]00")  # the end of a day
     cells = cells.str.replace(r"^24([:.]00)", r"00\1", regex=True)
-    texts = "2000 01 01 " + _changed(cells, [*_TO_FORMATS, (r"^(\d+) (\d+) (\d+)$", r"\1:\2:\3")])
-    for clock in _CLOCKS[1:]:
-        if not np.isnat(_parsed(texts[:1], form := f"%Y %m %d{clock}")).any():
-            hours = (_parsed(texts, form) - np.datetime64("2000-01-01")) / np.timedelta64(1, "h")
-            return np.asarray(hours + 24 * after.to_numpy())
+    few, steps = _changed(list(cells[:100]), [*_TO_PARTS, (r"^(\d+) (\d+) (\d+)$", r"\1:\2:\3")])
+    for form in _notations(f"2000 01 01 {few[0]}"):
+        times = _parsed("2000 01 01 " + _replaced(cells, steps), form)
+        return np.asarray((times - np.datetime64("2000-01-01")) / np.timedelta64(1, "h") + 24 * after.to_numpy())
     return None
 
 
@@ -175,11 +186,29 @@ def elapsed(column: pd.Series) -> NDArray[np.float64] | None:
     return seconds + 86_400 * midnights
 
 
+def _notations(cell: str) -> tuple[str, ...]:
+    """How a date is written whose parts stand apart: in two ways where the day may come first or the month."""
+    date, clock = re.fullmatch(r"(?s)(.*?)(?: (\d\d?:\d\d.*))?", cell).groups()  # type: ignore[union-attr]
+    for pattern, kind in _KINDS:
+        date = re.sub(pattern, kind, date)
+    forms = _NOTATIONS.get(date, ())
+    if clock is None:
+        return forms
+    if (found := _CLOCK.fullmatch(clock)) is None:
+        return ()
+    second, half, offset = map(bool, found.groups())
+    form = f" {'%I' if half else '%H'}:%M{':%S' * second}{' %p' * half}{'%z' * offset}"
+    return tuple(each + form for each in forms if "%d" in each or "%u" in each)
+
+
 def _parsed(cells: Any, form: str) -> Times:
     import pandas as pd
 
     times = pd.DatetimeIndex(pd.to_datetime(cells, format=form, errors="coerce", utc=True))
-    return np.asarray(times.tz_localize(None).as_unit("us"))
+    parsed: Times = np.array(times.tz_localize(None).as_unit("us"))
+    if "%y" in form:
+        parsed[parsed >= np.datetime64(f"{_LAST_YEAR + 1}-01-01")] -= np.timedelta64(36525, "D")  # a century
+    return parsed
 
 
 def _may_be_time(cell: str) -> bool:
@@ -189,10 +218,17 @@ def _may_be_time(cell: str) -> bool:
     return known and "_" not in cell and 5 < len(cell.strip()) < 60 and (digits > 2 or bool(_MONTH_YEAR.match(cell)))
 
 
-def _changed(texts: pd.Series, steps: Sequence[tuple[str, str]]) -> pd.Series:
-    """The texts after every substitution that changes some of the first of them."""
-    few = texts.iloc[:: max(len(texts) // 100, 1)]
+def _changed(cells: list[str], steps: Sequence[tuple[str, str]]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Cells after every substitution, and those of them that change one."""
+    changing = []
     for pattern, with_ in steps:
-        if not (after := few.str.replace(pattern, with_, regex=True)).equals(few):
-            texts, few = texts.str.replace(pattern, with_, regex=True), after
+        if (after := [re.sub(pattern, with_, cell) for cell in cells]) != cells:
+            cells = after
+            changing.append((pattern, with_))
+    return cells, changing
+
+
+def _replaced(texts: pd.Series, steps: Sequence[tuple[str, str]]) -> pd.Series:
+    for pattern, with_ in steps:
+        texts = texts.str.replace(pattern, with_, regex=True)
     return texts
