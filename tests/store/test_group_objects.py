@@ -1,4 +1,4 @@
-"""A Dataset of evidence as objects: the bytes that xarray and zarr write, without their threads."""
+"""A Dataset of evidence as objects: the bytes that xarray and zarr write, and read as they read them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import xarray as xr
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from vitime_cache.evidence.population.mock import mock_population
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.store.format import CODECS
-from vitime_cache.store.group_objects import render_group
+from vitime_cache.store.group_objects import read_group, render_group
+from vitime_cache.store.objects import StoreError
 
 
 def by_xarray(ds: xr.Dataset) -> dict[str, bytes]:
@@ -39,7 +41,7 @@ def every_kind() -> xr.Dataset:
     ds = xr.Dataset(attrs={"title": "käse ☃", "numbers": "[1, 2]"})
     for dtype in ("bool", "int8", "int64", "float16", "float32", "float64"):
         ds[f"some_{dtype}"] = ("a", "b"), rng.integers(0, 9, (3, 5)).astype(dtype), {"long_name": f"größe {dtype}"}
-        ds[f"nothing_{dtype}"] = ("a", "b"), np.zeros((3, 5), dtype), {"flags": np.arange(3), "one": np.int64(7)}
+        ds[f"nothing_{dtype}"] = ("a", "b"), np.zeros((3, 5), dtype), {"flag_values": np.arange(3)}
         ds[f"negative_{dtype}"] = ("a", "b"), np.negative(np.zeros((3, 5))).astype(dtype)
         ds[f"scalar_{dtype}"] = (), np.array(1, dtype)
     for name, length in {"whole": 32_000, "cut": 70_001, "often_cut": 400_003}.items():
@@ -81,3 +83,56 @@ def test_long_arrays_are_cut_and_values_that_are_all_missing_are_left_out() -> N
     assert chunks["whole"] == 1 < chunks["cut"] < chunks["often_cut"]
     assert not [key for key in objects if key.startswith(("missing/c", "nothing_int8/c"))]
     assert 0 < sum(key.startswith("partly_missing/c") for key in objects) < 300 * 301 * 8 / 65_536
+
+
+@pytest.mark.parametrize("what", GROUPS)
+def test_a_group_is_read_as_plain_xarray_reads_it(what: str) -> None:
+    objects = render_group(GROUPS[what])
+    asked: dict[str, int] = {}
+
+    def read(most: Mapping[str, int]) -> dict[str, bytes]:
+        asked.update(most)
+        return {key: objects[key] for key in most if key in objects}
+
+    ours = read_group(objects["zarr.json"], read)
+    staged = {key: default_buffer_prototype().buffer.from_bytes(data) for key, data in objects.items()}
+    theirs = xr.open_zarr(MemoryStore(staged), consolidated=True, chunks=None).load()
+    assert ours.identical(theirs)
+    assert ours.identical(GROUPS[what])
+    assert ours.coords.keys() == theirs.coords.keys()
+    assert {name: ours[name].dtype for name in ours.variables} == {name: theirs[name].dtype for name in ours.variables}
+    assert all(len(objects[key]) <= asked[key] for key in objects.keys() & asked.keys())
+    assert {key for key in objects if "/c" in key} <= asked.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("whole", {"fill_value": 7.0}),
+        ("whole", {"shape": [2**30]}),
+        ("whole", {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1]}}}),
+        ("whole", {"shape": [0], "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2**53]}}}),
+        ("whole", {"data_type": "complex128"}),
+        ("whole", {"data_type": {"name": "fixed_length_utf32", "configuration": {"length_bytes": 8}}}),
+        ("whole", {"attributes": {"_FillValue": "AAAAAAAA8D8="}}),
+        ("some_int64", {"attributes": {"_FillValue": "AAAAAAAA+H8="}}),
+        ("cut", {"dimension_names": ["x", "y"]}),
+        ("partly_missing", {"shape": [2**52, 0]}),
+    ],
+)
+def test_metadata_that_this_version_does_not_write_is_refused_before_anything_is_read(name, change) -> None:
+    root = json.loads(render_group(GROUPS["every kind of array"])["zarr.json"])
+    root["consolidated_metadata"]["metadata"][name].update(change)
+
+    def read(most: Mapping[str, int]) -> dict[str, bytes]:
+        raise AssertionError(f"{len(most)} objects were asked for")
+
+    with pytest.raises((StoreError, TypeError, ValueError)):
+        read_group(json.dumps(root).encode(), read)
+
+
+def test_numbers_of_another_order_of_bytes_are_refused() -> None:
+    root = json.loads(render_group(GROUPS["every kind of array"])["zarr.json"])
+    root["consolidated_metadata"]["metadata"]["whole"]["codecs"][0]["configuration"]["endian"] = "big"
+    with pytest.raises(StoreError, match="'whole' is not of this version"):
+        read_group(json.dumps(root).encode(), lambda _: {})

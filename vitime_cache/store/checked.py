@@ -20,18 +20,16 @@ from vitime_cache.store.objects import Objects, StoreError
 
 
 class CheckedStore(Store):
-    """A read-only zarr store of one group.
+    """A read-only zarr store: the signals of a store.
 
     Parameters
     ----------
-    group
-        Its key with "/" at the end; "" for the root of the store.
     metadata
         Its `zarr.json`, with consolidated metadata of all of `arrays`.
     written
         Given the key of an absent object, whether it was ever written. An object that never was means missing values.
     who
-        What an object holds, in words, given its key below the group and the number of a chunk in it, if known.
+        What an object holds, in words, given its key and the number of a chunk in it, if known.
     """
 
     supports_writes = False
@@ -41,24 +39,23 @@ class CheckedStore(Store):
     def __init__(
         self,
         objects: Objects,
-        group: str,
         metadata: bytes,
         arrays: Mapping[str, Layout],
         written: Callable[[str], bool],
         who: Callable[[str, int | None], str],
     ) -> None:
         super().__init__(read_only=True)
-        self._objects, self._group, self._metadata, self._arrays = objects, group, metadata, arrays
+        self._objects, self._metadata, self._arrays = objects, metadata, arrays
         self._written, self._who = written, who
 
     def __eq__(self, value: object) -> bool:
         return isinstance(value, CheckedStore) and vars(self) == vars(value)
 
     def __hash__(self) -> int:
-        return hash((self._objects.url, self._group))
+        return hash(self._objects.url)
 
     def __str__(self) -> str:
-        return f"{self._objects.url}/{self._group}"
+        return self._objects.url
 
     __repr__ = __str__
 
@@ -85,7 +82,7 @@ class CheckedStore(Store):
         yield list(enumerate(await asyncio.gather(*(self.get(key, prototype, each) for each in byte_ranges))))
 
     async def exists(self, key: str) -> bool:
-        return key == ROOT or bool(await asyncio.to_thread(self._objects.sizes_of, [self._group + key]))
+        return key == ROOT or bool(await asyncio.to_thread(self._objects.sizes_of, [key]))
 
     async def set(self, key: str, value: Buffer) -> None:
         raise NotImplementedError
@@ -112,16 +109,15 @@ class CheckedStore(Store):
         layout = self._arrays.get(name)
         if layout is None or not (rest == "c" or rest.startswith(("c.", "c/"))):
             return None  # zarr also looks for files of its other formats
-        place = self._group + key
         if wanted is None:
-            data = self._objects.get(place, layout.most_bytes)
+            data = self._objects.get(key, layout.most_bytes)
             if data is None:
                 self._must_not_be(key)
                 return None
             self._check(key, layout, data)
             return data
         if isinstance(wanted, SuffixByteRequest):
-            index = self._objects.tail(place, layout.index_bytes)
+            index = self._objects.tail(key, layout.index_bytes)
             if index is None:
                 self._must_not_be(key)
                 return None
@@ -131,9 +127,9 @@ class CheckedStore(Store):
         if not isinstance(wanted, RangeByteRequest):
             raise NotImplementedError(f"a request of {wanted}")
         start, stop = int(wanted.start), int(wanted.end)
-        data = self._objects.read(place, start, stop) if 0 <= stop - start <= layout.most_encoded else b""
+        data = self._objects.read(key, start, stop) if 0 <= stop - start <= layout.most_encoded else b""
         if not layout.is_chunk(data):
-            self._damaged(key, self._number(place, layout, start))
+            self._damaged(key, self._number(key, layout, start))
         return data
 
     def _check(self, key: str, layout: Layout, data: bytes) -> None:
@@ -149,9 +145,9 @@ class CheckedStore(Store):
             if not layout.is_chunk(data[start:stop]):
                 self._damaged(key, number)
 
-    def _number(self, place: str, layout: Layout, start: int) -> int | None:
+    def _number(self, key: str, layout: Layout, start: int) -> int | None:
         """The number of the chunk of a shard that begins at `start`."""
-        index = self._objects.tail(place, layout.index_bytes) or b""
+        index = self._objects.tail(key, layout.index_bytes) or b""
         return next((number for number, at, _ in layout.chunks_of(index) or () if at == start), None)
 
     def _must_not_be(self, key: str) -> None:

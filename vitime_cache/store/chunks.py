@@ -1,4 +1,4 @@
-"""Encodes numbers as zarr chunks and shards, and finds the damaged ones.
+"""Encodes numbers and texts as zarr chunks and shards, and finds the damaged ones.
 
 The bytes equal those of zarr's own codecs (zarr v3 specification, `sharding_indexed`) in a fifth of the time: nothing
 is copied, padded or compared with the fill value.
@@ -34,6 +34,18 @@ def encode_text(values: NDArray[np.object_]) -> bytes:
     """Encode one chunk of texts, with its checksum."""
     data: bytes = bytes(VLenUTF8().encode(values))
     return data + checksum(data)
+
+
+def decode_chunk(data: bytes, dtype: np.dtype[Any], shape: Sequence[int], compressed: bool = True) -> NDArray[Any]:
+    """Decode one chunk whose checksum and decoded size were checked (`layout.Layout.is_chunk`)."""
+    body = data[:-CHECKSUM_BYTES]
+    return np.frombuffer(CODEC.decode(body) if compressed else body, dtype).reshape(shape)
+
+
+def decode_text(data: bytes) -> NDArray[np.object_]:
+    """Decode one chunk of texts whose checksum was checked."""
+    texts: NDArray[np.object_] = VLenUTF8().decode(data[:-CHECKSUM_BYTES])
+    return texts
 
 
 def blocks(values: NDArray[Any], block: Sequence[int], fill: object) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:

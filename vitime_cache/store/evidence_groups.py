@@ -15,7 +15,6 @@ new one, and the root never lists a group that is not there.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,10 +25,7 @@ from typing import Any
 import xarray as xr
 
 from vitime_cache.evidence.verdict import schema
-from vitime_cache.store.checked import CheckedStore
-from vitime_cache.store.group_objects import render_group
-from vitime_cache.store.journal import read_root
-from vitime_cache.store.layout import Layout, layout_of
+from vitime_cache.store.group_objects import MOST_BYTES, REMEDY, read_group, render_group
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import EVIDENCE, MANIFEST, ROOT, ROOT_BYTES, Manifest, ObjectStamp, seal, unseal
 from vitime_cache.store.objects import Objects, Stamp, StoreError, stamp
@@ -51,7 +47,6 @@ from vitime_cache.typed_json import read_json
 PUTS_AT_ONCE = 4
 ROOM = 8_000_000  # free bytes needed: a verdict takes one or two million, and the older one is removed afterwards
 _FOLDER = json.dumps(GROUP).encode()
-MOST_BYTES = 256 * 2**20  # of all its arrays
 
 
 @dataclass(frozen=True)
@@ -137,11 +132,7 @@ def open_group(
         root = objects.get(f"{group}/{ROOT}", GROUP_BYTES)
         if root is None:
             raise FileNotFoundError("it is not there")
-        arrays = _layouts(root)
-        written = partial(_was_written, objects, group)
-        source = CheckedStore(objects, f"{group}/", root, arrays, written, partial(_describe, group))
-        with xr.open_zarr(source, chunks=None, consolidated=True) as opened:
-            ds = opened.load().copy()  # without the source, so that it can be sent to another process
+        ds = read_group(root, partial(_read_objects, objects, group))
         method = read_json(ds.attrs["question"], dict[str, Any], group, error=StoreError)["method"]
         if method == schema.METHOD:
             return validate(ds)
@@ -203,25 +194,18 @@ def remove_groups(store: str | Path, groups: Iterable[str]) -> None:
         clear_evidence(objects)
 
 
-def _layouts(root: bytes) -> dict[str, Layout]:
-    """The layout of every array of a group."""
-    record = read_root(root)
-    if record is None:
-        raise ValueError(f"its {ROOT} is damaged")
-    arrays = {name: layout_of(name, node) for name, node in record["consolidated_metadata"]["metadata"].items()}
-    size = sum(math.prod(layout.shape) * max(layout.item, 8) for layout in arrays.values())
-    if size > MOST_BYTES:
-        raise ValueError(f"its arrays have {size:,} bytes, more than the {MOST_BYTES:,} of any verdict")
-    return arrays
-
-
-def _was_written(objects: Objects, group: str, key: str) -> bool:
-    written = _marker(objects, group)
-    return written is None or f"{group}/{key}" in written
-
-
-def _describe(group: str, key: str, _: int | None) -> str:
-    return f"{group}/{key}"
+def _read_objects(objects: Objects, group: str, most: Mapping[str, int]) -> dict[str, bytes]:
+    """Read the objects of a group that are there; StoreError if one that was written is not, or they are too large."""
+    sizes = objects.sizes_of([f"{group}/{key}" for key in most])
+    if sum(sizes.values()) > MOST_BYTES or any(sizes.get(f"{group}/{key}", 0) > most[key] for key in most):
+        raise StoreError(f"its objects have {sum(sizes.values()):,} bytes, more than its arrays")
+    found = dict(zip(sizes, objects.get_many(list(sizes), max(sizes.values(), default=0)), strict=True))
+    absent = [key for key in most if found.get(f"{group}/{key}") is None]
+    written = _marker(objects, group) if absent else None
+    for key in absent:  # chunks of missing values are not written
+        if written is None or f"{group}/{key}" in written:
+            raise StoreError(f"{group}/{key} is missing; {REMEDY}")
+    return {key: data for key in most if (data := found.get(f"{group}/{key}")) is not None}
 
 
 def _commit(objects: Objects, group: str, wanted: Mapping[str, bytes]) -> None:

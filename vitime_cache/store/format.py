@@ -19,7 +19,7 @@ object                      content
 All token maps of a signal are one shard, with an inner chunk for each block of query rows of each head. All its time
 maps are another shard, with an inner chunk per layer. A signal thus has ten objects instead of one for each head.
 
-Only this module, `reader`, `checked`, `group_objects` and `evidence_groups` use zarr.
+Only this module, `reader`, `checked` and `group_objects` use zarr.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def open_store(path: str | Path) -> xr.Dataset:
     try:
         config, labels, arrays = _read_metadata(root)
         signals = _Signals(objects, config, arrays)
-        store = CheckedStore(objects, "", without_verdicts(root), arrays, signals.wrote, signals.describe)
+        store = CheckedStore(objects, without_verdicts(root), arrays, signals.wrote, signals.describe)
         ds = xr.open_zarr(store, chunks=None, consolidated=True, create_default_indexes=False)
         names = ds.variables[SIGNAL].load()
         signals.names = _checked_names(names.values)
