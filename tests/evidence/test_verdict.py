@@ -83,6 +83,7 @@ def test_a_dataset_that_is_no_verdict_is_refused_by_the_name_of_what_is_wrong():
         "lacks the attribute 'answer'": nameless,
         "'counts' is damaged": ds.assign_attrs(counts="{"),
         "'created' is not text": ds.assign_attrs(created=5),
+        "of the kind 'surely'": vschema.with_facts(ds, answer=vschema.facts(ds, "answer") | {"kind": "surely"}),
         "levels are influence.*got 'luck'": ds.assign_attrs(stages='["luck"]'),
         "the claims are": ds.assign_coords(claim=[f"{name}?" for name in CLAIM_NAMES]),
         "verdict is one of": ds.assign(verdict=ds["verdict"] + np.int8(7)),

@@ -214,11 +214,17 @@ def test_verify_finds_every_flipped_bit_of_a_verdict_and_repair_takes_it_out(pat
 
 
 @pytest.mark.parametrize(
-    ("name", "fact"), [("question", "period"), ("question", "heads"), ("window_facts", "words"), ("counts", "margin")]
-)
-def test_a_verdict_with_a_fact_of_another_type_is_refused_found_by_verify_and_taken_out(path, monkeypatch, name, fact):
-    stranger = schema.with_facts(verdict(), **{name: schema.facts(verdict(), name) | {fact: ["<b>"]}})
-    with pytest.raises(schema.VerdictError, match=f"'{name}' is damaged: .*{fact}"):
+    ("name", "fact", "value"),
+    [
+        ("question", "period", ["<b>"]), ("question", "heads", ["<b>"]), ("window_facts", "words", ["<b>"]),
+        ("counts", "margin", ["<b>"]), ("answer", "kind", "<b>"),
+    ],
+)  # fmt: skip
+def test_a_verdict_with_a_fact_of_another_kind_is_refused_found_by_verify_and_taken_out(
+    path, monkeypatch, name, fact, value
+):
+    stranger = schema.with_facts(verdict(), **{name: schema.facts(verdict(), name) | {fact: value}})
+    with pytest.raises(schema.VerdictError, match=fact):
         keep_verdict(path, stranger)
     with monkeypatch.context() as patch:  # as a stranger would write it, under sound seals
         patch.setattr(schema, "validate", lambda ds: ds)

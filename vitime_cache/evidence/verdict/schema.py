@@ -22,7 +22,7 @@ from vitime_cache.arrays import Bools
 from vitime_cache.attention.lags import Region
 from vitime_cache.attention.schema import HEAD, LAYER, Variable
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.levels.table import CLAIM_NAMES, INCONCLUSIVE, NOT_SUPPORTED, NOT_TESTED, SUPPORTED
+from vitime_cache.evidence.levels.table import CLAIM_NAMES, INCONCLUSIVE, KINDS, NOT_SUPPORTED, NOT_TESTED, SUPPORTED
 from vitime_cache.evidence.levels.table import OUTCOMES as VERDICTS
 from vitime_cache.evidence.levels.table import STAGES as STAGES
 from vitime_cache.evidence.verdict.facts import KINDS_OF_FACTS, TEXTS
@@ -266,6 +266,21 @@ def check_facts(attributes: Mapping[Any, Any]) -> None:
     check_attributes(attributes, KINDS_OF_FACTS, TEXTS, "the verdict", called, error=VerdictError)
     if strange := [stage for stage in json.loads(attributes["stages"]) if stage not in STAGES]:
         raise VerdictError(f"levels are {', '.join(STAGES)}; got {strange[0]!r:.60}")
+    kind(attributes)
+
+
+def kind(attributes: Mapping[Any, Any]) -> str:
+    """The kind of answer among a verdict's attributes, one of `levels.table.KINDS`.
+
+    Raises
+    ------
+    VerdictError
+        For a kind that this version does not know.
+    """
+    found = json.loads(attributes["answer"])["kind"]
+    if found not in KINDS:
+        raise VerdictError(f"the answer is of the kind {found!r:.60}; there are {', '.join(KINDS)}")
+    return str(found)
 
 
 def three_values(supported: Bools, refuted: Bools, asked: Bools) -> NDArray[np.int8]:
