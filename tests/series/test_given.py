@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import deque
 from decimal import Decimal
@@ -47,6 +48,7 @@ GIVEN = {
     "scalars": [np.float32(v) for v in V], "masked": np.ma.masked_array(V), "tensor": torch.tensor(V),
     "gradient": torch.tensor(V, requires_grad=True), "bfloat16": torch.tensor(V).bfloat16(),
     "tensors": [torch.tensor(v) for v in V], "__array__": Samples(), "index": pd.Index(V), "pandas": pd.array(V),
+    "column": np.array(V)[:, None], "batch of one": torch.tensor(V)[None], "both": np.array(V)[None, :, None],
 }  # fmt: skip
 
 
@@ -80,7 +82,8 @@ REFUSED = {
     "truth values": [True, False, True], "truth array": np.array(V) > 0,
     "truth objects": np.array([True, False], object),
     "none": [1.0, None, 3.0], "words": np.array(["a", "b"], object), "text": "1,2,3", "bytes": b"123", "nothing": None,
-    "one": 5, "one of numpy": np.float64(3), "rows": [[1.0, 2.0], [3.0, 4.0]], "column": np.array(V)[:, None],
+    "one": 5, "one of numpy": np.float64(3), "rows": [[1.0, 2.0], [3.0, 4.0]],
+    "columns": np.ones((9, 3)), "batch": torch.ones(3, 9),
     "complex": np.array(V) + 0j, "times": HOURS, "records": np.zeros(3, [("a", float)]), "huge": [10**400, 1, 2],
     "dictionary": {"a": V}, "function": len, "own": SimpleNamespace(values=V), "sparse": torch.tensor(V).to_sparse(),
     "no values": torch.empty(4, device="meta"), "conjugate": torch.tensor(V, dtype=torch.complex64).conj(),
@@ -88,6 +91,18 @@ REFUSED = {
     "scalar": xr.DataArray(3.0), "empty": pd.DataFrame(), "categories": pd.Series(V).gt(0).astype("category"),
     "series of none": pd.Series([1, None, 3]),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(9, 3), (3, 9), (2, 3, 9)])
+@pytest.mark.parametrize("read", [as_signal, as_signals])
+def test_several_series_in_an_array_are_refused_with_what_works_whichever_way_they_lie(read, shape):
+    given = torch.arange(math.prod(shape)).reshape(shape).float().sin()
+    for each in (given, given.numpy()):
+        with pytest.raises(SignalError, match=rf"has shape \({', '.join(map(str, shape))}\).*pandas DataFrame"):
+            read(each)
+    if len(shape) == 2:
+        frame = pd.DataFrame(given.numpy() if shape[0] > shape[1] else given.numpy().T)
+        assert [len(each.values) for each in as_signals(frame)] == [9, 9, 9]
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def as_signal(given: Signal | ArrayLike | pd.Series[Any] | pd.DataFrame) -> Signal:
-    """A signal itself, or plain samples (T,) as one: a list, an array, a tensor, a pandas Series with its times.
+    """A signal itself, or plain samples (T,), (1, T) or (T, 1) as one: a list, an array, a tensor, a pandas Series.
 
     Raises
     ------
@@ -35,7 +35,15 @@ def as_signal(given: Signal | ArrayLike | pd.Series[Any] | pd.DataFrame) -> Sign
                 f"df[[{signals[0].name!r}]]"
             )
         return signals[0]
-    return given if isinstance(given, Signal) else Signal("signal", numbers(given, "a series", error=SignalError))
+    if isinstance(given, Signal):
+        return given
+    values = numbers(given, "a series", error=SignalError)
+    if values.ndim > 1 and values.size > max(values.shape):
+        raise SignalError(
+            f"the {type(given).__name__} has shape {values.shape}, and a signal is one row of numbers: give one row or "
+            "column of it, or several series as the columns of a pandas DataFrame, where time runs down"
+        )
+    return Signal("signal", values.ravel() if values.ndim > 1 and hasattr(given, "__array__") else values)
 
 
 def as_signals(
