@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 from vitime_cache.errors import Note
-from vitime_cache.model.network import ViTime
 from vitime_cache.shown import counted
+
+if TYPE_CHECKING:
+    from vitime_cache.model.network import ViTime
 
 TOKENS_ON_A_DEVICE = 65536  # most tokens in one pass: more do not run faster
 SHARE = 0.4  # of free memory for one pass: another pass runs meanwhile, and the one before is still being copied
