@@ -6,13 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import xarray as xr
 from streamlit.testing.v1 import AppTest
 
 from tests.app.test_pages import texts
-from vitime_cache.ui import questions
+from vitime_cache.evidence.verdict import schema
+from vitime_cache.evidence.verdict.mock import mock_verdict
+from vitime_cache.ui import question_form, questions
 from vitime_cache.ui.questions import RunningQuestion
 
 OpenPage = Callable[..., AppTest]
@@ -106,3 +109,29 @@ def test_who_asked_stops_a_question_after_a_reload_and_a_link_to_it_stops_nothin
     stops(after)[0].click().run()
     until_ended(asked())
     assert "stopped before it was answered" in before.run().info[0].value
+
+
+@pytest.mark.parametrize(
+    ("other", "goes_on"),
+    [
+        ({}, True),
+        ({"seed": 1}, False),
+        ({"level": 0.01}, False),
+        ({"period_from": "proposed"}, False),
+        ({"heads": [["decoder.0", 1]]}, False),
+        ({"history": 256}, False),
+        ({"budget": 5.0}, True),
+        ({"budget": 6.0}, False),
+    ],
+)
+def test_a_form_shows_only_what_the_run_will_go_on_from(
+    monkeypatch: pytest.MonkeyPatch, other: dict[str, Any], goes_on: bool
+) -> None:
+    found = mock_verdict()
+    question = schema.facts(found, "question")
+    window = Mock(history=question["history"], horizon=question["horizon"])
+    found = schema.with_facts(found, question=question | other)
+    monkeypatch.setattr(question_form, "known_verdicts", lambda _: {question["period"]: found})
+    shown = question_form._answered_so_far(Mock(), question["period"], window, {"budget": 5.0})
+    assert (shown is found) == goes_on
+    assert question_form._answered_so_far(Mock(), question["period"] + 1, window, {}) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -229,6 +229,11 @@ def identity(model: ViTime, q: Question, budget: float | None = None) -> dict[st
     } | ({"start": q.signal.start} if q.signal.start else {}) | (
         {} if q.levels == vschema.STAGES else {"levels": list(q.levels)}
     )  # fmt: skip
+
+
+def answered_by(key: Mapping[str, Any], budget: float | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys of the verdicts that answer a question: first without a budget, then with the given one."""
+    return {**key, "budget": None}, {**key, "budget": budget}
 
 
 def unanswered(model: ViTime, q: Question) -> xr.Dataset:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import msgspec
 import xarray as xr
 
-from vitime_cache.evidence.question import Question, identity
+from vitime_cache.evidence.question import Question, answered_by, identity
 from vitime_cache.evidence.verdict import facts, schema
 from vitime_cache.store.evidence_groups import keep_group, latest_groups, open_group
 from vitime_cache.store.locations import open_objects
@@ -156,11 +156,8 @@ def find_verdict(store: str | Path, *questions: Mapping[str, Any]) -> xr.Dataset
 
 
 def find_answer(store: str | Path, model: ViTime, question: Question) -> xr.Dataset | None:
-    """The stored verdict on a question, complete or partial.
-
-    If the question has a budget, a verdict found without a budget also counts.
-    """
-    return find_verdict(store, *(identity(model, question, budget) for budget in (None, question.budget)))
+    """The stored verdict on a question, complete or partial, with the question's budget or without one."""
+    return find_verdict(store, *answered_by(identity(model, question), question.budget))
 
 
 def verdicts_on(store: str | Path, *series: str) -> list[KeptVerdict]:

@@ -13,7 +13,9 @@ import xarray as xr
 from vitime_cache import charts
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.budget import BUDGET, SMALL
+from vitime_cache.evidence.levels.claimed import LEVEL as CLAIMED_AT
 from vitime_cache.evidence.periods import LEVEL, propose_periods
+from vitime_cache.evidence.question import answered_by
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.model.checkpoint import CheckpointError
@@ -166,8 +168,9 @@ def _answered_so_far(subject: Subject, period: float, window: Window, settings: 
     if known is None:
         return None
     of = vschema.facts(known, "question")
-    same = (of["history"], of["horizon"], of["heads"]) == (window.history, window.horizon, "all")
-    return known if same and of["budget"] in (None, settings.get("budget")) else None
+    asked_here = {"period_from": "asked", "heads": "all", "history": window.history, "horizon": window.horizon}
+    same = answered_by({**of, **asked_here, "seed": 0, "level": CLAIMED_AT}, settings.get("budget"))
+    return known if of in same else None
 
 
 def _window(subject: Subject, values: np.ndarray, period: float, key: str, own: bool) -> Window | None:
