@@ -173,7 +173,7 @@ T = "2016-01-01T00:00:00"
         (["2016-07-01 00:00:00 UTC", "2016-07-01 01:00:00 UTC"], "date", "2016-07-01T00:00:00+00:00", 3600),
     ],
 )  # fmt: skip
-def test_the_notations_of_times(times, name, start, seconds):
+def test_times_are_read_in_every_notation(times, name, start, seconds):
     if start is None:
         with pytest.raises(SignalError, match="286 steps of 1 hour missing"):
             read(times, name)

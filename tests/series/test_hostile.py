@@ -71,7 +71,7 @@ def child() -> Iterator[Isolated]:
     st.sampled_from(["zstd", "snappy", "none"]),
     st.booleans(),
 )
-def test_a_parquet_file_of_any_columns_and_metadata(
+def test_a_parquet_file_of_any_columns_and_metadata_does_no_harm(
     child: Isolated, parts: list[tuple[str, pa.Array]], pandas: Any, codec: str, folded: bool
 ) -> None:
     table = pa.table([values for _, values in parts], names=[name for name, _ in parts])
@@ -83,7 +83,7 @@ def test_a_parquet_file_of_any_columns_and_metadata(
 
 
 @pytest.mark.parametrize("said", [b"{}", b"[]", b"[", b"\xff", b'{"freq": "odd"}', b'{"freq": 5}', b'{"freq": null}'])
-def test_a_parquet_file_with_odd_facts_of_its_periods(child: Isolated, said: bytes) -> None:
+def test_a_parquet_file_with_odd_metadata_of_its_periods_does_no_harm(child: Isolated, said: bytes) -> None:
     facts = {b"ARROW:extension:name": b"pandas.period", b"ARROW:extension:metadata": said}
     schema = pa.schema([pa.field("t", pa.int64(), metadata=facts), pa.field("s", pa.float64())])
     stream = io.BytesIO()
@@ -92,7 +92,7 @@ def test_a_parquet_file_with_odd_facts_of_its_periods(child: Isolated, said: byt
 
 
 @pytest.mark.parametrize("rows", [1_000_000, 10_000])
-def test_a_parquet_file_that_unfolds_to_gigabytes(child: Isolated, rows: int) -> None:
+def test_a_parquet_file_that_unfolds_to_gigabytes_does_no_harm(child: Isolated, rows: int) -> None:
     long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), ["2020" + " " * (10**10 // rows)])
     stream = io.BytesIO()
     pq.write_table(pa.table({"date": long, "s": np.zeros(rows)}), stream, compression="zstd")
@@ -108,7 +108,7 @@ def test_a_parquet_file_that_unfolds_to_gigabytes(child: Isolated, rows: int) ->
     ),
     st.binary(max_size=80), st.integers(0, 3),
 )  # fmt: skip
-def test_an_npy_file_of_any_header(child: Isolated, header: dict, body: bytes, version: int) -> None:
+def test_an_npy_file_of_any_header_does_no_harm(child: Isolated, header: dict, body: bytes, version: int) -> None:
     text = repr(header).encode() + b"\n"
     length = struct.pack("<H" if version < 2 else "<I", len(text) % 2**16)
     child.harmless("f.npy", b"\x93NUMPY" + bytes([version, 0]) + length + text + body)
@@ -119,12 +119,12 @@ def test_an_npy_file_of_any_header(child: Isolated, header: dict, body: bytes, v
     st.sampled_from(["f.csv", "f.toml"]),
     st.binary(max_size=300) | st.text('0123456789,;.\n\t "-e[]={}', max_size=80).map(str.encode),
 )
-def test_text_of_any_kind(child: Isolated, name: str, data: bytes) -> None:
+def test_a_text_file_of_any_content_does_no_harm(child: Isolated, name: str, data: bytes) -> None:
     child.harmless(name, data)
 
 
 @many
 @given(st.dictionaries(st.sampled_from(["name", "harmonics", "noise", "seed", "n", "horizon", "reduced_of"]), anything))
-def test_a_toml_table_of_any_values(child: Isolated, table: dict[str, Any]) -> None:
+def test_a_toml_table_of_any_values_does_no_harm(child: Isolated, table: dict[str, Any]) -> None:
     lines = [f"{key} = {json.dumps(value)}" for key, value in ({"name": "a", "noise": 1} | table).items()]
     child.harmless("f.toml", "\n".join(["[[signal]]", *lines]).encode(errors="replace"))

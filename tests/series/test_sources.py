@@ -455,7 +455,7 @@ def test_a_small_toml_file_cannot_ask_for_more_samples_than_memory_holds(monkeyp
 # Sets of signals.
 
 
-def test_signals_that_share_a_name_or_refer_to_none_are_refused():
+def test_signals_that_share_a_name_or_refer_to_a_missing_one_are_refused():
     a, b = Signal("a", [1, 2]), Signal("b", [1, 2], reduced_of="a")
     check_signals([a, b])
     check_signals([b], known=["a"])

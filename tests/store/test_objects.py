@@ -49,7 +49,7 @@ def test_256_megabytes_are_the_most_that_is_read_at_once_where_no_other_limit_is
         open_objects(tmp_path).get("large")
 
 
-def test_sizes_and_names_are_those_of_what_is_there(objects: Objects) -> None:
+def test_sizes_and_names_are_those_of_the_objects_that_are_there(objects: Objects) -> None:
     assert objects.sizes() == dict.fromkeys(["six", "folder/one", "folder/deeper/two", "folders/three"], 6)
     assert objects.sizes_of(["six", "none", "folder/one"]) == {"six": 6, "folder/one": 6}
     assert sorted(objects.names()) == ["folder", "folders", "six"]
@@ -57,7 +57,7 @@ def test_sizes_and_names_are_those_of_what_is_there(objects: Objects) -> None:
     assert objects.names("none/") == []
 
 
-def test_removing_takes_what_was_named_and_nothing_else_and_ignores_what_is_not_there(objects: Objects) -> None:
+def test_removing_deletes_what_was_named_and_nothing_else_and_ignores_missing_objects(objects: Objects) -> None:
     objects.delete(["none", "six", "folder/none"])
     objects.delete([])
     assert objects.sizes().keys() == {"folder/one", "folder/deeper/two", "folders/three"}

@@ -132,7 +132,7 @@ def test_a_batch_that_kills_every_process_is_named():
         spread(1, die, range(1))
 
 
-def test_processes_that_cannot_begin_are_not_started_for_ever():
+def test_processes_that_fail_at_their_start_are_not_started_again_for_ever():
     with pytest.raises(StoreError, match=f"^{ATTEMPTS} processes died over 'n0'"):
         spread(1, Unwelcome(), range(1))
 
@@ -181,7 +181,7 @@ def test_ctrl_c_ends_busy_processes_at_once_and_they_print_nothing(tmp_path, par
     assert not any_runs(working)
 
 
-def test_processes_end_with_the_one_that_started_them_also_where_that_is_killed(tmp_path, parent):
+def test_processes_end_with_the_process_that_started_them_even_if_that_is_killed(tmp_path, parent):
     working = pids(tmp_path, 2)
     parent.kill()
     assert parent.communicate(timeout=PATIENCE)[1] == ""

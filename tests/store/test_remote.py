@@ -180,7 +180,7 @@ def test_a_url_that_cannot_be_reached_is_told_in_one_line(url, message):
         assert "\n" not in str(raised.value)
 
 
-def test_a_connection_that_breaks_is_told_in_one_line_whatever_it_breaks_at(url, monkeypatch):
+def test_a_connection_that_breaks_is_one_line_wherever_it_breaks(url, monkeypatch):
     build(SIGNALS, url, Model())
     objects = open_objects(url)
 

@@ -46,7 +46,7 @@ def test_a_signal_is_gone_with_its_files_and_the_last_one_takes_its_place(path: 
 
 
 @pytest.mark.parametrize("per_page", [2, 64])
-def test_removing_and_adding_in_any_order_leaves_what_a_build_would(
+def test_removing_and_adding_in_any_order_leaves_the_store_that_one_build_would_write(
     tmp_path: Path, per_page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_of, "MARKERS_PER_PAGE", per_page)

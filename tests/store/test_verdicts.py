@@ -106,7 +106,7 @@ def test_the_root_leads_to_a_verdict(path, options):
 
 
 @root_alone
-def test_a_tree_of_a_store_has_its_verdicts(tmp_path):
+def test_the_datatree_of_a_store_contains_its_verdicts(tmp_path):
     config = ViTimeConfig.from_dict(json.loads(mock_verdict().attrs["config"]))
     build(SIGNALS, tmp_path / "a.zarr", Model(config), tokens="none")
     group = keep_verdict(tmp_path / "a.zarr", verdict())
@@ -119,7 +119,7 @@ def test_a_tree_of_a_store_has_its_verdicts(tmp_path):
 
 
 @pytest.mark.parametrize("before", ["sizes_of", "get_many"])
-def test_a_verdict_that_goes_while_it_is_read_is_not_read_with_gaps(path, monkeypatch, before):
+def test_a_verdict_that_is_removed_while_it_is_read_is_not_read_with_gaps(path, monkeypatch, before):
     group = keep_verdict(path, verdict())
     real = getattr(LocalObjects, before)
 
@@ -152,7 +152,7 @@ def test_another_question_is_kept_beside_and_a_fuller_answer_takes_the_place_of_
 
 
 @pytest.mark.parametrize("name", ["../../evil", "a/b", "", "日本", "x" * 300, "..", "a-7"])
-def test_whatever_a_signal_is_called_its_verdict_stays_in_its_folder(path, name):
+def test_a_verdict_stays_in_its_folder_whatever_its_signal_is_called(path, name):
     outside = set(path.parent.rglob("*")) - set(path.rglob("*"))
     group = keep_verdict(path, verdict(name))
     assert set(path.parent.rglob("*")) - set(path.rglob("*")) == outside
@@ -160,7 +160,7 @@ def test_whatever_a_signal_is_called_its_verdict_stays_in_its_folder(path, name)
     assert [kept.signal for kept in stored_verdicts(path)] == [name]
 
 
-def test_a_build_leaves_verdicts_alone_also_when_it_cleans_up(path):
+def test_a_build_leaves_verdicts_alone_even_when_it_cleans_up(path):
     group = keep_verdict(path, verdict())
     before = files(path / "evidence")
     (path / "history" / "c.7.0.0123abcd.partial").write_text("of a killed build")
@@ -306,7 +306,7 @@ def test_a_damaged_verdict_stops_no_build_and_is_not_listed(path):
 
 
 @pytest.mark.parametrize("first", ["a build", "a keeper"])
-def test_a_build_and_who_changes_verdicts_wait_for_each_other_at_the_root(path, monkeypatch, first):
+def test_a_build_and_a_process_that_changes_verdicts_wait_for_each_other_at_the_root(path, monkeypatch, first):
     """The other one starts at the worst moment: when the root has been read and is about to be written."""
     group = keep_verdict(path, verdict())
     works = [lambda: build(make_signals(3), path), lambda: remove_groups(path, [group])]
@@ -374,7 +374,7 @@ def run(path: Path, work: Callable, kill_at: int | None) -> dict[str, int]:
 @pytest.mark.timeout(1800)  # with the kills of a release
 @pytest.mark.usefixtures("fork_server")
 @pytest.mark.parametrize("work", [keep_parts, build_and_keep])
-def test_a_process_killed_while_it_keeps_a_verdict_loses_none_and_shows_none_by_halves(tmp_path, path, work):
+def test_a_process_killed_while_it_keeps_a_verdict_loses_none_and_shows_none_in_part(tmp_path, path, work):
     question = schema.facts(verdict(), "question")
     pristine = Path(shutil.copytree(path, tmp_path / "pristine.zarr"))
     changes = run(path, work, None)["changes"]
@@ -431,7 +431,7 @@ def test_nothing_is_lost_where_a_build_and_another_process_write_at_the_same_tim
     assert verify(path).problems == ()
 
 
-def test_verdicts_behind_a_url():
+def test_verdicts_are_kept_found_and_read_behind_a_url():
     url = "memory://verdicts.zarr"
     build(SIGNALS, url)
     for stages in PARTLY_THEN_WHOLLY:
@@ -475,7 +475,7 @@ def test_a_verdict_belongs_to_a_series_by_its_hash_and_not_by_its_name(path):
     assert len(verdicts_on(path, "a" * 64, "b" * 64)) == 2, "of each period one"
 
 
-def test_a_later_question_about_one_head_or_one_left_half_way_hides_no_full_answer(path):
+def test_a_later_question_about_one_head_or_an_unfinished_one_hides_no_full_answer(path):
     every = keep_verdict(path, verdict())
     one = named(verdict(), heads=[["decoder.0", 1]]).assign_attrs(created="2001-01-01T00:00:00+00:00")
     keep_verdict(path, one)
@@ -491,7 +491,7 @@ def test_a_shorter_answer_does_not_take_the_place_of_a_fuller_one(path):
     assert find_verdict(path, schema.facts(verdict(), "question")).identical(verdict())
 
 
-def test_an_answer_left_half_way_is_found_unless_there_is_a_full_one_to_another_of_the_questions(path):
+def test_an_unfinished_answer_is_found_unless_another_of_the_questions_has_a_full_one(path):
     within = named(verdict(stages=schema.STAGES[:2]), budget=1.0)
     keep_verdict(path, within)
     questions = [schema.facts(each, "question") for each in (verdict(), within)]
@@ -500,7 +500,7 @@ def test_an_answer_left_half_way_is_found_unless_there_is_a_full_one_to_another_
     assert schema.complete(find_verdict(path, *reversed(questions)))
 
 
-def test_a_store_without_room_is_told_before_a_question_is_worked_on(path, monkeypatch):
+def test_a_store_without_room_is_refused_before_work_on_a_question_begins(path, monkeypatch):
     check_keeping(path)
     monkeypatch.setattr("vitime_cache.store.local_objects.LocalObjects.free_bytes", lambda _: 10_000)
     with pytest.raises(StoreError, match="make room on this disk"):

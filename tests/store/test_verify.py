@@ -163,7 +163,7 @@ def test_a_chunk_that_was_written_with_a_wrong_checksum_is_found_and_located(tmp
     assert found.startswith("signal 's0', layer decoder.0, head 1: token_attention cannot be decoded")
 
 
-def test_maps_that_the_model_would_not_give_again_are_found_by_recomputing(path, monkeypatch):
+def test_maps_that_differ_from_those_of_the_model_are_found_by_recomputing(path, monkeypatch):
     assert verify(path, Model(), SIGNALS, sample=2).recomputed == ("s0", "s1")
     assert verify(path, Model(), SIGNALS[1:], sample=2).problems == ()
     real = standin.token_map

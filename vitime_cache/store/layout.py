@@ -1,7 +1,7 @@
 """Checks array metadata: it accepts only what a build or a verdict writes, and nothing that is too large.
 
-It bounds the bytes of a chunk before the chunk is read, and checks the bytes before they are decoded, because a
-compressed chunk states its own decoded size.
+It bounds the bytes of a chunk before the chunk is read. It checks them before they are decoded, because a compressed
+chunk states its own decoded size.
 """
 
 from __future__ import annotations

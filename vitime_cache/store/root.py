@@ -12,7 +12,7 @@ visible and before the root lists it, the next writer adds it. `stored_verdicts`
 list.
 
 An object store has no lock. If a build and a verdict write at the same moment there, the root may miss a signal or a
-verdict, or list a removed verdict, until one of them writes it again; the end of a build does.
+verdict, or list a removed one. The next write of either mends it, at the latest the end of the build.
 """
 
 from __future__ import annotations
