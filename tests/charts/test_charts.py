@@ -65,6 +65,17 @@ def drawn(full, reduced):
     }
 
 
+@pytest.mark.parametrize("name", ["series", "heatmap", "token look", "lag curve", "lag curves", "linked"])
+def test_data_that_layers_share_are_written_once_and_the_picture_stays_the_same(drawn, full, name):
+    chart = charts.linked_head(charts.HeadView(full, LAYER, 0)) if name == "linked" else drawn[name]
+    once = style.data_once(chart)
+    validate_jsonschema(once, altair.Chart._rootschema)
+    assert vl_convert.vegalite_to_svg(once).count("<path") == vl_convert.vegalite_to_svg(chart).count("<path")
+    assert vl_convert.vegalite_to_png(once) == vl_convert.vegalite_to_png(chart)
+    if name in ("heatmap", "token look", "lag curve", "linked"):
+        assert len(json.dumps(once)) < 0.94 * len(json.dumps(chart))
+
+
 def parts(chart):
     """The single-view charts of a chart."""
     return chart.get("concat", [chart])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from textwrap import wrap
 from typing import Any
 
@@ -56,6 +58,7 @@ SHRINK: Spec = {"type": "fit", "contains": "padding"}
 ON_CANVAS: Spec = {"embedOptions": {"renderer": "canvas"}}
 # Labels within 12 pixels of an axis's end are moved inwards, and numbers are short, so that neither is cut off.
 CONFIG: Spec = {"axisX": {"labelFlush": 12}, "numberFormat": ",.12~g", "locale": LOCALE}
+PARTS = ("vconcat", "hconcat", "concat")  # keys of the parts of a chart of charts
 TOP_LEVEL = ("$schema", "background", "autosize", "config", "usermeta")  # keys of the outermost chart only
 
 
@@ -124,6 +127,22 @@ def for_dark(chart: Spec) -> Spec:
     return ON_DARK.get(chart, chart) if isinstance(chart, str) else chart
 
 
+def data_once(chart: Any) -> Any:
+    """The same picture with the data that layers one after another share written once, in a layer of layers."""
+    if isinstance(chart, list):
+        return [data_once(each) for each in chart]
+    if not isinstance(chart, dict) or "data" in chart:
+        return chart
+    if "layer" not in chart:
+        return {key: data_once(value) if key in PARTS else value for key, value in chart.items()}
+    layers: list[Spec] = []
+    for data, group in groupby(chart["layer"], itemgetter("data")):
+        those = list(group)
+        without = [{key: value for key, value in each.items() if key != "data"} for each in those]
+        layers += those if len(those) == 1 else [{"data": data, "layer": without}]
+    return chart | {"layer": layers}
+
+
 def beside(charts: Sequence[Spec], columns: int | None = None) -> Spec:
     """Charts side by side, in rows of `columns`."""
     parts = [{key: value for key, value in chart.items() if key not in TOP_LEVEL} for chart in charts]
@@ -143,9 +162,10 @@ def inline(frame: pd.DataFrame) -> Spec:
     A column is written to a hundred-thousandth of its span, more than a screen can show. `DataFrame.to_csv` would take
     most of the time of building a chart.
     """
-    numbers = {str(name): "number" for name in frame.select_dtypes("number").columns}
-    columns = [map(_writer(frame[name]), frame[name].tolist()) for name in frame.columns]
-    lines = [",".join(frame.columns), *map(",".join, zip(*columns, strict=True))]
+    columns = {str(name): column.to_numpy() for name, column in frame.items()}
+    numbers = dict.fromkeys((name for name, column in columns.items() if column.dtype.kind in "iuf"), "number")
+    texts = [map(_writer(column), column.tolist()) for column in columns.values()]
+    lines = [",".join(columns), *map(",".join, zip(*texts, strict=True))]
     return {"values": "\n".join(lines), "format": {"type": "csv", "parse": numbers}}
 
 
@@ -164,7 +184,7 @@ def readable(values: ArrayLike) -> str:
     return f".{significant(values, 4)}~g"
 
 
-def _writer(column: pd.Series) -> Callable[[Any], str]:
+def _writer(column: np.ndarray) -> Callable[[Any], str]:
     """The function that writes a value of a column as text."""
     if column.dtype.kind in "iu":
         return str

@@ -20,7 +20,7 @@ from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import HeadView, figure_bytes
 from vitime_cache.charts.paper import COLUMNS
 from vitime_cache.charts.shading import Shading
-from vitime_cache.charts.style import fitted, for_dark
+from vitime_cache.charts.style import data_once, fitted, for_dark
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.evidence.verdict import schema as vschema
@@ -119,7 +119,7 @@ def _on_screen(draw: Draw, args: tuple[Any, ...], options: dict[str, Any], wide:
     chart = deepcopy(worked_out(draw, *args, **options))
     if wide is not None and "title" in chart:
         chart = _with_whole_title(chart, wide - EDGE)
-    return for_dark(chart) if dark else chart
+    return data_once(for_dark(chart) if dark else chart)
 
 
 def _with_whole_title(chart: Spec, wide: int) -> Spec:
