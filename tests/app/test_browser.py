@@ -355,6 +355,39 @@ def test_no_chart_is_wider_than_its_column(site: str, page: Page, width: int) ->
         fits(page)
 
 
+CUT = """() => [...document.querySelectorAll('[data-testid=stMainBlockContainer] *')].filter(each =>
+    each.innerText && each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).overflowX === 'hidden'
+).map(each => each.innerText)"""
+
+
+@pytest.mark.parametrize("address", ["heads?signal=white_noise", "head?signal=harmonic_63", "compare?signal=full", ""])
+def test_no_words_are_cut_at_the_edge_of_a_phone(address: str, site: str, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(f"{site}/{address}")
+    page.wait_for_selector("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
+    settled(page)
+    fits(page)
+    assert page.evaluate(CUT) == []
+
+
+def test_a_file_of_30_megabytes_is_read_with_a_word_while_others_look_at_pages(
+    site: str, page: Page, window: BrowserContext, tmp_path: Path
+) -> None:
+    day = [f"{10 + np.sin(hour * 2 * np.pi / 24):.30f}" for hour in range(24)]
+    table = tmp_path / "large.csv"
+    table.write_text("load\n" + "\n".join(day * 40_000))
+    assert table.stat().st_size > 30e6
+    page.goto(site)
+    settled(page)
+    page.locator("input[type=file]").first.set_input_files(table)
+    expect(page.get_by_text(re.compile(r"large.csv is read, 3\d\.\d MB"))).to_be_visible()
+    colleague = window.new_page()
+    colleague.goto(f"{site}/heads?signal=white_noise")
+    chart(colleague, "map: white_noise")
+    colleague.close()
+    expect(page).to_have_url(re.compile("q=[0-9a-f]{16}"))
+
+
 def test_a_click_leaves_one_entry_in_the_browsers_history_and_going_back_undoes_it(site: str, page: Page) -> None:
     def entries() -> int:
         return int(page.evaluate("history.length"))

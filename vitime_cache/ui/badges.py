@@ -38,7 +38,7 @@ def head_badges(ds: xr.Dataset, layer: str, head: int, period: float | None) -> 
     verdict = verdict_at(ds, period)
     if verdict is None:
         asked = (
-            "this head"
+            "this signal"
             if period is None
             else f"a period of {samples_in_words(period, float(ds[schema.SAMPLE_SECONDS]))}"
         )

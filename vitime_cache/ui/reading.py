@@ -49,7 +49,8 @@ def chosen_series(file: Brought, where: str) -> Signal:
     error, signals, notes = None, list[Signal](), list[str]()
     form = st.container()
     try:
-        signals, notes = _read(file, **_choices(keys, fill_key))
+        with st.spinner(f"{plain(file.name)} is read, {len(file.data) / 1e6:.1f} MB"):
+            signals, notes = _read(file, **_choices(keys, fill_key))
     except SignalError as problem:
         error = problem
     with form:
