@@ -460,7 +460,7 @@ def test_where_no_period_is_looked_at_the_latest_verdict_is_shown_with_its_own(
     store: Path, weights: Path, open_page: OpenPage
 ) -> None:
     at = open_page("head", signal="white_noise", layer="decoder.0", head="0")
-    assert any("No verdict on this head yet" in link.proto.label for link in at.get("page_link"))
+    assert any("No verdict on this signal yet" in link.proto.label for link in at.get("page_link"))
     keep_verdict(store, made(weights, "white_noise"))
     at.run()
     assert at.text_input(key="period_white_noise").value == ""
