@@ -119,7 +119,8 @@ def _on_screen(draw: Draw, args: tuple[Any, ...], options: dict[str, Any], wide:
     chart = deepcopy(worked_out(draw, *args, **options))
     if wide is not None and "title" in chart:
         chart = _with_whole_title(chart, wide - EDGE)
-    return data_once(for_dark(chart) if dark else chart)
+    shown: Spec = data_once(for_dark(chart) if dark else chart)
+    return shown
 
 
 def _with_whole_title(chart: Spec, wide: int) -> Spec:
