@@ -83,6 +83,13 @@ def test_a_dataset_that_is_no_verdict_is_refused_by_the_name_of_what_is_wrong():
         "lacks the attribute 'answer'": nameless,
         "'counts' is damaged": ds.assign_attrs(counts="{"),
         "'created' is not text": ds.assign_attrs(created=5),
+        "'config' is damaged: .*patch_width": ds.assign_attrs(
+            config=json.dumps(vschema.facts(ds, "config") | {"patch_width": 2**63})
+        ),
+        "'config' is damaged: .*mu_norm": ds.assign_attrs(
+            config=json.dumps(vschema.facts(ds, "config") | {"mu_norm": -1.0})
+        ),
+        "the coordinate 'head' names two places alike": ds.assign_coords(head=-np.ones_like(ds["head"])),
         "of the kind 'surely'": vschema.with_facts(ds, answer=vschema.facts(ds, "answer") | {"kind": "surely"}),
         "levels are influence.*got 'luck'": ds.assign_attrs(stages='["luck"]'),
         "the claims are": ds.assign_coords(claim=[f"{name}?" for name in CLAIM_NAMES]),

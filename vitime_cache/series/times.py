@@ -96,10 +96,11 @@ def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) 
         steps += changing
         kinds = Counter(("ISO8601",) if more_steps is _TO_ISO else _notations(cell) for cell in some)
         [(forms, _)] = kinds.most_common(1)
-        if not forms or 2 * min(np.isnat(_parsed(some, form)).sum() for form in forms) > len(some):
+        unread = {form: int(np.isnat(_parsed(some, form)).sum()) for form in forms}
+        if not forms or 2 * min(unread.values()) > len(some):
             continue
         whole = _replaced(texts, steps)
-        readings = [_parsed(whole, form) for form in forms]
+        readings = [_parsed(whole, form) for form in forms if unread[form] == min(unread.values())]
         fewest = min(np.isnat(times).sum() for times in readings)
         if forms == ("%b %y",) and whole.str[:3].nunique() < min(len(whole), 2):
             return []  # Jan-10, Jan-11: days, or each the January of a year

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from vitime_cache.evidence.verdict.facts import Count, Seed, Span
+from vitime_cache.model.config import ViTimeConfig
 
 
 class Question(TypedDict):
@@ -32,4 +33,4 @@ class Counts(TypedDict):
 
 
 # config: as in the attention schema.
-KINDS_OF_FACTS: dict[str, Any] = {"question": Question, "counts": Counts, "config": dict[str, Any]}
+KINDS_OF_FACTS: dict[str, Any] = {"question": Question, "counts": Counts, "config": ViTimeConfig}

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import msgspec
 
+from vitime_cache.model.config import ViTimeConfig
+
 # An upper bound refuses infinity; NaN is within no bounds.
 Span = Annotated[float, msgspec.Meta(gt=0, le=1e15)]  # samples
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e15)]  # from one sample to the next; 0: not known
@@ -117,6 +119,6 @@ KINDS_OF_FACTS: dict[str, Any] = {
     "families": list[list[Head]],
     "dropped": list[str],
     "stages": list[str],
-    "config": dict[str, Any],
+    "config": ViTimeConfig,
 }
 TEXTS = ("created", "weights")  # time of creation; the weights' note, such as what they were adapted on

@@ -245,6 +245,8 @@ def validate(ds: xr.Dataset) -> xr.Dataset:
     for name, (dimension, _) in COORDINATES.items():
         if name not in ds.coords or ds[name].dims != (dimension,):
             raise VerdictError(f"the verdict lacks the coordinate {name!r} over {dimension}")
+    if (twice := next((name for name, index in ds.indexes.items() if not index.is_unique), None)) is not None:
+        raise VerdictError(f"the coordinate {twice!r} names two places alike")
     check_facts(ds.attrs)
     if list(ds[CLAIM].values) != list(CLAIM_NAMES):
         raise VerdictError(f"the claims are {', '.join(map(str, ds[CLAIM].values))}, expected {', '.join(CLAIM_NAMES)}")
