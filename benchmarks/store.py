@@ -10,6 +10,7 @@ nothing   the same command again on that store: seconds, and whether torch was i
 scale     10 000 signals of 64 + 64 samples with the shipped weights (fewer: --signals), without and with token maps
           (--tokens; up to 9 MB a signal with all of them, 1.5 with the last layer's; each store is removed again):
           time per signal at both ends, files per signal, opening, nothing to do, adding one, memory, the first page
+answers   encoding and decoding an answer in memory, against xarray's to_zarr and open_zarr
 pace      what a signal costs by step, and a build without token maps against the plain batched forward pass
 """
 
@@ -116,6 +117,35 @@ def reads(folder: Path) -> None:
     print(f"reads     time map {one_time:.1f} ms, token map {one_map:.1f} ms, token row {one_row:.1f} ms")
     thousand = store_of_a_thousand(folder)
     print(f"          opening a store of 1000 signals {milliseconds(lambda _: open_store(thousand)):.1f} ms")
+
+
+def answers(_: Path) -> None:
+    """An answer as objects in memory and back, here and by xarray: medians of processor time."""
+    import xarray as xr
+    from zarr.storage import MemoryStore
+
+    from vitime_cache.evidence.verdict.mock import mock_verdict
+    from vitime_cache.store.group_objects import read_group, render_group
+
+    objects, store = render_group(mock_verdict()), MemoryStore()
+    verdict = read_group(objects["zarr.json"], lambda _: objects)
+    verdict.to_zarr(store, consolidated=True)
+
+    def processor(run: Callable[[], object]) -> float:
+        return 1e3 * float(np.median([cost(run)[1] for _ in range(9)]))
+
+    ours = (
+        processor(lambda: render_group(verdict)),
+        processor(lambda: read_group(objects["zarr.json"], lambda _: objects)),
+    )
+    theirs = (
+        processor(lambda: verdict.to_zarr(MemoryStore(), consolidated=False)),
+        processor(lambda: xr.open_zarr(store, chunks=None).load()),
+    )
+    for what, mine, plain in zip(("encoding", "decoding"), ours, theirs, strict=True):
+        print(
+            f"answers   {what} {mine:.0f} ms of the processor; by xarray {plain:.0f}, {plain / mine:.1f} times as long"
+        )
 
 
 def nothing(folder: Path) -> None:
@@ -309,6 +339,7 @@ def main() -> None:
         "default": default,
         "full": full,
         "reads": reads,
+        "answers": answers,
         "nothing": nothing,
         "scale": lambda folder: scale(folder, signals, kinds),
         "pace": pace,

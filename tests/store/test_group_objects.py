@@ -103,6 +103,7 @@ def test_a_group_is_read_as_plain_xarray_reads_it(what: str) -> None:
     assert {name: ours[name].dtype for name in ours.variables} == {name: theirs[name].dtype for name in ours.variables}
     assert all(len(objects[key]) <= asked[key] for key in objects.keys() & asked.keys())
     assert {key for key in objects if "/c" in key} <= asked.keys()
+    assert render_group(ours) == objects, "what was read is written as it was"
 
 
 @pytest.mark.parametrize(

@@ -43,13 +43,14 @@ def render_group(ds: xr.Dataset) -> dict[str, bytes]:
     The group's `zarr.json` has consolidated metadata, like the store's own. As zarr does, chunks are left out whose
     values are all the fill value.
     """
-    texts = {name: label.astype(object) for name, label in ds.coords.items() if label.dtype.kind == "U"}
-    plain = ds.assign_coords(texts).drop_encoding()  # text of a fixed width has no stable format in zarr
-    variables, attributes = encode_dataset_coordinates(plain)
+    variables, attributes = encode_dataset_coordinates(ds.drop_encoding())
     objects: dict[str, bytes] = {ROOT: b""}
     arrays = {}
     for name, given in variables.items():
-        variable = encode_zarr_variable(given, name=name, zarr_format=3)
+        plain = (
+            given.astype(object) if given.dtype.kind in "UT" else given
+        )  # zarr has no stable format for fixed widths
+        variable = encode_zarr_variable(plain, name=name, zarr_format=3)
         values, is_text = variable.values, variable.dtype.kind == "O"
         node = json.loads(_describe(variable.dtype, variable.shape, variable.dims))
         node["attributes"] = _attributes(variable)
