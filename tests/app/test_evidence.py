@@ -442,7 +442,7 @@ def test_one_head_is_not_spoken_of_as_several(store: Path, weights: Path, open_p
     verdict["asked"][:], verdict["asked"][0, 0] = False, True
     keep_verdict(store, verdict)
     assert "Of 1 head asked about" in texts(open_page("heads", signal="full"))
-    assert "Tested on one window and the head asked about" in texts(open_page("ask", signal="full"))
+    assert "Tested on one window and 12 heads" in texts(open_page("ask", signal="full"))
 
 
 def test_a_series_that_is_only_called_like_a_stored_signal_is_not_that_signal(

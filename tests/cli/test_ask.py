@@ -254,7 +254,7 @@ def test_a_signal_of_the_catalogue_is_asked_about_by_name_and_quiet_prints_the_a
     command = f"ask --signal greensboro_temperature --period 24 --heads encoder.0:1 --window 120+60 {OPTIONS} --quiet"
     assert run(command) == 0
     told = capsys.readouterr().out
-    assert "and the head asked about" in " ".join(told.split())
+    assert "and 1 of 4 heads" in " ".join(told.split())
     assert told.strip().count("Not shown by this") == 1
     assert "┃" not in told
 

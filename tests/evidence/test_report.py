@@ -92,10 +92,10 @@ def test_a_no_says_how_little_it_was_or_how_much_would_come_by_chance():
 
 def test_what_is_not_shown_says_what_would_have_been_seen():
     ds = changed(made("not shown"), influence_share=0.3, influence_low=0.1, influence_by_chance=0.2)
-    assert "A share above about 56 % would have been seen." in headline(ds)
-    assert "too small to count" not in headline(ds)
+    assert "A share above about 56 % would have counted on its own." in headline(ds)
+    assert "too little more to count" not in headline(ds)
     words = headline(changed(ds, influence_low=0.22))
-    assert "where 20 % would by chance, and the excess is too small to count" in words
+    assert "where 20 % would by chance: too little more to count on its own" in words
 
 
 @pytest.mark.parametrize(
@@ -121,11 +121,11 @@ def test_one_window_and_one_head_are_told_in_the_singular():
     ds = mock_verdict(config, period=40.0)
     ds["asked"][{"layer": 0}] = False
     told = headline(ds)
-    assert "through the one head asked about: decoder.0 · 0" in told
-    assert "Tested on one window and the head asked about" in told
+    assert "through 1 of 2 heads: decoder.0 · 0" in told, "the set is chosen among all heads, whichever are asked about"
+    assert "Tested on one window and 2 heads" in told
     said = sentences(ds)
     assert said["heads"].startswith("The head asked about is read whole periods back by the forecast (decoder.0 · 0)")
-    assert said["set"].startswith("1 head (decoder.0 · 0) alone")
+    assert said["set"].startswith("1 of 2 heads (decoder.0 · 0) alone")
     assert "all others without it" in said["set"]
     several = headline(made(windows=3))
     assert "Tested on 3 windows and 12 heads" in several
@@ -168,10 +168,44 @@ def test_because_of_the_period_is_not_claimed_of_any_yes():
     assert "other windows" not in sentences(made(windows=2))[NOT_CLAIMED]
 
 
-@pytest.mark.parametrize(("coverage", "told"), [(0.5, "the rest comes from"), (1.0, ""), (1.3, "work against them")])
+@pytest.mark.parametrize(("coverage", "told"), [(0.5, "the rest comes by other routes"), (1.0, ""), (1.3, "work against them")])
 def test_what_values_do_not_carry_is_said_where_it_is_much(coverage, told):
     said = sentences(changed(made(), mechanism_coverage=coverage))[NOT_CLAIMED]
     assert (told in said) if told else ("The values that are read carry" not in said)
+
+
+def test_a_network_that_nothing_changes_has_no_change_to_share_out():
+    said = sentences(changed(made("indifferent"), mechanism_coverage=0.0))[NOT_CLAIMED]
+    assert "The values that are read carry" not in said
+
+
+def test_heads_that_a_budget_left_untried_are_not_counted_as_tested():
+    ds = made()
+    tried = ds["set_rank"].notnull()
+    ds["head_share"] = ds["head_share"].where(tried)
+    ds["verdict"][{vschema.CLAIM: slice(0, 2)}] = ds["verdict"][{vschema.CLAIM: slice(0, 2)}].where(tried, NOT_TESTED)
+    few = int(tried.sum())
+    assert f"and {few} of 12 heads" in headline(ds)
+    assert f"through all {few} heads that were tried" in headline(ds)
+    assert sentences(ds)["set"].startswith(f"all {few} heads that were tried")
+
+
+def test_the_largest_part_is_named_only_where_there_is_one():
+    ds = changed(made(), mechanism_by_multiple=0.03, mechanism_by_layer=0.02)
+    assert "Alone, most lies" not in sentences(ds)["mechanism"]
+
+
+def test_a_day_whose_size_follows_the_week_has_no_period_of_its_own_beside_the_day():
+    ds = made(period=24.0)
+    window = vschema.facts(ds, "window_facts") | {"length": 1344, "samples_per_patch": 4.8}
+
+    def said(*periods: float) -> str:
+        proposals = [{"period": each, "power": 0.1, "p_value": 0.001} for each in (24.0, *periods)]
+        return sentences(vschema.with_facts(ds, window_facts=window | {"proposed": proposals}))[NOT_CLAIMED]
+
+    assert "28 samples" in said(28.0)
+    assert "28 samples" not in said(28.0, 168.0)
+    assert "27 samples" in said(27.0, 168.0)
 
 
 def test_another_period_of_the_series_that_shares_lags_is_named():

@@ -312,7 +312,10 @@ def _duration(model: ViTime, question: Question) -> str:
     minutes = question.effort.seconds(*pace(model, question.windows[-1])) / 60
     amounts = ((60 * minutes, "seconds"), (minutes, "minutes"), (minutes / 60, "hours"), (minutes / 1440, "days"))
     amount, unit = next(each for each in amounts if each[0] < 120 or each[1] == "days")
-    return f"It takes about {max(amount, 1):.0f} {unit}."
+    said = f"It takes about {max(amount, 1):.0f} {unit}."
+    if question.budget is not None and minutes > question.budget:
+        said += f" That is over the budget of {question.budget:g} minutes: nothing more can be left out."
+    return said
 
 
 def _head(text: str) -> tuple[str, int]:

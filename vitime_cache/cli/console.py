@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, Tex
 from rich.progress import Progress as Bar
 from rich.table import Column, Table
 
+from vitime_cache.numerals import percent
 from vitime_cache.shown import counted, terminal
 
 if TYPE_CHECKING:
@@ -219,9 +220,10 @@ def _show_heads(verdict: xr.Dataset, out: Console, rows: int) -> None:
     )
     for row in table.head(rows).to_dict("records"):
         cells = [f"{_number(row[name])} {marks[row[f'{name}_verdict']]}".strip() for name in COLUMN.values()]
-        shown.add_row(f"{row['layer']} {row['head']}", *cells, _number(row["share"]))
+        share = percent(row["share"]) if row["share"] == row["share"] else ""
+        shown.add_row(f"{row['layer']} {row['head']}", *cells, share)
     out.print(shown)
-    units = "; ".join(f"{claim.title}: {claim.figure}" for claim in CLAIMS)
+    units = "; ".join(f"{claim.title}: {claim.figure} ({claim.units})" for claim in CLAIMS)
     out.print(
         f"{counted(len(table), 'head')} asked about, {min(rows, len(table))} shown. "
         + ", ".join(f"{mark} {word}" for word, mark in marks.items())

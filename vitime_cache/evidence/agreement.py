@@ -39,10 +39,10 @@ class Agreement:
         """The correlation in a sentence."""
         if not np.isfinite(self.rho):
             return f"Fewer than {FEWEST} heads were knocked out: no rank correlation can be given."
-        sign = "agree" if self.low > 0 else "are opposed" if self.high < 0 else "are not shown to agree"
+        sign = "positively" if self.low > 0 else "negatively" if self.high < 0 else "not shown to be"
         return (
             f"Rank correlation of looking with mattering over {len(self.heads)} heads: {self.rho:.2f} "
-            f"(95 % interval {self.low:.2f} … {self.high:.2f}): they {sign}."
+            f"(95 % interval {self.low:.2f} … {self.high:.2f}): {sign} related."
         )
 
 

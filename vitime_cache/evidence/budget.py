@@ -115,58 +115,55 @@ class Effort:
 
 
 def fit_budget(wanted: Effort, run: float, forward: float, budget: float) -> tuple[Effort, list[str]]:
-    """The most that `budget` seconds allow, and one sentence for each part that was dropped, in order.
+    """The most that `budget` seconds allow, and one sentence for each part that was dropped.
 
     If nothing more can be dropped, the rest is returned even if it takes longer.
     """
-    room, effort, dropped = budget * RESERVE, wanted, []
+    room, effort = budget * RESERVE, wanted
     for change in _STEPS:
         if effort.seconds(run, forward) <= room:
             break
-        less, said = change(effort)
-        if less != effort:
-            effort = less
-            dropped.append(said)
+        effort = change(effort)
     left = room - (effort.seconds(run, forward) - forward * effort.tested * effort.head_runs())
     affordable = int(max(left, 0) / (forward * effort.head_runs()))
     if affordable < effort.heads:
-        tested = max(min(FEWEST_HEADS, effort.heads - 1), affordable)
-        effort = replace(effort, tested=tested)
-        dropped.append(
-            f"Before the start: about {tested} of {wanted.heads} heads are tested one by one, those of the layers that "
-            "carry most first."
+        effort = replace(effort, tested=max(min(FEWEST_HEADS, effort.heads - 1), affordable))
+    return effort, [f"Before the start: {each}." for each in _dropped(wanted, effort)]
+
+
+def _dropped(wanted: Effort, left: Effort) -> list[str]:
+    """What the smaller of two efforts leaves out, each in a phrase."""
+    said = []
+    if left.windows < wanted.windows:
+        said.append(f"one window in place of {wanted.windows}")
+    if left.nulls < wanted.nulls and left.nulls:
+        said.append(f"{left.nulls} null inputs of a kind in place of {wanted.nulls}")
+    if left.sweep < wanted.sweep and left.sweep:
+        said.append(f"{left.sweep} periods in the sweep in place of {wanted.sweep}")
+    if left.details < wanted.details:
+        said.append(NO_DETAILS)
+    if (left.nulls, left.sweep) == (0, 0) != (wanted.nulls, wanted.sweep):
+        said.append("null inputs and the sweep of periods are left out")
+    if left.most_masks < wanted.most_masks:
+        said.append(f"{left.masks} masks of the input, and no more where they leave a wide interval")
+    if left.tested < wanted.tested:
+        said.append(
+            f"about {left.tested} of {wanted.heads} heads are tested one by one, those of the layers that carry most "
+            "first"
         )
-    return effort, dropped
+    return said
 
 
-def _fewer_windows(e: Effort) -> tuple[Effort, str]:
-    return replace(e, windows=1), f"Before the start: one window in place of {e.windows}."
-
-
-def _fewer_nulls(e: Effort) -> tuple[Effort, str]:
-    nulls = min(e.nulls, e.fewest_nulls)
-    return replace(e, nulls=nulls), f"Before the start: {nulls} null inputs of a kind in place of {e.nulls}."
-
-
-def _shorter_sweep(e: Effort) -> tuple[Effort, str]:
-    sweep = min(e.sweep, 24)
-    return replace(e, sweep=sweep), f"Before the start: {sweep} periods in the sweep in place of {e.sweep}."
-
-
-def _no_nulls(e: Effort) -> tuple[Effort, str]:
-    return replace(e, nulls=0, sweep=0), "Before the start: null inputs and the sweep of periods are left out."
-
-
-def _no_details(e: Effort) -> tuple[Effort, str]:
-    return replace(e, details=False), f"Before the start: {NO_DETAILS}."
-
-
-def _fewer_masks(e: Effort) -> tuple[Effort, str]:
+def _fewer_masks(e: Effort) -> Effort:
     masks = min(e.masks, LEAST_MASKS)
-    said = f"Before the start: {masks} masks of the input, and no more where they leave a wide interval."
-    return replace(e, masks=masks, most_masks=masks), said
+    return replace(e, masks=masks, most_masks=masks)
 
 
-_STEPS: tuple[Callable[[Effort], tuple[Effort, str]], ...] = (
-    _fewer_windows, _fewer_nulls, _shorter_sweep, _no_details, _no_nulls, _fewer_masks,
-)  # fmt: skip
+_STEPS: tuple[Callable[[Effort], Effort], ...] = (
+    lambda e: replace(e, windows=1),
+    lambda e: replace(e, nulls=min(e.nulls, e.fewest_nulls)),
+    lambda e: replace(e, sweep=min(e.sweep, 24)),
+    lambda e: replace(e, details=False),
+    lambda e: replace(e, nulls=0, sweep=0),
+    _fewer_masks,
+)

@@ -117,9 +117,10 @@ def _heads(run: Run) -> None:
         interval, verdict = effects.interval, three_values(effects.supported, effects.refuted, tested)
         run.settle(name, Claimed(interval.value, interval.low, interval.high, nothing, verdict))
         counts["smallest"][name] = effects.smallest(tested)
-    if missed := int((q.asked & ~tested).sum()):
+    planned = min(q.effort.tested, int(q.asked.sum()))
+    if (done := int(tested.sum())) < planned:
         run.facts["dropped"].append(
-            f"At each head: {missed} of {int(q.asked.sum())} heads were not tested one by one, because time ran out."
+            f"At each head: {done} of the {planned} heads planned were tested one by one, because time ran out."
         )
 
 

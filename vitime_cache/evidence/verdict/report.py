@@ -28,13 +28,14 @@ from vitime_cache.evidence.levels.table import (
     SUPPORTED,
 )
 from vitime_cache.evidence.verdict import schema as vschema
-from vitime_cache.evidence.verdict.data import head_order, set_heads, to_come
+from vitime_cache.evidence.verdict.data import set_heads, to_come
 from vitime_cache.interventions.lag_masks import REACH
 from vitime_cache.numerals import number, percent
 from vitime_cache.series.spans import samples_in_words
 from vitime_cache.shown import counted
 
 MOST_NAMED = 6
+NAMED_PART = 0.1  # least share for the largest multiple and the largest layer to be named
 MOSTLY = 0.5  # share whole periods back above which a headline says so
 COVERED = (0.8, 1.2)  # share of the whole change that values carry; outside, changes of where heads look count too
 GOOD_PATCHES = 4.0  # patches per period; with fewer, its phases overlap
@@ -149,9 +150,15 @@ def _through(ds: xr.Dataset) -> str:
     few = set_heads(ds)
     if not few:
         return ""
-    asked = int(ds["asked"].sum())
-    heads = "the one head asked about" if asked == 1 else f"{len(few)} of {asked} heads"
-    return f", {percent(_value(ds, 'set_share'))} of it through {heads}: {head_names(ds, few)}"
+    return f", {percent(_value(ds, 'set_share'))} of it through {_few_words(ds)}: {head_names(ds, few)}"
+
+
+def _few_words(ds: xr.Dataset) -> str:
+    """How many heads carry it, and of how many; a budget may leave some untried."""
+    few, tried, all_of_them = len(set_heads(ds)), int(ds["head_share"].notnull().sum()), ds["head_share"].size
+    if tried == all_of_them:
+        return f"{few} of {tried} heads"
+    return f"all {few} heads that were tried" if few == tried else f"{few} of the {tried} heads that were tried"
 
 
 def _detour(ds: xr.Dataset) -> str:
@@ -180,7 +187,7 @@ def _unsettled(ds: xr.Dataset) -> str:
     share = interval(*(_value(ds, f"mechanism_{name}") for name in ("share", "low", "high")))
     return (
         f"of what this forecast reads through attention, {share} is read {_back(ds)}, but the input alone does not "
-        f"show it yet: {interval(*(_value(ds, f'influence_{name}') for name in ('share', 'low', 'high')))} of how the "
+        f"show it: {interval(*(_value(ds, f'influence_{name}') for name in ('share', 'low', 'high')))} of how the "
         f"forecast follows its past comes from there, where {_by_chance(ds)}."
     )
 
@@ -188,8 +195,15 @@ def _unsettled(ds: xr.Dataset) -> str:
 def _not_shown(ds: xr.Dataset) -> str:
     share, low, chance = (_value(ds, f"influence_{name}") for name in ("share", "low", "by_chance"))
     seen = chance + ALONE * (1 - chance) + share - low  # with this interval around it, its lower end would say so
-    little = ", and the excess is too small to count without attention there carrying it" if low > chance else ""
-    return f"{_followed(ds)}, where {_by_chance(ds)}{little}. A share above about {percent(seen)} would have been seen."
+    little = (
+        ": too little more to count on its own, and attention there is not shown to carry clearly more than elsewhere"
+        if low > chance
+        else ""
+    )
+    return (
+        f"{_followed(ds)}, where {_by_chance(ds)}{little}. A share above about {percent(seen)} would have counted on "
+        "its own."
+    )
 
 
 def _open(ds: xr.Dataset) -> str:
@@ -210,11 +224,19 @@ def _tested(ds: xr.Dataset, *, effect: bool) -> str:
     windows = int(vschema.facts(ds, "counts")["windows"])
     scope = " Tested on one window" if windows == 1 else f" Tested on {windows} windows"
     if "mechanism" in vschema.facts(ds, "stages"):  # earlier levels involve no heads
-        scope += " and the head asked about" if (n := int(ds["asked"].sum())) == 1 else f" and {n} heads"
+        scope += f" and {_heads_tested(ds)}"
     size = _value(ds, "influence_effect")
     if not effect or not np.isfinite(size):
         return f"{scope}."
     return f"{scope}; {STANDS_FOR} changes the forecast by {_stds(size)}."
+
+
+def _heads_tested(ds: xr.Dataset) -> str:
+    """How many heads were tested in any way, of all; levels 1 and 2 involve all heads at once."""
+    n = ds["head_share"].size
+    alone = (ds["verdict"].sel({vschema.CLAIM: _of_heads()}) != NOT_TESTED).any(vschema.CLAIM)
+    tried = int((ds["head_share"].notnull() | alone).sum())
+    return f"{tried} of {n} heads" if 0 < tried < n else counted(n, "head")
 
 
 # What each level found.
@@ -237,7 +259,9 @@ def _mechanism(ds: xr.Dataset) -> str:
         _value(ds, f"mechanism_{name}") for name in ("share", "low", "high", "rest", "coverage", "effect")
     )
     said = f"With attention held as it is, the values that the forecast reads change it by {_stds(effect)}"
-    said += f", {percent(coverage)} of the whole change." if np.isfinite(coverage) else "."
+    if np.isfinite(coverage) and _value(ds, "influence_effect") > 0:
+        said += f", which is {percent(coverage)} of the whole change, measured along it"
+    said += "."
     if not np.isfinite(share):
         return said
     said += f" Values whole periods back carry {interval(share, low, high)} of that, at all other lags {percent(rest)}"
@@ -246,13 +270,15 @@ def _mechanism(ds: xr.Dataset) -> str:
         said += f"; the largest other phase of the period has {percent(float(np.nanmax(phases)))}"
     by_k, by_layer = ds["mechanism_by_multiple"].values, ds["mechanism_by_layer"].values
     most = []
-    if np.isfinite(by_k).any():
+    if np.nanmax(by_k, initial=0) >= NAMED_PART:
         k = int(np.nanargmax(by_k))
         most.append(f"{counted(int(ds[vschema.MULTIPLE].values[k]), 'period')} back ({percent(float(by_k[k]))})")
-    if np.isfinite(by_layer).any():
+    if np.nanmax(by_layer, initial=0) >= NAMED_PART:
         i = int(np.nanargmax(by_layer))
         most.append(f"in {ds[LAYER].values[i]} ({percent(float(by_layer[i]))})")
-    return said + (f". The largest part lies {' and '.join(most)}." if most else ".")
+    if not most:
+        return f"{said}."
+    return f"{said}. Alone, most lies {' and '.join(most)}; parts can stand in for one another, and need not add up."
 
 
 def _set(ds: xr.Dataset) -> str:
@@ -261,7 +287,7 @@ def _set(ds: xr.Dataset) -> str:
         return "No set of heads is named: too little is read whole periods back, or no small set carries most of it."
     share, without = (percent(_value(ds, name)) for name in ("set_share", "set_without"))
     it = "it" if len(few) == 1 else "them"
-    said = f"{counted(len(few), 'head')} ({head_names(ds, few)}) alone: {share} of what is read whole periods back; all"
+    said = f"{_few_words(ds)} ({head_names(ds, few)}) alone: {share} of what is read whole periods back; all"
     said += f" others without {it}: {without}."
     random = ds["set_random"].values
     random = random[np.isfinite(random)]
@@ -331,7 +357,9 @@ def _claimed(ds: xr.Dataset, name: str) -> str:
     else:
         said = f"Of {tested} heads, {some or 'none'} {claim.one if some <= 1 else claim.many}"
     if found.any():
-        said += f" ({head_names(ds, [at for at in head_order(ds) if found[at]])})"
+        figure = ds["figure"].sel({vschema.CLAIM: name}).transpose(LAYER, HEAD).values
+        strongest_first = sorted(zip(*np.nonzero(found), strict=True), key=lambda at: -figure[at])
+        said += f" ({head_names(ds, strongest_first)})"
     if number[INCONCLUSIVE] and tested > 1:
         said += f"; {number[INCONCLUSIVE]} inconclusive, which is not a no"
     if number[NOT_TESTED]:
@@ -373,10 +401,12 @@ def _other_routes(ds: xr.Dataset, stages: list[str]) -> list[str]:
     coverage = _value(ds, "mechanism_coverage")
     if "mechanism" not in stages or not np.isfinite(coverage) or COVERED[0] <= coverage <= COVERED[1]:
         return []
+    if kind(ds) == "indifferent":  # there is no change to share out
+        return []
     rest = (
-        "the rest comes from changes of where heads look, which this does not measure"
+        "the rest comes by other routes, such as changes of where heads look, which this does not measure"
         if coverage < 1
-        else "changes of where heads look work against them, which this does not measure"
+        else "other routes, such as changes of where heads look, work against them, which this does not measure"
     )
     return [f"The values that are read carry {percent(coverage)} of the whole change; {rest}."]
 
@@ -385,7 +415,10 @@ def _shared_lags(ds: xr.Dataset, period: float, window: Mapping[str, Any]) -> li
     """A note on other periods of the series that share lags with the one asked about."""
     near = REACH * window["samples_per_patch"]
     same, others = [], []
-    for each in (float(proposal["period"]) for proposal in window.get("proposed", ())):
+    proposed = [float(proposal["period"]) for proposal in window.get("proposed", ())]
+    for each in proposed:
+        if _is_sideband(each, period, proposed, 1 / window["length"]):
+            continue
         long, short = max(each, period), min(each, period)
         if long - short < near:
             same += [each] * (long - short > SAME * period)
@@ -403,6 +436,15 @@ def _shared_lags(ds: xr.Dataset, period: float, window: Mapping[str, Any]) -> li
         periods, share = ("a period", "shares") if len(others) == 1 else ("periods", "share")
         said.append(f"The series also has {periods} of {also}, which {share} lags with this one.")
     return said
+
+
+def _is_sideband(line: float, period: float, proposed: Sequence[float], width: float) -> bool:
+    """Whether a line of the spectrum is no period of its own: a cycle of `period` whose size follows a longer one.
+
+    A day whose size follows the week has lines at the sum and the difference of the two frequencies.
+    """
+    apart = abs(1 / line - 1 / period)
+    return any(each > 2 * period and abs(apart - 1 / each) < width for each in proposed)
 
 
 def _lower(sentence: str) -> str:
