@@ -8,6 +8,8 @@ import pytest
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.evidence.verdict.schema import VerdictError
 from vitime_cache.evidence.window import FEWEST_PERIODS, GOOD_PATCHES, choose_window
+from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.model.encoding import SeriesEncoding
 
 GRID = {"columns": 1232, "patch_width": 16}
 
@@ -22,6 +24,18 @@ def test_the_window_shows_a_period_on_four_patches_or_more_and_lies_at_the_end_o
     assert window.starts[-1] + window.history + window.horizon == length
     assert set(np.diff(window.starts)) <= {window.history + window.horizon}
     assert window.left_out == window.starts[0] >= 0
+
+
+def test_a_horizon_that_no_patch_shows_alone_is_refused_with_one_that_has_a_patch():
+    config = ViTimeConfig()
+    grid = {"columns": config.columns, "patch_width": config.patch_width}
+    with pytest.raises(VerdictError, match="a horizon of 2 samples has no patch of its own") as refused:
+        choose_window(400, 32, history=357, horizon=2, **grid)
+    enough = int(re.findall(r"(\d+) samples have one", str(refused.value))[0])
+    for horizon in range(enough, 43):
+        choose_window(400, 32, history=357, horizon=horizon, **grid)
+        columns = SeriesEncoding.fit(np.arange(357.0), horizon, config).history_columns
+        assert -(-columns // config.patch_width) < config.grid[1]
 
 
 def test_a_long_series_gives_several_windows_and_a_short_one_says_it_gives_one():

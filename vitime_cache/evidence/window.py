@@ -142,6 +142,11 @@ def choose_window(
             f"a period of {said(period)} needs a history of at least {SHORTEST_HISTORY} periods, and this one has "
             f"{said(history)} of the series' {length}; ask about a shorter period or give a longer series"
         )
+    if -(-int(history / (history + horizon) * columns) // patch_width) >= patches:
+        raise VerdictError(
+            f"a horizon of {said(horizon)} has no patch of its own at {said(spp, digits=3)} a patch; "
+            f"{said(int(2 * spp) + 1)} have one"
+        )
     count = min(max(length // (history + horizon), 1), most)
     starts = tuple(length - (history + horizon) * (count - i) for i in range(count))
     return Window(starts, history, horizon, length, spp, float(period), chosen, sample_seconds)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vitime_cache.arrays import Bools, Floats
+from vitime_cache.evidence.verdict.schema import VerdictError
 from vitime_cache.interventions.lag_masks import whole_periods
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.series.signal import Signal
@@ -76,8 +77,10 @@ class WindowRuns:
 
     @cached_property
     def intact(self) -> Floats:
-        """The intact forecast, (W,)."""
+        """The intact forecast, (W,); a VerdictError if the network does not give a number."""
         rows: Floats = self.rows(self.frozen.intact.probability)[0]
+        if not np.isfinite(rows).all():
+            raise VerdictError(f"the network's forecast of {self.signal.name} is not a number: look at its weights")
         return rows
 
     def forecasts(self, drawn: ArrayLike, told: Told = lambda _: None) -> Floats:
