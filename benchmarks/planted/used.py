@@ -127,3 +127,20 @@ def two_hops(rng: np.random.Generator) -> Recipe:
     [first], [second] = draw_heads(rng, 1, DECODER[0]), draw_heads(rng, 1, DECODER[1])
     plans = [plan(first, period - near, writes="carried"), plan(second, near, reads="carried")]
     return Recipe(plans, period, Truth(frozenset({"detour"}), must={"matters": [first, second]}), (period,))
+
+
+def crossed_routes(rng: np.random.Generator) -> Recipe:
+    """Two hops of half a period, and a head that reads a whole period back what has been moved by half of one.
+
+    The forecast follows one period back by the hops alone. What is read one period back is older, so both levels say
+    yes about different pasts. That is no yes through the head that reads there.
+    """
+    period = some_period(rng)
+    [first], [second, third] = draw_heads(rng, 1, DECODER[0]), draw_heads(rng, 2, DECODER[1])
+    left, right = range(0, FEATURES, 2), range(1, FEATURES, 2)
+    plans = [
+        plan(first, period // 2, queries="history", writes="carried"),
+        plan(second, period // 2, queries="future", reads="carried", features=left),
+        plan(third, period, queries="future", reads="carried", features=right),
+    ]
+    return Recipe(plans, period, Truth(frozenset({"detour", "unsettled", "not shown"})))

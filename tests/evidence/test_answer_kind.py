@@ -37,6 +37,13 @@ WIDE = {"influence_low": 0.1, "influence_high": 0.6}
         (WIDE, "unsettled"),
         ({**WIDE, **ELSEWHERE}, "not shown"),
         ({**BY_CHANCE, **ELSEWHERE}, "elsewhere"),
+        ({"held": 0.7}, "mostly"),
+        ({"held": 0.8}, "detour"),  # the forecast follows it by another route than what is read there
+        ({"held": 0.8, "influence_low": 0.23, "influence_high": 0.4}, "unsettled"),
+        ({"influence_share": 3.0, "influence_low": 2.0, "influence_high": 4.0, "far": -2.0}, "unsettled"),
+        ({**ELSEWHERE, "influence_share": 3.0, "influence_low": 2.0, "influence_high": 4.0}, "not shown"),
+        ({**ELSEWHERE, "influence_low": -0.6, "influence_high": -0.2}, "not shown"),  # against it is not without it
+        ({**ELSEWHERE, "influence_low": -0.2, "influence_high": -0.05}, "elsewhere"),
         ({**ELSEWHERE, "influence_low": np.nan, "influence_high": np.nan}, "not shown"),
     ],
 )

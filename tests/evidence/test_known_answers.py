@@ -96,7 +96,8 @@ def test_of_a_forecast_that_does_not_change_no_shares_are_told() -> None:
     ds = asked("bias_head")
     shares = [name for name in ds if str(name).startswith(("influence_", "mechanism_"))]
     told = {name for name in shares if np.isfinite(ds[name].values).any()}
-    assert told == {"influence_effect", "influence_by_chance", "mechanism_effect", "mechanism_coverage"}
+    effects = {"influence_effect", "influence_by_chance", "mechanism_effect", "mechanism_coverage"}
+    assert told == effects | {"influence_curve"}
     assert vschema.facts(ds, "counts")["masks"] == 0
 
 

@@ -168,7 +168,9 @@ def test_because_of_the_period_is_not_claimed_of_any_yes():
     assert "other windows" not in sentences(made(windows=2))[NOT_CLAIMED]
 
 
-@pytest.mark.parametrize(("coverage", "told"), [(0.5, "the rest comes by other routes"), (1.0, ""), (1.3, "work against them")])
+@pytest.mark.parametrize(
+    ("coverage", "told"), [(0.5, "the rest comes by other routes"), (1.0, ""), (1.3, "work against them")]
+)
 def test_what_values_do_not_carry_is_said_where_it_is_much(coverage, told):
     said = sentences(changed(made(), mechanism_coverage=coverage))[NOT_CLAIMED]
     assert (told in said) if told else ("The values that are read carry" not in said)

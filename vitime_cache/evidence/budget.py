@@ -19,9 +19,10 @@ SMALL = 1000  # tokens up to which passes take milliseconds and a whole question
 BUDGET = 30.0  # minutes to propose when a question would take hours
 RESERVE = 0.85  # share of a budget that is planned
 NO_DETAILS = (
-    "the influence of every single patch, what each multiple of the period carries, the forecast without whole periods "
-    "back, random sets of heads and heads that could stand in for others are not worked out"
+    "the influence of three patches in four, what each multiple of the period carries, the forecast without whole "
+    "periods back, random sets of heads and heads that could stand in for others are not worked out"
 )
+FEWER_PATCHES = 4  # without details, the influence of each fourth patch is measured
 SCREENED = 0.05  # least share of a layer whose heads are tested one by one
 
 
@@ -40,7 +41,7 @@ class Effort:
     masks, most_masks
         Masks of the input, and the most if the interval stays wide.
     details
-        Whether to measure details that no answer depends on: the influence of every single patch, what each multiple of
+        Whether to measure details that no answer depends on: the influence of the other patches, what each multiple of
         the period carries, the forecast without whole periods back, random sets and families of heads.
     nulls, kinds, sweep
         Null inputs per kind, kinds, periods of the sweep; 0 leaves that level out.
@@ -75,7 +76,7 @@ class Effort:
 
     def model_runs(self) -> float:
         """Forward passes of the first two levels, which the headline needs."""
-        curve = 2 * self.history_patches if self.details else 0
+        curve = 2 * self.history_patches / (1 if self.details else FEWER_PATCHES)
         apart = mechanism.DETAILED * (self.multiples * self.details + ABOVE * self.layers)
         return self.most_masks + self.cells * (2 + PHASES) + apart + curve
 

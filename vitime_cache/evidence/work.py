@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitime_cache.arrays import Bools
-from vitime_cache.evidence.budget import SCREENED
+from vitime_cache.evidence.budget import FEWER_PATCHES, SCREENED
 from vitime_cache.evidence.levels import heads_set, influence, mechanism, nulls, single_heads, sweep
 from vitime_cache.evidence.levels.claimed import Claimed
 from vitime_cache.evidence.levels.looking import look, past_curves
@@ -59,13 +59,13 @@ def _mechanism(run: Run) -> None:
     ):  # fmt: skip
         values[f"mechanism_{name}"][...] = getattr(found, name)
     values["mechanism_phase"][:] = found.by_phase
+    curve = influence.influence_curve(run.windows[-1], run.q.seed, run.told, every=1 if details else FEWER_PATCHES)
+    values["influence_curve"][:] = curve.intact, curve.blocked
     if not details:
         return
     for w, window in enumerate(run.windows):
         values["forecast_without"][w, run.q.window.history :] = window.values_of(mechanism.without_periods(window))
         run.told(2)
-    curve = influence.influence_curve(run.windows[-1], run.q.seed, run.told)  # illustrates the first two levels
-    values["influence_curve"][:] = curve.intact, curve.blocked
 
 
 def _set(run: Run) -> None:

@@ -15,6 +15,9 @@ AHEAD = 0.2  # lead of whole periods back over the largest other phase, or over 
 COVERED = 0.25  # share of the whole change below which values say little about it
 CHANCE = 0.1  # κ below this counts as chance
 ALONE = 0.2  # κ above this is accepted from the input alone, without attention shown there
+SHARES = (-0.5, 1.5)  # outside, parts of the past work against one another so much that shares say nothing
+AGAINST = -0.1  # a share surely below this is not the absence of an influence
+HELD = 0.75  # share of their squared influence; more left while reads there are held: it does not pass through them
 
 
 @dataclass(frozen=True)
@@ -30,25 +33,46 @@ class Figures:
     share_low: float
     rest: float
     margin_low: float
+    influence_share: float = np.nan
+    near: float = np.nan
+    far: float = np.nan
+    held: float = np.nan  # squared influence of lags whole periods back left while values read there are held
 
     @classmethod
     def of(cls, ds: xr.Dataset) -> Figures:
         """From a verdict whose first two levels are finished."""
         names = (
             "influence_effect", "influence_low", "influence_high", "influence_by_chance", "mechanism_effect",
-            "mechanism_coverage", "mechanism_low", "mechanism_rest", "mechanism_margin_low",
+            "mechanism_coverage", "mechanism_low", "mechanism_rest", "mechanism_margin_low", "influence_share",
+            "influence_near", "influence_far",
         )  # fmt: skip
-        return cls(*(float(ds[name]) for name in names))
+        return cls(*(*(float(ds[name]) for name in names), held_share(ds)))
 
     @property
     def kappa(self) -> tuple[float, float]:
-        """Interval of κ = (share - by chance) / (1 - by chance): 0 is chance, 1 is all from whole periods back."""
+        """Interval of κ = (share - by chance) / (1 - by chance): 0 is chance, 1 is all from whole periods back.
+
+        NaN where shares say nothing.
+        """
+        if not self.sound:
+            return np.nan, np.nan
         return self._beyond_chance(self.influence_low), self._beyond_chance(self.influence_high)
+
+    @property
+    def sound(self) -> bool:
+        """Level 1: the shares are those of parts that add up."""
+        shares = (self.influence_share, self.near, self.far)
+        return not any(share < SHARES[0] or share > SHARES[1] for share in shares)
 
     @property
     def followed(self) -> bool:
         """Level 1: the input alone shows more than chance."""
         return self.kappa[0] > 0
+
+    @property
+    def through(self) -> bool:
+        """Both levels are about the same past: holding what is read whole periods back takes its influence away."""
+        return not self.held > HELD
 
     def _beyond_chance(self, share: float) -> float:
         return (share - self.by_chance) / (1 - self.by_chance)
@@ -74,6 +98,13 @@ class Figures:
         return self.ahead and self.share_low > CARRIED and self.rest < CARRIED
 
 
+def held_share(ds: xr.Dataset) -> float:
+    """Squared influence of lags whole periods back while the values read there are held, by that in the intact run."""
+    curves = ds["influence_curve"].sel({vschema.PAST_LAG: ds["whole_periods"]})
+    intact, blocked = (float((curves.sel({vschema.CURVE: curve}) ** 2).sum()) for curve in vschema.CURVES)
+    return blocked / intact if intact > 0 else np.nan
+
+
 def turning_shares(by_chance: float) -> tuple[float, ...]:
     """Shares whole periods back at which the kind of answer changes, given the share by chance."""
     return tuple(by_chance + kappa * (1 - by_chance) for kappa in (0.0, CHANCE, ALONE))
@@ -88,7 +119,9 @@ def kind_of(ds: xr.Dataset) -> str:
     network with attention by content reads a little more at the same phase. The forecast follows whole periods back by
     a "detour" (routes over several layers, or changes of where heads look) if the whole interval of κ is above `ALONE`
     and values there are not shown to carry well more than by chance: a single level must show more. If only the values
-    say yes, the answer is "unsettled", because the input decides and has not shown it.
+    say yes, the answer is "unsettled", because the input decides and has not shown it. Both levels may say yes about
+    different pasts (one head moves content along, another reads one period back of that); then the influence stays
+    while the reads are held, and attention there is not what carries it.
     """
     if not {"influence", "mechanism"} <= set(vschema.facts(ds, "stages")):
         return "open"
@@ -99,12 +132,13 @@ def kind_of_figures(f: Figures) -> str:
     """The kind of answer that these figures lead to."""
     if f.effect < MARGIN:
         return "indifferent"
-    if f.followed and f.mostly:
+    if f.followed and f.mostly and f.through:
         return "mostly"
-    if (f.followed and f.ahead) or (f.kappa[0] > CHANCE and f.besides):
+    if ((f.followed and f.ahead) or (f.kappa[0] > CHANCE and f.besides)) and f.through:
         return "partly"
     if f.kappa[0] > ALONE:
         return "detour"
     if f.ahead:
         return "unsettled"
-    return "elsewhere" if np.isfinite(f.kappa[1]) and f.kappa[1] < CHANCE else "not shown"
+    surely_none = f.kappa[1] < CHANCE and f.influence_high >= AGAINST
+    return "elsewhere" if surely_none else "not shown"

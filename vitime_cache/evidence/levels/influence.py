@@ -150,17 +150,23 @@ class InfluenceCurve:
 
 
 def influence_curve(
-    window: WindowRuns, seed: int = 0, told: Told = lambda _: None
+    window: WindowRuns, seed: int = 0, told: Told = lambda _: None, *, every: int = 1
 ) -> InfluenceCurve:  # fmt: skip
     """Replace one patch of the history at a time by a stretch from elsewhere in it, with the trend kept.
+
+    Parameters
+    ----------
+    every
+        Replace only the patches 0, `every`, 2 · `every`, …; with several future patches that leaves no lag out.
 
     Returns
     -------
     Root mean square change of future patches, mean over all pairs of patches at a lag.
     """
     occluded = one_patch_replaced(window.drawn, window.patch_width, np.random.default_rng([seed, 5]))
+    patches, occluded = np.arange(len(occluded))[::every], occluded[::every]
     future = _future(window)
-    lag = future - np.arange(len(occluded))[:, None]
+    lag = future - patches[:, None]
     from vitime_cache.interventions.value_patch import lag_pairs
 
     pairs = lag_pairs(window.on, window.first_future)

@@ -15,7 +15,7 @@ import xarray as xr
 from vitime_cache._version import __version__
 from vitime_cache.arrays import Bools
 from vitime_cache.attention.schema import HEAD, LAYER
-from vitime_cache.evidence.levels.answer_kind import ALONE
+from vitime_cache.evidence.levels.answer_kind import AGAINST, ALONE, HELD, Figures, held_share
 from vitime_cache.evidence.levels.table import (
     BY_ATTENTION,
     CLAIM,
@@ -165,9 +165,16 @@ def _detour(ds: xr.Dataset) -> str:
     share, low, high = (_value(ds, f"mechanism_{name}") for name in ("share", "low", "high"))
     carried = f": of what it reads through attention, {interval(share, low, high)} is" if np.isfinite(share) else ""
     return (
-        f"{_followed(ds)} ({_by_chance(ds)}). That it is read there directly is not shown{carried}. It may come by "
-        "lags that add up over layers, or by other routes."
+        f"{_followed(ds)} ({_by_chance(ds)}). That it is read there directly is not shown{carried}{_stays(ds)}. It may "
+        "come by lags that add up over layers, or by other routes."
     )
+
+
+def _stays(ds: xr.Dataset) -> str:
+    """That the influence stays while the reads are held, as the end of a sentence; empty where it does not."""
+    if not held_share(ds) > HELD:
+        return ""
+    return ", but the influence of that past stays while these reads are held"
 
 
 def _indifferent(ds: xr.Dataset) -> str:
@@ -185,10 +192,13 @@ def _elsewhere(ds: xr.Dataset) -> str:
 
 def _unsettled(ds: xr.Dataset) -> str:
     share = interval(*(_value(ds, f"mechanism_{name}") for name in ("share", "low", "high")))
+    read = f"of what this forecast reads through attention, {share} is read {_back(ds)}"
+    if stays := _stays(ds):
+        return f"{read}{stays}. {_followed(ds)}, where {_by_chance(ds)}."
     return (
-        f"of what this forecast reads through attention, {share} is read {_back(ds)}, but the input alone does not "
-        f"show it: {interval(*(_value(ds, f'influence_{name}') for name in ('share', 'low', 'high')))} of how the "
-        f"forecast follows its past comes from there, where {_by_chance(ds)}."
+        f"{read}, but the input alone does not show it: "
+        f"{interval(*(_value(ds, f'influence_{name}') for name in ('share', 'low', 'high')))} of how the forecast "
+        f"follows its past comes from there, where {_by_chance(ds)}."
     )
 
 
@@ -200,6 +210,8 @@ def _not_shown(ds: xr.Dataset) -> str:
         if low > chance
         else ""
     )
+    if not Figures.of(ds).sound or _value(ds, "influence_high") < AGAINST:
+        return f"{_followed(ds)}. Parts of the past work against one another, so that this share says little."
     return (
         f"{_followed(ds)}, where {_by_chance(ds)}{little}. A share above about {percent(seen)} would have counted on "
         "its own."
