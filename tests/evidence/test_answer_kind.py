@@ -42,8 +42,7 @@ WIDE = {"influence_low": 0.1, "influence_high": 0.6}
         ({"held": 0.8, "influence_low": 0.23, "influence_high": 0.4}, "unsettled"),
         ({"influence_share": 3.0, "influence_low": 2.0, "influence_high": 4.0, "far": -2.0}, "unsettled"),
         ({**ELSEWHERE, "influence_share": 3.0, "influence_low": 2.0, "influence_high": 4.0}, "not shown"),
-        ({**ELSEWHERE, "influence_low": -0.6, "influence_high": -0.2}, "not shown"),  # against it is not without it
-        ({**ELSEWHERE, "influence_low": -0.2, "influence_high": -0.05}, "elsewhere"),
+        ({**ELSEWHERE, "influence_share": -0.6, "influence_low": -1.0, "influence_high": -0.2}, "elsewhere"),
         ({**ELSEWHERE, "influence_low": np.nan, "influence_high": np.nan}, "not shown"),
     ],
 )

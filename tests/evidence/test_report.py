@@ -300,3 +300,20 @@ def test_every_span_in_the_answer_about_an_hourly_series_is_told_in_time_too(kin
     said = " ".join((headline(ds), *sentences(ds).values()))
     assert "168 samples (7 days)" in said
     assert not re.search(r"\d samples(?! \()", said), said
+
+
+def test_parts_of_the_past_that_work_against_one_another_are_told() -> None:
+    against = "Parts of the past work against one another"
+    assert against not in headline(made("elsewhere"))
+    assert against in headline(changed(made("elsewhere"), influence_share=-0.8, influence_low=-1.2))
+    assert against in headline(changed(made("not shown"), influence_share=3.0, influence_low=2.0))
+
+
+def test_a_yes_that_the_held_reads_contradict_says_that_the_influence_stays() -> None:
+    stays = "but the influence of that past stays while these reads are held"
+    for kind in ("detour", "unsettled"):
+        ds = made(kind)
+        ds["influence_curve"][:] = 0.2
+        assert stays in headline(ds), kind
+        ds["influence_curve"][{vschema.CURVE: 1}] = 0.01
+        assert stays not in headline(ds), kind

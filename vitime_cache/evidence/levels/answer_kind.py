@@ -15,8 +15,7 @@ AHEAD = 0.2  # lead of whole periods back over the largest other phase, or over 
 COVERED = 0.25  # share of the whole change below which values say little about it
 CHANCE = 0.1  # κ below this counts as chance
 ALONE = 0.2  # κ above this is accepted from the input alone, without attention shown there
-SHARES = (-0.5, 1.5)  # outside, parts of the past work against one another so much that shares say nothing
-AGAINST = -0.1  # a share surely below this is not the absence of an influence
+SHARES = (-0.5, 1.5)  # outside, parts of the past work against one another so much that a share is no yes
 HELD = 0.75  # share of their squared influence; more left while reads there are held: it does not pass through them
 
 
@@ -50,24 +49,18 @@ class Figures:
 
     @property
     def kappa(self) -> tuple[float, float]:
-        """Interval of κ = (share - by chance) / (1 - by chance): 0 is chance, 1 is all from whole periods back.
-
-        NaN where shares say nothing.
-        """
-        if not self.sound:
-            return np.nan, np.nan
+        """Interval of κ = (share - by chance) / (1 - by chance): 0 is chance, 1 is all from whole periods back."""
         return self._beyond_chance(self.influence_low), self._beyond_chance(self.influence_high)
-
-    @property
-    def sound(self) -> bool:
-        """Level 1: the shares are those of parts that add up."""
-        shares = (self.influence_share, self.near, self.far)
-        return not any(share < SHARES[0] or share > SHARES[1] for share in shares)
 
     @property
     def followed(self) -> bool:
         """Level 1: the input alone shows more than chance."""
-        return self.kappa[0] > 0
+        return self.more_than(0)
+
+    def more_than(self, kappa: float) -> bool:
+        """Level 1: the whole interval of κ is above this, and the shares are those of parts that add up."""
+        shares = (self.influence_share, self.near, self.far)
+        return self.kappa[0] > kappa and not any(share < SHARES[0] or share > SHARES[1] for share in shares)
 
     @property
     def through(self) -> bool:
@@ -134,11 +127,10 @@ def kind_of_figures(f: Figures) -> str:
         return "indifferent"
     if f.followed and f.mostly and f.through:
         return "mostly"
-    if ((f.followed and f.ahead) or (f.kappa[0] > CHANCE and f.besides)) and f.through:
+    if ((f.followed and f.ahead) or (f.more_than(CHANCE) and f.besides)) and f.through:
         return "partly"
-    if f.kappa[0] > ALONE:
+    if f.more_than(ALONE):
         return "detour"
     if f.ahead:
         return "unsettled"
-    surely_none = f.kappa[1] < CHANCE and f.influence_high >= AGAINST
-    return "elsewhere" if surely_none else "not shown"
+    return "elsewhere" if np.isfinite(f.kappa[1]) and f.kappa[1] < CHANCE else "not shown"

@@ -15,7 +15,7 @@ import xarray as xr
 from vitime_cache._version import __version__
 from vitime_cache.arrays import Bools
 from vitime_cache.attention.schema import HEAD, LAYER
-from vitime_cache.evidence.levels.answer_kind import AGAINST, ALONE, HELD, Figures, held_share
+from vitime_cache.evidence.levels.answer_kind import ALONE, HELD, SHARES, held_share
 from vitime_cache.evidence.levels.table import (
     BY_ATTENTION,
     CLAIM,
@@ -45,6 +45,7 @@ INTERVALS = (
     "Intervals in brackets are at 90 %: for what the forecast follows, over draws of which patches were replaced; for "
     "what attention reads, over stand-ins and windows. They apply to this series and this network only."
 )
+AGAINST = "Parts of the past work against one another"
 STANDS_FOR = "a history moved by a part of its period"
 
 
@@ -187,7 +188,8 @@ def _indifferent(ds: xr.Dataset) -> str:
 
 
 def _elsewhere(ds: xr.Dataset) -> str:
-    return f"{_followed(ds)}, where {_by_chance(ds)}."
+    against = f" {AGAINST}." if _value(ds, "influence_share") < SHARES[0] else ""
+    return f"{_followed(ds)}, where {_by_chance(ds)}.{against}"
 
 
 def _unsettled(ds: xr.Dataset) -> str:
@@ -210,8 +212,8 @@ def _not_shown(ds: xr.Dataset) -> str:
         if low > chance
         else ""
     )
-    if not Figures.of(ds).sound or _value(ds, "influence_high") < AGAINST:
-        return f"{_followed(ds)}. Parts of the past work against one another, so that this share says little."
+    if low > chance + ALONE * (1 - chance):
+        return f"{_followed(ds)}. {AGAINST}, so that this share says little."
     return (
         f"{_followed(ds)}, where {_by_chance(ds)}{little}. A share above about {percent(seen)} would have counted on "
         "its own."
