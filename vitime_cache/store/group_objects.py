@@ -47,9 +47,8 @@ def render_group(ds: xr.Dataset) -> dict[str, bytes]:
     objects: dict[str, bytes] = {ROOT: b""}
     arrays = {}
     for name, given in variables.items():
-        plain = (
-            given.astype(object) if given.dtype.kind in "UT" else given
-        )  # zarr has no stable format for fixed widths
+        # Text is written with variable length: zarr has no stable format for fixed widths.
+        plain = given.astype(object) if given.dtype.kind in "UT" else given
         variable = encode_zarr_variable(plain, name=name, zarr_format=3)
         values, is_text = variable.values, variable.dtype.kind == "O"
         node = json.loads(_describe(variable.dtype, variable.shape, variable.dims))
