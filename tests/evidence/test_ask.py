@@ -231,6 +231,12 @@ def test_the_period_is_proposed_where_none_is_named(model: ViTime, signal: Signa
     assert "the strongest of the series" in question.words
 
 
+def test_a_question_counts_the_interpolated_samples_of_its_series(model: ViTime, signal: Signal) -> None:
+    for filled in (0, 3):
+        blank = unanswered(model, prepare(model, replace(signal, filled=filled), PERIOD))
+        assert vschema.facts(blank, "window_facts")["filled"] == filled
+
+
 def test_only_the_heads_asked_about_are_answered_for(model: ViTime, signal: Signal) -> None:
     ds = ask(model, signal, PERIOD, heads=[("encoder.1", 0), ("decoder.0", 1)], **QUICK)
     assert ds.asked.values.sum() == 2

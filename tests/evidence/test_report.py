@@ -302,6 +302,15 @@ def test_every_span_in_the_answer_about_an_hourly_series_is_told_in_time_too(kin
     assert not re.search(r"\d samples(?! \()", said), said
 
 
+def test_interpolated_samples_are_told() -> None:
+    ds = made()
+    assert "interpolated" not in sentences(ds)[NOT_CLAIMED]
+    window = vschema.facts(ds, "window_facts") | {"length": 900}
+    told = [sentences(vschema.with_facts(ds, window_facts=window | {"filled": n}))[NOT_CLAIMED] for n in (1, 6)]
+    assert "1 of the 900 samples of the series was missing and is interpolated." in told[0]
+    assert "6 of the 900 samples of the series were missing and are interpolated." in told[1]
+
+
 def test_parts_of_the_past_that_work_against_one_another_are_told() -> None:
     against = "Parts of the past work against one another"
     assert against not in headline(made("elsewhere"))

@@ -255,7 +255,7 @@ def unanswered(model: ViTime, q: Question) -> xr.Dataset:
         sweep=periods, measured_on=measured_on(e.sweep),
         attributes={
             "question": identity(model, q, q.budget if e != q.wanted else None),
-            "window_facts": q.window.facts(q.proposed), "counts": counts,
+            "window_facts": q.window.facts(q.proposed) | {"filled": q.signal.filled}, "counts": counts,
             "answer": {"kind": "open", "headline": "", "sentences": {}}, "families": [],
             "dropped": list(q.dropped), "stages": [],
             "config": json.dumps(config.to_dict()), "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -400,6 +400,11 @@ def _not_claimed(ds: xr.Dataset, stages: list[str]) -> str:
     if window["patches_per_period"] < GOOD_PATCHES:
         limits.append("anything finer than half a patch")
     said = [f"Not shown by this: {'; '.join(limits)}."]
+    if filled := window.get("filled", 0):
+        said.append(
+            f"{filled} of the {window['length']} samples of the series {'was' if filled == 1 else 'were'} missing and "
+            f"{'is' if filled == 1 else 'are'} interpolated."
+        )
     said += _other_routes(ds, stages) + _shared_lags(ds, question["period"], window)
     said += [each if each.endswith(".") else f"{each}." for each in vschema.facts(ds, "dropped")]
     if coming := to_come(ds):
