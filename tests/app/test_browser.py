@@ -370,7 +370,7 @@ def test_no_words_are_cut_at_the_edge_of_a_phone(address: str, site: str, page: 
     assert page.evaluate(CUT) == []
 
 
-def test_a_file_of_30_megabytes_is_read_with_a_word_while_others_look_at_pages(
+def test_a_file_of_30_megabytes_is_read_and_asked_about_while_others_look_at_pages(
     site: str, page: Page, window: BrowserContext, tmp_path: Path
 ) -> None:
     day = [f"{10 + np.sin(hour * 2 * np.pi / 24):.30f}" for hour in range(24)]
@@ -380,7 +380,6 @@ def test_a_file_of_30_megabytes_is_read_with_a_word_while_others_look_at_pages(
     page.goto(site)
     settled(page)
     page.locator("input[type=file]").first.set_input_files(table)
-    expect(page.get_by_text(re.compile(r"large.csv is read, 3\d\.\d MB"))).to_be_visible()
     colleague = window.new_page()
     colleague.goto(f"{site}/heads?signal=white_noise")
     chart(colleague, "map: white_noise")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from vitime_cache.numerals import number
 from vitime_cache.series.examples import HORIZON
 from vitime_cache.series.sources import Signal, SignalError, column_names, read_signals
 from vitime_cache.ui.shared import shared
@@ -49,7 +50,7 @@ def chosen_series(file: Brought, where: str) -> Signal:
     error, signals, notes = None, list[Signal](), list[str]()
     form = st.container()
     try:
-        with st.spinner(f"{plain(file.name)} is read, {len(file.data) / 1e6:.1f} MB"):
+        with st.spinner(f"{plain(file.name)} is read, {number(len(file.data) / 1e6)} MB"):
             signals, notes = _read(file, **_choices(keys, fill_key))
     except SignalError as problem:
         error = problem
