@@ -19,10 +19,10 @@ SMALL = 1000  # tokens up to which passes take milliseconds and a whole question
 BUDGET = 30.0  # minutes to propose when a question would take hours
 RESERVE = 0.85  # share of a budget that is planned
 NO_DETAILS = (
-    "the influence of three patches in four, what each multiple of the period carries, the forecast without whole "
+    "the influence of seven patches in eight, what each multiple of the period carries, the forecast without whole "
     "periods back, random sets of heads and heads that could stand in for others are not worked out"
 )
-FEWER_PATCHES = 4  # without details, the influence of each fourth patch is measured
+FEWER_PATCHES = 8  # without details, the influence of each eighth patch is measured
 SCREENED = 0.05  # least share of a layer whose heads are tested one by one
 
 
