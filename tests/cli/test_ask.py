@@ -60,6 +60,10 @@ def run(command: str) -> int:
     return main(command.split())
 
 
+def no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", "s.zarr")
+
+
 def test_a_file_is_answered_with_a_plan_each_level_the_headline_a_table_a_card_and_every_number(folder, capsys):
     assert run(f"ask data.csv --signal daily {OPTIONS} --card day.html --json day.json") == 0
     told = capsys.readouterr().out
@@ -143,18 +147,15 @@ def test_an_answer_that_cannot_be_kept_is_shown_all_the_same_and_costs_a_line(ca
     assert run("build data.csv --weights small.safetensors --horizon 60 --store s.zarr --quiet") == 0
     command = f"ask s.zarr --signal daily --period 24 {OPTIONS} --quiet"
 
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device", "s.zarr")
-
     with monkeypatch.context() as patch:
-        patch.setattr("vitime_cache.store.evidence_groups.check_keeping", full)
+        patch.setattr("vitime_cache.store.evidence_groups.check_keeping", no_room)
         assert run(command) == 0
     told = capsys.readouterr()
     assert "what is found will not be kept, only shown: " in " ".join(told.err.split())
     assert "Not shown by this" in told.out
     assert stored_verdicts("s.zarr") == []
     with monkeypatch.context() as patch:
-        patch.setattr("vitime_cache.store.verdicts.keep_verdict", full)
+        patch.setattr("vitime_cache.store.verdicts.keep_verdict", no_room)
         assert run(command) == 1
     told = capsys.readouterr()
     assert "the answer could not be kept in s.zarr: " in " ".join(told.err.split())
@@ -187,10 +188,7 @@ def test_a_question_refused_makes_no_store_and_a_store_that_cannot_be_made_costs
     assert run(f"ask data.csv --signal daily --period 24 --store taken/new.zarr {OPTIONS}") == 1
     assert "taken is a file" in capsys.readouterr().err
 
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device", "new.zarr")
-
-    monkeypatch.setattr("vitime_cache.store.build.build", full)
+    monkeypatch.setattr("vitime_cache.store.build.build", no_room)
     assert run(f"ask data.csv --signal daily --period 24 --store new.zarr {OPTIONS} --quiet") == 0
     told = capsys.readouterr()
     assert "what is found will not be kept, only shown: " in told.err

@@ -33,3 +33,10 @@ def check_refused(text: str, message: str) -> None:
     with pytest.raises(SignalError, match=message) as refused:
         read_columns("f.csv", text.encode())
     assert "\n" not in str(refused.value)
+
+
+def check_read(text: str, series: dict[str, list[float]], seconds: float) -> None:
+    """The text of a file gives exactly these series, with their samples so many seconds apart."""
+    columns = read_columns("f.csv", text.encode())
+    assert {column.name: column.values.tolist() for column in columns} == series
+    assert columns[0].sample_seconds == pytest.approx(seconds, rel=1e-2)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.series.reading import check_refused, read_columns
+from tests.series.reading import check_read, check_refused, read_columns
 from vitime_cache.series.bounds import SignalError
 from vitime_cache.series.spans import UNITS
 
@@ -154,10 +154,7 @@ ROWS = {
 
 @pytest.mark.parametrize("kind", READ)
 def test_an_export_is_read(kind):
-    text, series, seconds = READ[kind]
-    columns = read_columns("f.csv", text.encode())
-    assert {column.name: column.values.tolist() for column in columns} == series
-    assert columns[0].sample_seconds == pytest.approx(seconds, rel=1e-2)
+    check_read(*READ[kind])
 
 
 @pytest.mark.parametrize("kind", ROWS)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from tests.series.reading import check_refused, read_columns
+from tests.series.reading import check_read, check_refused, read_columns
 from vitime_cache.series.spans import UNITS
 
 N = 60
@@ -98,10 +98,7 @@ READ = {
 
 @pytest.mark.parametrize("kind", READ)
 def test_what_a_program_writes_around_a_table_is_read_past(kind):
-    text, series, seconds = READ[kind]
-    columns = read_columns("f.csv", text.encode())
-    assert {column.name: column.values.tolist() for column in columns} == series
-    assert columns[0].sample_seconds == pytest.approx(seconds, rel=1e-2)
+    check_read(*READ[kind])
 
 
 REFUSED = {

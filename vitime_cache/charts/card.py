@@ -72,7 +72,7 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
     if layer is None or head is None:
         first = head_order(verdict)[0]
         layer, head = str(verdict["layer"].values[first[0]]), int(verdict["head"].values[first[1]])
-    question, said, agreement = vschema.facts(verdict, "question"), sentences(verdict), looking_and_mattering(verdict)
+    question, said = vschema.facts(verdict, "question"), sentences(verdict)
     title = f"{question['signal']}: does the forecast use what lies {period_words(verdict)} back?"
     unfinished = "" if vschema.complete(verdict) else "<p><b>Not finished: some levels have not been worked on.</b></p>"
     numbers = to_json(verdict).replace("<", "\\u003c")
@@ -86,19 +86,13 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
         """The charts of finished levels; one of a level that is still to come is left out."""
         return pictures(partial(draw, verdict, *of, width=WIDTH) for draw, level in charts if level in finished)
 
-    every_head = (
-        ""
-        if finished.isdisjoint(claim.level for claim in CLAIMS)
-        else (pictures([partial(claims_grid, verdict, width=WIDTH)]) + _table(verdict))
-    )
-    both = (
-        ""
-        if not {"heads", "looking"} <= finished
-        else (
-            f"<p>{html(agreement.words)}</p>"
-            + pictures([partial(looking_chart, agreement, str(question["signal"]), width=WIDTH)])
-        )
-    )
+    every_head = both = ""
+    if not finished.isdisjoint(claim.level for claim in CLAIMS):
+        every_head = pictures([partial(claims_grid, verdict, width=WIDTH)]) + _table(verdict)
+    if {"heads", "looking"} <= finished:
+        agreement = looking_and_mattering(verdict)
+        chart = partial(looking_chart, agreement, str(question["signal"]), width=WIDTH)
+        both = f"<p>{html(agreement.words)}</p>{pictures([chart])}"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">

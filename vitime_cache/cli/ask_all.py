@@ -49,8 +49,7 @@ def run(args: argparse.Namespace, model: ViTime, signals: Sequence[Signal], stor
         out.print(drawn if len(many.signals) < many.available else f"all {many.available} signals")
         if to_do < len(many.signals):
             out.print(f"{len(many.signals) - to_do} of them were answered before: read from {store}")
-    if to_do:
-        store = keeping.ready_store(store, many.signals, model, None if args.quiet else out, new=new)
+    store = keeping.ready_store(store, many.signals, model, None if args.quiet else out, new=new)
     keeper = _Keeper(store, table)
     try:
         _work(model, many, args, out, keeper)

@@ -15,7 +15,7 @@ import xarray as xr
 from vitime_cache._version import __version__
 from vitime_cache.arrays import Bools
 from vitime_cache.attention.schema import HEAD, LAYER
-from vitime_cache.evidence.levels.answer_kind import ALONE, HELD, SHARES, held_share
+from vitime_cache.evidence.levels.answer_kind import ALONE, SHARES, Figures
 from vitime_cache.evidence.levels.table import (
     BY_ATTENTION,
     CLAIM,
@@ -116,6 +116,11 @@ def _value(ds: xr.Dataset, name: str) -> float:
     return float(ds[name])
 
 
+def _share(ds: xr.Dataset, level: str) -> str:
+    """The share whole periods back of one of the first two levels, with its interval."""
+    return interval(*(_value(ds, f"{level}_{name}") for name in ("share", "low", "high")))
+
+
 def _back(ds: xr.Dataset) -> str:
     return f"whole periods of {period_words(ds)} back"
 
@@ -129,8 +134,7 @@ def _stds(effect: float) -> str:
 
 def _followed(ds: xr.Dataset) -> str:
     """How much of the forecast's dependence on its past comes from whole periods back."""
-    share = interval(*(_value(ds, f"influence_{name}") for name in ("share", "low", "high")))
-    return f"{share} of how this forecast follows its past comes from {_back(ds)}"
+    return f"{_share(ds, 'influence')} of how this forecast follows its past comes from {_back(ds)}"
 
 
 def _by_chance(ds: xr.Dataset) -> str:
@@ -163,8 +167,8 @@ def _few_words(ds: xr.Dataset) -> str:
 
 
 def _detour(ds: xr.Dataset) -> str:
-    share, low, high = (_value(ds, f"mechanism_{name}") for name in ("share", "low", "high"))
-    carried = f": of what it reads through attention, {interval(share, low, high)} is" if np.isfinite(share) else ""
+    known = np.isfinite(_value(ds, "mechanism_share"))
+    carried = f": of what it reads through attention, {_share(ds, 'mechanism')} is" if known else ""
     return (
         f"{_followed(ds)} ({_by_chance(ds)}). That it is read there directly is not shown{carried}{_stays(ds)}. It may "
         "come by lags that add up over layers, or by other routes."
@@ -173,7 +177,7 @@ def _detour(ds: xr.Dataset) -> str:
 
 def _stays(ds: xr.Dataset) -> str:
     """That the influence stays while the reads are held, as the end of a sentence; empty where it does not."""
-    if not held_share(ds) > HELD:
+    if Figures.of(ds).through:
         return ""
     return ", but the influence of that past stays while these reads are held"
 
@@ -193,26 +197,25 @@ def _elsewhere(ds: xr.Dataset) -> str:
 
 
 def _unsettled(ds: xr.Dataset) -> str:
-    share = interval(*(_value(ds, f"mechanism_{name}") for name in ("share", "low", "high")))
-    read = f"of what this forecast reads through attention, {share} is read {_back(ds)}"
+    read = f"of what this forecast reads through attention, {_share(ds, 'mechanism')} is read {_back(ds)}"
     if stays := _stays(ds):
         return f"{read}{stays}. {_followed(ds)}, where {_by_chance(ds)}."
     return (
-        f"{read}, but the input alone does not show it: "
-        f"{interval(*(_value(ds, f'influence_{name}') for name in ('share', 'low', 'high')))} of how the forecast "
-        f"follows its past comes from there, where {_by_chance(ds)}."
+        f"{read}, but the input alone does not show it: {_share(ds, 'influence')} of how the forecast follows its past "
+        f"comes from there, where {_by_chance(ds)}."
     )
 
 
 def _not_shown(ds: xr.Dataset) -> str:
     share, low, chance = (_value(ds, f"influence_{name}") for name in ("share", "low", "by_chance"))
-    seen = chance + ALONE * (1 - chance) + share - low  # with this interval around it, its lower end would say so
+    enough = chance + ALONE * (1 - chance)
+    seen = enough + share - low  # with this interval around it, its lower end would say so
     little = (
         ": too little more to count on its own, and attention there is not shown to carry clearly more than elsewhere"
         if low > chance
         else ""
     )
-    if low > chance + ALONE * (1 - chance):
+    if low > enough:
         return f"{_followed(ds)}. {AGAINST}, so that this share says little."
     return (
         f"{_followed(ds)}, where {_by_chance(ds)}{little}. A share above about {percent(seen)} would have counted on "
