@@ -106,8 +106,10 @@ def page(window: BrowserContext, tmp_path: Path) -> Iterator[Page]:
 
 
 def settled(page: Page) -> None:
-    """Wait until the script has run and its charts are drawn."""
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+    """Wait until the browser has met the server and no script runs or is asked for."""
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-connection-state", "CONNECTED")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning")
     assert page.get_by_test_id("stException").count() == 0
 
 
@@ -135,18 +137,16 @@ def fits(page: Page) -> None:
     )
 
 
-def click(place: Locator, across: float, down: float) -> None:
-    """Click a point of a chart, given as shares of its width and height."""
-    box = place.bounding_box()
-    assert box is not None
-    place.click(position={"x": box["width"] * across, "y": box["height"] * down})
+def click(page: Page, place: Locator, across: float, down: float) -> None:
+    """Click a point, given as shares of a chart's width and height, until the address follows.
 
-
-def click_for_another_address(page: Page, place: Locator, across: float, down: float) -> None:
-    """Click a point of a chart until the address follows: what falls while a chart is drawn anew is lost on it."""
+    What falls on a canvas while it is drawn anew is lost.
+    """
     before = page.url
     for _ in range(4):
-        click(place, across, down)
+        box = place.bounding_box()
+        assert box is not None
+        place.click(position={"x": box["width"] * across, "y": box["height"] * down})
         with contextlib.suppress(AssertionError):
             expect(page).not_to_have_url(before, timeout=PATIENCE / 4)
             return
@@ -180,7 +180,7 @@ def test_the_reference_experiment_reads_the_right_head_and_what_the_reduction_le
     settled(page)
     map_ = chart(page, "full, decoder.1, head 6")
     assert "head=6" in page.url
-    click_for_another_address(page, map_, *ON_THE_MAP[0])
+    click(page, map_, *ON_THE_MAP[0])
     assert "query_16=" in page.url, "a click chooses the query"
 
     go(page, "Compare")
@@ -210,7 +210,7 @@ def test_two_weights_show_both_forecasts_one_over_the_other(shipped: str, page: 
 def test_a_click_on_a_head_opens_it(site: str, page: Page) -> None:
     page.goto(f"{site}/heads?view=Maps")
     settled(page)
-    click(chart(page, "map: full"), 0.8, 0.5)
+    click(page, chart(page, "map: full"), 0.8, 0.5)
     expect(page.get_by_role("heading", name="Head", exact=True)).to_be_visible()
     settled(page)
     assert "layer=" in page.url
@@ -220,7 +220,7 @@ def test_a_click_on_a_head_opens_it(site: str, page: Page) -> None:
 def test_a_click_in_the_gallery_of_differences_shows_that_head_below(site: str, page: Page) -> None:
     page.goto(f"{site}/compare?signal=full")
     settled(page)
-    click(chart(page, "Where every head differs"), 0.85, 0.45)
+    click(page, chart(page, "Where every head differs"), 0.85, 0.45)
     expect(page).to_have_url(re.compile("layer=.*head=|head=.*layer="))
     settled(page)
     layer, head = (re.search(rf"{name}=([\w.]+)", page.url)[1] for name in ("layer", "head"))
@@ -254,7 +254,7 @@ def test_a_row_of_the_library_opens_its_question_under_an_address_that_others_ca
     settled(page)
     table = page.get_by_test_id("stDataFrame").first
     expect(table).to_be_visible()
-    table.click(position={"x": 60, "y": 52})
+    click(page, table, 0.06, 0.72)
     expect(page).to_have_url(re.compile("q=[0-9a-f]{16}$"))
     expect(page.get_by_text("Yes, mostly").first).to_be_visible()
     colleague = browser.new_context().new_page()
@@ -338,8 +338,9 @@ def test_a_tap_on_a_moment_lights_its_past(site: str, browser: Browser) -> None:
     before = canvas.evaluate("canvas => canvas.toDataURL()")
     box = canvas.bounding_box()
     canvas.tap(position={"x": box["width"] * 0.8, "y": 120})
-    page.wait_for_timeout(500)
-    assert canvas.evaluate("canvas => canvas.toDataURL()") != before
+    page.wait_for_function(
+        "([canvas, before]) => canvas.toDataURL() !== before", arg=[canvas.element_handle(), before]
+    )
     context.close()
 
 
@@ -410,7 +411,7 @@ def test_a_click_leaves_one_entry_in_the_browsers_history_and_going_back_undoes_
     map_ = chart(page, "full, decoder.0, head 2")
     for query, (across, down) in enumerate(ON_THE_MAP, 2):
         address = page.url
-        click_for_another_address(page, map_, across, down)
+        click(page, map_, across, down)
         expect_entries(before + query)
     page.go_back()
     expect(page).to_have_url(address)
