@@ -338,9 +338,7 @@ def test_a_tap_on_a_moment_lights_its_past(site: str, browser: Browser) -> None:
     before = canvas.evaluate("canvas => canvas.toDataURL()")
     box = canvas.bounding_box()
     canvas.tap(position={"x": box["width"] * 0.8, "y": 120})
-    page.wait_for_function(
-        "([canvas, before]) => canvas.toDataURL() !== before", arg=[canvas.element_handle(), before]
-    )
+    page.wait_for_function("([canvas, before]) => canvas.toDataURL() !== before", arg=[canvas.element_handle(), before])
     context.close()
 
 

@@ -1,4 +1,4 @@
-"""Parquet and Feather → tables. A few kilobytes can unfold to any size: sizes are checked before columns are read."""
+"""Parquet and Feather → tables. A few kilobytes can unpack to any size: sizes are checked before columns are read."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ BATCH = 10_000  # rows
 
 
 def read_parquet(file: str, data: bytes) -> pd.DataFrame:
-    """Numbers, times and texts; what is nested is left aside. An index that pandas stored comes first.
+    """Numbers, times and texts; nested columns are left out. An index that pandas stored comes first.
 
     Raises
     ------
     SignalError
-        Naming the file, for one that is broken or too large, and for texts too long for a time or a name.
+        Naming the file, if it is broken or too large, or has texts too long for a time or a name.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -46,7 +46,7 @@ def read_parquet(file: str, data: bytes) -> pd.DataFrame:
         if sum(max(each.total_uncompressed_size, 0) for each in chunks if each.path_in_schema in names) > MAX_UNPACKED:
             raise SignalError(f"{file} unfolds to more than {MAX_UNPACKED / 1e6:.0f} MB; split it")
         texts = [name for name in names if _is_text(content.schema_arrow.field(name).type)]
-        # A text that stands there a million times is held once.
+        # A text that occurs a million times is held once.
         folded = parquet.ParquetFile(io.BytesIO(data), read_dictionary=texts, page_checksum_verification=True)
         batches = list(_bounded(file, folded.iter_batches(BATCH, columns=names))) if names else []
         table = pa.Table.from_batches(batches, batches[0].schema) if batches else None
@@ -57,7 +57,7 @@ def read_parquet(file: str, data: bytes) -> pd.DataFrame:
 
 
 def read_feather(file: str, data: bytes) -> pd.DataFrame:
-    """As `read_parquet`, of a Feather file, which is Arrow's IPC format."""
+    """As `read_parquet`, for a Feather file, which is Arrow's IPC format."""
     import pyarrow as pa
 
     _tell_of_periods()
@@ -76,7 +76,7 @@ def read_feather(file: str, data: bytes) -> pd.DataFrame:
 
 
 def unpacked_size(data: bytes) -> int:
-    """Bytes of all buffers of a Feather file: what is compressed says before itself how much it unfolds to."""
+    """Bytes of all buffers of a Feather file: a compressed buffer begins with its unpacked size."""
     import pyarrow as pa
 
     reader, total = pa.ipc.MessageReader.open_stream(pa.BufferReader(data[8:])), 0  # behind "ARROW1"
@@ -99,7 +99,7 @@ def unpacked_size(data: bytes) -> int:
 
 
 def _slot(meta: memoryview, table: int, field: int) -> int | None:
-    """Where a field of a FlatBuffers table lies."""
+    """Position of a field of a FlatBuffers table."""
     vtable = table - struct.unpack_from("<i", meta, table)[0]
     size = struct.unpack_from("<H", meta, vtable)[0]
     offset = struct.unpack_from("<H", meta, vtable + 4 + 2 * field)[0] if 4 + 2 * field < size else 0
@@ -125,7 +125,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _flat_names(file: str, schema: Any) -> list[str]:
-    """Columns that may hold a series, a time or a name, an index that pandas stored first."""
+    """Columns that may hold a series, a time or a name; an index that pandas stored comes first."""
     from pyarrow import types
 
     flat = types.is_primitive, types.is_decimal, types.is_null, _is_text, _is_period
@@ -138,7 +138,7 @@ def _flat_names(file: str, schema: Any) -> list[str]:
 
 
 def _tell_of_periods() -> None:
-    """Have pandas tell Arrow of its type for periods, which it does once it hands some over."""
+    """Register pandas' type for periods with Arrow; pandas does it when it first converts some."""
     import pandas as pd
     import pyarrow as pa
 
@@ -146,7 +146,7 @@ def _tell_of_periods() -> None:
 
 
 def _is_period(kind: Any) -> bool:
-    """Whether a type is that of pandas' periods, which `_tell_of_periods` told Arrow of."""
+    """Whether a type is that of pandas' periods, once `_tell_of_periods` has registered it."""
     return hasattr(kind, "freq")
 
 
@@ -158,7 +158,7 @@ def _index(schema: Any) -> Sequence[str]:
 
 
 def _bounded(file: str, batches: Any) -> Iterator[Any]:
-    """The batches, of which no text is longer than a time or a name, nor all of them together than a file may be."""
+    """The batches, checked: no text longer than a time or a name, all texts together no larger than a file may be."""
     import pyarrow as pa
     from pyarrow import compute, types
 
@@ -181,10 +181,10 @@ def _bounded(file: str, batches: Any) -> Iterator[Any]:
 
 
 def _frame(table: Any) -> pd.DataFrame:
-    """As a DataFrame whose columns are numbers, times, texts, or categories of them."""
+    """A DataFrame whose columns are numbers, times, texts, or categories of these."""
     import pandas as pd
 
-    # An index without a name is a counter, or the time.
+    # An index without a name is a counter or the time.
     unnamed = [name for name in _index(table.schema) if name.startswith("__index_level_")]
     frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, date_as_object=False)
     frame.columns = pd.Index(["" if name in unnamed else name for name in table.column_names], dtype=object)

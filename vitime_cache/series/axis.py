@@ -1,4 +1,4 @@
-"""The time axis of a series: the step it goes in, and what is missing, stands twice or runs backwards on it."""
+"""The time axis of a series: its step, and times that are missing, duplicated or descending."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vitime_cache.series.times import Times
 
 Floats = NDArray[np.float64]
 
-UNEVEN = 0.1  # share of a step by which the times of an even axis may be off
-FEWEST_WORKING_DAYS = 6  # that are told from days with a gap
-MANY_TWICE = 0.1  # share of times that no change of clocks has twice
+UNEVEN = 0.1  # share of a step by which times of an even axis may deviate
+FEWEST_WORKING_DAYS = 6  # fewest that are told from days with a gap
+MANY_TWICE = 0.1  # largest share of times that a change of clocks duplicates
 
 
 @dataclass(frozen=True)
 class Column:
-    """One series of a table: its name, its samples (T,), how many of them are filled, their spacing and start."""
+    """One series of a table: its name, samples (T,), number of filled samples, spacing and start."""
 
     name: str
     values: Floats
@@ -34,16 +34,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Axis:
-    """Where the rows of a table stand in time.
+    """Places of the rows of a table in time.
 
     Attributes
     ----------
     order
         Rows (n,) in the order of time.
     places
-        Sample that each of them is, from 0 on (n,). Without gaps and duplicates 0 … n − 1.
+        Sample number of each of them, from 0 (n,). Without gaps and duplicates 0 … n − 1.
     seconds
-        From one sample to the next, 0 where that is not known.
+        Seconds from one sample to the next, 0 if not known.
     times
         Of the rows in `order` (n,); counts where they have no date.
     """
@@ -60,11 +60,11 @@ class Axis:
 
     @cached_property
     def has_row_per_sample(self) -> bool:
-        """Whether nothing is missing and nothing stands twice."""
+        """Whether no time is missing or duplicated."""
         return len(self.places) == self.length and bool((np.diff(self.places) == 1).all())
 
     def samples(self, values: Floats) -> Floats:
-        """Values of the rows (T,) as samples: NaN in a gap, the mean of what stands at one time."""
+        """Values of the rows (T,) as samples: NaN in a gap, the mean of rows at the same time."""
         import pandas as pd
 
         ordered = values[self.order]
@@ -74,7 +74,7 @@ class Axis:
         return np.asarray(means)
 
     def start(self, place: int) -> str:
-        """Time of a sample in ISO 8601, or "" where no row says it."""
+        """Time of a sample in ISO 8601, or "" if the rows have no times."""
         if self.times.dtype.kind != "M":
             return ""
         found = np.flatnonzero(self.places == place)
@@ -82,19 +82,19 @@ class Axis:
 
 
 def plain_axis(length: int) -> Axis:
-    """Rows one after the other, at times that are not known."""
+    """The axis of consecutive rows at unknown times."""
     return Axis(np.arange(length), np.arange(length), 0.0, np.arange(float(length)))
 
 
 def find_axis(
     where: str, times: Times | Floats, rows: NDArray[np.int64], choices: Choices, tell: Tell, unit: str = ""
 ) -> Axis:
-    """The axis of times (T,), or of counts of `unit`; `rows` is where each stands in the file.
+    """The axis of times (T,), or of counts of `unit`; `rows` are their places in the file.
 
     Raises
     ------
     SignalError
-        Saying how many times are missing, stand twice or step back, where the first is, and what to do.
+        Saying how many times are missing, duplicated or descending, where the first is, and what to do.
     """
     is_date = times.dtype.kind == "M"
     if (unknown := ~np.isfinite(times)).any():
@@ -117,7 +117,7 @@ def find_axis(
     if not new.all():
         at = int(new.argmin())
         faults.append(f"{_of('time', (~new).sum())} twice, the first {_shown(times[at])} in row {rows[at]}")
-        if (~new).sum() > max(MANY_TWICE * len(new), 2):  # a mean of what stands at one time would mix series
+        if (~new).sum() > max(MANY_TWICE * len(new), 2):  # a mean over rows at the same time would mix series
             raise SignalError(
                 f"{where}: {faults[-1]}: several series may be stacked, and no column names the series of a row; add "
                 f"one named 'unique_id', {WAY_OUT}"
@@ -128,7 +128,7 @@ def find_axis(
         places, seconds = _places(where, times[new], counts[new], unit_seconds)
     check_length(where, int(places[-1]) + 1)
     axis = Axis(order, places[np.cumsum(new) - 1], seconds, times)
-    asked = axis.places[:-1] > axis.places[-1] - (choices.last or axis.places[-1] + 1)  # what lies before may have gaps
+    asked = axis.places[:-1] > axis.places[-1] - (choices.last or axis.places[-1] + 1)  # earlier rows may have gaps
     gaps = np.where(asked, np.maximum(np.diff(axis.places) - 1, 0), 0)
     if missing := int(gaps.sum()):
         at, step = int((gaps > 0).argmax()), in_words(1, seconds, least=0.999)
@@ -143,21 +143,21 @@ def find_axis(
             f"{where}: {'; '.join(faults)}{clocks}. Put them in order and fill the gaps with {TO_FILL}, {WAY_OUT}"
         )
     if faults:
-        tell(f"{where}: {'; '.join(faults)}: put in order, with the mean of what stands at one time, and interpolated")
+        tell(f"{where}: {'; '.join(faults)}: put in order, values at the same time averaged, gaps interpolated")
     return axis
 
 
 def find_even_axis(
     where: str, readings: Sequence[NDArray[Any]], rows: NDArray[Any], choices: Choices, tell: Tell, unit: str
 ) -> Axis:
-    """The axis of times (T,), plain where there are none.
+    """The axis of times (T,), plain if there are none.
 
-    Dates that can be read with the day first and with the month first are read so that they are even.
+    Of two readings of the dates, day first and month first, the one with even steps is taken.
 
     Raises
     ------
     SignalError
-        As `find_axis` does; and where both readings are even, but differ.
+        As `find_axis`; and if both readings are even but differ.
     """
     if not readings:
         return plain_axis(len(rows))
@@ -175,7 +175,7 @@ def find_even_axis(
     if len(found) == 1:
         return found[0]
     if np.isclose(found[0].seconds, found[1].seconds, rtol=1e-6) and (found[0].order == found[1].order).all():
-        return replace(found[0], times=found[0].places.astype(np.float64))  # hours of one day, of whichever
+        return replace(found[0], times=found[0].places.astype(np.float64))  # on either day
     raise SignalError(
         f"{where}: dates read with the day first and with the month first; say which with day_first=True or False "
         "(--day-first, --no-day-first)"
@@ -185,12 +185,12 @@ def find_even_axis(
 def finished(
     where: str, label: str, values: Floats, rows: NDArray[np.int64], axis: Axis, choices: Choices, each: str = "row"
 ) -> Column:
-    """Values (T,) of rows as samples on their axis, the last of them if so many are asked for, without gaps.
+    """Values (T,) of rows as samples on their axis without gaps; only the last ones if that many are asked for.
 
     Raises
     ------
     SignalError
-        Where a value is infinite, or missing with nothing to fill it.
+        If a value is infinite, or missing and not to be filled.
     """
     length = axis.length
     last = length if choices.last is None else choices.last
@@ -200,7 +200,7 @@ def finished(
         )
     if not length:
         return Column(label, values)
-    # Nearly every column; the checks below would take most of the time of reading thousands of short ones.
+    # The usual case: for thousands of short columns the checks below would take most of the time.
     if axis.has_row_per_sample and np.isfinite(samples := values[axis.order[length - last :]]).all():
         return Column(label, samples, 0, axis.seconds, axis.start(length - last))
     kept = axis.order[axis.places >= length - last]
@@ -221,7 +221,7 @@ def finished(
 
 
 def _places(where: str, times: Times | Floats, counts: Floats, unit: float) -> tuple[NDArray[np.int64], float]:
-    """Sample of each of increasing times (n,), and seconds in a step: of months, of working days, or an even one."""
+    """Sample numbers of increasing times (n,), and seconds per step: months, working days, or an even step."""
     step = _most_common(np.diff(counts))
     if times.dtype.kind == "M" and step >= 28 * UNITS["day"]:
         months = times.astype("M8[M]")
@@ -258,7 +258,7 @@ def _of(what: str, count: int) -> str:
 
 
 def _shown(time: np.generic) -> str:
-    """A time as short as it can be said."""
+    """A time in its shortest form."""
     if not isinstance(time, np.datetime64):
         return repr(f"{time:.10g}")
     text = str(time.astype("M8[us]")).replace("T", " ")

@@ -27,8 +27,8 @@ MISSING = frozenset(
 )  # fmt: skip
 
 _POWER = r"([eE][+-]?\d+)?"
-_SIGN = "[+−-]?"  # a minus may be the typographer's
-_APART = " '’\xa0\u202f"  # what keeps thousands apart in either notation; the last two are blanks
+_SIGN = "[+−-]?"  # U+2212 is a minus too
+_APART = " '’\xa0\u202f"  # thousands separators of either notation; the last two are spaces
 PLAIN = rf"{_SIGN}(\d+\.?\d*|\.\d+){_POWER}|{_SIGN}([iI][nN][fF](inity)?)"
 COMMA = rf"{_SIGN}(0|[1-9]\d*|\d{{1,3}}([.{_APART}]\d{{3}})+),\d+{_POWER}"
 GROUPS = rf"{_SIGN}[1-9]\d{{0,2}}((,\d{{3}})+|([{_APART}]\d{{3}})+)(\.\d*)?{_POWER}"
@@ -36,9 +36,9 @@ _EITHER = rf"{_SIGN}[1-9]\d{{0,2}},\d{{3}}"  # 1,234 is a little more than one, 
 _BOTH = rf"{_SIGN}[1-9]\d{{0,2}}([{_APART}]\d{{3}})+"  # 1'234 is the same in both
 _THOUSANDS = rf"{_SIGN}[1-9]\d{{0,2}}\.\d{{3}}"  # 2.850 is a little less than three, or nearly three thousand
 _GERMAN_DATE = r"\d{1,2}\.\d{1,2}\.\d{2}(\d{2})?\b.*"
-_WHOLE = rf"{_SIGN}(\d+|\d{{1,3}}([.{_APART}]\d{{3}})+)"  # as it stands among numbers with a decimal comma
+_WHOLE = rf"{_SIGN}(\d+|\d{{1,3}}([.{_APART}]\d{{3}})+)"  # a plain number in a file with decimal commas
 
-# A number between signs, a currency and a measure. What follows a date, a day or a clock is no measure.
+# A number with a sign, a currency and a unit. What follows a date or a time of day is not a unit.
 _MEASURE = r"(?!(?i:days?|[ap]m|st|nd|rd|th|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)$)"
 _MEASURE += r"[a-zA-Z°µμ%‰€$£¥][^\s()\d,;:]*[\d²³]?"
 _WITH_UNIT = (
@@ -50,7 +50,7 @@ Notation = Literal["point", "comma"]
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell without blanks around it is a number in either notation."""
+    """Whether a stripped cell is a number in either notation."""
     return any(re.fullmatch(pattern, cell) for pattern in (PLAIN, COMMA, GROUPS))
 
 
@@ -65,17 +65,17 @@ def to_numbers(cells: pd.Series, notation: Notation | None) -> tuple[NDArray[np.
     Parameters
     ----------
     notation
-        "comma": 1.234,5; "point": 1,234.5; None: no comma stands in a number.
+        "comma": 1.234,5; "point": 1,234.5; None: numbers contain no comma.
 
     Returns
     -------
     tuple
-        Numbers with NaN for what is missing or no number, and which cells are no number, both (T,).
+        The numbers, NaN where a cell is missing or not a number, and which cells are not numbers; both (T,).
     """
     import pyarrow as pa
 
     if notation != "comma":
-        with suppress(pa.ArrowInvalid):  # the fastest way, for plain numbers alone
+        with suppress(pa.ArrowInvalid):  # the fastest way, which takes plain numbers only
             values = pa.chunked_array([pa.array(cells, pa.string(), from_pandas=True)]).cast(pa.float64())
             return values.to_numpy(), np.zeros(len(cells), bool)
     some = [cell.strip() for cell in cells.iloc[:: max(len(cells) // 20, 1)].dropna()]
@@ -94,13 +94,13 @@ def to_numbers(cells: pd.Series, notation: Notation | None) -> tuple[NDArray[np.
 
 
 def without_units(cells: pd.Series) -> tuple[pd.Series, str] | None:
-    """Texts (T,) of numbers that share a unit, or stand in brackets where they are negative, as mere numbers.
+    """Remove a shared unit from texts (T,), or the brackets that mark negative numbers.
 
     Returns
     -------
     tuple
-        The texts, of which those in another unit are as they were, and the unit, "" for brackets. None where there is
-        nothing to take off.
+        The texts, unchanged where the unit is another one, and the removed unit, "" for brackets. None if there is
+        nothing to remove.
     """
     texts = cells.str.strip().fillna("")
     known = texts[~texts.str.lower().isin(MISSING)]
@@ -119,14 +119,14 @@ def without_units(cells: pd.Series) -> tuple[pd.Series, str] | None:
 
 
 def notation_of(where: str, columns: Iterable[pd.Series], in_quotes: bool = False) -> Notation | None:
-    """How numbers are written in columns of texts that are no plain numbers, if commas stand in any.
+    """The notation of columns of text that are not plain numbers; None if no number contains a comma.
 
-    Where a comma separates cells, and those with one `in_quotes`, groups of three are thousands.
+    If commas separate the cells and a cell with a comma is quoted (`in_quotes`), groups of three digits are thousands.
 
     Raises
     ------
     SignalError
-        Where every comma may be a decimal comma or keep thousands apart.
+        If every comma may be a decimal comma or a thousands separator.
     """
     found: set[Notation] = set()
     unclear, apart = "", False
@@ -152,9 +152,9 @@ def notation_of(where: str, columns: Iterable[pd.Series], in_quotes: bool = Fals
 
 
 def refuse_points_within(where: str, columns: Iterable[pd.Series]) -> None:
-    """SignalError where every point among numbers may keep thousands apart, and a date is written with points.
+    """Raise SignalError if every point may be a thousands separator and dates are written with points.
 
-    Files with such dates mostly have a decimal comma; numbers without decimals do not show it.
+    Files with such dates mostly use a decimal comma, which whole numbers do not show.
     """
     columns = list(columns)
     if not any(re.fullmatch(_GERMAN_DATE, str(column.iloc[0]).strip()) for column in columns if len(column)):
@@ -175,9 +175,9 @@ def refuse_points_within(where: str, columns: Iterable[pd.Series]) -> None:
 
 
 def refuse_commas_within(text: str, where: str, other_remedy: str = "") -> None:
-    """SignalError where every comma may be a decimal comma or keep thousands apart, and numbers would come apart at it.
+    """Raise SignalError if every comma may be a decimal, a thousands or a separating one.
 
-    A comma with a blank after it separates. A list on one line is one of whole numbers: its commas are all there is.
+    A comma followed by a space separates. On a single line without other separators, commas separate whole numbers.
     """
     groups = (found.group() for found in re.finditer(r"[^;\s]*,[^;\s]*", text))
     first = next(groups, None)
@@ -191,10 +191,10 @@ def refuse_commas_within(text: str, where: str, other_remedy: str = "") -> None:
 
 
 def pasted_numbers(text: str, name: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Numbers apart by commas, semicolons, blanks or line ends, NaN where one is missing, and the row of each.
+    """Numbers separated by commas, semicolons, spaces or line ends, NaN where one is missing; and the row of each.
 
-    Two commas in a row miss a number between them. "1,5;2,5" is two numbers or four, "1,234" one or two: such text is
-    refused where all its commas could be of that kind, and something else keeps the numbers apart.
+    Between two commas in a row a number is missing. "1,5;2,5" may be two numbers or four, "1,234" one or two: such text
+    is refused if all its commas may be read either way and something else separates the numbers.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def pasted_numbers(text: str, name: str) -> tuple[NDArray[np.float64], NDArray[n
     values, rows = array("d"), array("q")
     for row, line in enumerate(text.splitlines(), start=1):
         cells = re.split(r"\s*[,;]\s*|\s+", line.strip())
-        if cells[-1] == "":  # a blank line, or one that ends with its separator
+        if cells[-1] == "":  # a blank line, or a separator at the end of the line
             cells.pop()
         for cell in cells:
             if not (re.fullmatch(PLAIN, cell) or is_missing(cell)):

@@ -1,6 +1,6 @@
 """The catalogue: the reference study's experiments, controls for them, and real series.
 
-Every series goes on beyond its history, so that each signal knows what really came (`Signal.future`).
+Every series continues beyond its history, so that each signal has its true future (`Signal.future`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vitime_cache.series.layouts import read_series
 from vitime_cache.series.signal import Harmonic, Signal, compose, hold_out
 from vitime_cache.series.text import read_text
 
-EXAMPLE = "full"  # the signal of the catalogue that is shown where nothing was chosen
+EXAMPLE = "full"  # the signal that is shown if none was chosen
 N_HISTORY = 512
 HORIZON = 720
 
@@ -36,16 +36,16 @@ DATA = Path(__file__).parent / "data"
 
 
 def catalogue() -> list[Signal]:
-    """Signals that come with the package, in the order in which they are best looked at.
+    """Signals that come with the package, in the order in which they are best viewed.
 
-    Names are stable and fit into a URL. Synthetic signals have 512 samples of history and 720 of horizon, as in the
-    reference study; those of the real series are chosen so that the main period spans at least two patches.
+    Names are stable and need no escaping in a URL. Synthetic signals have 512 samples of history and 720 of horizon,
+    as in the reference study; those of the real series are chosen so that the main period spans at least two patches.
     """
     return [*_reference(), *_sweep(), *_waveforms(), *_nulls(), *map(_read, REAL_SERIES)]
 
 
 def _reference() -> Iterator[Signal]:
-    """The two experiments of the reference study, and each harmonic of theirs alone."""
+    """The two experiments of the reference study, and each of their harmonics alone."""
     text = "sin(n/10) + sin(n/5 + 50) + cos(n + 50): periods of 62.8, 31.4 and 6.28 samples"
     yield compose("full", [SLOW, MIDDLE, FAST], description=f"Reference experiment 1: {text}")
     yield compose(
@@ -58,13 +58,13 @@ def _reference() -> Iterator[Signal]:
 
 
 def _sweep() -> Iterator[Signal]:
-    """One sine at many periods: a head that tracks the period has its lag peak move along."""
+    """One sine at many periods: the lag peak of a head that tracks the period moves with it."""
     for period in SWEEP_PERIODS:
         yield compose(f"sweep_{period:03}", [Harmonic(period)], description=f"Sine with a period of {period} samples")
 
 
 def _waveforms() -> Iterator[Signal]:
-    """Periodic series that are no sine, or whose period changes."""
+    """Periodic series that are not sines, or whose period changes."""
     n = np.arange(N_HISTORY + HORIZON)
     slow, fast = 1 / 192, 1 / 32  # cycles per sample at the first and at the last sample
     cycles = slow * n + (fast - slow) * n**2 / (2 * (len(n) - 1))
@@ -95,7 +95,7 @@ def _waveforms() -> Iterator[Signal]:
 
 
 def _nulls() -> Iterator[Signal]:
-    """Series without a period, on which a head that claims to see one can be caught."""
+    """Series without a period: a head that appears to find one here is mistaken."""
     length = N_HISTORY + HORIZON
     shocks = np.random.default_rng(1).standard_normal(length)
     shocks[0] /= math.sqrt(1 - 0.9**2)  # start from the stationary distribution
@@ -135,7 +135,7 @@ REAL_SERIES = (
 
 
 def _read(real: RealSeries) -> Signal:
-    """The signal of a real series; its last `horizon` samples are held out."""
+    """The signal of a real series, with its last `horizon` samples held out."""
     column = _column(real.name)
     window = column.values[-(real.history + real.horizon) :].copy()
     return hold_out(real.name, window, real.horizon, description=real.description, sample_seconds=column.sample_seconds)
@@ -143,7 +143,7 @@ def _read(real: RealSeries) -> Signal:
 
 @cache
 def _column(name: str) -> Column:
-    """A file of the package, read once in a process."""
+    """A file of the package, read once per process."""
     file = DATA / f"{name}.csv"
     [column] = read_series(file.name, read_text(file.name, file.read_bytes()), Choices(), str)
     return column

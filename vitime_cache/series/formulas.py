@@ -1,4 +1,4 @@
-"""Formulas in TOML → signals: sums of harmonics and noise, of which the future is known."""
+"""Formulas in TOML → signals: sums of harmonics and noise, whose future is known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HARMONIC_KEYS = ("period", "angular_frequency", "phase", "amplitude")
 
 
 def read_toml(file: str, data: bytes, horizon: int, last: int | None) -> list[Signal]:
-    """The signals of all [[signal]] tables, each of its `last` samples of history where so many are asked for.
+    """The signals of all [[signal]] tables, each cut to its `last` samples of history if that is given.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def read_toml(file: str, data: bytes, horizon: int, last: int | None) -> list[Si
 
 
 def _ending(signal: Signal, last: int | None) -> Signal:
-    """The end of a formula's history; its harmonics begin where it begins now."""
+    """The end of a formula's history, with the phases of its harmonics moved to the new start."""
     if last is None or last >= len(signal.values):
         return signal
     start = len(signal.values) - last

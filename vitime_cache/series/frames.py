@@ -1,4 +1,4 @@
-"""Tables of other libraries → tables: pandas, and what turns into it, such as xarray's arrays and polars' frames."""
+"""Tables of other libraries → tables: pandas, and what converts to it, such as xarray and polars."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def is_table(given: Any) -> TypeGuard[pd.Series[Any] | pd.DataFrame]:
-    """Whether something is a Series or a DataFrame of pandas, or of a library that can make one of it."""
+    """Whether an object is a pandas Series or DataFrame, or converts to one."""
     if hasattr(given, "to_pandas"):
         return True
     kinds = type(given).__mro__ if not isinstance(given, type) else ()
@@ -19,12 +19,12 @@ def is_table(given: Any) -> TypeGuard[pd.Series[Any] | pd.DataFrame]:
 
 
 def frame_of(given: Any) -> pd.DataFrame:
-    """A Series or a DataFrame as a table: what its index says stands in front.
+    """A Series or a DataFrame as a table, with its index as first columns.
 
     Raises
     ------
     SignalError
-        Where it has no form of a table, such as an array of three dimensions.
+        If it cannot be a table, such as an array of three dimensions.
     """
     import pandas as pd
 
@@ -48,7 +48,7 @@ def frame_of(given: Any) -> pd.DataFrame:
 
 
 def _counts(index: pd.Index) -> bool:
-    """Whether an index only numbers the rows, as pandas and xarray make one where none was given."""
+    """Whether an index only numbers the rows, as the default one of pandas and xarray does."""
     import pandas as pd
 
     return isinstance(index, pd.RangeIndex) and index.step == 1 and (index.name is None or index.start == 0)

@@ -1,4 +1,4 @@
-"""What a caller gives for a signal, or for several: signals, plain samples, tables."""
+"""Turns what a caller passes as one signal or several into `Signal`s: signals, plain samples, tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def as_signal(given: Signal | ArrayLike | pd.Series[Any] | pd.DataFrame) -> Sign
     Raises
     ------
     SignalError
-        For what is no series, and for a DataFrame of several.
+        If it is not a series, or is a DataFrame of several.
     """
     if is_table(given):
         if len(signals := as_signals(given)) > 1:
@@ -49,12 +49,12 @@ def as_signal(given: Signal | ArrayLike | pd.Series[Any] | pd.DataFrame) -> Sign
 def as_signals(
     given: Signal | ArrayLike | Iterable[Signal | pd.Series[Any]] | pd.Series[Any] | pd.DataFrame,
 ) -> list[Signal]:
-    """A signal, or several from anything that can be gone through once, as a list; of a table as of a file.
+    """A list of signals from one signal, from any iterable of signals, or from a table (read as a file would be).
 
     Raises
     ------
     SignalError
-        Naming the first that is none, and how to make one.
+        Naming the first item that is not a signal, and how to make one.
     """
     if isinstance(given, Signal):
         return [given]
@@ -76,7 +76,7 @@ def as_signals(
 
 
 def _of_table(given: Any) -> list[Signal]:
-    """Its series; what was left out is a warning, and choices that an error names are those of `read_signals`."""
+    """The series of a table. Notes become warnings, and an error names the arguments of `read_signals`."""
     notes: list[str] = []
     try:
         signals = read_signals(given, tell=notes.append)

@@ -1,7 +1,7 @@
 """Tables → series: which columns hold them, and whether they stand in rows or below one another.
 
-What is unambiguous is read, and what was left out is told in one line; where two readings are possible the error says
-by which option to choose.
+Unambiguous tables are read, and one line says what was left out. Where two readings are possible, the error names the
+option that chooses between them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STACKED = IDS | {
 }  # fmt: skip
 _NO_IDS = {*CALENDAR, *CLOCKS, "period", "quarter", "week", "weekday"}
 _NUMBER = re.compile(r"[ _]?(id|no|nr|nbr|num|number|code)$")  # "store_nbr" is a store
-FEWEST_STEPS = 24  # from which a column that never changes, or counts, is told from a series beside times
+FEWEST_STEPS = 24  # fewer are too few to tell a constant or a counter from a series, beside times
 
 
 def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> list[Column]:
@@ -79,9 +79,9 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
 
 
 def _values(table: Table, time: Time, ids: Sequence[str], choices: Choices) -> list[str]:
-    """Columns of numbers that are no time, no id and no number of the row; empty ones only if there are no others."""
+    """Columns of numbers other than times, ids and row numbers; empty columns only if there are no others."""
     hidden = tuple[str, ...]()
-    if choices.time == "none":  # the column of times is still no series
+    if choices.time == "none":  # the column of times is not a series even then
         with suppress(SignalError):
             hidden = find_time(table, replace(choices, time=None)).columns
     names = [name for name in table.numbers if name not in (*time.columns, *hidden, *ids)]
@@ -92,7 +92,7 @@ def _values(table: Table, time: Time, ids: Sequence[str], choices: Choices) -> l
     several = [name for name in names if np.isfinite(table.numbers[name]).any()] or names
     if not time.columns:
         return several
-    # Beside times stand the numbers and places of stations, and counts; a bare matrix has none of them.
+    # Next to times there may be station numbers, coordinates or counters; a bare matrix has none of these.
     groups = [rows for _, rows in _groups(table, ids)]
     if kept := [name for name in several if not _is_even(table.numbers[name], groups)]:
         return kept
@@ -106,7 +106,7 @@ def _values(table: Table, time: Time, ids: Sequence[str], choices: Choices) -> l
 
 
 def _repeats(values: NDArray[np.float64], time: Time) -> bool:
-    """Whether numbers (T,) are the hour, the weekday or the month of their times, in whichever zone, more than once."""
+    """Whether numbers (T,) are the hour, weekday or month of their times in any time zone, beyond one cycle."""
     import pandas as pd
 
     if time.readings[0].dtype.kind != "M" or not 0 <= values.min() <= values.max() <= 24 or (values % 1).any():
@@ -120,8 +120,8 @@ def _repeats(values: NDArray[np.float64], time: Time) -> bool:
 
 
 def _is_even(values: NDArray[np.float64], groups: Sequence[NDArray[np.intp]]) -> bool:
-    """Whether numbers (T,) are one number throughout, or follow one another in even steps, in each group of rows."""
-    with np.errstate(over="ignore", invalid="ignore"):  # of infinite numbers, and such as 1e308
+    """Whether numbers (T,) are constant or equally spaced within each group of rows."""
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite numbers and numbers near 1e308 overflow
         steps = np.concatenate([np.diff(values[rows]) for rows in groups])
         return len(steps) >= FEWEST_STEPS and bool((np.abs(steps - steps[0]) <= 0.02 * abs(steps[0])).all())
 
@@ -141,7 +141,7 @@ def _columns(
 
 
 def _ids(table: Table, time: Time) -> list[str]:
-    """Columns that say whose sample a row is, where series stand below one another."""
+    """In a long table: the columns that say which series a row belongs to."""
     used, length = time.columns, len(table.rows)
     texts = [name for name, column in table.others.items() if name not in used and column.dtype.kind not in "mMc"]
     texts = [name for name in texts if called(name) not in _NO_IDS]
@@ -167,7 +167,7 @@ def _ids(table: Table, time: Time) -> list[str]:
 
 
 def _groups(table: Table, ids: Sequence[str]) -> list[tuple[str, NDArray[np.intp]]]:
-    """Each id with its rows; all rows where there is none."""
+    """Each id with its rows; all rows if there are no ids."""
     if not ids:
         return [("", np.arange(len(table.rows)))]
     codes, names = table.keys(ids).agg("/".join, axis=1).factorize()

@@ -1,4 +1,4 @@
-"""Series that stand in the rows of a table: where a table may be meant so, it is asked about, and read on request."""
+"""Tables with one series per row: a table that may be one is refused with a question, and read so on request."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from vitime_cache.series.bounds import Choices, SignalError, Tell
 from vitime_cache.series.columns import Table
 from vitime_cache.series.times import MONTHS, is_time, read_times
 
-MANY = 20  # columns of numbers: more of them than rows are rather series in rows
+MANY = 20  # columns of numbers; a table with more columns than rows is probably one series per row
 _HOUR = re.compile(r"(?:he|h|hour|hr)?[ _]?(\d\d?)(?::00|h)?")  # HE01, h1, "Hour 1", 00:00
 _YEAR = r"(1[5-9]|20)\d\d"
 
 
 def check_rows(table: Table) -> None:
-    """Refuse what may be a series in each row, by its shape or by what its rows and columns are called."""
+    """Refuse a table that may hold one series per row, judging by its shape and its names of rows and columns."""
     count, length = len(table.numbers), len(table.rows)
     label = next(iter(table.others), None)
     named = label is not None and table.distinct([label]) == length
@@ -31,7 +31,9 @@ def check_rows(table: Table) -> None:
 
 
 def check_calendar(table: Table, unit: str = "") -> None:
-    """Refuse what may be one series, a year of months or a day of hours in each row; rows count time in `unit`."""
+    """Refuse a table that may be one series written with a year of months or a day of hours per row.
+
+    `unit` is the unit of time that the rows count."""
     hours = [int(found[1]) for name in table.numbers if (found := _HOUR.fullmatch(name.strip().lower()))]
     without_names = unit == "year" and len(table.numbers) == 13 and table.in_front.endswith("_1")
     if without_names or [short for name in table.numbers if (short := name[:3].lower()) in MONTHS] == MONTHS:
@@ -48,7 +50,7 @@ def check_calendar(table: Table, unit: str = "") -> None:
 
 
 def series_in_rows(table: Table, choices: Choices, tell: Tell) -> list[Column]:
-    """A series from each row, behind columns of names or of classes that are none of its samples."""
+    """One series from each row. Columns of names or classes in front are not samples."""
     samples, axis = _header_times(table, choices)
     table.check_marks(samples, choices)
     names, named_by = _row_names(table)
@@ -75,7 +77,7 @@ def series_in_rows(table: Table, choices: Choices, tell: Tell) -> list[Column]:
 
 
 def _row_names(table: Table) -> tuple[list[str], list[str]]:
-    """Names of the rows, from the first columns of texts that tell all of them apart, and these; [] where none do."""
+    """Names of the rows, and their columns: the first columns of text that tell all rows apart, or none."""
     texts = [name for name, column in table.others.items() if column.dtype.kind not in "bmM"]
     for count in range(1, min(len(texts), 4) + 1):
         keys = table.keys(texts[:count]).replace("nan", "").agg("/".join, axis=1).str.strip("/")
@@ -85,7 +87,7 @@ def _row_names(table: Table) -> tuple[list[str], list[str]]:
 
 
 def _header_times(table: Table, choices: Choices) -> tuple[list[str], Axis | None]:
-    """Columns that are called by a time, and their axis; all columns of numbers where most are not."""
+    """Columns whose names are times, and their axis; all columns of numbers if most names are not times."""
     import pandas as pd
 
     names = list(table.numbers)

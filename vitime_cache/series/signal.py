@@ -29,7 +29,7 @@ class Harmonic:
     Parameters
     ----------
     period
-        In samples, at least 2: a shorter one shows as a longer one once it is sampled.
+        In samples, at least 2: once sampled, a shorter one appears as a longer one.
     amplitude
         In units of the signal.
     phase
@@ -72,17 +72,17 @@ class Signal:
     description
         What the signal is.
     harmonics
-        The true harmonics, where they are known.
+        The true harmonics, if known.
     reduced_of
         Name of the fuller signal that this one is a reduction of, or "".
     filled
-        How many of the values were missing and are interpolated.
+        Number of values that were missing and are interpolated.
     sample_seconds
-        Seconds from one sample to the next, 0 where that is not known. A month or a year is the mean one.
+        Seconds from one sample to the next, 0 if not known. Months and years have their mean length.
     start
-        Time of the first sample in ISO 8601, such as "2016-07-01T00:00:00", or "" where that is not known.
+        Time of the first sample in ISO 8601, such as "2016-07-01T00:00:00", or "" if not known.
     future
-        (horizon,) what really came, where it is known. Never shown to a model.
+        (horizon,) the true future, if known. Never shown to a model.
 
     Raises
     ------
@@ -132,26 +132,26 @@ class Signal:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of everything that reaches a store (the future does not), as 64 hex digits."""
+        """SHA-256 of all that a store keeps of a signal (not its future), as 64 hex digits."""
         harmonics = [(harmonic.period, harmonic.amplitude, harmonic.phase) for harmonic in self.harmonics]
         facts = [self.name, self.horizon, harmonics, self.reduced_of, self.description, self.filled, len(self.values)]
-        if self.sample_seconds:  # 12 digits: two ways to a month differ in the last bit
+        if self.sample_seconds:  # 12 digits: two ways to compute a month differ in the last bit
             facts.append(f"{self.sample_seconds:.12g}")
         if self.start:
             facts.append(self.start)
         values = self.values
         if spread := float(values.max() - values.min()):
-            # The last bit of sin differs between processors: 8 digits of the spread forgive it and outdo an image row.
+            # The last bit of sin differs between processors: 8 digits of the spread forgive it.
             values = values.round(min(8 - math.ceil(math.log10(spread)), 200)) + 0.0  # + 0.0: no negative zeros
         return hashlib.sha256(json.dumps(facts).encode() + values.astype("<f8", copy=False).tobytes()).hexdigest()
 
     @cached_property
     def known(self) -> np.ndarray:
-        """All known samples: the history and, if it is known, what really came after it."""
+        """All known samples: the history and, if known, the true future."""
         return self.values if self.future is None else np.concatenate((self.values, self.future))
 
     def with_horizon(self, horizon: int) -> Signal:
-        """The same history with another horizon, and as much of the future as is known if that is enough."""
+        """The same history with another horizon, and its future if enough of it is known."""
         changed = replace(self, horizon=horizon, future=None)
         if self.future is None or changed.horizon > self.horizon:
             return changed
@@ -169,7 +169,7 @@ def compose(
     description: str = "",
     reduced_of: str = "",
 ) -> Signal:
-    """A sum of harmonics and white noise over samples 0 … n − 1; its future is the same sum continued.
+    """A sum of harmonics and white noise over samples 0 … n − 1, with the same sum continued as its future.
 
     Parameters
     ----------
@@ -198,12 +198,12 @@ def compose(
 
 
 def hold_out(name: str, series: np.ndarray, horizon: int, **fields: Any) -> Signal:
-    """The signal whose future is the last `horizon` samples of `series`, and whose history is what comes before."""
+    """A signal whose future is the last `horizon` samples of `series` and whose history is the rest."""
     return Signal(name, series[:-horizon], horizon=horizon, future=series[-horizon:], **fields)
 
 
 def from_column(column: Column, horizon: int, where: str) -> Signal:
-    """A series of a table as a signal; the error says where it stands."""
+    """A series of a table as a signal; an error names its place in the file."""
     facts = {name: getattr(column, name) for name in ("filled", "sample_seconds", "start")}
     try:
         return Signal(column.name, column.values, horizon, **facts)

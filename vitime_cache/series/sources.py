@@ -1,4 +1,4 @@
-"""Signals: the catalogue of experiments, and series of one's own from files, formulas and pasted numbers.
+"""Signals from the catalogue of experiments, from files and formulas, and from pasted numbers.
 
 Input is validated here and in the modules below, and nowhere else. pandas and pyarrow are imported when a file is read.
 """
@@ -48,12 +48,12 @@ def read_signals(
     missing: Sequence[str | float] = (),
     tell: Tell | None = None,
 ) -> list[Signal]:
-    """Signals from a table, or from a file: CSV and its kin (.csv, .tsv, .txt, .dat), Parquet, Feather,
+    """Signals from a table, or from a file: CSV and similar text (.csv, .tsv, .txt, .dat), Parquet, Feather,
     .xlsx, NPY, NPZ or TOML.
 
-    A table holds a series per column, or below one another with a column that says whose each row is. One column of
-    dates is the time, or several that make one together; it is checked for its step. Columns that are no numbers are
-    left out, and told. Text may be compressed (.gz, .bz2, .xz, .zip). TOML holds formulas::
+    A table holds one series per column, or is long, with a column that says which series a row belongs to. The time is
+    one column of dates, or several that make one together; its step is checked. Columns that are not numbers are left
+    out, and named. Text may be compressed (.gz, .bz2, .xz, .zip). TOML holds formulas::
 
         [[signal]]
         name = "two tones"
@@ -68,28 +68,28 @@ def read_signals(
     name
         File name of a stream. Its ending says the format.
     horizon
-        Samples to forecast, where the file does not say.
+        Samples to forecast, if the file does not say.
     fill
         "interpolate" fills missing values and missing times, linearly inside and with the nearest value at either end,
         and puts times in order; `Signal.filled` counts what was filled. "none" refuses them. Infinite values and text
         are always refused.
     last
-        Keep this many samples from the end of each series; of formulas in TOML, as many as there are.
+        Keep this many samples from the end of each series; all that there are of a shorter formula in TOML.
     columns
-        The columns to be read; by default all that are numbers.
+        The columns to read; by default all columns of numbers.
     time
-        The column that holds the time, or "none": the rows are taken one after the other.
+        The column that holds the time, or "none": consecutive rows are consecutive samples.
     rows
         Whether each row of the table is a series, rather than each column.
     decimal
-        What stands before the decimals, "point" or "comma", where the numbers leave it open.
+        The decimal separator, "point" or "comma", if the numbers leave it open.
     day_first
-        Whether 01/02/2020 is the first of February, where the dates leave it open.
+        Whether 01/02/2020 is the first of February, if the dates leave it open.
     missing
-        Numbers and words that mark a missing value, beside empty cells, "nan", "?" and their like. Numbers of nines far
-        outside the others are asked about, such as −999; "none" says that they are values.
+        Numbers and words that mark a missing value, besides empty cells, "nan", "?" and similar. Numbers such as −999
+        far outside the others are refused with a question; "none" says that they are values.
     tell
-        Called with each sentence on what was left out or put right; by default they are warnings.
+        Called with each sentence on what was left out or corrected; by default these are warnings.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def read_signals(
 
 
 def column_names(data: bytes, name: str) -> list[str]:
-    """The columns of a file that `read_signals` may be asked for; none of one that is no table or cannot be read."""
+    """The columns of a file that `read_signals` can read; none if it is not a table or cannot be read."""
     try:
         return [
             str(each).strip() for frame in reading.read_tables(*reading.unpack(name, data)) for each in frame.columns
@@ -132,12 +132,12 @@ def column_names(data: bytes, name: str) -> list[str]:
 
 
 def parse_values(text: str, name: str, *, horizon: int = 720, fill: Fill = "none", last: int | None = None) -> Signal:
-    """A signal from pasted numbers, apart by commas, semicolons, blanks or line ends; `last` keeps so many of them.
+    """A signal from pasted numbers, separated by commas, semicolons, spaces or line ends; `last` keeps that many.
 
     Raises
     ------
     SignalError
-        Naming the row and the value that is no number.
+        Naming the row and the value that is not a number.
     """
     values, rows = pasted_numbers(text, name)
     column = finished(name, name, values, rows, plain_axis(len(values)), Choices(fill, last))
@@ -145,7 +145,7 @@ def parse_values(text: str, name: str, *, horizon: int = 720, fill: Fill = "none
 
 
 def check_signals(signals: Sequence[Signal], known: Collection[str] = ()) -> None:
-    """Refuse a set of signals that could not stand together in a store.
+    """Refuse a set of signals that cannot be in one store.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def check_signals(signals: Sequence[Signal], known: Collection[str] = ()) -> Non
     Raises
     ------
     SignalError
-        Where two signals share a name, or `reduced_of` names no signal.
+        If two signals share a name, or `reduced_of` names an unknown signal.
     """
     if not signals:
         raise SignalError("there are no signals")

@@ -1,6 +1,6 @@
 """Spans of time in words and in samples: "7 days" of hourly samples are 168.
 
-`sample_seconds` is 0 where it is not known: a store keeps it as JSON, which has no NaN.
+`sample_seconds` is 0 if not known: a store keeps it as JSON, which has no NaN.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WRITTEN = "24, 24h, 1d or '2 weeks'"
 
 
 def to_samples(text: str, sample_seconds: float = 0.0) -> float:
-    """A span as a person writes it, in samples: "24" is 24 samples, "1d" as many as a day has.
+    """Samples in a span as people write it: "24" is 24 samples, "1d" the samples of a day.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def to_samples(text: str, sample_seconds: float = 0.0) -> float:
 
 
 def time_unit(samples: float, sample_seconds: float, least: float = 2) -> tuple[str, float] | None:
-    """The largest unit of which a span has `least`, and how many samples it has; None where that is not known.
+    """The largest unit that fits `least` times into a span, and its length in samples; None if not known.
 
     Examples
     --------
@@ -75,13 +75,13 @@ def time_unit(samples: float, sample_seconds: float, least: float = 2) -> tuple[
 
 
 def in_words(samples: float, sample_seconds: float, least: float = 2) -> str:
-    """A span of samples as time, such as "7 days"; empty where that is not known."""
+    """A span of samples as time, such as "7 days"; empty if the spacing is not known."""
     unit = time_unit(samples, sample_seconds, least)
     return "" if unit is None else _counted([samples], *unit)
 
 
 def samples_in_words(samples: float | Sequence[float], sample_seconds: float, digits: int = 4) -> str:
-    """A span as "168 samples (7 days)", or "168 samples" where the spacing is not known.
+    """A span as "168 samples (7 days)", or "168 samples" if the spacing is not known.
 
     Several spans share a unit: "24, 48 samples (1, 2 days)".
     """
@@ -91,7 +91,7 @@ def samples_in_words(samples: float | Sequence[float], sample_seconds: float, di
 
 
 def _counted(spans: Sequence[float], name: str, samples: float, digits: int = 3) -> str:
-    """Spans in a unit of so many samples; never with a power of ten, as 10080 is no 1.008e+04."""
+    """Spans in a unit of that many samples, never with a power of ten (10080, not 1.008e+04)."""
     counts = [span / samples for span in spans]
     said = [f"{count:.{digits}g}" if abs(count) < 10**digits - 0.5 else f"{count:.0f}" for count in counts]
     return f"{', '.join(said)} {name}{'' if said == ['1'] else 's'}"

@@ -1,7 +1,7 @@
-"""Files → tables of numbers, times and texts. pandas and pyarrow read; sizes are bounded here, before and as they do.
+"""Files → tables of numbers, times and texts. pandas and pyarrow do the reading; sizes are bounded here.
 
-A table is a DataFrame whose index says in which row of the file each of its rows stands: in text the line, counted from
-1 with the header, elsewhere the sample. What is in it is for `layouts` to see.
+A table is a DataFrame whose index is the place of each row in the file: in text the line, counted from 1 with the
+header, elsewhere the sample. `layouts` finds the series in it.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ COMPRESSED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": None
 
 
 def read_bytes(source: str | Path | BinaryIO, name: str | None = None) -> tuple[str, bytes]:
-    """The name of a file without its folders, and its content.
+    """The name of a file, without its folders, and its content.
 
     Parameters
     ----------
     source
         A path, or a stream opened in binary mode.
     name
-        What a stream is called, as its ending says the format. It is a label and never opened.
+        Name of a stream, whose ending says the format. It is a label and is never opened.
 
     Raises
     ------
     SignalError
-        Where there is no such file, or it is empty, or larger than 50 MB.
+        If there is no such file, or it is empty or larger than 50 MB.
     """
     if isinstance(source, str | Path):
         path = Path(source)
@@ -80,12 +80,12 @@ def read_bytes(source: str | Path | BinaryIO, name: str | None = None) -> tuple[
 
 
 def unpack(file: str, data: bytes) -> tuple[str, bytes]:
-    """A file that is compressed as such, and its name without the ending that says so.
+    """Unpack a compressed file; its name loses the ending that says so.
 
     Raises
     ------
     SignalError
-        Where it unfolds to more than 50 MB, is broken, or is an archive of several files.
+        If it unpacks to more than 50 MB, is broken, or is an archive of several files.
     """
     path = PurePosixPath(file)
     if (ending := path.suffix.lower()) not in COMPRESSED:
@@ -109,12 +109,12 @@ def unpack(file: str, data: bytes) -> tuple[str, bytes]:
 
 
 def read_tables(file: str, data: bytes) -> list[pd.DataFrame]:
-    """The tables in a file: one, or of an NPZ archive one for each length of its arrays.
+    """The tables in a file: one, or for an NPZ archive one for each length of its arrays.
 
     Raises
     ------
     SignalError
-        Naming the file, and where that can be said the row.
+        Naming the file and, if possible, the row.
     """
     ending = PurePosixPath(file).suffix.lower()
     if ending in (".xls", ".ods"):
@@ -149,7 +149,7 @@ def _read_npy(file: str, data: bytes) -> pd.DataFrame:
 
 
 def _read_npz(file: str, data: bytes) -> list[pd.DataFrame]:
-    """Its arrays: those of one length are the columns of one table. Texts and objects beside them are left out."""
+    """Tables of arrays of the same length, as columns. Texts and objects beside them are left out."""
     import pandas as pd
 
     broken = (*_BROKEN, zipfile.BadZipFile, zlib.error, RuntimeError)
@@ -181,7 +181,7 @@ def _read_npz(file: str, data: bytes) -> list[pd.DataFrame]:
 
 
 def _columns(name: str, array: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """An array (T,) or (T, series) as columns, numbered where there are several."""
+    """An array (T,) or (T, series) as columns, numbered if there are several."""
     several = array.reshape(len(array), -1).T
     return {f"{name}_{number}" if len(several) > 1 else name: each for number, each in enumerate(several, 1)}
 

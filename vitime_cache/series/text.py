@@ -1,6 +1,6 @@
-"""CSV and its kin → a table of texts: which lines are comments, what separates cells, where the names stand.
+"""CSV and similar text → a table of texts: finds comments, the separator and the names of columns.
 
-pyarrow splits the rows. The first `_TOP` lines decide how.
+pyarrow splits the rows; the first `_TOP` lines decide how.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 _LINE_END = re.compile(r"[\r\n]")
 _COMMENT = re.compile(r"[#%](?!N/?A\b)")
 _ROW_COUNT = re.compile(r"\(\d+ rows?\)\s*")
-_SEPARATORS = "\t;,|"  # a comma comes late: it may be a decimal comma, or stand in a name
+_SEPARATORS = "\t;,|"  # the comma comes late, as it may be a decimal comma or part of a name
 _TOP = 30  # lines that are looked at before the rest is read
 
 
 def decode(file: str, data: bytes) -> tuple[str, list[str]]:
-    """UTF-8 or UTF-16 text, with a byte-order mark or without; else Windows-1252, and a note of that.
+    """Decode UTF-8 or UTF-16, with or without a byte-order mark; anything else as Windows-1252, with a note.
 
     Raises
     ------
     SignalError
-        Naming the row, where a byte is none of a text.
+        Naming the row, if a byte cannot be part of a text.
     """
     with suppress(UnicodeDecodeError):
         if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -67,17 +67,17 @@ def decode(file: str, data: bytes) -> tuple[str, list[str]]:
 
 
 def read_text(file: str, data: bytes, separator: str | None = None) -> pd.DataFrame:
-    """Columns separated by comma, semicolon, tab, bar or blanks, with a header or without; all of them as text.
+    """A table separated by commas, semicolons, tabs, bars or spaces, with or without a header; all cells as text.
 
     Parameters
     ----------
     separator
-        Where it is known; by default a `sep=` line or the rows themselves say it.
+        If it is known; by default it is found from a `sep=` line or from the rows.
 
     Returns
     -------
     DataFrame
-        Its index is the line of the file in which each row stands. Names may be equal, or empty.
+        Its index is the line of each row in the file. Names may be empty or occur twice.
 
     Raises
     ------
@@ -125,16 +125,16 @@ def read_text(file: str, data: bytes, separator: str | None = None) -> pd.DataFr
 
 
 def number_names(file: str, count: int) -> list[str]:
-    """Names for series that have none: the stem of the file, numbered from 1 where there are several."""
+    """Names for series without one: the stem of the file, numbered from 1 if there are several."""
     check_width(file, count)
     stem = PurePosixPath(file).stem
     return [stem] if count == 1 else [f"{stem}_{position}" for position in range(1, count + 1)]
 
 
 def _table_in(file: str, text: str) -> tuple[str, Sequence[int], str | None, list[str]]:
-    """The table in a text, where each of its lines stands, the separator that is stated, and the comments above.
+    """The lines of the table, their line numbers, the separator if stated, and the comments above.
 
-    Comments are left out everywhere, blank lines at both ends.
+    All comments are left out, and blank lines at both ends.
     """
     separator, remarks, start = None, list[str](), 0
     for above, line in enumerate(io.StringIO(text, newline="")):
@@ -162,14 +162,14 @@ def _table_in(file: str, text: str) -> tuple[str, Sequence[int], str | None, lis
 
 
 def _is_no_row(line: str) -> bool:
-    """Whether a line is a comment, or what databases draw around a table: ----+----, |---|---|, (60 rows)."""
+    """Whether a line is a comment, or a frame that databases print: ----+----, |---|---|, (60 rows)."""
     if "---" in line and set(line) <= set("-=:|+ \t\r\n"):
         return "|" in line or "+" in line
     return _COMMENT.match(line) is not None or _ROW_COUNT.fullmatch(line) is not None
 
 
 def _separator(top: str) -> str:
-    """What splits the first two full rows into as many cells; else most rows, below titles; else the most frequent."""
+    """The separator that splits the first two full rows alike; else most rows below titles; else the most frequent."""
     widths: dict[str, list[int]] = {}
     for separator in _SEPARATORS:
         with suppress(csv.Error):
@@ -192,7 +192,7 @@ def _separator(top: str) -> str:
 
 
 def _parse(file: str, body: str, separator: str, names: list[str], skipped: int, places: Sequence[int]) -> pd.DataFrame:
-    """The rows below the header as texts; their index says where they stand."""
+    """The rows below the header as texts, indexed by their lines."""
     import pandas as pd
     import pyarrow as pa
     from pyarrow import csv as arrow
@@ -232,7 +232,7 @@ def _parse(file: str, body: str, separator: str, names: list[str], skipped: int,
 
 
 def _without_repeats(file: str, frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """Without what stands there more than once: the end of each line, and the names of columns among the rows."""
+    """Remove what is repeated: an empty last cell of each line, and the header among the rows."""
     names = list(frame.columns)
     first = frame.iloc[:, 0].fillna("").str.strip()
     for parity in (0, 1) if len(names) > 1 and len(frame) > 3 else ():
@@ -246,9 +246,9 @@ def _without_repeats(file: str, frame: pd.DataFrame, notes: list[str]) -> pd.Dat
 
 
 def _timed(frame: pd.DataFrame) -> pd.DataFrame:
-    """With times in front where the first row is when it starts in Unix seconds, and the second its samples a second.
+    """Add times if the first row is the start in Unix seconds and the second the sampling rate in hertz.
 
-    Wristbands write so, with both in each column.
+    Wristbands write such files, with both numbers in each column.
     """
     import pandas as pd
 
@@ -264,7 +264,7 @@ def _timed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _names_without_header(file: str, first: Row, separator: str, body: str, remarks: list[str]) -> list[str]:
-    """Names that a comment gives if one has as many words as the rows have cells; else "time", and the file's name."""
+    """Names from a comment that has as many words as a row has cells; otherwise "time" and the file's name."""
     if separator == ",":
         dated = is_time(first.cells[0])
         numbers = "\n".join(line.partition(",")[2] for line in body.splitlines()) if dated else body

@@ -1,4 +1,4 @@
-"""Which columns of a table are the time: one of dates, a date with a clock, a calendar, or numbers that count."""
+"""Finds the time among the columns of a table: dates, a date and a time of day, a calendar, or counts."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ PARTS |= {"HH": "hour", "hh": "hour", "mm": "minute", "day_of_year": "day of yea
 PARTS |= {"dayofyear": "day of year", "qtr": "quarter", "mon": "month", "dy": "day", "hr": "hour", "mn": "minute"}
 PARTS |= {"jahr": "year", "monat": "month", "tag": "day", "stunde": "hour"}
 _WITHIN_YEAR = ("month", "quarter", "week", "day of year")
-CLOCKS = ("time", "hour", "hours", "clock", "zeit", "uhrzeit", "heure", "hora")  # names of a column beside one of dates
+CLOCKS = ("time", "hour", "hours", "clock", "zeit", "uhrzeit", "heure", "hora")  # names beside a column of dates
 # "time (s)", "t [ms]", "time_min", "elapsed seconds", "timestamp_ms": time with its unit, in seconds.
 _WITH_UNIT = re.compile(r"(?:elapsed|unix|epoch|time|timestamp|ts|t)(?:[ _]?time)?[ _]*[ _/(\[]\s*([a-zµμ]+)\s*[)\]]?")
 _SECONDS = UNITS | {short: UNITS[name] for short, name in SHORT.items() if name in UNITS}
 _UNITS = {f"{unit}{end}": seconds for unit, seconds in _SECONDS.items() if seconds <= UNITS["day"] for end in ("", "s")}
 _UNITS |= {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3}
-_EVEN = 0.9  # share of steps of one length from which numbers under an unknown name are times
+_EVEN = 0.9  # least share of equal steps for numbers under any name to be times
 # A year, a clock, or a month beside digits.
 _UNREAD = r"(?i)(?<![A-Za-z\d])(?:1[5-9]|20)\d\d(?!\d)|\d:\d\d"
 _UNREAD += r"|^(?:\d+[- /.]*)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*(?:[- /.]*\d+)?$"
@@ -41,13 +41,13 @@ _EPOCH = 1e8  # numbers from here on may be seconds since 1970, or parts of them
 
 
 def called(name: str) -> str:
-    """A name of a column as it is compared: "<DATE>" and "DATE_" are dates."""
+    """The name of a column in the form that is compared: "<DATE>" and "DATE_" are "date"."""
     return name.lower().strip("<>_")
 
 
 @dataclass(frozen=True)
 class Time:
-    """The time of a table: its columns, the times (T,) in every way they can be read, what counts of them are of."""
+    """The time of a table: its columns, every reading of the times (T,), and the unit if they are counts."""
 
     columns: tuple[str, ...] = ()
     readings: tuple[NDArray[Any], ...] = ()
@@ -56,12 +56,12 @@ class Time:
 
 
 def find_time(table: Table, choices: Choices) -> Time:
-    """The time that is asked for, else the one column of dates, else what is called a time.
+    """The time that was asked for; else the one column of dates; else a column named as a time.
 
     Raises
     ------
     SignalError
-        Where several columns may be it, or the one asked for is none.
+        If several columns may be the time, or the one asked for is not a time.
     """
     if choices.time == "none":
         return Time()
@@ -98,7 +98,7 @@ def find_time(table: Table, choices: Choices) -> Time:
 
 
 def _refuse_unread(table: Table) -> None:
-    """SignalError for a column that looks like times, but in a notation or a language that is not known."""
+    """Raise SignalError for a column that looks like times in an unknown notation or language."""
     for name, column in table.others.items():
         leads = name == table.in_front or called(name) in TIMES
         if not leads or column.dtype.kind in "bmMc":
@@ -113,9 +113,9 @@ def _refuse_unread(table: Table) -> None:
 
 
 def _dates(table: Table, choices: Choices) -> dict[str, tuple[NDArray[Any], ...]]:
-    """Columns of dates, in every way they can be read; of several the one that is called a time.
+    """Columns of dates with every reading of them; of several, the one named as a time.
 
-    Of several that run beside each other, such as the begin and the end of each hour, it is the first.
+    Of several that run in parallel, such as the begin and end of each hour, the first.
     """
     found: dict[str, tuple[NDArray[Any], ...]] = {}
     for name in table.others if choices.time is None else [choices.time]:
@@ -126,9 +126,9 @@ def _dates(table: Table, choices: Choices) -> dict[str, tuple[NDArray[Any], ...]
         if readings := [column.to_numpy("M8[us]")] if dated else read_times(column, choices.day_first):
             found[name] = tuple(readings)
     varying = {name: each for name, each in found.items() if (each[0] != each[0][0]).any()}
-    found = varying or found  # beside the times may stand when all of them begin and end
+    found = varying or found  # next to the times there may be the begin and end of them all
     named = [name for name in found if called(name) in TIMES]
-    if len(named) != 1:  # the first of those with a clock, or of all
+    if len(named) != 1:  # the first with a time of day, or of all
         for name in sorted(found, key=lambda name: not _has_clock(found[name])):
             if all(_run_beside(found[name], other) for other in found.values()):
                 return {name: found[name]}
@@ -140,16 +140,16 @@ def _has_clock(readings: Sequence[NDArray[Any]]) -> bool:
 
 
 def _run_beside(readings: Sequence[NDArray[Any]], others: Sequence[NDArray[Any]]) -> bool:
-    """Whether times (T,), in one of the ways to read them, run beside others, or those are the days of several each."""
+    """Whether times (T,), in one of their readings, run in parallel to others, or fall within others that are days."""
     are_days = _has_clock(readings) and not _has_clock(others) and len(np.unique(others[0])) < len(others[0])
     most = np.timedelta64(24 * 3600 - 1 if are_days else 0, "s")
     return any(np.ptp(one - other) <= most for one, other in product(readings, others))
 
 
 def _with_clock(table: Table, name: str, readings: tuple[NDArray[Any], ...], lower: Mapping[str, str]) -> Time:
-    """Dates, and the time of day in a column beside them where the dates have none.
+    """Dates, with the time of day from another column if they have none.
 
-    It is called a clock; or, where dates stand more than once, holds nothing but times of day.
+    That column is named as a clock; or, if dates repeat, holds times of day only.
     """
     cell = table.others[name].iloc[0] if name in table.others else ""
     offset = "+00:00" if has_offset(str(cell)) else ""
@@ -176,7 +176,7 @@ def _with_clock(table: Table, name: str, readings: tuple[NDArray[Any], ...], low
 
 
 def _calendar(numbers: Mapping[str, NDArray[np.float64]], parts: Mapping[str, str], within: str) -> Time:
-    """Year and month, quarter, week or day of the year, and what there is of day, hour, minute and second."""
+    """Year and month, quarter, week or day of the year, and whatever there is of day, hour, minute and second."""
     import pandas as pd
 
     used = [part for part in ("year", within, "month", *CALENDAR[2:]) if part in parts]
@@ -193,7 +193,7 @@ def _calendar(numbers: Mapping[str, NDArray[np.float64]], parts: Mapping[str, st
 
 
 def _counts(table: Table, choices: Choices) -> Time:
-    """Numbers that are times or count them, by their name; in the first column also numbers of rows; else clocks."""
+    """Numbers that are times or counts, by their name; in the first column also row numbers; else times of day."""
     several = len(table.names) > 1
     times_first = sorted(table.names, key=lambda name: called(name) not in TIMES - {"year"})
     for name in times_first if choices.time is None else [choices.time]:
@@ -227,7 +227,7 @@ def _are_years(values: NDArray[np.float64]) -> bool:
 
 
 def _successive_months(table: Table) -> Time:
-    """The first column of numbers, or the first two, where they are successive months under whatever name.
+    """The first column of numbers, or the first two, if they are successive months, whatever their name.
 
     201512 and 201601, or 2015 and 12 before 2016 and 1.
     """
@@ -245,7 +245,7 @@ def _successive_months(table: Table) -> Time:
 
 
 def _epochs(table: Table) -> Time:
-    """Numbers in a column of any name that are times by what they are: dates since 1990 that go in an even step."""
+    """Numbers under any name that must be times: dates since 1990 with an even step."""
     for name, values in table.numbers.items() if len(table.numbers) > 1 else ():
         if not np.isfinite(values).all() or len(values) < 3 or values.min() < 1e7 or (values % 1).any():
             continue
@@ -257,7 +257,7 @@ def _epochs(table: Table) -> Time:
 
 
 def _years(table: Table) -> Time:
-    """Successive years in front of a table without names of columns."""
+    """Successive years in the first column of a table without a header."""
     values = table.numbers.get(table.in_front, np.zeros(0))
     if len(values) < 3 or len(table.numbers) < 2 or table.in_front != f"{PurePosixPath(table.file).stem}_1":
         return Time()
@@ -266,7 +266,7 @@ def _years(table: Table) -> Time:
 
 
 def _seconds(name: str, values: NDArray[np.float64], unit: str) -> Time | None:
-    """Increasing numbers (T,) of a column that is called a time with its unit, or has a unit of time behind each."""
+    """Increasing numbers (T,) of a column named as a time with its unit, or followed by a unit of time."""
     unit = unit if (found := _WITH_UNIT.fullmatch(name.lower())) is None else found[1]
     if unit not in _UNITS or not (np.diff(values) > 0).all():
         return None

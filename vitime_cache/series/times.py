@@ -1,4 +1,4 @@
-"""Times as files write them: dates and clocks as text, yyyymmdd, seconds since 1970."""
+"""Times in the notations that files use: dates and times of day as text, yyyymmdd, seconds since 1970."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Times = NDArray[np.datetime64]
 
-# To what ISO 8601 has: the first of a range of times, UTC as an offset, a point in seconds, quarters as months.
+# Rewrites to ISO 8601: the first time of a range, UTC as an offset, a point in seconds, quarters as months.
 _TO_ISO = [
     (r"^\s+|\s+$", ""), (r"(\d) - \d.*$", r"\1"), (r"\s*([+-]\d\d:?\d\d)\s*(UTC|GMT)$", r"\1"),
     (r"(:\d\d)\s*(UTC|GMT)$", r"\1+00:00"), (r"(:\d\d)\s*CET$", r"\1+01:00"), (r"(:\d\d)\s*CEST$", r"\1+02:00"),
@@ -26,7 +26,7 @@ _TO_ISO = [
 for _quarter in (1, 2, 3, 4):
     _first = rf"\1-{3 * _quarter - 2:02}-01"
     _TO_ISO += [(rf"^(\d{{4}})[- ]?Q{_quarter}$", _first), (rf"^Q{_quarter}[-/ ]?(\d{{4}})$", _first)]
-# To what `_NOTATIONS` have: a day for a week, a blank between the parts of a date, colons in a clock, short names.
+# Rewrites to `_NOTATIONS`: a week as its first day, spaces between the parts of a date, colons in a time, short names.
 _TO_PARTS = [
     (r"^(\d{4})-?W(\d\d?)$", r"\1 W\2 1"), (r"^(\d{4})-?W(\d\d)-?(\d)$", r"\1 W\2 \3"),
     (r"(\d)(st|nd|rd|th)\b", r"\1"), (r"^(\d\d?)([A-Za-z]{3})(\d\d+)", r"\1 \2 \3"),
@@ -34,11 +34,11 @@ _TO_PARTS = [
     (r"^([A-Za-z]{3} [A-Za-z]{3} +\d+) (\d\d:\d\d:\d\d) (\d{4})$", r"\1 \3 \2"),  # of ctime
     (r"\b(\d\d?) ?h ?(\d\d)\b", r"\1:\2"),
     (r"(\d{4}) (\d\d?)\.(\d\d)$", r"\1 \2:\3"), (r"(\d{4}) (\d\d?)\.(\d\d)\.(\d\d)$", r"\1 \2:\3:\4"),
-    # Blanks one by one: with \s pandas would leave pyarrow's expressions for Python's, which take twice as long.
+    # Spaces one by one: for \s pandas uses Python's expressions in place of pyarrow's, which takes twice as long.
     ("[ \t\r\n\xa0\u202f,./-]+", " "),
     (r"([A-Za-z]{3})[a-z]+", r"\1"), (r"(\d) ?([AaPp])[. ]?[Mm]\.?$", r"\1 \2M"),
 ]  # fmt: skip
-# The parts of a date by their kinds, as `_KINDS` calls them, and how such a date is written.
+# The kinds of the parts of a date, as in `_KINDS`, and the notation of such a date.
 _NOTATIONS = {
     "d d Y": ("%d %m %Y", "%m %d %Y"), "d d d": ("%d %m %y", "%m %d %y"), "Y d d": ("%Y %m %d",),
     "b d Y": ("%b %d %Y",), "d b Y": ("%d %b %Y",), "d b d": ("%d %b %y",), "a d b Y": ("%a %d %b %Y",),
@@ -54,30 +54,30 @@ _WORDS |= {*MONTHS, *_WEEKDAYS}
 _KINDS = [(r"(?<!\d)\d{4}(?!\d)", "Y"), (r"(?<!\d)\d\d?(?!\d)", "d")]
 _KINDS += [(rf"(?i)\b({'|'.join(names)})\b", kind) for names, kind in ((MONTHS, "b"), (_WEEKDAYS, "a"))]
 _EPOCHS = {1.0: (1e8, 1e10), 1e-3: (1e11, 1e13), 1e-6: (1e14, 1e16), 1e-9: (1e17, 9.2e18)}  # years 1973 to 2262
-_DATED = ("date", "datum", "fecha", "zeit")  # how names of dates begin
-_DATED_IF_PARTS = {"timestamp", "time", "ds"}  # names of dates where there are parts of days
+_DATED = ("date", "datum", "fecha", "zeit")  # beginnings of names of columns of dates
+_DATED_IF_PARTS = {"timestamp", "time", "ds"}  # such names if the numbers have parts of days
 _EXCEL_DAYS = 29221, 73051  # years 1980 to 2099
 _MONTH_YEAR = re.compile(r"\s*[A-Za-z]{3,9}[- /'.]+\d\d\s*$")
 _DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 def is_time(cell: str) -> bool:
-    """Whether a cell reads as a date."""
+    """Whether a cell can be read as a date."""
     return _may_be_time(cell) and bool(read_times([cell]))  # a table may have thousands of names
 
 
 def has_offset(cell: str) -> bool:
-    """Whether a time says how far it is from UTC, or that it is UTC."""
+    """Whether a time states its offset from UTC, or that it is UTC."""
     return re.search(r":\d\d([.,]\d+)?\s*(Z|[+-]\d\d(:?\d\d)?|UTC|GMT|CES?T)\s*(UTC|GMT)?$", cell.strip()) is not None
 
 
 def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) -> list[Times]:
-    """Texts (T,) as times, NaT where one is none; in UTC where they say how far from it they are. 24:00 ends a day.
+    """Texts (T,) as times, NaT where one is not a time; in UTC if they state an offset. 24:00 is the end of a day.
 
     Returns
     -------
     list
-        Empty where most texts are no times. Two where the day may come first or the month, unless `day_first` says it.
+        Empty if most texts are not times. Two readings if the day or the month may come first and `day_first` is None.
     """
     import pandas as pd
 
@@ -103,16 +103,16 @@ def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) 
         readings = [_parsed(whole, form) for form in forms if unread[form] == min(unread.values())]
         fewest = min(np.isnat(times).sum() for times in readings)
         if forms == ("%b %y",) and whole.str[:3].nunique() < min(len(whole), 2):
-            return []  # Jan-10, Jan-11: days, or each the January of a year
+            return []  # Jan-10, Jan-11: days of January, or Januaries of two years
         found = list({times.tobytes(): times for times in readings if np.isnat(times).sum() == fewest}.values())
         return found if day_first is None or len(found) < 2 else found[not day_first :][:1]
     return []
 
 
 def times_of_numbers(values: NDArray[np.float64], name: str) -> Times | None:
-    """Numbers (T,) of a column that is called a time as times: yyyymmdd and its like, or seconds since 1970.
+    """Numbers (T,) of a column named as a time, as times: yyyymmdd and similar, or seconds since 1970.
 
-    Parts of seconds likewise, by their size. Six digits are a year and a month, or a week where `name` says so.
+    Milli-, micro- and nanoseconds are told by their size. Six digits are year and month, or year and week by `name`.
     """
     finite = values[np.isfinite(values)]
     if not len(finite) or not 1 <= finite.min() <= finite.max() < 9.2e18:
@@ -136,7 +136,7 @@ def times_of_numbers(values: NDArray[np.float64], name: str) -> Times | None:
 
 
 def _of_excel(values: NDArray[np.float64]) -> Times:
-    """Days since the end of 1899 (T,) as times, of whole minutes where they are within six seconds of them."""
+    """Days since the end of 1899 (T,) as times, rounded to whole minutes if they are within six seconds of them."""
     import pandas as pd
 
     times = pd.DatetimeIndex(pd.to_datetime(values, unit="D", origin="1899-12-30"))
@@ -150,7 +150,7 @@ _SPAN_OF_HOURS = re.compile(r"^(\d\d?) ?[-–] ?\d\d?$")
 
 
 def clock_hours(cells: pd.Series) -> NDArray[np.float64] | None:
-    """Times of day (T,) in hours: "18:30", "18.30.00", "6:30 PM", "HE19", "18 - 19"; None where they are none."""
+    """Times of day (T,) in hours: "18:30", "18.30.00", "6:30 PM", "HE19", "18 - 19"; None otherwise."""
     cells = cells.astype("str").str.strip().str.replace(_HOURS, r"\1:00", regex=True)
     cells = cells.str.replace(_SPAN_OF_HOURS, r"\1:00", regex=True)
     after = cells.str.match(r"24[:.]00")  # the end of a day
@@ -163,7 +163,7 @@ def clock_hours(cells: pd.Series) -> NDArray[np.float64] | None:
 
 
 def month_numbers(cells: pd.Series) -> NDArray[np.float64] | None:
-    """Names of months (T,), whole or in three letters, or M01, as 1 … 12; None where they are something else."""
+    """Names of months (T,), in full or in three letters, or M01, as 1 … 12; None if they are something else."""
     texts = cells.astype("str").str.strip().str.lower()
     months = dict(zip(MONTHS, range(1, 13), strict=True)) | {"mär": 3, "mai": 5, "okt": 10, "dez": 12}
     numbers = texts.str[:3].map(months | {f"m{number:02}": number for number in range(1, 13)})
@@ -172,7 +172,7 @@ def month_numbers(cells: pd.Series) -> NDArray[np.float64] | None:
 
 
 def elapsed(column: pd.Series) -> NDArray[np.float64] | None:
-    """Spans since some start, or times of day that go on after midnight, (T,) in seconds; None where there are none."""
+    """Durations, or times of day that continue past 24:00, (T,) in seconds; None if they are something else."""
     import pandas as pd
 
     if column.dtype.kind == "m":
@@ -188,7 +188,7 @@ def elapsed(column: pd.Series) -> NDArray[np.float64] | None:
 
 
 def _notations(cell: str) -> tuple[str, ...]:
-    """How a date is written whose parts stand apart: in two ways where the day may come first or the month."""
+    """The notations of a date with separate parts: two if the day or the month may come first."""
     date, clock = re.fullmatch(r"(?s)(.*?)(?: (\d\d?:\d\d.*))?", cell).groups()  # type: ignore[union-attr]
     for pattern, kind in _KINDS:
         date = re.sub(pattern, kind, date)
@@ -220,7 +220,7 @@ def _may_be_time(cell: str) -> bool:
 
 
 def _changed(cells: list[str], steps: Sequence[tuple[str, str]]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Cells after every substitution, and those of them that change one."""
+    """Cells after all substitutions, and the substitutions that changed one."""
     changing = []
     for pattern, with_ in steps:
         if (after := [re.sub(pattern, with_, cell) for cell in cells]) != cells:

@@ -1,4 +1,4 @@
-"""Workbooks of spreadsheet programs → tables, by way of text: titles, names and units are found as in a text file."""
+"""Workbooks of spreadsheet programs → tables. They are converted to text, and read as text files are."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def read_workbook(file: str, data: bytes) -> pd.DataFrame:
-    """The first sheet, as `read_text` reads a text file; of a formula the value that was saved with it.
+    """The first sheet, read as `read_text` reads a text file; a formula gives the value saved with it.
 
     Raises
     ------
     SignalError
-        Naming the file, and what to install where the package for it is not.
+        Naming the file, and what to install if the package for it is missing.
     """
     import pandas as pd
 
-    with reading_errors(f"{file} cannot be read", Exception):  # whatever is wrong with a foreign file
+    with reading_errors(f"{file} cannot be read", Exception):  # any error that a damaged file causes
         parts = zipfile.ZipFile(io.BytesIO(data)).infolist()
         if sum(part.file_size for part in parts) > bounds.MAX_BYTES:  # a few kilobytes can unfold to any size
             raise SignalError(f"{file} unfolds to more than {bounds.MAX_BYTES / 1e6:.0f} MB; save the sheet as CSV")
@@ -44,11 +44,11 @@ def read_workbook(file: str, data: bytes) -> pd.DataFrame:
 
 
 def _rows(file: str, book: Any) -> list[Sequence[Any]]:
-    """Rows up to their last cell, counted as they come: pandas would first make all as wide as the widest."""
+    """Rows up to their last cell, bounded while they are read: pandas would first pad all to the widest."""
     if not book.worksheets:
         raise SignalError(f"{file} has no sheet of cells")
     sheet, rows, width = book.worksheets[0], list[Sequence[Any]](), 0
-    sheet.reset_dimensions()  # what a file says of its own size may be wrong
+    sheet.reset_dimensions()  # the size that a file states may be wrong
     for row in sheet.iter_rows(values_only=True):
         end = next((end for end in range(len(row), 0, -1) if row[end - 1] is not None), 0)
         rows.append(row[:end])
