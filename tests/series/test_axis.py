@@ -194,3 +194,18 @@ def test_the_real_series_know_their_spacing():
     expected = {"sunspots": 365.25, "co2_mauna_loa": 7, "seattle_temperature": 1, "el_nino": 30.44, "nile": 365.25}
     expected["greensboro_temperature"] = 1 / 24
     assert known == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M"])
+@pytest.mark.parametrize("fault", ["a missing value", "a missing row"])
+def test_dates_of_which_the_day_may_come_first_are_read_so_that_least_is_missing_when_gaps_are_filled(form, fault):
+    times = list(pd.date_range("2021-03-03", periods=96, freq="h").strftime(form))
+    values: list[Any] = list(range(96))
+    if fault == "a missing value":
+        values[40] = ""
+    else:
+        del times[40], values[40]
+        with pytest.raises(SignalError, match="1 step of 1 hour missing"):
+            read(times, values=values)
+    column = read(times, values=values, fill="interpolate")
+    assert (column.values.tolist(), column.filled, column.start) == ([*range(96)], 1, "2021-03-03T00:00:00")

@@ -163,19 +163,23 @@ def find_even_axis(
         return plain_axis(len(rows))
     if len(readings) < 2:
         return find_axis(where, readings[0], rows, choices, tell, unit)
-    found: list[Axis] = []
+    found: list[tuple[NDArray[Any], Axis]] = []
     errors: list[SignalError] = []
     for each in readings:
         try:
-            found.append(find_axis(where, each, rows, choices, lambda _: None))
+            filled = find_axis(where, each, rows, replace(choices, fill="interpolate"), lambda _: None)
+            found.append((each, filled))
         except SignalError as error:
             errors.append(error)
     if not found:
         raise errors[0]
-    if len(found) == 1:
-        return found[0]
-    if np.isclose(found[0].seconds, found[1].seconds, rtol=1e-6) and (found[0].order == found[1].order).all():
-        return replace(found[0], times=found[0].places.astype(np.float64))  # on either day
+    # Read the wrong way, days of a week are months apart: filled, such gaps would outnumber the samples.
+    times, axis = min(found, key=lambda each: each[1].length)
+    others = [other for _, other in found if other.length == axis.length and other is not axis]
+    if not others or (np.isclose(axis.seconds, others[0].seconds, rtol=1e-6) and (axis.order == others[0].order).all()):
+        read = find_axis(where, times, rows, choices, tell, unit)
+        # The hours of one day are the same on either day.
+        return replace(read, times=read.places.astype(np.float64)) if others else read
     raise SignalError(
         f"{where}: dates read with the day first and with the month first; say which with day_first=True or False "
         "(--day-first, --no-day-first)"
