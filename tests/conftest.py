@@ -40,6 +40,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Let the interpreter free all it holds as it ends: triton otherwise writes a hundred lines on what it leaks."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def golden() -> dict[str, np.ndarray]:
     """What the published code computes from `vitime_tiny.pth`, for four signals."""
