@@ -20,6 +20,7 @@ HOURS = [datetime(2020, 1, 14) + timedelta(hours=i) for i in range(N)]
 DAYS = [datetime(2020, 1, 14) + timedelta(days=i) for i in range(N)]
 MONTHS = [datetime(2015 + i // 12, i % 12 + 1, 1) for i in range(N)]
 HALVES = [datetime(2020, 1, 14) + timedelta(minutes=30 * i) for i in range(N)]
+WEEKS = [datetime(2020, 1, 6) + timedelta(weeks=i) for i in range(N)]
 HOUR, DAY, MONTH = UNITS["hour"], UNITS["day"], UNITS["month"]
 GERMAN = ["Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September"]
 GERMAN += ["Oktober", "November", "Dezember"]
@@ -141,6 +142,124 @@ READ = {
         {"v": [int(40 * v) for v in V]},
         DAY,
     ),
+    "blocks of InfluxDB": (
+        "".join(
+            table(
+                "#datatype,string,double,string\n#group,false,false,true\n,t,_value,_field",
+                HOURS,
+                lambda i, t, at=at: f",{t},{(V, W)[at][i]},{'vw'[at]}",
+            )
+            + "\n"
+            for at in (0, 1)
+        ),
+        TWO,
+        HOUR,
+    ),
+    "a source below": (
+        table("Date,v", MONTHS, lambda i, t: f"{t:%m/%d/%Y},{V[i]}") + "\nSource: Bureau of X\nNote: provisional\n",
+        ONE,
+        MONTH,
+    ),
+    "a mark of the end": (table("Date,v", DAYS, lambda i, t: f"{t:%F},{V[i]}") + "END\n", ONE, DAY),
+    "a frame of MySQL": (
+        "+----+----+\n| t | v |\n+----+----+\n"
+        + "".join(f"| {t} | {V[i]} |\n" for i, t in enumerate(HOURS))
+        + "+----+----+\n60 rows in set (0.00 sec)\n",
+        ONE,
+        HOUR,
+    ),
+    "facts of a station above": (
+        "Station;10384\nLatitude;52,5\nLongitude;13,4\n\n"
+        + table("Date;v", HOURS, lambda i, t: f"{t};{str(V[i]).replace('.', ',')}"),
+        ONE,
+        HOUR,
+    ),
+    "units and a blank line": (table("Time (s),v\n(ms),(V)\n", HOURS, lambda i, _: f"{30 * i},{V[i]}"), ONE, 30),
+    "names of rows of R": (table('"t","v"', HOURS, lambda i, t: f'"{i + 1}","{t}",{V[i]}'), ONE, HOUR),
+    "quarters beside a year": (
+        table("Year,Quarter,v", MONTHS, lambda i, _: f"{2000 + i // 4},Q{i % 4 + 1},{V[i]}"),
+        ONE,
+        3 * MONTH,
+    ),
+    "halves of a year": (
+        table("period,v", MONTHS, lambda i, _: f"{1970 + i // 2}-H{i % 2 + 1},{V[i]}"),
+        ONE,
+        6 * MONTH,
+    ),
+    "weeks of a year": (
+        table("Jahr;KW;v", MONTHS, lambda i, _: "{0[0]};{0[1]};{1}".format(WEEKS[i].isocalendar(), V[i])),
+        ONE,
+        7 * DAY,
+    ),
+    "weeks in six digits": (
+        table("yearweek,v", MONTHS, lambda i, _: "{0[0]}{0[1]:02},{1}".format(WEEKS[i].isocalendar(), V[i])),
+        ONE,
+        7 * DAY,
+    ),
+    "weeks before years": (
+        table("Week,v", MONTHS, lambda i, _: "W{0[1]:02} {0[0]},{1}".format(WEEKS[i].isocalendar(), V[i])),
+        ONE,
+        7 * DAY,
+    ),
+    "days of the year": (table("date,v", DAYS, lambda i, t: f"{t:%Y%j},{V[i]}"), ONE, DAY),
+    "days of the year apart": (table("date,v", DAYS, lambda i, t: f"{t:%Y-%j},{V[i]}"), ONE, DAY),
+    "days of Matlab": (
+        table("datenum,v", HOURS, lambda i, t: f"{t.toordinal() + 366 + t.hour / 24:.6f},{V[i]}"),
+        ONE,
+        HOUR,
+    ),
+    "Julian days": (table("JD,v", DAYS, lambda i, _: f"{2459218.5 + i},{V[i]}"), ONE, DAY),
+    "hours since 1900": (table("hours since 1900-01-01,v", HOURS, lambda i, _: f"{1060000 + i},{V[i]}"), ONE, HOUR),
+    "Italian dates": (table("anno;mese;giorno;v", DAYS, lambda i, t: f"{t.year};{t.month};{t.day};{V[i]}"), ONE, DAY),
+    "a zone behind the offset": (
+        table("t,v", HOURS, lambda i, t: f"{t.isoformat()}+01:00[Europe/Berlin],{V[i]}"),
+        ONE,
+        HOUR,
+    ),
+    "hours of Spain": (
+        table("t;v", HOURS, lambda i, t: f"{t:%d/%m/%Y %I:%M} {'ap'[t.hour > 11]}. m.;{V[i]}"),
+        ONE,
+        HOUR,
+    ),
+    "more than a hundred hours": (table("elapsed,v", HOURS, lambda i, _: f"{60 + i}:00:00,{V[i]}"), ONE, HOUR),
+    "the hour that ends": (
+        table("Date,HE,v", HOURS, lambda i, t: f"{t:%Y-%m-%d},{t.hour + 1},{V[i]}"),
+        ONE,
+        HOUR,
+    ),
+    "hours of work beside days": (
+        table("date,hours,w", DAYS, lambda i, t: f"{t:%Y-%m-%d},{V[i] / 4},{W[i]}"),
+        {"hours": [v / 4 for v in V], "w": W},
+        DAY,
+    ),
+    "a number called item": (
+        table("date,item", DAYS, lambda i, t: f"{t:%Y-%m-%d},{int(V[i])}"),
+        {"item": [int(v) for v in V]},
+        DAY,
+    ),
+    "stations one after another": (
+        table(
+            "sensor,t,v",
+            HOURS[:30] + [t + timedelta(days=9) for t in HOURS[:30]],
+            lambda i, t: f"{'ab'[i // 30]},{t},{V[i]}",
+        ),
+        {"a": V[:30], "b": V[30:]},
+        HOUR,
+    ),
+    "a store and a department": (
+        table(
+            "Store,Dept,Date,v",
+            [t for t in DAYS for _ in "abcd"],
+            lambda i, t: f"{i % 4 // 2 + 1},{i % 2 + 1},{t:%Y-%m-%d},{(V, W)[i % 2][i // 4] + i % 4 // 2}",
+        ),
+        {f"{store}/{dept}": [v + (store - 1) for v in (V, W)[dept - 1]] for store in (1, 2) for dept in (1, 2)},
+        DAY,
+    ),
+    "a column without a name": (
+        table("t,v,,w,", HOURS, lambda i, t: f"{t},{V[i]},{i % 7}.5,{W[i]},{'mean' if i == 3 else ''}"),
+        {"v": V, "column 3": [i % 7 + 0.5 for i in range(N)], "w": W},
+        HOUR,
+    ),
 }
 ROWS = {
     "World Development Indicators": '"Data Source","World Development Indicators",\n\n'
@@ -197,6 +316,50 @@ REFUSED = {
     "a state that is not known": (
         table("t,v", HOURS, lambda i, t: f"{t},{'unavailable' if i == 8 else V[i]}"),
         "row 10: the value is missing",
+    ),
+    "Excel cuts thousands off": (
+        table("t;v", HOURS, lambda i, t: f"{t};{990 + i % 25:,}".replace(",", ".")),
+        r"'1\.000' has a decimal point, or one that keeps thousands apart.*--decimal",
+    ),
+    "some with a sign of percent": (
+        table("t,v", HOURS, lambda i, t: f"{t},{V[i]}{'%' if i % 3 else ''}"),
+        "no column of numbers",
+    ),
+    "quarters": (
+        "Year,Q1,Q2,Q3,Q4\n" + "".join(f"{1990 + i},{V[i]},{W[i]},3.5,4.5\n" for i in range(20)),
+        "a column for each quarter.*--no-rows",
+    ),
+    "quarters of R": (
+        "     Qtr1  Qtr2  Qtr3  Qtr4\n" + "".join(f"{1990 + i} {V[i]} {W[i]} 3.5 4.5\n" for i in range(20)),
+        "a column for each quarter",
+    ),
+    "weekdays": (
+        "Week,Mon,Tue,Wed,Thu,Fri,Sat,Sun\n" + "".join(f"{i + 1},{V[i]}" + ",2.5" * 6 + "\n" for i in range(20)),
+        "a column for each weekday",
+    ),
+    "German months": (
+        "Jahr;Jan;Feb;Mrz;Apr;Mai;Jun;Jul;Aug;Sep;Okt;Nov;Dez\n"
+        + "".join(f"{2000 + i};{V[i]}" + ";2.5" * 11 + "\n" for i in range(8)),
+        "a column for each month",
+    ),
+    "months in digits": (
+        "Year,"
+        + ",".join(map(str, range(1, 13)))
+        + "\n"
+        + "".join(f"{2000 + i}" + ",2.5" * 12 + "\n" for i in range(8)),
+        "a column for each month",
+    ),
+    "years beside months": (
+        "Month,2017,2018,2019\n" + "".join(f"{i + 1},{V[i]},{W[i]},3.5\n" for i in range(12)),
+        "a column for each year",
+    ),
+    "dates beside hours": (
+        "Hour,2021-03-01,2021-03-02,2021-03-03\n" + "".join(f"{i},{V[i]},{W[i]},3.5\n" for i in range(24)),
+        "a column for each date",
+    ),
+    "a vector of R": (
+        "".join(f" [{8 * k + 1}] {' '.join(map(str, V[8 * k : 8 * k + 8]))}\n" for k in range(7)),
+        "a vector as R prints it",
     ),
     "JSON": ('{"start": "2020-01-01", "target": [1, 2]}\n' * 3, "is JSON"),
 }

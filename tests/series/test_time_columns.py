@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.series.reading import read_columns
@@ -109,3 +110,32 @@ def test_rows_taken_one_after_the_other_make_no_series_of_the_column_of_times(na
     assert notes == [f"f.csv: v read; left out as no series: {name}"]
     [asked] = read_columns("f.csv", table(f"{name},v", lambda i, _: str(first + i)), time="none", columns=(name,))
     assert asked.name == name
+
+
+def test_numbers_in_front_that_go_in_even_steps_are_told_and_are_the_time_on_request():
+    text = "X_Value,v\n" + "".join(f"{i / 1000:.3f},{value}\n" for i, value in enumerate([5, 3, 8, 2] * 10))
+    notes: list[str] = []
+    columns = read_columns("f.csv", text.encode(), notes=notes)
+    assert [column.name for column in columns] == ["X_Value", "v"]
+    assert "--time 'X_Value'" in notes[0]
+    assert [column.name for column in read_columns("f.csv", text.encode(), time="X_Value")] == ["v"]
+
+
+@pytest.mark.parametrize(("part", "name"), [("quarter", "Year"), ("year", "Month"), ("date", "Hour")])
+def test_a_table_that_was_melted_as_advised_is_one_series(part, name):
+    columns = {
+        "quarter": ["Q1", "Q2", "Q3", "Q4"],
+        "year": ["2017", "2018", "2019"],
+        "date": ["2021-03-01", "2021-03-02", "2021-03-03"],
+    }
+    rows = {"quarter": range(1990, 2010), "year": range(1, 13), "date": range(24)}[part]
+    wide = pd.DataFrame(
+        {name: rows} | {column: [7.5 * i + at for i in rows] for at, column in enumerate(columns[part])}
+    )
+    with pytest.raises(SignalError, match=f"var_name='{part}'"):
+        read_columns("f.csv", wide.to_csv(index=False).encode())
+    first, second = (name, part) if part == "quarter" else (part, name)
+    long = wide.melt(name, var_name=part).sort_values([first, second])
+    [column] = read_columns("f.csv", long.to_csv(index=False).encode())
+    assert column.values.tolist() == long["value"].tolist()
+    assert column.sample_seconds > 0

@@ -91,3 +91,24 @@ def test_what_is_no_workbook_or_holds_nothing_is_refused_in_one_line(data):
     with pytest.raises(SignalError, match=r"^f.xlsx (cannot be read: |is empty)") as refused:
         read_columns("f.xlsx", data)
     assert "\n" not in str(refused.value)
+
+
+def test_the_first_visible_sheet_of_numbers_is_read_and_the_others_are_told():
+    book = openpyxl.Workbook()
+    book.active.append(["About this file"])
+    book.active.append(["Version", 2])
+    for title, hidden in (("secret", True), ("load", False), ("temperature", False)):
+        sheet = book.create_sheet(title)
+        sheet.sheet_state = "hidden" if hidden else "visible"
+        sheet.append(["Energy report", None, None])
+        sheet.append([])
+        sheet.append(["Date", title, None])
+        sheet.append([None, "MW", None])
+        for day in range(9):
+            sheet.append([datetime(2021, 3, 1 + day), day * 1.5, None])
+    stream = io.BytesIO()
+    book.save(stream)
+    notes: list[str] = []
+    [column] = read_columns("f.xlsx", stream.getvalue(), notes=notes)
+    assert (column.name, column.values.tolist()) == ("load", [day * 1.5 for day in range(9)])
+    assert "f.xlsx: the sheet 'load' is read; left out: Sheet, temperature" in notes

@@ -35,6 +35,7 @@ GROUPS = rf"{_SIGN}[1-9]\d{{0,2}}((,\d{{3}})+|([{_APART}]\d{{3}})+)(\.\d*)?{_POW
 _EITHER = rf"{_SIGN}[1-9]\d{{0,2}},\d{{3}}"  # 1,234 is a little more than one, or more than a thousand
 _BOTH = rf"{_SIGN}[1-9]\d{{0,2}}([{_APART}]\d{{3}})+"  # 1'234 is the same in both
 _THOUSANDS = rf"{_SIGN}[1-9]\d{{0,2}}\.\d{{3}}"  # 2.850 is a little less than three, or nearly three thousand
+_HUNDREDS = rf"{_SIGN}\d{{1,3}}"
 _GERMAN_DATE = r"\d{1,2}\.\d{1,2}\.\d{2}(\d{2})?\b.*"
 _WHOLE = rf"{_SIGN}(\d+|\d{{1,3}}([.{_APART}]\d{{3}})+)"  # a plain number in a file with decimal commas
 
@@ -111,11 +112,14 @@ def without_units(cells: pd.Series) -> tuple[pd.Series, str] | None:
     units = (parts[1] + parts[4])[parts[3] != ""]
     unit = str(units.mode().iloc[0])
     fit = (parts[1] + parts[4] == unit) & (parts[3] != "")
+    bare = known[(parts[1] + parts[4] == "") & (parts[3] != "")]
+    if unit and bare.str.contains("[1-9]").any():
+        return None  # 0.5 beside 50% is the same or another
     signs = parts[0] + parts[2]
     if not unit and not signs.str.contains("(", regex=False).any():
         return None
-    bare = signs.str.replace("(", "-") + parts[3].str.strip()
-    return cells.mask(fit.reindex(cells.index, fill_value=False), bare.reindex(cells.index)), unit
+    numbers = signs.str.replace("(", "-") + parts[3].str.strip()
+    return cells.mask(fit.reindex(cells.index, fill_value=False), numbers.reindex(cells.index)), unit
 
 
 def notation_of(where: str, columns: Iterable[pd.Series], in_quotes: bool = False) -> Notation | None:
@@ -151,23 +155,26 @@ def notation_of(where: str, columns: Iterable[pd.Series], in_quotes: bool = Fals
     return "point" if (apart or unclear) and not found else None
 
 
-def refuse_points_within(where: str, columns: Iterable[pd.Series]) -> None:
-    """Raise SignalError if every point may be a thousands separator and dates are written with points.
+def refuse_points_within(where: str, columns: Iterable[pd.Series], separated_by_commas: bool = False) -> None:
+    """Refuse numbers whose points may all keep thousands apart, where something speaks for it.
 
-    Files with such dates mostly use a decimal comma, which whole numbers do not show.
+    That is a date with points, as files with such dates mostly have a decimal comma; or, in a file that is not
+    separated by commas, a column where numbers from 1.000 on have three decimals and those below a thousand none.
     """
     columns = list(columns)
-    if not any(re.fullmatch(_GERMAN_DATE, str(column.iloc[0]).strip()) for column in columns if len(column)):
-        return
-    apart = ""
+    dated = any(re.fullmatch(_GERMAN_DATE, str(column.iloc[0]).strip()) for column in columns if len(column))
+    apart, beside_hundreds = "", False
     for column in columns:
         texts = column.str.strip().fillna("")
-        with_point = texts[texts.str.contains(".", regex=False) & ~texts.str.lower().isin(MISSING)]
+        known = texts[~texts.str.lower().isin(MISSING)]
+        with_point = known[known.str.contains(".", regex=False)]
         if len(with_point) and re.fullmatch(PLAIN, with_point.iloc[0]):
             if not with_point.str.fullmatch(_THOUSANDS).all():
                 return
             apart = apart or with_point.iloc[0]
-    if apart:
+            rest = known[~known.str.contains(".", regex=False)]
+            beside_hundreds |= bool(rest.str.fullmatch(_HUNDREDS).all() and rest.str.fullmatch(r"\D?\d{3}").any())
+    if apart and (dated or (beside_hundreds and not separated_by_commas)):
         raise SignalError(
             f"{where}: {apart!r} has a decimal point, or one that keeps thousands apart: say which with "
             "decimal='point' or 'comma' (--decimal comma)"

@@ -18,7 +18,11 @@ from vitime_cache.series.cells import Notation, is_missing, notation_of, refuse_
 if TYPE_CHECKING:
     import pandas as pd
 
-_MARK = re.compile(r"-?(9{2,}(\.9+)?|9\.9{2,}|3276[78]|1e\+20)|-200")
+# Nines, the ends of integers, and what files of wells and of netCDF have.
+_MARK = re.compile(
+    r"-?(9{2,}(\.9+)?|9\.9{2,}|999\.25|3276[78]|214748364[78]|1(\.00000002)?e\+20|1e\+30|9\.9692(1|09968)e\+36)"
+    r"|-200|65535|4294967295"
+)
 _TOTAL = re.compile(r"(grand |sub)?(totals?|sums?|averages?|means?|summe|gesamt(summe)?|mittel(wert)?|durchschnitt)\W*")
 
 
@@ -84,10 +88,13 @@ class Table:
             rest = [kind for kind in (*kinds[:4], *kinds[-4:]) if not _may_mark(kind)]
             if not rest:
                 continue
-            away = np.maximum(rest[0] - kinds, kinds - rest[-1]) / (1 if rest[0] == rest[-1] else rest[-1] - rest[0])
+            spread = 1 if rest[0] == rest[-1] else rest[-1] - rest[0]
+            with np.errstate(over="ignore"):
+                away = np.maximum(rest[0] - kinds, kinds - rest[-1]) / spread
             for at in np.flatnonzero(away > np.where(times > 1, 1, 10)):
                 if _may_mark(kinds[at]):
-                    mark, often = f"{kinds[at]:.10g}", int(times[at])
+                    often, short = int(times[at]), f"{kinds[at]:.10g}"
+                    mark = short if float(short) == kinds[at] else repr(float(kinds[at]))
                     raise SignalError(
                         f"{self.where(name)}: {mark} stands {often} time{'s' * (often > 1)}, and the other values lie "
                         f"from {rest[0]:.6g} to {rest[-1]:.6g}. If it marks missing values, say so with "
@@ -117,11 +124,12 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> 
     import pandas as pd
 
     frame = frame if choices.rows else _without_totals(file, frame, tell)
-    names = [str(name).strip() for name in frame.columns]
+    frame = _without_strays(file, frame, tell)
+    names = [str(name).strip() or (f"column {place}" if place > 1 else "") for place, name in enumerate(frame, 1)]
     times = Counter(names)
     if twice := next((name for name in names if name and times[name] > 1), ""):
         raise SignalError(f"{file}: two columns are named {twice!r}; rename one")
-    places = {name: place for place, name in enumerate(names)}  # the last of several without a name
+    places = {name: place for place, name in enumerate(names)}
     kinds = [dtype.kind for dtype in frame.dtypes]
     plain = _plain_numbers(frame, {name: place for name, place in places.items() if kinds[place] in "iuf"})
     columns = {name: frame.iloc[:, place] for name, place in places.items() if name not in plain}
@@ -177,7 +185,7 @@ def _numbers_of(
         file, [texts[name][wrong] for name, (_, wrong) in read.items() if wrong.any()], in_quotes
     )
     if notation is None:
-        refuse_points_within(file, texts.values())
+        refuse_points_within(file, texts.values(), in_quotes)
         return read, taken_off, None
     for name, text in texts.items():
         again = to_numbers(text, notation)
@@ -194,6 +202,20 @@ def _plain_numbers(frame: pd.DataFrame, places: dict[str, int]) -> dict[str, NDA
 
 def _may_mark(value: np.floating[Any]) -> bool:
     return _MARK.fullmatch(f"{value:.10g}") is not None
+
+
+def _without_strays(file: str, frame: pd.DataFrame, tell: Tell) -> pd.DataFrame:
+    """Without columns that have no name and mostly no cells, as beside a remark or behind the end of each line."""
+    strays = []
+    for place in [place for place, name in enumerate(frame) if place and not str(name).strip()]:
+        there = ~frame.iloc[:, place].astype("str").fillna("").map(is_missing).to_numpy(bool)
+        if 2 * there.sum() < len(there):
+            strays.append(place)
+            if there.any():
+                row, count = frame.index[int(there.argmax())], int(there.sum())
+                many = f"{count} of {len(there)} cells, the first in row {row}"
+                tell(f"{file}, column {place + 1}: left out, it has no name and {many}")
+    return frame if not strays else frame.iloc[:, [place for place in range(frame.shape[1]) if place not in strays]]
 
 
 def _without_totals(file: str, frame: pd.DataFrame, tell: Tell) -> pd.DataFrame:

@@ -48,15 +48,19 @@ def find_heading(rows: list[Row], separator: str) -> Heading:
     one_short = at == 1 and len(rows[0].cells) == width - 1 and often == len(rows) - 1
     # R gives its column of row names no name, others end each row with a separator; a comma may be a decimal one.
     separated = not any(row.cells[-1] for row in rows[1:])
-    if one_short and (separated or separator != ",") and rows[0].is_words and not rows[1].is_words:
+    numbered = [row.cells[0] for row in rows[1:3]] == ["1", "2"] and "decimal" in rows[1].kinds[1:]
+    if one_short and (separated or separator != "," or numbered) and rows[0].is_words and not rows[1].is_words:
         return Heading([*rows[0].cells, ""] if separated else ["", *rows[0].cells], rows[0].line)
     years_on_top = at and len(rows) > at + 1 and "text" in rows[at].kinds and _is_header(rows[at], rows[at + 1])
     if often == 1 or width == 1 or not (rows[at].is_words or years_on_top):
         at = 0
+    while at + 2 < len(rows) and _is_title(rows[at], rows[at + 1]):
+        at += 1
     for place, (above, row, below) in enumerate(zip(rows, rows[1:], rows[2:], strict=False), 1):
         after_blank_line = row.line - above.line > 1 and len(row.cells) == width and place - at <= MOST_NUMBERS_ABOVE
         if after_blank_line and row.is_words and not below.is_words:
             at = place
+    at = max(at, _below_facts(rows, width))
     if not _is_header(rows[at], rows[at + 1] if len(rows) > at + 1 else None):
         return Heading()
     data = next((place for place, row in enumerate(rows[at + 1 : at + 6], at + 1) if not row.is_words), at + 1)
@@ -69,7 +73,26 @@ def find_heading(rows: list[Row], separator: str) -> Heading:
         names[0] = rows[at].cells[0]
     left_out = [(row, "above the names of columns") for row in rows[:at]]
     left_out += [(row, "below the names of columns and above their numbers") for row in words]
-    return Heading(names, words[-1].line if words else rows[at].line, left_out)
+    end = words[-1].line if words else rows[at].line
+    blank = rows[data].line - end - 1 if width > 1 and len(rows) > data and "\n" not in "".join(rows[data].cells) else 0
+    return Heading(names, end + blank, left_out)
+
+
+def _is_title(row: Row, below: Row) -> bool:
+    """Whether a row is one cell of words in front of empty ones, as sheets pad it, above words in several."""
+    alone = bool(row.cells[0]) and len(row.cells) > 1 and not any(row.cells[1:])
+    return alone and below.is_words and bool(below.cells[0]) and sum(map(bool, below.cells)) > 1
+
+
+def _below_facts(rows: list[Row], width: int) -> int:
+    """Where the names stand below facts of a place or a device, each a word and a number; 0 where there are none."""
+    last = next((place for place, row in reversed(list(enumerate(rows))) if row.kinds[0] == "text"), 0)
+    facts = [place for place, row in enumerate(rows[: last + 1]) if not row.is_words]
+    if not facts or last + 1 == len(rows) or not all(row.kinds[0] == "text" for row in rows[: last + 1]):
+        return 0
+    at = facts[-1] + 1
+    pairs = all(sum(map(bool, rows[place].cells)) == 2 for place in facts) and (width > 2 or len(facts) > 1)
+    return at if pairs and at <= last and len(rows[at].cells) == width else 0
 
 
 def _is_above_numbers(words: Row, numbers: Row) -> bool:

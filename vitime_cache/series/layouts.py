@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 IDS = {"unique_id", "item_id", "series_id", "ts_id", "id", "series", "item", "variable", "name", "symbol", "ticker"}
 STACKED = IDS | {
-    "store", "shop", "location", "station", "stn", "site", "sensor", "device", "meter", "region", "country",
+    "store", "shop", "location", "station", "stn", "site", "sensor", "device", "meter", "region", "country", "dept",
+    "department", "product", "sku", "customer", "client", "zone", "branch", "turbine", "machine", "building", "house",
+    "household", "user", "channel", "node", "asset", "well",
 }  # fmt: skip
 _NO_IDS = {*CALENDAR, *CLOCKS, "period", "quarter", "week", "weekday"}
 _NUMBER = re.compile(r"[ _]?(id|no|nr|nbr|num|number|code)$")  # "store_nbr" is a store
@@ -52,12 +54,12 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
         raise SignalError(f"{file}: there is no column {unknown!r:.60}; there are {', '.join(table.names[:20])}")
     time = Time() if choices.rows else find_time(table, choices)
     if choices.rows is None and not choices.columns:
-        check_calendar(table, time.unit)
+        check_calendar(table, time)
         if not time.columns:
             check_rows(table)
     if choices.rows:
         return series_in_rows(table, choices, tell)
-    ids = _ids(table, time)
+    ids = [name for name in _ids(table, time) if name not in choices.columns]
     names = list(choices.columns or _values(table, time, ids, choices))
     others = "" if choices.columns else "name the columns to be read with columns=[…] (--column NAME), "
     remedy = f", {others}or name what marks missing values with missing=[…] (--missing MARK)"
@@ -70,6 +72,13 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
     for name in names:
         if np.abs(values := table.numbers[name]).max(initial=0) > 2**53 and (np.nan_to_num(values) % 1 == 0).all():
             tell(f"{table.where(name)}: numbers beyond 2^53 are kept to 16 digits; take a level off them to keep more")
+    if not (time.columns or ids or choices.time or choices.columns) and len(names) > 1 and table.in_front == names[0]:
+        counts = table.numbers[names[0]]
+        if np.ptp(counts) > 0 and _is_even(counts, [np.arange(len(counts))]):
+            tell(
+                f"{table.where(names[0])}: its numbers go in even steps; if it is the time, say so with "
+                f"time={names[0]!r} (--time {names[0]!r})"
+            )
     told = {*names, *time.columns, *ids}
     left = [name or "the first column" for name in table.names if name not in told]
     if left and not choices.columns:
@@ -145,7 +154,9 @@ def _ids(table: Table, time: Time) -> list[str]:
     used, length = time.columns, len(table.rows)
     texts = [name for name, column in table.others.items() if name not in used and column.dtype.kind not in "mMc"]
     texts = [name for name in texts if called(name) not in _NO_IDS]
-    named = [name for name in (*texts, *table.numbers) if name.lower() in IDS and name not in used]
+    named = [name for name in texts if name.lower() in IDS or (name.lower() in STACKED and _in_blocks(table, name))]
+    beside = len([name for name in table.numbers if name not in used]) > 1  # the only column of numbers is a series
+    named += [name for name in table.numbers if beside and name.lower() in IDS and name not in used]
     named = [name for name in named if name in texts or (table.numbers[name] % 1 == 0).all()]
     if not time.columns:
         return [name for name in named if table.distinct([name]) < (length if name.lower() != "id" else length / 2)][:1]
@@ -164,6 +175,12 @@ def _ids(table: Table, time: Time) -> list[str]:
             if table.distinct(some) > 1 and table.distinct(some, times) == length:
                 return sorted(some, key=table.names.index)
     return []
+
+
+def _in_blocks(table: Table, name: str) -> bool:
+    """Whether there are several texts, and the rows of each stand together, as one station after another does."""
+    codes = table.keys([name])[name].factorize()[0]
+    return bool(0 < np.count_nonzero(np.diff(codes)) == codes.max())
 
 
 def _groups(table: Table, ids: Sequence[str]) -> list[tuple[str, NDArray[np.intp]]]:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
 from vitime_cache.series.axis import Axis, Column, find_even_axis, finished, plain_axis
 from vitime_cache.series.bounds import Choices, SignalError, Tell
 from vitime_cache.series.columns import Table
-from vitime_cache.series.times import MONTHS, is_time, read_times
+from vitime_cache.series.time_columns import CALENDAR, Time
+from vitime_cache.series.times import is_time, read_times
 
 MANY = 20  # columns of numbers; a table with more columns than rows is probably one series per row
 _HOUR = re.compile(r"(?:he|h|hour|hr)?[ _]?(\d\d?)(?::00|h)?")  # HE01, h1, "Hour 1", 00:00
 _YEAR = r"(1[5-9]|20)\d\d"
+_QUARTER = re.compile(r"(?:q|qtr|quarter|quartal)[ _.]*([1-4])|([1-4])\.? ?(?:q|qtr|quarter|quartal)")
+_MONTHS = [
+    names.split()
+    for names in (
+        "jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mrz apr mai jun jul aug sep okt nov dez",
+        "jan feb mär apr mai jun jul aug sep okt nov dez", "jan fév mar avr mai juin juil aoû sep oct nov déc",
+        "jan fev mar avr mai juin juil aou sep oct nov dec", "ene feb mar abr may jun jul ago sep oct nov dic",
+        "gen feb mar apr mag giu lug ago set ott nov dic", "jan fev mar abr mai jun jul ago set out nov dez",
+        "jan feb mrt apr mei jun jul aug sep okt nov dec",
+    )
+]  # fmt: skip
+_WEEK = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] * 2
 
 
 def check_rows(table: Table) -> None:
@@ -30,16 +45,31 @@ def check_rows(table: Table) -> None:
         )
 
 
-def check_calendar(table: Table, unit: str = "") -> None:
-    """Refuse a table that may be one series written with a year of months or a day of hours per row.
+def check_calendar(table: Table, time: Time) -> None:
+    """Refuse what may be one series, such as a year of months or a day of hours in each row.
 
-    `unit` is the unit of time that the rows count."""
-    hours = [int(found[1]) for name in table.numbers if (found := _HOUR.fullmatch(name.strip().lower()))]
-    without_names = unit == "year" and len(table.numbers) == 13 and table.in_front.endswith("_1")
-    if without_names or [short for name in table.numbers if (short := name[:3].lower()) in MONTHS] == MONTHS:
+    Quarters and weekdays are told from series so called by the time: rows are then no parts of them.
+    """
+    names = [name for name in table.numbers if name not in time.columns]
+    lower = [name.strip().lower() for name in names]
+    hours = [int(found[1]) for name in lower if (found := _HOUR.fullmatch(name))]
+    quarters = [int(found[1] or found[2]) for name in lower if (found := _QUARTER.fullmatch(name))]
+    without_names = time.unit == "year" and len(table.numbers) == 13 and table.in_front.endswith("_1")
+    dated = bool(time.readings) and time.readings[0].dtype.kind == "M" and len(table.rows) > 1
+    days = float(np.median(np.diff(time.readings[0])) / np.timedelta64(1, "D")) if dated else math.inf  # between rows
+    yearly = time.unit == "year" or 300 < days < math.inf
+    if without_names or any(_in_order(lower, months) for months in _MONTHS):
         part = "month"
     elif hours in (list(range(24)), list(range(1, 25))):
         part = "hour"
+    elif hours == list(range(1, 13)) and yearly:
+        part = "month"
+    elif quarters == [1, 2, 3, 4] and days > 300:
+        part = "quarter"
+    elif days > 6 and any(_in_order(lower, _WEEK[start : start + 7]) for start in range(7)):
+        part = "weekday"
+    elif time.unit in CALENDAR and len(names) > 2 and all(map(_is_dated, lower)):
+        part = "date" if time.unit in ("hour", "minute", "second") else "year"
     else:
         return
     raise SignalError(
@@ -47,6 +77,16 @@ def check_calendar(table: Table, unit: str = "") -> None:
         f"does with var_name='{part}', and sort the rows by time; for a series from each column read with rows=False "
         "(--no-rows)"
     )
+
+
+def _in_order(names: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether some names begin as these parts, each of them once and in this order, such as "january", …"""
+    found = [name for name in names if name.startswith(tuple(parts))]
+    return len(found) == len(parts) and all(map(str.startswith, found, parts))
+
+
+def _is_dated(name: str) -> bool:
+    return is_time(name) or re.fullmatch(_YEAR, name) is not None
 
 
 def series_in_rows(table: Table, choices: Choices, tell: Tell) -> list[Column]:

@@ -129,6 +129,8 @@ def read_tables(file: str, data: bytes) -> list[pd.DataFrame]:
         )
     if re.match(rb"\s*(\{|\[\s*[\[{\"])", data):
         raise SignalError(f"{file} is JSON, not a table; write its series as columns of a CSV file")
+    if re.match(rb"\s*\[1\]\s", data):
+        raise SignalError(f"{file} is a vector as R prints it; write it with write.csv")
     if kind := stand_in(data):
         raise SignalError(f"{file} is {kind}")
     tables = READERS[ending](file, data)

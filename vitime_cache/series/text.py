@@ -113,13 +113,14 @@ def read_text(file: str, data: bytes, separator: str | None = None) -> pd.DataFr
     names = heading.names or _names_without_header(file, rows[0], separator, body, remarks)
     check_length(file, len(places) - heading.lines)
     check_width(file, len(names), len(places) - heading.lines)
+    body, below = _without_footer(body, separator, len(names), places)
     frame = _parse(file, body, separator, names, heading.lines, places)
     frame = _without_repeats(file, frame, notes) if heading.names else _timed(frame)
     frame.attrs[SEPARATOR] = separator
     frame.attrs[NOTES] = notes + [
         f"{file}, row {places[min(row.line, len(places)) - 1]}: left out, {why}: "
         f"{', '.join(filter(None, row.cells))[:60]!r}"
-        for row, why in heading.left_out
+        for row, why in [*heading.left_out, *((row, "below the numbers") for row in below)]
     ]
     return frame
 
@@ -176,7 +177,7 @@ def _separator(top: str) -> str:
             rows = csv.reader(io.StringIO(top, newline=""), delimiter=separator)
             widths[separator] = [len(cells) for cells in rows if any(cells)]
     for separator, counts in widths.items():
-        if len(counts) > 1 and counts[0] == counts[1] > 1:
+        if len(counts) > 1 and counts[0] == counts[1] > 1 and max(counts[-5:]) > 1:
             return separator
     first, second = ([*top.strip().splitlines(), "", ""])[:2]
     blanks = [
@@ -189,6 +190,26 @@ def _separator(top: str) -> str:
         if width > 1 and often > 4:
             return separator
     return max(",;\t|", key=first.count)
+
+
+def _without_footer(body: str, separator: str, width: int, places: Sequence[int]) -> tuple[str, list[Row]]:
+    """A table without the remarks below it, and these: last lines of words, in more or fewer cells than its rows."""
+    end, above, left = len(body), len(body), list[Row]()
+    for line in range(len(places), max(len(places) - _TOP, 0), -1):
+        start = max(body.rfind(sign, 0, above) for sign in "\r\n") + 1
+        row = Row(
+            line, [cell.strip() for cell in next(csv.reader([body[start:above].strip()], delimiter=separator), [])]
+        )
+        above = start - 1 - (body[max(start - 2, 0) : start] == "\r\n")
+        if not any(row.cells):
+            continue
+        cut_off = body.count(row.cells[0]) > 1  # after the id of a series
+        if len(row.cells) == width or not row.is_words or cut_off or not re.search(r"[^\W\d_]{2}", row.cells[0]):
+            break
+        left, end = [row, *left], above
+        if above <= 0:
+            return body, []
+    return body[:end], left
 
 
 def _parse(file: str, body: str, separator: str, names: list[str], skipped: int, places: Sequence[int]) -> pd.DataFrame:
@@ -234,15 +255,18 @@ def _parse(file: str, body: str, separator: str, names: list[str], skipped: int,
 def _without_repeats(file: str, frame: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """Remove what is repeated: an empty last cell of each line, and the header among the rows."""
     names = list(frame.columns)
-    first = frame.iloc[:, 0].fillna("").str.strip()
+    named = next((place for place, name in enumerate(names) if name), 0)
+    first = frame.iloc[:, named].fillna("").str.strip()
     for parity in (0, 1) if len(names) > 1 and len(frame) > 3 else ():
         if (first[parity::2] == "").all() and (frame[parity::2].fillna("") == "").all(axis=None):
             frame, first = frame[1 - parity :: 2], first[1 - parity :: 2]
             break
-    same = np.flatnonzero((first == names[0]) & (first != "")).tolist()
+    same = np.flatnonzero((first == names[named]) & (first != "")).tolist()
     again = [at for at in same if [str(cell).strip() for cell in frame.iloc[at]] == names]
     notes += [f"{file}, row {frame.index[at]}: left out, it names the columns again" for at in again[:10]]
-    return frame.drop(frame.index[again])
+    # Between tables of one form stand blank lines.
+    blank = [at - 1 for at in again if at and (frame.iloc[at - 1].fillna("").str.strip() == "").all()]
+    return frame.drop(frame.index[again + blank])
 
 
 def _timed(frame: pd.DataFrame) -> pd.DataFrame:

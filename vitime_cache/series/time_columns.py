@@ -15,19 +15,38 @@ from numpy.typing import NDArray
 from vitime_cache.series.bounds import Choices, SignalError
 from vitime_cache.series.columns import Table
 from vitime_cache.series.spans import SHORT, UNITS
-from vitime_cache.series.times import clock_hours, elapsed, has_offset, month_numbers, read_times, times_of_numbers
+from vitime_cache.series.times import (
+    DAY_ZEROS,
+    clock_hours,
+    elapsed,
+    has_offset,
+    month_numbers,
+    quarter_numbers,
+    read_times,
+    times_of_numbers,
+)
 
 TIMES = {"date", "datetime", "date_time", "timestamp", "time", "ds", "year", "unix", "epoch", "unix_time", "ts"}
-TIMES |= {"yearmoda", "yyyymmdd", "jd", "mjd", "datenum", "datum", "datum/zeit", "zeit", "fecha"}
+TIMES |= {"yearmoda", "yyyymmdd", "datum", "datum/zeit", "zeit", "fecha", "yearweek", "year_week", "yyyyww"}
+TIMES |= {*DAY_ZEROS}
 DECIMAL_YEARS = {"year", "time", "date", "decimal_date", "decimal date", "decimal_year", "decimal year"}
 COUNTERS = {"", "unnamed: 0", "index", "id", "no", "nr", "row", "sample", "step", "t"}  # of rows
 CALENDAR = ("year", "month", "day", "hour", "minute", "second")
 PARTS = {"YYYY": "year", "YY": "year", "yr": "year", "MM": "month", "mo": "month", "DD": "day", "doy": "day of year"}
 PARTS |= {"HH": "hour", "hh": "hour", "mm": "minute", "day_of_year": "day of year", "yday": "day of year"}
 PARTS |= {"dayofyear": "day of year", "qtr": "quarter", "mon": "month", "dy": "day", "hr": "hour", "mn": "minute"}
-PARTS |= {"jahr": "year", "monat": "month", "tag": "day", "stunde": "hour"}
+PARTS |= dict.fromkeys(("jahr", "ano", "año", "anno", "annee", "année", "jaar", "iso_year", "isoyear"), "year")
+PARTS |= dict.fromkeys(("monat", "mes", "mês", "mese", "mois", "maand"), "month")
+PARTS |= dict.fromkeys(("tag", "dia", "día", "giorno", "jour", "dag"), "day")
+PARTS |= dict.fromkeys(("stunde", "hora", "ora", "heure", "uur"), "hour")
+PARTS |= dict.fromkeys(("iso_week", "isoweek", "week_number", "weeknum", "kw", "kalenderwoche", "woche"), "week")
+PARTS |= dict.fromkeys(("semana", "settimana", "semaine"), "week")
+PARTS |= dict.fromkeys(("quartal", "trimestre", "trimester"), "quarter")
+_MOST = {"month": 12, "quarter": 4, "week": 53, "day of year": 366, "day": 31, "hour": 24}
 _WITHIN_YEAR = ("month", "quarter", "week", "day of year")
-CLOCKS = ("time", "hour", "hours", "clock", "zeit", "uhrzeit", "heure", "hora")  # names beside a column of dates
+# Names of a clock in a column beside dates.
+CLOCKS: tuple[str, ...] = ("time", "hour", "hours", "clock", "hh", "hhmm", "he", "hour_ending", "hour ending", "hr")
+CLOCKS += ("zeit", "uhrzeit", "stunde", "heure", "heures", "hora", "ora", "uur")
 # "time (s)", "t [ms]", "time_min", "elapsed seconds", "timestamp_ms": time with its unit, in seconds.
 _WITH_UNIT = re.compile(r"(?:elapsed|unix|epoch|time|timestamp|ts|t)(?:[ _]?time)?[ _]*[ _/(\[]\s*([a-zµμ]+)\s*[)\]]?")
 _SECONDS = UNITS | {short: UNITS[name] for short, name in SHORT.items() if name in UNITS}
@@ -74,14 +93,15 @@ def find_time(table: Table, choices: Choices) -> Time:
     lower = {called(name): name for name in table.names}
     for name, readings in dates.items():
         return _with_clock(table, name, readings, lower)
-    named = next((lower[name] for name in ("month", "monat", "period") if lower.get(name) in table.others), "")
-    months = month_numbers(table.others[named]) if named else None
-    calendar = table.numbers if months is None else {**table.numbers, named: months}
-    parts = {PARTS.get(name, PARTS.get(each := called(name), each)): name for name in calendar}
+    spelt = _spelt_parts(table)
+    calendar = table.numbers | dict(spelt.values())
+    parts = {PARTS.get(name, PARTS.get(each := called(name), each)): name for name in table.numbers}
     if "hh" not in lower and parts.get("minute") == "mm":
         del parts["minute"]
-    if months is not None:
-        parts["month"] = named
+    for part, most in _MOST.items():
+        if part in parts and not np.isin(table.numbers[parts[part]], range(most + 1)).all():
+            del parts[part]  # kW, not Kalenderwoche
+    parts |= {part: name for part, (name, _) in spelt.items()}
     within = next((each for each in _WITHIN_YEAR if each in parts), "")
     if choices.time is None and "year" in parts and within:
         return _calendar(calendar, parts, within)
@@ -95,6 +115,17 @@ def find_time(table: Table, choices: Choices) -> Time:
         _refuse_unread(table)
     dated = any(each.dtype.kind == "M" and len(np.unique(each)) < len(each) for each in counts.readings)
     return _with_clock(table, counts.columns[0], counts.readings, lower) if dated else counts
+
+
+def _spelt_parts(table: Table) -> dict[str, tuple[str, NDArray[np.float64]]]:
+    """Columns of the names of months or quarters, such as "January" or "Q1", as their numbers (T,)."""
+    spelt: dict[str, tuple[str, NDArray[np.float64]]] = {}
+    for name, column in table.others.items():
+        part = PARTS.get(called(name), called(name))
+        for read, reads in ((month_numbers, "month"), (quarter_numbers, "quarter")):
+            if part in (reads, "period") and reads not in spelt and (numbers := read(column)) is not None:
+                spelt[reads] = name, numbers
+    return spelt
 
 
 def _refuse_unread(table: Table) -> None:
@@ -154,15 +185,19 @@ def _with_clock(table: Table, name: str, readings: tuple[NDArray[Any], ...], low
     cell = table.others[name].iloc[0] if name in table.others else ""
     offset = "+00:00" if has_offset(str(cell)) else ""
     known = [each[~np.isnat(each)] for each in readings]
+    repeat = any(len(np.unique(each)) < len(each) for each in known)
+    even = any(len(each) > 1 and (np.diff(each) == np.diff(each)[0]).all() for each in known)
     has_clock = _has_clock(readings)
     beside = [] if has_clock else [lower[part] for part in CLOCKS if part in lower and lower[part] != name]
-    if not has_clock and any(len(np.unique(each)) < len(each) for each in known):
+    if not has_clock and repeat:
         beside += [other for other in table.numbers if called(other).endswith("period")]
         beside += [other for other, column in table.others.items() if other != name and column.dtype.kind not in "bmMc"]
     for other in beside:
         hours = table.numbers[other] if other in table.numbers else clock_hours(table.others[other])
         if hours is None or not np.isfinite(hours).all() or hours.min() < 0:
             continue
+        if other in table.numbers and even and not repeat and np.ptp(hours):
+            continue  # hours of work or sunshine on each day
         if hours.max() >= 10_000:  # 183000 is 18:30
             hours = hours // 100 + hours % 100 / 60
         if hours.max() >= 100 and (hours % 100 < 60).all():  # 1830 is 18:30
@@ -267,7 +302,8 @@ def _years(table: Table) -> Time:
 
 def _seconds(name: str, values: NDArray[np.float64], unit: str) -> Time | None:
     """Increasing numbers (T,) of a column named as a time with its unit, or followed by a unit of time."""
-    unit = unit if (found := _WITH_UNIT.fullmatch(name.lower())) is None else found[1]
+    found = _WITH_UNIT.fullmatch(name.lower()) or re.search(r"\b([a-z]+) since ", name.lower())
+    unit = found[1] if found else unit
     if unit not in _UNITS or not (np.diff(values) > 0).all():
         return None
     times = times_of_numbers(values, name) if values.min() >= _EPOCH else None

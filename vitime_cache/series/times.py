@@ -21,13 +21,17 @@ Times = NDArray[np.datetime64]
 _TO_ISO = [
     (r"^\s+|\s+$", ""), (r"(\d) - \d.*$", r"\1"), (r"\s*([+-]\d\d:?\d\d)\s*(UTC|GMT)$", r"\1"),
     (r"(:\d\d)\s*(UTC|GMT)$", r"\1+00:00"), (r"(:\d\d)\s*CET$", r"\1+01:00"), (r"(:\d\d)\s*CEST$", r"\1+02:00"),
+    (r"\[[A-Za-z_/]+\]$", ""),
     (r"(:\d\d),(\d{3})", r"\1.\2"), (r"^(\d{4})q", r"\1Q"),
 ]  # fmt: skip
 for _quarter in (1, 2, 3, 4):
     _first = rf"\1-{3 * _quarter - 2:02}-01"
     _TO_ISO += [(rf"^(\d{{4}})[- ]?Q{_quarter}$", _first), (rf"^Q{_quarter}[-/ ]?(\d{{4}})$", _first)]
+for _half in (1, 2):
+    _TO_ISO.append((rf"^(\d{{4}})[- ]?[HS]{_half}$", rf"\1-{6 * _half - 5:02}-01"))
 # Rewrites to `_NOTATIONS`: a week as its first day, spaces between the parts of a date, colons in a time, short names.
 _TO_PARTS = [
+    (r"^W(\d\d?)[-/ ](\d{4})$", r"\2 W\1 1"),
     (r"^(\d{4})-?W(\d\d?)$", r"\1 W\2 1"), (r"^(\d{4})-?W(\d\d)-?(\d)$", r"\1 W\2 \3"),
     (r"(\d)(st|nd|rd|th)\b", r"\1"), (r"^(\d\d?)([A-Za-z]{3})(\d\d+)", r"\1 \2 \3"),
     (r"^([A-Za-z]{3})(\d{4})$", r"\1 \2"), (r"^(\d\d? [A-Za-z]{3} \d{2,4}):", r"\1 "),
@@ -36,29 +40,54 @@ _TO_PARTS = [
     (r"(\d{4}) (\d\d?)\.(\d\d)$", r"\1 \2:\3"), (r"(\d{4}) (\d\d?)\.(\d\d)\.(\d\d)$", r"\1 \2:\3:\4"),
     # Spaces one by one: for \s pandas uses Python's expressions in place of pyarrow's, which takes twice as long.
     ("[ \t\r\n\xa0\u202f,./-]+", " "),
-    (r"([A-Za-z]{3})[a-z]+", r"\1"), (r"(\d) ?([AaPp])[. ]?[Mm]\.?$", r"\1 \2M"),
+    (r"([A-Za-z]{3})[a-z]+", r"\1"), (r"(\d) ?([AaPp])[. \xa0]*[Mm][. ]*$", r"\1 \2M"),
 ]  # fmt: skip
 # The kinds of the parts of a date, as in `_KINDS`, and the notation of such a date.
 _NOTATIONS = {
     "d d Y": ("%d %m %Y", "%m %d %Y"), "d d d": ("%d %m %y", "%m %d %y"), "Y d d": ("%Y %m %d",),
     "b d Y": ("%b %d %Y",), "d b Y": ("%d %b %Y",), "d b d": ("%d %b %y",), "a d b Y": ("%a %d %b %Y",),
     "a b d Y": ("%a %b %d %Y",), "Y Wd d": ("%G W%V %u",), "Y d": ("%Y %m",), "b Y": ("%b %Y",), "b d": ("%b %y",),
-    "Y b": ("%Y %b",), "YMd": ("%YM%m",), "Ymd": ("%YM%m",),
+    "Y b": ("%Y %b",), "Y j": ("%Y %j",), "YMd": ("%YM%m",), "Ymd": ("%YM%m",),
 }  # fmt: skip
 _CLOCK = re.compile(r"\d\d?:\d\d(:\d\d)?( [AaPp]M)?([+-]\d\d:?\d\d)?")
 _LAST_YEAR = 2044  # of two digits: 44 is 2044, and 45 is 1945
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-_WORDS = {"t", "z", "am", "pm", "utc", "gmt", "cet", "cest", "w", "q", "m", "h", "st", "nd", "rd", "th"}
+_WORDS = {
+    "t",
+    "z",
+    "am",
+    "pm",
+    "utc",
+    "gmt",
+    "cet",
+    "cest",
+    "w",
+    "q",
+    "m",
+    "h",
+    "a",
+    "p",
+    "s",
+    "est",
+    "edt",
+    "st",
+    "nd",
+    "rd",
+    "th",
+}
 _WORDS |= {*MONTHS, *_WEEKDAYS}
-_KINDS = [(r"(?<!\d)\d{4}(?!\d)", "Y"), (r"(?<!\d)\d\d?(?!\d)", "d")]
+_KINDS = [(r"(?<!\d)\d{4}(?!\d)", "Y"), (r"(?<!\d)\d\d?(?!\d)", "d"), (r"(?<!\d)\d{3}(?!\d)", "j")]
 _KINDS += [(rf"(?i)\b({'|'.join(names)})\b", kind) for names, kind in ((MONTHS, "b"), (_WEEKDAYS, "a"))]
 _EPOCHS = {1.0: (1e8, 1e10), 1e-3: (1e11, 1e13), 1e-6: (1e14, 1e16), 1e-9: (1e17, 9.2e18)}  # years 1973 to 2262
 _DATED = ("date", "datum", "fecha", "zeit")  # beginnings of names of columns of dates
 _DATED_IF_PARTS = {"timestamp", "time", "ds"}  # such names if the numbers have parts of days
+# Days that count from elsewhere, by what their column is called: where 1970 begins.
+DAY_ZEROS = {"jd": 2440587.5, "julian_date": 2440587.5, "julian_day": 2440587.5, "mjd": 40587.0, "datenum": 719529.0}
+_EXCEL_ZERO = 25569.0
 _EXCEL_DAYS = 29221, 73051  # years 1980 to 2099
 _MONTH_YEAR = re.compile(r"\s*[A-Za-z]{3,9}[- /'.]+\d\d\s*$")
-_DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_DIGITS = {4: "%Y", 6: "%Y%m", 7: "%Y%j", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 def is_time(cell: str) -> bool:
@@ -119,12 +148,17 @@ def times_of_numbers(values: NDArray[np.float64], name: str) -> Times | None:
         return None
     known = name.lower().startswith(_DATED) or (name.lower() in _DATED_IF_PARTS and (finite % 1 > 0).any())
     if known and _EXCEL_DAYS[0] <= finite.min() and finite.max() < _EXCEL_DAYS[1]:
-        return _of_excel(values)
+        return _of_days(values, _EXCEL_ZERO)
+    zero = DAY_ZEROS.get(name.lower().strip("<>_"))
+    if zero is not None and zero < finite.min() + 100_000 and finite.max() < zero + 100_000:  # years 1696 to 2243
+        return _of_days(values, zero)
     whole, times = finite.astype(np.int64), None
     digits = len(str(whole.max()))
     if (whole == finite).all() and len(str(whole.min())) == digits and digits in _DIGITS:
-        week = digits == 6 and "week" in name.lower()
+        week = digits == 6 and re.search("week|ww", name.lower()) is not None
         times = _parsed((10 * whole + 1 if week else whole).astype(str), "%G%V%u" if week else _DIGITS[digits])
+        if digits == 7 and times.max() >= np.datetime64("2200"):
+            times = None  # a Julian day of today begins with 245 or 246
     if times is None or np.isnat(times).any():
         seconds = (one for one, (low, high) in _EPOCHS.items() if low <= finite.min() and finite.max() < high)
         if not (second := next(seconds, 0.0)):
@@ -135,11 +169,11 @@ def times_of_numbers(values: NDArray[np.float64], name: str) -> Times | None:
     return spread
 
 
-def _of_excel(values: NDArray[np.float64]) -> Times:
-    """Days since the end of 1899 (T,) as times, rounded to whole minutes if they are within six seconds of them."""
+def _of_days(values: NDArray[np.float64], zero: float) -> Times:
+    """Days (T,) as times, of which `zero` is the start of 1970; whole minutes if all are within six seconds of them."""
     import pandas as pd
 
-    times = pd.DatetimeIndex(pd.to_datetime(values, unit="D", origin="1899-12-30"))
+    times = pd.DatetimeIndex(pd.to_datetime(values - zero, unit="D"))
     minutes = times.round("min")
     near = np.nanmax(np.abs((times - minutes).total_seconds())) < 6
     return (minutes if near else times.round("ms")).to_numpy("M8[us]")
@@ -171,6 +205,14 @@ def month_numbers(cells: pd.Series) -> NDArray[np.float64] | None:
     return np.asarray(numbers, dtype=np.float64) if known else None
 
 
+def quarter_numbers(cells: pd.Series) -> NDArray[np.float64] | None:
+    """Quarters (T,) such as "Q1", "Qtr 1" or "1Q" as 1 … 4; None if they are something else."""
+    texts = cells.astype("str").str.strip().str.lower()
+    if not texts.str.fullmatch(r"(q|qtr|quarter|quartal)[ .]*[1-4]|[1-4]\.? ?(q|qtr|quarter|quartal)").all():
+        return None
+    return texts.str.extract("([1-4])")[0].to_numpy(np.float64)
+
+
 def elapsed(column: pd.Series) -> NDArray[np.float64] | None:
     """Durations, or times of day that continue past 24:00, (T,) in seconds; None if they are something else."""
     import pandas as pd
@@ -178,10 +220,10 @@ def elapsed(column: pd.Series) -> NDArray[np.float64] | None:
     if column.dtype.kind == "m":
         return np.asarray(column.dt.total_seconds(), dtype=np.float64)
     texts = column.astype("str").str.strip()
-    clocks = texts.str.fullmatch(r"\d\d?:\d\d(:\d\d(\.\d+)?)?")
+    clocks = texts.str.fullmatch(r"\d+:\d\d(:\d\d(\.\d+)?)?")
     if not (clocks | texts.str.fullmatch(r"\d+ days?,?( \d\d?:\d\d:\d\d(\.\d+)?)?")).all():
         return None
-    spans = pd.to_timedelta(texts.str.replace(r"^(\d\d?:\d\d)$", r"\1:00", regex=True), errors="coerce")
+    spans = pd.to_timedelta(texts.str.replace(r"^(\d+:\d\d)$", r"\1:00", regex=True), errors="coerce")
     seconds = np.asarray(spans.dt.total_seconds(), dtype=np.float64)
     midnights = np.append(0, np.cumsum(np.diff(seconds) < 0)) if clocks.all() and seconds.max() < 86_400 else 0
     return seconds + 86_400 * midnights
@@ -199,7 +241,7 @@ def _notations(cell: str) -> tuple[str, ...]:
         return ()
     second, half, offset = map(bool, found.groups())
     form = f" {'%I' if half else '%H'}:%M{':%S' * second}{' %p' * half}{'%z' * offset}"
-    return tuple(each + form for each in forms if "%d" in each or "%u" in each)
+    return tuple(each + form for each in forms if re.search("%[duj]", each))
 
 
 def _parsed(cells: Any, form: str) -> Times:
@@ -213,7 +255,7 @@ def _parsed(cells: Any, form: str) -> Times:
 
 
 def _may_be_time(cell: str) -> bool:
-    words = [word.lower() for word in re.findall(r"[A-Za-z]+", cell)]
+    words = [word.lower() for word in re.findall(r"[A-Za-z]+", re.sub(r"\[[A-Za-z_/]+\]$", "", cell))]
     known = all(word in _WORDS or (len(word) > 3 and word[:3] in _WORDS) for word in words)
     digits = len(re.findall(r"\d", cell))
     return known and "_" not in cell and 5 < len(cell.strip()) < 60 and (digits > 2 or bool(_MONTH_YEAR.match(cell)))
