@@ -21,7 +21,6 @@ from typing import get_args
 
 import numpy as np
 import torch
-from timm.optim.muon import zeropower_via_newtonschulz
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -57,6 +56,8 @@ class Before:
         self.adam = torch.optim.AdamW(rest, config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay)
 
     def learn(self, step: int) -> Tensor:
+        from timm.optim.muon import zeropower_via_newtonschulz  # with all of timm, for this step alone
+
         series, border = synthesised(self.config, step)
         encoding = SeriesEncoding.fit(series[:, :border], self.config.network.columns - border, self.config.network)
         images = torch.from_numpy(encoding.image(series[:, :border])).transpose(1, 2).unsqueeze(1)

@@ -41,11 +41,18 @@ def noise(signal):
     return {kind: 0.01 + 1e-4 * rng.standard_normal((19, 3, 4, lags)) for kind in ("shuffled", "ar1", "notched")}
 
 
-def with_peak(signal, layer: int, head: int, lag: int, height: float):
+def with_peaks(signal, lag: int, heights: np.ndarray):
+    """The signal with more attention at one lag, by layer and head."""
     attention = signal.time_attention.values.copy()
     query = np.arange(lag, attention.shape[-1])
-    attention[layer, head, query, query - lag] += height
+    attention[:, :, query, query - lag] += heights[..., None]
     return signal.assign(time_attention=signal.time_attention.copy(data=attention))
+
+
+def with_peak(signal, layer: int, head: int, lag: int, height: float):
+    heights = np.zeros((3, 4))
+    heights[layer, head] = height
+    return with_peaks(signal, lag, heights)
 
 
 def test_null_curves_are_those_of_a_capture_of_each_null(model):
@@ -97,9 +104,6 @@ def test_a_flat_head_on_nulls_of_its_own_kind_is_found_about_as_often_as_the_lev
     for _ in range(200):
         null = {"shuffled": 0.01 + 1e-4 * rng.standard_normal((19, 3, 4, lags))}
         # one more of the same: the signal's own curve gets the noise of a null
-        curve = 1e-4 * rng.standard_normal((3, 4))
-        ds = signal
-        for layer, head in np.ndindex(3, 4):
-            ds = with_peak(ds, layer, head, 4, curve[layer, head])
+        ds = with_peaks(signal, 4, 1e-4 * rng.standard_normal((3, 4)))
         hits += against_nulls(ds, null, period=PERIOD).exceeded.any()
     assert hits / 200 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)

@@ -25,6 +25,13 @@ anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["s", "t", "date"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
 )
+
+
+def lists_of(values: pa.Array, length: int) -> pa.Array:
+    """The values in lists of one length."""
+    return pa.ListArray.from_arrays(np.arange(0, len(values) + 1, length, dtype=np.int32), values)
+
+
 columns = st.sampled_from(
     [
         pa.array(np.arange(ROWS, dtype=float)),
@@ -33,13 +40,13 @@ columns = st.sampled_from(
         pa.array(range(ROWS), pa.timestamp("ns", "Europe/Oslo")),
         pa.array(range(ROWS), pa.time32("s")),
         pa.array(range(ROWS), pa.duration("us")),
-        pa.array([LONG] * ROWS),
-        pa.array([LONG] * ROWS).dictionary_encode(),
+        pa.array([LONG, LONG] + [""] * (ROWS - 2)),
+        pa.DictionaryArray.from_arrays(np.zeros(ROWS, np.int32), [LONG]),
         pa.array([f"{2000 + i}-01-01" for i in range(ROWS)]).dictionary_encode(),
         pa.array([b"\xff\xfe"] * ROWS),
         pa.array([b"ab"] * ROWS, pa.binary(2)),
         pa.array([[1.0] * i for i in range(ROWS)]),
-        pa.array([[[None] * 1000] * 100] * ROWS),
+        lists_of(lists_of(pa.nulls(1000 * 100 * ROWS), 1000), 100),
         pa.array([{"a": 1, "b": [2]}] * ROWS),
         pa.nulls(ROWS),
         pa.nulls(ROWS, pa.float64()),

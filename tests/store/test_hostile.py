@@ -330,11 +330,11 @@ def test_a_model_of_impossible_size_is_refused_at_once(
     assert harmless(child, path, outside).seconds < 10
 
 
-def test_a_million_attributes_are_refused_at_once(path: Path) -> None:
+def test_a_hundred_thousand_attributes_are_refused(path: Path) -> None:
     root = json.loads((path / ROOT).read_bytes())
-    root["attributes"] |= {f"a{number}": "x" for number in range(1_000_000)}
+    root["attributes"] |= {f"a{number}": "x" for number in range(100_000)}
     (path / ROOT).write_text(json.dumps(root))
-    with pytest.raises(StoreError, match=r"1,000,\d+ attributes are beyond the 10,000"):
+    with pytest.raises(StoreError, match=r"100,0\d+ attributes are beyond the 10,000"):
         open_store(str(path))
 
 
