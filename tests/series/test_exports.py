@@ -208,6 +208,7 @@ READ = {
         ONE,
         HOUR,
     ),
+    "seven digits that are no day": (table("date,v", DAYS, lambda i, _: f"{1000001 + i},{V[i]}"), ONE, 0),
     "Julian days": (table("JD,v", DAYS, lambda i, _: f"{2459218.5 + i},{V[i]}"), ONE, DAY),
     "hours since 1900": (table("hours since 1900-01-01,v", HOURS, lambda i, _: f"{1060000 + i},{V[i]}"), ONE, HOUR),
     "Italian dates": (table("anno;mese;giorno;v", DAYS, lambda i, t: f"{t.year};{t.month};{t.day};{V[i]}"), ONE, DAY),
@@ -350,7 +351,7 @@ REFUSED = {
         "a column for each month",
     ),
     "years beside months": (
-        "Month,2017,2018,2019\n" + "".join(f"{i + 1},{V[i]},{W[i]},3.5\n" for i in range(12)),
+        "Month,2017,2018\n" + "".join(f"{i + 1},{V[i]},{W[i]}\n" for i in range(12)),
         "a column for each year",
     ),
     "dates beside hours": (

@@ -68,7 +68,7 @@ def check_calendar(table: Table, time: Time) -> None:
         part = "quarter"
     elif days > 6 and any(_in_order(lower, _WEEK[start : start + 7]) for start in range(7)):
         part = "weekday"
-    elif time.unit in CALENDAR and len(names) > 2 and all(map(_is_dated, lower)):
+    elif time.unit in CALENDAR and len(names) > 1 and all(map(_is_dated, lower)):
         part = "date" if time.unit in ("hour", "minute", "second") else "year"
     else:
         return

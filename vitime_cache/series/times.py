@@ -157,7 +157,7 @@ def times_of_numbers(values: NDArray[np.float64], name: str) -> Times | None:
     if (whole == finite).all() and len(str(whole.min())) == digits and digits in _DIGITS:
         week = digits == 6 and re.search("week|ww", name.lower()) is not None
         times = _parsed((10 * whole + 1 if week else whole).astype(str), "%G%V%u" if week else _DIGITS[digits])
-        if digits == 7 and times.max() >= np.datetime64("2200"):
+        if digits == 7 and not 1800 <= whole.min() // 1000 <= whole.max() // 1000 < 2200:
             times = None  # a Julian day of today begins with 245 or 246
     if times is None or np.isnat(times).any():
         seconds = (one for one, (low, high) in _EPOCHS.items() if low <= finite.min() and finite.max() < high)
