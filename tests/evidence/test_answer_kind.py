@@ -42,7 +42,14 @@ WIDE = {"influence_low": 0.1, "influence_high": 0.6}
         ({"held": 0.8, "influence_low": 0.23, "influence_high": 0.4}, "unsettled"),
         ({"influence_share": 3.0, "influence_low": 2.0, "influence_high": 4.0, "far": -2.0}, "unsettled"),
         ({**ELSEWHERE, "influence_share": 3.0, "influence_low": 2.0, "influence_high": 4.0}, "not shown"),
-        ({**ELSEWHERE, "influence_share": -0.6, "influence_low": -1.0, "influence_high": -0.2}, "elsewhere"),
+        ({**ELSEWHERE, "influence_share": -0.6, "influence_low": -1.0, "influence_high": -0.2}, "not shown"),
+        ({**BY_CHANCE, **ELSEWHERE, "size": 0.35}, "elsewhere"),
+        ({**BY_CHANCE, **ELSEWHERE, "size": 0.4}, "not shown"),  # it is read there, and another part goes against it
+        ({**BY_CHANCE, **ELSEWHERE, "size": 0.4, "coverage": 0.1}, "elsewhere"),
+        ({**ELSEWHERE, "beside": 0.6}, "detour"),  # 0.7 - 0.6 / 2 is above a fifth beyond chance, 0.36
+        ({**ELSEWHERE, "beside": 0.8}, "not shown"),  # what is read one patch beside has ink of whole periods back
+        ({**ELSEWHERE, "beside": -0.8}, "detour"),
+        ({"beside": 0.8}, "mostly"),
         ({**ELSEWHERE, "influence_low": np.nan, "influence_high": np.nan}, "not shown"),
     ],
 )

@@ -18,6 +18,7 @@ from vitime_cache.series.signal import Signal
 
 PERIOD, LAYERS, HEADS = 36.0, len(CONFIG.layers), CONFIG.heads  # samples; three patches of 12
 EVERY = np.ones((LAYERS, HEADS), dtype=bool)
+ON = lag_pairs(np.isin(np.arange(12), [3, 6, 9]), 6)  # whole periods back, for queries of the forecast
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +44,19 @@ class Plainly:
         with torch.inference_mode():
             self.attention, _, intact = plain(window.model, self.image)
             _, self.values, stand_in = plain(window.model, other)
+            _, intact_values, _ = plain(window.model, self.image)
+            _, self.held, _ = plain(window.model, other, None, intact_values, ON, EVERY)
         self.intact, self.whole = self.rows(intact), self.rows(stand_in)
 
     def rows(self, probability: torch.Tensor) -> np.ndarray:
         rows = (probability[0].double().numpy() @ np.arange(CONFIG.image_height)) * CONFIG.row_step
         return rows[self.window.history_columns :]
 
-    def change(self, pairs: np.ndarray, heads: np.ndarray = EVERY) -> np.ndarray:
+    def change(self, pairs: np.ndarray, heads: np.ndarray = EVERY, *, held: bool = False) -> np.ndarray:
+        """With `held`, values come from the run of the stand-in in which the reads whole periods back are held."""
         with torch.inference_mode():
-            found = plain(self.window.model, self.image, self.attention, self.values, pairs, heads)[2]
+            values = self.held if held else self.values
+            found = plain(self.window.model, self.image, self.attention, values, pairs, heads)[2]
         return self.rows(found) - self.intact
 
 
@@ -62,8 +67,7 @@ def test_every_share_is_that_of_the_plain_second_implementation(
     found = measure_mechanism(windows)
     first = windows[0].first_future
     assert first == 6
-    on = lag_pairs(np.isin(np.arange(12), [3, 6, 9]), first)
-    sums: dict[str, float] = dict.fromkeys(("all", "on", "rest", "6", "decoder", "covered", "whole"), 0.0)
+    sums: dict[str, float] = dict.fromkeys(("all", "on", "rest", "6", "decoder", "covered", "whole", "there"), 0.0)
     for cell in cells(2, 2):
         patched = Plainly(windows[cell.window], cell.draw)
         every = patched.change(all_pairs(12, first))
@@ -71,17 +75,19 @@ def test_every_share_is_that_of_the_plain_second_implementation(
         last = np.zeros_like(EVERY)
         last[-1] = True
         each = {
-            "all": every, "on": patched.change(on), "rest": patched.change(all_pairs(12, first) & ~on),
-            "6": patched.change(lag_pairs(np.arange(12) == 6, first)), "decoder": patched.change(on, last),
+            "all": every, "on": patched.change(ON), "rest": patched.change(all_pairs(12, first) & ~ON, held=True),
+            "6": patched.change(lag_pairs(np.arange(12) == 6, first)), "decoder": patched.change(ON, last),
         }  # fmt: skip
         for name, change in each.items():
             sums[name] += float(change @ every)
         sums["covered"] += float(every @ whole)
         sums["whole"] += float(whole @ whole)
+        sums["there"] += float(each["on"] @ each["on"])
     assert found.share == pytest.approx(sums["on"] / sums["all"], abs=1e-3)
     assert found.rest == pytest.approx(sums["rest"] / sums["all"], abs=1e-3)
     assert found.by_multiple[1] == pytest.approx(sums["6"] / sums["all"], abs=1e-3)
     assert found.by_layer[-1] == pytest.approx(sums["decoder"] / sums["all"], abs=1e-3)
+    assert found.size == pytest.approx(sums["there"] / sums["all"], abs=1e-3)
     assert found.coverage == pytest.approx(sums["covered"] / sums["whole"], abs=1e-3)
     assert abs(found.share) > 0.01
     assert found.low <= found.share <= found.high
@@ -92,14 +98,13 @@ def test_single_heads_are_those_of_the_plain_second_implementation(windows: list
     some[0, 1] = some[-1, 0] = True
     found = read_heads(windows[1], 3, some)
     patched = Plainly(windows[1], 3)
-    on = lag_pairs(np.isin(np.arange(12), [3, 6, 9]), 6)
-    together = patched.change(on)
+    together = patched.change(ON)
     assert found.size == pytest.approx(float(together @ together), rel=1e-3)
     for at in ((0, 1), (LAYERS - 1, 0)):
         alone = np.zeros_like(EVERY)
         alone[at] = True
         assert found.projection[at] / found.size == pytest.approx(
-            float(patched.change(on, alone) @ together) / found.size, abs=1e-3
+            float(patched.change(ON, alone) @ together) / found.size, abs=1e-3
         )
     assert np.isnan(found.effect[~some]).all()
     assert (found.effect[some] > 0).all()
@@ -115,15 +120,14 @@ def test_the_set_is_tested_on_stand_ins_and_windows_that_it_was_not_chosen_on(wi
     assert len(found.path) == len(found.heads)
     assert all(share < 0.9 for share in found.path[:-1])
     test = [Plainly(windows[cell.window], cell.draw) for cell in cells(2, 4)[1::2]]
-    on = lag_pairs(np.isin(np.arange(12), [3, 6, 9]), 6)
     member = np.zeros_like(EVERY)
     for head in found.heads:
         member[head] = True
-    together = [each.change(on) for each in test]
+    together = [each.change(ON) for each in test]
     size = sum(float(change @ change) for change in together)
     for heads, share in ((member, found.share), (~member, found.without)):
         carried = sum(
-            float(each.change(on, heads) @ change) if heads.any() else 0.0
+            float(each.change(ON, heads) @ change) if heads.any() else 0.0
             for each, change in zip(test, together, strict=True)
         )
         assert share == pytest.approx(carried / size, abs=1e-3)

@@ -44,7 +44,7 @@ def test_every_figure_of_a_headline_is_one_of_the_verdict(kind):
     rng = np.random.default_rng(3)
     for _ in range(5):
         names = [f"{level}_{part}" for level in ("influence", "mechanism") for part in ("share", "low", "high")]
-        names += ["mechanism_rest", "influence_by_chance", "set_share"]
+        names += ["mechanism_rest", "mechanism_beside", "influence_by_chance", "set_share"]
         figures = dict(zip(names, rng.uniform(-0.3, 1.3, len(names)), strict=True))
         ds = changed(made(kind), **figures)
         told = headline(ds)
@@ -314,8 +314,17 @@ def test_interpolated_samples_are_told() -> None:
 def test_parts_of_the_past_that_work_against_one_another_are_told() -> None:
     against = "Parts of the past work against one another"
     assert against not in headline(made("elsewhere"))
-    assert against in headline(changed(made("elsewhere"), influence_share=-0.8, influence_low=-1.2))
+    assert against in headline(changed(made("not shown"), influence_share=-0.8, influence_low=-1.2))
     assert against in headline(changed(made("not shown"), influence_share=3.0, influence_low=2.0))
+    as_by_chance = changed(made("not shown"), influence_low=0.1, influence_high=0.2, mechanism_size=0.2)
+    assert against not in headline(as_by_chance)
+    assert against in headline(changed(as_by_chance, mechanism_size=1.2))
+
+
+def test_what_is_read_beside_whole_periods_back_is_told_where_it_may_be_all_of_the_influence() -> None:
+    ds = changed(made("not shown"), influence_share=0.5, influence_low=0.45, influence_high=0.55)
+    ds = changed(ds, mechanism_beside=0.92)
+    assert "92 % is read one patch beside them, where the image blurs their ink" in headline(ds)
 
 
 def test_a_yes_that_the_held_reads_contradict_says_that_the_influence_stays() -> None:

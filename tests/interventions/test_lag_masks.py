@@ -6,6 +6,7 @@ import pytest
 from vitime_cache.interventions.lag_masks import (
     LagMaskError,
     at_phase,
+    beside_whole_periods,
     comb,
     lag_mask,
     multiples,
@@ -49,6 +50,19 @@ def test_other_phases_share_no_lag_with_whole_periods(period: float) -> None:
         assert not mask[0]
         distance = np.abs(np.flatnonzero(mask) - offset)
         assert (np.abs(distance - period * np.rint(distance / period)) < 0.95).all()
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_lags_beside_whole_periods_are_those_between_them_and_other_phases(period: float) -> None:
+    beside = np.flatnonzero(beside_whole_periods(period, 77))
+    if period < 3.8:
+        assert not beside.size
+        return
+    others = np.any([at_phase(period, offset, 77) for offset in other_phases(period)], axis=0)
+    off = np.abs(beside - period * np.rint(beside / period))
+    assert ((off >= 0.95) & (off < 1.9)).all()
+    rest = ~whole_periods(period, 77) & ~others
+    assert set(np.flatnonzero(rest[int(np.ceil(period / 2)) :]) + int(np.ceil(period / 2))) <= set(beside.tolist())
 
 
 def test_of_a_short_period_half_of_it_is_the_only_other_phase() -> None:

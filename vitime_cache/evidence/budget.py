@@ -14,7 +14,7 @@ from vitime_cache.evidence.levels import heads_set, mechanism, single_heads
 LEAST_MASKS = 48
 FEWEST_HEADS = 8  # least number of heads in a plan to test one by one
 ABOVE = 0.55  # of a forward pass: the part above a layer, mean over layers
-PHASES = 5  # patches of level 2 besides multiples and layers, approximately
+PHASES = 6  # patches of level 2 besides multiples and layers, approximately
 SMALL = 1000  # tokens up to which passes take milliseconds and a whole question a minute
 BUDGET = 30.0  # minutes to propose when a question would take hours
 RESERVE = 0.85  # share of a budget that is planned
@@ -78,7 +78,7 @@ class Effort:
         """Forward passes of the first two levels, which the headline needs."""
         curve = 2 * self.history_patches / (1 if self.details else FEWER_PATCHES)
         apart = mechanism.DETAILED * (self.multiples * self.details + ABOVE * self.layers)
-        return self.most_masks + self.cells * (2 + PHASES) + apart + curve
+        return self.most_masks + self.cells * (3 + PHASES) + apart + curve
 
     def set_runs(self) -> float:
         """Forward passes to choose and test the few heads."""

@@ -105,6 +105,13 @@ class WindowRuns:
         values, probability = run_for_values(self.model, self._images(self.stand_in_columns(draw)[None]))
         return values, self.rows(probability)[0]
 
+    def source_holding(self, draw: int, pairs: Pairs) -> list[Tensor]:
+        """Values of every layer in the run of a stand-in, with those that heads read at `pairs` held as intact."""
+        from vitime_cache.interventions.value_patch import holding, run_for_values
+
+        images = self._images(self.stand_in_columns(draw)[None])
+        return run_for_values(self.model, images, holding(self.model, self.frozen, pairs))[0]
+
     def keep_stand_in(self, draw: int) -> tuple[Intact, Floats]:
         """The kept run of a stand-in, and its forecast (W,)."""
         from vitime_cache.attention.forward import run_and_keep

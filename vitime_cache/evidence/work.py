@@ -55,7 +55,7 @@ def _mechanism(run: Run) -> None:
     details = run.q.effort.details
     found = mechanism.measure_mechanism(run.windows, run.told, by_multiple=details)
     for name in (
-        "effect", "coverage", "share", "low", "high", "rest", "margin_low", "by_multiple", "by_layer",
+        "effect", "coverage", "share", "low", "high", "rest", "beside", "size", "margin_low", "by_multiple", "by_layer",
     ):  # fmt: skip
         values[f"mechanism_{name}"][...] = getattr(found, name)
     values["mechanism_phase"][:] = found.by_phase

@@ -39,6 +39,15 @@ def one_multiple(period: float, k: int, patches: int) -> Mask:
     return mask
 
 
+def beside_whole_periods(period: float, patches: int) -> Mask:
+    """Lags between `whole_periods` and the nearest of `other_phases`, (patches,); none for a short period."""
+    lag = np.arange(patches)
+    multiple = np.rint(lag / period)
+    near = (np.abs(lag - multiple * period) < GUARD) & (multiple >= 1) & (period >= 2 * GUARD)
+    mask: Mask = near & ~whole_periods(period, patches)
+    return mask
+
+
 def multiples(period: float, patches: int) -> int:
     """Number of whole periods on the lag axis."""
     return int(np.rint(np.flatnonzero(whole_periods(period, patches)).max(initial=0) / period))

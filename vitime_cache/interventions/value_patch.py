@@ -22,7 +22,15 @@ from torch import Tensor
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from vitime_cache.arrays import Bools
-from vitime_cache.attention.forward import Intact, open_blocks, plain_outputs, run_and_keep, run_layers, split_heads
+from vitime_cache.attention.forward import (
+    HeadOutputs,
+    Intact,
+    open_blocks,
+    plain_outputs,
+    run_and_keep,
+    run_layers,
+    split_heads,
+)
 from vitime_cache.attention.passes import in_passes
 from vitime_cache.interventions.lag_masks import pairs_at
 from vitime_cache.interventions.runs import batch_size
@@ -102,15 +110,17 @@ def freeze(model: ViTime, image: Tensor) -> FrozenRun:
 
 
 @torch.inference_mode()
-def run_for_values(model: ViTime, images: Tensor) -> tuple[list[Tensor], Tensor]:
+def run_for_values(
+    model: ViTime, images: Tensor, outputs: HeadOutputs = plain_outputs
+) -> tuple[list[Tensor], Tensor]:  # fmt: skip
     """Values of every layer, (B, heads, 1 + N, d) each, and probability (B, W, h) of images (B, 1, h, W)."""
     values: list[Tensor] = []
 
-    def outputs(layer: str, attention: Any, x: Tensor) -> Tensor:
+    def kept(layer: str, attention: Any, x: Tensor) -> Tensor:
         values.append(head_values(attention, x))
-        return plain_outputs(layer, attention, x)
+        return outputs(layer, attention, x)
 
-    probability = model.probability(run_layers(model, model.embed(images), outputs))
+    probability = model.probability(run_layers(model, model.embed(images), kept))
     return values, probability
 
 
@@ -153,6 +163,11 @@ def run_holding(model: ViTime, images: Tensor, frozen: FrozenRun, pairs: Pairs) 
 
     Here each run has its own attention; only the values at `pairs` are held.
     """
+    return model.probability(run_layers(model, model.embed(images), holding(model, frozen, pairs)))
+
+
+def holding(model: ViTime, frozen: FrozenRun, pairs: Pairs) -> HeadOutputs:
+    """Heads' outputs for one run in which all heads read the frozen run's values at `pairs`."""
     queries, mask = _by_token(pairs, model)
     held = iter(frozen.values)
 
@@ -163,7 +178,7 @@ def run_holding(model: ViTime, images: Tensor, frozen: FrozenRun, pairs: Pairs) 
         z[:, :, queries] += (scores.softmax(-1).to(q.dtype) * mask) @ (next(held) - v)
         return z
 
-    return model.probability(run_layers(model, model.embed(images), outputs))
+    return outputs
 
 
 @torch.inference_mode()

@@ -16,6 +16,7 @@ COVERED = 0.25  # share of the whole change below which values say little about 
 CHANCE = 0.1  # κ below this counts as chance
 ALONE = 0.2  # κ above this is accepted from the input alone, without attention shown there
 SHARES = (-0.5, 1.5)  # outside, parts of the past work against one another so much that a share is no yes
+BLURRED = 0.5  # of the ink of a patch comes from its neighbours, at most: a blur of 5 columns and patches of 8
 HELD = 0.75  # share of their squared influence; more left while reads there are held: it does not pass through them
 
 
@@ -35,6 +36,8 @@ class Figures:
     influence_share: float = np.nan
     near: float = np.nan
     far: float = np.nan
+    beside: float = np.nan  # share of values one patch beside whole periods back
+    size: float = np.nan  # squared change by values whole periods back alone, relative to that by every value
     held: float = np.nan  # squared influence of lags whole periods back left while values read there are held
 
     @classmethod
@@ -43,7 +46,7 @@ class Figures:
         names = (
             "influence_effect", "influence_low", "influence_high", "influence_by_chance", "mechanism_effect",
             "mechanism_coverage", "mechanism_low", "mechanism_rest", "mechanism_margin_low", "influence_share",
-            "influence_near", "influence_far",
+            "influence_near", "influence_far", "mechanism_beside", "mechanism_size",
         )  # fmt: skip
         return cls(*(*(float(ds[name]) for name in names), held_share(ds)))
 
@@ -59,8 +62,28 @@ class Figures:
 
     def more_than(self, kappa: float) -> bool:
         """Level 1: the whole interval of κ is above this, and the shares are those of parts that add up."""
-        shares = (self.influence_share, self.near, self.far)
-        return self.kappa[0] > kappa and not any(share < SHARES[0] or share > SHARES[1] for share in shares)
+        return self.kappa[0] > kappa and self.add_up
+
+    @property
+    def add_up(self) -> bool:
+        """Level 1: no share lies far outside 0 to 1, as those of parts that work against one another do."""
+        return not any(share < SHARES[0] or share > SHARES[1] for share in (self.influence_share, self.near, self.far))
+
+    @property
+    def alone(self) -> bool:
+        """Level 1 shows enough by itself, apart from ink that is blurred into what is read one patch beside."""
+        blurred = BLURRED * max(self.beside, 0.0) if self.carried and np.isfinite(self.beside) else 0.0
+        return self.add_up and self._beyond_chance(self.influence_low - blurred) > ALONE
+
+    @property
+    def no_more(self) -> bool:
+        """Level 1: surely about as much as by chance, or less."""
+        return self.kappa[1] < CHANCE
+
+    @property
+    def opposed(self) -> bool:
+        """Level 2: values whole periods back change the forecast by themselves, whatever their part of the change."""
+        return self.carried and self._beyond_chance(self.size) > ALONE
 
     @property
     def through(self) -> bool:
@@ -68,7 +91,7 @@ class Figures:
         return not self.held > HELD
 
     def _beyond_chance(self, share: float) -> float:
-        return (share - self.by_chance) / (1 - self.by_chance)
+        return (share - self.by_chance) / (1 - self.by_chance) if self.by_chance < 1 else np.nan
 
     @property
     def carried(self) -> bool:
@@ -107,14 +130,16 @@ def kind_of(ds: xr.Dataset) -> str:
     """The kind of answer (of `levels.table.KINDS`) that a verdict's figures lead to; "open" while a level is missing.
 
     The forecast is "indifferent" to the phase of its past if the whole stand-in changes it by less than the margin. It
-    follows its past "elsewhere" if the whole interval of κ is below `CHANCE`. If another phase carries as much,
+    follows its past "elsewhere" if the whole interval of κ is below `CHANCE` and no parts of the past work against one
+    another: a network that takes the mean of two opposite phases follows both. If another phase carries as much,
     attention whole periods back does not show that the period is special, and κ must itself exceed `CHANCE`: a random
     network with attention by content reads a little more at the same phase. The forecast follows whole periods back by
     a "detour" (routes over several layers, or changes of where heads look) if the whole interval of κ is above `ALONE`
-    and values there are not shown to carry well more than by chance: a single level must show more. If only the values
-    say yes, the answer is "unsettled", because the input decides and has not shown it. Both levels may say yes about
-    different pasts (one head moves content along, another reads one period back of that); then the influence stays
-    while the reads are held, and attention there is not what carries it.
+    and values there are not shown to carry well more than by chance: a single level must show more. What is read one
+    patch beside whole periods back has ink of them, which is no detour. If only the values say yes, the answer is
+    "unsettled", because the input decides and has not shown it. Both levels may say yes about different pasts (one head
+    moves content along, another reads one period back of that); then the influence stays while the reads are held, and
+    attention there is not what carries it.
     """
     if not {"influence", "mechanism"} <= set(vschema.facts(ds, "stages")):
         return "open"
@@ -129,8 +154,8 @@ def kind_of_figures(f: Figures) -> str:
         return "mostly"
     if ((f.followed and f.ahead) or (f.more_than(CHANCE) and f.besides)) and f.through:
         return "partly"
-    if f.more_than(ALONE):
+    if f.alone:
         return "detour"
     if f.ahead:
         return "unsettled"
-    return "elsewhere" if np.isfinite(f.kappa[1]) and f.kappa[1] < CHANCE else "not shown"
+    return "elsewhere" if f.no_more and f.add_up and not f.opposed else "not shown"

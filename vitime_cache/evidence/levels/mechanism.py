@@ -4,6 +4,9 @@ Attention is held as in the intact run. For queries of the forecast, in all head
 periods back are taken from the run of a stand-in; then those of all other keys, of other phases, of each multiple of
 the period, and in each layer alone. A share is the change of the forecast projected on its change when *every* value
 comes from the stand-in. Content changes, magnitude does not.
+
+What is read whole periods back may be passed on by later layers. So that this does not count as read elsewhere, the
+values of all other keys come from a run of the stand-in in which the reads whole periods back are held.
 """
 
 from __future__ import annotations
@@ -17,7 +20,13 @@ import numpy as np
 from vitime_cache.arrays import Bools, Floats
 from vitime_cache.evidence.levels.single_heads import MARGIN
 from vitime_cache.evidence.window_runs import Told, WindowRuns, cells
-from vitime_cache.interventions.lag_masks import at_phase, multiples, one_multiple, other_phases
+from vitime_cache.interventions.lag_masks import (
+    at_phase,
+    beside_whole_periods,
+    multiples,
+    one_multiple,
+    other_phases,
+)
 from vitime_cache.stats.intervals import ratio_interval
 
 if TYPE_CHECKING:
@@ -41,7 +50,11 @@ class Mechanism:
     share, low, high
         Share of values whole periods back, with its 90 % interval.
     rest
-        Share of all other values.
+        Share of all other values, without what they have of the reads whole periods back.
+    beside
+        Share of values one patch beside whole periods back: neither there nor at another phase.
+    size
+        Squared norm of the change by values whole periods back alone, relative to that by all values.
     phases, by_phase
         Other phases of the period in patches, and the share of values there.
     margin_low, margin_high
@@ -58,6 +71,8 @@ class Mechanism:
     low: float
     high: float
     rest: float
+    beside: float
+    size: float
     phases: Floats
     by_phase: Floats
     margin_low: float
@@ -86,17 +101,18 @@ def measure_mechanism(
     if effect < MARGIN:
         nothing = np.nan
         return Mechanism(
-            effect, coverage, nothing, nothing, nothing, nothing, phases, np.full(n, np.nan), nothing, nothing,
-            np.full(m, np.nan), np.full(layers, np.nan),
+            effect, coverage, nothing, nothing, nothing, nothing, nothing, nothing, phases, np.full(n, np.nan),
+            nothing, nothing, np.full(m, np.nan), np.full(layers, np.nan),
         )  # fmt: skip
     shares = np.stack([part.shares[: 2 + n] for part in parts])  # (cell, patch), not yet divided
     on = ratio_interval(shares[:, 0], size, TAIL)
     margins = ratio_interval(shares[:, :1] - shares[:, 2:], size, TAIL)
     mean = shares.sum(axis=0) / size.sum()
     nearest = int(margins.low.argmin())
+    rest, there = (float(sum(each) / size.sum()) for each in zip(*((p.rest, p.there) for p in parts), strict=True))
     detail = np.sum([part.shares[2 + n :] for part in parts[:DETAILED]], axis=0) / size[:DETAILED].sum()
     return Mechanism(
-        effect, coverage, float(on.value), float(on.low), float(on.high), float(mean[1]), phases, mean[2:],
+        effect, coverage, float(on.value), float(on.low), float(on.high), rest, float(mean[1]), there, phases, mean[2:],
         float(margins.low[nearest]), float(margins.high[nearest]),
         detail[layers:] if by_multiple else np.full(m, np.nan), detail[:layers],
     )  # fmt: skip
@@ -120,8 +136,10 @@ class _Projected:
     ----------
     shares
         Shares of the patches in the order of `_patches`, times `size`.
-    size
-        Squared norm of that change.
+    rest
+        Share of all other values, times `size`.
+    size, there
+        Squared norm of that change, and of the change by values whole periods back alone.
     covered, whole
         Projection of that change on the change under the whole stand-in, and the squared norm of the latter.
     """
@@ -129,34 +147,41 @@ class _Projected:
     effect: float
     shares: Floats
     size: float
+    rest: float
+    there: float
     covered: float
     whole: float
 
     @classmethod
     def of(cls, window: WindowRuns, draw: int, by_layer: bool, by_multiple: bool, told: Told) -> _Projected:
-        from vitime_cache.interventions.value_patch import Patch, all_pairs
+        from vitime_cache.interventions.value_patch import Patch, all_pairs, lag_pairs
 
         every = np.ones((len(window.model.config.layers), window.model.config.heads), dtype=bool)
         values, rows = window.source(draw)
-        told(1)
-        all_values = Patch(0, all_pairs(window.patches, window.first_future), every)
-        forecasts = window.patched(values, [all_values, *_patches(window, every, by_layer, by_multiple)], told)
+        on, everywhere = lag_pairs(window.on, window.first_future), all_pairs(window.patches, window.first_future)
+        held = window.source_holding(draw, on)
+        told(2)
+        run = [Patch(0, everywhere, every), *_patches(window, every, by_layer, by_multiple)]
+        forecasts = window.patched(values, run, told)
+        rest = window.patched(held, [Patch(0, everywhere & ~on, every)], told)[0]
         change, whole = window.change(forecasts), window.change(rows)
         size = float((change[0] ** 2).sum())
         return cls(
             float(window.effect(forecasts[0])), (change[1:] * change[0]).sum(axis=-1), size,
+            float((window.change(rest) * change[0]).sum()), float((change[1] ** 2).sum()),
             float((change[0] * whole).sum()), float((whole**2).sum()),
         )  # fmt: skip
 
 
 def _patches(window: WindowRuns, every: Bools, by_layer: bool, by_multiple: bool) -> list[Patch]:
-    """Patches in order: whole periods back; all other lags; other phases; each layer alone; each multiple."""
-    from vitime_cache.interventions.value_patch import Patch, all_pairs, lag_pairs
+    """Patches in order: whole periods back; beside them; other phases; each layer alone; each multiple."""
+    from vitime_cache.interventions.value_patch import Patch, lag_pairs
 
     first, period, patches = window.first_future, window.period, window.patches
     on = lag_pairs(window.on, first)
     elsewhere = [at_phase(period, offset, patches) for offset in other_phases(period)]
-    found = [Patch(0, on, every), Patch(0, all_pairs(patches, first) & ~on, every)]
+    beside = lag_pairs(beside_whole_periods(period, patches), first)
+    found = [Patch(0, on, every), Patch(0, beside, every)]
     found += [Patch(0, lag_pairs(lags, first), every) for lags in elsewhere]
     if by_layer:
         found += [Patch(0, on, layer) for layer in np.eye(len(every), dtype=bool)[:, :, None] & every]

@@ -190,7 +190,8 @@ class _Maker:
         return {
             "mechanism_effect": m.effect * (m.coverage if m.coverage == m.coverage else 0.7),
             "mechanism_coverage": m.coverage, "mechanism_share": share, "mechanism_low": low, "mechanism_high": high,
-            "mechanism_rest": m.rest, "mechanism_phase": m.other * np.linspace(1, 0.5, len(self.phases)),
+            "mechanism_rest": m.rest, "mechanism_beside": 0.2 * m.rest, "mechanism_size": share**2,
+            "mechanism_phase": m.other * np.linspace(1, 0.5, len(self.phases)),
             "mechanism_margin_low": low - m.other, "mechanism_by_multiple": share * weights / weights.sum(),
             "mechanism_by_layer": share * by_layer,
         }  # fmt: skip

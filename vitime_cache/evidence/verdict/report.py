@@ -15,7 +15,7 @@ import xarray as xr
 from vitime_cache._version import __version__
 from vitime_cache.arrays import Bools
 from vitime_cache.attention.schema import HEAD, LAYER
-from vitime_cache.evidence.levels.answer_kind import ALONE, SHARES, Figures
+from vitime_cache.evidence.levels.answer_kind import ALONE, Figures
 from vitime_cache.evidence.levels.table import (
     BY_ATTENTION,
     CLAIM,
@@ -45,7 +45,7 @@ INTERVALS = (
     "Intervals in brackets are at 90 %: for what the forecast follows, over draws of which patches were replaced; for "
     "what attention reads, over stand-ins and windows. They apply to this series and this network only."
 )
-AGAINST = "Parts of the past work against one another"
+AGAINST = "Parts of the past work against one another"  # so that their shares are no measure of what each does
 STANDS_FOR = "a history moved by a part of its period"
 
 
@@ -192,8 +192,7 @@ def _indifferent(ds: xr.Dataset) -> str:
 
 
 def _elsewhere(ds: xr.Dataset) -> str:
-    against = f" {AGAINST}." if _value(ds, "influence_share") < SHARES[0] else ""
-    return f"{_followed(ds)}, where {_by_chance(ds)}.{against}"
+    return f"{_followed(ds)}, where {_by_chance(ds)}."
 
 
 def _unsettled(ds: xr.Dataset) -> str:
@@ -207,7 +206,16 @@ def _unsettled(ds: xr.Dataset) -> str:
 
 
 def _not_shown(ds: xr.Dataset) -> str:
+    figures = Figures.of(ds)
     share, low, chance = (_value(ds, f"influence_{name}") for name in ("share", "low", "by_chance"))
+    if not figures.add_up or (figures.no_more and figures.opposed):
+        return f"{_followed(ds)}, where {_by_chance(ds)}. {AGAINST}, so that this share says little."
+    if figures.more_than(ALONE):
+        return (
+            f"{_followed(ds)} ({_by_chance(ds)}). Of what it reads through attention, "
+            f"{percent(_value(ds, 'mechanism_beside'))} is read one patch beside them, where the image blurs their "
+            "ink, so that this share says little."
+        )
     enough = chance + ALONE * (1 - chance)
     seen = enough + share - low  # with this interval around it, its lower end would say so
     little = (
@@ -215,8 +223,6 @@ def _not_shown(ds: xr.Dataset) -> str:
         if low > chance
         else ""
     )
-    if low > enough:
-        return f"{_followed(ds)}. {AGAINST}, so that this share says little."
     return (
         f"{_followed(ds)}, where {_by_chance(ds)}{little}. A share above about {percent(seen)} would have counted on "
         "its own."

@@ -73,7 +73,13 @@ VARIABLES: Mapping[str, Variable] = {
     "mechanism_share": Variable((), "float32", "share carried by values whole periods back", _SHARE),
     "mechanism_low": Variable((), "float32", "lower end of its 90 % interval", _SHARE),
     "mechanism_high": Variable((), "float32", "upper end of its 90 % interval", _SHARE),
-    "mechanism_rest": Variable((), "float32", "share carried by all other values", _SHARE),
+    "mechanism_rest": Variable(
+        (), "float32", "share carried by all other values, without what those passed on", _SHARE
+    ),
+    "mechanism_beside": Variable((), "float32", "share carried by values one patch beside whole periods back", _SHARE),
+    "mechanism_size": Variable(
+        (), "float32", "squared change by values whole periods back alone, relative to that by every value", "1"
+    ),
     "mechanism_phase": Variable((PHASE,), "float32", "share carried by values at another phase of the period", _SHARE),
     "mechanism_margin_low": Variable(
         (), "float32", "lower end of the 90 % interval of mechanism_share less the largest other phase", _SHARE
@@ -154,7 +160,7 @@ COORDINATES: Mapping[str, tuple[str, str]] = {
     "whole_periods": (PAST_LAG, "whether the lag lies whole periods back"),
 }
 ATTRIBUTES = (*KINDS_OF_FACTS, *TEXTS)  # JSON as `facts` describes it, and plain text
-METHOD = 8  # part of every question; increase it when the method changes, and so answers or variables
+METHOD = 9  # part of every question; increase it when the method changes, and so answers or variables
 _PLAIN = ("config", *TEXTS)  # given as text
 
 
