@@ -35,10 +35,11 @@ KINDS: Mapping[str, Callable[[np.random.Generator], Recipe]] = {
         used.copier, used.soft_copier, used.one_row_copier, used.four_bands, used.redundant,
         used.four_alike, used.comb_copier, used.fraction_copier, used.two_fractions, used.future_queries,
         used.ink_gated, used.history_queries, used.long_lag, used.beside_lag_3, used.beside_lag_12,
-        used.two_hops, used.crossed_routes, unused.period_and_a_half, unused.half_period, unused.four_other_lags,
-        unused.long_other_lag, unused.absolute_column, unused.bias_head_beside, unused.cancelled_pair,
-        unused.bias_head, unused.inert_copier, unused.inert_history_queries, unused.forward,
-        unused.constant_forecast, unused.even_head, unused.matcher,
+        used.relay, used.two_phases, used.two_hops, used.crossed_routes, unused.period_and_a_half,
+        unused.half_period, unused.both_sides, unused.four_other_lags, unused.long_other_lag,
+        unused.absolute_column, unused.bias_head_beside, unused.cancelled_pair, unused.bias_head,
+        unused.inert_copier, unused.inert_history_queries, unused.forward, unused.constant_forecast,
+        unused.even_head, unused.matcher,
     )
 }  # fmt: skip
 

@@ -22,6 +22,17 @@ def half_period(rng: np.random.Generator) -> Recipe:
     return Recipe([plan(place, period // 2)], period, uses_not("elsewhere", {"matters": [place]}), (period // 2,))
 
 
+def both_sides(rng: np.random.Generator) -> Recipe:
+    """Copiers of one patch less than a period and one patch more.
+
+    They have ink of whole periods back, because the image is blurred, but that is no route to there: "yes" is false.
+    """
+    period, places = some_period(rng), draw_heads(rng, 2)
+    lags = (period - 1, period + 1)
+    truth = uses_not(("elsewhere", "not shown", "unsettled"), {"matters": places})
+    return Recipe([plan(place, lag) for place, lag in zip(places, lags, strict=True)], period, truth, lags)
+
+
 def four_other_lags(rng: np.random.Generator) -> Recipe:
     """Four heads of one and a half periods: many strong heads, none of them whole periods back."""
     period, places = some_period(rng), draw_heads(rng, 4)

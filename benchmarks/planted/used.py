@@ -120,6 +120,26 @@ def beside_lag_12(rng: np.random.Generator) -> Recipe:
     return Recipe([plan(places[0], 8, features=left), plan(places[1], 12, features=right)], 8, truth, (8, 12))
 
 
+def relay(rng: np.random.Generator) -> Recipe:
+    """One head reads a period back, and one of the next layer hands on, in place, what it has read."""
+    period = some_period(rng)
+    [first], [second] = draw_heads(rng, 1, DECODER[0]), draw_heads(rng, 1, DECODER[1])
+    plans = [plan(first, period, writes="carried"), plan(second, 0, reads="carried")]
+    truth = uses([first], others=[second], must={"looks": [first]}, may={"looks": [first]})
+    return Recipe(plans, period, truth, (period,))
+
+
+def two_phases(rng: np.random.Generator) -> Recipe:
+    """The mean of one period and of one and a half: the first harmonic cancels, and no share tells what is followed.
+
+    The forecast does use one period back, so "no" is false.
+    """
+    period, [place] = some_period(rng), draw_heads(rng, 1)
+    lags = (period, period * 3 // 2)
+    truth = uses([place], "mostly", "partly", "unsettled", "not shown", may={"looks": [place]})
+    return Recipe([plan(place, *lags)], period, truth, lags)
+
+
 def two_hops(rng: np.random.Generator) -> Recipe:
     """Lags of two layers that add up to a period, 3 + 5 for one of 8: no head looks a period back."""
     period = some_period(rng)
