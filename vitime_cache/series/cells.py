@@ -155,6 +155,14 @@ def notation_of(where: str, columns: Iterable[pd.Series], in_quotes: bool = Fals
     return "point" if (apart or unclear) and not found else None
 
 
+def _has_decimals(column: pd.Series) -> bool:
+    """Whether texts (T,) are numbers with a point, of which some cannot keep thousands apart."""
+    texts = column.str.strip().fillna("")
+    with_point = texts[texts.str.contains(".", regex=False) & ~texts.str.lower().isin(MISSING)]
+    is_plain = len(with_point) > 0 and re.fullmatch(PLAIN, with_point.iloc[0]) is not None
+    return is_plain and not bool(with_point.str.fullmatch(_THOUSANDS).all())
+
+
 def refuse_points_within(where: str, columns: Iterable[pd.Series], separated_by_commas: bool = False) -> None:
     """Refuse numbers whose points may all keep thousands apart, where something speaks for it.
 
@@ -163,16 +171,19 @@ def refuse_points_within(where: str, columns: Iterable[pd.Series], separated_by_
     """
     columns = list(columns)
     dated = any(re.fullmatch(_GERMAN_DATE, str(column.iloc[0]).strip()) for column in columns if len(column))
+    if any(_has_decimals(column.iloc[:50]) for column in columns):  # nearly every file, told without reading it all
+        return
     apart, beside_hundreds = "", False
     for column in columns:
         texts = column.str.strip().fillna("")
         known = texts[~texts.str.lower().isin(MISSING)]
-        with_point = known[known.str.contains(".", regex=False)]
+        pointed = known.str.contains(".", regex=False)
+        with_point = known[pointed]
         if len(with_point) and re.fullmatch(PLAIN, with_point.iloc[0]):
-            if not with_point.str.fullmatch(_THOUSANDS).all():
+            if _has_decimals(with_point):
                 return
             apart = apart or with_point.iloc[0]
-            rest = known[~known.str.contains(".", regex=False)]
+            rest = known[~pointed]
             beside_hundreds |= bool(rest.str.fullmatch(_HUNDREDS).all() and rest.str.fullmatch(r"\D?\d{3}").any())
     if apart and (dated or (beside_hundreds and not separated_by_commas)):
         raise SignalError(

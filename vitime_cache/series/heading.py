@@ -86,13 +86,13 @@ def _is_title(row: Row, below: Row) -> bool:
 
 def _below_facts(rows: list[Row], width: int) -> int:
     """Where the names stand below facts of a place or a device, each a word and a number; 0 where there are none."""
-    last = next((place for place, row in reversed(list(enumerate(rows))) if row.kinds[0] == "text"), 0)
-    facts = [place for place, row in enumerate(rows[: last + 1]) if not row.is_words]
-    if not facts or last + 1 == len(rows) or not all(row.kinds[0] == "text" for row in rows[: last + 1]):
+    numbers = next((place for place, row in enumerate(rows) if row.kinds[0] != "text"), len(rows))
+    facts = [place for place, row in enumerate(rows[:numbers]) if not row.is_words]
+    if not facts or numbers == len(rows) or any(row.kinds[0] == "text" for row in rows[numbers:]):
         return 0
     at = facts[-1] + 1
     pairs = all(sum(map(bool, rows[place].cells)) == 2 for place in facts) and (width > 2 or len(facts) > 1)
-    return at if pairs and at <= last and len(rows[at].cells) == width else 0
+    return at if pairs and at < numbers and len(rows[at].cells) == width else 0
 
 
 def _is_above_numbers(words: Row, numbers: Row) -> bool:

@@ -185,18 +185,18 @@ def _with_clock(table: Table, name: str, readings: tuple[NDArray[Any], ...], low
     cell = table.others[name].iloc[0] if name in table.others else ""
     offset = "+00:00" if has_offset(str(cell)) else ""
     known = [each[~np.isnat(each)] for each in readings]
-    repeat = any(len(np.unique(each)) < len(each) for each in known)
-    even = any(len(each) > 1 and (np.diff(each) == np.diff(each)[0]).all() for each in known)
     has_clock = _has_clock(readings)
+    repeat = not has_clock and any(len(np.unique(each)) < len(each) for each in known)
     beside = [] if has_clock else [lower[part] for part in CLOCKS if part in lower and lower[part] != name]
-    if not has_clock and repeat:
+    if repeat:
         beside += [other for other in table.numbers if called(other).endswith("period")]
         beside += [other for other, column in table.others.items() if other != name and column.dtype.kind not in "bmMc"]
     for other in beside:
         hours = table.numbers[other] if other in table.numbers else clock_hours(table.others[other])
         if hours is None or not np.isfinite(hours).all() or hours.min() < 0:
             continue
-        if other in table.numbers and even and not repeat and np.ptp(hours):
+        even = not repeat and any(len(each) > 1 and (np.diff(each) == np.diff(each)[0]).all() for each in known)
+        if other in table.numbers and even and np.ptp(hours):
             continue  # hours of work or sunshine on each day
         if hours.max() >= 10_000:  # 183000 is 18:30
             hours = hours // 100 + hours % 100 / 60
