@@ -16,6 +16,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
 from tests.store import standin
@@ -245,6 +246,20 @@ def test_series_of_any_length_are_encoded_to_the_chunks_that_zarr_writes(samples
         whole[tuple(map(slice, shape))] = values
         theirs = zarr_bytes(whole, chunk)
         assert ours == {f"{name}/c.1.{'.'.join(key.split('/')[1:])}": data for key, data in theirs.items()}
+
+
+@pytest.mark.filterwarnings("ignore::zarr.errors.UnstableSpecificationWarning")
+def test_texts_of_fixed_width_are_encoded_to_the_chunks_that_zarr_writes() -> None:
+    texts = np.array(["", "two tones", "höher", *[""] * 2500, "last"], object)
+    staged: dict[str, Buffer] = {}
+    array = zarr.create_group(MemoryStore(staged)).create_array(
+        "description", shape=texts.shape, dtype="<U2000", chunks=(store_format.SIGNALS_PER_CHUNK,),
+        compressors=store_format.CODECS, chunk_key_encoding={"name": "default", "separator": "."},
+        config={"write_empty_chunks": True},
+    )  # fmt: skip
+    array[:] = texts.astype("<U2000")
+    written = {key: data.to_bytes() for key, data in staged.items() if key.startswith("description/c")}
+    assert store_format._encode_texts("description", texts) == written
 
 
 @settings(max_examples=30, deadline=None)

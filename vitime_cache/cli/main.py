@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import os
 import signal
 import sys
@@ -43,12 +44,18 @@ _REMEDIES = {
 }
 
 
+# New objects from which Python looks for cycles. Libraries and large stores bring millions that last: looking through
+# them again and again, as it does by default, takes a sixth of a command's start.
+OBJECTS = 50_000
+
+
 class Interruption(KeyboardInterrupt):
     """SIGTERM, which ends a command in the same way as Ctrl-C."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 for success, 1 for an error or a store that is not sound, 128 + the signal that ended it."""
+    gc.set_threshold(OBJECTS)
     plain_signs()
     args = parsed(sys.argv[1:] if argv is None else argv)
     try:

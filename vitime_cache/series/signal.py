@@ -232,8 +232,9 @@ def _series(values: Any, who: str) -> np.ndarray:
     if len(given) > MAX_SAMPLES:
         raise SignalError(f"{who} has {len(given)} samples; at most {MAX_SAMPLES} are allowed")
     series = given.astype(np.float64)
-    if (wrong := ~(np.abs(series) <= MAX_MAGNITUDE)).any():
-        sample = int(wrong.argmax())
+    magnitude = np.abs(series)
+    if not magnitude.max(initial=0.0) <= MAX_MAGNITUDE:  # of NaN, too
+        sample = int((~(magnitude <= MAX_MAGNITUDE)).argmax())
         raise SignalError(
             f"{who}, sample {sample}: {series[sample]} is not a finite number within ±{MAX_MAGNITUDE:g}; "
             "correct the value, or rescale the series"

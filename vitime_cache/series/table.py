@@ -145,9 +145,10 @@ def _read_npy(file: str, data: bytes) -> pd.DataFrame:
     if values.ndim not in (1, 2) or values.size == 0:
         raise SignalError(f"{file} has shape {values.shape}; one series is (samples,), several are (samples, series)")
     check_length(file, len(values))
-    columns = _columns(PurePosixPath(file).stem, values.astype(np.float64))
-    check_width(file, len(columns), len(values))
-    return pd.DataFrame(columns, index=range(1, len(values) + 1))
+    several = values.astype(np.float64).reshape(len(values), -1)
+    check_width(file, several.shape[1], len(values))
+    names = _numbered(PurePosixPath(file).stem, several.shape[1])
+    return pd.DataFrame(several, columns=names, index=range(1, len(values) + 1))
 
 
 def _read_npz(file: str, data: bytes) -> list[pd.DataFrame]:
@@ -183,9 +184,14 @@ def _read_npz(file: str, data: bytes) -> list[pd.DataFrame]:
 
 
 def _columns(name: str, array: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """An array (T,) or (T, series) as columns, numbered if there are several."""
+    """An array (T,) or (T, series) as columns."""
     several = array.reshape(len(array), -1).T
-    return {f"{name}_{number}" if len(several) > 1 else name: each for number, each in enumerate(several, 1)}
+    return dict(zip(_numbered(name, len(several)), several, strict=True))
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    """Names of so many columns, numbered where there are several."""
+    return [f"{name}_{number}" for number in range(1, count + 1)] if count > 1 else [name]
 
 
 def _array(file: str, data: bytes) -> np.ndarray[Any, Any]:

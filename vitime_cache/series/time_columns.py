@@ -230,10 +230,11 @@ def _calendar(numbers: Mapping[str, NDArray[np.float64]], parts: Mapping[str, st
 def _counts(table: Table, choices: Choices) -> Time:
     """Numbers that are times or counts, by their name; in the first column also row numbers; else times of day."""
     several = len(table.names) > 1
-    times_first = sorted(table.names, key=lambda name: called(name) not in TIMES - {"year"})
+    leading, known_times = TIMES - {"year"}, TIMES | DECIMAL_YEARS
+    times_first = sorted(table.names, key=lambda name: called(name) not in leading)
     for name in times_first if choices.time is None else [choices.time]:
         known, in_front = called(name), name == table.in_front
-        is_time = known in TIMES | DECIMAL_YEARS or choices.time is not None
+        is_time = known in known_times or choices.time is not None
         if name not in table.numbers:
             column = table.others[name]
             if (is_time or in_front) and (spans := elapsed(column)) is not None:
@@ -282,7 +283,9 @@ def _successive_months(table: Table) -> Time:
 def _epochs(table: Table) -> Time:
     """Numbers under any name that must be times: dates since 1990 with an even step."""
     for name, values in table.numbers.items() if len(table.numbers) > 1 else ():
-        if not np.isfinite(values).all() or len(values) < 3 or values.min() < 1e7 or (values % 1).any():
+        if len(values) < 3 or not values[0] >= 1e7:  # nearly every series: the checks of all values take much longer
+            continue
+        if not np.isfinite(values).all() or values.min() < 1e7 or (values % 1).any():
             continue
         if (times := times_of_numbers(values, "")) is not None and times.min() >= np.datetime64("1990"):
             steps = np.diff(times) / np.timedelta64(1, "s")

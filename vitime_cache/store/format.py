@@ -27,6 +27,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,6 @@ SIGNALS_PER_CHUNK = 1024  # of a coordinate
 # Characters of the texts that xarray leaves on disk. With a fixed width dask knows their size, which
 # `xr.open_zarr(path, chunks="auto")` needs. The widths are the longest that a signal can have, and compress well.
 WIDTHS = {DESCRIPTION: 2000, REDUCED_OF: 200, START: 40}
-AT_ONCE = 64 * 2**20  # bytes of such a text that are encoded at once: all of 100 000 signals would take a gigabyte
 SHARD_PARTS = 8  # blocks of query rows in a token map: reading one row costs an eighth of a map
 
 CODECS = (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec())  # the same as in `chunks`
@@ -92,15 +92,17 @@ def render_template(manifest: Manifest) -> dict[str, bytes]:
         if dimension in used:
             _create_coordinate(group, name, dimension, values, CHUNK.get(dimension, len(values)))
     per_signal = {SIGNAL: ("string", "name of the signal")} | dict(SIGNAL_COORDINATES)
+    texts: dict[str, bytes] = {}
     for name, (dtype, meaning) in per_signal.items():
         values = np.zeros(count, bool) if name == COMPLETE else _column(manifest, name, dtype)
         _create_coordinate(group, name, SIGNAL, values, SIGNALS_PER_CHUNK, long_name=meaning)
+        if name in WIDTHS:
+            texts |= _encode_texts(name, values)
     journal = {
         f"{FOLDER}{ROOT}": b'{"zarr_format": 3, "node_type": "group"}'
     }  # so that zarr finds no unknown object when it lists the root
-    return journal | {
-        key: value.to_bytes() for key, value in staged.items() if key != ROOT and not key.startswith(f"{COMPLETE}/c")
-    }
+    objects = {key: value.to_bytes() for key, value in staged.items()} | texts
+    return journal | {key: data for key, data in objects.items() if key != ROOT and not key.startswith(f"{COMPLETE}/c")}
 
 
 def render_complete(complete: NDArray[np.bool_], chunk: int) -> tuple[str, bytes]:
@@ -222,12 +224,17 @@ def _create_coordinate(
             **_common((dimension,), attributes),
             config={"write_empty_chunks": True},
         )
-        if width and (longest := max(map(len, values), default=0)) > width:
-            raise StoreError(f"a {name} of {longest} characters is longer than the {width} of a signal's")
-        step = chunk * max(AT_ONCE // (4 * width * chunk), 1) if width else max(len(values), 1)
-        for start in range(0, len(values), step):
-            part = values[start : start + step]
-            array[start : start + step] = part.astype(dtype) if width else part
+        if not width:  # else `_encode_texts` encodes the values
+            array[:] = values
+
+
+def _encode_texts(name: str, values: NDArray[np.object_]) -> dict[str, bytes]:
+    """The chunks of texts of fixed width, by key; equal ones, as of signals without any, are encoded once."""
+    width = WIDTHS[name]
+    if (longest := max(map(len, values), default=0)) > width:
+        raise StoreError(f"a {name} of {longest} characters is longer than the {width} of a signal's")
+    encode = cache(lambda texts: encode_chunk(np.array(texts, f"<U{width}")))
+    return {f"{name}/c.{number}": encode(tuple(part)) for (number,), part in blocks(values, (SIGNALS_PER_CHUNK,), "")}
 
 
 def _common(dims: Sequence[str], attributes: Mapping[str, str]) -> dict[str, Any]:

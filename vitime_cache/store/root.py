@@ -167,8 +167,8 @@ def clear_evidence(objects: Objects) -> None:
     for group in verdict_groups(objects):
         if group not in shown:
             objects.delete_below(f"{group}/")
-    markers = (f"{MARKERS}{name}" for name in objects.names(MARKERS))
-    left = [key for key in markers if key not in {marker_key(group) for group in shown}]
+    markers = {f"{MARKERS}{name}" for name in objects.names(MARKERS)}
+    left = sorted(markers - set(map(marker_key, shown)))
     left += [f"{EVIDENCE}{name}" for name in objects.names(EVIDENCE) if name.endswith(PARTIAL)]
     objects.delete(left)
     objects.flush()
