@@ -209,3 +209,16 @@ def test_dates_of_which_the_day_may_come_first_are_read_so_that_least_is_missing
             read(times, values=values)
     column = read(times, values=values, fill="interpolate")
     assert (column.values.tolist(), column.filled, column.start) == ([*range(96)], 1, "2021-03-03T00:00:00")
+
+
+@pytest.mark.parametrize("form", ["%y-%m-%d", "%y/%m/%d", "%d.%m.%y", "%m/%d/%y"])
+def test_years_of_two_digits_may_come_first(form):
+    column = read(pd.date_range("2021-01-04", periods=96).strftime(form))
+    assert (column.start, column.sample_seconds) == ("2021-01-04T00:00:00", DAY)
+
+
+@pytest.mark.parametrize("fill", ["none", "interpolate"])
+def test_gaps_longer_than_the_series_are_not_interpolated(fill):
+    times = pd.date_range("2021-01-01", periods=40, freq="h")
+    with pytest.raises(SignalError, match=r"920 steps of 1 hour missing.*only 80 are there: give each part"):
+        read([*times, *times + pd.Timedelta(960, "h")], values=range(80), fill=fill)

@@ -136,6 +136,11 @@ def find_axis(
             f"{missing} step{'s' * (missing > 1)}{step and f' of {step}'} missing, the first after {_shown(times[at])} "
             f"in row {rows[at]}, at most {gaps.max()} in a row"
         )
+    if missing > len(times):  # interpolated, they would be most of the series
+        raise SignalError(
+            f"{where}: {'; '.join(faults)}, and only {len(times)} are there: give each part between gaps in a file of "
+            f"its own, {WAY_OUT}"
+        )
     if faults and choices.fill == "none":
         may_change = is_date and 0 < seconds <= 3600
         clocks = "; where clocks change, give times with their offset from UTC" if may_change else ""

@@ -91,7 +91,7 @@ def _is_dated(name: str) -> bool:
 
 def series_in_rows(table: Table, choices: Choices, tell: Tell) -> list[Column]:
     """One series from each row. Columns of names or classes in front are not samples."""
-    samples, axis = _header_times(table, choices)
+    samples, axis = _header_times(table, choices, tell)
     table.check_marks(samples, choices)
     names, named_by = _row_names(table)
     values = np.stack([table.numbers[name] for name in samples], axis=1) if samples else np.empty((len(table.rows), 0))
@@ -126,7 +126,7 @@ def _row_names(table: Table) -> tuple[list[str], list[str]]:
     return [], []
 
 
-def _header_times(table: Table, choices: Choices) -> tuple[list[str], Axis | None]:
+def _header_times(table: Table, choices: Choices, tell: Tell) -> tuple[list[str], Axis | None]:
     """Columns whose names are times, and their axis; all columns of numbers if most names are not times."""
     import pandas as pd
 
@@ -145,5 +145,5 @@ def _header_times(table: Table, choices: Choices) -> tuple[list[str], Axis | Non
     samples = [name for name, is_date in zip(names, dated, strict=True) if is_date]
     table.check_numbers([*samples, *(name for name in table.others if re.fullmatch(_YEAR, name) or is_time(name))])
     where, columns = f"{table.file}, header", np.arange(1, len(names) + 1)[dated]
-    axis = find_even_axis(where, readings, columns, choices, lambda _: None, "year")
+    axis = find_even_axis(where, readings, columns, choices, tell, "year")
     return samples, axis

@@ -44,7 +44,7 @@ _TO_PARTS = [
 ]  # fmt: skip
 # The kinds of the parts of a date, as in `_KINDS`, and the notation of such a date.
 _NOTATIONS = {
-    "d d Y": ("%d %m %Y", "%m %d %Y"), "d d d": ("%d %m %y", "%m %d %y"), "Y d d": ("%Y %m %d",),
+    "d d Y": ("%d %m %Y", "%m %d %Y"), "d d d": ("%d %m %y", "%m %d %y", "%y %m %d"), "Y d d": ("%Y %m %d",),
     "b d Y": ("%b %d %Y",), "d b Y": ("%d %b %Y",), "d b d": ("%d %b %y",), "a d b Y": ("%a %d %b %Y",),
     "a b d Y": ("%a %b %d %Y",), "Y Wd d": ("%G W%V %u",), "Y d": ("%Y %m",), "b Y": ("%b %Y",), "b d": ("%b %y",),
     "Y b": ("%Y %b",), "Y j": ("%Y %j",), "YMd": ("%YM%m",), "Ymd": ("%YM%m",),
