@@ -49,6 +49,8 @@ WIDE = {"influence_low": 0.1, "influence_high": 0.6}
         ({**ELSEWHERE, "beside": 0.6}, "detour"),  # 0.7 - 0.6 / 2 is above a fifth beyond chance, 0.36
         ({**ELSEWHERE, "beside": 0.8}, "not shown"),  # what is read one patch beside has ink of whole periods back
         ({**ELSEWHERE, "beside": -0.8}, "detour"),
+        ({**ELSEWHERE, "held": 0.3}, "detour"),
+        ({**ELSEWHERE, "held": 0.2}, "not shown"),  # without the reads there, nothing is left: no other route
         ({"beside": 0.8}, "mostly"),
         ({**ELSEWHERE, "influence_low": np.nan, "influence_high": np.nan}, "not shown"),
     ],

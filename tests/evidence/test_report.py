@@ -327,6 +327,14 @@ def test_what_is_read_beside_whole_periods_back_is_told_where_it_may_be_all_of_t
     assert "92 % is read one patch beside them, where the image blurs their ink" in headline(ds)
 
 
+def test_influence_that_goes_with_what_is_read_there_is_told_where_shares_of_attention_do_not_show_it() -> None:
+    ds = changed(made("not shown"), influence_share=0.7, influence_low=0.6, influence_high=0.8, mechanism_beside=0.0)
+    ds["influence_curve"][{vschema.CURVE: 1}] = 0.0
+    told = headline(ds)
+    assert "and that goes when what is read there is held" in told
+    assert "Parts of the past work against one another, so that these shares say little." in told
+
+
 def test_a_yes_that_the_held_reads_contradict_says_that_the_influence_stays() -> None:
     stays = "but the influence of that past stays while these reads are held"
     for kind in ("detour", "unsettled"):

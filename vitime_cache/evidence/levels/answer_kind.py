@@ -76,6 +76,11 @@ class Figures:
         return self.add_up and self._beyond_chance(self.influence_low - blurred) > ALONE
 
     @property
+    def gone(self) -> bool:
+        """Holding what is read whole periods back takes nearly all of its influence away: no other route has it."""
+        return self.held < 1 - HELD
+
+    @property
     def no_more(self) -> bool:
         """Level 1: surely about as much as by chance, or less."""
         return self.kappa[1] < CHANCE
@@ -136,10 +141,10 @@ def kind_of(ds: xr.Dataset) -> str:
     network with attention by content reads a little more at the same phase. The forecast follows whole periods back by
     a "detour" (routes over several layers, or changes of where heads look) if the whole interval of κ is above `ALONE`
     and values there are not shown to carry well more than by chance: a single level must show more. What is read one
-    patch beside whole periods back has ink of them, which is no detour. If only the values say yes, the answer is
-    "unsettled", because the input decides and has not shown it. Both levels may say yes about different pasts (one head
-    moves content along, another reads one period back of that); then the influence stays while the reads are held, and
-    attention there is not what carries it.
+    patch beside whole periods back has ink of them, which is no detour; nor is it one if the influence goes when the
+    values read there are held. If only the values say yes, the answer is "unsettled", because the input decides and has
+    not shown it. Both levels may say yes about different pasts (one head moves content along, another reads one period
+    back of that); then the influence stays while the reads are held, and attention there is not what carries it.
     """
     if not {"influence", "mechanism"} <= set(vschema.facts(ds, "stages")):
         return "open"
@@ -154,7 +159,7 @@ def kind_of_figures(f: Figures) -> str:
         return "mostly"
     if ((f.followed and f.ahead) or (f.more_than(CHANCE) and f.besides)) and f.through:
         return "partly"
-    if f.alone:
+    if f.alone and not f.gone:
         return "detour"
     if f.ahead:
         return "unsettled"

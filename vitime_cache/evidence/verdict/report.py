@@ -210,6 +210,11 @@ def _not_shown(ds: xr.Dataset) -> str:
     share, low, chance = (_value(ds, f"influence_{name}") for name in ("share", "low", "by_chance"))
     if not figures.add_up or (figures.no_more and figures.opposed):
         return f"{_followed(ds)}, where {_by_chance(ds)}. {AGAINST}, so that this share says little."
+    if figures.alone:  # and yet no detour
+        return (
+            f"{_followed(ds)} ({_by_chance(ds)}), and that goes when what is read there is held. But of what it reads "
+            f"through attention, {_share(ds, 'mechanism')} is read there. {AGAINST}, so that these shares say little."
+        )
     if figures.more_than(ALONE):
         return (
             f"{_followed(ds)} ({_by_chance(ds)}). Of what it reads through attention, "
