@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -92,6 +93,12 @@ def no_model_is_left() -> Iterator[None]:
     """End the process of the model after the last test."""
     yield
     engine().stop()
+
+
+@pytest.fixture(autouse=True)
+def the_main_module_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit puts the app in its place, and a process that `multiprocessing` starts later would run the app."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture
