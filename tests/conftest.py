@@ -31,6 +31,11 @@ DATA = Path(__file__).parent / "data"
 GOLDEN_WEIGHTS = DATA / "vitime_tiny.pth"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first, so that no worker is left with one when the others have nothing to do any more."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_collection_finish() -> None:
     """What was imported lives to the end, so that the collector may pass over it.
 

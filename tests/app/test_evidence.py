@@ -79,7 +79,7 @@ def answered(at: AppTest, patience: float = 240) -> AppTest:
     """Wait until no question is under way, and show the page again."""
     end = time.monotonic() + patience
     while any(not each.ended for each in questions.known().values()) and time.monotonic() < end:
-        time.sleep(0.5)
+        time.sleep(0.05)
     return at.run()
 
 
