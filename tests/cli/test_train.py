@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (tmp_path / "wave.csv").write_text("\n".join(["wave", *WAVE]) + "\n")
     (tmp_path / "gap.csv").write_text(
-        "\n".join(["i,wave", *(f"{i},{'' if i == 30 else w}" for i, w in enumerate(WAVE))]) + "\n"
+        "\n".join(["index,wave", *(f"{i},{'' if i == 30 else w}" for i, w in enumerate(WAVE))]) + "\n"
     )
     (tmp_path / "short.csv").write_text("\n".join(["wave", *WAVE[:30]]) + "\n")
     (tmp_path / "other.toml").write_text("[network]\nencoder_depth = 3\n")

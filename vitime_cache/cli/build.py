@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "its free memory; halved when that runs out)")  # fmt: skip
     add("--workers", type=_workers, help="processes, or a dask scheduler's address (tcp://…)")
     add("--max-size", type=positive("gigabytes"), default=20.0, help="refuse to write more than this many GB (20)")
-    add("--quiet", action="store_true", help="print errors only")
+    add("--quiet", action="store_true", help="print errors, and notes on files, only")
 
 
 def run(args: argparse.Namespace) -> int:

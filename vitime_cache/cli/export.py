@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", nargs="+", choices=FORMATS, default=FORMATS, help="formats of pictures and numbers (default: all)")
     add("--out", default="exports", metavar="DIR", help="folder of the files (default: exports)")
     add("--overwrite", action="store_true", help="replace existing files")
-    add("--quiet", action="store_true", help="print errors only")
+    add("--quiet", action="store_true", help="print errors, and notes on files, only")
     add = parser.add_argument_group(
         "figures of a paper", "as wide as a column, without titles; the captions are in a separate text file"
     ).add_argument

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=at_least(0),
         help="processes that draw series ahead (default: 0 on a CPU, all cores but one on a device)",
     )  # fmt: skip
-    add("--quiet", action="store_true", help="print errors only")
+    add("--quiet", action="store_true", help="print errors, and notes on files, only")
     own = parser.add_argument_group(
         "your own series",
         "Random windows of them are mixed with synthetic series. The end of each is not used for training: one stretch "
