@@ -41,6 +41,7 @@ def test_all_signals_of_a_file_are_answered_with_a_line_each_a_headline_a_card_a
     assert "all 4 signals" in told
     for name in ("daily", "noise", "flat", "slow"):
         assert f"{name}: " in told
+    assert "noise: not asked: no period of 'noise' stands out of noise; " in told
     assert document["headline"] in told
     assert document["answered"] == 2
     assert document["kinds"]["constant"] == document["kinds"]["no period"] == 1

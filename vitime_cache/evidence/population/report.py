@@ -104,7 +104,7 @@ def row_words(ds: xr.Dataset, place: int) -> str:
     row = ds.isel({SIGNAL: place})
     kind, name = str(row["kind"].values), str(row[SIGNAL].values)
     if kind in population_schema.NOT_ASKED:
-        return f"{name}: {kind_words(kind).lower()}. {row['reason'].values}"
+        return f"{name}: not asked: {row['reason'].values}"
     share = interval(*(float(row[f"influence_{part}"]) for part in ("share", "low", "high")))
     through = percent(float(row["mechanism_share"]))
     period = population_schema.period_words(ds, place)
