@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 Times = NDArray[np.datetime64]
 
+_ZONE = r"\[[A-Za-z_/]+\]$"  # behind the offset, as Java writes it
 # Rewrites to ISO 8601: the first time of a range, UTC as an offset, a point in seconds, quarters as months.
 _TO_ISO = [
     (r"^\s+|\s+$", ""), (r"(\d) - \d.*$", r"\1"), (r"\s*([+-]\d\d:?\d\d)\s*(UTC|GMT)$", r"\1"),
     (r"(:\d\d)\s*(UTC|GMT)$", r"\1+00:00"), (r"(:\d\d)\s*CET$", r"\1+01:00"), (r"(:\d\d)\s*CEST$", r"\1+02:00"),
-    (r"\[[A-Za-z_/]+\]$", ""),
+    (_ZONE, ""),
     (r"(:\d\d),(\d{3})", r"\1.\2"), (r"^(\d{4})q", r"\1Q"),
 ]  # fmt: skip
 for _quarter in (1, 2, 3, 4):
@@ -54,28 +55,9 @@ _LAST_YEAR = 2044  # of two digits: 44 is 2044, and 45 is 1945
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WORDS = {
-    "t",
-    "z",
-    "am",
-    "pm",
-    "utc",
-    "gmt",
-    "cet",
-    "cest",
-    "w",
-    "q",
-    "m",
-    "h",
-    "a",
-    "p",
-    "s",
-    "est",
-    "edt",
-    "st",
-    "nd",
-    "rd",
-    "th",
-}
+    "t", "z", "am", "pm", "utc", "gmt", "cet", "cest", "w", "q", "m", "h", "a", "p", "s", "est", "edt", "st", "nd",
+    "rd", "th",
+}  # fmt: skip
 _WORDS |= {*MONTHS, *_WEEKDAYS}
 _KINDS = [(r"(?<!\d)\d{4}(?!\d)", "Y"), (r"(?<!\d)\d\d?(?!\d)", "d"), (r"(?<!\d)\d{3}(?!\d)", "j")]
 _KINDS += [(rf"(?i)\b({'|'.join(names)})\b", kind) for names, kind in ((MONTHS, "b"), (_WEEKDAYS, "a"))]
@@ -255,7 +237,7 @@ def _parsed(cells: Any, form: str) -> Times:
 
 
 def _may_be_time(cell: str) -> bool:
-    words = [word.lower() for word in re.findall(r"[A-Za-z]+", re.sub(r"\[[A-Za-z_/]+\]$", "", cell))]
+    words = [word.lower() for word in re.findall(r"[A-Za-z]+", re.sub(_ZONE, "", cell))]
     known = all(word in _WORDS or (len(word) > 3 and word[:3] in _WORDS) for word in words)
     digits = len(re.findall(r"\d", cell))
     return known and "_" not in cell and 5 < len(cell.strip()) < 60 and (digits > 2 or bool(_MONTH_YEAR.match(cell)))

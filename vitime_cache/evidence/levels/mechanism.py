@@ -109,7 +109,8 @@ def measure_mechanism(
     margins = ratio_interval(shares[:, :1] - shares[:, 2:], size, TAIL)
     mean = shares.sum(axis=0) / size.sum()
     nearest = int(margins.low.argmin())
-    rest, there = (float(sum(each) / size.sum()) for each in zip(*((p.rest, p.there) for p in parts), strict=True))
+    rest = float(sum(part.rest for part in parts) / size.sum())
+    there = float(sum(part.there for part in parts) / size.sum())
     detail = np.sum([part.shares[2 + n :] for part in parts[:DETAILED]], axis=0) / size[:DETAILED].sum()
     return Mechanism(
         effect, coverage, float(on.value), float(on.low), float(on.high), rest, float(mean[1]), there, phases, mean[2:],
