@@ -33,11 +33,12 @@ FLOORS = [
 HEAVY = {
     "torch": {
         "model/network", "model/checkpoint", "model/drawing",
-        "attention/cores", "attention/forward", "attention/streaming", "attention/fused", "attention/capture",
+        "attention/cores", "attention/forward", "attention/streaming", "attention/kernel", "attention/capture",
         "attention/host", "attention/passes",
         "interventions", "training",
         "study/prediction", "study/rollout", "study/multi_head", "study/seen_attention",
     },
+    "triton": {"attention/kernel"},
     "timm": {"model/network", "training"},
     "zarr": {"store"},
     "distributed": {"store/workers"},

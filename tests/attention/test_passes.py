@@ -92,8 +92,7 @@ def test_the_memory_planned_for_a_signal_holds_its_largest_block_and_its_maps_an
     maps = len(model.config.layers) * model.config.heads * (columns**2 + tokens)
     planned = passes.signal_bytes(model) / 4
     assert largest + maps < planned
-    # Besides, the columns' indicator goes with the values through the kernel, and its sums are taken in float32.
-    assert planned <= largest + maps + 3 * model.config.heads * (1 + tokens) * (1 + columns)
+    assert planned <= largest + maps + 2 * model.config.heads * (1 + tokens) * (1 + columns)
 
 
 def test_images_drawn_where_the_model_is_are_those_of_the_encoding_also_of_different_lengths() -> None:

@@ -46,7 +46,7 @@ def signal_bytes(model: ViTime) -> int:
     config, item = model.config, model.dtype.itemsize
     tokens, columns = 1 + config.tokens, 1 + config.grid[1]
     width = max(config.encoder_width, config.decoder_width)
-    pooled = config.heads * tokens * columns * (2 * item + 4)  # next to the values, in the output, and in float32
+    pooled = 4 * config.heads * tokens * columns  # what the kernel stores of a layer before it sums over query rows
     maps = 4 * len(config.layers) * config.heads * (config.grid[1] ** 2 + config.tokens)
     return ACTIVATIONS * tokens * width * item + pooled + maps
 

@@ -2,16 +2,17 @@
 
 On the CPU attention is computed for a block of query rows at a time. While its softmax is still in the cache, it is
 applied to the values, pooled to time and, if requested, cast into the head's token map. The whole attention never
-exists at once. On another device a fused kernel pools it (see `fused`), except in layers whose token maps are requested
-or whose attention is masked. The forecast equals that of the plain forward pass.
+exists at once. On a CUDA device one kernel computes and pools it (see `kernel`), except in layers whose token maps are
+requested or whose attention is masked. The forecast equals that of the plain forward pass.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,14 +21,14 @@ from torch import Tensor
 
 from vitime_cache.attention.cores import on_cores
 from vitime_cache.attention.forward import Edit, Mask, Replace, run_layers, sort_edits, split_heads
-from vitime_cache.attention.fused import WAYS, quickest_way
 from vitime_cache.attention.host import HostCopy
 from vitime_cache.model.network import ViTime
 
 TokenSink = Callable[[int, str, int, NDArray[np.float16]], None]
 Progress = Callable[[float, str], object]
 
-BLOCKS = "blocks"
+Way = Literal["blocks", "kernel"]
+
 DEVICE_BLOCK_BYTES = 2**29  # scores of one block of query rows on a device
 SMALL_BYTES = 2**22  # scores of a head up to which the CPU is quicker with all heads together than one head per core
 
@@ -50,7 +51,7 @@ class Streaming:
         Most bytes for the scores of one block of query rows of all heads; a block is at least one grid row. 0 runs one
         head per CPU core, where a block of one grid row stays in the core's cache. None takes the quickest.
     way
-        "blocks" or one of `fused.WAYS`; None takes blocks on the CPU, and elsewhere measures which is quickest.
+        How layers without token maps and masks are read; None takes the kernel where it runs, else blocks.
 
     Attributes
     ----------
@@ -69,10 +70,10 @@ class Streaming:
         edits: Sequence[Edit] = (),
         progress: Progress | None = None,
         block_bytes: int | None = None,
-        way: str | None = None,
+        way: Way | None = None,
     ) -> None:
         config = model.config
-        self.way = BLOCKS if way is None and model.device.type == "cpu" else way
+        self.way = way or ("kernel" if _has_kernel(model.device, config.grid[0]) else "blocks")
         self.progress = progress
         self.model, self.batch, self.on_tokens = model, batch, on_tokens
         self.tokens = tokens if on_tokens else ()
@@ -94,11 +95,10 @@ class Streaming:
     def _outputs(self, layer: str, attention: Any, x: Tensor) -> Tensor:
         q, k, v = split_heads(attention, x)
         shares = self._shares(layer)
-        if layer in self.tokens or shares != (None, None) or self._way_for(layer, q, k, v) == BLOCKS:
-            out = self._by_blocks(layer, q, k, v, shares)
+        if self.way == "kernel" and layer not in self.tokens and shares == (None, None):
+            out = self._by_kernel(layer, q, k, v)
         else:
-            time, cls = self._maps_of(layer)
-            out, time[:], cls[:] = WAYS[str(self.way)](q, k, v, self.model.config.grid)
+            out = self._by_blocks(layer, q, k, v, shares)
         for edit in self.edits.get(layer, ()):
             if isinstance(edit, Replace):
                 out[:, edit.head] = edit.output
@@ -107,11 +107,12 @@ class Streaming:
             self.progress((layers.index(layer) + 1) / len(layers), layer)
         return out
 
-    def _way_for(self, layer: str, q: Tensor, k: Tensor, v: Tensor) -> str:
-        if self.way is None:
-            blocks = {BLOCKS: lambda: self._by_blocks(layer, q, k, v, (None, None))}
-            self.way = quickest_way(q, k, v, self.model.config.grid, blocks)
-        return self.way
+    def _by_kernel(self, layer: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        from vitime_cache.attention.kernel import pooled_attention  # triton comes with torch for CUDA alone
+
+        time, cls = self._maps_of(layer)
+        out, time[:], cls[:] = pooled_attention(q, k, v, self.model.config.grid)
+        return out
 
     def _by_blocks(self, layer: str, q: Tensor, k: Tensor, v: Tensor, shares: _Shares) -> Tensor:
         q, k, v = (part.contiguous() for part in (q * q.shape[-1] ** -0.5, k, v))
@@ -192,6 +193,18 @@ class Streaming:
 
 
 _Shares = tuple[Tensor | None, Tensor | None]
+MOST_ROWS = 64  # of the grid, for the kernel: it holds whole columns
+TENSOR_CORES = (8, 0)  # least compute capability of a CUDA device with TF32 products
+
+
+def _has_kernel(device: torch.device, rows: int) -> bool:
+    return (
+        device.type == "cuda"
+        and torch.version.hip is None
+        and torch.cuda.get_device_capability(device) >= TENSOR_CORES
+        and rows <= MOST_ROWS
+        and find_spec("triton") is not None
+    )
 
 
 def _quickest(model: ViTime) -> int:
