@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from vitime_cache.atomic import PARTIAL, remove_left, replacing, write_whole
+from vitime_cache import atomic
+from vitime_cache.atomic import PARTIAL, can_sync_all, remove_left, replacing, sync_all, write_whole
 
 
 def test_a_file_has_its_old_content_until_all_of_the_new_is_written(tmp_path: Path) -> None:
@@ -76,3 +77,11 @@ def test_a_file_written_whole_takes_away_what_a_killed_process_left_beside_it(tm
     (tmp_path / f"card.html.01234567{PARTIAL}").write_bytes(b"half")
     write_whole(tmp_path / "card.html", b"all of it")
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("card.html", b"all of it")]
+
+
+@pytest.mark.skipif(not can_sync_all(), reason="only Linux syncs a whole file system")
+def test_an_error_of_the_disk_ends_a_sync_of_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync_all(tmp_path)
+    monkeypatch.setattr(atomic, "_system_call", lambda: lambda _: -1)
+    with pytest.raises(OSError, match=str(tmp_path)):
+        sync_all(tmp_path)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +19,7 @@ except ImportError:  # Windows, where a file that another process has open canno
     fcntl = None  # type: ignore[assignment]
 
 PARTIAL = ".partial"  # ending of a file that is still being written
+PARTS_AT_ONCE = 1024  # that one system call writes
 _LEFT = re.compile(rf".+\.[0-9a-f]{{8}}{re.escape(PARTIAL)}")
 
 
@@ -36,6 +40,56 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_unsynced(path: str, parts: Sequence[bytes]) -> None:
+    """Write a file under a temporary name and rename it; only `sync_all` makes sure of its content and its name.
+
+    With system calls alone: `replacing` takes five times as long for a small file, and mostly keeps other threads from
+    running Python.
+    """
+    partial = _partial(path)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            written = os.writev(descriptor, parts[:PARTS_AT_ONCE])
+            if written < sum(map(len, parts)):  # the system may write less than it is given
+                rest = memoryview(b"".join(parts))[written:]
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+        finally:
+            os.close(descriptor)
+        os.replace(partial, path)  # noqa: PTH105
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(partial)  # noqa: PTH108
+        raise
+
+
+def can_sync_all() -> bool:
+    """Whether `sync_all` works on this system."""
+    return _system_call() is not None
+
+
+def sync_all(folder: Path) -> None:
+    """Sync everything on the file system of a folder, in one go: for a thousand files a tenth of the time of each."""
+    call = _system_call()
+    assert call is not None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if call(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(folder))
+    finally:
+        os.close(descriptor)
+
+
+@cache
+def _system_call() -> Callable[[int], int] | None:
+    """Linux's syncfs, which other systems lack; it reports errors from version 5.8 on."""
+    if sys.platform != "linux":
+        return None
+    return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -68,13 +122,17 @@ def remove_left(folder: Path) -> None:
 def _begin(path: Path) -> tuple[Path, BinaryIO]:
     """Create a temporary file next to `path`, locked as long as this process has it open."""
     while True:
-        # A random name, because a writer that was taken for dead may still run.
-        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+        partial = Path(_partial(str(path)))
         file = partial.open("xb")
         _lock(file)
         if partial.exists():  # another process may have removed it before it was locked
             return partial, file
         file.close()
+
+
+def _partial(path: str) -> str:
+    """A temporary name; random, because a writer that was taken for dead may still run."""
+    return f"{path}.{secrets.token_hex(4)}{PARTIAL}"
 
 
 def _lock(file: BinaryIO) -> bool:

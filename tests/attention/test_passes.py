@@ -140,16 +140,29 @@ def test_a_device_starts_its_next_pass_before_the_maps_of_the_last_are_read(coun
 
 
 def test_what_a_pass_has_read_is_made_into_arrays_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[str] = []
-    whole = capturing._arrays
-    monkeypatch.setattr(capturing, "_arrays", lambda signal, *rest: made.append(signal.name) or whole(signal, *rest))
+    made: list[int] = []
+    whole = capturing.lag_means
+    monkeypatch.setattr(capturing, "lag_means", lambda maps: made.append(len(maps)) or whole(maps))
     found = capture_batch(random_model(small_config()), walks(20, 30))
     assert (len(found), made) == (2, [])
     last, both = found[-1], found[:]
-    assert made == ["s1", "s0", "s1"]
+    assert len(made) == 3
     np.testing.assert_array_equal(last["time_attention"], both[1]["time_attention"])
     with pytest.raises(IndexError):
         found[2]
+
+
+def test_signals_read_together_have_the_bits_that_each_has_alone() -> None:
+    model, signals = random_model(small_config()), walks(20, 30, 20, 20, 31, 30)
+    found = capture_batch(model, signals)
+    for together, places in ((found[:], range(6)), (found[1:4], range(1, 4)), (found[::-2], range(5, -1, -2))):
+        for arrays, at in zip(together, places, strict=True):
+            assert list(arrays) == list(found[at])
+            for name, values in found[at].items():
+                np.testing.assert_array_equal(arrays[name], values, strict=True)
+    alone = [SeriesEncoding.fit(s.values, s.horizon, model.config) for s in signals]
+    for one, shared in zip(alone, capturing.encodings_of(signals, model.config), strict=True):
+        np.testing.assert_array_equal((one.mean, one.std), (shared.mean, shared.std), strict=True)
 
 
 def test_null_runs_go_on_where_memory_ends_with_the_same_maps(monkeypatch: pytest.MonkeyPatch) -> None:

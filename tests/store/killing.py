@@ -31,8 +31,8 @@ def die_at(kill_at: int | None) -> Callable[[], int]:
     def makes_a_folder(folder: Path, *_: object) -> bool:
         return not folder.exists() and folder.parent.exists()
 
-    os.fsync = counted(lambda _: None)  # called when a file has its content but not yet its name
+    os.fsync = counted(lambda _: None)
+    os.replace = counted(os.replace)  # called when a file has its content but not yet its name
     os.mkdir = counted(os.mkdir, changes_something=lambda folder, *_: makes_a_folder(Path(folder)))
-    Path.replace = counted(Path.replace)
     os.unlink, os.rmdir = counted(os.unlink), counted(os.rmdir)  # of a single file, and of whole folders
     return lambda: changes

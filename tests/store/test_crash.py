@@ -22,6 +22,7 @@ import xarray as xr
 
 from tests.store.killing import die_at
 from tests.store.standin import Model, assert_holds, build, files, make_signals, verify
+from vitime_cache.store import local_objects
 from vitime_cache.store.manifest import ROOT
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
@@ -169,10 +170,11 @@ def test_the_lock_of_a_killed_build_is_free_and_that_of_a_living_one_is_not(tmp_
     assert len(build(SIGNALS, path, Model(), progress=build_beside).written) > 0
 
 
-def test_after_a_loss_of_power_everything_that_a_commit_lists_is_on_disk(tmp_path, monkeypatch):
+@pytest.mark.parametrize("in_one_go", [True, False])
+def test_after_a_loss_of_power_everything_that_a_commit_lists_is_on_disk(tmp_path, monkeypatch, in_one_go):
     """At the moment a marker, or the root, gets its name, all that came before has its content and its name on disk."""
-    synced, unsynced_names, commits = set(), set(), 0
-    real_replace, real_mkdir = Path.replace, Path.mkdir
+    synced, unsynced, unsynced_names, commits = set(), set(), set(), 0
+    real_replace, real_mkdir = os.replace, Path.mkdir
 
     def fsync(descriptor: int) -> None:
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
@@ -181,14 +183,24 @@ def test_after_a_loss_of_power_everything_that_a_commit_lists_is_on_disk(tmp_pat
         else:
             synced.add(path)
 
-    def replace(partial: Path, target: Path) -> Path:
+    def sync_all(folder: Path) -> None:
+        assert folder == path
+        unsynced.clear()
+        unsynced_names.clear()
+
+    def replace(partial: str | Path, target: str | Path) -> None:
         nonlocal commits
-        assert partial in synced
+        target = Path(target)
+        if Path(partial) not in synced:
+            assert in_one_go
+            assert target.name.startswith("c.")  # an object of one signal, which nothing lists yet
+            assert not target.exists()
+            unsynced.add(target)
         if target == path / ROOT or target.name.startswith("markers-"):
-            assert unsynced_names == set()
+            assert unsynced | unsynced_names == set()
             commits += 1
         unsynced_names.add(target)
-        return real_replace(partial, target)
+        real_replace(partial, target)
 
     def mkdir(folder: Path, *args, **options) -> None:
         if not folder.exists():  # a lock asks for its folder again
@@ -197,7 +209,9 @@ def test_after_a_loss_of_power_everything_that_a_commit_lists_is_on_disk(tmp_pat
 
     path = tmp_path / "a.zarr"
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(local_objects, "can_sync_all", lambda: in_one_go)
+    monkeypatch.setattr(local_objects, "sync_all", sync_all)
     monkeypatch.setattr(Path, "mkdir", mkdir)
     build(SIGNALS, path, Model())
     assert commits == 2 * len(SIGNALS) + 1

@@ -35,6 +35,28 @@ def test_any_part_of_an_object_is_that_part_of_its_bytes(objects: Objects) -> No
     assert objects.get_many(["none", "six"]) == [None, DATA]
 
 
+def test_several_objects_are_written_or_replaced_at_once(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = {"six": [b"a", b"bc"], "new/folder/four": [b"d"] * 2000, "new/none": []}
+    for written_short in (False, True):
+        if written_short:  # as the system may at any time
+            monkeypatch.setattr(os, "writev", lambda descriptor, parts: os.write(descriptor, b"".join(parts)[:2]))
+        assert objects.put_many(several) == {key: stamp(parts) for key, parts in several.items()}
+        objects.flush()
+        assert {key: objects.get(key) for key in several} == {key: b"".join(parts) for key, parts in several.items()}
+        assert sorted(objects.names()) == ["folder", "folders", "new", "six"]
+    assert objects.put_many({}) == {}
+
+
+@pytest.mark.parametrize("objects", ["folder"], indirect=True)
+def test_an_object_among_several_that_cannot_be_written_leaves_nothing(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "writev", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        objects.put_many({"folder/deeper/two": [b"new"]})
+    assert (objects.get("folder/deeper/two"), objects.names("folder/deeper/")) == (DATA, ["two"])
+
+
 def test_an_object_is_read_up_to_the_limit_and_refused_above_it(objects: Objects) -> None:
     assert objects.get("six", 6) == DATA
     for read in (lambda: objects.get("six", 5), lambda: objects.get_many(["folder/one", "six"], 5)):
@@ -90,8 +112,8 @@ def test_an_object_whose_writing_is_interrupted_stays_what_it_was(objects: Objec
 @pytest.mark.parametrize("key", ["../six", "folder/../six", "/six", "folder//one", "./six", "a\\b", "a\0b"])
 def test_a_key_that_is_not_below_the_place_is_refused(objects: Objects, key: str) -> None:
     for use in (
-        lambda: objects.get(key), lambda: objects.put(key, [b"new"]), lambda: objects.read(key, 0, 1),
-        lambda: objects.delete([key]),
+        lambda: objects.get(key), lambda: objects.put(key, [b"new"]), lambda: objects.put_many({key: [b"new"]}),
+        lambda: objects.read(key, 0, 1), lambda: objects.delete([key]),
     ):  # fmt: skip
         with pytest.raises(StoreError, match="is not a place in a store"):
             use()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -11,6 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from vitime_cache.arrays import Floats
 from vitime_cache.attention import schema
 from vitime_cache.attention.forward import CaptureError, Edit
 from vitime_cache.attention.host import HostCopy, to_device
@@ -19,6 +21,7 @@ from vitime_cache.attention.passes import at_once, in_passes
 from vitime_cache.attention.streaming import Progress, Streaming, TokenSink
 from vitime_cache.checks import called
 from vitime_cache.model.checkpoint import check_model, dtype_name
+from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.drawing import draw
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
@@ -120,7 +123,7 @@ def capture_batch(
         Naming what does not fit.
     """
     config = model.config
-    encodings = [SeriesEncoding.fit(s.values, s.horizon, config) for s in signals]
+    encodings = encodings_of(signals, config)
     stream = Streaming(model, len(signals), config.select_layers(tokens), on_tokens, edits, progress)
     probability = stream.run(images_of(signals, encodings, model))  # (B, W, h)
     return Captured(signals, encodings, HostCopy(probability, stream.time, stream.cls))
@@ -144,7 +147,7 @@ def time_attention(
 
     def run(some: Sequence[Signal]) -> HostCopy:
         stream = Streaming(model, len(some), progress=progress)
-        stream.run(images_of(some, [SeriesEncoding.fit(s.values, s.horizon, config) for s in some], model))
+        stream.run(images_of(some, encodings_of(some, config), model))
         return HostCopy(stream.time.transpose(0, 1))
 
     copies = (copy for _, copy in in_passes(signals, size, run))
@@ -176,9 +179,31 @@ def dtype_deviation(model: ViTime, exact: ViTime, signal: Signal) -> float:
     return float((difference / maps.max(axis=(-2, -1))).max())
 
 
+def encodings_of(signals: Sequence[Signal], config: ViTimeConfig) -> list[SeriesEncoding]:
+    """The encoding of each signal; equally long ones are measured at once, to the same bits."""
+    found: dict[int, SeriesEncoding] = {}
+    for places, values in _equally_long(signals):
+        fitted = SeriesEncoding.fit(values, signals[places[0]].horizon, config)
+        found |= {at: replace(fitted, mean=fitted.mean[i], std=fitted.std[i]) for i, at in enumerate(places)}
+    return [found[at] for at in range(len(signals))]
+
+
+def _equally_long(signals: Sequence[Signal]) -> Iterator[tuple[list[int], Floats]]:
+    """Group signals with as long a history and horizon: their places, and their histories (b, T)."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for at, signal in enumerate(signals):
+        groups.setdefault((len(signal.values), signal.horizon), []).append(at)
+    for places in groups.values():
+        yield places, np.stack([signals[at].values for at in places])
+
+
 def images_of(signals: Sequence[Signal], encodings: Sequence[SeriesEncoding], model: ViTime) -> Tensor:
     """The signals drawn as a batch that `model` takes, (B, 1, h, W), on its device and in its dtype."""
-    rows = [e.history_rows(s.values) for e, s in zip(encodings, signals, strict=True)]
+    found: dict[int, NDArray[np.intp]] = {}
+    for places, values in _equally_long(signals):
+        shared = SeriesEncoding.stack([encodings[at] for at in places])
+        found |= zip(places, shared.history_rows(values), strict=True)
+    rows = [found[at] for at in range(len(signals))]
     if model.device.type == "cpu":
         return as_batch(model, np.stack([e.ink(row) for e, row in zip(encodings, rows, strict=True)]))
     return drawn_there(model, rows)
@@ -204,7 +229,10 @@ def as_batch(model: ViTime, images: NDArray[np.float32]) -> Tensor:
 
 
 class Captured(Sequence[Arrays]):
-    """What one pass read for each signal; arrays are made on access, in the thread that asks for them."""
+    """What one pass read for each signal; arrays are made on access, in the thread that asks for them.
+
+    A slice is quicker than its signals one by one: equally long ones are read at once, to the same bits.
+    """
 
     def __init__(self, signals: Sequence[Signal], encodings: Sequence[SeriesEncoding], copy: HostCopy) -> None:
         self._signals, self._encodings, self._copy = signals, encodings, copy
@@ -217,31 +245,33 @@ class Captured(Sequence[Arrays]):
     @overload
     def __getitem__(self, at: slice) -> list[Arrays]: ...
     def __getitem__(self, at: int | slice) -> Arrays | list[Arrays]:
-        if isinstance(at, slice):
-            return [self[each] for each in range(*at.indices(len(self)))]
-        signal, encoding = self._signals[at], self._encodings[at]
+        if not isinstance(at, slice):
+            return self._arrays([range(len(self))[at]])[0]
+        return self._arrays(range(len(self))[at])
+
+    def _arrays(self, wanted: Sequence[int]) -> list[Arrays]:
         probability, time, cls = self._copy.wait()
-        return _arrays(signal, encoding, probability[at], time[:, at], cls[:, at])
-
-
-def _arrays(
-    signal: Signal,
-    encoding: SeriesEncoding,
-    probability: NDArray[np.float32],
-    time_attention: NDArray[np.float32],
-    cls_attention: NDArray[np.float32],
-) -> Arrays:
-    n_history, length = len(signal.values), len(signal.values) + signal.horizon
-    is_history = np.arange(length) < n_history
-    history = np.full(length, np.nan)
-    history[:n_history] = signal.values
-    return {
-        schema.TIME_ATTENTION: time_attention,
-        schema.LAG_ATTENTION: lag_means(time_attention)[1].astype(np.float32),
-        schema.CLS_ATTENTION: cls_attention,
-        schema.HISTORY: history,
-        schema.FORECAST: np.where(is_history, np.nan, encoding.series(probability, "max")),
-        schema.FORECAST_QUANTILE: np.where(is_history, np.nan, encoding.quantiles(probability, schema.QUANTILES)),
-        schema.COMPONENT_PERIOD: np.array([h.period for h in signal.harmonics], np.float32),
-        schema.COMPONENT_AMPLITUDE: np.array([h.amplitude for h in signal.harmonics], np.float32),
-    }
+        signals = [self._signals[at] for at in wanted]
+        found: dict[int, Arrays] = {}
+        for group, values in _equally_long(signals):
+            encoding = SeriesEncoding.stack([self._encodings[wanted[i]] for i in group])
+            probabilities = probability[[wanted[i] for i in group]]  # (b, W, h)
+            forecast = encoding.series(probabilities, "max")  # (b, T + H)
+            quantiles = encoding.quantiles(probabilities, schema.QUANTILES)  # (levels, b, T + H)
+            for each in forecast, quantiles:
+                each[..., : encoding.n_history] = np.nan
+            history = np.full_like(forecast, np.nan)
+            history[:, : encoding.n_history] = values
+            for b, i in enumerate(group):
+                maps, harmonics = time[:, wanted[i]], signals[i].harmonics
+                found[i] = {
+                    schema.TIME_ATTENTION: maps,
+                    schema.LAG_ATTENTION: lag_means(maps)[1].astype(np.float32),
+                    schema.CLS_ATTENTION: cls[:, wanted[i]],
+                    schema.HISTORY: history[b],
+                    schema.FORECAST: forecast[b],
+                    schema.FORECAST_QUANTILE: quantiles[:, b],
+                    schema.COMPONENT_PERIOD: np.array([h.period for h in harmonics], np.float32),
+                    schema.COMPONENT_AMPLITUDE: np.array([h.amplitude for h in harmonics], np.float32),
+                }
+        return [found[i] for i in range(len(signals))]

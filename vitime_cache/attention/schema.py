@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -247,7 +248,8 @@ def coordinates(config: ViTimeConfig, n_time: int, n_components: int) -> dict[st
     }
 
 
-def sizes(config: ViTimeConfig, n_time: int, n_components: int) -> dict[str, int]:
+@lru_cache
+def sizes(config: ViTimeConfig, n_time: int, n_components: int) -> Mapping[str, int]:
     """Length of every dimension except `signal`."""
     return {
         name: len(values)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Self, get_args
@@ -84,6 +85,13 @@ class SeriesEncoding:
         std = measured.std(axis=-1, keepdims=True) + OFFSET
         return cls(config, n_history, horizon, unit * _centre(measured, config.mu_norm), unit * std)
 
+    @classmethod
+    def stack(cls, encodings: Sequence[Self]) -> Self:
+        """One encoding of several histories, all of one length and with one horizon."""
+        first = encodings[0]
+        mean, std = (np.stack(each) for each in zip(*((e.mean, e.std) for e in encodings), strict=True))
+        return cls(first.config, first.n_history, first.horizon, mean, std)
+
     @property
     def history_columns(self) -> int:
         """Image columns that show the history; the remaining ones are blank until the model fills them."""
@@ -156,7 +164,7 @@ class SeriesEncoding:
         return self._samples(row)
 
     def quantiles(self, probability: ArrayLike, levels: ArrayLike) -> Floats:
-        """Quantiles of each column's distribution, (W, h) → (levels, T + H), with levels in 0 … 1.
+        """Quantiles of each column's distribution, (..., W, h) → (levels, ..., T + H), with levels in 0 … 1.
 
         The mass of a row is spread evenly over ± half a row, so that quantiles vary continuously and the distribution
         keeps the mean that `series` reports.
@@ -215,22 +223,28 @@ def _history_columns(n_history: int, horizon: int, config: ViTimeConfig) -> int:
 
 def _resample(values: Floats, n: int) -> Floats:
     """Linear interpolation of (..., m) at n points from the first to the last, like np.interp over the last axis."""
-    m = values.shape[-1]
-    at = np.linspace(0, m - 1, n)
-    left = np.minimum(at.astype(np.intp), m - 2)
-    weight = at - left
-    resampled: Floats = values[..., left] * (1 - weight) + values[..., left + 1] * weight
+    left, weight = _between(values.shape[-1], n)
+    # Unlike indexing, `take` keeps each series contiguous: sums over one are then the same to the bit in every batch.
+    resampled: Floats = values.take(left, axis=-1) * (1 - weight) + values.take(left + 1, axis=-1) * weight
     return resampled
 
 
+@lru_cache(maxsize=32)
+def _between(m: int, n: int) -> tuple[NDArray[np.intp], Floats]:
+    """The sample to the left of each of `n` points along `m` samples, and the share of the one to the right, (n,)."""
+    at = np.linspace(0, m - 1, n)
+    left = np.minimum(at.astype(np.intp), m - 2)
+    return left, at - left
+
+
 def _rows_below(cumulative: Floats, level: float) -> Floats:
-    """The row at which each distribution (W, h) reaches a level: np.interp over row edges, all columns at once."""
+    """The row at which each distribution (..., h) reaches a level, (...): np.interp over row edges."""
     last = cumulative.shape[-1] - 1
     above = ~(cumulative <= level)  # True for NaN too
     row = np.where(above[..., -1], above.argmax(axis=-1), last + 1)  # number of rows wholly below the level
-    inside = np.minimum(row, last)[:, None]
-    upper = np.take_along_axis(cumulative, inside, axis=-1)[:, 0]
-    lower = np.take_along_axis(cumulative, np.maximum(inside - 1, 0), axis=-1)[:, 0] * (row > 0)
+    inside = np.minimum(row, last)[..., None]
+    upper = np.take_along_axis(cumulative, inside, axis=-1)[..., 0]
+    lower = np.take_along_axis(cumulative, np.maximum(inside - 1, 0), axis=-1)[..., 0] * (row > 0)
     share = np.divide(level - lower, upper - lower, out=np.zeros_like(upper), where=row <= last)
     reached: Floats = row - 0.5 + share
     return reached

@@ -138,7 +138,7 @@ def encode_arrays(
     """
     for name, values in arrays.items():
         if name == TIME_ATTENTION:
-            chunks = [encode_chunk(layer) for layer in np.ascontiguousarray(values)]
+            chunks = [encode_chunk(np.ascontiguousarray(layer)) for layer in values]
             index = ShardIndex(len(chunks))
             index.append(0, chunks)
             yield _key(name, place, (0,) * values.ndim), [*chunks, index.to_bytes()]
@@ -181,13 +181,13 @@ def _key(name: str, place: int, numbers: Sequence[int]) -> str:
 
 def _block(name: str, manifest: Manifest) -> tuple[int, ...]:
     """Shape of one object of a variable, including the signal dimension."""
-    length = sizes(manifest.identity.config, manifest.n_time, manifest.n_components) | CHUNK
+    length = {**sizes(manifest.identity.config, manifest.n_time, manifest.n_components), **CHUNK}
     return tuple(length[dimension] for dimension in (SIGNAL, *VARIABLES[name].dims))
 
 
 def _create_variable(group: zarr.Group, name: str, manifest: Manifest) -> zarr.Array[Any]:
     variable, config, block = VARIABLES[name], manifest.identity.config, _block(name, manifest)
-    length = {SIGNAL: len(manifest.entries)} | sizes(config, manifest.n_time, manifest.n_components)
+    length = {SIGNAL: len(manifest.entries), **sizes(config, manifest.n_time, manifest.n_components)}
     dims = (SIGNAL, *variable.dims)
     inner = {
         TIME_ATTENTION: (1, 1, *block[2:]),

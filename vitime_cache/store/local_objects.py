@@ -10,14 +10,14 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vitime_cache.atomic import replacing
-from vitime_cache.store.objects import MOST_BYTES, ObjectError, Stamp, StoreError, Stream, check_key
+from vitime_cache.atomic import can_sync_all, replacing, sync_all, write_unsynced
+from vitime_cache.store.objects import MOST_BYTES, ObjectError, Stamp, StoreError, Stream, check_key, stamp
 
 SYNC_BYTES = 64 * 2**20
 _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
@@ -36,7 +36,7 @@ def open_folder(path: Path) -> LocalObjects:
 
 
 class LocalObjects:
-    """Objects as files: written under a temporary name, synced, renamed."""
+    """Objects as files: written under a temporary name, synced, renamed; `put_many` leaves the sync to `flush`."""
 
     locks = True
 
@@ -44,6 +44,7 @@ class LocalObjects:
         self.root = root
         self.url = self.address = str(root)
         self._renamed_in: set[Path] = set()
+        self._unsynced = False  # whether `put_many` has written anything that is not synced
         self._flushing = threading.Lock()
         self._folders: set[str] = set()  # known folders, so that each is checked once
 
@@ -65,6 +66,18 @@ class LocalObjects:
             for part in parts:
                 stream.write(part)
         return stream.stamp
+
+    def put_many(self, objects: Mapping[str, Sequence[bytes]]) -> dict[str, Stamp]:
+        if not can_sync_all():
+            return {key: self.put(key, parts) for key, parts in objects.items()}
+        stamps = {}
+        for key, parts in objects.items():
+            self._check(key)
+            self._make_folder(key.rpartition("/")[0])
+            write_unsynced(f"{self.url}/{key}", parts)
+            self._unsynced = True
+            stamps[key] = stamp(parts)
+        return stamps
 
     @contextmanager
     def stream(self, key: str) -> Iterator[Stream]:
@@ -106,6 +119,9 @@ class LocalObjects:
     def flush(self) -> None:
         # One thread at a time: a thread with nothing to sync must wait for the threads that are syncing.
         with self._flushing:
+            if self._unsynced:
+                self._unsynced = False  # before the sync: another thread may put while it runs
+                sync_all(self.root)
             while self._renamed_in:  # `put` syncs a file's content; its name is an entry of the folder
                 descriptor = os.open(self._renamed_in.pop(), os.O_RDONLY)
                 try:

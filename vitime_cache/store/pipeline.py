@@ -7,6 +7,7 @@ the host reads the results of the last one.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from vitime_cache.store.objects import Objects
     from vitime_cache.store.writing import Capture
 
+# Signals that one thread finishes at once. Only one thread runs Python at a time, and every call of numpy hands over;
+# several signals share a call. More would not stay in a core's cache.
+MOST_TOGETHER = 8
 AHEAD = 2  # batches that the model may run ahead of the oldest uncommitted one, which bounds memory
 
 
@@ -69,7 +73,7 @@ class Pipeline:
             for batch in begun:
                 batch.writing.close()
 
-    def _begin(self, puts: Puts, cores: ThreadPoolExecutor, batch: Mapping[int, Signal]) -> _Begun:
+    def _begin(self, puts: Puts, cores: _Cores, batch: Mapping[int, Signal]) -> _Begun:
         """Run the model on a batch, write its token maps meanwhile, and start to write the rest."""
         with ExitStack() as stack:
             writers = [stack.enter_context(SignalWriter(puts, self.manifest, place)) for place in batch]
@@ -82,13 +86,15 @@ class Pipeline:
             if len(captured) != len(writers):
                 raise ValueError(f"{len(captured)} signals were captured of {len(writers)}")
 
-            def write(number: int) -> Marker:
-                return writers[number].finish(captured[number])
+            def write(some: slice) -> list[Marker]:
+                pairs = zip(writers[some], captured[some], strict=True)
+                return [writer.finish(arrays) for writer, arrays in pairs]
 
-            written = [cores.submit(write, number) for number in range(len(writers))]
+            size = min(math.ceil(len(writers) / cores.count), MOST_TOGETHER)
+            written = [cores.submit(write, slice(at, at + size)) for at in range(0, len(writers), size)]
 
             def flushed() -> list[Marker]:
-                markers = [each.result() for each in written]
+                markers = [marker for each in written for marker in each.result()]
                 self.objects.flush()
                 return markers
 
@@ -114,7 +120,8 @@ class _Cores(ThreadPoolExecutor):
     """One thread per core; if the context ends with an error, work that has not started is cancelled."""
 
     def __init__(self) -> None:
-        super().__init__(os.cpu_count(), thread_name_prefix="finish")
+        self.count = os.cpu_count() or 1
+        super().__init__(self.count, thread_name_prefix="finish")
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self.shutdown(cancel_futures=kind is not None)

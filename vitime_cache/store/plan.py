@@ -62,7 +62,7 @@ class Plan:
         for (samples, components, layers), count in alike.items():
             lengths = sizes(identity.config, samples, components)
             for name, variable in VARIABLES.items():
-                shape = lengths | ({LAYER: layers} if name == TOKEN_ATTENTION else {})
+                shape = {**lengths, LAYER: layers} if name == TOKEN_ATTENTION else lengths
                 numbers = count * math.prod(shape[dimension] for dimension in variable.dims)
                 size[name] += numbers * int(variable.dtype.removeprefix("float")) // 8
         names = tuple(entry.name for entry in entries)

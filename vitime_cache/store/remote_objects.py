@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -13,6 +13,7 @@ from vitime_cache.shown import ADDRESS, redact
 from vitime_cache.store.objects import MOST_BYTES, ObjectError, Stamp, StoreError, Stream, check_key, stamp
 
 GETS_AT_ONCE = 16
+PUTS_AT_ONCE = 8  # in each thread that puts several
 UPLOAD_BYTES = 50 * 2**20  # of one part of a streamed object
 LISTED_AT_ONCE = 1000
 
@@ -100,6 +101,10 @@ class RemoteObjects:
     def put(self, key: str, parts: Sequence[bytes]) -> Stamp:
         self._call(self._files.pipe_file, self._path(key), b"".join(parts))
         return stamp(parts)
+
+    def put_many(self, objects: Mapping[str, Sequence[bytes]]) -> dict[str, Stamp]:
+        with ThreadPoolExecutor(PUTS_AT_ONCE) as pool:
+            return dict(zip(objects, pool.map(self.put, objects.keys(), objects.values()), strict=True))
 
     @contextmanager
     def stream(self, key: str) -> Iterator[Stream]:

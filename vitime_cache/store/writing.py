@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 from vitime_cache.attention import schema
 from vitime_cache.store import format as store_format
 from vitime_cache.store.manifest import Entry, Manifest, Marker
-from vitime_cache.store.objects import Objects, Stamp, StoreError, Stream
+from vitime_cache.store.objects import Objects, StoreError, Stream
 
 # The function that runs the model: (model, signals, token layers, sink of token maps) → arrays of each signal.
 Capture = Callable[..., Sequence[dict[str, NDArray[Any]]]]
 
-PUTS_AT_ONCE = max(4, os.cpu_count() or 1)  # puts mostly wait for the disk or the network
+PUTS_AT_ONCE = max(4, os.cpu_count() or 1)  # they mostly wait for the disk or the network
 PUTS_WAITING = 4  # together with PUTS_AT_ONCE this bounds memory: a full-size token map has 4-10 MB
 
 
 class Puts:
-    """Puts objects into the store in background threads; used as a context.
+    """Writes token maps in background threads; used as a context.
 
-    The caller encodes: that keeps a core busy, while a put mostly waits for the disk or the network.
+    The caller encodes: that keeps a core busy, while writing mostly waits for the disk or the network.
     """
 
     def __init__(self, objects: Objects) -> None:
@@ -42,10 +42,6 @@ class Puts:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._pool.shutdown(cancel_futures=kind is not None)
-
-    def put(self, key: str, parts: list[bytes]) -> Future[Stamp]:
-        """Start to put an object; block first while too many puts are running."""
-        return self.submit(self.objects.put, key, parts)
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Start some work; block first while too much is running."""
@@ -158,16 +154,12 @@ class SignalWriter:
             If an array has the wrong shape or attention that is not finite, or a token map was never written.
         """
         check_arrays(arrays, self._manifest, self.entry)
-        puts = {
-            key: self._puts.put(key, parts)
-            for key, parts in store_format.encode_arrays(self._manifest, self._place, arrays)
-        }
-        written: dict[str, Stamp] = {}
+        encoded = dict(store_format.encode_arrays(self._manifest, self._place, arrays))
+        written = self._puts.objects.put_many(encoded)
         if self._shard is not None and self._stream is not None:
             self._shard.finish(f"signal {self.entry.name!r}")
             self._stack.close()
             written[store_format.token_key(self._place)] = self._stream.stamp
-        written |= {key: put.result() for key, put in puts.items()}
         return Marker(self._place, self.entry.name, self.entry.fingerprint, dict(sorted(written.items())))
 
 
