@@ -74,6 +74,7 @@ class LocalObjects:
         for key, parts in objects.items():
             self._check(key)
             self._make_folder(key.rpartition("/")[0])
+            self._size(key)  # raises for anything but a regular file
             write_unsynced(f"{self.url}/{key}", parts)
             self._unsynced = True
             stamps[key] = stamp(parts)
