@@ -63,7 +63,8 @@ class Card:
 
     def network(self, dtype: str = "float32") -> ViTime:
         torch.manual_seed(0)
-        model = ViTime(self.config).eval().requires_grad_(False)
+        with self.device:  # drawing 175 million weights takes seconds on the CPU
+            model = ViTime(self.config).eval().requires_grad_(False)
         return model.to(self.device, DTYPES[dtype])
 
     def shipped(self) -> ViTime:
