@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import lfilter
 
 from benchmarks.periods import APERIODIC
-from vitime_cache.evidence.periods import MOST_SAMPLES, propose_periods
+from vitime_cache.evidence.periods import MOST_SAMPLES, propose_periods, propose_periods_of_each
 from vitime_cache.series.examples import catalogue
 
 
@@ -114,3 +114,20 @@ def test_a_straight_line_has_no_period_and_a_small_wave_on_a_great_height_has(li
     assert propose_periods(line) == []
     wave = np.sin(2 * np.pi * np.arange(len(line)) / 20)
     assert propose_periods(line + wave)[0].period == pytest.approx(20, rel=0.02)
+
+
+def test_series_examined_together_have_the_periods_that_each_has_alone():
+    rng, time = np.random.default_rng(3), np.arange(300)
+    wave = np.sin(2 * np.pi * time / 21.3)
+    noise = rng.standard_normal((4, 300))
+    mean = np.convolve(rng.standard_normal(329), np.full(30, 1 / 30), "valid")
+    series = np.stack(
+        [wave, wave + noise[0], noise[1], noise[2].cumsum(), np.zeros(300), 2.0 + time, wave**3, mean + 0.3 * wave]
+    )
+    together = propose_periods_of_each(series)
+    assert [len(found) > 0 for found in together] == [True, True, False, False, False, False, True, True]
+    for found, one in zip(together, series, strict=True):
+        alone = propose_periods(one)
+        assert [each.period for each in found] == pytest.approx([each.period for each in alone], rel=1e-9)
+        assert [each.power for each in found] == pytest.approx([each.power for each in alone], rel=1e-9)
+        assert [each.p_value for each in found] == pytest.approx([each.p_value for each in alone], rel=1e-6, abs=1e-300)

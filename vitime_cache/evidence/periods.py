@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.arrays import Array, Bools, Floats
 from vitime_cache.stats.spectrum import Noise, noise_spectrum, running_mean_spectrum
@@ -45,30 +45,55 @@ def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -
     slowest is taken, so that a waveform's fundamental comes before its harmonics. If what is left after all lines has
     the spectrum of a running mean, lines that are no more than its lobes are dropped.
     """
-    x = _prepared(series)
-    if x is None:
-        return []
-    longest, variance = len(x) * LONGEST_SHARE, x.var()
-    whole = x
+    return propose_periods_of_each(np.asarray(series, dtype=np.float64)[None], most=most, level=level)[0]
+
+
+def propose_periods_of_each(series: Array, *, most: int = 5, level: float = LEVEL) -> list[list[Proposal]]:
+    """`propose_periods` of n series (n, T), which are analysed together: much faster than one by one."""
+    proposals: list[list[Proposal]] = [[] for _ in series]
+    prepared = {row: x for row, one in enumerate(series) if (x := _prepared(one)) is not None}
+    if prepared:
+        for row, found in zip(prepared, _lines(np.stack(list(prepared.values())), level), strict=True):
+            proposals[row] = found[:most]
+    return proposals
+
+
+def _lines(x: Floats, level: float) -> list[list[Proposal]]:
+    """Periods of prepared series (n, T), in the order of proposals."""
+    length = x.shape[1]
+    longest, variance, whole = length * LONGEST_SHARE, x.var(axis=1), x
     frequency, power = _spectrum(x)
     noise = noise_spectrum(power)
-    found: list[Proposal] = []
+    x = x.copy()
+    found: list[list[Proposal]] = [[] for _ in x]
+    rows = np.arange(len(x))
     for _ in range(MOST_LINES):
-        line = _strongest_line(x, noise, frequency, longest, level)
-        if line is None:
+        line = _strongest_line(x[rows], noise[rows], frequency, longest, level)
+        rows, line = rows[line.there], line[line.there]
+        share = line.values.var(axis=1) / variance[rows]
+        goes_on = np.ones(len(rows), bool)
+        for at, row in enumerate(rows):
+            period = float(1 / line.frequency[at])
+            known = any(abs(1 / period - 1 / each.period) < 1.5 / length for each in found[row])
+            if period <= 1.01 * longest and not known:
+                found[row].append(Proposal(period, float(share[at]), float(line.p_value[at])))
+            else:  # the remains of a trend, or of a line that is not a sine
+                goes_on[at] = share[at] >= 1e-4
+        rows, line = rows[goes_on], line[goes_on]
+        x[rows] -= line.values
+        noise[rows] = line.rest
+        rows = rows[x[rows].var(axis=1) > NOTHING_LEFT * variance[rows]]
+        if not len(rows):
             break
-        period, p_value = 1 / line.frequency, line.p_value
-        if period <= 1.01 * longest and not any(abs(1 / period - 1 / f.period) < 1.5 / len(x) for f in found):
-            found.append(Proposal(period, float(line.values.var() / variance), p_value))
-        elif line.values.var() < 1e-4 * variance:
-            break  # the remains of a trend, or of a line that is not a sine
-        x = x - line.values
-        if x.var() <= NOTHING_LEFT * variance:
-            break
-        noise = line.rest
-    found = _beyond_lobes(found, _spectrum(x)[1], power, level)
-    found += _fundamental(whole, np.where(frequency >= 1 / longest, power, 0), frequency, found)
-    return _in_order(found, len(x))[:most]
+    periodic = [row for row, proposals in enumerate(found) if proposals]
+    means = running_mean_spectrum(_spectrum(x[periodic])[1]) if periodic else {}
+    for number, which in enumerate(periodic):
+        beyond = found[which]
+        if number in means:
+            beyond = _beyond_lobes(beyond, means[number], power[which], level)
+        fundamental = _fundamental(whole[which], np.where(frequency >= 1 / longest, power[which], 0), frequency, beyond)
+        found[which] = _in_order(beyond + fundamental, length)
+    return found
 
 
 def _prepared(series: ArrayLike) -> Floats | None:
@@ -89,52 +114,69 @@ def _spectrum(x: Array) -> tuple[Floats, Floats]:
     from scipy.signal import periodogram
 
     frequency, power = periodogram(x, window="hann", scaling="spectrum")
-    return frequency[1:], power[1:]
+    return frequency[1:], power[..., 1:]
 
 
 @dataclass(frozen=True, eq=False)
 class _Line:
-    """A sine in a series, and the noise of the series without it."""
+    """A sine in each of n series, and the noise of the series without it."""
 
-    frequency: float
+    there: Bools
+    frequency: Floats
     values: Floats
     rest: Noise
-    p_value: float
+    p_value: Floats
+
+    def __getitem__(self, some: Bools) -> _Line:
+        return _Line(*(getattr(self, field.name)[some] for field in fields(self)))
+
+    def __setitem__(self, some: NDArray[np.intp], other: _Line) -> None:
+        for field in fields(self):
+            getattr(self, field.name)[some] = getattr(other, field.name)
 
 
-def _strongest_line(x: Floats, noise: Noise, frequency: Floats, longest: float, level: float) -> _Line | None:
-    """The significant line of most power; among about equally strong ones the slowest."""
-    bins = len(frequency)
-    for at in _candidates(noise, frequency >= 1 / longest):
-        near, values = _sine(x, frequency[at])
-        without = _spectrum(x - values)[1]
-        rest = noise_spectrum(without) if values.var() > HIDES * x.var() else noise.of(without)
-        p_value = _over_bins(rest.p_value(at, noise.observed[at]), bins)
-        if p_value <= level:
-            return _Line(near, values, rest, p_value)
-    return None
+def _strongest_line(x: Floats, noise: Noise, frequency: Floats, longest: float, level: float) -> _Line:
+    """The significant line of most power in each series (n, T); among about equally strong ones the slowest."""
+    n, bins = noise.observed.shape
+    candidates = [
+        _candidates(*each, frequency >= 1 / longest) for each in zip(noise.observed, noise.power, strict=True)
+    ]
+    found = _Line(np.zeros(n, bool), np.zeros(n), np.zeros(x.shape), noise[np.arange(n)], np.ones(n))
+    for number in range(max(map(len, candidates))):
+        rows = np.array([row for row in range(n) if not found.there[row] and number < len(candidates[row])], np.intp)
+        if not len(rows):
+            break
+        at = np.array([candidates[row][number] for row in rows])
+        near, values = _sine(x[rows], frequency[at])
+        without = _spectrum(x[rows] - values)[1]
+        rest = noise[rows].of(without)
+        if (hides := values.var(axis=1) > HIDES * x[rows].var(axis=1)).any():
+            rest[hides] = noise_spectrum(without[hides])
+        p_value = _over_bins(rest.p_value(at, noise.observed[rows, at]), bins)
+        there = p_value <= level
+        found[rows[there]] = _Line(there, near, values, rest, p_value)[there]
+    return found
 
 
-def _over_bins(p_value: float, bins: int) -> float:
-    """Probability that the smallest of as many p-values is as small as this one."""
-    return float(-np.expm1(bins * np.log1p(-min(p_value, 1 - 1e-12))))
+def _over_bins(p_value: Floats, bins: int) -> Floats:
+    """Probability that the smallest of as many p-values is as small as each of these."""
+    smallest: Floats = -np.expm1(bins * np.log1p(-np.minimum(p_value, 1 - 1e-12)))
+    return smallest
 
 
-def _beyond_lobes(found: list[Proposal], rest: Floats, power: Floats, level: float) -> list[Proposal]:
-    """Proposals that also stand out of a running mean, if that is what `rest`, the spectrum without them, is of."""
-    noise = running_mean_spectrum(rest) if found else None
-    if noise is None:
-        return found
+def _beyond_lobes(found: list[Proposal], mean: Noise, power: Floats, level: float) -> list[Proposal]:
+    """Proposals that also stand out of the spectrum of a running mean, to which all but them was fitted."""
     bins = len(power)
-    at = [min(round(2 * bins / each.period), bins) - 1 for each in found]
-    return [each for each, b in zip(found, at, strict=True) if _over_bins(noise.p_value(b, power[b]), bins) <= level]
+    at = np.array([min(round(2 * bins / each.period), bins) - 1 for each in found])
+    p_value = _over_bins(mean[np.zeros(len(at), np.intp)].p_value(at, power[at]), bins)
+    return [each for each, p in zip(found, p_value, strict=True) if p <= level]
 
 
-def _candidates(noise: Noise, allowed: Bools) -> list[int]:
-    """Bins that may be lines: those of most power and those that stand out most, ordered by power."""
-    power = np.where(allowed, noise.observed, 0.0)
+def _candidates(observed: Floats, noise: Floats, allowed: Bools) -> list[int]:
+    """Bins that may be lines: those of most power and those that stand out most of the noise, ordered by power."""
+    power = np.where(allowed, observed, 0.0)
     peak = power * (power >= np.maximum(np.append(power[1:], 0), np.insert(power[:-1], 0, 0)))
-    some = {int(at) for values in (peak, peak / noise.power) for at in np.argsort(-values)[:TRIED] if peak[at] > 0}
+    some = {int(at) for values in (peak, peak / noise) for at in np.argsort(-values)[:TRIED] if peak[at] > 0}
     order = sorted(some, key=lambda at: -peak[at])
     about = [at for at in order if peak[at] >= ABOUT * peak[order[0]]]
     return sorted(about) + order[len(about) :]
@@ -144,10 +186,10 @@ def _fundamental(x: Floats, power: Floats, frequency: Floats, found: list[Propos
     """The period of most power, if its harmonics hide its significance and at least two of them are significant."""
     if not found:
         return []
-    near, values = _sine(x, frequency[power.argmax()])
+    (near,), (values,) = _sine(x[None], frequency[[power.argmax()]])
     known = any(abs(near - 1 / each.period) < 1.5 / len(x) for each in found)
     share = float(values.var() / x.var())
-    here = Proposal(1 / near, share, max(each.p_value for each in found))
+    here = Proposal(float(1 / near), share, max(each.p_value for each in found))
     harmonics = [each for each in found if _is_harmonic(each, here, len(x))]
     return [here] if not known and len(harmonics) >= 2 and share >= max(each.power for each in found) else []
 
@@ -171,23 +213,25 @@ def _in_order(found: list[Proposal], length: int) -> list[Proposal]:
     return sorted(found, key=place)
 
 
-def _sine(x: Array, frequency: float) -> tuple[float, Floats]:
-    """Frequency and values of the best-fitting sine near `frequency`, by Gauss-Newton.
+def _sine(x: Array, frequency: Floats) -> tuple[Floats, Floats]:
+    """Frequency (n,) and values (n, T) of the best-fitting sine near `frequency` in each series, by Gauss-Newton.
 
     The frequency stays within one bin of its start.
     """
-    time = np.arange(len(x)) - (len(x) - 1) / 2
-    window = np.hanning(len(x))
-    best = frequency
+    length = x.shape[1]
+    time, window = np.arange(length) - (length - 1) / 2, np.hanning(length)
+    low, high = frequency - 1 / length, np.minimum(frequency + 1 / length, 0.5)
+    best: Floats = frequency
     for _ in range(4):
-        wave = np.exp(2j * np.pi * best * time)
-        amplitude = 2 * (x * window) @ wave.conj() / window.sum()
-        if amplitude == 0:
-            break
+        wave = np.exp(-2j * np.pi * best[:, None] * time)
+        amplitude = 2 * (x * window * wave).sum(axis=1) / window.sum()
         # x ≈ Re[(a + i a 2π δ t) wave]: the part that grows with time gives the change of frequency
-        slope = 2 * (x * window * time) @ wave.conj() / (window @ time**2)
-        best += float(np.clip((slope / amplitude).imag / (2 * np.pi), -0.5 / len(x), 0.5 / len(x)))
-        best = float(np.clip(best, frequency - 1 / len(x), min(frequency + 1 / len(x), 0.5)))
-    angle = 2 * np.pi * best * time
-    basis = np.stack((np.cos(angle), np.sin(angle)), axis=1)
-    return best, basis @ np.linalg.lstsq(basis, x, rcond=None)[0]
+        slope = 2 * (x * window * time * wave).sum(axis=1) / (window @ time**2)
+        known = amplitude != 0
+        change = np.divide(slope, amplitude, where=known, out=np.zeros_like(slope)).imag / (2 * np.pi)
+        best = np.where(known, np.clip(best + np.clip(change, -0.5 / length, 0.5 / length), low, high), best)
+    angle = 2 * np.pi * best[:, None] * time
+    basis = np.stack((np.cos(angle), np.sin(angle)), axis=2)  # (n, T, 2)
+    weights: Floats = np.linalg.pinv(basis, rcond=length * np.finfo(np.float64).eps) @ x[:, :, None]
+    values: Floats = (basis @ weights)[:, :, 0]
+    return best, values

@@ -1,9 +1,11 @@
-"""The spectrum of the noise below spectral lines. Plain arrays in and out."""
+"""The spectrum of the noise below spectral lines, of many series at once. Plain arrays in and out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,60 +31,78 @@ STEPS, CLOSE = 30, 0.01  # most steps of Fisher scoring, and the change of the l
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """A smooth spectrum fitted to a periodogram (bins,): cosines and their weights at the bins it was fitted to.
+    """Smooth spectra fitted to n periodograms: each a weighted sum of the first functions of a common basis.
 
     Attributes
     ----------
     observed
-        The periodogram, (bins,).
+        The periodograms, (n, bins).
     fitted_to
         Bins, (fitted,).
     basis
-        Orthonormal functions, (fitted, size).
+        Orthonormal functions, (fitted, most).
+    size
+        Number of functions in each fit, (n,).
     log_power
-        Logarithm of the spectrum, (fitted,).
+        Logarithm of the spectra, (n, fitted).
     """
 
     observed: Floats
     fitted_to: NDArray[np.intp]
     basis: Floats
+    size: NDArray[np.intp]
     log_power: Floats
+
+    def __getitem__(self, some: Any) -> Noise:
+        """The fits of some of the periodograms."""
+        return replace(self, observed=self.observed[some], size=self.size[some], log_power=self.log_power[some])
+
+    def __setitem__(self, some: Any, other: Noise) -> None:
+        """Replace the fits of some of the periodograms."""
+        self.observed[some], self.size[some], self.log_power[some] = other.observed, other.size, other.log_power
 
     @property
     def power(self) -> Floats:
-        """The spectrum at every bin, (bins,)."""
-        power: Floats = np.exp(np.interp(np.arange(len(self.observed)), self.fitted_to, self.log_power))
-        return power
+        """The spectra at every bin, (n, bins)."""
+        bins = np.arange(self.observed.shape[1])
+        return np.exp([np.interp(bins, self.fitted_to, log_power) for log_power in self.log_power])
 
     def of(self, observed: Array) -> Noise:
-        """Fit the same number of functions to another periodogram."""
+        """Fit the same numbers of functions to other periodograms (n, bins)."""
         power = _positive(observed)
-        return replace(self, observed=power, log_power=_fit(self.basis, power[self.fitted_to], self.log_power))
+        log_power = _fit(self.basis, self.size, power[:, self.fitted_to], self.log_power)
+        return replace(self, observed=power, log_power=log_power)
 
-    def p_value(self, at: int, power: float) -> float:
-        """Probability that noise alone puts this much power in bin `at`, given the bins that a line there cannot reach.
+    def p_value(self, at: NDArray[np.intp], power: Array) -> Floats:
+        """Probability that noise alone puts this much power (n,) in bin `at` (n,), given the bins that a line leaves.
 
         The power of a noise bin is exponentially distributed. The other bins give the logarithm of its mean with some
         variance, which is treated as that of a gamma variable.
         """
-        rest = np.abs(self.fitted_to - at) > LOBE
-        some = self.basis[rest]
-        inverse = np.linalg.pinv(some.T @ some)
-        observed, log = self.observed[self.fitted_to], self.log_power
-        for _ in range(STEPS):
-            step = self.basis @ (inverse @ (some.T @ _surplus(log, observed)[rest]))
-            log = log + np.clip(step, -1, 1)
-            if np.abs(step).max() < CLOSE:
-                break
-        here = int(np.abs(self.fitted_to - at).argmin())
-        variance = max(CORRELATED * float(self.basis[here] @ inverse @ self.basis[here]), 1e-9)
+        rest = np.abs(self.fitted_to - at[:, None]) > LOBE  # (n, fitted)
+        basis = self.basis[:, : self.size.max()]
+        kept = np.arange(basis.shape[1]) < self.size[:, None]  # (n, most)
+        some = basis * rest[:, :, None] * kept[:, None, :]
+        inverse = np.linalg.pinv(some.mT @ some)  # (n, most, most)
+        observed, log = self.observed[:, self.fitted_to], self.log_power.copy()
+
+        def step(rows: NDArray[np.intp]) -> Floats:
+            slope = _surplus(log[rows], observed[rows]) * rest[rows] @ basis * kept[rows]
+            taken: Floats = (slope[:, None] @ inverse[rows])[:, 0] @ basis.T
+            return taken
+
+        _climb(log, step)
+        here = basis[np.abs(self.fitted_to - at[:, None]).argmin(axis=1)] * kept
+        variance = np.maximum(CORRELATED * ((here[:, None] @ inverse)[:, 0] * here).sum(axis=1), 1e-9)
+        expected = [np.interp(bin_, self.fitted_to, row) for bin_, row in zip(at, log, strict=True)]
         with np.errstate(over="ignore"):
-            ratio = float(power / np.exp(np.interp(at, self.fitted_to, log)))
-        return float(np.exp(-np.log1p(variance * ratio) / variance))
+            ratio = power / np.exp(expected)
+        probability: Floats = np.exp(-np.log1p(variance * ratio) / variance)
+        return probability
 
 
 def noise_spectrum(power: Array) -> Noise:
-    """Fit a smooth noise spectrum to a periodogram (bins,), from the first bin above zero to the Nyquist frequency.
+    """Fit smooth noise spectra to periodograms (n, bins), from the first bin above zero to the Nyquist frequency.
 
     Notes
     -----
@@ -94,43 +114,55 @@ def noise_spectrum(power: Array) -> Noise:
     spectrum unless it has a sharp resonance or zeros (`running_mean_spectrum`).
     """
     observed = _positive(power)
-    some, functions = _functions(len(observed))
+    some, functions = _functions(observed.shape[1])
     return _chosen(observed, some, functions, FEWEST)[0]
 
 
-def running_mean_spectrum(power: Array) -> Noise | None:
-    """Fit the spectrum of a running mean, or of differences over many samples; None where that fits no better.
+def running_mean_spectrum(power: Array) -> dict[int, Noise]:
+    """Fit to periodograms (n, bins) the spectrum of a running mean, or of differences over many samples.
 
     Such a spectrum has zeros, and lobes between them that a smooth one takes for lines. Its logarithm is one more
     function in the fit.
+
+    Returns
+    -------
+    dict
+        By row, the fit to each of the periodograms that it fits better than a smooth spectrum.
     """
     observed = _positive(power)
-    lengths = _averaged_over(observed)
+    lengths = {row: found for row, one in enumerate(observed) if (found := _averaged_over(one))}
     if not lengths:
-        return None
-    some, functions = _functions(len(observed))
-    _, least = _chosen(observed, some, functions, FEWEST)
-    noise = None
-    for samples in lengths:
-        lobes = np.log(_running_mean(len(observed), samples))[some]
-        basis = np.linalg.qr(np.insert(functions, FEWEST, lobes, axis=1))[0]
-        other, criterion = _chosen(observed, some, basis, FEWEST + 1)
-        if criterion + 2 * np.log(len(observed)) < least:
-            noise, least = other, criterion
+        return {}
+    bins = observed.shape[1]
+    some, functions = _functions(bins)
+    least = dict(zip(lengths, _chosen(observed[list(lengths)], some, functions, FEWEST)[1], strict=True))
+    noise: dict[int, Noise] = {}
+    for number in range(MEANS):
+        tried = {row: each[number] for row, each in lengths.items() if number < len(each)}
+        for samples in sorted(set(tried.values())):
+            rows = [row for row in tried if tried[row] == samples]
+            lobes = np.log(_running_mean(bins, samples))[some]
+            basis = np.linalg.qr(np.insert(functions, FEWEST, lobes, axis=1))[0]
+            other, criteria = _chosen(observed[rows], some, basis, FEWEST + 1)
+            for at, (row, criterion) in enumerate(zip(rows, criteria, strict=True)):
+                if criterion + 2 * np.log(bins) < least[row]:
+                    noise[row], least[row] = other[[at]], criterion
     return noise
 
 
-def _chosen(observed: Floats, some: NDArray[np.intp], functions: Floats, fewest: int) -> tuple[Noise, float]:
-    """The fit of as many functions as an information criterion chooses, and that criterion."""
-    log = np.log(observed[some])
-    least, best = np.inf, (1, log)
-    for size in _sizes(fewest, functions.shape[1]):
-        log = _fit(functions[:, :size], observed[some], log)
-        misfit = float((log + np.minimum(observed[some] * np.exp(-log), FAR)).sum())
-        criterion = 2 * misfit / CORRELATED + size * PENALTY
-        if criterion < least:
-            least, best = criterion, (size, log)
-    return Noise(observed, some, functions[:, : best[0]], best[1]), least
+def _chosen(observed: Floats, some: NDArray[np.intp], functions: Floats, fewest: int) -> tuple[Noise, Floats]:
+    """The fits of as many functions as an information criterion chooses for each, and that criterion (n,)."""
+    fitted = observed[:, some]
+    log = best = np.log(fitted)
+    size, least = np.ones(len(observed), np.intp), np.full(len(observed), np.inf)
+    for count in _sizes(fewest, functions.shape[1]):
+        log = _fit(functions[:, :count], np.full(len(fitted), count), fitted, log)
+        misfit = (log + np.minimum(fitted * np.exp(-log), FAR)).sum(axis=1)
+        criterion = 2 * misfit / CORRELATED + count * PENALTY
+        better = criterion < least
+        size, least = np.where(better, count, size), np.where(better, criterion, least)
+        best = np.where(better[:, None], log, best)
+    return Noise(observed, some, functions, size, best), least
 
 
 def _averaged_over(observed: Floats) -> list[int]:
@@ -195,16 +227,24 @@ def _sizes(fewest: int, most: int) -> list[int]:
     return [size for size in sizes if size <= most] or [most]
 
 
-def _fit(basis: Floats, observed: Floats, start: Array) -> Floats:
-    """Logarithm of the most likely spectrum, by Fisher scoring from a first guess."""
-    log: Floats = basis @ (basis.T @ start)
-    log = log + np.log(np.median(observed * np.exp(-log)) / np.log(2))
-    for _ in range(STEPS):
-        step = basis @ (basis.T @ _surplus(log, observed))
-        log = log + np.clip(step, -1, 1)
-        if np.abs(step).max() < CLOSE:
-            break
+def _fit(basis: Floats, size: NDArray[np.intp], observed: Floats, start: Array) -> Floats:
+    """Logarithms of the most likely spectra (n, fitted) of `size` (n,) functions, by Fisher scoring from a start."""
+    kept = np.arange(basis.shape[1]) < size[:, None]
+    log: Floats = start @ basis * kept @ basis.T
+    log += np.log(np.median(observed * np.exp(-log), axis=1, keepdims=True) / np.log(2))
+    _climb(log, lambda rows: _surplus(log[rows], observed[rows]) @ basis * kept[rows] @ basis.T)
     return log
+
+
+def _climb(log: Floats, step: Callable[[NDArray[np.intp]], Floats]) -> None:
+    """Take steps of Fisher scoring in place, for each row until they are small."""
+    rows = np.arange(len(log))
+    for _ in range(STEPS):
+        taken = step(rows)
+        log[rows] += np.clip(taken, -1, 1)
+        rows = rows[np.abs(taken).max(axis=1) >= CLOSE]
+        if not len(rows):
+            break
 
 
 def _surplus(log: Array, observed: Array) -> Floats:

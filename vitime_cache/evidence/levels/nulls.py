@@ -25,7 +25,7 @@ from vitime_cache.evidence.levels.looking import (
     past_curves,
     sights,
 )  # fmt: skip
-from vitime_cache.evidence.periods import propose_periods
+from vitime_cache.evidence.periods import propose_periods_of_each
 from vitime_cache.evidence.verdict.schema import REGIONS, three_values
 from vitime_cache.series.signal import Signal
 from vitime_cache.stats.max_statistic import max_statistic
@@ -123,8 +123,9 @@ def null_inputs(
     x = np.asarray(stretch, dtype=np.float64)
     inputs = []
     for k, kind in enumerate(null_kinds(period)):
-        for number, series in enumerate(null_series(kind, x, n, _seed(seed, k), period=period)):
-            anew = propose_periods(series, most=1) if proposed else []
+        every = null_series(kind, x, n, _seed(seed, k), period=period)
+        proposals = propose_periods_of_each(every, most=1) if proposed else [[]] * n
+        for number, (series, anew) in enumerate(zip(every, proposals, strict=True)):
             own = anew[0].period if anew else None
             inputs += [
                 NullInput(kind, number, Signal(f"{kind} {number}", series[start : start + history], horizon), own)
