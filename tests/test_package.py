@@ -29,6 +29,7 @@ BESIDE = [
     "weights/vitime-mini.toml",
     "weights/vitime-mini-more.toml",
     "weights/vitime-mini-gpu.toml",
+    "weights/vitime-mini-lifelike.toml",
 ]
 
 

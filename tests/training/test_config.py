@@ -52,7 +52,7 @@ def test_a_toml_file_sets_what_it_names_and_leaves_the_rest(tmp_path: Path) -> N
     assert config.stages[1].mixture.sines == 2
 
 
-PARTS = ("vitime-mini", "vitime-mini-more", "vitime-mini-gpu")
+PARTS = ("vitime-mini", "vitime-mini-more", "vitime-mini-gpu", "vitime-mini-lifelike")
 
 
 @pytest.mark.parametrize("part", PARTS)
