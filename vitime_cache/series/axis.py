@@ -234,15 +234,15 @@ def _places(where: str, times: Times | Floats, counts: Floats, unit: float) -> t
     step = _most_common(np.diff(counts))
     if times.dtype.kind == "M" and step >= 28 * UNITS["day"]:
         months = times.astype("M8[M]")
-        since, until = times - months, (months + 1) - times
+        since, until = times - months, months + np.timedelta64(1, "M") - times
         if min(np.ptp(since), np.ptp(until)) <= np.timedelta64(3, "D"):
             counts, unit = months.astype(np.int64).astype(np.float64), UNITS["month"]
     elif times.dtype.kind == "M" and step == UNITS["day"]:
         days = times.astype("M8[D]")
-        weekdays = (
-            np.is_busday(days).all() and len(days) >= FEWEST_WORKING_DAYS and np.ptp(times - days) == np.timedelta64(0)
-        )
-        if weekdays and (np.diff(days)[np.is_busday(days[:-1] + 1) == 0] == np.timedelta64(3, "D")).any():
+        same_time = np.ptp(times - days) == np.timedelta64(0, "s")
+        weekdays = np.is_busday(days).all() and len(days) >= FEWEST_WORKING_DAYS and same_time
+        before_weekends = ~np.is_busday(days[:-1] + np.timedelta64(1, "D"))
+        if weekdays and (np.diff(days)[before_weekends] == np.timedelta64(3, "D")).any():
             counts, unit = np.busday_count(days[0], days).astype(np.float64), 1.4 * UNITS["day"]
     steps = np.diff(counts)
     step = _most_common(steps)

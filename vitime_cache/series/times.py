@@ -146,7 +146,7 @@ def times_of_numbers(values: NDArray[np.float64], name: str) -> Times | None:
         if not (second := next(seconds, 0.0)):
             return None
         times = np.round(finite * second * 1e6).astype(np.int64).astype("M8[us]")
-    spread = np.full(len(values), np.datetime64("NaT"), "M8[us]")
+    spread = np.full(len(values), np.datetime64("NaT", "us"))
     spread[np.isfinite(values)] = times
     return spread
 

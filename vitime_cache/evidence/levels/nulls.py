@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -121,17 +122,17 @@ def null_inputs(
         Whether the period was proposed from the series.
     """
     x = np.asarray(stretch, dtype=np.float64)
-    inputs = []
-    for k, kind in enumerate(null_kinds(period)):
-        every = null_series(kind, x, n, _seed(seed, k), period=period)
-        proposals = propose_periods_of_each(every, most=1) if proposed else [[]] * n
-        for number, (series, anew) in enumerate(zip(every, proposals, strict=True)):
-            own = anew[0].period if anew else None
-            inputs += [
-                NullInput(kind, number, Signal(f"{kind} {number}", series[start : start + history], horizon), own)
-                for start in starts
-            ]
-    return inputs
+    kinds = null_kinds(period)
+    every = np.concatenate([null_series(kind, x, n, _seed(seed, k), period=period) for k, kind in enumerate(kinds)])
+    proposals = propose_periods_of_each(every, most=1) if proposed else [[]] * len(every)
+    return [
+        NullInput(
+            kind, number, Signal(f"{kind} {number}", series[start : start + history], horizon),
+            anew[0].period if anew else None,
+        )
+        for (kind, number), series, anew in zip(product(kinds, range(n)), every, proposals, strict=True)
+        for start in starts
+    ]  # fmt: skip
 
 
 def against_null_inputs(
