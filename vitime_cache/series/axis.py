@@ -234,7 +234,7 @@ def _places(where: str, times: Times | Floats, counts: Floats, unit: float) -> t
     step = _most_common(np.diff(counts))
     if times.dtype.kind == "M" and step >= 28 * UNITS["day"]:
         months = times.astype("M8[M]")
-        since, until = times - months, months + np.timedelta64(1, "M") - times
+        since, until = times - months, np.add(months, np.timedelta64(1, "M")) - times
         if min(np.ptp(since), np.ptp(until)) <= np.timedelta64(3, "D"):
             counts, unit = months.astype(np.int64).astype(np.float64), UNITS["month"]
     elif times.dtype.kind == "M" and step == UNITS["day"]:
