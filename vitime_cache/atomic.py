@@ -45,8 +45,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def write_unsynced(path: str, parts: Sequence[bytes]) -> None:
     """Write a file under a temporary name and rename it; only `sync_all` makes sure of its content and its name.
 
-    With system calls alone: `replacing` takes five times as long for a small file, and mostly keeps other threads from
-    running Python.
+    With system calls alone: for a small file `replacing` takes more than twice as long, most of it Python, which only
+    one thread runs at a time.
     """
     partial = _partial(path)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -72,7 +72,10 @@ def can_sync_all() -> bool:
 
 
 def sync_all(folder: Path) -> None:
-    """Sync everything on the file system of a folder, in one go: for a thousand files a tenth of the time of each."""
+    """Sync everything on the file system of a folder, in one go.
+
+    On ext4 this took 0.08 s for 636 new files of 160 kB, and 0.3 s for each by itself in four threads.
+    """
     call = _system_call()
     assert call is not None
     descriptor = os.open(folder, os.O_RDONLY)
@@ -86,8 +89,9 @@ def sync_all(folder: Path) -> None:
 
 @cache
 def _system_call() -> Callable[[int], int] | None:
-    """Linux's syncfs, which other systems lack; it reports errors from version 5.8 on."""
-    if sys.platform != "linux":
+    """Linux's syncfs, which other systems lack, from the version on that tells of a failed write."""
+    version = re.match(r"(\d+)\.(\d+)", os.uname().release) if sys.platform == "linux" else None
+    if version is None or (int(version[1]), int(version[2])) < (5, 8):
         return None
     return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 

@@ -24,7 +24,8 @@ class HostCopy:
     """A copy of tensors from one device to the host, on its own stream; any thread may call `wait`."""
 
     def __init__(self, *tensors: Tensor) -> None:
-        self._host, self._copied = list(tensors), None
+        self._host = list(tensors)
+        self._copied: torch.cuda.Event | None = None
         if not tensors[0].is_cuda:
             return
         device = tensors[0].device
@@ -35,7 +36,9 @@ class HostCopy:
             for host, there in zip(self._host, tensors, strict=True):
                 host.copy_(there, non_blocking=True)
                 there.record_stream(stream)  # the allocator must not reuse the memory before the copy has read it
-            self._copied = stream.record_event()
+            # While a thread waits for a blocking event its core is free; for any other event it would spin.
+            self._copied = torch.cuda.Event(blocking=True)
+            self._copied.record(stream)
 
     def wait(self) -> list[NDArray[Any]]:
         """The arrays, once they have arrived."""
