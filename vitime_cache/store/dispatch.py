@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.sources import Signal
-from vitime_cache.store.manifest import Marker
+from vitime_cache.store.manifest import Manifest, Marker
 from vitime_cache.store.objects import Objects, StoreError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TOKENS_AT_ONCE = 2464  # tokens of the published model
 MOST_AT_ONCE = 16  # signals in one pass
+TOKENS_OF_A_WORKER = 16384  # tokens in one pass on a device that several processes share
 
 Write = Callable[["Objects", "StoreWriter", Mapping[int, Signal]], Iterator[list[Marker]]]
 
@@ -35,7 +36,7 @@ def ready_to_write(
     capture: Capture | None,
 ) -> Iterator[Write]:
     """Yield a function that writes pending signals, here or in other processes, and is ready before any is written."""
-    from vitime_cache.model.checkpoint import load_model
+    from vitime_cache.model.checkpoint import load_model, pick_device
 
     if capture is None:
         from vitime_cache.attention.capture import capture_batch
@@ -52,7 +53,8 @@ def ready_to_write(
 
     def write(objects: Objects, writer: StoreWriter, pending: Mapping[int, Signal]) -> Iterator[list[Marker]]:
         job = Job(capture, objects.address, writer.manifest, model, device, dtype)
-        return elsewhere(job, _batches(pending, batch_size, writer.manifest.identity.config), writer.unclean)
+        size = batch_size or _of_a_worker(writer.manifest, on_cpu=pick_device(device).type == "cpu")
+        return elsewhere(job, _batches(pending, size), writer.unclean)
 
     if isinstance(workers, int):
         elsewhere = partial(write_in_processes, workers)
@@ -63,9 +65,14 @@ def ready_to_write(
             yield write
 
 
-def _batches(pending: Mapping[int, Signal], batch_size: int | None, config: ViTimeConfig) -> list[dict[int, Signal]]:
+def _of_a_worker(manifest: Manifest, on_cpu: bool) -> int:
+    """Signals in one pass of a model in another process."""
+    few = _on_cpu(manifest.identity.config)
+    return few if on_cpu or manifest.tokens else max(TOKENS_OF_A_WORKER // manifest.identity.config.tokens, 1)
+
+
+def _batches(pending: Mapping[int, Signal], size: int) -> list[dict[int, Signal]]:
     """Group signals into the batches that other processes run through the model."""
-    size = batch_size or _on_cpu(config)
     places = list(pending)
     return [{place: pending[place] for place in places[start : start + size]} for start in range(0, len(places), size)]
 
