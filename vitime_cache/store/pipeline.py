@@ -1,6 +1,6 @@
 """Runs signals through a model and writes them to a store at the same time.
 
-While the model runs on a batch, earlier batches are converted to arrays, encoded, put and flushed on all cores, and
+While the model runs on a batch, earlier batches are converted to arrays, encoded, put and flushed on other cores, and
 then yielded in order for their commit. A device works asynchronously: the next batch is drawn and started there before
 the host reads the results of the last one.
 """
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # Signals that one thread finishes at once. Only one thread runs Python at a time, and every call of numpy hands over;
 # several signals share a call. More would not stay in a core's cache.
 MOST_TOGETHER = 8
+MOST_THREADS = 6  # that finish signals: more would mostly wait for one another to run Python
 AHEAD = 2  # batches that the model may run ahead of the oldest uncommitted one, which bounds memory
 
 
@@ -117,10 +118,10 @@ class _Begun:
 
 
 class _Cores(ThreadPoolExecutor):
-    """One thread per core; if the context ends with an error, work that has not started is cancelled."""
+    """Threads on as many cores; if the context ends with an error, work that has not started is cancelled."""
 
     def __init__(self) -> None:
-        self.count = os.cpu_count() or 1
+        self.count = min(os.cpu_count() or 1, MOST_THREADS)
         super().__init__(self.count, thread_name_prefix="finish")
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
