@@ -188,3 +188,21 @@ def test_means_without_an_interval_are_those_of_the_curve(region):
     attention = np.random.default_rng(3).random((2, 3, 20, 20))
     means = lags.diagonal_means(attention, 9, region, 3)
     np.testing.assert_allclose(means, lags.lag_curve(attention, 9, region, min_pairs=3).mean)
+
+
+@pytest.mark.parametrize("region", lags.REGIONS)
+@pytest.mark.parametrize("history", [0, 1, 7, 19, 20])
+def test_means_of_a_region_are_those_of_its_cells_also_where_it_is_empty(region, history):
+    n = 20
+    attention = np.random.default_rng(0).random((2, n, n))
+    means = lags.diagonal_means(attention, history, region, min_pairs=1)
+    query, key = np.divmod(np.arange(n * n), n)
+    sides = {"all": (np.ones(n * n, bool),) * 2}
+    for one, queries in (("history", query < history), ("forecast", query >= history)):
+        for other, keys in (("history", key < history), ("forecast", key >= history)):
+            sides[f"{one}→{other}"] = queries, keys
+    inside = np.logical_and(*sides[region])
+    for at, lag in enumerate(range(-(n - 1), n)):
+        cells = attention.reshape(2, -1)[:, inside & (query - key == lag)]
+        expected = cells.mean(axis=1) if cells.shape[1] else np.full(2, np.nan)
+        np.testing.assert_allclose(means[:, at], expected, err_msg=f"lag {lag}")

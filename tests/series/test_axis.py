@@ -46,7 +46,7 @@ def test_evenly_spaced_times_say_how_far_apart_samples_are_and_when_they_start(s
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 10**6), st.integers(3, 50), st.integers(-(10**8), 10**8))
 def test_the_spacing_of_any_even_index_is_its_step(step, count, start):
-    times = np.datetime64("2000-01-01", "s") + start + step * np.arange(count)
+    times = np.datetime64("2000-01-01", "s") + (start + step * np.arange(count)).astype("m8[s]")
     assert read(times.astype(str)).sample_seconds == pytest.approx(step)
 
 

@@ -133,7 +133,7 @@ def test_utf_16_is_read_without_its_mark_too():
 
 @pytest.mark.parametrize("first", ["1945-01-01", "1968-12-25", "1999-12-25", "2044-10-01"])
 def test_two_digits_of_a_year_lie_between_1945_and_2044(first):
-    times = np.arange(np.datetime64(first), np.datetime64(first) + N).astype(datetime)
+    times = (np.datetime64(first) + np.arange(N).astype("m8[D]")).astype(datetime)
     [column] = read_columns(
         "f.csv", table("date,v", times, lambda i, t: f"{t:%d.%m.%y};{V[i]}".replace(";", ",")).encode()
     )

@@ -8,6 +8,7 @@ Curves are means over diagonals of time attention (reference study; ViTime paper
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -67,10 +68,7 @@ def mean_attention_vs_time_lag(time_attention: ArrayLike, max_lag: int = 40) -> 
 def pair_counts(patches: int, history_patches: int | None = None, region: Region = "all") -> NDArray[np.intp]:
     """Query–key pairs behind each lag -(patches - 1) … patches - 1 of a region, (2 patches - 1,)."""
     query, key = _region(patches, history_patches, region)
-    inside = np.zeros((patches, patches))
-    inside[query, key] = 1
-    counts: NDArray[np.intp] = _skew(inside).sum(axis=0).astype(np.intp)
-    return counts
+    return _pair_counts(patches, query.indices(patches)[:2], key.indices(patches)[:2]).copy()
 
 
 def lag_curve(
@@ -123,11 +121,13 @@ def diagonal_means(
     attention = _square(time_attention)
     n = attention.shape[-1]
     query, key = _region(n, history_patches, region)
-    inside = np.zeros_like(attention)
-    inside[..., query, key] = attention[..., query, key]
-    pairs = pair_counts(n, history_patches, region)
-    means: Array = _skew(inside).sum(axis=-2) / np.maximum(pairs, 1)
-    return np.where(pairs >= max(min_pairs, 1), means, np.nan)
+    queries, keys = query.indices(n), key.indices(n)
+    pairs = _pair_counts(n, queries[:2], keys[:2])
+    sums = np.zeros((*attention.shape[:-2], 2 * n - 1), attention.dtype)
+    first = queries[0] - keys[1] + n  # the smallest lag of the region's block, counted from -(n - 1)
+    block = _skew(attention[..., query, key]).sum(axis=-2)
+    sums[..., first : first + block.shape[-1]] = block
+    return np.where(pairs >= max(min_pairs, 1), sums / np.maximum(pairs, 1), np.nan)
 
 
 def over_baseline(curve: ArrayLike, unrelated: ArrayLike) -> Array:
@@ -189,17 +189,26 @@ def _region(patches: int, history_patches: int | None, region: Region) -> tuple[
     return part[query], part[key]
 
 
-def _skew(matrix: NDArray[Any]) -> NDArray[Any]:
-    """Move each diagonal of (..., n, n) into a column: (..., n, 2 n - 1), zeros elsewhere, lags ascending.
+@lru_cache(maxsize=64)
+def _pair_counts(patches: int, queries: tuple[int, int], keys: tuple[int, int]) -> NDArray[np.intp]:
+    inside = np.zeros((patches, patches))
+    inside[slice(*queries), slice(*keys)] = 1
+    counts: NDArray[np.intp] = _skew(inside).sum(axis=0).astype(np.intp)
+    return counts
 
-    Each row of n cells is padded to 2 n and the result is read in rows of 2 n - 1, which moves every row one more step
-    to the right. With the keys reversed, cell (query, key) lands in column query - key + n - 1.
+
+def _skew(matrix: NDArray[Any]) -> NDArray[Any]:
+    """Move each diagonal of (..., q, k) into a column: (..., q, q + k - 1), zeros elsewhere, lags ascending.
+
+    Each row of k cells is padded to q + k and the result is read in rows of q + k - 1, which moves every row one more
+    step to the right. With the keys reversed, cell (query, key) lands in column query - key + k - 1.
     """
-    n = matrix.shape[-1]
-    padded = np.zeros((*matrix.shape[:-1], 2 * n), dtype=matrix.dtype)
-    padded[..., :n] = matrix[..., ::-1]
-    flat = padded.reshape(*matrix.shape[:-2], 2 * n * n)
-    return flat[..., : n * (2 * n - 1)].reshape(*matrix.shape[:-2], n, 2 * n - 1)
+    q, k = matrix.shape[-2:]
+    diagonals = max(q + k - 1, 0)
+    padded = np.zeros((*matrix.shape[:-1], q + k), dtype=matrix.dtype)
+    padded[..., :k] = matrix[..., ::-1]
+    flat = padded.reshape(*matrix.shape[:-2], q * (q + k))
+    return flat[..., : q * diagonals].reshape(*matrix.shape[:-2], q, diagonals)
 
 
 def _half_width(residual: Array, pairs: NDArray[np.intp]) -> Array:

@@ -160,10 +160,12 @@ def against_null_inputs(
     windows = len(inputs) / (n * len(kinds))
     observed = np.where(asked, np.asarray(query_contrast, dtype=np.float64), np.nan)
     contrasts = curves = None
+    asked_about: tuple[Sight, ...] | None = None
     anew = any(each.own_period is not None for each in inputs)
     for each, maps in zip(inputs, time_attention, strict=True):
         attention = np.asarray(maps)
-        contrast = _contrast(attention, history_patches, patches_per_period, each.own_period, samples_per_patch)
+        asked_about = asked_about or sights(attention.shape[-1], history_patches, patches_per_period)
+        contrast = _contrast(attention, history_patches, asked_about, each.own_period, samples_per_patch)
         contrast = contrast if anew else contrast[:1]
         curve = past_curves(attention, history_patches)
         if contrasts is None or curves is None:
@@ -189,13 +191,13 @@ def against_null_inputs(
 
 
 def _contrast(
-    attention: Array, history_patches: int, patches_per_period: float, own: float | None, samples_per_patch: float
+    attention: Array, history_patches: int, asked_about: tuple[Sight, ...], own: float | None, samples_per_patch: float
 ) -> Array:
     """Mean contrast at the period asked about, and at the null's own period if it has one that the axis can show."""
-    patches = attention.shape[-1]
-    at = mean_contrast(attention, sights(patches, history_patches, patches_per_period))
+    at = mean_contrast(attention, asked_about)
     if own is None or own < SHORTEST_PERIOD * samples_per_patch:
         return np.stack((at, at))
+    patches = attention.shape[-1]
     seen = tuple(Sight.of(region, patches, history_patches, own / samples_per_patch) for region in REGIONS)
     anew = mean_contrast(attention, seen)
     return np.stack((at, np.where(np.isfinite(anew), anew, at)))
