@@ -165,9 +165,9 @@ def builds(card: Card) -> None:
 
         for dtype in dtypes:
             told(f"{card.full} in {dtype}, no token maps", card.network(dtype), 3 if card.small else 400)
-        told(f"{card.mini}, no token maps", card.shipped(), 24 if card.small else 4000)
+        told(f"{card.mini}, no token maps", card.shipped(), 24 if card.small else 3000)
         told(
-            f"shipped network in {processes} processes, no token maps", None, 24 if card.small else 12000,
+            f"shipped network in {processes} processes, no token maps", None, 24 if card.small else 6000,
             device=str(card.device), workers=processes,
         )  # fmt: skip
         told(f"{card.full} in {every}, all token maps", card.network(every), 2 if card.small else 5, "all")
