@@ -37,7 +37,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
+        _name(path, error)
         partial.unlink(missing_ok=True)
         raise
 
@@ -60,10 +61,17 @@ def write_unsynced(path: str, parts: Sequence[bytes]) -> None:
         finally:
             os.close(descriptor)
         os.replace(partial, path)  # noqa: PTH105
-    except BaseException:
+    except BaseException as error:
+        _name(path, error)
         with suppress(FileNotFoundError):
             os.unlink(partial)  # noqa: PTH108
         raise
+
+
+def _name(path: str | Path, error: BaseException) -> None:
+    """Say which file an error is about where the system does not: of a full disk it tells no name."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        error.filename = str(path)
 
 
 def can_sync_all() -> bool:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import ModuleType, SimpleNamespace
+from typing import Any, NoReturn
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,8 +17,10 @@ from torch import Tensor
 
 from benchmarks.reference import hook_and_copy, pool_to_time
 from tests.conftest import random_model, small_config
+from vitime_cache.attention import streaming
 from vitime_cache.attention.forward import EditError, Mask, Replace, forecast
 from vitime_cache.attention.streaming import Streaming, attend
+from vitime_cache.errors import Note
 from vitime_cache.model.network import ViTime
 
 
@@ -216,3 +222,58 @@ def test_an_edit_that_fits_nothing_says_what_there_is() -> None:
             Streaming(model, 2, edits=[edit])
     with pytest.raises(EditError, match="changed twice"):
         forecast(model, batch, [Replace("encoder.0", 0, z), Replace("encoder.0", 0, z)])
+
+
+def test_where_triton_cannot_make_the_kernel_attention_is_read_in_blocks_and_one_note_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernel = ModuleType("vitime_cache.attention.kernel")
+    tried: list[str] = []
+
+    def pooled_attention(*_: object) -> NoReturn:
+        tried.append("")
+        raise RuntimeError("Failed to find C compiler.\nPlease specify one")
+
+    kernel.pooled_attention = pooled_attention  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, kernel.__name__, kernel)
+    monkeypatch.setattr(streaming, "_without_kernel", set())
+    monkeypatch.setattr(
+        streaming, "_has_kernel", lambda model: streaming._alike(model) not in streaming._without_kernel
+    )
+    model, batch = random_model(small_config()), images(2)
+    expected = Streaming(model, 2, way="blocks")
+    forecast = expected.run(batch)
+
+    def read_again() -> None:
+        stream = Streaming(model, 2)
+        torch.testing.assert_close(stream.run(batch), forecast)
+        torch.testing.assert_close((stream.time, stream.cls), (expected.time, expected.cls))
+
+    with pytest.warns(Note, match=r"\(RuntimeError: Failed to find C compiler\.\); attention is read without"):
+        read_again()
+    read_again()  # pytest makes an error of any warning
+    assert len(tried) == 1
+    with pytest.raises(RuntimeError, match="C compiler"):
+        Streaming(model, 2, way="kernel").run(batch)
+
+
+def test_a_device_without_memory_left_is_no_reason_to_do_without_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = ModuleType("vitime_cache.attention.kernel")
+    kernel.pooled_attention = Mock(side_effect=torch.OutOfMemoryError)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, kernel.__name__, kernel)
+    monkeypatch.setattr(streaming, "_has_kernel", lambda _: True)
+    with pytest.raises(torch.OutOfMemoryError):
+        Streaming(random_model(small_config()), 1).run(images())
+    assert not streaming._without_kernel
+
+
+@pytest.mark.parametrize(
+    ("dtype", "there"), [("float32", True), ("float16", True), ("bfloat16", True), ("float64", False)]
+)
+def test_the_kernel_is_for_the_dtypes_that_load_model_takes(
+    monkeypatch: pytest.MonkeyPatch, dtype: str, there: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    monkeypatch.setattr(streaming, "find_spec", lambda _: "found")
+    model: Any = SimpleNamespace(device=torch.device("cuda"), dtype=getattr(torch, dtype), config=small_config())
+    assert streaming._has_kernel(model) is there

@@ -9,6 +9,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from vitime_cache import atomic
+from vitime_cache.store import local_objects
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.objects import ObjectError, Objects, StoreError, stamp
 
@@ -52,9 +54,22 @@ def test_an_object_among_several_that_cannot_be_written_leaves_nothing(
     objects: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "writev", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.zarr/folder/deeper/two'"):
         objects.put_many({"folder/deeper/two": [b"new"]})
     assert (objects.get("folder/deeper/two"), objects.names("folder/deeper/")) == (DATA, ["two"])
+
+
+@pytest.mark.skipif(not atomic.can_sync_all(), reason="needs Linux")
+@pytest.mark.parametrize("objects", ["folder"], indirect=True)
+def test_after_a_flush_that_failed_no_other_thread_takes_its_objects_for_synced(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told_once = iter([OSError(5, "Input/output error")])
+    monkeypatch.setattr(local_objects, "sync_all", lambda _: (_ for _ in ()).throw(next(told_once)))
+    objects.put_many({"mine": [b"a"]})
+    for _ in range(2):
+        with pytest.raises(OSError, match="Input/output error"):
+            objects.flush()
 
 
 def test_an_object_is_read_up_to_the_limit_and_refused_above_it(objects: Objects) -> None:

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import dask
 import distributed  # first, as it fills in dask's configuration
@@ -17,6 +19,7 @@ import pytest
 from tests.conftest import GOLDEN_WEIGHTS
 from tests.store import standin
 from tests.store.standin import build, files, make_signals
+from vitime_cache.store import dispatch, workers
 from vitime_cache.store.journal import published
 from vitime_cache.store.manifest import ROOT
 from vitime_cache.store.objects import StoreError
@@ -112,6 +115,20 @@ def test_a_scheduler_that_is_lost_ends_a_build_with_one_sentence(tmp_path):
             build(SIGNALS, tmp_path / "a.zarr", GOLDEN_WEIGHTS, workers=cluster.scheduler_address, progress=lose)
     done = len(open_store(tmp_path / "a.zarr").signal)
     assert len(build(SIGNALS, tmp_path / "a.zarr", GOLDEN_WEIGHTS).written) == len(SIGNALS) - done
+
+
+def test_a_schedulers_workers_have_devices_that_this_machine_may_lack(monkeypatch):
+    given = []
+    monkeypatch.setattr(workers, "scheduler", nullcontext)
+    monkeypatch.setattr(dispatch, "_batches", lambda _, size: given.append(size) or [])
+    writer = SimpleNamespace(manifest=SimpleNamespace(identity=standin.Model(), tokens=()), unclean=None)
+    objects = SimpleNamespace(address="")
+    for device in ("auto", "cpu", "cuda", "cuda:7"):
+        with dispatch.ready_to_write(GOLDEN_WEIGHTS, device, "float32", None, "tcp://a", None) as write:
+            write(objects, writer, {})
+    few, _, many, _ = given
+    assert given == [few, few, many, many]
+    assert few < many
 
 
 class OfAScheduler:

@@ -9,6 +9,7 @@ requested or whose attention is masked. The forecast equals that of the plain fo
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from itertools import product
@@ -22,6 +23,9 @@ from torch import Tensor
 from vitime_cache.attention.cores import on_cores
 from vitime_cache.attention.forward import Edit, Mask, Replace, run_layers, sort_edits, split_heads
 from vitime_cache.attention.host import HostCopy
+from vitime_cache.errors import Note
+from vitime_cache.model.checkpoint import DTYPES, dtype_name
+from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
 
 TokenSink = Callable[[int, str, int, NDArray[np.float16]], None]
@@ -51,7 +55,8 @@ class Streaming:
         Most bytes for the scores of one block of query rows of all heads; a block is at least one grid row. 0 runs one
         head per CPU core, where a block of one grid row stays in the core's cache. None takes the quickest.
     way
-        How layers without token maps and masks are read; None takes the kernel where it runs, else blocks.
+        How layers without token maps and masks are read; None takes the kernel where it runs, else blocks. Where Triton
+        turns out to be unable to make it, a `Note` says so once.
 
     Attributes
     ----------
@@ -73,7 +78,7 @@ class Streaming:
         way: Way | None = None,
     ) -> None:
         config = model.config
-        self.way = way or ("kernel" if _has_kernel(model.device, config.grid[0]) else "blocks")
+        self.way, self.must = way or ("kernel" if _has_kernel(model) else "blocks"), way is not None
         self.progress = progress
         self.model, self.batch, self.on_tokens = model, batch, on_tokens
         self.tokens = tokens if on_tokens else ()
@@ -94,10 +99,10 @@ class Streaming:
 
     def _outputs(self, layer: str, attention: Any, x: Tensor) -> Tensor:
         q, k, v = split_heads(attention, x)
-        shares = self._shares(layer)
+        shares, out = self._shares(layer), None
         if self.way == "kernel" and layer not in self.tokens and shares == (None, None):
             out = self._by_kernel(layer, q, k, v)
-        else:
+        if out is None:
             out = self._by_blocks(layer, q, k, v, shares)
         for edit in self.edits.get(layer, ()):
             if isinstance(edit, Replace):
@@ -107,11 +112,32 @@ class Streaming:
             self.progress((layers.index(layer) + 1) / len(layers), layer)
         return out
 
-    def _by_kernel(self, layer: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        from vitime_cache.attention.kernel import pooled_attention  # triton comes with torch for CUDA alone
+    def _by_kernel(self, layer: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
+        """The outputs of a layer's heads; None, from then on for every such model, if the kernel cannot be made here.
 
+        Triton builds it on first use, with the system's C compiler and Python's headers, in the memory of the device's
+        processors. Its errors have no common class.
+        """
         time, cls = self._maps_of(layer)
-        out, time[:], cls[:] = pooled_attention(q, k, v, self.model.config.grid)
+        try:
+            from vitime_cache.attention.kernel import pooled_attention  # triton comes with torch for CUDA alone
+
+            out, time[:], cls[:] = pooled_attention(q, k, v, self.model.config.grid)
+        except torch.OutOfMemoryError:
+            raise  # the caller goes on with fewer signals
+        except Exception as error:
+            if self.must:
+                raise
+            self.way = "blocks"
+            _without_kernel.add(_alike(self.model))
+            told = next(iter(str(error).splitlines()), "")
+            warnings.warn(
+                f"Triton cannot build the kernel that reads attention here ({type(error).__name__}: {told:.200}); "
+                "attention is read without it, which is slower",
+                Note,
+                stacklevel=2,
+            )
+            return None
         return out
 
     def _by_blocks(self, layer: str, q: Tensor, k: Tensor, v: Tensor, shares: _Shares) -> Tensor:
@@ -197,14 +223,25 @@ MOST_ROWS = 64  # of the grid, for the kernel: it holds whole columns
 TENSOR_CORES = (8, 0)  # least compute capability of a CUDA device with TF32 products
 
 
-def _has_kernel(device: torch.device, rows: int) -> bool:
+_without_kernel: set[Any] = set()  # models for which triton could not make it
+
+
+def _has_kernel(model: ViTime) -> bool:
+    device = model.device
     return (
         device.type == "cuda"
         and torch.version.hip is None
         and torch.cuda.get_device_capability(device) >= TENSOR_CORES
-        and rows <= MOST_ROWS
+        and model.config.grid[0] <= MOST_ROWS
+        and dtype_name(model) in DTYPES
         and find_spec("triton") is not None
+        and _alike(model) not in _without_kernel
     )
+
+
+def _alike(model: ViTime) -> tuple[torch.device, torch.dtype, ViTimeConfig]:
+    """What decides whether the kernel can be made."""
+    return model.device, model.dtype, model.config
 
 
 def _quickest(model: ViTime) -> int:

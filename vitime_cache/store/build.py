@@ -102,8 +102,8 @@ def build(
         "decoder.5". Signals already in the store stay as they are.
     batch_size
         Signals in one pass of the model, committed together. None takes as many as have together about as many tokens
-        as one signal of the published model; on a device, if no token maps are stored, as many as fit its free memory.
-        If a device runs out of memory, the build goes on with half as many.
+        as one signal of the published model; on a device, if no token maps are stored, as many as fit its free memory,
+        or as have 16 384 tokens where processes share it. If a device runs out of memory, the build goes on with half.
     workers
         A number of processes on this machine, or the address of a dask scheduler ("tcp://…") whose workers reach
         `store` and the weights file under the same names.

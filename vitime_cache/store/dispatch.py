@@ -53,7 +53,9 @@ def ready_to_write(
 
     def write(objects: Objects, writer: StoreWriter, pending: Mapping[int, Signal]) -> Iterator[list[Marker]]:
         job = Job(capture, objects.address, writer.manifest, model, device, dtype)
-        size = batch_size or _of_a_worker(writer.manifest, on_cpu=pick_device(device).type == "cpu")
+        # A scheduler's workers have devices of their own, which this machine may lack.
+        kind = device.partition(":")[0] if isinstance(workers, str) else pick_device(device).type
+        size = batch_size or _of_a_worker(writer.manifest, on_cpu=kind in ("auto", "cpu"))
         return elsewhere(job, _batches(pending, size), writer.unclean)
 
     if isinstance(workers, int):

@@ -46,6 +46,7 @@ class LocalObjects:
         self._renamed_in: set[Path] = set()
         self._unsynced = False  # whether `put_many` has written anything that is not synced
         self._flushing = threading.Lock()
+        self._lost: OSError | None = None  # why a flush failed
         self._folders: set[str] = set()  # known folders, so that each is checked once
 
     def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
@@ -119,16 +120,26 @@ class LocalObjects:
 
     def flush(self) -> None:
         # One thread at a time: a thread with nothing to sync must wait for the threads that are syncing.
+        # The system tells of a failed write once, and it may be any thread's: none may take its objects for synced.
         with self._flushing:
-            if self._unsynced:
-                self._unsynced = False  # before the sync: another thread may put while it runs
-                sync_all(self.root)
-            while self._renamed_in:  # `put` syncs a file's content; its name is an entry of the folder
-                descriptor = os.open(self._renamed_in.pop(), os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+            if self._lost is not None:
+                raise self._lost
+            try:
+                self._sync()
+            except OSError as error:
+                self._lost = error
+                raise
+
+    def _sync(self) -> None:
+        if self._unsynced:
+            self._unsynced = False  # before the sync: another thread may put while it runs
+            sync_all(self.root)
+        while self._renamed_in:  # `put` syncs a file's content; its name is an entry of the folder
+            descriptor = os.open(self._renamed_in.pop(), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
