@@ -26,7 +26,7 @@ from vitime_cache.store.commit import forget
 from vitime_cache.store.info import info
 from vitime_cache.store.journal import page_key
 from vitime_cache.store.locations import open_objects
-from vitime_cache.store.manifest import LOCK, MANIFEST, ROOT_LOCK
+from vitime_cache.store.manifest import BUILDING, LOCK, MANIFEST, ROOT_LOCK
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.repair import repair as take_out
@@ -341,3 +341,17 @@ def test_recomputing_finds_a_real_capture_equal(tmp_path, golden_model):
     assert found.recomputed == ("a",)
     assert found.problems == ()
     assert np.isfinite(open_store(tmp_path / "a.zarr").token_attention).all()
+
+
+@pytest.mark.parametrize(("begun", "flag", "sound"), [(True, 1, True), (False, 1, False), (True, 2, False)])
+def test_flags_behind_their_markers_are_sound_only_if_a_build_was_killed_and_they_are_flags(
+    tmp_path, begun, flag, sound
+):
+    path = tmp_path / "s.zarr"
+    build(make_signals(4), path, tokens="none")
+    values = np.zeros(store_format.SIGNALS_PER_CHUNK, np.uint8)
+    values[:2] = flag
+    (path / "complete/c.0").write_bytes(values.tobytes() + store_format.checksum(values.tobytes()))
+    if begun:
+        (path / BUILDING).write_bytes(b"")
+    assert (problems(path) == []) == sound
