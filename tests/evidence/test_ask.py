@@ -29,6 +29,7 @@ from vitime_cache.evidence.levels.table import (
 )
 from vitime_cache.evidence.question import identity, prepare, unanswered
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.evidence.window_runs import WindowRuns
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Harmonic, Signal, compose
@@ -208,6 +209,17 @@ def test_what_a_head_reads_is_that_of_patch_values_with_the_same_stand_in(
     np.testing.assert_allclose(
         verdict.forecast[0].dropna("sample"), together.intact_forecast[0].dropna("time"), atol=1e-5
     )
+
+
+def test_the_forecast_without_its_past_is_that_of_the_stand_in_beside_it(
+    model: ViTime, signal: Signal, verdict: xr.Dataset
+) -> None:
+    [window] = prepare(model, signal, PERIOD, **QUICK).windows
+    runs = WindowRuns(model, window, PERIOD)
+    columns = runs.encoding.columns_of(verdict.stand_in.values[0, : len(window.values)])
+    expected = runs.values_of(runs.forecasts(columns[None])[0])
+    np.testing.assert_allclose(verdict.forecast_stand_in[0].dropna("sample"), expected, atol=1e-5)
+    assert np.abs(expected - verdict.forecast[0].dropna("sample")).max() > 1e-3
 
 
 def test_figures_and_intervals_lie_where_their_verdicts_say(verdict: xr.Dataset) -> None:
