@@ -17,6 +17,7 @@ from tests.conftest import random_model
 from vitime_cache.charts.answer import clock_of
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.ask import answers, ask
+from vitime_cache.evidence.levels.influence import influence_curve, one_patch_replaced
 from vitime_cache.evidence.levels.table import (
     BY_ATTENTION,
     INCONCLUSIVE,
@@ -220,6 +221,22 @@ def test_the_forecast_without_its_past_is_that_of_the_stand_in_beside_it(
     expected = runs.values_of(runs.forecasts(columns[None])[0])
     np.testing.assert_allclose(verdict.forecast_stand_in[0].dropna("sample"), expected, atol=1e-5)
     assert np.abs(expected - verdict.forecast[0].dropna("sample")).max() > 1e-3
+
+
+def test_the_influence_curve_is_the_mean_change_of_the_pairs_at_each_lag(model: ViTime, signal: Signal) -> None:
+    [window] = prepare(model, signal, PERIOD, **QUICK).windows
+    runs = WindowRuns(model, window, PERIOD)
+    changes: dict[int, list[float]] = {}
+    for patch, history in enumerate(one_patch_replaced(runs.drawn, runs.patch_width, np.random.default_rng([3, 5]))):
+        [by_patch] = runs.change_by_patch(runs.forecasts(history[None]))
+        for future in range(runs.first_future + 1, runs.patches):
+            change = by_patch[future - runs.patches]
+            changes.setdefault(future - patch, []).append(float(np.sqrt((change**2).mean())))
+    curve = influence_curve(runs, seed=3).intact
+    for lag, found in enumerate(curve):
+        expected = np.mean(changes[lag]) if lag in changes else np.nan
+        assert found == pytest.approx(expected, rel=1e-4, nan_ok=True), lag
+    assert max(map(len, changes.values())) > 1
 
 
 def test_figures_and_intervals_lie_where_their_verdicts_say(verdict: xr.Dataset) -> None:
