@@ -101,6 +101,7 @@ def test_influence_and_mechanism_are_those_of_the_question_asked_in_full_but_for
     for name in ("mechanism_share", "mechanism_rest", "mechanism_low", "influence_effect"):
         assert float(part[name]) == pytest.approx(float(alone["mechanism"][name]), abs=1e-5), name
     assert identity(model, question) != identity(model, part_of_many(question)), "one is not taken for the other"
+    assert "levels" not in identity(model, question), "answers that were stored before parts were asked are found"
     assert vschema.facts(part, "stages") == list(population_schema.LEVELS)
     assert not vschema.complete(part)
 
