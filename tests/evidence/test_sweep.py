@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vitime_cache.evidence.levels.sweep import BLOCKS, measured_on, sweep_periods, sweep_signals
+from vitime_cache.evidence.levels.sweep import BLOCKS, HARMONICS, measured_on, sweep_periods, sweep_signals
 
 SPP = 10.0
 TIME = np.arange(400)
@@ -32,6 +32,14 @@ def test_every_signal_of_the_sweep_has_its_period_and_the_waveform_of_the_series
         np.testing.assert_allclose(signal.values[period:], signal.values[:-period], atol=1e-9)
         there = power(signal.values)
         assert there[2 * 400 // period] / there[400 // period] == pytest.approx(0.25, rel=0.05)
+
+
+def test_the_waveform_of_the_sweep_has_as_many_harmonics_as_are_fitted_and_no_more() -> None:
+    series = sum(np.cos(2 * np.pi * k * TIME / 40 + k) for k in range(1, HARMONICS + 2))
+    [signal] = sweep_signals(series, 40.0, [80.0], 400, 100)
+    there = power(signal.values)[np.arange(1, HARMONICS + 2) * 5]
+    np.testing.assert_allclose(there[:-1], there[0], rtol=0.02)  # the noise is the harmonic that is not fitted
+    assert power(signal.values)[60] > 0.5 * there[0]  # 40 / 6 samples, where it stays
 
 
 def test_the_noise_of_the_series_comes_along_anew_for_every_period_and_neither_its_period_nor_others_do():
