@@ -32,9 +32,13 @@ TokenSink = Callable[[int, str, int, NDArray[np.float16]], None]
 Progress = Callable[[float, str], object]
 
 Way = Literal["blocks", "kernel"]
+_Shares = tuple[Tensor | None, Tensor | None]
 
 DEVICE_BLOCK_BYTES = 2**29  # scores of one block of query rows on a device
 SMALL_BYTES = 2**22  # scores of a head up to which the CPU is quicker with all heads together than one head per core
+MOST_ROWS = 64  # of the grid, for the kernel: it holds whole columns
+TENSOR_CORES = (8, 0)  # least compute capability of a CUDA device with TF32 products
+_without_kernel: set[Any] = set()  # models for which triton could not make it
 
 
 class Streaming:
@@ -216,14 +220,6 @@ class Streaming:
             self.buffers.token_map = torch.empty(n, n, dtype=torch.float16)
         token_map: Tensor = self.buffers.token_map
         return token_map
-
-
-_Shares = tuple[Tensor | None, Tensor | None]
-MOST_ROWS = 64  # of the grid, for the kernel: it holds whole columns
-TENSOR_CORES = (8, 0)  # least compute capability of a CUDA device with TF32 products
-
-
-_without_kernel: set[Any] = set()  # models for which triton could not make it
 
 
 def _has_kernel(model: ViTime) -> bool:
