@@ -26,7 +26,7 @@ from vitime_cache.store.commit import forget
 from vitime_cache.store.info import info
 from vitime_cache.store.journal import page_key
 from vitime_cache.store.locations import open_objects
-from vitime_cache.store.manifest import BUILDING, LOCK, MANIFEST, ROOT_LOCK
+from vitime_cache.store.manifest import BUILDING, LOCK, MANIFEST, ROOT, ROOT_LOCK
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.repair import repair as take_out
@@ -325,6 +325,8 @@ def test_info_tells_what_is_in_a_store(path):
     data = [key for key in files(path) if key.split("/")[0] in found["bytes"] and "/c." in key]
     assert found["total"] == sum((path / key).stat().st_size for key in data)
     assert found["total"] == sum(signal["bytes"] for signal in found["signals"])
+    (path / ROOT).unlink()
+    assert info(path) == found | {"visible": 0}
 
 
 @pytest.mark.parametrize("look", [info, verify])
