@@ -26,6 +26,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "gap.csv").write_text(
         "\n".join(["index,wave", *(f"{i},{'' if i == 30 else w}" for i, w in enumerate(WAVE))]) + "\n"
     )
+    (tmp_path / "two.csv").write_text(
+        "wave;none;mark\n"
+        + "\n".join(f"{w.replace('.', ',')};1;{-999 if i == 30 else i % 5}" for i, w in enumerate(WAVE))
+    )
     (tmp_path / "short.csv").write_text("\n".join(["wave", *WAVE[:30]]) + "\n")
     (tmp_path / "other.toml").write_text("[network]\nencoder_depth = 3\n")
     return tmp_path
@@ -55,6 +59,13 @@ def test_adapting_writes_weights_whose_note_names_the_data_by_hash(
     assert "--fill" not in note
 
 
+def test_what_a_message_on_a_file_tells_to_say_can_be_said(folder: Path) -> None:
+    assert run(f"{TRAIN} --data two.csv --column wave mark --missing -999 --fill interpolate --decimal comma") == 0
+    digest = hashlib.sha256((folder / "two.csv").read_bytes()).hexdigest()
+    note = load_model("mine.safetensors", "cpu").weights.note
+    assert f"2 series (wave, mark) of two.csv (SHA-256 {digest[:12]})" in note
+
+
 def test_adapting_starts_from_the_default_weights_unless_told(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,6 +85,10 @@ def test_adapting_starts_from_the_default_weights_unless_told(
         (f"{TRAIN} --data wave.csv --holdout 5000", "leave 0 to teach from"),
         (f"{TRAIN} --data gap.csv", "gap.csv"),
         (f"{TRAIN} --data missing.csv", "missing.csv"),
+        (f"{TRAIN} --data two.csv --column none", "series 'none' is constant"),
+        (f"{TRAIN} --data two.csv --column mark", "(--missing -999)"),
+        (f"{TRAIN} --column wave", "--column is about your own series; name them by --data"),
+        (f"{TRAIN} --no-day-first", "--day-first is about your own series; name them by --data"),
         (f"{TRAIN} --data wave.csv --share 2", "above 0 and at most 1, got 2.0"),
         (f"{TRAIN} --data wave.csv --config other.toml", "has a different network than this run trains: "),
         (f"{TRAIN} --share 0.5", "--share is about your own series; name them by --data"),

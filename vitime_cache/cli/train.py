@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vitime_cache.cli.arguments import UsageError, at_least, span
+from vitime_cache.cli.arguments import UsageError, add_reading, at_least, reading_of, span
 
 if TYPE_CHECKING:
     from vitime_cache.training.config import TrainConfig
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PURPOSE = "train a model on synthetic series, or adapt one to series of your own"
 EXAMPLE = "--data prices.csv --start weights/vitime-mini.safetensors --out weights/prices.safetensors"
 AFTER_INTERRUPT = "Run the same command again to go on from the last checkpoint: one is written every minute."
-OF_DATA = ("share", "holdout", "fill")  # flags that apply to --data
+OF_DATA = ("share", "holdout", "column", "time", "fill", "missing", "rows", "decimal", "day_first")  # flags of --data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,9 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SPAN",
         help="each stretch: 168 samples, 24h, 1d, '2 weeks' (default: a fifth of each series)",
     )
-    own.add_argument(
-        "--fill", choices=("none", "interpolate"), help="interpolate missing values, or refuse them (none)"
-    )
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,14 +75,12 @@ def _own_series(args: argparse.Namespace) -> OwnSeries | None:
     """The series of --data, with what the other flags say of them."""
     from vitime_cache.training.own_series import read_own_series
 
-    given = {name: getattr(args, name) for name in OF_DATA if getattr(args, name) is not None}
     if args.data is None:
-        if given:
-            raise UsageError(f"--{next(iter(given))} is about your own series; name them by --data")
+        if given := [name for name in OF_DATA if getattr(args, name) not in (None, (), "none")]:
+            raise UsageError(f"--{given[0].replace('_', '-')} is about your own series; name them by --data")
         return None
-    if "holdout" in given:
-        given["hold_out"] = given.pop("holdout")
-    return read_own_series(args.data, **given)
+    share = {} if args.share is None else {"share": args.share}
+    return read_own_series(args.data, hold_out=args.holdout, **share, **reading_of(args))
 
 
 def _lesson(args: argparse.Namespace) -> tuple[TrainConfig, str | None]:

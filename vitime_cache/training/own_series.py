@@ -19,7 +19,7 @@ from vitime_cache.arrays import Floats
 from vitime_cache.model.checkpoint import sha256
 from vitime_cache.series.bounds import SignalError
 from vitime_cache.series.signal import Signal
-from vitime_cache.series.sources import Fill, read_signals
+from vitime_cache.series.sources import read_signals
 from vitime_cache.series.spans import to_samples
 from vitime_cache.shown import terminal
 from vitime_cache.training.config import TrainingError
@@ -27,8 +27,8 @@ from vitime_cache.training.config import TrainingError
 SHORTEST = 32  # samples of a window, history and horizon together
 SPARSEST = 4  # samples per column in the longest window; drawing skips samples between columns
 HELD_OUT = 5  # one fifth of each series by default
-NAMED = 3  # files that a note names one by one
-MAX_NAME = 80  # characters of a file's name in a note
+NAMED = 3  # files, and columns, that a note names one by one
+MAX_NAME = 80  # characters of a file's or a column's name in a note
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,8 @@ class Split:
             )
         if np.ptp(self.taught) == 0 or len(self.taught) < SHORTEST:
             raise TrainingError(
-                f"series {self.name!r} is constant, or interpolated, over the part to teach from; leave it out"
+                f"series {self.name!r} is constant, or interpolated, over the part to teach from; leave it out "
+                "(--column names those to read)"
             )
 
     @cached_property
@@ -123,14 +124,14 @@ class OwnSeries:
         """
         splits = tuple(Split(each.name, each.values, _held_out(each, hold_out), each.filled) for each in signals)
         if told is None:
-            digest = hashlib.sha256(b"".join(split.values.astype("<f8").tobytes() for split in splits)).hexdigest()
-            told = f"{len(splits)} series (SHA-256 of their values {digest[:12]})"
+            told = f"{len(splits)} series (SHA-256 of their values {_hash(splits)})"
         return cls(splits, share, told)
 
     @property
     def identity(self) -> dict[str, Any]:
         """What two runs must have in common to learn from the same windows."""
-        return {"data": self.told, "share": self.share, "held out": [split.end for split in self.splits]}
+        ends = [split.end for split in self.splits]
+        return {"data": self.told, "share": self.share, "held out": ends, "values": _hash(self.splits)}
 
     def windows(self, rng: np.random.Generator, n: int, columns: int) -> Floats:
         """Random windows (n, columns), each from one series, with real-valued start and length.
@@ -157,19 +158,22 @@ class OwnSeries:
 
 
 def read_own_series(
-    files: Sequence[str | Path], *, share: float = 0.5, hold_out: int | str | None = None, fill: Fill = "none"
+    files: Sequence[str | Path], *, share: float = 0.5, hold_out: int | str | None = None, **reading: Any
 ) -> OwnSeries:
-    """Read all series of CSV, Parquet, NPY and TOML files (`series.read_signals`) and split them as `OwnSeries.of`.
+    """Read all series of files, as `reading` tells `series.read_signals`, and split them as `OwnSeries.of`.
 
     Raises
     ------
     SignalError
-        Naming file, column and row of a value that cannot be read, or that is missing while `fill` is "none".
+        Naming file, column and row of a value that cannot be read, or of a missing one that is not to be filled.
     TrainingError
         Naming the series that cannot be split.
     """
-    signals = [signal for file in files for signal in read_signals(file, fill=fill)]
-    told = f"{len(signals)} series of {_named([Path(file) for file in files])}"
+    signals = [signal for file in files for signal in read_signals(file, **reading)]
+    columns = [_printable(name) for name in reading.get("columns", ())]
+    more = f" and {len(columns) - NAMED} more columns" if len(columns) > NAMED else ""
+    chosen = f" ({', '.join(columns[:NAMED])}{more})" if columns else ""
+    told = f"{len(signals)} series{chosen} of {_named([Path(file) for file in files])}"
     return OwnSeries.of(signals, share=share, hold_out=hold_out, told=told)
 
 
@@ -186,12 +190,20 @@ def _held_out(signal: Signal, hold_out: int | str | None) -> int:
 def _named(files: Sequence[Path]) -> str:
     """Names of files with the beginning of their SHA-256; many files share one hash of all hashes."""
     hashes = [sha256(file) for file in files]
-    names = [" ".join(terminal(file.name).split())[:MAX_NAME] for file in files]
-    told = [f"{name} (SHA-256 {digest[:12]})" for name, digest in zip(names, hashes, strict=True)]
+    told = [f"{_printable(file.name)} (SHA-256 {digest[:12]})" for file, digest in zip(files, hashes, strict=True)]
     if len(told) <= NAMED:
         return ", ".join(told)
     joint = hashlib.sha256("".join(hashes[NAMED:]).encode()).hexdigest()
     return f"{', '.join(told[:NAMED])} and {len(told) - NAMED} more files (SHA-256 of their hashes {joint[:12]})"
+
+
+def _printable(name: str) -> str:
+    return " ".join(terminal(name).split())[:MAX_NAME]
+
+
+def _hash(splits: Sequence[Split]) -> str:
+    """The beginning of a hash of all values."""
+    return hashlib.sha256(b"".join(split.values.astype("<f8").tobytes() for split in splits)).hexdigest()[:12]
 
 
 def _in_line(three: Floats) -> bool:

@@ -78,7 +78,15 @@ class Run:
     def resume(self, start: str | Path | None) -> None:
         """Resume from the saved state; TrainingError if it belongs to another run or to other initial weights."""
         state = self.files.read_state(self.learner.device)
-        then, now = json.loads(state["config"]), self.identity
+        after = str(state.get("after", ""))
+        if start is not None and not after.startswith(begun_from(start)):
+            came = f"come{after:.200}" if after else "were drawn at random"
+            way = "give the same --start" if after else "leave out --start"
+            raise TrainingError(
+                f"{self.files.state} was written by a run whose weights {came}, not{begun_from(start)}; {way} to go "
+                "on, or remove the file to start again"
+            )
+        then, now = _flat(json.loads(state["config"])), _flat(self.identity)
         for name in sorted((then.keys() | now.keys()) - MAY_CHANGE):
             if then.get(name) != now.get(name):
                 raise TrainingError(
@@ -86,11 +94,6 @@ class Run:
                     f"{now.get(name)!s:.200}; remove the file to start again, or give the old value"
                 )
         self.learner.load(state)
-        if start is not None and not self.learner.after.startswith(begun_from(start)):
-            raise TrainingError(
-                f"{self.files.state} was written by a run that did not start from {start}; remove the file to start "
-                "again, or leave out --start to go on"
-            )
         if self.choice is not None:
             self.choice.load(state["choice"])
 
@@ -104,3 +107,9 @@ class Run:
             f"written: {self.files.weights}, the state after step {self.choice.step}, the best on the validation "
             f"stretches; {ERRORS}: {self.choice.told(self.choice.errors)}"
         )
+
+
+def _flat(identity: dict[str, Any]) -> dict[str, Any]:
+    """An identity with the fields of the network beside the others, so that a message can name one."""
+    network = {f"network.{name}": value for name, value in identity.get("network", {}).items()}
+    return network | {name: value for name, value in identity.items() if name != "network"}
