@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
 from torch import Tensor
@@ -94,6 +98,27 @@ def test_where_shared_memory_is_too_small_a_smaller_tile_is_used_and_not_tried_a
         torch.testing.assert_close(kernel.pooled_attention(*given, grid)[1], reference(*given, grid)[1])
     first, smallest = kernel.TILES[4]
     assert tried == [first, smallest, smallest]
+
+
+def test_it_runs_on_the_device_of_its_tensors_whichever_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    current: list[Tensor] = []
+
+    @contextmanager
+    def device_of(tensor: Tensor) -> Iterator[None]:
+        current.append(tensor)
+        yield
+        current.pop()
+
+    def start(*given: object, **_: object) -> None:
+        assert current, "the kernel is started on the current device"
+        assert current[0] is given[0]
+        started.append(given)
+
+    started: list[object] = []
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
+    monkeypatch.setattr(kernel, "_attend", defaultdict(lambda: start))
+    kernel.pooled_attention(*qkv((4, 13), 16), (4, 13))
+    assert len(started) == 1
 
 
 def test_capture_by_the_kernel_gives_the_maps_and_the_forecast_of_capture_by_blocks(

@@ -90,11 +90,12 @@ def _run(tile: Tile, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> 
     sums = torch.empty(batch * heads * programs, blocks * key_columns, query_columns * rows, device=q.device)
     largest = torch.empty(batch * heads * programs, blocks, query_columns * rows, device=q.device)
     strides = [stride for part in (q, k, v, out) for stride in part.stride()[:3]]
-    _attend[(batch * heads * programs,)](
-        q, k, v, out, time, cls, sums, largest, d**-0.5 * log2(e), d, gh, gw, programs, blocks, heads, *strides,
-        ROWS=rows, QUERY_COLUMNS=query_columns, KEY_COLUMNS=key_columns, CHANNELS=channels, ALL_ROWS=rows == gh,
-        ALL_CHANNELS=channels == d, num_warps=tile.warps, num_stages=tile.stages,
-    )  # fmt: skip
+    with torch.cuda.device_of(q):  # Triton runs on the current device, wherever the tensors are
+        _attend[(batch * heads * programs,)](
+            q, k, v, out, time, cls, sums, largest, d**-0.5 * log2(e), d, gh, gw, programs, blocks, heads, *strides,
+            ROWS=rows, QUERY_COLUMNS=query_columns, KEY_COLUMNS=key_columns, CHANNELS=channels, ALL_ROWS=rows == gh,
+            ALL_CHANNELS=channels == d, num_warps=tile.warps, num_stages=tile.stages,
+        )  # fmt: skip
     return out, time, cls
 
 
