@@ -15,11 +15,12 @@ import dask
 import distributed  # first, as it fills in dask's configuration
 import psutil
 import pytest
+import torch
 
 from tests.conftest import GOLDEN_WEIGHTS
 from tests.store import standin
 from tests.store.standin import build, files, make_signals
-from vitime_cache.store import dispatch, workers
+from vitime_cache.store import dispatch, processes, workers
 from vitime_cache.store.journal import published
 from vitime_cache.store.manifest import ROOT
 from vitime_cache.store.objects import StoreError
@@ -129,6 +130,22 @@ def test_a_schedulers_workers_have_devices_that_this_machine_may_lack(monkeypatc
     few, _, many, _ = given
     assert given == [few, few, many, many]
     assert few < many
+
+
+@pytest.mark.parametrize(
+    ("device", "shared"),
+    [("auto", ["cuda:0", "cuda:1", "cuda:0"]), ("cuda", ["cuda:0", "cuda:1", "cuda:0"]), ("cuda:1", ["cuda:1"] * 3),
+     ("cpu", ["cpu"] * 3)],
+)  # fmt: skip
+def test_processes_share_all_devices_of_the_machine_unless_one_is_named(monkeypatch, device, shared):
+    given = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(processes, "write_in_processes", lambda jobs, *_: given.extend(job.device for job in jobs))
+    writer = SimpleNamespace(manifest=SimpleNamespace(identity=standin.Model(), tokens=()), unclean=None)
+    with dispatch.ready_to_write(GOLDEN_WEIGHTS, device, "float32", None, 3, None) as write:
+        write(SimpleNamespace(address=""), writer, dict(enumerate(SIGNALS)))
+    assert given == shared
 
 
 class OfAScheduler:

@@ -227,6 +227,16 @@ def pick_device(name: str | torch.device) -> torch.device:
     return torch.device(named)
 
 
+def devices_like(name: str) -> list[str]:
+    """Names of all devices that `name` may stand for: the one whose number it gives, or all of its kind here."""
+    import torch
+
+    one = pick_device(name)
+    if one.index is not None or one.type not in ("cuda", "xpu"):
+        return [str(one)]
+    return [f"{one.type}:{number}" for number in range(getattr(torch, one.type).device_count())]
+
+
 # --- the description of a file ---------------------------------------------------------------------------------------
 
 

@@ -105,8 +105,8 @@ def build(
         as one signal of the published model; on a device, if no token maps are stored, as many as fit its free memory,
         or as have 16 384 tokens where processes share it. If a device runs out of memory, the build goes on with half.
     workers
-        A number of processes on this machine, or the address of a dask scheduler ("tcp://…") whose workers reach
-        `store` and the weights file under the same names.
+        A number of processes on this machine, which share its GPUs unless `device` names one; or the address of a dask
+        scheduler ("tcp://…") whose workers reach `store` and the weights file under the same names.
     max_size
         Refuse to write more than this many bytes.
     device, dtype

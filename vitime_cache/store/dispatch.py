@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +38,7 @@ def ready_to_write(
     capture: Capture | None,
 ) -> Iterator[Write]:
     """Yield a function that writes pending signals, here or in other processes, and is ready before any is written."""
-    from vitime_cache.model.checkpoint import load_model, pick_device
+    from vitime_cache.model.checkpoint import devices_like, load_model
 
     if capture is None:
         from vitime_cache.attention.capture import capture_batch
@@ -54,17 +56,16 @@ def ready_to_write(
     def write(objects: Objects, writer: StoreWriter, pending: Mapping[int, Signal]) -> Iterator[list[Marker]]:
         job = Job(capture, objects.address, writer.manifest, model, device, dtype)
         # A scheduler's workers have devices of their own, which this machine may lack.
-        kind = device.partition(":")[0] if isinstance(workers, str) else pick_device(device).type
-        size = batch_size or _of_a_worker(writer.manifest, on_cpu=kind in ("auto", "cpu"))
-        return elsewhere(job, _batches(pending, size), writer.unclean)
+        devices = [device] if client else devices_like(device)
+        on_cpu = devices[0] in ("auto", "cpu")
+        batches = _batches(pending, batch_size or _of_a_worker(writer.manifest, on_cpu))
+        if client:
+            return write_on_scheduler(client, job, batches, writer.unclean)
+        jobs = [replace(job, device=each) for each in islice(cycle(devices), int(workers))]
+        return write_in_processes(jobs, batches, writer.unclean)
 
-    if isinstance(workers, int):
-        elsewhere = partial(write_in_processes, workers)
+    with scheduler(workers) if isinstance(workers, str) else nullcontext() as client:
         yield write
-    else:
-        with scheduler(workers) as client:
-            elsewhere = partial(write_on_scheduler, client)
-            yield write
 
 
 def _of_a_worker(manifest: Manifest, on_cpu: bool) -> int:

@@ -18,12 +18,14 @@ _jobs: list[Job] = []  # in a worker: its only job
 
 
 def write_in_processes(
-    count: int, job: Job, batches: Sequence[Batch], lost: Callable[[], object]
+    jobs: Sequence[Job], batches: Sequence[Batch], lost: Callable[[], object]
 ) -> Iterator[list[Marker]]:
     """Yield the markers of each batch as its process finishes.
 
     Parameters
     ----------
+    jobs
+        One for each process; any of them can write any batch.
     lost
         Called when a process has died, because it may have left unnamed files.
 
@@ -35,16 +37,18 @@ def write_in_processes(
     waiting = deque(batches)
     died = dict.fromkeys(map(id, batches), 0)
     replies: Replies = SimpleQueue()
-    threads = {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // count, 1))} | dict(os.environ)
+    threads = {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // len(jobs), 1))} | dict(os.environ)
     with ExitStack() as stack:
 
-        def start() -> Child:
+        def start(job: Job) -> Child:
             child = Child(environment=threads)
             stack.callback(child.kill)  # unfinished objects have no name yet
             child.begin(_take, job, replies=replies)
+            job_of[child] = job
             return child
 
-        idle = [start() for _ in range(min(count, len(batches)))]
+        job_of: dict[Child, Job] = {}
+        idle = list(map(start, jobs[: len(batches)]))
         busy: dict[Request, Batch] = {}
         while waiting or busy:
             while idle and waiting:
@@ -66,7 +70,7 @@ def write_in_processes(
                 names = ", ".join(repr(one.name) for one in batch.values())
                 raise StoreError(f"{ATTEMPTS} processes died over {names}; give them more memory, or fewer --workers")
             waiting.appendleft(batch)
-            idle.append(start())
+            idle.append(start(job_of.pop(request.child)))
 
 
 def _take(tell: Tell, job: Job) -> None:  # noqa: ARG001
