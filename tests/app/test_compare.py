@@ -46,7 +46,7 @@ def titles(at: AppTest) -> list[str]:
 def test_two_signals_open_on_the_gallery_of_differences_and_a_click_chooses_the_head(open_page: OpenPage) -> None:
     at = open_page("compare", signal="full")
     assert titles(at)[0] == "Where every head differs: full and reduced_harmonic"
-    assert "Changed most: " in texts(at)
+    assert "Differ most: " in texts(at)
     assert "what remains explains" in texts(at) or "kept" in texts(at)
     at = open_page("compare", signal="full", layer="encoder.1", head="2")
     assert [element.value for element in at.subheader] == ["encoder.1, head 2"]

@@ -147,18 +147,22 @@ def test_no_cell_of_the_peaks_of_two_signals_is_blank_or_none(open_page: OpenPag
     table = at.dataframe[0]
     assert set(table.value["multiple"]) <= {"at none", *(f"{k} P" for k in range(1, 99))}
     assert table.proto.placeholder == "no peak"
+    at = open_page("compare", signal="white_noise", other="full", layer="encoder.0", head="1")
+    assert "multiple" not in at.dataframe[0].value, "there is no P"
 
 
 @pytest.mark.usefixtures("store")
-def test_why_two_maps_do_not_fit_is_told_in_words_everywhere_on_the_page(
+def test_why_two_maps_do_not_fit_is_told_once_and_a_signal_of_the_same_length_is_offered_first(
     store: Path, weights: Path, open_page: OpenPage
 ) -> None:
     build([replace(compose("short", [Harmonic(24.0)], n=256, horizon=100))], store, weights)
     at = open_page("compare", signal="full", other="short")
-    said = [each.value for each in (*at.info, *at.warning)]
-    assert len(said) == 2
-    assert all("full has 512 samples of history, short 256" in read(each) for each in said)
+    [said] = [each.value for each in (*at.info, *at.warning)]
+    assert "full has 512 samples of history, short 256" in read(said)
     assert "samples_per_patch" not in read(texts(at))
+    assert open_page("compare", signal="white_noise").selectbox(key="pick_other").value == "full"
+    build([replace(compose("shorter", [Harmonic(24.0)], n=256, horizon=100))], store, weights)
+    assert open_page("compare", signal="shorter").selectbox(key="pick_other").value == "short"
 
 
 def test_a_query_and_a_longest_lag_are_not_asked_of_a_signal_of_other_patches(
@@ -323,7 +327,7 @@ def test_signals_of_unequal_length_are_not_laid_over_one_another(
     build(signals("full", "reduced_harmonic", "harmonic_63", "white_noise", "nile"), store, weights)
     at = open_page("compare", signal="full", other="nile")
     assert not at.exception
-    assert "full has 512 samples of history, nile 80" in at.warning[0].value
+    assert "full has 512 samples of history, nile 80" in at.info[0].value
     assert "samples a patch" in texts(at), "peaks are compared in samples, where both axes show them"
     assert "Without that part" not in texts(at)
     assert all(lag < 1.3 * 77 for lag in at.dataframe[0].value["lag"]) if at.dataframe else True

@@ -15,6 +15,7 @@ GAPS = "date,load\n" + "".join(f"2016-01-01 {i // 60:02}:{i % 60:02},{v}\n" for 
 IN_ROWS = "".join(f"{name}," + ",".join(WAVE) + "\n" for name in ("north", "south"))
 TWO_TIMES = "start,end,load\n" + "".join(f"{2000 + i}-01-01,{2001 + i}-01-01,{v}\n" for i, v in enumerate(WAVE))
 COLUMNS = "state,load,wind\n" + "".join(f"ON,{v},{i if i > 1 else 'x'}\n" for i, v in enumerate(WAVE))
+MARKED = "state,load\n" + "".join(f"ON,{-999 if i == 50 else v}\n" for i, v in enumerate(WAVE))
 COMMAS = "date;load\n" + "".join(f"{2000 + i}-01-01;1,{100 + i}\n" for i in range(96))
 
 
@@ -36,7 +37,7 @@ def ask_here() -> None:
 
 
 def control(at: AppTest, name: str) -> Element:
-    return next(each for each in [*at.selectbox, *at.multiselect] if f"_{name}_" in str(each.key))
+    return next(each for each in [*at.selectbox, *at.multiselect, *at.text_input] if f"_{name}_" in str(each.key))
 
 
 def opened(data: str | None) -> AppTest:
@@ -48,16 +49,18 @@ def opened(data: str | None) -> AppTest:
 @pytest.mark.parametrize(
     ("data", "message", "name", "answer", "got"),
     [
-        (IN_ROWS, "--rows", "rows", "each row", ("north", 96)),
-        (TWO_TIMES, "--time start", "time", "end", ("load", 96)),
-        (TWO_TIMES, "--time start", "time", "none: rows are in order", ("load", 96)),
-        (COLUMNS, "--column", "columns", ["load"], ("load", 96)),
-        (COMMAS, "--decimal", "decimal", "after a comma", ("load", 96)),
+        (IN_ROWS, "“A series is”: each row;", "rows", "each row", ("north", 96)),
+        (TWO_TIMES, "with “Time column”: start", "time", "end", ("load", 96)),
+        (TWO_TIMES, "with “Time column”: start", "time", "none: rows are in order", ("load", 96)),
+        (COLUMNS, "with “Columns to be read”, or", "columns", ["load"], ("load", 96)),
+        (COMMAS, "with “Decimals”", "decimal", "after a comma", ("load", 96)),
+        (MARKED, "“What marks missing values”: -999; if", "missing", "none", ("load", 96)),
     ],
 )  # fmt: skip
 def test_what_a_table_leaves_open_is_asked_and_read_as_answered(data, message, name, answer, got):
     at = opened(data)
     assert message in at.error[0].value
+    assert "--" not in at.error[0].value, "a flag means nothing on a page"
     assert at.expander[0].proto.expanded, "the questions are in sight"
     control(at, name).set_value(answer)
     at.run()
@@ -70,6 +73,8 @@ def test_what_a_table_leaves_open_is_asked_and_read_as_answered(data, message, n
 def test_gaps_in_time_are_filled_on_request():
     at = opened(GAPS)
     assert "1 step" in at.error[0].value
+    assert "fill the gaps with “Fill missing values”, or" in at.error[0].value
+    assert "with “Time column”: none" in at.error[0].value
     at.toggle(key="fill").set_value(True).run()
     assert not at.error
     assert at.session_state["got"] == ("load", 96, 60)
@@ -97,7 +102,7 @@ def test_pasted_numbers_with_a_fault_keep_their_own_message(text):
 def test_the_page_ask_takes_in_a_series_from_a_row_once_it_is_told(open_page: OpenPage) -> None:
     at = open_page("ask")
     at.file_uploader(key="upload").upload("wide.csv", IN_ROWS.encode()).run()
-    assert "--rows" in at.error[0].value
+    assert "“A series is”: each row" in at.error[0].value.replace("\\", "")
     control(at, "rows").set_value("each row")
     at.run()
     assert not at.exception

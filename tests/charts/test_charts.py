@@ -357,6 +357,10 @@ def test_the_head_matrix_names_every_measure_in_its_tooltip(full):
     table = charts.measures_table(numbers)
     assert len(table) == full.sizes["layer"] * full.sizes["head"]
     assert table.loc[5, "locality"] == pytest.approx(float(numbers.locality[1, 1]))
+    told = "Blank: no figure"
+    assert told not in charts.head_matrix(numbers, "locality")["title"]["subtitle"]
+    gaps = numbers.assign(locality=numbers.locality.where(numbers["head"] > 0))
+    assert told in charts.head_matrix(gaps, "locality")["title"]["subtitle"]
 
 
 def test_the_mosaic_puts_layers_down_and_heads_across_with_a_gap():
@@ -555,3 +559,9 @@ def test_no_title_breaks_between_the_word_head_and_its_number() -> None:
         for text in (found["text"], found["subtitle"]):
             lines = [text] if isinstance(text, str) else text
             assert not any(line.endswith("head") for line in lines), (width, lines)
+
+
+def test_the_actual_values_are_drawn_below_the_forecasts_of_two_networks():
+    ds = mock_dataset().isel(signal=0)
+    table = charts.two_forecasts_table(ds, ds, ("one", "another"), np.arange(float(ds.horizon)))
+    assert list(dict.fromkeys(table["part"])) == ["history", "actual", "one", "another"]

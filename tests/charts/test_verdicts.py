@@ -1,6 +1,7 @@
 """Pictures of a verdict: what they show of it, for every kind of answer and every head, complete or not."""
 
 import io
+import json
 import re
 from contextlib import suppress
 from functools import partial
@@ -16,7 +17,7 @@ from rich.console import Console
 from vitime_cache import charts
 from vitime_cache.attention import schema
 from vitime_cache.charts.card import verdict_card
-from vitime_cache.charts.style import for_dark
+from vitime_cache.charts.style import axes_fitted, for_dark
 from vitime_cache.cli import console
 from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.levels.table import CLAIMS, KINDS, OUTCOMES
@@ -112,6 +113,9 @@ def test_the_forecast_is_drawn_with_and_without_that_past(verdict):
 def test_shares_are_those_of_the_verdict(verdict):
     by_phase = charts.answer_shares_table(verdict).set_index("what")["share"]
     assert by_phase["whole periods back"] == pytest.approx(float(verdict["mechanism_share"]))
+    assert charts.answer_shares_table(mock_verdict(period=24.0, sample_seconds=3600.0))["what"][1].endswith(
+        " hours off"
+    )
     assert by_phase["everything else"] == pytest.approx(float(verdict["mechanism_rest"]))
     for by, name in (("multiple", "mechanism_by_multiple"), ("layer", "mechanism_by_layer")):
         assert np.allclose(charts.answer_shares_table(verdict, by)["share"], verdict[name].values)
@@ -211,3 +215,13 @@ def test_the_effects_of_a_head_are_drawn_with_their_intervals_and_the_margin(ver
     assert "Read by the forecast: 0.225 (0.176 … 0.274), supported." in told
     assert {"effect": 0.02} in [row for of in chart["layer"] if isinstance(of["data"]["values"], list)
                                 for row in of["data"]["values"]]  # fmt: skip
+
+
+def test_the_title_of_an_axis_is_wrapped_to_a_narrow_page_and_stays_one_line_on_a_wide_one(verdict) -> None:
+    chart = charts.verdict_effect(verdict, LAST, 0)
+    [title] = {json.dumps(each["encoding"]["x"].get("title")) for each in chart["layer"]} - {"null"}
+    for width, many in ((170, True), (600, False)):
+        fitted = axes_fitted(chart, width)
+        [found] = [t for each in fitted["layer"] if (t := each["encoding"]["x"].get("title"))]
+        assert (isinstance(found, list) and max(map(len, found)) <= width / 6.2) == many
+        assert json.dumps(" ".join(found) if many else found) == title

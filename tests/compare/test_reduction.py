@@ -121,8 +121,11 @@ def test_a_lost_multiple_is_said_and_so_is_one_that_stays():
     assert "64, 192 samples" in lost.conclusion
     assert "gone" in lost.conclusion
     stayed = reading(compare(whole(64, 192), reduced(64, 192)))
-    assert "stay" in stayed.conclusion
+    assert "Those at 64, 192 samples, at multiples of 62.8, stay without that harmonic: 62.8 = " in stayed.conclusion
     assert "gone" not in stayed.conclusion
+    one = reading(compare(whole(64, 192, periods=(62.8, 31.4, 20.93)), reduced(192, periods=(31.4, 20.93)))).conclusion
+    assert "The one at 64 samples, at a multiple of 62.8, is gone with that harmonic. The one at 192 samples, " in one
+    assert "too, stays without it: 62.8 = 2 × 31.4 samples = 3 × 20.93 samples, which remain." in one
     assert "62.8 = 2 × 31.4 samples" in " ".join(stayed.supports), "what remains explains them"
     assert "no peak to lose at a multiple" in reading(compare(whole(300), reduced())).conclusion
 

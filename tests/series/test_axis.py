@@ -73,6 +73,7 @@ def test_a_gap_is_told_with_its_place_and_its_length():
         read(times)
     assert read(times, fill="interpolate", notes=notes).filled == 100
     assert "100 steps of 1 hour missing" in notes[0]
+    assert notes[0].endswith("at most 100 in a row: gaps interpolated"), "and nothing else was done"
     assert len(read(times, time="none").values) == 200
     assert read(times, time="none").sample_seconds == 0
 
@@ -105,7 +106,9 @@ def test_times_out_of_order_and_times_that_stand_twice_are_counted_and_put_right
     ]
     with pytest.raises(SignalError, match="1 time stands twice, the first '2016-01-03' in row 5"):
         read([*times[:3], times[2], *times[3:]])
-    twice = read([*times[:3], times[2], *times[3:]], fill="interpolate")
+    notes: list[str] = []
+    twice = read([*times[:3], times[2], *times[3:]], fill="interpolate", notes=notes)
+    assert notes[0].endswith("in row 5: values at the same time averaged")
     assert twice.values.tolist() == [0, 1, 2.5, *range(4, 10)]
 
 

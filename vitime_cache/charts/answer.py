@@ -39,6 +39,7 @@ from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
 from vitime_cache.evidence.verdict.report import period_words
 from vitime_cache.numerals import NUMBER, PERCENT, PERCENT_1, percent
+from vitime_cache.series.spans import in_words, samples_in_words
 
 Shares = Literal["phase", "multiple", "layer"]
 
@@ -191,7 +192,9 @@ def answer_shares_table(verdict: xr.Dataset, by: Shares = "phase") -> pd.DataFra
         whats = (f"{k} period{'' if k == 1 else 's'} back" for k in verdict[vschema.MULTIPLE].values)
         return _shares(whats, verdict["mechanism_by_multiple"].values)
     spp = float(vschema.facts(verdict, "window_facts")["samples_per_patch"])
-    phases = [f"{clock_of(verdict).span(phase * spp)} off" for phase in verdict[vschema.PHASE].values]
+    seconds = clock_of(verdict).seconds
+    lags = [float(phase * spp) for phase in verdict[vschema.PHASE].values]
+    phases = [f"{in_words(lag, seconds) or samples_in_words(lag, seconds)} off" for lag in lags]
     share, low, high, rest = (float(verdict[f"mechanism_{name}"]) for name in ("share", "low", "high", "rest"))
     table = _shares(
         ["whole periods back", *phases, "everything else"], [share, *verdict["mechanism_phase"].values, rest]

@@ -119,7 +119,7 @@ def looking_chart(found: Agreement, signal: str, *, width: int = 620, height: in
         "color": category(
             "verdict",
             scale={"domain": visible, "range": [colours[word] for word in visible]},
-            legend={"title": "matters", "orient": "top", "columns": 3},
+            legend={"title": "matters", "orient": "top", "columns": 2},
         ),
         "tooltip": tooltip,
     }

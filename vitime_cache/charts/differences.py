@@ -107,14 +107,14 @@ def difference_gallery(
 def two_forecasts_table(
     first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], future: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """sample, part and value: the history, both median forecasts, and the actual future if known."""
+    """sample, part and value: the history, the actual future if known, and both median forecasts."""
     compare_forecasts(first, second)
     history = int(first[schema.N_HISTORY])
     parts = {schema.HISTORY: tables.part_table(first, schema.HISTORY)}
-    parts |= {name: tables.part_table(ds, schema.FORECAST) for name, ds in zip(names, (first, second), strict=True)}
-    if future is not None:
+    if future is not None:  # before the forecasts, so that it is drawn below them
         ahead = future[: int(first[schema.HORIZON])]
         parts[ACTUAL] = thin(history + np.arange(len(ahead)), ahead, 1200)
+    parts |= {name: tables.part_table(ds, schema.FORECAST) for name, ds in zip(names, (first, second), strict=True)}
     each = [table.rename(columns={"time": "sample"}).assign(part=part) for part, table in parts.items()]
     return pd.concat(each, ignore_index=True)[["sample", "part", "value"]]
 

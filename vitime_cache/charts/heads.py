@@ -83,7 +83,11 @@ def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | 
             | clicked("head", [schema.LAYER, schema.HEAD]),  # above the numbers, because they would take the click
         ],
         f"Every head: {measures[name].attrs['long_name']}",
-        [f"{measures[schema.SIGNAL].values}. Click a head to open it", *_unseen(measures, name)],
+        [
+            f"{measures[schema.SIGNAL].values}. Click a head to open it",
+            *_unseen(measures, name),
+            *(["Blank: no figure"] if 0 < len(known) < len(table) else []),
+        ],
         width=WIDTH,
         height=ROW * len(layers),
         autosize=STRETCH,

@@ -111,6 +111,15 @@ def fitted(heading: Spec, width: float) -> Spec:
     return heading | {"text": broken(heading["text"], 7.6), "subtitle": broken(heading["subtitle"], 5.8)}
 
 
+def axes_fitted(chart: Spec, width: float) -> Spec:
+    """The chart with the titles of its horizontal axes wrapped to a width in pixels."""
+    shown = chart | {"layer": [axes_fitted(each, width) for each in chart["layer"]]} if "layer" in chart else chart
+    x = chart.get("encoding", {}).get("x", {})
+    if not isinstance(title := x.get("title"), str) or len(parts := _wrapped(title, max(int(width / 6.2), 20))) < 2:
+        return shown
+    return shown | {"encoding": chart["encoding"] | {"x": x | {"title": parts}}}
+
+
 def _wrapped(sentence: str, most: int) -> list[str]:
     """Lines of at most so many letters; if it takes no more of them, the last has more than one word."""
     lines = wrap(sentence, most)

@@ -68,13 +68,14 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
     for period in seen:
         lost, stayed = (_near(group, period, half) for group in (vanished, kept))
         if lost:
-            said.append(
-                f"Those at {_list(found, lost)}, at multiples of {number(period, 4)}, are gone with that harmonic."
-            )
+            is_gone = "are gone" if len(lost) > 1 else "is gone"
+            said.append(f"{_those(found, lost, period)}, {is_gone} with that harmonic.")
         if stayed:
+            equal = _equation(period, reduced)
+            remains = f": {equal}, which {'remain' if equal.count('=') > 1 else 'remains'}" if equal else ""
             said.append(
-                f"Those at {_list(found, stayed)}, at multiples of {number(period, 4)} too, stay without it"
-                + (f": {equal}, which remains." if (equal := _equation(period, reduced)) else ".")
+                f"{_those(found, stayed, period)}{' too' if lost else ''}, {'stay' if len(stayed) > 1 else 'stays'} "
+                f"without {'it' if lost else 'that harmonic'}{remains}."
             )
         if not lost and not stayed:
             said.append(f"There was no peak to lose at a multiple of {said_as(period)}, the removed period.")
@@ -178,6 +179,12 @@ def _near(changes: Sequence[PeakChange], period: float, reach: float) -> list[Pe
 
 def _list(found: Comparison, changes: Sequence[PeakChange]) -> str:
     return samples_in_words([c.lag for c in changes], found.sample_seconds)
+
+
+def _those(found: Comparison, changes: Sequence[PeakChange], period: float) -> str:
+    """ "Those at 64, 128 samples, at multiples of 62.83" or "The one at 64 samples, at a multiple of 62.83"."""
+    who, where = ("Those", "multiples") if len(changes) > 1 else ("The one", "a multiple")
+    return f"{who} at {_list(found, changes)}, at {where} of {number(period, 4)}"
 
 
 def _at(found: Comparison, changes: Sequence[PeakChange]) -> str:

@@ -105,12 +105,14 @@ def find_axis(
         )
     counts = times.astype("M8[us]").astype(np.int64) / 1e6 if is_date else times.astype(np.float64)
     order, steps = np.arange(len(times)), np.diff(counts)
-    faults = []
+    faults: list[str] = []
+    mended: list[str] = []
     if len(times) > 1 and (steps < 0).all():
         order = order[::-1]
         tell(f"{where}: the times run from the newest to the oldest; read in the order of time")
     elif (steps < 0).any():
         faults.append(f"{_of('time', (steps < 0).sum())} back, the first in row {rows[int((steps < 0).argmax()) + 1]}")
+        mended.append("put in order")
         order = np.argsort(counts, kind="stable")
     counts, times, rows = counts[order], times[order], rows[order]
     new = np.append(True, np.diff(counts) > 0)
@@ -122,6 +124,7 @@ def find_axis(
                 f"{where}: {faults[-1]}: several series may be stacked, and no column names the series of a row; add "
                 f"one named 'unique_id', {WAY_OUT}"
             )
+        mended.append("values at the same time averaged")
     places, seconds = np.zeros(1, np.int64), 0.0
     if new.sum() > 1:
         unit_seconds = 1.0 if is_date else UNITS.get(unit, 0.0)
@@ -136,6 +139,7 @@ def find_axis(
             f"{missing} step{'s' * (missing > 1)}{step and f' of {step}'} missing, the first after {_shown(times[at])} "
             f"in row {rows[at]}, at most {gaps.max()} in a row"
         )
+        mended.append("gaps interpolated")
     if missing > len(times):  # interpolated, they would be most of the series
         raise SignalError(
             f"{where}: {'; '.join(faults)}, and only {len(times)} are there: give each part between gaps in a file of "
@@ -148,7 +152,7 @@ def find_axis(
             f"{where}: {'; '.join(faults)}{clocks}. Put them in order and fill the gaps with {TO_FILL}, {WAY_OUT}"
         )
     if faults:
-        tell(f"{where}: {'; '.join(faults)}: put in order, values at the same time averaged, gaps interpolated")
+        tell(f"{where}: {'; '.join(faults)}: {', '.join(mended)}")
     return axis
 
 

@@ -143,14 +143,20 @@ def choose_other(store: Store | None, first: xr.Dataset, where: Any = None) -> x
 
 
 def _partner(store: Store | None, first: xr.Dataset) -> str:
-    """The default partner of `first`: the signal it reduces, its reduction, or any other signal."""
+    """The default partner of `first`: the signal it reduces, its reduction, or another one, of its length if possible.
+
+    Maps of signals of other lengths do not fit on one another.
+    """
     name, fuller = str(first[schema.SIGNAL].item()), str(first[schema.REDUCED_OF].item())
     if store is None or fuller:
         return fuller
     with reading(store):
-        reduced_of = dict(zip(store.signals, store.dataset[schema.REDUCED_OF].values.tolist(), strict=True))
-    reductions = [other for other, of in reduced_of.items() if of == name]
-    return next(iter(reductions or [other for other in reduced_of if other != name]), "")
+        facts = (store.dataset[each].values.tolist() for each in (schema.REDUCED_OF, schema.N_HISTORY, schema.HORIZON))
+        others = [each for each in zip(store.signals, *facts, strict=True) if each[0] != name]
+    lengths = [int(first[each]) for each in (schema.N_HISTORY, schema.HORIZON)]
+    reductions = [other for other, of, *_ in others if of == name]
+    alike = [other for other, _, *theirs in others if theirs == lengths]
+    return next(iter(reductions or alike or [other for other, *_ in others]), "")
 
 
 def stored_signals(store: Store) -> list[str]:

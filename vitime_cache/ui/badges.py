@@ -79,7 +79,7 @@ def _counts(verdict: xr.Dataset) -> str:
     for claim, codes in zip(CLAIMS, verdict["verdict"].transpose(vschema.CLAIM, ...).values, strict=True):
         n, title = int((codes == SUPPORTED).sum()), claim.title.lower()
         number_of = str(n) if claim.level in done else OUTCOMES[NOT_TESTED].mark
-        said.append(f":{'green' if n else 'gray'}-badge[{number_of} {title}]")
+        said.append(f":{'green' if n else 'gray'}-badge[{title}: {number_of}]")
     heads = counted(int(verdict["asked"].sum()), "head")
     return f"Of {heads} asked about a period of {period_words(verdict)}: {' '.join(said)}"
 

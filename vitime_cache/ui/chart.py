@@ -20,7 +20,7 @@ from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import HeadView, figure_bytes
 from vitime_cache.charts.paper import COLUMNS
 from vitime_cache.charts.shading import Shading
-from vitime_cache.charts.style import data_once, fitted, for_dark
+from vitime_cache.charts.style import axes_fitted, data_once, fitted, for_dark
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.evidence.verdict import schema as vschema
@@ -30,6 +30,7 @@ from vitime_cache.ui.terms import PROMINENCE, explained
 from vitime_cache.ui.width import EDGE, NARROW, known_width
 from vitime_cache.ui.words import notice
 
+BESIDE = 130  # pixels: the longest labels beside a chart, above whose remaining width an axis's title is centred
 LINE = 15  # pixels of a line of a title
 ABSENT = "no peak"  # in a cell for the prominence of a peak that is not there
 PAIRS = "Number of query–key pairs of patch columns in the mean at this lag."
@@ -118,7 +119,7 @@ def _on_screen(draw: Draw, args: tuple[Any, ...], options: dict[str, Any], wide:
     """The chart in the colours of the theme, its title broken to a narrow page; a copy, which Streamlit may change."""
     chart = deepcopy(worked_out(draw, *args, **options))
     if wide is not None and "title" in chart:
-        chart = _with_whole_title(chart, wide - EDGE)
+        chart = axes_fitted(_with_whole_title(chart, wide - EDGE), wide - EDGE - BESIDE)
     shown: Spec = data_once(for_dark(chart) if dark else chart)
     return shown
 

@@ -14,7 +14,7 @@ from vitime_cache.attention import schema
 from vitime_cache.charts.card import BEHIND, STORY, verdict_card
 from vitime_cache.charts.social import social_card
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.levels.table import KINDS, LEVEL, LEVELS
+from vitime_cache.evidence.levels.table import CLAIMS, KINDS, LEVEL, LEVELS
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import head_order, to_come, verdict_table
@@ -122,6 +122,9 @@ def _drawn(verdict: xr.Dataset, pictures: Sequence[tuple[Draw, str]], wide: int)
 
 def _every_head(verdict: xr.Dataset, chosen: tuple[str, int]) -> None:
     """Show the grid of claims and the pictures of the head clicked in it."""
+    if not {claim.level for claim in CLAIMS} & set(vschema.facts(verdict, "stages")):
+        st.caption("No head has been tested by itself so far.")
+        return
     left_side, right_side = side_by_side(6, 5)
     with left_side:
         figure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Literal
@@ -19,6 +20,18 @@ _ITSELF, _NONE = "as the file says", "none: rows are in order"
 _SHAPES = {_ITSELF: None, "each row": True, "each column": False}
 _DECIMALS = {_ITSELF: None, "after a point": "point", "after a comma": "comma"}
 _DATES = {_ITSELF: None, "the day first": True, "the month first": False}
+# Labels of the controls by the flag that does the same, and the choices that a flag without a value stands for.
+_LABELS = {
+    "fill": "Fill missing values", "column": "Columns to be read", "time": "Time column", "rows": "A series is",
+    "decimal": "Decimals", "day-first": "Dates such as 01/02/2020", "missing": "What marks missing values",
+}  # fmt: skip
+_NAMED = {"--rows": "each row", "--no-rows": "each column"}
+_WITH_VALUE = ("time", "missing")
+# "time='start' (--time start)", as messages of the reader name a choice.
+_CHOICE = re.compile(
+    rf"\w+=(?:(?!\w+=).)*? \((--(?:no-)?({'|'.join(_LABELS)}))(?: ((?:[^()]|\([^()]*\))*))?"
+    r"(?:, --[a-z-]+)?\)"
+)
 
 
 @dataclass(frozen=True)
@@ -57,14 +70,31 @@ def chosen_series(file: Brought, where: str) -> Signal:
     with form:
         _controls(_columns(file), keys, fill_key, error is not None)
     if error is not None:
-        raise error
+        raise SignalError(on_page(str(error))) from error
     for note in notes:
-        st.caption(plain(note))
+        st.caption(plain(on_page(note)))
     names = [signal.name for signal in signals]
     if len(names) == 1:
         return signals[0]
     key = "series_in_file" if where == "upload" else f"{where}_series"
     return signals[st.selectbox("Series in the file", range(len(names)), format_func=names.__getitem__, key=key)]
+
+
+def on_page(message: str) -> str:
+    """A message of the reader with the names of the controls in place of arguments and flags.
+
+    Examples
+    --------
+    >>> on_page("say which with time='start' (--time start)")
+    'say which with “Time column”: start'
+    """
+    return _CHOICE.sub(_control, message)
+
+
+def _control(found: re.Match[str]) -> str:
+    flag, name, value = found.groups()
+    value = value if name in _WITH_VALUE and value != "MARK" else _NAMED.get(flag)
+    return f"“{_LABELS[name]}”" + (f": {value}" if value else "")
 
 
 def _choices(keys: dict[str, str], fill_key: str) -> dict[str, Any]:
@@ -84,23 +114,23 @@ def _choices(keys: dict[str, str], fill_key: str) -> dict[str, Any]:
 
 def _controls(names: list[str], keys: dict[str, str], fill_key: str, failed: bool) -> None:
     st.toggle(
-        "Fill missing values", key=fill_key, persist_state=KEPT,
+        _LABELS["fill"], key=fill_key, persist_state=KEPT,
         help="Missing values and missing times are interpolated, and times put in order (--fill interpolate).",
     )  # fmt: skip
     if not names:
         return
     with st.expander("How the table is read", expanded=failed, icon=":material/table:"):
         every = "--column; without one, every column of numbers"
-        st.multiselect("Columns to be read", names, key=keys["columns"], persist_state=KEPT, help=every)
+        st.multiselect(_LABELS["column"], names, key=keys["columns"], persist_state=KEPT, help=every)
         for each, label, options, flag in (
-            ("time", "Time column", [_ITSELF, _NONE, *names], "--time"),
-            ("rows", "A series is", list(_SHAPES), "--rows, --no-rows"),
-            ("decimal", "Decimals", list(_DECIMALS), "--decimal"),
-            ("day_first", "Dates such as 01/02/2020", list(_DATES), "--day-first, --no-day-first"),
+            ("time", _LABELS["time"], [_ITSELF, _NONE, *names], "--time"),
+            ("rows", _LABELS["rows"], list(_SHAPES), "--rows, --no-rows"),
+            ("decimal", _LABELS["decimal"], list(_DECIMALS), "--decimal"),
+            ("day_first", _LABELS["day-first"], list(_DATES), "--day-first, --no-day-first"),
         ):
             st.selectbox(label, options, key=keys[each], persist_state=KEPT, help=flag)
         marks = "Numbers or words, apart by blanks; none: all numbers are values (--missing)"
-        st.text_input("What marks missing values", key=keys["missing"], persist_state=KEPT, help=marks)
+        st.text_input(_LABELS["missing"], key=keys["missing"], persist_state=KEPT, help=marks)
 
 
 @shared(4)

@@ -16,7 +16,7 @@ from vitime_cache.attention.lags import Region
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.shading import Contrast, Shading
-from vitime_cache.compare.maps import why_not
+from vitime_cache.compare.maps import other_axes, why_not
 from vitime_cache.compare.reduction import Comparison, SignalCurve, compare
 from vitime_cache.compare.words import reading
 from vitime_cache.errors import VitimeError
@@ -79,7 +79,7 @@ def heads_apart(
     first_three = zip(table["layer"], table["head"], table["moved"], range(3), strict=False)
     most = [f"{plain(layer)} · {head} ({percent(moved)})" for layer, head, moved, _ in first_three]
     st.markdown(
-        f"Changed most: {', '.join(most)}; the median head: {percent(table['moved'].median())}.",
+        f"Differ most: {', '.join(most)}; the median head: {percent(table['moved'].median())}.",
         help="The share of a head's attention that lies on other patches, mean over queries: 0 % is the same map, "
         "100 % no patch in common. It describes these two maps. Telling a difference from chance takes null inputs."
         f"\n\n{explained('even attention, patch, null inputs')}",
@@ -117,13 +117,14 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int], wide
     with st.container(horizontal=True):
         both_maps(views, [shading, shading], wide)
         with st.container(width="content"):  # beside them where the screen is wide
-            figure(
-                charts.difference, a, b, size=min(400, wide - charts.LEGEND), key="difference",
-                table=lambda: charts.difference_table(a, b),
-            )  # fmt: skip
+            if not other_axes(first, second):  # else said in place of the gallery
+                figure(
+                    charts.difference, a, b, size=min(400, wide - charts.LEGEND), key="difference",
+                    table=lambda: charts.difference_table(a, b),
+                )  # fmt: skip
     both_curves(views, options, period)
     st.markdown("**The peaks of both**")
-    changes_table(found)
+    changes_table(found, period)
     show_reading(said.supports, said.does_not_support)
 
 
@@ -160,11 +161,17 @@ def show_reading(supports: tuple[str, ...], does_not_support: tuple[str, ...]) -
         place.markdown(f"**{name}**\n{listed}", help=explained(*texts))
 
 
-def changes_table(found: Comparison) -> None:
-    """The peaks of two signals: which are common, or how they change from a signal to its reduction."""
+def changes_table(found: Comparison, period: float | None) -> None:
+    """The peaks of two signals: which are common, or how they change from a signal to its reduction.
+
+    Without a period there is no column of its multiples.
+    """
     if found.changes:
         table = pd.DataFrame([asdict(change) for change in found.changes])
-        table["multiple"] = [f"{multiple} P" if multiple else "at none" for multiple in table["multiple"]]
+        if period is None:
+            table = table.drop(columns="multiple")
+        else:
+            table["multiple"] = [f"{multiple} P" if multiple else "at none" for multiple in table["multiple"]]
         if found.sample_seconds:
             table["time"] = [in_words(lag, found.sample_seconds) for lag in table["lag"]]
         st.dataframe(
