@@ -151,8 +151,8 @@ def test_processes_share_all_devices_of_the_machine_unless_one_is_named(monkeypa
 class OfAScheduler:
     """A dask client whose workers end every batch in one way."""
 
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+    def __init__(self, error: Exception, status: str) -> None:
+        self.error, self.status = error, status
 
     def scatter(self, job, broadcast):
         assert broadcast
@@ -167,17 +167,31 @@ class OfAScheduler:
 
 
 @pytest.mark.parametrize(
-    ("error", "message"),
-    [(distributed.KilledWorker("write", None, 3), "several workers died over 's0', 's1'; give them more memory"),
-     (ConnectionResetError("gone"), "the dask scheduler or all its workers are gone; complete signals are kept")],
+    ("error", "status", "kind", "message"),
+    [(distributed.KilledWorker("write", None, 3), "error", StoreError,
+      "several workers died over 's0', 's1'; give them more memory"),
+     (ConnectionResetError("gone"), "lost", StoreError,
+      "the dask scheduler or all its workers are gone; complete signals are kept"),
+     (OSError(28, "No space left on device", "a.zarr"), "error", OSError, "No space left on device: 'a.zarr'")],
 )  # fmt: skip
-def test_what_ends_a_batch_on_a_scheduler_is_told_in_one_sentence_that_names_the_signals(monkeypatch, error, message):
+def test_what_ends_a_batch_on_a_scheduler_is_told_in_one_sentence(monkeypatch, error, status, kind, message):
     lost = []
     monkeypatch.setattr(distributed, "as_completed", iter)
     batches = [dict(enumerate(SIGNALS[:2]))]
-    with pytest.raises(StoreError, match=message):
-        list(write_on_scheduler(OfAScheduler(error), None, batches, lambda: lost.append(True)))
+    with pytest.raises(kind, match=message):
+        list(write_on_scheduler(OfAScheduler(error, status), None, batches, lambda: lost.append(True)))
     assert lost == [True], "what dead workers left is swept"
+
+
+def test_how_far_16_bits_are_off_is_measured_by_a_worker_as_this_machine_may_lack_its_device(monkeypatch):
+    class Client:
+        def submit(self, work, signal, weights, device, dtype, pure):
+            assert (device, pure) == ("cuda:7", False)
+            return SimpleNamespace(result=lambda: work(signal, weights, "cpu", dtype))
+
+    monkeypatch.setattr(workers, "scheduler", lambda address: nullcontext({"tcp://a": Client()}[address]))
+    there = dispatch.deviation(SIGNALS[0], GOLDEN_WEIGHTS, "cuda:7", "bfloat16", "tcp://a")
+    assert there == dispatch.deviation(SIGNALS[0], GOLDEN_WEIGHTS, "cpu", "bfloat16") > 0
 
 
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path):

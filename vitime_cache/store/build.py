@@ -164,7 +164,7 @@ def build(
     if journal is None and identity.dtype != "float32" and capture is None:
         from vitime_cache.attention.schema import DTYPE_DEVIATION
 
-        off = deviation(model, device, dtype, next(iter(pending.values())))
+        off = deviation(next(iter(pending.values())), model, device, dtype, workers)
         facts[DTYPE_DEVIATION] = f"{off:.3g}"
         report = replace(report, dtype_deviation=off)
     written, size = [], 0

@@ -105,8 +105,17 @@ def _write_here(
     yield from Pipeline(objects, writer.manifest, model, capture).write(pending, batch_size)
 
 
-def deviation(model: ViTime | str | Path | None, device: str, dtype: str, signal: Signal) -> float:
-    """How far a dtype is from float32 on one signal; a loaded model has rounded weights: only its arithmetic counts."""
+def deviation(
+    signal: Signal, model: ViTime | str | Path | None, device: str, dtype: str, workers: int | str | None = None
+) -> float:
+    """How far a dtype is from float32 on one signal, on the devices that will write the store.
+
+    The weights of a loaded model are rounded already: only its arithmetic counts.
+    """
+    if isinstance(workers, str):
+        from vitime_cache.store.workers import on_scheduler
+
+        return float(on_scheduler(workers, deviation, signal, model, device, dtype))
     from vitime_cache.attention.capture import dtype_deviation
     from vitime_cache.model.checkpoint import load_model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -96,12 +96,26 @@ def write_on_scheduler(
     shared = client.scatter(job, broadcast=True)
     tasks = {client.submit(Job.write, shared, batch, pure=False): batch for batch in batches}
     for task in distributed.as_completed(list(tasks)):
-        try:
-            yield task.result()
-        except distributed.KilledWorker as error:
-            names = ", ".join(repr(signal.name) for signal in tasks[task].values())
-            raise StoreError(f"several workers died over {names}; give them more memory, or fewer of them") from error
-        except (CancelledError, OSError) as error:
-            raise StoreError(
-                "the dask scheduler or all its workers are gone; complete signals are kept, build again to continue"
-            ) from error
+        yield _result(task, tasks[task].values())
+
+
+def on_scheduler(address: str, work: Callable[..., Any], signal: Signal, *arguments: Any) -> Any:
+    """The result of `work(signal, *arguments)` on one of a scheduler's workers."""
+    with scheduler(address) as client:
+        return _result(client.submit(work, signal, *arguments, pure=False), [signal])
+
+
+def _result(task: Any, signals: Iterable[Signal]) -> Any:
+    """The result of a scheduler's task; StoreError if workers or scheduler are lost, else the error of the task."""
+    distributed: Any = import_module("distributed")
+    try:
+        return task.result()
+    except distributed.KilledWorker as error:
+        names = ", ".join(repr(signal.name) for signal in signals)
+        raise StoreError(f"several workers died over {names}; give them more memory, or fewer of them") from error
+    except (CancelledError, OSError) as error:
+        if task.status == "error":  # the worker's own: its disk may be full
+            raise
+        raise StoreError(
+            "the dask scheduler or all its workers are gone; complete signals are kept, build again to continue"
+        ) from error
