@@ -95,7 +95,7 @@ def test_a_null_counts_by_its_own_period_where_the_axis_shows_it_and_by_the_one_
     given = [replace(each, own_period=own) for each in inputs()]
     attention = [maps(rng, patches or 5, 1.0) for _ in given]
     found = held(maps(rng), given, attention)
-    for kind, name in enumerate(found.kinds):
+    for kind, name in enumerate(dict.fromkeys(each.kind for each in given)):
         of_kind = np.array([each for each, null in zip(attention, given, strict=True) if null.kind == name])
         means = [
             np.stack([mean_contrast(each, sights(N, HISTORY, period)) for each in of_kind]).mean(axis=0)

@@ -14,8 +14,7 @@ from vitime_cache.evidence.budget import Effort
 from vitime_cache.evidence.levels import heads_set
 from vitime_cache.evidence.levels.answer_kind import kind_of
 from vitime_cache.evidence.levels.claimed import Claimed
-from vitime_cache.evidence.levels.table import CLAIM_NAMES
-from vitime_cache.evidence.levels.table import LEVEL as LEVELS
+from vitime_cache.evidence.levels.table import CLAIM_NAMES, LEVEL
 from vitime_cache.evidence.question import Question, unanswered
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import with_words
@@ -67,7 +66,7 @@ class Run:
         planned = {stage: runs for stage, runs in _planned(self.q.effort).items() if stage in self.q.levels}
         before = sum(planned[stage] for stage in vschema.STAGES[: vschema.STAGES.index(self._stage)])
         here = min(self._done, planned[self._stage])
-        self._progress(min((before + here) / sum(planned.values()), 1.0), LEVELS[self._stage].title)
+        self._progress(min((before + here) / sum(planned.values()), 1.0), LEVEL[self._stage].title)
 
     def settle(self, name: str, claimed: Claimed) -> None:
         """Record a claim's verdicts, figures, intervals and p-values."""

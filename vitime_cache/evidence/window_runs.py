@@ -6,7 +6,7 @@ change is a vector that can be projected on another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -216,8 +216,3 @@ class Cell:
 def cells(windows: int, n: int) -> list[Cell]:
     """`n` replicates, or one per window if that is more: windows in turn, with a new stand-in for each."""
     return [Cell(i % windows, i) for i in range(max(n, windows))]
-
-
-def projections(changes: Iterable[Floats], on: Floats) -> Floats:
-    """⟨change, on⟩ of each change."""
-    return np.array([float((each * on).sum()) for each in changes])

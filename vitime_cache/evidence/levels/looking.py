@@ -20,10 +20,9 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.claimed import Claimed
 from vitime_cache.evidence.levels.table import NOT_SUPPORTED, NOT_TESTED, SUPPORTED
 from vitime_cache.evidence.verdict.schema import REGIONS, three_values
+from vitime_cache.interventions.lag_masks import GUARD, REACH
 from vitime_cache.series.spans import samples_in_words
 
-WITHIN = 0.95  # patches around whole periods back: both patches that hold samples k periods back
-GUARD = 1.9  # least distance in patches of "beside" from whole periods back, if the period has room for it
 MIN_QUERIES = 12  # queries that see whole periods back and what lies beside them
 LEAST_CONTRAST = 0.05  # attention a tenth larger than beside: a smaller contrast does not count
 
@@ -63,7 +62,7 @@ class Sight:
         lag = np.arange(1, patches)
         k = np.arange(1, int(patches / period) + 1)[:, None]
         off = np.abs(lag - k * period)  # (k, lag)
-        teeth = off < WITHIN
+        teeth = off < REACH
         beside = (off >= max(period / 4, min(GUARD, period / 2 - 0.5)) - 1e-9) & (off <= period / 2 + 0.5)
         flanks = beside & ~teeth.any(axis=0)
         both = teeth | flanks
@@ -204,12 +203,12 @@ def look(
         p_value[r] = np.minimum(student.sf(ratio, degrees) * family, 1)
     low, high = contrast - half, contrast + half
     among = tested[:, None, None] & asked
-    looks = three_values((low > 0) & (contrast >= LEAST_CONTRAST), high < LEAST_CONTRAST, among)
+    looks = by_region(contrast, low, high, among)
     curves = past_curves(attention, history_patches).mean(axis=1)  # (region, layer, head, n)
     lag = np.arange(patches)
     multiples = range(1, int(patches / patches_per_period) + 1)
     return Looking(
-        _claimed(contrast, low, high, p_value, looks),
+        over_regions(contrast, low, high, p_value, looks),
         looks, contrast, error, curves,
         strongest_peak(lag, curves, samples_per_patch),
         np.stack([period_prominence(lag, each, 1.0, patches_per_period, multiples) for each in curves]),
@@ -217,17 +216,26 @@ def look(
     )  # fmt: skip
 
 
-def _claimed(contrast: Array, low: Array, high: Array, p_value: Array, looks: NDArray[np.int8]) -> Claimed:
-    """The claim over both regions: supported if either supports it, not supported if no tested region does."""
-    best = np.where(looks == NOT_TESTED, -np.inf, low).argmax(axis=0)[None]
-    untested = (looks == NOT_TESTED).all(axis=0)
+def over_regions(contrast: Array, low: Array, high: Array, p_value: Array, looks: NDArray[np.int8]) -> Claimed:
+    """The claim over regions, from arrays (region, layer, head) and the verdicts of `by_region`.
+
+    It has the figures of the region with the highest lower end. It is supported if either region supports it, and not
+    supported if no tested region leaves it open.
+    """
+    tested = looks != NOT_TESTED
+    best = np.where(tested, low, -np.inf).argmax(axis=0)[None]
     figure, low, high, p_value = (
-        np.where(untested, np.nan, np.take_along_axis(each, best, axis=0)[0]) for each in (contrast, low, high, p_value)
+        np.where(tested.any(axis=0), np.take_along_axis(each, best, axis=0)[0], np.nan)
+        for each in (contrast, low, high, p_value)
     )
-    refuted = ((looks == NOT_SUPPORTED) | (looks == NOT_TESTED)).all(axis=0)
-    return Claimed(
-        figure, low, high, p_value, three_values((looks == SUPPORTED).any(axis=0), refuted, ~untested)
-    )  # fmt: skip
+    refuted = ((looks == NOT_SUPPORTED) | ~tested).all(axis=0)
+    verdict = three_values((looks == SUPPORTED).any(axis=0), refuted, tested.any(axis=0))
+    return Claimed(figure, low, high, p_value, verdict)
+
+
+def by_region(contrast: Array, low: Array, high: Array, tested: Bools) -> NDArray[np.int8]:
+    """Verdicts on contrasts with intervals (region, layer, head): above zero and large enough, or surely too small."""
+    return three_values((low > 0) & (contrast >= LEAST_CONTRAST), high < LEAST_CONTRAST, tested)
 
 
 def _left_out(

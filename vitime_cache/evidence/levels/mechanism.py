@@ -55,10 +55,10 @@ class Mechanism:
         Share of values one patch beside whole periods back: neither there nor at another phase.
     size
         Squared norm of the change by values whole periods back alone, relative to that by all values.
-    phases, by_phase
-        Other phases of the period in patches, and the share of values there.
-    margin_low, margin_high
-        90 % interval of `share` minus the largest of `by_phase`.
+    by_phase
+        Share of values at each of `other_phases`.
+    margin_low
+        Lower end of the 90 % interval of `share` minus the largest of `by_phase`.
     by_multiple
         Share of values k periods back, k = 1 … n.
     by_layer
@@ -73,10 +73,8 @@ class Mechanism:
     rest: float
     beside: float
     size: float
-    phases: Floats
     by_phase: Floats
     margin_low: float
-    margin_high: float
     by_multiple: Floats
     by_layer: Floats
 
@@ -94,28 +92,25 @@ def measure_mechanism(
     ]
     size = np.array([part.size for part in parts])
     effect = float(np.sqrt(np.mean([part.effect**2 for part in parts])))
-    phases = other_phases(windows[0].period)
-    n, m = len(phases), multiples(windows[0].period, windows[0].patches)
+    n, m = len(other_phases(windows[0].period)), multiples(windows[0].period, windows[0].patches)
     layers = len(windows[0].model.config.layers)
     coverage = sum(part.covered for part in parts) / max(sum(part.whole for part in parts), np.finfo(float).tiny)
     if effect < MARGIN:
         nothing = np.nan
         return Mechanism(
-            effect, coverage, nothing, nothing, nothing, nothing, nothing, nothing, phases, np.full(n, np.nan),
-            nothing, nothing, np.full(m, np.nan), np.full(layers, np.nan),
+            effect, coverage, nothing, nothing, nothing, nothing, nothing, nothing, np.full(n, np.nan), nothing,
+            np.full(m, np.nan), np.full(layers, np.nan),
         )  # fmt: skip
     shares = np.stack([part.shares[: 2 + n] for part in parts])  # (cell, patch), not yet divided
     on = ratio_interval(shares[:, 0], size, TAIL)
     margins = ratio_interval(shares[:, :1] - shares[:, 2:], size, TAIL)
     mean = shares.sum(axis=0) / size.sum()
-    nearest = int(margins.low.argmin())
     rest = float(sum(part.rest for part in parts) / size.sum())
     there = float(sum(part.there for part in parts) / size.sum())
     detail = np.sum([part.shares[2 + n :] for part in parts[:DETAILED]], axis=0) / size[:DETAILED].sum()
     return Mechanism(
-        effect, coverage, float(on.value), float(on.low), float(on.high), rest, float(mean[1]), there, phases, mean[2:],
-        float(margins.low[nearest]), float(margins.high[nearest]),
-        detail[layers:] if by_multiple else np.full(m, np.nan), detail[:layers],
+        effect, coverage, float(on.value), float(on.low), float(on.high), rest, float(mean[1]), there, mean[2:],
+        float(margins.low.min()), detail[layers:] if by_multiple else np.full(m, np.nan), detail[:layers],
     )  # fmt: skip
 
 

@@ -19,15 +19,9 @@ from vitime_cache.arrays import Array, Bools
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.checks import is_number
 from vitime_cache.evidence.levels.claimed import Claimed
-from vitime_cache.evidence.levels.looking import (
-    LEAST_CONTRAST,
-    Sight,
-    mean_contrast,
-    past_curves,
-    sights,
-)  # fmt: skip
+from vitime_cache.evidence.levels.looking import Sight, by_region, mean_contrast, over_regions, past_curves, sights
 from vitime_cache.evidence.periods import propose_periods_of_each
-from vitime_cache.evidence.verdict.schema import REGIONS, three_values
+from vitime_cache.evidence.verdict.schema import REGIONS
 from vitime_cache.series.signal import Signal
 from vitime_cache.stats.max_statistic import max_statistic
 from vitime_cache.stats.surrogates import KINDS, Null, NullError, null_kinds, null_series
@@ -59,15 +53,13 @@ class NullInput:
 
 @dataclass(frozen=True, eq=False)
 class Nulls:
-    """Every head against null inputs. The axis region is that of a verdict, the axis kind that of `kinds`.
+    """Every head against null inputs. The axis region is that of a verdict, the axis kind has the order of the inputs.
 
     Attributes
     ----------
     claimed
         The claim "depends", (layer, head): the least excess of the contrast over a kind's mean, in the region with the
         highest lower end.
-    kinds
-        Kinds of null, (kind,).
     null_mean, null_upper
         Mean and 95 % quantile of null lag curves, (kind, region, layer, head, n).
     null_contrast
@@ -77,7 +69,6 @@ class Nulls:
     """
 
     claimed: Claimed
-    kinds: tuple[Null, ...]
     null_mean: Array
     null_upper: Array
     null_contrast: Array
@@ -183,10 +174,11 @@ def against_null_inputs(
     low = observed - np.array([[band.upper for band in of_kind] for of_kind in bands])
     excess = observed - mean
     high = 2 * excess - low
-    least_excess, least_low, least_high = (each.min(axis=(0, 1)) for each in (excess, low, high))
+    least, least_low, least_high = (each.min(axis=(0, 1)) for each in (excess, low, high))
+    verdict = by_region(least, least_low, least_high, np.isfinite(least))
     return Nulls(
-        _claimed(least_excess, least_low, least_high, p_value.max(axis=(0, 1))),
-        kinds, curves.mean(axis=1), np.quantile(curves, QUANTILE, axis=1), mean.max(axis=1), p_value.max(axis=1),
+        over_regions(least, least_low, least_high, p_value.max(axis=(0, 1)), verdict),
+        curves.mean(axis=1), np.quantile(curves, QUANTILE, axis=1), mean.max(axis=1), p_value.max(axis=1),
     )  # fmt: skip
 
 
@@ -203,17 +195,6 @@ def _contrast(
     return np.stack((at, np.where(np.isfinite(anew), anew, at)))
 
 
-def _claimed(excess: Array, low: Array, high: Array, p_value: Array) -> Claimed:
-    """The claim over regions, from arrays (region, layer, head): supported in either, or refuted in all known ones."""
-    known = np.isfinite(excess)
-    best = np.where(known, low, -np.inf).argmax(axis=0)[None]
-    figure, least, most, p = (
-        np.take_along_axis(each, best, axis=0)[0] for each in (excess, low, high, p_value)
-    )  # fmt: skip
-    supported: Bools = np.asarray(((low > 0) & (excess >= LEAST_CONTRAST)).any(axis=0))
-    refuted: Bools = np.asarray(((high < LEAST_CONTRAST) | ~known).all(axis=0))
-    return Claimed(figure, least, most, p, three_values(supported, refuted, np.asarray(known.any(axis=0))))
-
-
-def _seed(seed: int, *parts: int) -> int:
-    return int(np.random.SeedSequence([seed, *parts]).generate_state(1)[0])
+def _seed(seed: int, kind: int) -> int:
+    """A seed of its own for each kind of null, by its number."""
+    return int(np.random.SeedSequence([seed, kind]).generate_state(1)[0])

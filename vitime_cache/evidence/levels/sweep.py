@@ -62,7 +62,8 @@ def sweep_signals(
         cosines, sines = np.zeros(len(order)), x.std() * np.eye(1, len(order))[0]
     rng = np.random.default_rng([seed, 1])
     swept = np.asarray(periods, dtype=np.float64)
-    noise = _stretched(phase_randomised(rest, len(swept), seed), history)
+    # Phase-randomised noise is periodic in T: its last samples, or more than a period of it.
+    noise = phase_randomised(rest, len(swept), seed).take(np.arange(-history, 0), axis=1, mode="wrap")
     time = np.arange(history)
     signals = []
     for number, target in enumerate(swept):
@@ -71,9 +72,3 @@ def sweep_signals(
         wave = np.cos(turn) @ cosines[: len(shown)] + np.sin(turn) @ sines[: len(shown)]
         signals.append(Signal(f"sweep {number}", wave + noise[number], horizon))
     return signals
-
-
-def _stretched(noise: Array, n: int) -> Array:
-    """Noise (k, T) as (k, n): its last samples, or repeated; phase-randomised noise is periodic in T."""
-    repeats = -(-n // noise.shape[1])
-    return np.tile(noise, (1, repeats))[:, -n:]

@@ -312,8 +312,7 @@ def _side_by_side(
 
 def _answer(model: ViTime, signal: Signal, many: Many, progress: Progress) -> _Answer:
     try:
-        period = to_samples(many.period, signal.sample_seconds) if isinstance(many.period, str) else many.period
-        question = part_of_many(prepare(model, signal, period, window=many.window, seed=many.seed))
+        question = part_of_many(prepare(model, signal, many.period, window=many.window, seed=many.seed))
     except NoPeriodError as error:
         return _Answer("no period", str(error))
     except ConstantSeriesError as error:

@@ -17,17 +17,17 @@ import numpy as np
 import xarray as xr
 
 from vitime_cache.attention.schema import HEAD, LAYER, SAMPLE_SECONDS, SIGNAL, Variable
-from vitime_cache.evidence.levels.table import KINDS
+from vitime_cache.evidence.levels.table import KINDS, STDS
 from vitime_cache.evidence.population.facts import KINDS_OF_FACTS
 from vitime_cache.evidence.verdict.facts import TEXTS as PLAIN
-from vitime_cache.evidence.verdict.schema import VerdictError
+from vitime_cache.evidence.verdict.schema import VerdictError, encoded, without_values
+from vitime_cache.evidence.verdict.schema import facts as facts
 from vitime_cache.series.bounds import SignalError
 from vitime_cache.series.spans import samples_in_words, to_samples
 from vitime_cache.typed_json import check_attributes
 
 LEVELS = ("influence", "mechanism", "set")  # levels that run for each signal
 
-_SHARE, _STDS = "share", "standard deviations of the history"
 FIGURES = (
     "influence_effect", "influence_share", "influence_low", "influence_high", "influence_by_chance",
     "mechanism_effect", "mechanism_coverage", "mechanism_share", "mechanism_low", "mechanism_high", "mechanism_rest",
@@ -38,7 +38,7 @@ VARIABLES: Mapping[str, Variable] = {
     "windows": Variable((SIGNAL,), "float32", "windows that it was asked on", "1"),
     **{
         name: Variable((SIGNAL,), "float32", f"{name} of the signal's verdict",
-                       _STDS if name.endswith("_effect") else _SHARE)
+                       STDS if name.endswith("_effect") else "share")
         for name in FIGURES
     },
     "in_set": Variable(
@@ -96,20 +96,13 @@ def blank(
     labels: dict[str, Any] = {
         SIGNAL: np.array(signals, dtype=object), LAYER: np.array(layers, dtype=object), HEAD: np.arange(heads),
     }  # fmt: skip
-    empty: Mapping[str, Any] = {"float32": np.nan, "float64": np.nan, "bool": False}
-    ds = xr.Dataset(
-        {
-            name: (of.dims, np.full([len(labels[d]) for d in of.dims], empty[of.dtype], of.dtype), of.attributes)
-            for name, of in VARIABLES.items()
-        },
-        coords=labels,
-    )
+    ds = without_values(VARIABLES, labels)
     values = {"kind": [OPEN] * n, "reason": [""] * n, "series_sha256": list(hashes)}
     for name, meaning in TEXTS.items():
         ds = ds.assign_coords({name: (SIGNAL, np.array(values[name], dtype=object), {"long_name": meaning})})
     ds = ds.assign_coords({SAMPLE_SECONDS: (SIGNAL, np.array(seconds or [0.0] * n), {"long_name": SPACING})})
     ds.attrs = {"title": "on how many signals the forecast of a ViTime model uses what lies whole periods back"}
-    ds.attrs |= {name: _encoded(name, attributes[name]) for name in ATTRIBUTES}
+    ds.attrs |= {name: encoded(name, attributes[name]) for name in ATTRIBUTES}
     return ds
 
 
@@ -159,11 +152,6 @@ def check_facts(attributes: Mapping[Any, Any]) -> None:
             raise VerdictError(f"the table of signals is about no period: {error}") from None
 
 
-def facts(ds: xr.Dataset, name: str) -> Any:
-    """A JSON attribute, decoded."""
-    return ds.attrs[name] if name in PLAIN else json.loads(ds.attrs[name])
-
-
 def period_words(ds: xr.Dataset, place: int) -> str:
     """The period that one signal was asked about, in samples and, if their spacing is known, in time; "" for none."""
     period = float(ds["period"].values[place])
@@ -180,7 +168,3 @@ def question_name(question: Mapping[str, Any]) -> str:
     """A name for a question, safe in a path: equal questions have equal names."""
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
     return f"population-{digest}"
-
-
-def _encoded(name: str, value: Any) -> str:
-    return str(value) if name in ("config", *PLAIN) else json.dumps(value)

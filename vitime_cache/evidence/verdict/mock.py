@@ -16,20 +16,16 @@ import numpy as np
 import xarray as xr
 
 from vitime_cache.arrays import Array, Bools
-from vitime_cache.evidence.levels.table import (
-    CLAIMS,
-    INCONCLUSIVE,
-    NOT_SUPPORTED,
-    NOT_TESTED,
-    SUPPORTED,
-)
+from vitime_cache.evidence.levels.single_heads import MARGIN
+from vitime_cache.evidence.levels.sweep import measured_on
+from vitime_cache.evidence.levels.table import CLAIMS, INCONCLUSIVE, NOT_SUPPORTED, NOT_TESTED, SUPPORTED
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.window import Window
+from vitime_cache.interventions.lag_masks import multiples, other_phases, whole_periods
 from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.stats.surrogates import null_kinds
 
-NULLS = ("shuffled", "ar1", "notched")
 REPLICATES, SIZES, RANDOM_SETS, SWEPT = 8, 8, 50, 16
-MARGIN = 0.02
 NAN = float("nan")
 DEFAULT = ViTimeConfig(
     image_height=32, context_columns=512, horizon_columns=720, patch_height=16, patch_width=16,
@@ -95,8 +91,8 @@ def mock_verdict(
     ds = vschema.blank(
         config.layers, config.heads, patches=made.patches, whole_periods=made.whole, windows=made.window.starts,
         samples=made.history + made.horizon, phases=made.phases, multiples=made.multiples, replicates=REPLICATES,
-        sizes=SIZES, random_sets=RANDOM_SETS, nulls=NULLS, sweep=made.sweep, measured_on=np.arange(SWEPT) % 4 >= 2,
-        attributes=_attributes(made, signal, kind, sample_seconds),
+        sizes=SIZES, random_sets=RANDOM_SETS, nulls=null_kinds(period), sweep=made.sweep,
+        measured_on=measured_on(SWEPT), attributes=_attributes(made, signal, kind, sample_seconds),
     )  # fmt: skip
     values = made.values()
     for name, variable in vschema.VARIABLES.items():  # exactly the variables of the schema
@@ -125,12 +121,8 @@ class _Maker:
             starts=tuple(100 + i * span for i in range(windows)), history=self.history, horizon=self.horizon,
             length=100 + windows * span, samples_per_patch=self.spp, period=period, chosen=True,
         )  # fmt: skip
-        lag = np.arange(self.patches)
-        k = np.rint(lag / self.ppp)
-        self.whole = (np.abs(lag - k * self.ppp) < 0.95) & (k >= 1)
-        self.multiples = max(int((self.patches - 1) // self.ppp), 1)
-        far = [float(j) for j in range(1, int(np.ceil(self.ppp))) if min(j, self.ppp - j) >= 1.9]
-        self.phases = np.array(far or [self.ppp / 2])
+        self.whole, self.phases = whole_periods(self.ppp, self.patches), other_phases(self.ppp)
+        self.multiples = multiples(self.ppp, self.patches)
         self.sweep = np.geomspace(2.2 * self.spp, self.history / 3, SWEPT)
         self.shape = (len(config.layers), config.heads)
         self.set = self._set()
@@ -302,8 +294,9 @@ def _attributes(made: _Maker, signal: str, kind: str, sample_seconds: float) -> 
         "weights_sha256": "", "dtype": "float32", "series_sha256": "", "method": vschema.METHOD,
     }  # fmt: skip
     counts = {
-        "windows": windows, "heads": heads, "stand_ins": 4, "masks": 96, "nulls": 99, "null_kinds": len(NULLS),
-        "sweep": SWEPT, "passes": 600, "margin": MARGIN, "left_out": [], "smallest": {"reads": 0.03, "matters": 0.04},
+        "windows": windows, "heads": heads, "stand_ins": 4, "masks": 96, "nulls": 99,
+        "null_kinds": len(null_kinds(made.period)), "sweep": SWEPT, "passes": 600, "margin": MARGIN, "left_out": [],
+        "smallest": {"reads": 0.03, "matters": 0.04},
     }  # fmt: skip
     names = [[made.config.layers[i], h] for i, h in made.set]
     return {

@@ -29,6 +29,7 @@ from vitime_cache.evidence.levels.table import (
 )
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads, to_come
+from vitime_cache.evidence.window import GOOD_PATCHES
 from vitime_cache.interventions.lag_masks import REACH
 from vitime_cache.numerals import number, percent
 from vitime_cache.series.spans import samples_in_words
@@ -38,7 +39,6 @@ MOST_NAMED = 6
 NAMED_PART = 0.1  # least share for the largest multiple and the largest layer to be named
 MOSTLY = 0.5  # share whole periods back above which a headline says so
 COVERED = (0.8, 1.2)  # share of the whole change that values carry; outside, changes of where heads look count too
-GOOD_PATCHES = 4.0  # patches per period; with fewer, its phases overlap
 SAME = 0.02  # share of a period within which a proposal is the same period
 NOT_CLAIMED = "not claimed"
 INTERVALS = (

@@ -22,7 +22,15 @@ from vitime_cache.arrays import Bools
 from vitime_cache.attention.lags import Region
 from vitime_cache.attention.schema import HEAD, LAYER, Variable
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.levels.table import CLAIM_NAMES, INCONCLUSIVE, KINDS, NOT_SUPPORTED, NOT_TESTED, SUPPORTED
+from vitime_cache.evidence.levels.table import (
+    CLAIM_NAMES,
+    INCONCLUSIVE,
+    KINDS,
+    NOT_SUPPORTED,
+    NOT_TESTED,
+    STDS,
+    SUPPORTED,
+)
 from vitime_cache.evidence.levels.table import OUTCOMES as VERDICTS
 from vitime_cache.evidence.levels.table import STAGES as STAGES
 from vitime_cache.evidence.verdict.facts import KINDS_OF_FACTS, TEXTS
@@ -38,9 +46,8 @@ CURVES = ("intact", "blocked")
 CURVE = "curve"
 
 _HEADS = (LAYER, HEAD)
-_STDS = "standard deviations of the history"
 _SHARE = "share"
-_EFFECTS = f"distance and error in {_STDS}; seasonal power as a share; log score in nats"
+_EFFECTS = f"distance and error in {STDS}; seasonal power as a share; log score in nats"
 
 VARIABLES: Mapping[str, Variable] = {
     # every head: claims
@@ -52,7 +59,7 @@ VARIABLES: Mapping[str, Variable] = {
     "asked": Variable(_HEADS, "bool", "whether the head was asked about"),
     # influence
     "influence_effect": Variable(
-        (), "float32", "change of the forecast under the stand-in: how far it follows it", _STDS
+        (), "float32", "change of the forecast under the stand-in: how far it follows it", STDS
     ),
     "influence_share": Variable((), "float32", "share of that change that comes from whole periods back", _SHARE),
     "influence_low": Variable((), "float32", "lower end of its 90 % interval", _SHARE),
@@ -65,10 +72,10 @@ VARIABLES: Mapping[str, Variable] = {
         "float32",
         "change of the forecast a lag after one patch of the history was replaced by another place of it; intact, and "
         "with the values that attention reads whole periods back kept as they were",
-        _STDS,
+        STDS,
     ),
     # mechanism
-    "mechanism_effect": Variable((), "float32", "change of the forecast when every value is the stand-in's", _STDS),
+    "mechanism_effect": Variable((), "float32", "change of the forecast when every value is the stand-in's", STDS),
     "mechanism_coverage": Variable((), "float32", "share of influence_effect's change that these values carry", _SHARE),
     "mechanism_share": Variable((), "float32", "share carried by values whole periods back", _SHARE),
     "mechanism_low": Variable((), "float32", "lower end of its 90 % interval", _SHARE),
@@ -102,9 +109,9 @@ VARIABLES: Mapping[str, Variable] = {
         (RANDOM_SET,), "float32", "share that a random set with as many heads in each layer carries", _SHARE
     ),
     # each head
-    "reads_each": Variable((REPLICATE, *_HEADS), "float32", "figure of the claim reads, by stand-in and window", _STDS),
+    "reads_each": Variable((REPLICATE, *_HEADS), "float32", "figure of the claim reads, by stand-in and window", STDS),
     "matters_each": Variable(
-        (REPLICATE, *_HEADS), "float32", "figure of the claim matters, by window and stand-in", _STDS
+        (REPLICATE, *_HEADS), "float32", "figure of the claim matters, by window and stand-in", STDS
     ),
     "knockout": Variable((OUTCOME, WINDOW, *_HEADS), "float32", "effect of replacing a head by its mean", _EFFECTS),
     # looking
@@ -206,14 +213,7 @@ def blank(
         MULTIPLE: np.arange(1, multiples + 1), REPLICATE: np.arange(replicates), SET_SIZE: np.arange(1, sizes + 1),
         RANDOM_SET: np.arange(random_sets), WINDOW: np.arange(len(windows)), SAMPLE: np.arange(samples),
     }  # fmt: skip
-    empty: Mapping[str, Any] = {"float32": np.nan, "float64": np.nan, "int8": NOT_TESTED, "bool": False}
-    ds = xr.Dataset(
-        {
-            name: (v.dims, np.full([len(labels[d]) for d in v.dims], empty[v.dtype], v.dtype), v.attributes)
-            for name, v in VARIABLES.items()
-        },
-        coords=labels,
-    ).assign_coords(
+    ds = without_values(VARIABLES, labels).assign_coords(
         window_start=(WINDOW, np.array(windows)),
         measured_on=(SWEEP, np.array(measured_on, dtype=bool)),
         whole_periods=(PAST_LAG, np.array(whole_periods, dtype=bool)),
@@ -226,8 +226,20 @@ def blank(
             "flag_meanings": " ".join(each.word.replace(" ", "_") for each in VERDICTS.values()),
         }
     ds.attrs = {"title": "whether the forecast of a ViTime model uses what lies whole periods back, and by which heads"}
-    ds.attrs |= {name: _encoded(name, attributes[name]) for name in ATTRIBUTES}
+    ds.attrs |= {name: encoded(name, attributes[name]) for name in ATTRIBUTES}
     return ds
+
+
+def without_values(variables: Mapping[str, Variable], labels: Mapping[str, Any]) -> xr.Dataset:
+    """A Dataset of these variables over labelled dimensions, in which every value is still missing."""
+    missing: Mapping[str, Any] = {"float32": np.nan, "float64": np.nan, "int8": NOT_TESTED, "bool": False}
+    return xr.Dataset(
+        {
+            name: (v.dims, np.full([len(labels[d]) for d in v.dims], missing[v.dtype], v.dtype), v.attributes)
+            for name, v in variables.items()
+        },
+        coords=labels,
+    )
 
 
 def validate(ds: xr.Dataset) -> xr.Dataset:
@@ -304,7 +316,7 @@ def facts(ds: xr.Dataset, name: str) -> Any:
 
 def with_facts(ds: xr.Dataset, **changes: Any) -> xr.Dataset:
     """The verdict with some attributes replaced."""
-    return ds.assign_attrs({name: _encoded(name, value) for name, value in changes.items()})
+    return ds.assign_attrs({name: encoded(name, value) for name, value in changes.items()})
 
 
 def complete(ds: xr.Dataset) -> bool:
@@ -319,5 +331,6 @@ def question_key(ds: xr.Dataset) -> str:
     return f"period-{question['period']:g}-{digest}".replace(".", "_").replace("+", "")
 
 
-def _encoded(name: str, value: Any) -> str:
+def encoded(name: str, value: Any) -> str:
+    """The value of an attribute as it is stored: JSON, except what is text already."""
     return str(value) if name in _PLAIN else json.dumps(value)
