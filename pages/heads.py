@@ -38,7 +38,7 @@ if maps.open:
             shared = st.toggle("One colour scale for all maps", key="shared", bind="query-params")
             contrast = choose_contrast()
         layers, (layer, head, _) = [str(each) for each in ds[schema.LAYER].values], first_head(store, ds, period)
-        at, opened = move_over_heads(layers, ds.sizes[schema.HEAD], (layer, head), of=str(ds[schema.SIGNAL].item()))
+        at, opened = move_over_heads(layers, ds.sizes[schema.HEAD], (layer, head), of=schema.name_of(ds))
         if opened:
             open_head({"layer": at[0], "head": at[1]})
         figure(

@@ -41,7 +41,7 @@ KINDS = (
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_series_without_a_period_is_given_one_at_most_once_in_twenty(kind):
     rng = np.random.default_rng(5)
-    assert sum(bool(propose_periods(APERIODIC[kind](rng, 500), most=1)) for _ in range(20)) <= 1
+    assert sum(bool(propose_periods(APERIODIC[kind](rng, 500))) for _ in range(20)) <= 1
 
 
 def test_a_wave_in_a_running_mean_is_found_where_that_mean_has_nothing():

@@ -170,6 +170,11 @@ def signal_coordinates(signal: Signal, config: ViTimeConfig) -> dict[str, Any]:
     }
 
 
+def name_of(ds: xr.Dataset) -> str:
+    """The name of the one signal of a Dataset."""
+    return str(ds[SIGNAL].item())
+
+
 def signal_of(ds: xr.Dataset) -> Signal:
     """The signal of a Dataset without the signal dimension; a Dataset does not keep phases or a formula's future."""
     known = np.isfinite(ds[COMPONENT_PERIOD].values)
@@ -178,7 +183,7 @@ def signal_of(ds: xr.Dataset) -> Signal:
         np.clip(ds[name].values[known].astype(float), -most, most) for name in (COMPONENT_PERIOD, COMPONENT_AMPLITUDE)
     )
     return Signal(
-        str(ds[SIGNAL].item()),
+        name_of(ds),
         ds[HISTORY].values[: int(ds[N_HISTORY].item())].astype(np.float64),
         horizon=int(ds[HORIZON].item()),
         description=str(ds[DESCRIPTION].item()),

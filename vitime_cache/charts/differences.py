@@ -162,7 +162,7 @@ def two_forecasts(
             layer(table, "line", encoding={"x": x, "y": y, "color": colour}, strokeWidth=1.5),
             layer(points, "rule", encoding={"x": quantity("sample"), "tooltip": tooltip}, opacity=0, strokeWidth=3),
         ],
-        f"Both forecasts of {first[schema.SIGNAL].item()}",
+        f"Both forecasts of {schema.name_of(first)}",
         "Lines: medians. Bands: the 90 % range of each network",
         width=width, height=height, autosize=STRETCH,
     )  # fmt: skip

@@ -94,7 +94,7 @@ def caption(chart: Spec, ds: xr.Dataset) -> str:
 def _of_attention(ds: xr.Dataset) -> list[str]:
     names = (schema.N_HISTORY, schema.HORIZON, schema.SAMPLES_PER_PATCH)
     history, horizon, patch = (Clock.of(ds).span(ds[name].item()) for name in names)
-    window = f"Signal {ds[schema.SIGNAL].item()}: {history} of history and a forecast of {horizon}, {patch} a patch."
+    window = f"Signal {schema.name_of(ds)}: {history} of history and a forecast of {horizon}, {patch} a patch."
     method = "Attention after the softmax, by time: mean over the rows of the image, CLS left out"
     return [window, _weights(ds.attrs), f"{method} (vitime-cache {__version__})."]
 

@@ -58,7 +58,7 @@ class HeadView:
     @property
     def signal(self) -> str:
         """Name of the signal."""
-        return str(self.ds[schema.SIGNAL].values)
+        return schema.name_of(self.ds)
 
     @property
     def label(self) -> str:

@@ -99,11 +99,7 @@ def other_axes(first: xr.Dataset, second: xr.Dataset) -> str:
         a, b = (float(ds[name]) for ds in (first, second))
         if a != b:
             return (
-                f"{_name(first)} has {a:g} {what}, {_name(second)} {b:g}: their maps do not fit on one another; "
-                "compare signals of one length and horizon"
+                f"{schema.name_of(first)} has {a:g} {what}, {schema.name_of(second)} {b:g}: their maps do not fit on "
+                "one another; compare signals of one length and horizon"
             )
     return ""
-
-
-def _name(ds: xr.Dataset) -> str:
-    return str(ds[schema.SIGNAL].item())

@@ -46,7 +46,7 @@ class Agreement:
         )
 
 
-def looking_and_mattering(verdict: xr.Dataset, *, seed: int = 0) -> Agreement:
+def looking_and_mattering(verdict: xr.Dataset) -> Agreement:
     """Compare how much every head looks whole periods back with the effect of its knockout.
 
     Parameters
@@ -69,14 +69,14 @@ def looking_and_mattering(verdict: xr.Dataset, *, seed: int = 0) -> Agreement:
         }
     )
     known = table[np.isfinite(table["looking"]) & np.isfinite(table["effect"])].reset_index(drop=True)
-    return Agreement(known, *_spearman(known["looking"].to_numpy(), known["effect"].to_numpy(), seed))
+    return Agreement(known, *_spearman(known["looking"].to_numpy(), known["effect"].to_numpy()))
 
 
-def _spearman(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float, float]:
+def _spearman(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
     """Rank correlation and its percentile bootstrap interval; NaN where either does not vary."""
     if len(x) < FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
         return np.nan, np.nan, np.nan
-    drawn = np.random.default_rng(seed).integers(0, len(x), (RESAMPLES, len(x)))
+    drawn = np.random.default_rng(0).integers(0, len(x), (RESAMPLES, len(x)))
     low, high = np.nanpercentile(_rank_correlation(x[drawn], y[drawn]), (2.5, 97.5))
     return float(_rank_correlation(x, y)), float(low), float(high)
 

@@ -12,6 +12,7 @@ from vitime_cache.stats.spectrum import Noise, noise_spectrum, running_mean_spec
 
 LONGEST_SHARE = 1 / 3  # of the series: a longer period cannot be distinguished from a trend
 MOST_SAMPLES = 2**15  # samples examined, the last ones: questions are asked on the end of a series
+MOST = 5  # periods proposed for a series
 MOST_LINES = 12  # spectral lines examined, whether or not they are periods
 TRIED = 2  # candidates for the next line: this many bins of most power, and this many that stand out most
 HIDES = 0.2  # share of the variance from which a line may hide the shape of the noise
@@ -32,11 +33,11 @@ class Proposal:
     p_value: float
 
 
-def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -> list[Proposal]:
+def propose_periods(series: ArrayLike) -> list[Proposal]:
     """Periods of a series that stand out of noise, strongest first; empty if none does.
 
-    Among about equally strong periods the longer comes first; harmonics of a stronger period come last. Only the last
-    `MOST_SAMPLES` samples of a series are examined.
+    Among about equally strong periods the longer comes first; harmonics of a stronger period come last. There are at
+    most `MOST`. Only the last `MOST_SAMPLES` samples of a series are examined.
 
     Notes
     -----
@@ -46,21 +47,21 @@ def propose_periods(series: ArrayLike, *, most: int = 5, level: float = LEVEL) -
     slowest is taken, so that a waveform's fundamental comes before its harmonics. If what is left after all lines has
     the spectrum of a running mean, lines that are no more than its lobes are dropped.
     """
-    return propose_periods_of_each(np.asarray(series, dtype=np.float64)[None], most=most, level=level)[0]
+    return propose_periods_of_each(np.asarray(series, dtype=np.float64)[None])[0]
 
 
-def propose_periods_of_each(series: Array, *, most: int = 5, level: float = LEVEL) -> list[list[Proposal]]:
+def propose_periods_of_each(series: Array) -> list[list[Proposal]]:
     """`propose_periods` of n series (n, T), which are analysed together: much faster than one by one."""
     proposals: list[list[Proposal]] = [[] for _ in series]
     prepared = [(row, x) for row, one in enumerate(series) if (x := _prepared(one)) is not None]
     for start in range(0, len(prepared), TOGETHER):
         some = prepared[start : start + TOGETHER]
-        for (row, _), found in zip(some, _lines(np.stack([x for _, x in some]), level), strict=True):
-            proposals[row] = found[:most]
+        for (row, _), found in zip(some, _lines(np.stack([x for _, x in some])), strict=True):
+            proposals[row] = found[:MOST]
     return proposals
 
 
-def _lines(x: Floats, level: float) -> list[list[Proposal]]:
+def _lines(x: Floats) -> list[list[Proposal]]:
     """Periods of prepared series (n, T), in the order of proposals."""
     length = x.shape[1]
     longest, variance, whole = length * LONGEST_SHARE, x.var(axis=1), x
@@ -70,7 +71,7 @@ def _lines(x: Floats, level: float) -> list[list[Proposal]]:
     found: list[list[Proposal]] = [[] for _ in x]
     rows = np.arange(len(x))
     for _ in range(MOST_LINES):
-        line = _strongest_line(x[rows], noise[rows], frequency, longest, level)
+        line = _strongest_line(x[rows], noise[rows], frequency, longest)
         rows, line = rows[line.there], line[line.there]
         share = line.values.var(axis=1) / variance[rows]
         goes_on = np.ones(len(rows), bool)
@@ -92,7 +93,7 @@ def _lines(x: Floats, level: float) -> list[list[Proposal]]:
     for number, which in enumerate(periodic):
         beyond = found[which]
         if number in means:
-            beyond = _beyond_lobes(beyond, means[number], power[which], level)
+            beyond = _beyond_lobes(beyond, means[number], power[which])
         fundamental = _fundamental(whole[which], np.where(frequency >= 1 / longest, power[which], 0), frequency, beyond)
         found[which] = _in_order(beyond + fundamental, length)
     return found
@@ -137,7 +138,7 @@ class _Line:
             getattr(self, field.name)[some] = getattr(other, field.name)
 
 
-def _strongest_line(x: Floats, noise: Noise, frequency: Floats, longest: float, level: float) -> _Line:
+def _strongest_line(x: Floats, noise: Noise, frequency: Floats, longest: float) -> _Line:
     """The significant line of most power in each series (n, T); among about equally strong ones the slowest."""
     n, bins = noise.observed.shape
     candidates = [
@@ -155,7 +156,7 @@ def _strongest_line(x: Floats, noise: Noise, frequency: Floats, longest: float, 
         if (hides := values.var(axis=1) > HIDES * x[rows].var(axis=1)).any():
             rest[hides] = noise_spectrum(without[hides])
         p_value = _over_bins(rest.p_value(at, noise.observed[rows, at]), bins)
-        there = p_value <= level
+        there = p_value <= LEVEL
         found[rows[there]] = _Line(there, near, values, rest, p_value)[there]
     return found
 
@@ -166,12 +167,12 @@ def _over_bins(p_value: Floats, bins: int) -> Floats:
     return smallest
 
 
-def _beyond_lobes(found: list[Proposal], mean: Noise, power: Floats, level: float) -> list[Proposal]:
+def _beyond_lobes(found: list[Proposal], mean: Noise, power: Floats) -> list[Proposal]:
     """Proposals that also stand out of the spectrum of a running mean, to which all but them was fitted."""
     bins = len(power)
     at = np.array([min(round(2 * bins / each.period), bins) - 1 for each in found])
     p_value = _over_bins(mean[np.zeros(len(at), np.intp)].p_value(at, power[at]), bins)
-    return [each for each, p in zip(found, p_value, strict=True) if p <= level]
+    return [each for each, p in zip(found, p_value, strict=True) if p <= LEVEL]
 
 
 def _candidates(observed: Floats, noise: Floats, allowed: Bools) -> list[int]:

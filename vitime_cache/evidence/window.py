@@ -93,7 +93,7 @@ class Window:
 
 def choose_window(
     length: int, period: float, *, columns: int, patch_width: int,
-    history: int | None = None, horizon: int | None = None, most: int = MOST_WINDOWS, sample_seconds: float = 0.0,
+    history: int | None = None, horizon: int | None = None, sample_seconds: float = 0.0,
 ) -> Window:  # fmt: skip
     """Choose history and horizon so that a period of `period` samples can be seen, and place the windows.
 
@@ -105,8 +105,6 @@ def choose_window(
         Columns of the model's image, and columns per patch.
     history, horizon
         Given lengths instead of chosen ones; both or neither.
-    most
-        Most windows.
     sample_seconds
         From one sample to the next, so that what is said is said in time too; 0 where that is not known.
 
@@ -147,7 +145,7 @@ def choose_window(
             f"a horizon of {said(horizon)} has no patch of its own at {said(spp, digits=3)} a patch; "
             f"{said(int(2 * spp) + 1)} have one"
         )
-    count = min(max(length // (history + horizon), 1), most)
+    count = min(max(length // (history + horizon), 1), MOST_WINDOWS)
     starts = tuple(length - (history + horizon) * (count - i) for i in range(count))
     return Window(starts, history, horizon, length, spp, float(period), chosen, sample_seconds)
 

@@ -117,7 +117,7 @@ def _samples(period: float | str, ds: xr.Dataset) -> float:
     try:
         return to_samples(str(period), float(ds[schema.SAMPLE_SECONDS]))
     except SignalError as error:
-        raise ExportError(f"{ds[schema.SIGNAL].item()}: {error}") from error
+        raise ExportError(f"{schema.name_of(ds)}: {error}") from error
 
 
 class _FirstHeads:
@@ -132,7 +132,7 @@ class _FirstHeads:
         verdict = None if self.store is None else newest_verdict(self.store, ds)
         layer, head, reason = first_head(ds, verdict, self.tracking)
         if both:
-            self.told.append(f"{ds[schema.SIGNAL].item()}: {layer}, head {head}: {reason}")
+            self.told.append(f"{schema.name_of(ds)}: {layer}, head {head}: {reason}")
         return [layer], [head]
 
 

@@ -130,7 +130,7 @@ def dataset(store: Store | None, name: str) -> xr.Dataset:
         with reading(store):
             return store.signal(name)
     try:
-        with reading(own.store_of(name)):
+        with reading(own.store_behind(name)):
             return own.dataset(name)
     except own.OwnError as error:
         complain(error)
@@ -147,7 +147,7 @@ def _partner(store: Store | None, first: xr.Dataset) -> str:
 
     Maps of signals of other lengths do not fit on one another.
     """
-    name, fuller = str(first[schema.SIGNAL].item()), str(first[schema.REDUCED_OF].item())
+    name, fuller = schema.name_of(first), str(first[schema.REDUCED_OF].item())
     if store is None or fuller:
         return fuller
     with reading(store):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ from vitime_cache.ui.stores import folder
 from vitime_cache.ui.verdicts import Subject
 
 FOLDER = ".asked"  # below the folder of stores; a leading dot keeps it out of the list of stores
-NAME = re.compile(r"[0-9a-f]{16}")  # nothing else of an address becomes part of a path
 MOST = 2000  # addresses; the oldest are deleted
 MOST_BYTES = 4000
 FOLLOWED = "followed_address"
@@ -78,7 +76,7 @@ def keep_address(asked: Asked) -> str:
 
 def find_address(name: str) -> Asked | None:
     """The question that a name in an address stands for, or None."""
-    if not NAME.fullmatch(name):
+    if not own.NAME.fullmatch(name):
         return None
     path = _place() / f"{name}.json"
     try:

@@ -37,18 +37,7 @@ def head_badges(ds: xr.Dataset, layer: str, head: int, period: float | None) -> 
     """A badge for each claim about one head; without a verdict, a link to the page that gives one."""
     verdict = verdict_at(ds, period)
     if verdict is None:
-        asked = (
-            "this signal"
-            if period is None
-            else f"a period of {samples_in_words(period, float(ds[schema.SAMPLE_SECONDS]))}"
-        )
-        st.page_link(
-            "pages/ask.py",
-            label=f"No verdict on {asked} yet: **ask** whether the forecast uses what lies one period back, and "
-            "through which heads",
-            icon=":material/gavel:",
-            query_params=address(),
-        )
+        _link_to_ask(ds, period)
         return
     st.markdown(
         f"**{plain(layer)}, head {head}**, a period of {period_words(verdict)}: "
@@ -63,7 +52,7 @@ def best_badges(ds: xr.Dataset, period: float | None) -> None:
     """The number of heads that support each claim; without a verdict, a link to the page that gives one."""
     verdict = verdict_at(ds, period)
     if verdict is None:
-        head_badges(ds, "", 0, period)
+        _link_to_ask(ds, period)
         return
     st.markdown(
         worked_out(_counts, verdict),
@@ -71,6 +60,17 @@ def best_badges(ds: xr.Dataset, period: float | None) -> None:
         "rests on."
         f"\n\n{explained(*CLAIM_WORDS)}",
     )
+
+
+def _link_to_ask(ds: xr.Dataset, period: float | None) -> None:
+    asked = (
+        "this signal" if period is None else f"a period of {samples_in_words(period, float(ds[schema.SAMPLE_SECONDS]))}"
+    )
+    st.page_link(
+        "pages/ask.py", icon=":material/gavel:", query_params=address(),
+        label=f"No verdict on {asked} yet: **ask** whether the forecast uses what lies one period back, and through "
+        "which heads",
+    )  # fmt: skip
 
 
 def _counts(verdict: xr.Dataset) -> str:
@@ -98,8 +98,7 @@ def with_claims(measures: xr.Dataset, verdict: xr.Dataset | None) -> xr.Dataset:
     """The measures of every head, and the figure of every claim whose level has run."""
     if verdict is None:
         return measures
-    found: xr.Dataset = worked_out(_with_claims, measures, verdict)
-    return found
+    return worked_out(_with_claims, measures, verdict)
 
 
 def _with_claims(measures: xr.Dataset, verdict: xr.Dataset) -> xr.Dataset:

@@ -161,10 +161,10 @@ def statement(name: str, text: str) -> None:
     )
 
 
+@shared(512)  # of charts, as drawn and as shown; a large one has 0.3 MB
 def worked_out(work: Callable[..., Made], *args: Any, **options: Any) -> Made:
     """`work(*args, **options)`, shared by all sessions; nobody may change it."""
-    made: Made = _worked_out(work, *args, **options)
-    return made
+    return work(*args, **options)
 
 
 def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | None, side: Side, longest: float) -> None:
@@ -240,7 +240,7 @@ def _subject(args: Sequence[Any]) -> dict[str, str]:
     if not found:
         return {}
     if schema.SIGNAL in found[0].coords:
-        return {"signal": str(found[0][schema.SIGNAL].item())}
+        return {"signal": schema.name_of(found[0])}
     signal = str(vschema.facts(found[0], "question")["signal"])
     return {"signal": signal} | dict(zip(("layer", "head"), map(str, flat[1:3]), strict=False))
 
@@ -260,8 +260,3 @@ def _download(label: str, key: str, name: str, mime: str, make: Callable[[], byt
     st.download_button(
         label, make, name, mime, key=f"{key}_{name.rpartition('.')[2]}", on_click="ignore", width="stretch"
     )  # fmt: skip
-
-
-@shared(512)  # of charts, as drawn and as shown; a large one has 0.3 MB
-def _worked_out(work: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    return work(*args, **options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Literal
 
 import streamlit as st
 
@@ -17,9 +16,8 @@ from vitime_cache.series.sources import (
     compose,
     parse_values,
 )
-from vitime_cache.ui.reading import Brought, chosen_series
+from vitime_cache.ui.reading import KEPT, Brought, chosen_series
 
-KEPT: Literal["session"] = "session"  # input outlives a visit to another page
 TAKEN = "composed_taken"  # session key: whether the button was pressed
 MOST_HARMONICS = 12  # rows to edit by hand; a file may hold any number
 LONGEST = 100_000  # samples that can be composed here

@@ -13,7 +13,6 @@ from vitime_cache.attention import schema
 from vitime_cache.charts.style import FORECAST, HISTORY, for_dark
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.checkpoint import CheckpointError
-from vitime_cache.model.config import WeightsInfo
 from vitime_cache.series.sources import catalogue
 from vitime_cache.shown import counted
 from vitime_cache.ui import own
@@ -60,10 +59,10 @@ def signals_table(store: Store) -> None:
         + (f"; the first {ROWS} are shown" if len(found) > ROWS else "")
         + ". Click a row to see its heads."
     )
-    if not shown or store.stamp is None:
+    if not shown:
         return
     with reading(store):
-        table = contents(str(store.path), store.stamp, tuple(shown))
+        table = contents(store, shown)
     columns = for_dark(COLUMNS) if st.context.theme.type == "dark" else COLUMNS
     event = st.dataframe(
         table, column_config=columns, column_order=list(COLUMNS), hide_index=True,
@@ -160,9 +159,13 @@ def unfinished(store: Store) -> bool:
         return False
     said = f"{len(complete)} of {len(plan.entries)} signals of {plain(store.name)} are complete."
     st.warning(said, icon=":material/hourglass:")
-    path, weights = _weights_at_hand()
+    try:
+        path, _, weights = own.default_weights()
+        available = weights.sha256 == plan.identity.weights.sha256
+    except CheckpointError:
+        available = False
     known = {signal.name: signal.fingerprint for signal in catalogue()}
-    if weights is None or weights.sha256 != plan.identity.weights.sha256:
+    if not available:
         st.caption(
             f"It was started with the weights {plain(plan.identity.weights.name)}, which are not available: put them "
             "into weights/ to continue here."
@@ -170,7 +173,6 @@ def unfinished(store: Store) -> bool:
     elif not missing.items() <= known.items():
         st.caption("It was started with series of your own: run the same command again to continue.")
     else:
-        assert path is not None
         offer_build(store.name, store.path, go_on=True, weights=path, tokens=",".join(plan.tokens) or "none")
     return True
 
@@ -226,14 +228,6 @@ def offer_build(
         "Continue" if go_on else "Build it now", icon=":material/play_arrow:", type="primary",
         on_click=jobs.start, args=(path, weights, tokens), key=f"build_{name}",
     )  # fmt: skip
-
-
-def _weights_at_hand() -> tuple[Path | None, WeightsInfo | None]:
-    try:
-        path, _, weights = own.default_weights()
-    except CheckpointError:
-        return None, None
-    return path, weights
 
 
 @st.fragment(run_every=1.0)

@@ -7,12 +7,10 @@ from pathlib import Path
 import streamlit as st
 import xarray as xr
 
-from vitime_cache.attention import schema
+from vitime_cache.attention.schema import name_of
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.ui.shared import KEY
-from vitime_cache.ui.verdicts import store_of
-
-OPENED = "import vitime_cache as vc\n\nstore = vc.open_store({store!r})\n"
+from vitime_cache.ui.stores import store_of
 
 
 def copy_python(code: str) -> None:
@@ -23,13 +21,13 @@ def copy_python(code: str) -> None:
 
 def head_code(ds: xr.Dataset, layer: str, head: int) -> str:
     """Code that shows one head of one signal of a store."""
-    return f"{_store(ds)}vc.show(store.sel(signal={_name(ds)!r}), {layer!r}, {head})\n"
+    return f"{_store(ds)}vc.show(store.sel(signal={name_of(ds)!r}), {layer!r}, {head})\n"
 
 
 def heads_code(ds: xr.Dataset, period: float | None) -> str:
     """Code that shows all heads of one signal, with their measures at a period."""
     return (
-        f"{_store(ds)}ds = store.sel(signal={_name(ds)!r}).load()\n\n"
+        f"{_store(ds)}ds = store.sel(signal={name_of(ds)!r}).load()\n\n"
         "from vitime_cache.attention.measures import head_measures\n\n"
         f"measures = head_measures(ds, {None if period is None else float(period)!r})\n"
         "vc.charts.altair_chart(vc.charts.small_multiples(ds, measures))\n"
@@ -40,8 +38,8 @@ def compared_code(first: xr.Dataset, second: xr.Dataset, layer: str, head: int) 
     """Code that shows where the maps of one head differ between two signals, of one store or of two."""
     other = "" if store_of(first) == store_of(second) else f"other = vc.open_store({str(store_of(second))!r})\n"
     return (
-        f"{_store(first)}{other}a = vc.charts.HeadView(store.sel(signal={_name(first)!r}), {layer!r}, {head})\n"
-        f"b = vc.charts.HeadView({'other' if other else 'store'}.sel(signal={_name(second)!r}), {layer!r}, {head})\n"
+        f"{_store(first)}{other}a = vc.charts.HeadView(store.sel(signal={name_of(first)!r}), {layer!r}, {head})\n"
+        f"b = vc.charts.HeadView({'other' if other else 'store'}.sel(signal={name_of(second)!r}), {layer!r}, {head})\n"
         "vc.charts.altair_chart(vc.charts.difference(a, b))\n"
     )
 
@@ -60,8 +58,4 @@ def answer_code(verdict: xr.Dataset) -> str:
 
 
 def _store(ds: xr.Dataset) -> str:
-    return OPENED.format(store=str(store_of(ds)))
-
-
-def _name(ds: xr.Dataset) -> str:
-    return str(ds[schema.SIGNAL].item())
+    return f"import vitime_cache as vc\n\nstore = vc.open_store({str(store_of(ds))!r})\n"

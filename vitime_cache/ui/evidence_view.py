@@ -43,7 +43,6 @@ OF_HEAD = (
     (charts.verdict_curve, charts.verdict_curve_table, "looking"),
     (charts.verdict_sweep, charts.verdict_sweep_table, "tracking"),
 )
-FORECAST: tuple[Draw, str] = (charts.answer_forecast, "")  # needs no level
 BOXES = {"yes": (st.success, ":material/check:"), "no": (st.info, ":material/block:"),
          "not shown": (st.warning, ":material/help:"), "open": (st.info, ":material/hourglass_top:")}  # fmt: skip
 
@@ -61,11 +60,17 @@ def show_without_answer(verdict: xr.Dataset | None, signal: Signal, window: Wind
     )
     wide = page_width()
     if verdict is not None:
-        _drawn(verdict, (FORECAST,), wide)
+        _drawn(verdict, ((charts.answer_forecast, ""),), wide)  # needs no level
     figure(
         charts.window_picture, signal.name, signal.known, window, signal.start, key="stretch", width="stretch",
         pixels=wide, table=lambda: charts.window_table(signal.known, window),
     )  # fmt: skip
+
+
+def show_headline(verdict: xr.Dataset) -> None:
+    """The answer in a few sentences, in a box of its colour."""
+    box, icon = BOXES[KINDS[kind(verdict)].answer]
+    box(plain(worked_out(headline, verdict)), icon=icon)
 
 
 def show_verdict(verdict: xr.Dataset, name: str, *, coming: bool = False) -> None:
@@ -78,8 +83,7 @@ def show_verdict(verdict: xr.Dataset, name: str, *, coming: bool = False) -> Non
     coming
         Whether more levels are still running.
     """
-    box, icon = BOXES[KINDS[kind(verdict)].answer]
-    box(plain(worked_out(headline, verdict)), icon=icon)
+    show_headline(verdict)
     with st.container(horizontal=True):
         with st.popover("What is not shown", type="tertiary", icon=":material/help:"):
             open_ = worked_out(sentences, verdict)[NOT_CLAIMED]
@@ -190,13 +194,9 @@ def _files(verdict: xr.Dataset, chosen: tuple[str, int], name: str) -> None:
         ("Card, one page", lambda: verdict_card(verdict, *chosen).encode(), f"{of}.html", "text/html"),
         ("Every number, JSON", lambda: to_json(verdict).encode(), f"{of}.json", "application/json"),
         ("Card to share, PNG", lambda: social_card(verdict), f"{of}.png", "image/png"),
-        ("The heads, CSV", lambda: _csv(verdict), f"{of}.csv", "text/csv"),
+        ("The heads, CSV", lambda: verdict_table(verdict).to_csv(index=False).encode(), f"{of}.csv", "text/csv"),
     )
     with st.container(horizontal=True):
         for label, make, file, mime in files:
             st.download_button(label, make, file, mime, on_click="ignore", icon=":material/download:")
         copy_python(answer_code(verdict))
-
-
-def _csv(verdict: xr.Dataset) -> bytes:
-    return verdict_table(verdict).to_csv(index=False).encode()

@@ -53,7 +53,7 @@ def chosen_period(ds: xr.Dataset) -> float | None:
 
 
 def _period_key(ds: xr.Dataset) -> str:
-    return f"period_{ds[schema.SIGNAL].item()}"
+    return f"period_{schema.name_of(ds)}"
 
 
 def _offered(ds: xr.Dataset) -> list[float]:
@@ -123,12 +123,12 @@ def query_key(ds: xr.Dataset) -> str:
     return f"query_{float(ds[schema.SAMPLES_PER_PATCH]):g}"
 
 
-def query_from_click(ds: xr.Dataset, chart: str, field: str = "query_patch") -> Callable[[], None]:
+def query_from_click(ds: xr.Dataset, chart: str) -> Callable[[], None]:
     """A callback that sets the query to the cell clicked in `chart`."""
 
     def choose() -> None:
         if point := clicked(chart, "cell"):
-            st.session_state[query_key(ds)] = int(point[field])
+            st.session_state[query_key(ds)] = int(point["query_patch"])
 
     return choose
 
@@ -153,7 +153,8 @@ def choose_queries() -> Queries:
 
 def choose_heads(ds: xr.Dataset, first: tuple[str, int]) -> list[tuple[str, int]]:
     """The chosen head and further heads to compare it with."""
-    names = {f"{layer} · {head}": (str(layer), int(head)) for layer, head in _all_heads(ds) if (layer, head) != first}
+    layers, heads = map(str, ds[schema.LAYER].values), [int(head) for head in ds[schema.HEAD].values]
+    names = {f"{layer} · {head}": (layer, head) for layer in layers for head in heads if (layer, head) != first}
     others = st.multiselect(
         "Compare with heads", list(names), max_selections=MOST_HEADS - 1, key="beside", bind="query-params",
         placeholder="layer · head",
@@ -212,7 +213,3 @@ def choose_measure(measures: xr.Dataset) -> str:
 
 def _measure_name(measures: xr.Dataset, name: str) -> str:
     return str(measures[name].attrs["long_name"]).capitalize()
-
-
-def _all_heads(ds: xr.Dataset) -> list[tuple[str, int]]:
-    return [(str(layer), int(head)) for layer in ds[schema.LAYER].values for head in ds[schema.HEAD].values]

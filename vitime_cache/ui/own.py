@@ -7,6 +7,7 @@ there are too many, and a message tells the session that brought them.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import shutil
@@ -28,8 +29,7 @@ from vitime_cache.series.signal import hold_out
 from vitime_cache.series.sources import Signal, SignalError
 from vitime_cache.ui import questions
 from vitime_cache.ui.processes.engine import engine
-from vitime_cache.ui.shared import KEY
-from vitime_cache.ui.stores import Store, folder, store_at
+from vitime_cache.ui.stores import Store, folder, store_at, store_of
 from vitime_cache.ui.words import plain
 
 PREFIX = "own:"
@@ -48,7 +48,7 @@ class OwnError(VitimeError):
 
 def options() -> dict[str, str]:
     """This session's series, latest first: option of a picker → name. Includes a series that the address names."""
-    mine: dict[str, str] = st.session_state.setdefault("own_series", {})
+    mine = _mine()
     for asked in (st.query_params.get("q", ""), st.query_params.get("signal", "").removeprefix(PREFIX)):
         take_up(asked)
     for option in [option for option in mine if not _path(option).is_dir()]:
@@ -66,18 +66,17 @@ def is_here(name: str) -> bool:
 
 def take_up(name: str) -> None:
     """Add a series that an address names to this session's, if it exists."""
-    mine: dict[str, str] = st.session_state.setdefault("own_series", {})
-    if PREFIX + name not in mine and is_here(name):
-        mine[PREFIX + name] = _shown(_store(name))
+    if PREFIX + name not in _mine() and is_here(name):
+        _mine()[PREFIX + name] = _shown(_store(name))
 
 
 def dataset(option: str) -> xr.Dataset:
     """The attention of an own series, in the layout of a store's signal."""
-    found = store_of(option)
+    found = store_behind(option)
     return found.signal(_shown(found))
 
 
-def store_of(option: str) -> Store:
+def store_behind(option: str) -> Store:
     """The small store behind an option.
 
     Raises
@@ -95,7 +94,7 @@ def keep(signal: Signal) -> str:
     """Run the model on a series, keep its attention, and return its option. A series that exists is not run again."""
     path, config, weights = default_weights()
     signal = replace(signal, reduced_of="")  # the signal that it reduces is not in this store
-    name = _name(signal, weights)
+    name = _hash(signal.fingerprint, weights.sha256)  # the same series is kept once per weights
     if _store(name).stamp is None:
         _make_room()
         tokens = "all" if _token_bytes(config) <= MOST_TOKEN_BYTES else "none"
@@ -105,7 +104,7 @@ def keep(signal: Signal) -> str:
             lambda _, step: place.caption(plain(f"{signal.name}: {step}")),  # raises here when the page is closed
         )  # fmt: skip
         place.empty()
-    st.session_state.setdefault("own_series", {})[PREFIX + name] = signal.name
+    _mine()[PREFIX + name] = signal.name
     return PREFIX + name
 
 
@@ -130,7 +129,7 @@ def _fitted(signal: Signal, config: ViTimeConfig) -> list[Signal]:
 
 def whole(ds: xr.Dataset) -> Signal | None:
     """The whole own series of which a Dataset shows a stretch; None for a signal of a named store."""
-    place = Path(str(ds.attrs[KEY]).partition("@")[0])
+    place = store_of(ds)
     if place.parent.name != FOLDER:
         return None
     return schema.signal_of(store_at(place).signal(WHOLE))
@@ -162,7 +161,7 @@ def save(option: str, name: str, store: str) -> None:
 
 def forget(option: str) -> None:
     """Delete an own series with its verdicts, and stop the questions about it."""
-    st.session_state.setdefault("own_series", {}).pop(option, None)
+    _mine().pop(option, None)
     path = _path(option)
     questions.stop(lambda key, _: questions.store_of(key) == path)
     shutil.rmtree(path, ignore_errors=True)
@@ -186,16 +185,20 @@ def default_store(info: WeightsInfo) -> str:
     return f"{info.name}.zarr"
 
 
+def _mine() -> dict[str, str]:
+    """This session's series, oldest first: option of a picker → name."""
+    mine: dict[str, str] = st.session_state.setdefault("own_series", {})
+    return mine
+
+
 def _shown(store: Store) -> str:
     """The signal of an own series that pages show."""
     return next(name for name in store.signals if name != WHOLE)
 
 
-def _name(signal: Signal, weights: WeightsInfo) -> str:
-    """Hash of series and weights: the same series is kept once per weights."""
-    import hashlib
-
-    return hashlib.sha256(f"{signal.fingerprint}|{weights.sha256}".encode()).hexdigest()[:16]
+def _hash(*parts: str) -> str:
+    """A short name that no address can turn into another path."""
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
 def _path(option: str) -> Path:
@@ -253,6 +256,4 @@ def under(ds: xr.Dataset, weights: WeightsInfo) -> xr.Dataset:
 
 def _name_under(ds: xr.Dataset, weights: WeightsInfo) -> str:
     """The name of the result of `run_under`; not the name of the series itself, whose store also holds the whole."""
-    import hashlib
-
-    return hashlib.sha256(f"under|{schema.signal_of(ds).fingerprint}|{weights.sha256}".encode()).hexdigest()[:16]
+    return _hash("under", schema.signal_of(ds).fingerprint, weights.sha256)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
 import xarray as xr
 
@@ -25,8 +23,8 @@ from vitime_cache.ui import own, questions
 from vitime_cache.ui.answers import Answers, look_at
 from vitime_cache.ui.asked import show_in_address
 from vitime_cache.ui.chart import figure
-from vitime_cache.ui.compose import KEPT
 from vitime_cache.ui.period_box import period_box, written
+from vitime_cache.ui.reading import KEPT
 from vitime_cache.ui.shared import shared
 from vitime_cache.ui.verdicts import Subject, known_verdicts
 from vitime_cache.ui.words import complain, notice, plain
@@ -42,7 +40,7 @@ def fill_in(subject: Subject, period: float) -> None:
 def _kept(subject: Subject) -> tuple[str, list[float]]:
     """The key of the form's period in the session, and the periods that it knows with all their digits."""
     key = f"asked_{subject.signal.fingerprint[:12]}"
-    periods = [period for period, _ in _proposals(subject.signal.known)]
+    periods = [each.period for each in _proposals(subject.signal.known)]
     return key, st.session_state.setdefault(f"{key}_exact", periods)
 
 
@@ -51,7 +49,7 @@ def choose_question(subject: Subject) -> tuple[float, Window] | None:
     values = subject.signal.known
     key, exact = _kept(subject)
     proposals = _proposals(values)
-    periods = [period for period, _ in proposals]
+    periods = [each.period for each in proposals]
     in_words = [samples_in_words(period, subject.signal.sample_seconds) for period in periods]
     st.session_state.setdefault(key, written(periods[0]) if periods else "")
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -64,7 +62,7 @@ def choose_question(subject: Subject) -> tuple[float, Window] | None:
             st.session_state[f"{key}_proposals"] = named[0] if named else None  # the number may also be typed
             st.pills(
                 "Periods that stand out, strongest first", range(len(proposals)), key=f"{key}_proposals",
-                format_func=lambda i: f"{in_words[i]}, {percent(proposals[i][1])} of the variance",
+                format_func=lambda i: f"{in_words[i]}, {percent(proposals[i].power)} of the variance",
                 on_change=_take_proposal, args=(key, periods),
                 help="Lines of the periodogram that stand out from any smooth spectrum of noise that fits this series, "
                 f"at the level {LEVEL:g} over all frequencies. Of about equally strong ones the longest is first; "
@@ -75,14 +73,14 @@ def choose_question(subject: Subject) -> tuple[float, Window] | None:
         none = "" if proposals else "No period of this series stands out from noise. "
         st.info(f"{none}Enter the period to ask about.", icon=":material/help:")
         return None
-    window = _window(subject, values, float(period), key, own)
+    window = _chosen_window(subject, period, key, own)
     if window is None:
         return None
     figure(
         charts.window_picture, subject.signal.name, values, window, subject.signal.start, key="window", width="stretch",
         table=lambda: charts.window_table(values, window),
     )  # fmt: skip
-    return float(period), window
+    return period, window
 
 
 def ask_button(subject: Subject, period: float, window: Window) -> None:
@@ -99,8 +97,8 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
             icon=":material/key_off:",
         )
         return
-    key = (subject.key, f"{period:.9g}|{window.history}|{window.horizon}")
-    if key in questions.under_way(subject.key):
+    running = questions.find(_key(subject, period, window))
+    if running is not None and not running.ended:
         st.caption("This question is under way: see above.")
         return
     settings: dict[str, Any] = {} if window.chosen else {"window": (window.history, window.horizon)}
@@ -114,7 +112,7 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
         back = samples_in_words(period, subject.signal.sample_seconds)
         st.button(
             f"Ask whether the forecast uses what lies {back} back", icon=":material/gavel:",
-            type="primary", key="ask", on_click=_ask_by_hand, args=(key, subject, period, window, path, settings),
+            type="primary", key="ask", on_click=_ask_by_hand, args=(subject, period, window, path, settings),
             help="Runs the model on the stretch with parts of its history moved, with what attention reads replaced, "
             "with each head replaced, and on null inputs. It continues if you leave this page. Its results for a "
             "stored signal are kept in the store.",
@@ -130,33 +128,29 @@ def begin_by_itself(subject: Subject, found: Answers) -> None:
     if subject.key in tried or not proposals:
         return
     tried.add(subject.key)
-    period = proposals[0][0]
+    period = proposals[0].period
     try:
         path, _, weights = own.default_weights()
-        window = choose_window(
-            len(subject.signal.known), period,
-            columns=subject.config.columns, patch_width=subject.config.patch_width,
-            sample_seconds=subject.signal.sample_seconds,
-        )  # fmt: skip
+        window = _window(subject, period)
     except VitimeError:
         return  # the form shows the error
     if weights.sha256 == subject.weights_sha256:
-        _ask((subject.key, f"{period:.9g}|{window.history}|{window.horizon}"), subject, period, window, path, {})
+        _ask(subject, period, window, path, {})
         st.rerun()
 
 
-def _ask_by_hand(
-    key: questions.Key, subject: Subject, period: float, window: Window, weights: Path, settings: dict[str, Any]
-) -> None:
-    _ask(key, subject, period, window, weights, settings)
+def _ask_by_hand(subject: Subject, period: float, window: Window, weights: Path, settings: dict[str, Any]) -> None:
+    _ask(subject, period, window, weights, settings)
     show_in_address(subject, period)
 
 
-def _ask(
-    key: questions.Key, subject: Subject, period: float, window: Window, weights: Path, settings: dict[str, Any]
-) -> None:
+def _key(subject: Subject, period: float, window: Window) -> questions.Key:
+    return subject.key, f"{period:.9g}|{window.history}|{window.horizon}"
+
+
+def _ask(subject: Subject, period: float, window: Window, weights: Path, settings: dict[str, Any]) -> None:
     questions.ask(
-        key, subject.signal, period, window, weights, settings, subject.store,
+        _key(subject, period, window), subject.signal, period, window, weights, settings, subject.store,
         _answered_so_far(subject, period, window, settings),
     )  # fmt: skip
     look_at(subject, period)
@@ -173,22 +167,25 @@ def _answered_so_far(subject: Subject, period: float, window: Window, settings: 
     return known if of in same else None
 
 
-def _window(subject: Subject, values: np.ndarray, period: float, key: str, own: bool) -> Window | None:
-    """The stretch chosen by the program or by the user; None, with a message in place, if it cannot be."""
-    choose = partial(
-        choose_window, len(values), period, columns=subject.config.columns, patch_width=subject.config.patch_width,
-        sample_seconds=subject.signal.sample_seconds,
+def _window(subject: Subject, period: float, history: int | None = None, horizon: int | None = None) -> Window:
+    return choose_window(
+        len(subject.signal.known), period, columns=subject.config.columns, patch_width=subject.config.patch_width,
+        history=history, horizon=horizon, sample_seconds=subject.signal.sample_seconds,
     )  # fmt: skip
+
+
+def _chosen_window(subject: Subject, period: float, key: str, own: bool) -> Window | None:
+    """The stretch chosen by the program or by the user; None, with a message in place, if it cannot be."""
     try:
         if not own:
-            return choose()
+            return _window(subject, period)
         with st.container(horizontal=True):
-            most, horizon = len(values), subject.signal.horizon
+            most, horizon = len(subject.signal.known), subject.signal.horizon
             history = int(
                 st.number_input("History, samples", 4, most, len(subject.signal.values), key=f"{key}_history")
             )
             ahead = int(st.number_input("Horizon, samples", 1, most, min(horizon, most), key=f"{key}_horizon"))
-        return choose(history=history, horizon=ahead)
+        return _window(subject, period, history, ahead)
     except VitimeError as error:
         notice(error)
         return None
@@ -200,6 +197,4 @@ def _take_proposal(key: str, periods: list[float]) -> None:
         st.session_state[key] = written(periods[number])
 
 
-@shared(64)
-def _proposals(values: np.ndarray) -> list[tuple[float, float]]:
-    return [(proposal.period, proposal.power) for proposal in propose_periods(values)]
+_proposals = shared(64)(propose_periods)

@@ -123,11 +123,6 @@ def of_subject(subject: str) -> dict[Key, RunningQuestion]:
     return {key: each for key, each in known().items() if key[0] == subject}
 
 
-def under_way(subject: str) -> dict[Key, RunningQuestion]:
-    """The running questions about a subject."""
-    return {key: each for key, each in of_subject(subject).items() if not each.ended}
-
-
 def ask(
     key: Key, signal: Signal, period: float, window: Window, weights: Path, settings: Mapping[str, Any],
     store: Path | None, known: xr.Dataset | None = None,

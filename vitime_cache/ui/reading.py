@@ -15,7 +15,7 @@ from vitime_cache.series.sources import Signal, SignalError, column_names, read_
 from vitime_cache.ui.shared import shared
 from vitime_cache.ui.words import plain
 
-KEPT: Literal["session"] = "session"  # the choices outlive a visit to another page
+KEPT: Literal["session"] = "session"  # of `persist_state`: input outlives a visit to another page
 _ITSELF, _NONE = "as the file says", "none: rows are in order"
 _SHAPES = {_ITSELF: None, "each row": True, "each column": False}
 _DECIMALS = {_ITSELF: None, "after a point": "point", "after a comma": "comma"}

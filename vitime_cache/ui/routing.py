@@ -20,19 +20,18 @@ from vitime_cache.ui.stores import Store
 
 @dataclass(frozen=True)
 class PageFacts:
-    """Title, icon and one-line description of a page, for the navigation and links."""
+    """Title and icon of a page, for the navigation and links."""
 
     title: str
     icon: str
-    shows: str
 
 
 PAGES = {
-    "ask": PageFacts("Ask", ":material/help:", "which past the forecast uses, through which heads"),
-    "heads": PageFacts("Heads", ":material/apps:", "the maps of all heads at a glance"),
-    "head": PageFacts("Head", ":material/grid_on:", "where one head looks, and how far back"),
-    "compare": PageFacts("Compare", ":material/compare:", "two signals, two weights or two periods"),
-    "library": PageFacts("Library", ":material/folder_open:", "stores, signals, questions, weights"),
+    "ask": PageFacts("Ask", ":material/help:"),
+    "heads": PageFacts("Heads", ":material/apps:"),
+    "head": PageFacts("Head", ":material/grid_on:"),
+    "compare": PageFacts("Compare", ":material/compare:"),
+    "library": PageFacts("Library", ":material/folder_open:"),
 }
 FIRST = "ask"
 # Old addresses of pages; they redirect.
@@ -40,7 +39,7 @@ MOVED = {"overview": "library", "evidence": "ask", "live": "ask", "heatmap": "he
 # Streamlit leaves twice as much blank above and beside a page, and cuts links and a file's endings that are too wide.
 STYLE = """[data-testid=stMainBlockContainer] { padding: 2.25rem min(3rem, 4vw) 4rem }
 [data-testid=stPageLink-NavLink] *, [data-testid=stFileUploaderDropzone] span { white-space: normal }"""
-STORE, ROUTED = "chosen_store", "routed"
+STORE = "chosen_store"  # session key
 ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
 
 
@@ -48,7 +47,6 @@ def navigation() -> Page:
     """The page that the address names. Sets title and icon first, or the browser would fetch the first page's icon."""
     st.set_page_config(page_title="ViTime attention", page_icon=ICON, layout="wide")
     st.html(f"<style>{STYLE}</style>")
-    st.session_state[ROUTED] = True
     return st.navigation(
         [
             *(

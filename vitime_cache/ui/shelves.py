@@ -89,7 +89,7 @@ def _each_once(rows: Sequence[Row]) -> dict[str, tuple[Path, Asked]]:
 def _rows(store: Store | None) -> Iterator[Row]:
     """The running questions, then the stored ones, each once."""
     places = {} if store is None else {store.path: ""}
-    places |= {own.store_of(option).path: f"{name} (yours)" for option, name in own.options().items()}
+    places |= {own.store_behind(option).path: f"{name} (yours)" for option, name in own.options().items()}
     running = set()
     for key, asked in questions.known().items():
         place = questions.store_of(key)

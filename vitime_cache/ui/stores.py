@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,28 +45,18 @@ class Store:
     stamp: Stamp | None
 
     @property
-    def key(self) -> str:
-        """Cache key of this state of the store."""
-        return f"{self.path}@{self.stamp}"
-
-    @property
     def signals(self) -> list[str]:
         """Names of its complete signals."""
-        return [] if self.stamp is None else list(_names(str(self.path), self.stamp))
+        return [] if self.stamp is None else list(_names(self))
 
     @property
     def dataset(self) -> xr.Dataset:
         """All complete signals, lazily."""
-        return _open(str(self.path), self._published())
+        return _open(self)
 
     def signal(self, name: str) -> xr.Dataset:
         """One signal; token attention stays on disk, the rest is in memory."""
-        return _load(str(self.path), self._published(), name)
-
-    def _published(self) -> Stamp:
-        if self.stamp is None:
-            raise StoreError(f"{self.name} holds no complete signal yet")
-        return self.stamp
+        return _load(self, name)
 
 
 def folder() -> Path:
@@ -83,6 +73,11 @@ def stores() -> dict[str, Store]:
 def store_at(path: Path) -> Store:
     """The store at a path, in its present state."""
     return Store(path.name, path, _stamp(path))
+
+
+def store_of(ds: xr.Dataset) -> Path:
+    """The store that a signal's Dataset was read from."""
+    return Path(str(ds.attrs[KEY]).partition("@")[0])
 
 
 def planned(store: Store) -> Manifest | None:
@@ -106,9 +101,9 @@ def reading(store: Store) -> Iterator[None]:
 
 
 @shared(16)
-def contents(path: str, stamp: Stamp, names: tuple[str, ...]) -> pd.DataFrame:
+def contents(store: Store, names: Sequence[str]) -> pd.DataFrame:
     """One row per signal: its coordinates, and history and forecast thinned for a small plot."""
-    ds = _open(path, stamp).sel({schema.SIGNAL: list(names)})
+    ds = store.dataset.sel({schema.SIGNAL: list(names)})
     table = pd.DataFrame({"signal": names})
     for name in ("description", "samples_per_patch", "reduced_of"):
         table[name] = ds[name].values
@@ -162,15 +157,17 @@ def _manifest(path: str, stamp: FileStamp) -> Manifest:  # noqa: ARG001 - the st
 
 
 @shared(16)
-def _open(path: str, stamp: Stamp) -> xr.Dataset:  # noqa: ARG001 - the stamp is part of the cache key
-    ds = open_store(path)
+def _open(store: Store) -> xr.Dataset:
+    if store.stamp is None:
+        raise StoreError(f"{store.name} holds no complete signal yet")
+    ds = open_store(str(store.path))
     # A description takes 8 kB in memory, and is only needed for the rows of a table.
     return ds.assign_coords({name: ds[name].load() for name in ds.coords if name != schema.DESCRIPTION})
 
 
 @shared(16)
-def _names(path: str, stamp: Stamp) -> tuple[str, ...]:
-    return tuple(map(str, _open(path, stamp)[schema.SIGNAL].values))
+def _names(store: Store) -> tuple[str, ...]:
+    return tuple(map(str, store.dataset[schema.SIGNAL].values))
 
 
 def _in_memory(ds: xr.Dataset) -> int:
@@ -178,12 +175,12 @@ def _in_memory(ds: xr.Dataset) -> int:
 
 
 @shared(MOST_IN_MEMORY, size=_in_memory)  # a signal of the published model is many times as large as a small one's
-def _load(path: str, stamp: Stamp, name: str) -> xr.Dataset:
-    lazy = _open(path, stamp).sel({schema.SIGNAL: name})
+def _load(store: Store, name: str) -> xr.Dataset:
+    lazy = store.dataset.sel({schema.SIGNAL: name})
     end = int(lazy[schema.N_HISTORY]) + int(lazy[schema.HORIZON])
     known = int(np.isfinite(lazy[schema.COMPONENT_PERIOD].values).sum())
     lazy = lazy.isel({schema.TIME: slice(0, end), schema.COMPONENT: slice(0, known)})  # without this signal's padding
     loaded = lazy.drop_vars(schema.TOKEN_ATTENTION, errors="ignore").load()
     if schema.TOKEN_ATTENTION in lazy:
         loaded[schema.TOKEN_ATTENTION] = lazy[schema.TOKEN_ATTENTION]
-    return loaded.assign_attrs({KEY: f"{path}@{stamp}:{name}"})
+    return loaded.assign_attrs({KEY: f"{store.path}@{store.stamp}:{name}"})

@@ -10,17 +10,16 @@ import xarray as xr
 from vitime_cache import charts
 from vitime_cache.compare.periods import compare_periods, conclusion, limits, shares, supports
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.levels.table import KINDS
 from vitime_cache.evidence.verdict import schema as vschema
-from vitime_cache.evidence.verdict.report import headline, kind, period_words
+from vitime_cache.evidence.verdict.report import period_words
 from vitime_cache.ui.address import address, pick
-from vitime_cache.ui.chart import figure, worked_out
-from vitime_cache.ui.evidence_view import BOXES
+from vitime_cache.ui.chart import figure
+from vitime_cache.ui.evidence_view import show_headline
 from vitime_cache.ui.shared import KEY
 from vitime_cache.ui.two_signals import show_reading
 from vitime_cache.ui.verdicts import Subject, known_verdicts
 from vitime_cache.ui.width import NARROW, page_width, side_by_side
-from vitime_cache.ui.words import complain, end_page, plain, weights_note
+from vitime_cache.ui.words import complain, end_page, weights_note
 
 
 def two_periods(first: xr.Dataset) -> None:
@@ -68,8 +67,7 @@ def _how_to(known: dict[float, xr.Dataset]) -> None:
 
 def _one_side(side: str, verdict: xr.Dataset, wide: int) -> None:
     """The headline and the influence curve of one of the two."""
-    box, icon = BOXES[KINDS[kind(verdict)].answer]
-    box(plain(worked_out(headline, verdict)), icon=icon)
+    show_headline(verdict)
     if "mechanism" in vschema.facts(verdict, "stages"):
         figure(
             charts.answer_influence, verdict, key=f"influence_{side}", width="stretch", pixels=wide,

@@ -28,7 +28,7 @@ from vitime_cache.ui.chart import ABSENT, figure, side_map, statement, worked_ou
 from vitime_cache.ui.copied import compared_code, copy_python
 from vitime_cache.ui.options import LagOptions, choose_contrast, choose_lags, choose_period, clicked
 from vitime_cache.ui.shared import KEY
-from vitime_cache.ui.stores import Store
+from vitime_cache.ui.stores import Store, store_of
 from vitime_cache.ui.terms import PROMINENCE, explained
 from vitime_cache.ui.width import page_width, side_by_side
 from vitime_cache.ui.words import complain, end_page, plain, weights_note
@@ -51,7 +51,7 @@ def two_signals(store: Store | None, first: xr.Dataset, head: tuple[str, int]) -
         st.info("A signal is not compared with itself: choose another.", icon=":material/compare:")
         end_page()
     weights_note(first, second)
-    names = (_name(first), _name(second))
+    names = (schema.name_of(first), schema.name_of(second))
     if names[0] == names[1]:  # one of a store, one an own series
         names = (f"{names[0]} (first)", f"{names[1]} (second)")
     wide = page_width()
@@ -73,7 +73,7 @@ def heads_apart(
         return False
     table = worked_out(charts.difference_gallery_table, first, second)
     figure(
-        charts.difference_gallery, first, second, tuple(map(plain_text, names)), selected=head, key=GALLERY,
+        charts.difference_gallery, first, second, tuple(map(_shortened, names)), selected=head, key=GALLERY,
         on_select=_take_head, width="stretch", pixels=wide, table=lambda: table,
     )  # fmt: skip
     first_three = zip(table["layer"], table["head"], table["moved"], range(3), strict=False)
@@ -87,7 +87,7 @@ def heads_apart(
     return True
 
 
-def plain_text(name: str) -> str:
+def _shortened(name: str) -> str:
     """A name for the title of a chart, cut to 40 characters."""
     return name if len(name) <= 40 else f"{name[:39]}…"
 
@@ -182,7 +182,7 @@ def changes_table(found: Comparison, period: float | None) -> None:
 
 def compared(a: HeadView, b: HeadView, region: Region, period: float | None, side: Side) -> Comparison:
     """Which peaks of one head's curve two signals share. Uses `reduced_of` only if both are of the same store."""
-    together = _origin(a.ds) == _origin(b.ds)
+    together = store_of(a.ds) == store_of(b.ds)
     return compare(*(_curve(view, region, together) for view in (a, b)), period=period, side=side)
 
 
@@ -193,12 +193,3 @@ def _curve(view: HeadView, region: Region, together: bool) -> SignalCurve:
     return SignalCurve(
         view.signal, curve.lag, curve.mean, view.samples_per_patch, periods, fuller, view.sample_seconds
     )  # fmt: skip
-
-
-def _name(ds: xr.Dataset) -> str:
-    return str(ds[schema.SIGNAL].item())
-
-
-def _origin(ds: xr.Dataset) -> str:
-    """The path of the store that a Dataset is from."""
-    return str(ds.attrs.get(KEY, "")).partition("@")[0]

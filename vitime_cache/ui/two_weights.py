@@ -110,7 +110,7 @@ def _run(first: xr.Dataset, path: Path, info: WeightsInfo, small: bool) -> xr.Da
         if not own.ran_under(first, info):
             if not small and not st.button(f"Run {plain(info.name)} on this signal", icon=":material/play_arrow:"):
                 return None
-            with st.spinner(f"{plain(info.name)} runs on {plain(first[schema.SIGNAL].item())}"):
+            with st.spinner(f"{plain(info.name)} runs on {plain(schema.name_of(first))}"):
                 own.run_under(first, path, info)
         return own.under(first, info)
     except (VitimeError, MemoryError, OSError) as error:

@@ -24,9 +24,8 @@ from vitime_cache.store.manifest import EVIDENCE
 from vitime_cache.store.verdicts import KeptVerdict, open_verdict, stored_verdicts, verdicts_on
 from vitime_cache.ui import own, questions
 from vitime_cache.ui.shared import KEY, shared
+from vitime_cache.ui.stores import store_of
 from vitime_cache.ui.words import notice
-
-SESSION = "verdicts"  # session key of verdicts that no store could keep: subject's key -> verdicts by period
 
 
 @dataclass(frozen=True)
@@ -51,29 +50,22 @@ class Subject:
     @classmethod
     def of(cls, ds: xr.Dataset) -> Self:
         """The subject of a store's signal."""
-        signal, place = _whole_series(ds), store_of(ds)
+        signal, place = whole_series(ds), store_of(ds)
         key = f"{place}:{signal.fingerprint}"
         return cls(signal, schema.config_of(ds), ds.attrs["weights_sha256"], ds.attrs["weights"], key, place)
 
 
-def store_of(ds: xr.Dataset) -> Path:
-    """The store that a signal's Dataset was read from."""
-    return Path(str(ds.attrs[KEY]).partition("@")[0])
-
-
 def known_verdicts(subject: Subject) -> dict[float, xr.Dataset]:
     """Period in samples -> the latest verdict on a series under its weights, latest first."""
-    session: dict[str, dict[float, xr.Dataset]] = st.session_state.setdefault(SESSION, {})
     stored = _of_store(subject.store, subject.signal, subject.weights_sha256)
-    every = session.get(subject.key, {}) | stored
+    every = _of_session().get(subject.key, {}) | stored
     return dict(sorted(every.items(), key=lambda item: str(item[1].attrs["created"]), reverse=True))
 
 
 def remember_verdict(subject: Subject, verdict: xr.Dataset) -> None:
     """Keep a verdict in the session."""
-    session: dict[str, dict[float, xr.Dataset]] = st.session_state.setdefault(SESSION, {})
     period = float(vschema.facts(verdict, "question")["period"])
-    session.setdefault(subject.key, {})[period] = named(subject, verdict)
+    _of_session().setdefault(subject.key, {})[period] = named(subject, verdict)
 
 
 def named(subject: Subject, verdict: xr.Dataset) -> xr.Dataset:
@@ -82,6 +74,12 @@ def named(subject: Subject, verdict: xr.Dataset) -> xr.Dataset:
     return verdict.assign_attrs(
         {KEY: f"{subject.key}|{vschema.question_key(verdict)}|{verdict.attrs['created']}|{done}"}
     )
+
+
+def _of_session() -> dict[str, dict[float, xr.Dataset]]:
+    """The verdicts that no store could keep, by period, under the keys of their subjects."""
+    kept: dict[str, dict[float, xr.Dataset]] = st.session_state.setdefault("verdicts", {})
+    return kept
 
 
 def _of_store(path: Path, signal: Signal, weights_sha256: str) -> dict[float, xr.Dataset]:
@@ -108,8 +106,7 @@ def answers_about(path: Path, signal: Signal) -> list[KeptVerdict]:
 
 def forget_verdicts(place: Path, period: float | None = None) -> bool:
     """Drop this session's verdicts on series of a store, those about one period or all; whether there were any."""
-    session: dict[str, dict[float, xr.Dataset]] = st.session_state.setdefault(SESSION, {})
-    of_store = [verdicts for key, verdicts in session.items() if questions.store_of((key, "")) == place]
+    of_store = [verdicts for key, verdicts in _of_session().items() if questions.store_of((key, "")) == place]
     before = sum(map(len, of_store))
     for verdicts in of_store:
         if period is None:
@@ -126,13 +123,14 @@ def _hashes(signal: Signal) -> list[str]:  # of the signal as an object: hashing
     return [series_hash(values) for values in every]
 
 
+@shared(64)
 def whole_series(ds: xr.Dataset) -> Signal:
     """The series behind a Dataset, with the actual values after its history if they are known.
 
     A store keeps only the history; the catalogue, if it holds a signal with the same history, has more.
     """
     if (every := own.whole(ds)) is not None:
-        return replace(every, name=str(ds[schema.SIGNAL].item()))
+        return replace(every, name=schema.name_of(ds))
     kept = schema.signal_of(ds)
     known = _catalogue().get(kept.name)
     if known is not None and known.horizon == kept.horizon and np.array_equal(known.values, kept.values):
@@ -183,11 +181,6 @@ def _kept(path: str, stamp: tuple[int, ...], *series: str) -> list[KeptVerdict]:
 def _opened(path: str, group: str, created: str) -> xr.Dataset:  # noqa: ARG001 - a group that was deleted may come again
     verdict = open_verdict(path, group)
     return verdict.assign_attrs({KEY: f"{path}/{group}|{verdict.attrs['created']}"})
-
-
-@shared(64)
-def _whole_series(ds: xr.Dataset) -> Signal:
-    return whole_series(ds)
 
 
 @shared(1)

@@ -114,12 +114,12 @@ def measure_mechanism(
     )  # fmt: skip
 
 
-def without_periods(window: WindowRuns, draw: int = 0) -> Floats:
-    """The forecast (W,) with the values whole periods back in all heads taken from a stand-in."""
+def without_periods(window: WindowRuns) -> Floats:
+    """The forecast (W,) with the values whole periods back in all heads taken from the first stand-in."""
     from vitime_cache.interventions.value_patch import Patch, lag_pairs
 
     every = np.ones((len(window.model.config.layers), window.model.config.heads), dtype=bool)
-    values, _ = window.source(draw)
+    values, _ = window.source(0)
     rows: Floats = window.patched(values, [Patch(0, lag_pairs(window.on, window.first_future), every)])[0]
     return rows
 

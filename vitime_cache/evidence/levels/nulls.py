@@ -115,7 +115,7 @@ def null_inputs(
     x = np.asarray(stretch, dtype=np.float64)
     kinds = null_kinds(period)
     every = np.concatenate([null_series(kind, x, n, _seed(seed, k), period=period) for k, kind in enumerate(kinds)])
-    proposals = propose_periods_of_each(every, most=1) if proposed else [[]] * len(every)
+    proposals = propose_periods_of_each(every) if proposed else [[]] * len(every)
     return [
         NullInput(
             kind, number, Signal(f"{kind} {number}", series[start : start + history], horizon),

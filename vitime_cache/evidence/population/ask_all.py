@@ -211,12 +211,13 @@ def rows(
         _side_by_side(lambda place, told: _answer(model, many.signals[place], many, told), to_do, model)
     ) as found:
         for news in found:
-            if isinstance(news, _Done):
+            if not isinstance(news, _News):
+                place, answer = news
                 done += 1
-                del under_way[news.place]
+                del under_way[place]
                 table = table.copy(deep=True)
-                news.answer.write(table, news.place)
-                yield Row(news.place, table, news.answer.verdict)
+                answer.write(table, place)
+                yield Row(place, table, answer.verdict)
                 continue
             under_way[news.place] = news.share
             finished = done + sum(share == 1 for place, share in under_way.items() if place != news.place)
@@ -258,22 +259,14 @@ class _Answer:
                 table["in_set"].values[(place, *head)] = True
 
 
-@dataclass(frozen=True, eq=False)
-class _Done:
-    """The answer about the signal at `place`."""
-
-    place: int
-    answer: _Answer
-
-
 class _StoppedError(Exception):
     """Ends the work on a signal that nobody waits for any more."""
 
 
 def _side_by_side(
     answer: Callable[[int, Progress], _Answer], places: Sequence[int], model: ViTime
-) -> Generator[_News | _Done, None, None]:
-    """Answer about several places at once; hand news as it comes, answers in order, all in the caller's thread.
+) -> Generator[_News | tuple[int, _Answer], None, None]:
+    """Answer about several places at once; yield news as it comes and (place, answer) in order, in the caller's thread.
 
     Whatever ends the caller ends the work under way, at the next news of it.
     """
@@ -303,7 +296,7 @@ def _side_by_side(
                 while not (future.done() and news.empty()):
                     if (told := news.get()) is not None:
                         yield told
-                yield _Done(place, future.result())
+                yield place, future.result()
         finally:
             stopped.set()
             for future in futures:

@@ -12,13 +12,11 @@ from vitime_cache.evidence.levels.table import BY_ATTENTION
 from vitime_cache.evidence.population import schema as population_schema
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import DEFAULT, MADE
-from vitime_cache.model.config import ViTimeConfig
 
 
 def mock_population(
-    kinds: Sequence[str], *, config: ViTimeConfig | None = None, available: int | None = None,
-    weights: tuple[str, str] = ("mock", ""),
-) -> xr.Dataset:  # fmt: skip
+    kinds: Sequence[str], *, available: int | None = None, weights: tuple[str, str] = ("mock", "")
+) -> xr.Dataset:
     """Make a table with one signal for each of `kinds` (of `levels.table.KINDS` or `NOT_ASKED`), named s0, s1, ….
 
     Where attention carries it, the first head of the last layer carries it, on every second signal together with the
@@ -31,7 +29,6 @@ def mock_population(
     weights
         Name and hash.
     """
-    config = config or DEFAULT
     names = [f"s{i}" for i in range(len(kinds))]
     hashes = [hashlib.sha256(name.encode()).hexdigest() for name in names]
     question = {
@@ -39,9 +36,9 @@ def mock_population(
         "weights_sha256": weights[1], "dtype": "float32", "method": vschema.METHOD, "series": hashes,
     }  # fmt: skip
     ds = population_schema.blank(
-        config.layers, config.heads, names, hashes,
+        DEFAULT.layers, DEFAULT.heads, names, hashes,
         {
-            "question": question, "config": json.dumps(config.to_dict()), "weights": "made-up heads",
+            "question": question, "config": json.dumps(DEFAULT.to_dict()), "weights": "made-up heads",
             "counts": {"available": available or len(names), "drawn": len(names)},
             "created": "2000-01-01T00:00:00+00:00",
         },

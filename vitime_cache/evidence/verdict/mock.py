@@ -145,11 +145,11 @@ class _Maker:
         """The value of a variable that this module does not know yet."""
         return {"int8": NOT_SUPPORTED, "bool": False}.get(dtype, 0.5)
 
-    def _teeth(self, width: float = 0.6) -> Array:
+    def _teeth(self) -> Array:
         """1 at whole periods back, 0 between them, over lags in patches."""
         lag = np.arange(self.patches)
         off = lag - self.ppp * np.maximum(np.rint(lag / self.ppp), 1)
-        teeth: Array = np.exp(-0.5 * (off / width) ** 2)
+        teeth: Array = np.exp(-0.5 * (off / 0.6) ** 2)
         return teeth
 
     def _noise(self, *shape: int) -> Array:

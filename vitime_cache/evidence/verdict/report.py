@@ -91,14 +91,14 @@ def span_words(ds: xr.Dataset, samples: float | Sequence[float]) -> str:
     return samples_in_words(samples, float(vschema.facts(ds, "question").get("sample_seconds") or 0.0))
 
 
-def head_names(ds: xr.Dataset, heads: Iterable[tuple[int, int]], most: int = MOST_NAMED) -> str:
+def head_names(ds: xr.Dataset, heads: Iterable[tuple[int, int]]) -> str:
     """Heads by layer, such as "decoder.1 · 6, 0; decoder.0 · 3 and 4 more", in the given order."""
     heads = list(heads)
     groups: dict[str, list[str]] = {}
-    for i, h in heads[:most]:
+    for i, h in heads[:MOST_NAMED]:
         groups.setdefault(str(ds[LAYER].values[i]), []).append(str(ds[HEAD].values[h]))
     told = "; ".join(f"{layer} · {', '.join(numbers)}" for layer, numbers in groups.items())
-    return told + (f" and {len(heads) - most} more" if len(heads) > most else "")
+    return told + (f" and {len(heads) - MOST_NAMED} more" if len(heads) > MOST_NAMED else "")
 
 
 def interval(share: float, low: float, high: float) -> str:
@@ -238,7 +238,7 @@ def _open(ds: xr.Dataset) -> str:
     stages = vschema.facts(ds, "stages")
     coming = LEVEL["mechanism" if "influence" in stages else "influence"]
     so_far = f"{_followed(ds)} ({_by_chance(ds)}). " if np.isfinite(_value(ds, "influence_share")) else ""
-    return f"{so_far}{'Still' if so_far else 'still'} to be worked on: {_lower(coming.asks)}"
+    return f"{so_far}{'Still' if so_far else 'still'} to be worked on: {coming.asks[0].lower()}{coming.asks[1:]}"
 
 
 _HEADLINES: Mapping[str, Callable[[xr.Dataset], str]] = {
@@ -374,24 +374,24 @@ def _claimed(ds: xr.Dataset, name: str) -> str:
     verdict = ds["verdict"].sel({vschema.CLAIM: name}).transpose(LAYER, HEAD).values
     claim, asked = CLAIM[name], ds["asked"].values
     found: Bools = (verdict == SUPPORTED) & asked
-    number = {code: int(((verdict == code) & asked).sum()) for code in (NOT_SUPPORTED, INCONCLUSIVE, NOT_TESTED)}
-    tested = int(asked.sum()) - number[NOT_TESTED]
+    count = {code: int(((verdict == code) & asked).sum()) for code in (NOT_SUPPORTED, INCONCLUSIVE, NOT_TESTED)}
+    tested = int(asked.sum()) - count[NOT_TESTED]
     if not tested:
         return f"No head was tested: {claim.title.lower()}"
     some = int(found.sum())
     if tested == 1:
         of = "The head asked about" if asked.sum() == 1 else "The one head that was tested"
-        said = f"{of} {claim.one if some else _undecided(claim.one, bool(number[INCONCLUSIVE]))}"
+        said = f"{of} {claim.one if some else _undecided(claim.one, bool(count[INCONCLUSIVE]))}"
     else:
         said = f"Of {tested} heads, {some or 'none'} {claim.one if some <= 1 else claim.many}"
     if found.any():
         figure = ds["figure"].sel({vschema.CLAIM: name}).transpose(LAYER, HEAD).values
         strongest_first = sorted(zip(*np.nonzero(found), strict=True), key=lambda at: -figure[at])
         said += f" ({head_names(ds, strongest_first)})"
-    if number[INCONCLUSIVE] and tested > 1:
-        said += f"; {number[INCONCLUSIVE]} inconclusive, which is not a no"
-    if number[NOT_TESTED]:
-        said += f"; {number[NOT_TESTED]} not tested"
+    if count[INCONCLUSIVE] and tested > 1:
+        said += f"; {count[INCONCLUSIVE]} inconclusive, which is not a no"
+    if count[NOT_TESTED]:
+        said += f"; {count[NOT_TESTED]} not tested"
     return said
 
 
@@ -478,7 +478,3 @@ def _is_sideband(line: float, period: float, proposed: Sequence[float], width: f
     """
     apart = abs(1 / line - 1 / period)
     return any(each > 2 * period and abs(apart - 1 / each) < width for each in proposed)
-
-
-def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
