@@ -85,29 +85,27 @@ def test_patches_of_a_batch_are_those_of_a_plain_second_implementation(model: Vi
     rng = np.random.default_rng(0)
     mine, *others = (draw(model, [walk(seed)]) for seed in range(3))
     attention, _, _ = plain(model, mine)
-    theirs = [plain(model, other)[1] for other in others]
     frozen = freeze(model, mine)
-    values, _ = run_for_values(model, torch.cat(others))
     lags = np.zeros(GRID[1], dtype=bool)
     lags[[3, 6, 7]] = True
     everywhere = np.ones((LAYERS, HEADS), dtype=bool)
     only_last = np.zeros((LAYERS, HEADS), dtype=bool)
     only_last[-1, 1] = True
-    patches = [
-        Patch(0, lag_pairs(lags, 5), everywhere),
-        Patch(1, lag_pairs(lags, 5), only_last),
-        Patch(1, all_pairs(GRID[1], 5), everywhere),
-        *(Patch(i % 2, random_pairs(rng), rng.random((LAYERS, HEADS)) < 0.5) for i in range(3)),
-    ]
-    seen = []
-    for numbers, probability in run_patches(model, frozen, values, patches):
-        for number, found in zip(numbers, probability, strict=True):
-            p = patches[number]
-            _, _, expected = plain(model, mine, attention, theirs[p.source], p.pairs, p.heads)
-            torch.testing.assert_close(found, expected[0], rtol=0, atol=1e-5)
-            assert (found - frozen.intact.probability[0]).abs().max() > 1e-3
-            seen.append(number)
-    assert sorted(seen) == list(range(len(patches)))
+    some = [Patch(random_pairs(rng), rng.random((LAYERS, HEADS)) < 0.5) for _ in range(3)]
+    of_first = [Patch(lag_pairs(lags, 5), everywhere), *some[::2]]
+    of_second = [Patch(lag_pairs(lags, 5), only_last), Patch(all_pairs(GRID[1], 5), everywhere), some[1]]
+    for other, patches in zip(others, (of_first, of_second), strict=True):
+        _, theirs, _ = plain(model, other)
+        values, _ = run_for_values(model, other)
+        seen = []
+        for numbers, probability in run_patches(model, frozen, values, patches):
+            for number, found in zip(numbers, probability, strict=True):
+                p = patches[number]
+                _, _, expected = plain(model, mine, attention, theirs, p.pairs, p.heads)
+                torch.testing.assert_close(found, expected[0], rtol=0, atol=1e-5)
+                assert (found - frozen.intact.probability[0]).abs().max() > 1e-3
+                seen.append(number)
+        assert sorted(seen) == list(range(len(patches)))
 
 
 @torch.inference_mode()
@@ -115,7 +113,7 @@ def test_a_run_patched_with_its_own_values_is_the_intact_one_to_the_bit(model: V
     frozen = freeze(model, draw(model, [walk()]))
     everywhere = np.ones((LAYERS, HEADS), dtype=bool)
     for pairs in (all_pairs(GRID[1]), random_pairs(np.random.default_rng(1))):
-        [(_, found)] = run_patches(model, frozen, frozen.values, [Patch(0, pairs, everywhere)])
+        [(_, found)] = run_patches(model, frozen, frozen.values, [Patch(pairs, everywhere)])
         assert torch.equal(found, frozen.intact.probability)
     torch.testing.assert_close(frozen.intact.probability, forecast(model, draw(model, [walk()])), rtol=0, atol=1e-6)
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from vitime_cache.arrays import Bools, Floats
 from vitime_cache.checks import positive, whole
 from vitime_cache.evidence.budget import Effort
-from vitime_cache.evidence.levels import heads_set, influence, mechanism, single_heads
+from vitime_cache.evidence.levels import heads_set, influence, single_heads
 from vitime_cache.evidence.levels.claimed import LEVEL
 from vitime_cache.evidence.levels.looking import sights
 from vitime_cache.evidence.levels.nulls import MOST_NULLS, NULLS, fewest_nulls
@@ -241,7 +241,7 @@ def unanswered(model: ViTime, q: Question) -> xr.Dataset:
     config, e = model.config, q.effort
     period, patches = q.window.patches_per_period, config.grid[1]
     counts: dict[str, Any] = {
-        "windows": e.windows, "heads": e.heads, "masks": 0, "stand_ins": max(mechanism.CELLS, e.windows),
+        "windows": e.windows, "heads": e.heads, "masks": 0, "stand_ins": e.cells,
         "nulls": e.nulls, "null_kinds": e.kinds, "sweep": e.sweep, "passes": 0, "margin": single_heads.MARGIN,
         "smallest": {}, "left_out": [],
         "effort": asdict(e),

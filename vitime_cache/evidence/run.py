@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -19,6 +20,7 @@ from vitime_cache.evidence.question import Question, unanswered
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import with_words
 from vitime_cache.evidence.window_runs import WindowRuns
+from vitime_cache.series.signal import Signal
 
 if TYPE_CHECKING:
     from vitime_cache.model.network import ViTime
@@ -67,6 +69,14 @@ class Run:
         before = sum(planned[stage] for stage in vschema.STAGES[: vschema.STAGES.index(self._stage)])
         here = min(self._done, planned[self._stage])
         self._progress(min((before + here) / sum(planned.values()), 1.0), LEVEL[self._stage].title)
+
+    def attention(self, signals: Sequence[Signal]) -> Iterator[NDArray[np.float32]]:
+        """Time attention of every head, (layer, head, n, n), of one signal after the other."""
+        from vitime_cache.attention.capture import time_attention
+
+        for each in time_attention(self.model, signals):
+            self.told(1)
+            yield each
 
     def settle(self, name: str, claimed: Claimed) -> None:
         """Record a claim's verdicts, figures, intervals and p-values."""

@@ -56,9 +56,16 @@ class WindowRuns:
         self.drawn = self.encoding.columns_of(signal.values)
 
     @property
-    def on(self) -> Bools:
-        """Lags whole periods back, (patches,)."""
-        return whole_periods(self.period, self.patches)
+    def on(self) -> Pairs:
+        """Pairs of a query of the forecast and a key whole periods back."""
+        from vitime_cache.interventions.value_patch import lag_pairs
+
+        return lag_pairs(whole_periods(self.period, self.patches), self.first_future)
+
+    @property
+    def every_head(self) -> Bools:
+        """All heads of the network, (layer, head)."""
+        return np.ones((len(self.model.config.layers), self.model.config.heads), dtype=bool)
 
     def stand_in(self, draw: int) -> Floats:
         """Stand-in number `draw` of the history, (T,)."""

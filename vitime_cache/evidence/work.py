@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vitime_cache.arrays import Bools
 from vitime_cache.evidence.budget import FEWER_PATCHES, SCREENED
@@ -143,15 +142,10 @@ def _in_turn(run: Run) -> Iterator[Bools]:
 
 
 def _looking(run: Run) -> None:
-    from vitime_cache.attention.capture import time_attention
-
     q = run.q
-    attention = []
-    for each in time_attention(run.model, [window.signal for window in run.windows]):
-        attention.append(each)
-        run.told(1)
+    attention = np.stack(list(run.attention([window.signal for window in run.windows])))
     found = look(
-        np.stack(attention), q.effort.history_patches, q.window.patches_per_period, q.window.samples_per_patch,
+        attention, q.effort.history_patches, q.window.patches_per_period, q.window.samples_per_patch,
         q.asked, q.level, q.signal.sample_seconds,
     )  # fmt: skip
     for name in ("looks", "query_contrast", "query_contrast_error", "lag_curve", "peak_lag", "prominence"):
@@ -161,8 +155,6 @@ def _looking(run: Run) -> None:
 
 
 def _nulls(run: Run) -> None:
-    from vitime_cache.attention.capture import time_attention
-
     q, e = run.q, run.q.effort
     if not e.nulls:
         return
@@ -171,14 +163,9 @@ def _nulls(run: Run) -> None:
         q.series[first:], [start - first for start in q.window.starts], q.window.history, q.window.horizon, q.period,
         n=e.nulls, seed=q.seed, proposed=q.period_from == "proposed",
     )  # fmt: skip
-
-    def attention() -> Iterator[NDArray[np.float32]]:
-        for each in time_attention(run.model, [each.signal for each in inputs]):
-            run.told(1)
-            yield each
-
+    attention = run.attention([each.signal for each in inputs])
     found = nulls.against_null_inputs(
-        run.values["query_contrast"], inputs, attention(), e.history_patches, q.window.patches_per_period,
+        run.values["query_contrast"], inputs, attention, e.history_patches, q.window.patches_per_period,
         q.window.samples_per_patch, q.asked, q.level,
     )  # fmt: skip
     for name in ("null_mean", "null_upper", "null_contrast", "null_p"):
@@ -189,8 +176,6 @@ def _nulls(run: Run) -> None:
 
 
 def _tracking(run: Run) -> None:
-    from vitime_cache.attention.capture import time_attention
-
     q, values, periods = run.q, run.values, run.blank[vschema.SWEEP].values
     if not len(periods):
         return
@@ -198,10 +183,7 @@ def _tracking(run: Run) -> None:
     signals = sweep.sweep_signals(
         last.values, q.period, periods, len(last.values), last.horizon, others=_others(q), seed=q.seed
     )
-    swept = []
-    for attention in time_attention(run.model, signals):
-        swept.append(past_curves(attention, q.effort.history_patches)[LOOKED_AT])
-        run.told(1)
+    swept = [past_curves(each, q.effort.history_patches)[LOOKED_AT] for each in run.attention(signals)]
     unrelated = nulls.aperiodic(values["null_mean"], [str(kind) for kind in run.blank[vschema.NULL].values])[LOOKED_AT]
     found = track(
         np.stack(swept), periods, run.blank["measured_on"].values, q.window.samples_per_patch, unrelated, q.asked,

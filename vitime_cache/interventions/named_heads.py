@@ -201,7 +201,7 @@ def patch_values(
         frozen = freeze(model, draw(model, [signal]))
         values, _ = run_for_values(model, images_of_rows(encoding.history_rows(other[None]), encoding, model))
         pairs = lag_pairs(mask, first_query=-(-encoding.history_columns // config.patch_width))
-        [(_, changed)] = run_patches(model, frozen, values, [Patch(0, pairs, heads_changed)])
+        [(_, changed)] = run_patches(model, frozen, values, [Patch(pairs, heads_changed)])
         part = _outcome(model, signal, frozen.intact, changed, period)
         mass = np.full((len(config.layers), config.heads), np.nan, np.float32)
         for layer, head in chosen:

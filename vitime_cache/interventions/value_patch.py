@@ -45,15 +45,12 @@ class Patch:
 
     Attributes
     ----------
-    source
-        Number of the run from which values are taken.
     pairs
         Pairs at which values are replaced, (gw, 1 + gw) bool: query column by CLS and key column.
     heads
         The patched heads, (layer, head) bool.
     """
 
-    source: int
     pairs: Pairs
     heads: Bools
 
@@ -134,14 +131,14 @@ def head_values(attention: Any, x: Tensor) -> Tensor:
 
 
 def run_patches(
-    model: ViTime, frozen: FrozenRun, sources: Sequence[Tensor], patches: Sequence[Patch]
+    model: ViTime, frozen: FrozenRun, values: Sequence[Tensor], patches: Sequence[Patch]
 ) -> Iterator[tuple[Sequence[int], Tensor]]:
     """Run many patches, batch by batch.
 
     Parameters
     ----------
-    sources
-        Values of the source runs, one tensor for each layer, from `run_for_values`.
+    values
+        Of the run that is read instead, (1, heads, 1 + N, d) for each layer, from `run_for_values` or `freeze`.
 
     Yields
     ------
@@ -152,7 +149,7 @@ def run_patches(
     order = sorted(range(len(patches)), key=lambda i: (lowest[i], patches[i].pairs.tobytes()))
 
     def run(some: Sequence[int]) -> Tensor:
-        return _run_batch(model, frozen, sources, [patches[i] for i in some], lowest[some[0]])
+        return _run_batch(model, frozen, values, [patches[i] for i in some], lowest[some[0]])
 
     yield from in_passes(order, batch_size(model), run)
 
@@ -183,10 +180,9 @@ def holding(model: ViTime, frozen: FrozenRun, pairs: Pairs) -> HeadOutputs:
 
 @torch.inference_mode()
 def _run_batch(
-    model: ViTime, frozen: FrozenRun, sources: Sequence[Tensor], patches: Sequence[Patch], first: int
+    model: ViTime, frozen: FrozenRun, values: Sequence[Tensor], patches: Sequence[Patch], first: int
 ) -> Tensor:
     layers = model.config.layers
-    source = torch.tensor([each.source for each in patches], device=model.device)
     groups = [_Group.of(patches, numbers, model) for numbers in _alike(patches)]
 
     def outputs(layer: str, attention: Any, x: Tensor) -> Tensor:
@@ -202,8 +198,7 @@ def _run_batch(
             z += torch.einsum("hqk,bhkd->bhqd", a, v - v0)
         for group in touched:
             heads = group.heads[:, number].any(0).nonzero().flatten()
-            given = sources[number][source[group.members]][:, heads]
-            change = (given - v[group.members][:, heads]) * group.heads[:, number, heads, None, None]
+            change = (values[number][:, heads] - v[group.members][:, heads]) * group.heads[:, number, heads, None, None]
             read = a[heads][:, group.queries] * group.mask  # (heads, queries, 1 + N)
             at = (group.members[:, None, None], heads[None, :, None], group.queries[None, None, :])
             z[at] += torch.einsum("hqk,bhkd->bhqd", read, change)

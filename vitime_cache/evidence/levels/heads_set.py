@@ -80,7 +80,7 @@ class HeadReads:
 def read_heads(window: WindowRuns, draw: int, heads: Bools, told: Told = lambda _: None) -> HeadReads:
     """Patch every one of `heads` (layer, head) alone."""
     index = list(zip(*(at.tolist() for at in np.nonzero(heads)), strict=True))
-    rows, projection, size = _carried(window, draw, heads.shape, [[head] for head in index], told)
+    rows, projection, size = _carried(window, draw, [[head] for head in index], told)
     effect, projected = np.full(heads.shape, np.nan), np.full(heads.shape, np.nan)
     effect[heads], projected[heads] = window.effect(rows), projection
     return HeadReads(effect, projected, size)
@@ -113,18 +113,18 @@ def choose_and_test(
     path: list[float] = []
     while len(path) < len(ranked) and (not path or max(path) < TARGET):
         prefixes = [ranked[: n + 1] for n in range(len(path), min(len(path) + 4, len(ranked)))]
-        path += _shares(windows, choosing, heads.shape, prefixes, told).tolist()
+        path += _shares(windows, choosing, prefixes, told).tolist()
     reached = [n for n, carried in enumerate(path) if carried >= TARGET]
     path = path[: reached[0] + 1] if reached else path
     chosen, rivals = ranked[: len(path)], ranked[len(path) : len(path) + RIVALS]
     others = [(i, j) for i, j in np.ndindex(heads.shape) if (i, j) not in chosen]
-    carried, without = _shares(windows, testing, heads.shape, [chosen, others], told).tolist()
+    carried, without = _shares(windows, testing, [chosen, others], told).tolist()
     found = HeadSet(share, chosen, np.array(path), carried, without, np.empty(0), [])
     if not compared:
         return found
 
     def tested(sets: Sequence[Sequence[Index]], some: Sequence[Cell] = testing) -> Floats:
-        return _shares(windows, some, heads.shape, sets, told)
+        return _shares(windows, some, sets, told)
 
     random = _random_sets(windows[0].model, chosen, seed)
     return replace(
@@ -156,34 +156,30 @@ def _random_sets(model: ViTime, chosen: Sequence[Index], seed: int) -> list[list
     return [[(layers.index(layer), head) for layer, head in each] for each in drawn]
 
 
-def _shares(
-    windows: Sequence[WindowRuns], some: Sequence[Cell], shape: tuple[int, int], sets: Sequence[Sequence[Index]],
-    told: Told,
-) -> Floats:  # fmt: skip
+def _shares(windows: Sequence[WindowRuns], some: Sequence[Cell], sets: Sequence[Sequence[Index]], told: Told) -> Floats:
     """Share of the change from all heads that sets of heads carry, over stand-ins and windows, (sets,)."""
     total, size = np.zeros(len(sets)), 0.0
     for cell in some:
-        _, projection, whole = _carried(windows[cell.window], cell.draw, shape, sets, told)
+        _, projection, whole = _carried(windows[cell.window], cell.draw, sets, told)
         total, size = total + projection, size + whole
     shares: Floats = total / size if size else np.zeros(len(sets))
     return shares
 
 
 def _carried(
-    window: WindowRuns, draw: int, shape: tuple[int, int], sets: Sequence[Sequence[Index]], told: Told
+    window: WindowRuns, draw: int, sets: Sequence[Sequence[Index]], told: Told
 ) -> tuple[Floats, Floats, float]:
     """Forecasts (sets, W) with sets of heads patched, their changes projected on that of all heads, and its square."""
-    from vitime_cache.interventions.value_patch import Patch, lag_pairs
+    from vitime_cache.interventions.value_patch import Patch
 
-    on = lag_pairs(window.on, window.first_future)
-    members = np.zeros((len(sets), *shape), dtype=bool)
+    members = np.zeros((len(sets), *window.every_head.shape), dtype=bool)
     for member, heads in zip(members, sets, strict=True):
         for head in heads:
             member[head] = True
     known = members.any(axis=(1, 2))  # an empty set changes nothing
     values, _ = window.source(draw)
     told(1)
-    run = [Patch(0, on, member) for member in (np.ones(shape, dtype=bool), *members[known])]
+    run = [Patch(window.on, member) for member in (window.every_head, *members[known])]
     rows = np.tile(window.intact, (len(sets), 1))
     together, *each = window.patched(values, run, told)
     if each:

@@ -167,11 +167,8 @@ def influence_curve(
     patches, occluded = np.arange(len(occluded))[::every], occluded[::every]
     future = _future(window)
     lag = future - patches[:, None]
-    from vitime_cache.interventions.value_patch import lag_pairs
-
-    pairs = lag_pairs(window.on, window.first_future)
     found = []
-    for rows in (window.forecasts(occluded, told), window.forecasts_holding(occluded, pairs, told)):
+    for rows in (window.forecasts(occluded, told), window.forecasts_holding(occluded, window.on, told)):
         change = np.sqrt((window.change_by_patch(rows)[:, -len(future) :] ** 2).mean(axis=-1))
         count = np.bincount(lag.ravel(), minlength=window.patches)
         total = np.bincount(lag.ravel(), change.ravel(), minlength=window.patches)

@@ -116,11 +116,10 @@ def measure_mechanism(
 
 def without_periods(window: WindowRuns) -> Floats:
     """The forecast (W,) with the values whole periods back in all heads taken from the first stand-in."""
-    from vitime_cache.interventions.value_patch import Patch, lag_pairs
+    from vitime_cache.interventions.value_patch import Patch
 
-    every = np.ones((len(window.model.config.layers), window.model.config.heads), dtype=bool)
     values, _ = window.source(0)
-    rows: Floats = window.patched(values, [Patch(0, lag_pairs(window.on, window.first_future), every)])[0]
+    rows: Floats = window.patched(values, [Patch(window.on, window.every_head)])[0]
     return rows
 
 
@@ -150,16 +149,15 @@ class _Projected:
 
     @classmethod
     def of(cls, window: WindowRuns, draw: int, by_layer: bool, by_multiple: bool, told: Told) -> _Projected:
-        from vitime_cache.interventions.value_patch import Patch, all_pairs, lag_pairs
+        from vitime_cache.interventions.value_patch import Patch, all_pairs
 
-        every = np.ones((len(window.model.config.layers), window.model.config.heads), dtype=bool)
+        every, everywhere = window.every_head, all_pairs(window.patches, window.first_future)
         values, rows = window.source(draw)
-        on, everywhere = lag_pairs(window.on, window.first_future), all_pairs(window.patches, window.first_future)
-        held = window.source_holding(draw, on)
+        held = window.source_holding(draw, window.on)
         told(2)
-        run = [Patch(0, everywhere, every), *_patches(window, every, by_layer, by_multiple)]
+        run = [Patch(everywhere, every), *_patches(window, by_layer, by_multiple)]
         forecasts = window.patched(values, run, told)
-        rest = window.patched(held, [Patch(0, everywhere & ~on, every)], told)[0]
+        rest = window.patched(held, [Patch(everywhere & ~window.on, every)], told)[0]
         change, whole = window.change(forecasts), window.change(rows)
         size = float((change[0] ** 2).sum())
         return cls(
@@ -169,19 +167,19 @@ class _Projected:
         )  # fmt: skip
 
 
-def _patches(window: WindowRuns, every: Bools, by_layer: bool, by_multiple: bool) -> list[Patch]:
+def _patches(window: WindowRuns, by_layer: bool, by_multiple: bool) -> list[Patch]:
     """Patches in order: whole periods back; beside them; other phases; each layer alone; each multiple."""
     from vitime_cache.interventions.value_patch import Patch, lag_pairs
 
-    first, period, patches = window.first_future, window.period, window.patches
-    on = lag_pairs(window.on, first)
-    elsewhere = [at_phase(period, offset, patches) for offset in other_phases(period)]
-    beside = lag_pairs(beside_whole_periods(period, patches), first)
-    found = [Patch(0, on, every), Patch(0, beside, every)]
-    found += [Patch(0, lag_pairs(lags, first), every) for lags in elsewhere]
+    period, patches, every = window.period, window.patches, window.every_head
+
+    def at(lags: Bools) -> Patch:
+        return Patch(lag_pairs(lags, window.first_future), every)
+
+    found = [Patch(window.on, every), at(beside_whole_periods(period, patches))]
+    found += [at(at_phase(period, offset, patches)) for offset in other_phases(period)]
     if by_layer:
-        found += [Patch(0, on, layer) for layer in np.eye(len(every), dtype=bool)[:, :, None] & every]
+        found += [Patch(window.on, layer) for layer in np.eye(len(every), dtype=bool)[:, :, None] & every]
     if by_layer and by_multiple:
-        each = [one_multiple(period, k, patches) for k in range(1, multiples(period, patches) + 1)]
-        found += [Patch(0, lag_pairs(lags, first), every) for lags in each]
+        found += [at(one_multiple(period, k, patches)) for k in range(1, multiples(period, patches) + 1)]
     return found

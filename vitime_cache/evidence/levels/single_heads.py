@@ -11,7 +11,7 @@ undecided get more replicates; since there are two looks, each has half the erro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,10 +104,18 @@ def measure_reads(
         return each
 
     first, more = (cells(len(windows), n) for n in (REPLICATES, MOST_REPLICATES))
-    each = measured(first, heads)
+    return _in_two_looks(measured, first, more[len(first) :], heads, asked, level)
+
+
+def _in_two_looks(
+    measured: Callable[[Sequence[Cell], Bools], list[Floats]], first: Sequence[Cell], more: Sequence[Cell],
+    heads: Bools, asked: Bools, level: float, known: Sequence[Floats] = (),
+) -> Effects:  # fmt: skip
+    """Measure `heads` on replicates `first`, and those still undecided on `more`; `known` has earlier replicates."""
+    each = [*known, *measured(first, heads)]
     rest = judge(np.array(each), asked, level).undecided(heads)
     if rest.any():
-        each += measured(more[len(first) :], rest)
+        each += measured(more, rest)
     return judge(np.array(each), asked, level)
 
 
@@ -142,7 +150,6 @@ def measure_knockouts(
     """
     outputs = windows[0].reference_means()  # the same for every window: one signal, one geometry
     outcomes = np.stack([_outcomes(window, heads, outputs, period, told) for window in windows], axis=1)
-    each = list(outcomes[0])
 
     def on_stand_ins(some: Sequence[Cell], heads: Bools) -> list[Floats]:
         found = []
@@ -158,11 +165,7 @@ def measure_knockouts(
         return found
 
     first, more = (cells(len(windows), n)[: max(n - len(windows), 0)] for n in (REPLICATES, MOST_REPLICATES))
-    each += on_stand_ins(first, heads)
-    rest = judge(np.array(each), asked, level).undecided(heads)
-    if rest.any():
-        each += on_stand_ins(more[len(first) :], rest)
-    return Knockouts(outcomes, judge(np.array(each), asked, level))
+    return Knockouts(outcomes, _in_two_looks(on_stand_ins, first, more[len(first) :], heads, asked, level, outcomes[0]))
 
 
 def _outcomes(window: WindowRuns, heads: Bools, outputs: list[Tensor], period: float, told: Told) -> Floats:

@@ -33,8 +33,6 @@ class Tracking:
 
     Attributes
     ----------
-    periods
-        Samples, (P,).
     lags
         First prominent peak in samples, (P, ...); NaN where there is none.
     slope, intercept, r_squared
@@ -45,7 +43,6 @@ class Tracking:
         Share of the periods with a peak, (...,).
     """
 
-    periods: Array
     lags: Array
     slope: Array
     intercept: Array
@@ -136,7 +133,7 @@ def track(
     p_value = np.where(chosen, np.minimum(student.sf(nearest, degrees) * family, 1), np.nan)
     often = second.found >= FOUND
     supported = chosen & often & (low >= low_slope) & (high <= high_slope)
-    count = len(second.periods)
+    count = len(second.lags)
     rare = binom.cdf(np.rint(second.found * count), count, FOUND) <= level / max(int(asked.sum()), 1)
     elsewhere = ((low > high_slope) | (high < low_slope)) & (second.found >= 0.5)
     slope, low, high, p_value = (np.where(asked, each, np.nan) for each in (second.slope, low, high, p_value))
@@ -193,7 +190,7 @@ def track_periods(
     r_squared = np.where(enough, np.where(yy > 0, slope * xy / np.where(yy > 0, yy, 1), 0.0), np.nan)
     rest = np.maximum(yy - slope * xy, 0)
     error = np.sqrt(rest / np.maximum(count - 2, 1) / np.where(xx > 0, xx, np.nan))
-    return Tracking(period, found, slope, mean_y - slope * mean_x, r_squared, error, count / len(period))
+    return Tracking(found, slope, mean_y - slope * mean_x, r_squared, error, count / len(period))
 
 
 def choose_head(tracking: Tracking) -> tuple[int, ...]:
