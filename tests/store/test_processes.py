@@ -46,7 +46,7 @@ class Work:
 
 def spread(count: int, function: Callable[[int], Any], numbers: range) -> list:
     batches = [{number: Named(number)} for number in numbers]
-    return [one for done in write_in_processes([Work(function)] * count, batches, lambda: None) for one in done]
+    return [one for done, _ in write_in_processes([Work(function)] * count, batches, lambda: None) for one in done]
 
 
 def square(number: int) -> int:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ import torch
 from tests.conftest import GOLDEN_WEIGHTS
 from tests.store import standin
 from tests.store.standin import build, files, make_signals
+from vitime_cache.errors import Note
 from vitime_cache.store import dispatch, processes, workers
 from vitime_cache.store.journal import published
 from vitime_cache.store.manifest import ROOT
@@ -40,7 +42,8 @@ def _same_second(monkeypatch, tmp_path):
 
 
 def die_once(model, signals, tokens, on_tokens):
-    """As the stand-in, but one process dies at the first token map of s3."""
+    """As the stand-in, but with a note, and one process dies at the first token map of s3."""
+    warnings.warn("memory is short", Note, stacklevel=2)
     victim = Path(os.environ["VITIME_TEST_VICTIM"])
 
     def kill(*_: object) -> None:
@@ -55,15 +58,17 @@ def test_workers_write_the_store_that_one_process_writes_also_when_one_of_them_i
     victim = tmp_path / "victim"
     victim.touch()
     done = []
-    report = build(
-        SIGNALS,
-        tmp_path / "workers.zarr",
-        GOLDEN_WEIGHTS,
-        workers=2,
-        capture=die_once,
-        progress=lambda p: done.append(p.done),
-    )
+    with pytest.warns(Note) as told:
+        report = build(
+            SIGNALS,
+            tmp_path / "workers.zarr",
+            GOLDEN_WEIGHTS,
+            workers=2,
+            capture=die_once,
+            progress=lambda p: done.append(p.done),
+        )
     assert not victim.exists()  # someone died
+    assert [str(each.message) for each in told] == ["memory is short"], "said once, not by every process"
     assert sorted(report.written) == [s.name for s in SIGNALS]
     assert done == list(range(6))
     build(SIGNALS, tmp_path / "alone.zarr", GOLDEN_WEIGHTS)
@@ -141,7 +146,9 @@ def test_processes_share_all_devices_of_the_machine_unless_one_is_named(monkeypa
     given = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(processes, "write_in_processes", lambda jobs, *_: given.extend(job.device for job in jobs))
+    monkeypatch.setattr(
+        processes, "write_in_processes", lambda jobs, *_: given.extend(job.device for job in jobs) or []
+    )
     writer = SimpleNamespace(manifest=SimpleNamespace(identity=standin.Model(), tokens=()), unclean=None)
     with dispatch.ready_to_write(GOLDEN_WEIGHTS, device, "float32", None, 3, None) as write:
         write(SimpleNamespace(address=""), writer, dict(enumerate(SIGNALS)))

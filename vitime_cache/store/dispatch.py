@@ -51,7 +51,7 @@ def ready_to_write(
     if not isinstance(model, str | Path | None):
         raise StoreError("workers load the model themselves: pass the weights file to build, not a loaded model")
     from vitime_cache.store.processes import write_in_processes
-    from vitime_cache.store.workers import Job, scheduler, write_on_scheduler
+    from vitime_cache.store.workers import Job, scheduler, told, write_on_scheduler
 
     def write(objects: Objects, writer: StoreWriter, pending: Mapping[int, Signal]) -> Iterator[list[Marker]]:
         job = Job(capture, objects.address, writer.manifest, model, device, dtype)
@@ -60,9 +60,9 @@ def ready_to_write(
         on_cpu = devices[0] in ("auto", "cpu")
         batches = _batches(pending, batch_size or _of_a_worker(writer.manifest, on_cpu))
         if client:
-            return write_on_scheduler(client, job, batches, writer.unclean)
+            return told(write_on_scheduler(client, job, batches, writer.unclean))
         jobs = [replace(job, device=each) for each in islice(cycle(devices), int(workers))]
-        return write_in_processes(jobs, batches, writer.unclean)
+        return told(write_in_processes(jobs, batches, writer.unclean))
 
     with scheduler(workers) if isinstance(workers, str) else nullcontext() as client:
         yield write

@@ -9,18 +9,15 @@ from contextlib import ExitStack
 from queue import SimpleQueue
 
 from vitime_cache.child import ERROR, RESULT, Child, Replies, Request, Tell, receive
-from vitime_cache.store.manifest import Marker
 from vitime_cache.store.objects import StoreError
-from vitime_cache.store.workers import Batch, Job
+from vitime_cache.store.workers import Batch, Job, Written, write_noted
 
 ATTEMPTS = 3  # processes that may die over one batch
 _jobs: list[Job] = []  # in a worker: its only job
 
 
-def write_in_processes(
-    jobs: Sequence[Job], batches: Sequence[Batch], lost: Callable[[], object]
-) -> Iterator[list[Marker]]:
-    """Yield the markers of each batch as its process finishes.
+def write_in_processes(jobs: Sequence[Job], batches: Sequence[Batch], lost: Callable[[], object]) -> Iterator[Written]:
+    """Yield markers and notes of each batch as its process finishes.
 
     Parameters
     ----------
@@ -77,5 +74,5 @@ def _take(tell: Tell, job: Job) -> None:  # noqa: ARG001
     _jobs[:] = [job]
 
 
-def _write(tell: Tell, batch: Batch) -> list[Marker]:  # noqa: ARG001
-    return _jobs[0].write(batch)
+def _write(tell: Tell, batch: Batch) -> Written:  # noqa: ARG001
+    return write_noted(_jobs[0], batch)

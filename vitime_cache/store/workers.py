@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vitime_cache.errors import Note
 from vitime_cache.series.sources import Signal
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import Manifest, Marker
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from vitime_cache.store.writing import Capture
 
 Batch = Mapping[int, Signal]  # by place
+Written = tuple[list[Marker], list[str]]  # markers and notes
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,28 @@ class Job:
             raise StoreError(f"a worker has other weights than this process at {self.weights or 'the default name'}")
         pipeline = Pipeline(open_objects(self.address), self.manifest, model, self.capture)
         return [marker for markers in pipeline.write(batch, len(batch)) for marker in markers]
+
+
+def write_noted(job: Job, batch: Batch) -> Written:
+    """`Job.write`, and the notes that came up: in the process that writes, nobody would read them."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", Note)
+        markers = job.write(batch)
+    for each in caught:
+        if not issubclass(each.category, Note):
+            warnings.showwarning(each.message, each.category, each.filename, each.lineno)
+    return markers, [str(each.message) for each in caught if issubclass(each.category, Note)]
+
+
+def told(written: Iterable[Written]) -> Iterator[list[Marker]]:
+    """Yield the markers, and warn of each different note once."""
+    known: set[str] = set()
+    for markers, notes in written:
+        for note in dict.fromkeys(notes):
+            if note not in known:
+                known.add(note)
+                warnings.warn(note, Note, stacklevel=2)
+        yield markers
 
 
 @lru_cache(maxsize=1)
@@ -76,8 +101,8 @@ def scheduler(address: str) -> Iterator[Any]:
 
 def write_on_scheduler(
     client: Any, job: Job, batches: Sequence[Batch], lost: Callable[[], object]
-) -> Iterator[list[Marker]]:
-    """Yield the markers of each batch when its worker finishes; if a worker dies, another takes its batch.
+) -> Iterator[Written]:
+    """Yield markers and notes of each batch when its worker finishes; if a worker dies, another takes its batch.
 
     Parameters
     ----------
@@ -94,7 +119,7 @@ def write_on_scheduler(
     distributed: Any = import_module("distributed")
     lost()
     shared = client.scatter(job, broadcast=True)
-    tasks = {client.submit(Job.write, shared, batch, pure=False): batch for batch in batches}
+    tasks = {client.submit(write_noted, shared, batch, pure=False): batch for batch in batches}
     for task in distributed.as_completed(list(tasks)):
         yield _result(task, tasks[task].values())
 
