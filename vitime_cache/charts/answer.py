@@ -66,7 +66,7 @@ def unit_of(verdict: xr.Dataset) -> AttentionUnit:
 def clock_of(verdict: xr.Dataset) -> Clock:
     """The clock of the verdict's series."""
     question = vschema.facts(verdict, "question")
-    return Clock(float(question.get("sample_seconds", 0.0)), str(question.get("start", "")))
+    return Clock(float(question["sample_seconds"]), str(question.get("start", "")))
 
 
 def answer_forecast_table(verdict: xr.Dataset) -> pd.DataFrame:

@@ -114,6 +114,7 @@ def _prepared(series: ArrayLike) -> Floats | None:
 
 
 def _spectrum(x: Array) -> tuple[Floats, Floats]:
+    """Frequency (bins,) in cycles per sample and power (..., bins) of (..., T), without the bin of the mean."""
     from scipy.signal import periodogram
 
     frequency, power = periodogram(x, window="hann", scaling="spectrum")
@@ -122,7 +123,17 @@ def _spectrum(x: Array) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, eq=False)
 class _Line:
-    """A sine in each of n series, and the noise of the series without it."""
+    """A sine in each of n series, and the noise of the series without it.
+
+    Attributes
+    ----------
+    there
+        (n,): whether the series has a significant line; the other arrays say nothing where it has none.
+    frequency, p_value
+        (n,): cycles per sample, and the p-value over all bins.
+    values
+        (n, T): the sine.
+    """
 
     there: Bools
     frequency: Floats

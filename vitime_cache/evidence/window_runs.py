@@ -39,6 +39,10 @@ class WindowRuns:
     ----------
     period
         In patches.
+    patches, patch_width
+        Patch columns of the image, and image columns of a patch.
+    history_columns
+        Image columns that show the history, C.
     drawn
         (C,) values of the history at its image columns.
     first_future

@@ -44,7 +44,7 @@ class Answers:
 
 def answers(subject: Subject) -> Answers:
     """The answers about a subject; a verdict that no store could keep is kept in the session."""
-    asked = questions.of_subject(subject.key)
+    asked = {key: each for key, each in questions.known().items() if key[0] == subject.key}
     ended = {key: each for key, each in asked.items() if each.ended}
     for key, each in ended.items():
         _take(subject, key, each)

@@ -1,4 +1,4 @@
-"""Charts with their downloads, drawn once for equal input, and statements with their level of evidence."""
+"""Charts and tables with their downloads, drawn once for equal input."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ from vitime_cache.attention import schema
 from vitime_cache.attention.lags import Region
 from vitime_cache.attention.measures import head_measures, unseen
 from vitime_cache.attention.peaks import Side
-from vitime_cache.charts import HeadView, figure_bytes
+from vitime_cache.charts import HeadView, Spec, figure_bytes
 from vitime_cache.charts.paper import COLUMNS
-from vitime_cache.charts.shading import Shading
 from vitime_cache.charts.style import axes_fitted, data_once, fitted, for_dark
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.numerals import number
 from vitime_cache.ui.shared import KEY, shared
-from vitime_cache.ui.terms import PROMINENCE, explained
+from vitime_cache.ui.terms import PROMINENCE
 from vitime_cache.ui.width import EDGE, NARROW, known_width
 from vitime_cache.ui.words import notice
 
@@ -48,7 +46,6 @@ PEAK_COLUMNS = {
 }
 
 FILES: dict[charts.FileFormat, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
-Spec = dict[str, Any]
 Draw = Callable[..., Spec]
 Table = Callable[[], pd.DataFrame]
 Made = TypeVar("Made")
@@ -144,21 +141,6 @@ def _choose_paper(key: str) -> charts.Paper | None:
     )  # fmt: skip
     inches = sizes[size]
     return None if inches is None else charts.Paper(inches)
-
-
-def side_map(view: HeadView, shading: Shading, size: int) -> Spec:
-    """A heatmap to show beside another: its title names the signal only."""
-    chart = charts.heatmap(view, shading=shading, size=size)
-    return chart | {"title": chart["title"] | {"text": view.signal}}
-
-
-def statement(name: str, text: str) -> None:
-    """A sentence about a head, after the badge of its level of evidence."""
-    level = LEVEL[name]
-    st.markdown(
-        f":gray-badge[{level.title.lower()}] {text}",
-        help=f"{level.asks} Shown by: {level.shown_by} Left open: {level.leaves_open}\n\n{explained(text) or ''}",
-    )
 
 
 @shared(512)  # of charts, as drawn and as shown; a large one has 0.3 MB

@@ -45,6 +45,8 @@ class RunningQuestion:
     ----------
     share, step
         The share done, 0 to 1, and the present step, or the place in the line.
+    period
+        In samples.
     window
         The stretch of the series that is asked about.
     verdict
@@ -116,11 +118,6 @@ def find(key: Key) -> RunningQuestion | None:
 def known() -> dict[Key, RunningQuestion]:
     """The questions that the server remembers, running or ended."""
     return dict(_questions()[0])
-
-
-def of_subject(subject: str) -> dict[Key, RunningQuestion]:
-    """The questions about one subject."""
-    return {key: each for key, each in known().items() if key[0] == subject}
 
 
 def ask(

@@ -1,4 +1,4 @@
-"""What pages show, worked out once for all sessions: the only cache of the app.
+"""What pages show, worked out once for all sessions.
 
 A result is kept under the names of its arguments. A Dataset is named by its attribute `KEY`, which holds the store, the
 state of that store and the signal or verdict, so that what a store showed before it changed is never found again. Each

@@ -20,11 +20,12 @@ from vitime_cache.compare.maps import other_axes, why_not
 from vitime_cache.compare.reduction import Comparison, SignalCurve, compare
 from vitime_cache.compare.words import reading
 from vitime_cache.errors import VitimeError
+from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.numerals import percent
 from vitime_cache.series.spans import in_words
 from vitime_cache.ui.address import choose_other
 from vitime_cache.ui.badges import head_badges
-from vitime_cache.ui.chart import ABSENT, figure, side_map, statement, worked_out
+from vitime_cache.ui.chart import ABSENT, figure, worked_out
 from vitime_cache.ui.copied import compared_code, copy_python
 from vitime_cache.ui.options import LagOptions, choose_contrast, choose_lags, choose_period, clicked
 from vitime_cache.ui.shared import KEY
@@ -111,7 +112,12 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int], wide
     a, b = views
     found = worked_out(compared, a, b, options.region, period, options.side)
     said = reading(found)
-    statement("looking", plain(said.conclusion))
+    looking, conclusion = LEVEL["looking"], plain(said.conclusion)
+    st.markdown(
+        f":gray-badge[{looking.title.lower()}] {conclusion}",
+        help=f"{looking.asks} Shown by: {looking.shown_by} Left open: {looking.leaves_open}"
+        f"\n\n{explained(conclusion) or ''}",
+    )
     head_badges(first, *head, period)
     shading = charts.shared_shading(views, contrast)
     with st.container(horizontal=True):
@@ -139,7 +145,13 @@ def both_maps(views: Sequence[HeadView], shadings: Sequence[Shading], wide: int)
     for name, view, shading in zip(("first", "second"), views, shadings, strict=True):
         with st.container(width="content"):
             size = min(228, wide - charts.LEGEND)
-            figure(side_map, view, shading, size, key=name, table=partial(charts.heatmap_table, view))
+            figure(_side_map, view, shading, size, key=name, table=partial(charts.heatmap_table, view))
+
+
+def _side_map(view: HeadView, shading: Shading, size: int) -> charts.Spec:
+    """A heatmap to show beside another: its title names the signal only."""
+    chart = charts.heatmap(view, shading=shading, size=size)
+    return chart | {"title": chart["title"] | {"text": view.signal}}
 
 
 def both_curves(views: Sequence[HeadView], options: LagOptions, period: float | None) -> None:

@@ -262,6 +262,7 @@ def _left_out(
 
 
 def _cosines(queries: int, patches_per_period: float) -> int:
+    """Number of cosines for the long-run variance, as the notes of `look` say."""
     return max(int(0.4 * queries ** (2 / 3)), int(queries / patches_per_period), 2)
 
 

@@ -88,7 +88,7 @@ def period_words(ds: xr.Dataset) -> str:
 
 def span_words(ds: xr.Dataset, samples: float | Sequence[float]) -> str:
     """Spans of the series asked about, in samples and, where their spacing is known, in time."""
-    return samples_in_words(samples, float(vschema.facts(ds, "question").get("sample_seconds") or 0.0))
+    return samples_in_words(samples, float(vschema.facts(ds, "question")["sample_seconds"]))
 
 
 def head_names(ds: xr.Dataset, heads: Iterable[tuple[int, int]]) -> str:
@@ -327,7 +327,7 @@ def _set(ds: xr.Dataset) -> str:
 
 
 def _heads(ds: xr.Dataset) -> str:
-    smallest = vschema.facts(ds, "counts").get("smallest", {})
+    smallest = vschema.facts(ds, "counts")["smallest"]
     parts = []
     for claim in (each for each in CLAIMS if each.level == "heads"):
         part = _claimed(ds, claim.name)
@@ -344,7 +344,7 @@ def _looking(ds: xr.Dataset) -> str:
         f"{region}: {int(of.sum())}" for region, of in zip(ds[vschema.REGION].values, looks, strict=True)
     )
     said = f"{_claimed(ds, 'looks')}. By region, {regions}."
-    return " ".join([said, *vschema.facts(ds, "counts").get("left_out", [])])
+    return " ".join([said, *vschema.facts(ds, "counts")["left_out"]])
 
 
 def _nulls(ds: xr.Dataset) -> str:
@@ -448,7 +448,7 @@ def _shared_lags(ds: xr.Dataset, period: float, window: Mapping[str, Any]) -> li
     """A note on other periods of the series that share lags with the one asked about."""
     near = REACH * window["samples_per_patch"]
     same, others = [], []
-    proposed = [float(proposal["period"]) for proposal in window.get("proposed", ())]
+    proposed = [float(proposal["period"]) for proposal in window["proposed"]]
     for each in proposed:
         if _is_sideband(each, period, proposed, 1 / window["length"]):
             continue
