@@ -22,6 +22,9 @@ from vitime_cache.attention.lags import lag_curve
 from vitime_cache.charts.raster import png_url
 from vitime_cache.charts.render import small_png
 from vitime_cache.charts.style import CATEGORICAL, FORECAST, HISTORY, NEUTRAL, SEQUENTIAL
+from vitime_cache.evidence.levels.table import SUPPORTED
+from vitime_cache.evidence.verdict.data import head_order
+from vitime_cache.interventions.named_heads import Head
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.stats.surrogates import notched, null_series
@@ -31,7 +34,6 @@ INK = ("#ffffff", "#c6dbef", "#6baed6", "#08519c", "#08306b")
 OTHER = CATEGORICAL[2]
 WIDTH, DPI, COLOURS = 720, 110, 96
 PERIOD = 62.83
-HEAD, TRACKING = ("decoder.1", 6), ("decoder.1", 0)
 SHOWN = 0.995  # quantile of a map that gets the full colour
 EXAMPLE = 22  # patch column that is pointed at
 
@@ -44,22 +46,40 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     model = vc.load_model()
     signal = next(each for each in vc.catalogue() if each.name == "full")
-    ds = vc.capture(model, signal, tokens=HEAD[0]).sel(layer=HEAD[0], head=HEAD[1])
     verdict = vc.ask(model, signal, period=PERIOD)
+    layer, head = chosen = best_head(verdict)
+    ds = vc.capture(model, signal, tokens=layer).sel(layer=layer, head=head)
     pictures = {
         "images": images(model, signal),
         "token-to-time": token_to_time(ds, model),
         "regions": regions(ds),
         "stand-in": stand_in(verdict),
         "value-patching": value_patching(verdict),
-        "knockout": knockout(vc.ablate_heads(model, signal, [HEAD])),
+        "knockout": knockout(vc.ablate_heads(model, asked_about(signal, verdict), [chosen]), chosen),
         "nulls": nulls(signal),
-        "tracking": tracking(verdict),
+        "tracking": tracking(verdict, best_head(verdict, "tracks")),
         "verdicts": verdicts(),
     }
     for name, chart in pictures.items():
         (out / f"{name}.png").write_bytes(png(chart))
         print(name, flush=True)
+
+
+def best_head(verdict: xr.Dataset, claim: str | None = None) -> Head:
+    """The head that the answer rests on most; with a claim, the first of those for which it is supported."""
+    order = head_order(verdict)
+    if claim is not None:
+        codes = verdict.verdict.sel(claim=claim).transpose("layer", "head").values
+        order = [at for at in order if codes[at] == SUPPORTED]
+    layer, head = order[0]
+    return str(verdict.layer.values[layer]), int(verdict["head"].values[head])
+
+
+def asked_about(signal: vc.Signal, verdict: xr.Dataset) -> vc.Signal:
+    """The history and horizon of the answer's first window."""
+    first = verdict.isel(window=0)
+    history = first.history.values[first.history.notnull().values]
+    return vc.Signal(signal.name, history, int(first.forecast.notnull().sum()))
 
 
 def png(chart: alt.VConcatChart) -> bytes:
@@ -213,12 +233,12 @@ def value_patching(verdict: xr.Dataset) -> alt.VConcatChart:
     )
 
 
-def knockout(found: xr.Dataset) -> alt.VConcatChart:
+def knockout(found: xr.Dataset, head: Head) -> alt.VConcatChart:
     """The forecast with and without a head."""
     one = found.isel(signal=0)
     start = int(one.n_history)
     stop = start + int(one.horizon)
-    name = f"with {HEAD[0]} · {HEAD[1]} replaced by its mean over other signals"
+    name = f"with {head[0]} · {head[1]} replaced by its mean over other signals"
     values = {"forecast": one.intact_forecast.values[start:stop], name: one.forecast.values[start:stop]}
     drawn = alt.layer(lines(values, {"forecast": FORECAST, name: HISTORY}, start))
     return alt.vconcat(drawn.properties(title="Knockout of a head", width=WIDTH, height=150))
@@ -240,9 +260,9 @@ def nulls(signal: vc.Signal) -> alt.VConcatChart:
     )
 
 
-def tracking(verdict: xr.Dataset) -> alt.VConcatChart:
+def tracking(verdict: xr.Dataset, of: Head) -> alt.VConcatChart:
     """The first peak of a head against the period of what it is given: it moves with the period."""
-    layer, head = TRACKING
+    layer, head = of
     peaks = verdict.sweep_peak.sel(layer=layer, head=head)
     table = pd.DataFrame({"x": verdict.sweep_period.values, "peak": peaks.values}).dropna()
     ends = [float(verdict.sweep_period.min()), float(verdict.sweep_period.max())]
@@ -275,6 +295,7 @@ def verdicts() -> alt.VConcatChart:
         "low:Q",
         title="effect of a head, in standard deviations of the history",
         scale=alt.Scale(domain=[-0.03, 0.13], nice=False),
+        axis=alt.Axis(values=[k * 0.02 for k in range(-1, 7)]),
     )
     return alt.vconcat(
         alt.layer(
