@@ -102,9 +102,10 @@ def test_pasted_numbers_with_a_fault_keep_their_own_message(text):
 def test_the_page_ask_takes_in_a_series_from_a_row_once_it_is_told(open_page: OpenPage) -> None:
     at = open_page("ask")
     at.file_uploader(key="upload").upload("wide.csv", IN_ROWS.encode()).run()
+    assert at.warning[0].value == "What follows is about full: the series above is not read yet."
     assert "“A series is”: each row" in at.error[0].value.replace("\\", "")
     control(at, "rows").set_value("each row")
     at.run()
     assert not at.exception
-    assert not at.error
+    assert not [*at.error, *at.warning]
     assert "north (yours)" in at.selectbox(key="pick_signal").options

@@ -3,10 +3,12 @@
 import base64
 import io
 import json
+import re
 
 import altair
 import numpy as np
 import pytest
+import vl_convert
 from altair.utils.schemapi import validate_jsonschema
 from PIL import Image
 
@@ -126,3 +128,17 @@ def test_on_a_narrow_screen_the_lines_below_the_title_of_all_heads_are_wrapped_a
         charts.difference_gallery(full, full, ("first", "second"), width=360),
     ):
         assert max(map(len, chart["title"]["subtitle"])) <= 360 / 6
+
+
+@pytest.mark.parametrize("width", [300, 340, 600, 1120])
+def test_the_maps_of_all_heads_are_square_however_many_lines_the_title_takes(full, verdict, width):
+    other = mock_dataset().isel(signal=1)
+    below = 1.43  # a map with its lag curve and dots is this much higher than wide
+    for chart, high in (
+        (charts.small_multiples(full, verdict=verdict, width=width), below),
+        (charts.difference_gallery(full, other, ("full", "reduced_harmonic"), width=width), 1.0),
+    ):
+        svg = vl_convert.vegalite_to_svg({key: part for key, part in chart.items() if key != "usermeta"})
+        wide, tall = (float(re.search(rf'<image[^>]* {of}="([\d.]+)"', svg)[1]) for of in ("width", "height"))
+        cell = tall / full.sizes["layer"] / (wide / full.sizes["head"])
+        assert cell == pytest.approx(high, rel=0.2)

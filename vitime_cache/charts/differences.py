@@ -24,6 +24,7 @@ from vitime_cache.charts.style import (
     STRETCH,
     ChartError,
     Spec,
+    above,
     assemble,
     category,
     clicked,
@@ -87,6 +88,11 @@ def difference_gallery(
         tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip(MOVED, "attention that lies elsewhere", PERCENT),
     ]  # fmt: skip
     wide = min((width - MARGIN) / len(heads), SIDE)
+    said = lines(
+        f"Orange: {names[0]} looks there more; purple: {names[1]} does. Full colour: {number(limit)} × even attention",
+        "Query downwards, key to the right. Click a head to see it below",
+        width=width,
+    )
     return assemble(
         [
             layer([{"url": url}], "image", encoding=everywhere, aspect=False),
@@ -95,12 +101,8 @@ def difference_gallery(
             *_framed(selected),
         ],
         f"Where every head differs: {names[0]} and {names[1]}",
-        lines(
-            f"Orange: {names[0]} looks there more; purple: {names[1]} does. Full colour: {number(limit)} × even "
-            "attention",
-            "Query downwards, key to the right. Click a head to see it below", width=width,
-        ),
-        width=wide * len(heads) + MARGIN, height=wide * len(rows) + MARGIN, autosize=SHRINK,
+        said,
+        width=wide * len(heads) + MARGIN, height=wide * len(rows) + above(said), autosize=SHRINK,
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from vitime_cache.charts.style import (
     STRETCH,
     ChartError,
     Spec,
+    above,
     assemble,
     category,
     clicked,
@@ -39,8 +40,8 @@ ROW = 30  # pixels per layer in the matrix
 CLICKED = clicked("head", [schema.LAYER, schema.HEAD])
 SPARK, SPARK_SHADE = 0.3, 0.5  # height of a lag curve relative to a map, and its shade on the scale of the maps
 DOT = {"supported": STRONG, "inconclusive": NEUTRAL, "not supported": "#c4c4c4"}
-DOTS = f"Dots: {', '.join(claim.title.lower() for claim in CLAIMS)}; green: supported, ring: inconclusive"
-MARGIN = 90  # pixels for the names of layers and heads and the title
+DOTS = f"Dots: {', '.join(claim.title.lower() for claim in CLAIMS)}; green: supported, ring: inconclusive, grey: not"
+MARGIN = 90  # pixels for the names of layers
 MOST_PIXELS = 600_000  # of a picture of many heads: more make a page slow and are not visible on a screen
 
 
@@ -135,6 +136,12 @@ def small_multiples(
     wide = min((width - MARGIN) / len(heads), 130)
     high = wide * cells.shape[-2] / cells.shape[-1]
     scale = "one colour scale for all" if shared else "each head on its own colour scale"
+    said = lines(
+        f"Query downwards, key to the right; {scale}. Click a head to open it",
+        "Below each map: attention against lag to the past, each head on its own scale",
+        *([DOTS] if verdict is not None else []),
+        width=width,
+    )
     return assemble(
         [
             layer([{"url": png_url(mosaic(cells), SEQUENTIAL)}], "image", encoding=everywhere, aspect=False),
@@ -144,14 +151,9 @@ def small_multiples(
             *_framed(selected),
         ],
         f"Every head's map: {ds[schema.SIGNAL].values}",
-        lines(
-            f"Query downwards, key to the right; {scale}. Click a head to open it",
-            "Below each map: attention against lag to the past, each head on its own scale",
-            *([DOTS] if verdict is not None else []),
-            width=width,
-        ),
+        said,
         width=wide * len(heads) + MARGIN,
-        height=high * len(layers) + MARGIN,
+        height=high * len(layers) + above(said),
         autosize=SHRINK,
     )
 

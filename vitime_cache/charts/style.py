@@ -111,6 +111,11 @@ def fitted(heading: Spec, width: float) -> Spec:
     return heading | {"text": broken(heading["text"], 7.6), "subtitle": broken(heading["subtitle"], 5.8)}
 
 
+def above(subtitle: Sequence[str]) -> int:
+    """Pixels above a matrix of heads in the app's fonts: the title, its subtitle's lines, the numbers of the heads."""
+    return 96 + 14 * len(subtitle)
+
+
 def axes_fitted(chart: Spec, width: float) -> Spec:
     """The chart with the titles of its horizontal axes wrapped to a width in pixels."""
     shown = chart | {"layer": [axes_fitted(each, width) for each in chart["layer"]]} if "layer" in chart else chart

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import streamlit as st
 
+from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.series.examples import EXAMPLE
 from vitime_cache.series.sources import Signal, catalogue
@@ -30,12 +31,12 @@ def choose_subject(store: Store | None) -> Subject | None:
         engine().prepare(own.default_weights()[0])  # a run is likely, and the process takes seconds to start
     signal_, file, numbers = st.columns([1, 1, 1], gap="medium")
     with file:
-        _bring(uploaded)
+        taken = _bring(uploaded)
     with numbers:
-        _bring(pasted)
+        taken &= _bring(pasted)
         if place := popped_up("Compose a series of harmonics", "compose", icon=":material/waves:"):
             with place:
-                _bring(composed)
+                taken &= _bring(composed)
     if not (store is not None and stored_signals(store)) and not own.options():
         asked = {"q", "signal"} & set(st.query_params)
         try:
@@ -51,12 +52,17 @@ def choose_subject(store: Store | None) -> Subject | None:
         )
     with signal_:
         ds = choose_signal(store, "A stored signal, or a series of yours", where=st)
+    if not taken:
+        st.warning(f"What follows is about {plain(str(ds[schema.SIGNAL].item()))}: the series above is not read yet.")
     weights_note(ds)
     return Subject.of(ds)
 
 
-def _bring(way: Callable[[], Signal | None]) -> None:
-    """Show one input and run the model on its series, unless it is the same as before; errors appear in place."""
+def _bring(way: Callable[[], Signal | None]) -> bool:
+    """Show one input and run the model on its series, unless it is the same as before; errors appear in place.
+
+    Returns whether there was none.
+    """
     before = f"{BROUGHT}_{way.__name__}"
     try:
         signal = way()
@@ -66,9 +72,10 @@ def _bring(way: Callable[[], Signal | None]) -> None:
             _go_to(option)
     except FAILURES as error:
         complain(error)
-        return
+        return False
     if signal is None:  # once emptied, the input may bring the same series again
         st.session_state.pop(before, None)
+    return True
 
 
 def _taken_in(signal: Signal) -> str:
