@@ -95,6 +95,17 @@ def sync_all(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_folder(folder: Path) -> None:
+    """Sync the names in a folder; Windows, which opens no folder, keeps them by itself."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @cache
 def _system_call() -> Callable[[int], int] | None:
     """Linux's syncfs, which other systems lack, from the version on that tells of a failed write."""

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests.store import standin
 from tests.store.standin import CONFIG, Model, assert_holds, build, files, make_signal, make_signals
+from vitime_cache import atomic
 from vitime_cache.attention.schema import COMPLETE, SIGNAL_COORDINATES
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
 from vitime_cache.series.sources import SignalError
@@ -339,17 +340,30 @@ def test_the_manifest_knows_the_coordinates_of_the_schema_and_their_types():
     assert known == {name: kinds[dtype] for name, (dtype, _) in SIGNAL_COORDINATES.items() if name != COMPLETE}
 
 
-def build_without_fdatasync(path: Path) -> None:
+def build_elsewhere(folder: Path) -> None:
+    """As on macOS, and then as on Windows, which opens no folder."""
+    atomic.can_sync_all = lambda: False
     del os.fdatasync
     reload(local_objects).SYNC_BYTES = 10
-    build(make_signals(1), path)
+    build(make_signals(1), folder / "macos.zarr")
+    del os.O_DIRECTORY, os.writev
+    atomic.fcntl, opened = None, os.open
+
+    def open_file(path, *how):
+        if how == (os.O_RDONLY,) and Path(path).is_dir():
+            raise PermissionError(path)
+        return opened(path, *how)
+
+    os.open = open_file
+    build(make_signals(1), folder / "windows.zarr")
+    build(make_signals(2), folder / "windows.zarr")
 
 
 @pytest.mark.usefixtures("fork_server")
-def test_a_system_without_fdatasync_builds_too(tmp_path):
-    """Such as macOS."""
-    process = get_context("forkserver").Process(target=build_without_fdatasync, args=(tmp_path / "a.zarr",))
+def test_systems_without_the_calls_of_linux_build_too(tmp_path):
+    process = get_context("forkserver").Process(target=build_elsewhere, args=(tmp_path,))
     process.start()
     process.join()
     assert process.exitcode == 0
-    assert_holds(open_store(tmp_path / "a.zarr"), make_signals(1))
+    assert_holds(open_store(tmp_path / "macos.zarr"), make_signals(1))
+    assert_holds(open_store(tmp_path / "windows.zarr"), make_signals(2))

@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.errors.print(f"error: {missing}")
     except OSError as error:
         if _reader_is_gone(error):
-            return 128 + signal.SIGPIPE
+            return 128 + getattr(signal, "SIGPIPE", 13)  # Windows has no name for it
         console.errors.print(f"error: {_in_words(error)}")
     except (RuntimeError, MemoryError) as error:
         if not (short := _out_of_memory(error)):

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
     own = _own_series(args)
     config, start = _lesson(args)
-    with open(os.devnull, "w") if args.quiet else nullcontext(sys.stderr) as log:  # noqa: PTH123
+    with open(os.devnull, "w", encoding="utf-8") if args.quiet else nullcontext(sys.stderr) as log:  # noqa: PTH123
         train(config, args.out, own=own, start=start, device=args.device, workers=args.workers, log=log)
     return 0
 

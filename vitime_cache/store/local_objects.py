@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vitime_cache.atomic import can_sync_all, replacing, sync_all, write_unsynced
+from vitime_cache.atomic import can_sync_all, replacing, sync_all, sync_folder, write_unsynced
 from vitime_cache.store.objects import MOST_BYTES, ObjectError, Stamp, StoreError, Stream, check_key, stamp
 
 SYNC_BYTES = 64 * 2**20
@@ -135,11 +135,7 @@ class LocalObjects:
             self._unsynced = False  # before the sync: another thread may put while it runs
             sync_all(self.root)
         while self._renamed_in:  # `put` syncs a file's content; its name is an entry of the folder
-            descriptor = os.open(self._renamed_in.pop(), os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_folder(self._renamed_in.pop())
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
