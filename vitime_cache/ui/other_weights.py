@@ -49,7 +49,7 @@ def weights_files() -> list[WeightsFile]:
         paths = sorted(path for path in places.WEIGHTS.iterdir() if path.suffix in ENDINGS and path.is_file())
     except OSError:
         return []
-    return [_described(str(path), path.stat().st_mtime_ns) for path in paths[:MOST_FILES]]
+    return [_described(path, path.stat().st_mtime_ns) for path in paths[:MOST_FILES]]
 
 
 def elsewhere(ds: xr.Dataset) -> list[Elsewhere]:
@@ -80,9 +80,9 @@ def _key(ds: xr.Dataset) -> str:
 
 
 @shared(64)
-def _described(path: str, modified: int) -> WeightsFile:  # noqa: ARG001 - a file that has changed is another
+def _described(path: Path, modified: int) -> WeightsFile:  # noqa: ARG001 - a file that has changed is another
     try:
         config, info = peek(path)
     except (CheckpointError, OSError) as error:
-        return WeightsFile(Path(path), None, None, str(error))
-    return WeightsFile(Path(path), config, info)
+        return WeightsFile(path, None, None, str(error))
+    return WeightsFile(path, config, info)

@@ -236,11 +236,6 @@ def _token_bytes(config: ViTimeConfig) -> int:
     return 2 * math.prod((len(config.layers), config.heads, config.tokens, config.tokens))
 
 
-def ran_under(ds: xr.Dataset, weights: WeightsInfo) -> bool:
-    """Whether `run_under` has already run a Dataset's signal with these weights, and the result is kept."""
-    return _store(_name_under(ds, weights)).stamp is not None
-
-
 def run_under(ds: xr.Dataset, path: Path, weights: WeightsInfo) -> None:
     """Run other weights on a Dataset's signal, with its history and horizon, and keep the result like an own series."""
     _make_room()
@@ -248,10 +243,10 @@ def run_under(ds: xr.Dataset, path: Path, weights: WeightsInfo) -> None:
     engine().build([signal], _path(PREFIX + _name_under(ds, weights)), path, "none")
 
 
-def under(ds: xr.Dataset, weights: WeightsInfo) -> xr.Dataset:
-    """The result that `run_under` kept."""
+def under(ds: xr.Dataset, weights: WeightsInfo) -> xr.Dataset | None:
+    """The result that `run_under` kept; None if there is none."""
     found = _store(_name_under(ds, weights))
-    return found.signal(found.signals[0])
+    return None if found.stamp is None else found.signal(found.signals[0])
 
 
 def _name_under(ds: xr.Dataset, weights: WeightsInfo) -> str:

@@ -87,7 +87,7 @@ def planned(store: Store) -> Manifest | None:
     except (OSError, StoreError):
         return None
     with reading(store):
-        return _manifest(str(store.path), stamp)
+        return _manifest(store.path, stamp)
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def _on_one_scale(*rows: np.ndarray) -> tuple[list[float], ...]:
 
 def _stamp(path: Path) -> Stamp | None:
     try:
-        content = _content(str(path), _file_stamp(path, ROOT))
+        content = _content(path, _file_stamp(path, ROOT))
     except OSError:
         return None
     except StoreError as error:  # shown when the store is opened; must not block the other stores
@@ -146,21 +146,21 @@ def _file_stamp(path: Path, key: str) -> FileStamp:
 
 
 @shared(64)
-def _content(path: str, root: FileStamp) -> str:  # noqa: ARG001 - the stamp is part of the cache key
+def _content(path: Path, root: FileStamp) -> str:  # noqa: ARG001 - the stamp is part of the cache key
     """Hash of the root of a store without its verdicts, which may change at any time."""
     return stamp([without_verdicts(open_objects(path).get(ROOT, ROOT_BYTES))])[1]
 
 
 @shared(16)
-def _manifest(path: str, stamp: FileStamp) -> Manifest:  # noqa: ARG001 - the stamp is part of the cache key
-    return Manifest.from_bytes(open_objects(path).get(MANIFEST) or b"", path)
+def _manifest(path: Path, stamp: FileStamp) -> Manifest:  # noqa: ARG001 - the stamp is part of the cache key
+    return Manifest.from_bytes(open_objects(path).get(MANIFEST) or b"", str(path))
 
 
 @shared(16)
 def _open(store: Store) -> xr.Dataset:
     if store.stamp is None:
         raise StoreError(f"{store.name} holds no complete signal yet")
-    ds = open_store(str(store.path))
+    ds = open_store(store.path)
     # A description takes 8 kB in memory, and is only needed for the rows of a table.
     return ds.assign_coords({name: ds[name].load() for name in ds.coords if name != schema.DESCRIPTION})
 

@@ -107,7 +107,7 @@ def _stored(store: Store, signal: str) -> xr.Dataset:
 def _run(first: xr.Dataset, path: Path, info: WeightsInfo, small: bool) -> xr.Dataset | None:
     """The signal under other weights: as kept, or run now; a large network only runs on a button press."""
     try:
-        if not own.ran_under(first, info):
+        if own.under(first, info) is None:
             if not small and not st.button(f"Run {plain(info.name)} on this signal", icon=":material/play_arrow:"):
                 return None
             with st.spinner(f"{plain(info.name)} runs on {plain(schema.name_of(first))}"):

@@ -87,9 +87,9 @@ def _of_store(path: Path, signal: Signal, weights_sha256: str) -> dict[float, xr
     if not (path / EVIDENCE).is_dir():
         return {}
     try:
-        kept = _kept(str(path), _stamp(path), *_hashes(signal))
+        kept = _kept(path, _stamp(path), *_hashes(signal))
         return {
-            float(one.question["period"]): _opened(str(path), one.group, one.created)
+            float(one.question["period"]): _opened(path, one.group, one.created)
             for one in kept
             if one.question["weights_sha256"] == weights_sha256
         }
@@ -162,23 +162,23 @@ def words_of(path: Path, kept: KeptVerdict) -> str:
     if kept.version == __version__:
         return kept.headline
     try:
-        return _composed(str(path), kept.group, kept.created)
+        return _composed(path, kept.group, kept.created)
     except (VitimeError, OSError):  # the page that opens it says why
         return kept.headline
 
 
 @shared(1024)
-def _composed(path: str, group: str, created: str) -> str:
+def _composed(path: Path, group: str, created: str) -> str:
     return headline(_opened(path, group, created))
 
 
 @shared(32)
-def _kept(path: str, stamp: tuple[int, ...], *series: str) -> list[KeptVerdict]:  # noqa: ARG001 - part of the cache key
-    return verdicts_on(Path(path), *series)
+def _kept(path: Path, stamp: tuple[int, ...], *series: str) -> list[KeptVerdict]:  # noqa: ARG001 - part of the cache key
+    return verdicts_on(path, *series)
 
 
 @shared(64)
-def _opened(path: str, group: str, created: str) -> xr.Dataset:  # noqa: ARG001 - a group that was deleted may come again
+def _opened(path: Path, group: str, created: str) -> xr.Dataset:  # noqa: ARG001 - a group that was deleted may come again
     verdict = open_verdict(path, group)
     return verdict.assign_attrs({KEY: f"{path}/{group}|{verdict.attrs['created']}"})
 
