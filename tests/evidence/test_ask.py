@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import vitime_cache as vc
 from tests.conftest import random_model
@@ -31,6 +33,7 @@ from vitime_cache.evidence.levels.table import (
 from vitime_cache.evidence.question import identity, prepare, unanswered
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.window_runs import WindowRuns
+from vitime_cache.interventions import references
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Harmonic, Signal, compose
@@ -403,3 +406,27 @@ def test_a_plan_allows_what_it_was_asked_to_decide(model: ViTime) -> None:
 def test_a_question_that_would_fail_later_is_refused_at_once(model, signal, options, message) -> None:
     with pytest.raises(VitimeError, match=message):
         prepare(model, signal, PERIOD, **options)
+
+
+class NoFloat64(TorchDispatchMode):
+    """Refuses every operation on float64, as Apple's devices do."""
+
+    def __torch_dispatch__(self, operation: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+        found = operation(*given, **(named or {}))
+        for each in tree_leaves((given, found)):
+            assert not (isinstance(each, torch.Tensor) and each.dtype == torch.float64), operation
+        return found
+
+
+def test_a_device_without_float64_answers_and_intervenes_too(
+    model: ViTime, signal: Signal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert references.exact(torch.device("mps")) == torch.float32
+    monkeypatch.setattr(references, "exact", lambda _: torch.float32)
+    head = [("decoder.0", 1)]
+    with NoFloat64():
+        vc.capture(model, signal, tokens="all")
+        vc.ask(model, signal, PERIOD, **QUICK)
+        vc.ablate_heads(model, signal, head)
+        vc.patch_values(model, signal, head, [3, 6])
+        vc.mask_lags(model, signal, head, period=PERIOD, renormalise=True)

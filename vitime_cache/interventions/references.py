@@ -118,16 +118,22 @@ class ReplacementOutputs:
         return self._computed[key]
 
 
+def exact(device: torch.device) -> torch.dtype:
+    """The dtype in which a mean is summed there: Apple's devices have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 @torch.inference_mode()
 def mean_outputs(model: ViTime, signals: Sequence[Signal]) -> list[Tensor]:
     """For every layer the mean of heads' outputs over signals, token by token, (heads, 1 + N, d)."""
+    dtype = exact(model.device)
 
     def run(some: Sequence[Signal]) -> dict[str, Tensor]:
         sums: dict[str, Tensor] = {}
 
         def outputs(layer: str, attention: Any, x: Tensor) -> Tensor:
             z = plain_outputs(layer, attention, x)
-            sums[layer] = z.double().sum(dim=0)
+            sums[layer] = z.sum(dim=0, dtype=dtype)
             return z
 
         run_layers(model, model.embed(draw(model, some)), outputs)
