@@ -48,7 +48,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto
 h1 { font-size: 1.4rem } h2 { font-size: 1.15rem; margin-top: 2rem } .headline { font-size: 1.15rem }
 figure { margin: 1rem 0 } svg { max-width: 100%; height: auto } .wide { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .15rem .6rem; text-align: right; white-space: nowrap }
+th, td { padding: .15rem .6rem; text-align: right; vertical-align: bottom } td { white-space: nowrap }
 th:first-child, td:first-child { text-align: left } tr:nth-child(even) { background: #f6f6f6 }
 .supported { color: #00613f; font-weight: 600 } .small { color: #666; font-size: .87rem }
 """

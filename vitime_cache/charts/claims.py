@@ -57,7 +57,13 @@ def claims_grid_table(verdict: xr.Dataset) -> pd.DataFrame:
 
 
 def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None, width: int = 620) -> Spec:
-    """Heads down, claims across: supported claims stand out, and the bar in each cell is as long as the effect."""
+    """Heads down, claims across: supported claims stand out, and the bar in each cell is as long as the effect.
+
+    Parameters
+    ----------
+    selected
+        Layer and head to frame, where a click selects another; None on paper.
+    """
     table = _cells(claims_grid_table(verdict))
     heads = list(dict.fromkeys(table["name"]))
     shown = heads[:MOST_ROWS]
@@ -96,7 +102,7 @@ def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
         "What is shown of each head",
         lines(
             "Green: supported; grey: not supported; hatched: inconclusive; empty: not tested. The bar is the effect, "
-            "each column on a scale of its own. Click a head for its pictures.",
+            f"each column on a scale of its own.{' Click a head for its pictures.' if selected is not None else ''}",
             f"The best {len(shown)} of {len(heads)} heads." if len(heads) > len(shown) else "",
             f"Not worked on yet: {', '.join(sorted(coming))}." if coming else "",
         ),
