@@ -107,6 +107,12 @@ def test_a_stored_signal_equals_the_one_it_was_built_from_and_of_several_one_has
         vc.capture(model, ds)
     with pytest.raises(VitimeError, match="is not from capture or open_store"):
         vc.capture(MODEL, xr.Dataset({"a": ("x", [1.0])}))
+    with pytest.raises(
+        VitimeError, match="lacks component_period, component_amplitude; give it as capture or open_store"
+    ):
+        vc.ablate_heads(model, ds[["history"]], HEAD)
+    with pytest.raises(VitimeError, match="lacks history"):
+        vc.capture(model, ds.drop_vars("history"))
 
 
 CHECKED = {name: CALLS[name] for name in ("ablate_heads", "mask_lags", "patch_values")}

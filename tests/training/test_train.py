@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,6 +175,23 @@ def test_a_place_that_cannot_be_written_is_found_out_before_the_first_step(
     with pytest.raises(TrainingError, match="is a folder; name a file in it"):
         run(QUICK, tmp_path / "folder.safetensors")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+class Full(io.BytesIO):
+    """A file on a disk with room for 100 bytes."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > 100:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data)
+
+
+def test_a_full_disk_is_told_as_such_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch tells it as an error of its archive."""
+    monkeypatch.setattr("vitime_cache.atomic._begin", lambda _: (tmp_path / "w.partial", Full()))
+    with pytest.raises(OSError, match=r"No space left on device: .*w\.training\.pt"):
+        run(QUICK, tmp_path / "w.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")

@@ -63,6 +63,12 @@ COMPLETE = "complete"
 # float32 on the first signal, as a share of the largest value of the head's map.
 DTYPE_DEVIATION = "dtype_deviation"
 
+# Variables without which a Dataset does not tell its signals.
+OF_A_SIGNAL = (
+    SIGNAL, HISTORY, COMPONENT_PERIOD, COMPONENT_AMPLITUDE, N_HISTORY, HORIZON, DESCRIPTION, REDUCED_OF, FILLED,
+    SAMPLE_SECONDS,
+)  # fmt: skip
+
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 
 
@@ -207,6 +213,11 @@ def to_signals(given: Any) -> list[Signal]:
         return as_signals(given)
     if N_HISTORY not in given.coords:
         raise SignalError("the Dataset is not from capture or open_store; pass its series as signals")
+    if lacks := [name for name in OF_A_SIGNAL if name not in given.variables]:
+        raise SignalError(
+            f"the Dataset lacks {', '.join(lacks)}; give it as capture or open_store returned it, or pass its series "
+            "as signals"
+        )
     if SIGNAL not in given.dims:
         return [signal_of(given)]
     return [signal_of(given.isel({SIGNAL: place})) for place in range(given.sizes[SIGNAL])]

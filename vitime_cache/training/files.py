@@ -78,7 +78,10 @@ class RunFiles:
 
     def save_state(self, state: dict[str, Any]) -> None:
         with replacing(self.state) as file:
-            torch.save(state, file)
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:  # of its archive, after the system refused to write, as on a full disk
+                raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
     def read_state(self, device: torch.device) -> dict[str, Any]:
         """Read the state of the run to resume.
