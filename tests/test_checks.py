@@ -30,6 +30,17 @@ def ds() -> xr.Dataset:
     return vc.capture(WIDE, DAY)
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.longdouble, np.int8])
+def test_a_number_of_a_narrow_type_is_taken_without_a_warning(kind: type[np.number]) -> None:
+    """Bounds such as the largest float are beyond what it can hold."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert vc.Harmonic(kind(8), kind(2)) == vc.Harmonic(8.0, 2.0)
+        vc.mask_lags(WIDE, DAY, HEADS, kind(8))
+    with pytest.raises(vc.VitimeError, match="positive number of samples"):
+        vc.mask_lags(WIDE, DAY, HEADS, 10**400)
+
+
 @pytest.mark.parametrize(
     "given",
     [

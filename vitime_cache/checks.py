@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Collection
 from decimal import Decimal
 from numbers import Real
@@ -32,9 +31,9 @@ def whole(
 
 def positive(value: Any, what: str, unit: str = "", *, error: type[VitimeError] = VitimeError) -> float:
     """A positive finite number of `unit`; anything else is an `error` that begins with `what`."""
-    if not is_number(value) or not 0 < value <= sys.float_info.max:
+    if not 0 < (found := real(value)) < math.inf:
         raise error(f"{what} must be a positive number{unit and f' of {unit}'}, got {value!r:.60}")
-    return float(value)
+    return found
 
 
 def choice(value: Any, what: str, choices: Collection[str], *, error: type[VitimeError] = VitimeError) -> None:
@@ -93,6 +92,17 @@ def numbers(values: Any, what: str, *, error: type[VitimeError] = VitimeError) -
     if found.dtype.kind not in "biuf":
         raise error(f"{what} must be an array of real numbers, got a {type(values).__name__} of type {found.dtype}")
     return found
+
+
+def real(value: Any) -> float:
+    """One real number of any type as a float; NaN for anything else, infinite for an integer beyond all floats.
+
+    Bounds are compared with this: numpy would round them to a narrow type of its own, with a warning.
+    """
+    try:
+        return float(value) if is_number(value) else math.nan
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def may_be_sample(value: Any) -> bool:

@@ -115,7 +115,7 @@ def choose_window(
     """
     patches, said = columns / patch_width, partial(samples_in_words, sample_seconds=sample_seconds)
     if not SHORTEST_SAMPLES <= period < np.inf:
-        raise VerdictError(f"the period must be a number of at least {SHORTEST_SAMPLES} samples, got {period:.4g}")
+        raise VerdictError(f"the period must be a number of at least {SHORTEST_SAMPLES} samples, got {period:g}")
     if (history is None) != (horizon is None):
         raise VerdictError("give a window's history and horizon, or neither")
     chosen = history is None or horizon is None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitime_cache.checks import is_number, numbers, text, whole
+from vitime_cache.checks import numbers, real, text, whole
 from vitime_cache.series.bounds import MAX_SAMPLES, SignalError
 
 if TYPE_CHECKING:
@@ -220,9 +220,9 @@ def _check_text(value: str, what: str, longest: int) -> None:
 
 
 def _finite(value: Any, what: str) -> float:
-    if not is_number(value) or not -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
+    if not -MAX_MAGNITUDE <= (found := real(value)) <= MAX_MAGNITUDE:
         raise SignalError(f"{what} must be a finite number within ±{MAX_MAGNITUDE:g}, got {value!r:.60}")
-    return float(value)
+    return found
 
 
 def _series(values: Any, who: str) -> np.ndarray:
