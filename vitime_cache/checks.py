@@ -102,7 +102,7 @@ def real(value: Any) -> float:
     try:
         return float(value) if is_number(value) else math.nan
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def may_be_sample(value: Any) -> bool:
