@@ -20,6 +20,7 @@ from vitime_cache.series.sources import Harmonic, Signal
 from vitime_cache.store import build as building
 from vitime_cache.store import commit  # noqa: F401  (imported here so that forked children need not)
 from vitime_cache.store import verify as verifying
+from vitime_cache.store.manifest import HIDDEN
 
 CONFIG = ViTimeConfig(
     image_height=16, context_columns=20, horizon_columns=28, patch_height=8, patch_width=8,
@@ -131,5 +132,6 @@ _expected: dict[tuple, dict[str, np.ndarray]] = {}
 
 
 def files(root: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    """Every file below a folder, but the note that signals were hidden, which a store without a past lacks."""
+    found = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    return {name: path.read_bytes() for path in found if (name := str(path.relative_to(root))) != HIDDEN}

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from tests.store.killing import die_at
-from tests.store.standin import assert_holds, build, files, make_signals, verify
+from tests.store.standin import assert_holds, build, files, make_signal, make_signals, verify
 from tests.store.test_verdicts import verdict
 from vitime_cache.store import journal as journal_of
+from vitime_cache.store.commit import forget
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import LOCK
 from vitime_cache.store.objects import StoreError
@@ -43,6 +44,23 @@ def test_a_signal_is_gone_with_its_files_and_the_last_one_takes_its_place(path: 
     again = path.with_name("again.zarr")
     build(left, again, tokens=["decoder.0"])
     assert files(path).keys() == files(again).keys()
+
+
+def repaired(path: Path) -> None:
+    forget(open_objects(path), {1})
+    build([make_signal("s9")], path, tokens=["decoder.0"])  # it takes the free place
+
+
+@pytest.mark.parametrize("change", [lambda path: remove_signal(path, "s1"), repaired], ids=["removed", "repaired"])
+def test_what_is_open_never_shows_another_signal_in_the_place_of_one(
+    path: Path, change: Callable[[Path], None]
+) -> None:
+    before = open_store(path)
+    change(path)
+    assert open_store(path).signal.values[1] in ("s4", "s9")
+    for name in ("history", "n_history", "lag_attention", "token_attention"):
+        with pytest.raises(StoreError, match="since it was opened a signal was removed or is written again"):
+            before[name].sel(signal="s1").load()
 
 
 @pytest.mark.parametrize("per_page", [2, 64])

@@ -30,6 +30,9 @@ class CheckedStore(Store):
         Given the key of an absent object, whether it was ever written. An object that never was means missing values.
     who
         What an object holds, in words, given its key and the number of a chunk in it, if known.
+    still
+        Called after each object was read; raises StoreError if it may hold another signal than when the store was
+        opened.
     """
 
     supports_writes = False
@@ -43,10 +46,11 @@ class CheckedStore(Store):
         arrays: Mapping[str, Layout],
         written: Callable[[str], bool],
         who: Callable[[str, int | None], str],
+        still: Callable[[], None],
     ) -> None:
         super().__init__(read_only=True)
         self._objects, self._metadata, self._arrays = objects, metadata, arrays
-        self._written, self._who = written, who
+        self._written, self._who, self._still = written, who, still
 
     def __eq__(self, value: object) -> bool:
         return isinstance(value, CheckedStore) and vars(self) == vars(value)
@@ -67,7 +71,7 @@ class CheckedStore(Store):
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         if key == ROOT:
             return prototype.buffer.from_bytes(self._metadata)
-        data = await asyncio.to_thread(self._read, key, byte_range)
+        data = await asyncio.to_thread(self._read_now, key, byte_range)
         return None if data is None else prototype.buffer.from_bytes(data)
 
     async def get_partial_values(
@@ -102,6 +106,13 @@ class CheckedStore(Store):
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         for name in () if prefix else (ROOT, *self._arrays):
             yield name
+
+    def _read_now(self, key: str, wanted: ByteRequest | None) -> bytes | None:
+        """Read and check an object or a part of it, of the signals that the store had when it was opened."""
+        try:
+            return self._read(key, wanted)
+        finally:
+            self._still()
 
     def _read(self, key: str, wanted: ByteRequest | None) -> bytes | None:
         """Read and check an object or a part of it; None where it was never written."""

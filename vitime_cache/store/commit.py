@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from uuid import uuid4
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from vitime_cache.store.manifest import (
     BUILDING,
     EVIDENCE,
     FOLDER,
+    HIDDEN,
     LOCK,
     MANIFEST,
     ROOT,
@@ -90,7 +92,7 @@ def forget(objects: Objects, places: Container[int]) -> None:
     """Remove signals from a store, so that the next build writes them again, and rewrite damaged metadata.
 
     Readers stop seeing these signals, and every signal after them, before anything is removed. The signals stay
-    planned, so nothing that a reader has open changes its meaning. The next build removes their objects first.
+    planned. The next build removes their objects first.
     """
     with objects.lock(LOCK):
         if journal := read_journal(objects):
@@ -166,12 +168,16 @@ class StoreWriter:
         with hold_root(self._objects):
             clear_evidence(self._objects)
             if root := shorten_root(self._objects.get(ROOT, ROOT_BYTES), self._visible):
+                # Before the root for readers that are open, even if this process is killed in between; after it for
+                # those that opened the store meanwhile.
+                self._objects.put(HIDDEN, [uuid4().bytes])
                 self._objects.put(ROOT, [root])
+                self._objects.put(HIDDEN, [uuid4().bytes])
                 self._objects.flush()
 
     def _sweep(self) -> None:
         """Remove the remains of interrupted builds and of signals without a valid marker."""
-        known = {MANIFEST, TEMPLATE, LOCK, ROOT_LOCK, BUILDING, ROOT, *self._template, *self._there}
+        known = {MANIFEST, TEMPLATE, HIDDEN, LOCK, ROOT_LOCK, BUILDING, ROOT, *self._template, *self._there}
         for marker in self._markers.values():
             known |= marker.objects.keys()
         ours = {key.partition("/")[0] for key in self._template}

@@ -9,6 +9,8 @@ They are plain JSON in the folder `journal/` of a store. Each record is sealed w
 - `template.json` lists the stamps of everything that follows from the manifest alone: array metadata and coordinates.
 - `building` exists while a build is running, and after one that was interrupted. Only then does the next build list all
   objects and clean up.
+- `hidden` gets other bytes whenever signals that readers saw are hidden from them, because one is removed or written
+  again: another signal may come into its place. A reader that has the store open compares them after each object.
 
 A stamp is the size and hash of an object. A record is written after everything that it lists.
 
@@ -37,6 +39,7 @@ FOLDER = "journal/"
 MANIFEST = f"{FOLDER}manifest.json"
 TEMPLATE = f"{FOLDER}template.json"
 BUILDING = f"{FOLDER}building"
+HIDDEN = f"{FOLDER}hidden"
 LOCK = f"{FOLDER}lock"  # held during a build
 ROOT_LOCK = f"{FOLDER}root-lock"  # held while the root or a verdict is written
 EVIDENCE = "evidence/"  # groups of verdicts, and the folder of their markers in the journal

@@ -15,7 +15,7 @@ from vitime_cache.store.checked import CheckedStore
 from vitime_cache.store.journal import PAGE_BYTES, page_key, page_of, published, read_root
 from vitime_cache.store.layout import Layout, layout_of
 from vitime_cache.store.locations import open_objects
-from vitime_cache.store.manifest import EVIDENCE, ROOT, ROOT_BYTES, Marker
+from vitime_cache.store.manifest import EVIDENCE, HIDDEN, ROOT, ROOT_BYTES, Marker
 from vitime_cache.store.objects import Objects, StoreError
 from vitime_cache.store.root import without_verdicts
 from vitime_cache.typed_json import read_json
@@ -38,7 +38,9 @@ def open_store(path: str | Path) -> xr.Dataset:
     -------
     xarray.Dataset
         As `schema` describes it, with the dimension `signal`. It stays valid while a build adds signals; open it again
-        to see them. Reading a missing or damaged value raises a StoreError that names it.
+        to see them. Reading a missing or damaged value raises a StoreError that names it. So does reading from a folder
+        after a signal was removed there or written again, because another may be in its place; object stores are not
+        checked for that.
 
     Raises
     ------
@@ -46,6 +48,7 @@ def open_store(path: str | Path) -> xr.Dataset:
         If there is no store, or it is not an attention store.
     """
     objects = open_objects(path)
+    hidden = _hidden(objects)  # before the root: whoever hides signals from readers changes it after the root
     root = objects.get(ROOT, ROOT_BYTES)
     if root is None:
         raise StoreError(
@@ -53,14 +56,16 @@ def open_store(path: str | Path) -> xr.Dataset:
         )
     try:
         config, labels, arrays = _read_metadata(root)
-        signals = _Signals(objects, config, arrays)
-        store = CheckedStore(objects, without_verdicts(root), arrays, signals.wrote, signals.describe)
+        signals = _Signals(objects, config, arrays, hidden)
+        store = CheckedStore(objects, without_verdicts(root), arrays, signals.wrote, signals.describe, signals.still)
         ds = xr.open_zarr(store, chunks=None, consolidated=True, create_default_indexes=False)
         names = ds.variables[SIGNAL].load()
         signals.names = _checked_names(names.values)
         # The schema gives the dimensions' coordinates: reading them from the store would double the time.
         return validate(ds.assign_coords(xr.Coordinates({SIGNAL: names} | labels)))
     except (ValueError, TypeError, KeyError, AttributeError) as error:  # any fault in foreign metadata
+        if _hidden(objects) != hidden:  # a signal was removed in between
+            return open_store(path)
         told = str(error).removeprefix(f"{objects.url}: ")
         raise StoreError(f"{objects.url} is not an attention store, or a damaged one: {told}") from error
 
@@ -112,11 +117,19 @@ def _checked_names(names: np.ndarray) -> list[str]:
 
 
 class _Signals:
-    """Looks up in the journal what a missing or damaged object of a signal is."""
+    """Looks up in the journal what a missing or damaged object of a signal is, and whether the signals are the same."""
 
-    def __init__(self, objects: Objects, config: ViTimeConfig, arrays: dict[str, Layout]) -> None:
-        self._objects, self._config, self._arrays = objects, config, arrays
+    def __init__(self, objects: Objects, config: ViTimeConfig, arrays: dict[str, Layout], hidden: bytes | None) -> None:
+        self._objects, self._config, self._arrays, self._hidden = objects, config, arrays, hidden
         self.names: list[str] = []
+
+    def still(self) -> None:
+        """Raise StoreError if signals were hidden from readers since the store was opened."""
+        if _hidden(self._objects) != self._hidden:
+            raise StoreError(
+                f"{self._objects.url}: since it was opened a signal was removed or is written again, and another may "
+                "be in its place; open it again"
+            )
 
     def wrote(self, key: str) -> bool:
         """Whether an object was written, as far as the journal can tell; coordinates always are."""
@@ -136,6 +149,14 @@ class _Signals:
         who = repr(self.names[place]) if place < len(self.names) else str(place)
         inner = () if number is None else np.unravel_index(number, self._arrays[name].inner)[1:]
         return locate(who, self._config.layers, key, [int(at) for at in inner])
+
+
+def _hidden(objects: Objects) -> bytes | None:
+    """The bytes that change whenever signals are hidden from readers; None without such, and in an object store.
+
+    There, asking after each object would double the requests.
+    """
+    return objects.get(HIDDEN, 64) if objects.locks else None
 
 
 def _place(key: str) -> int:
