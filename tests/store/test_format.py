@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import sys
 import warnings
@@ -155,8 +156,10 @@ def test_a_dataset_opened_before_a_store_grew_stays_right(tmp_path, monkeypatch)
     later = [make_signal("d", n=100, horizon=200, harmonics=5), make_signal("e")]
     build(first, path, Model())
     before = open_store(path)
+    sent = pickle.dumps(before)  # to another process
     build(later, path, Model())
     assert_holds(before, first)  # lazily: the arrays are read only now
+    assert_holds(pickle.loads(sent), first)
     assert before.sizes["time"] == 90
     after = open_store(path)
     assert_holds(after, first + later)

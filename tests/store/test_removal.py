@@ -63,6 +63,13 @@ def test_what_is_open_never_shows_another_signal_in_the_place_of_one(
             before[name].sel(signal="s1").load()
 
 
+def test_a_store_that_was_moved_while_it_was_open_is_told_from_a_damaged_one(path: Path) -> None:
+    before = open_store(path)
+    path.rename(path.with_name("b.zarr"))
+    with pytest.raises(StoreError, match=r"a\.zarr is no store any more: it was moved or deleted"):
+        before.history.load()
+
+
 @pytest.mark.parametrize("per_page", [2, 64])
 def test_removing_and_adding_in_any_order_leaves_the_store_that_one_build_would_write(
     tmp_path: Path, per_page: int, monkeypatch: pytest.MonkeyPatch

@@ -170,6 +170,8 @@ class CheckedStore(Store):
         raise StoreError(self._told(key, number, "is damaged"))
 
     def _told(self, key: str, number: int | None, what: str) -> str:
+        if not self._objects.sizes_of([ROOT]):
+            return f"{self._objects.url} is no store any more: it was moved or deleted since it was opened"
         return (
             f"{self._objects.url}: {self._who(key, number)} {what}; `python -m vitime_cache verify` lists all damage, "
             "and with --repair removes it, to be built again"

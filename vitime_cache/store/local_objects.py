@@ -49,6 +49,10 @@ class LocalObjects:
         self._lost: OSError | None = None  # why a flush failed
         self._folders: set[str] = set()  # known folders, so that each is checked once
 
+    def __reduce__(self) -> tuple[type[LocalObjects], tuple[Path]]:
+        """Another process, such as a worker of dask, opens the folder anew: locks cannot be sent there."""
+        return LocalObjects, (self.root,)
+
     def get(self, key: str, most: int = MOST_BYTES) -> bytes | None:
         size = self._size(key)
         if size is None:
