@@ -513,7 +513,7 @@ def test_pages_open_on_the_head_that_tracks_best_on_the_store_s_sweep_and_say_so
     layer, head = choose_head(found)
     assert at.selectbox(key="pick_layer").value == str(ds.layer.values[layer])
     assert at.selectbox(key="pick_head").value == head
-    assert "tracks the period best over this store's sweep" in texts(at)
+    assert "its peak moves most closely with the period over this store's sweep" in texts(at)
 
 
 @pytest.mark.usefixtures("store")

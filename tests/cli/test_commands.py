@@ -228,13 +228,27 @@ def test_weights_that_are_not_the_stores_are_named_by_verify(folder, capsys):
     assert run("verify store/small.zarr --sample 0") == 0
 
 
-def test_signals_lists_the_catalogue_and_files(folder, capsys):  # noqa: ARG001
+def test_signals_lists_the_catalogue_and_files(folder, capsys):
     assert run("signals --json") == 0
     listed = json.loads(capsys.readouterr().out)
     assert [entry["name"] for entry in listed] == [signal.name for signal in catalogue()]
     assert listed[0]["samples"] == len(catalogue()[0].values)
     assert run("signals data.csv") == 0
-    assert re.search(r"two +│ 24 +│ 720", capsys.readouterr().out)
+    assert re.search(r"two +│ 24 +│ 720", told := capsys.readouterr().out)
+    assert not re.search("step|periods|description", told), "no column is empty"
+    hours = [f"2016-07-01 {hour:02}:00,{hour}\n" for hour in range(24) if hour != 5]
+    (folder / "hours.csv").write_text("time,load\n" + "".join(hours))
+    assert run("signals hours.csv --fill interpolate") == 0
+    told = capsys.readouterr().out
+    assert re.search("step.*first sample.*filled", told)
+    assert re.search(r"load +│ 24 +│ 1 hour +│ 2016-07-01T00:00:00 +│ 1 +│ 720", told)
+
+
+def test_a_name_to_copy_is_whole_in_a_narrow_terminal(folder, capsys, monkeypatch):  # noqa: ARG001
+    monkeypatch.setattr(console.console, "_width", 80)
+    assert run("signals") == 0
+    told = capsys.readouterr().out
+    assert all(f"│ {signal.name} " in told for signal in catalogue())
 
 
 @pytest.mark.parametrize("command", ["build", "info", "verify", "export", "train", "signals"])

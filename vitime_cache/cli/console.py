@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from rich.progress import Progress as Bar
 from rich.table import Column, Table
 
 from vitime_cache.numerals import percent
+from vitime_cache.series.spans import in_words
 from vitime_cache.shown import counted, terminal
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class _Plain(Console):
         """Where nobody reads on, `main` ends the command, as every tool of Unix ends."""
         raise  # the BrokenPipeError that rich is handling as it calls this
 
+
+MOST_NAME = 32  # letters of a name up to which it is kept on one line
 
 console = _Plain(markup=False, emoji=False, highlight=False)
 errors = _Plain(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
@@ -117,7 +120,8 @@ def show_info(info: dict[str, Any]) -> None:
         head.add_row("", f"{name} {filesize.decimal(size)}")
     head.add_row("signals", f"{len(complete)} complete of {len(info['signals'])} planned, {info['visible']} visible")
     console.print(head)
-    table = Table("signal", "history", "horizon", "size", "", "description")
+    names = _names(signal["name"] for signal in info["signals"])
+    table = Table(names, "history", "horizon", "size", "", "description")
     for signal in info["signals"]:
         table.add_row(
             signal["name"],
@@ -130,12 +134,30 @@ def show_info(info: dict[str, Any]) -> None:
     console.print(table)
 
 
+def _names(names: Iterable[str]) -> Column:
+    """A column of names whole, as they are for copying: beside other columns on one line, if they are short."""
+    return Column("signal", no_wrap=max(map(len, names), default=0) <= MOST_NAME, overflow="fold")
+
+
 def show_signals(signals: Sequence[Signal]) -> None:
-    """Print a table of signals."""
-    table = Table("signal", "samples", "horizon", "periods", "description")
-    for signal in signals:
-        periods = ", ".join(f"{harmonic.period:.4g}" for harmonic in signal.harmonics)
-        table.add_row(signal.name, str(len(signal.values)), str(signal.horizon), periods, signal.description)
+    """Print a table of signals, without the columns that are empty for all."""
+    rows = [
+        {
+            "signal": signal.name,
+            "samples": str(len(signal.values)),
+            "step": "" if signal.description else in_words(1, signal.sample_seconds, least=0.999),
+            "first sample": signal.start,
+            "filled": str(signal.filled or ""),
+            "horizon": str(signal.horizon),
+            "periods": ", ".join(f"{harmonic.period:.4g}" for harmonic in signal.harmonics),
+            "description": signal.description,
+        }
+        for signal in signals
+    ]
+    columns = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
+    table = Table(*(_names(row[name] for row in rows) if name == "signal" else name for name in columns))
+    for row in rows:
+        table.add_row(*(row[name] for name in columns))
     console.print(table)
 
 

@@ -30,6 +30,9 @@ def run(args: argparse.Namespace) -> int:
         {
             "name": signal.name,
             "samples": len(signal.values),
+            "sample_seconds": signal.sample_seconds,
+            "start": signal.start,
+            "filled": signal.filled,
             "horizon": signal.horizon,
             "periods": [harmonic.period for harmonic in signal.harmonics],
             "reduced_of": signal.reduced_of,

@@ -51,7 +51,11 @@ def first_head(
     if tracking is not None:
         try:
             layer, head = choose_head(tracking)
-            return layers[layer], head, "of all heads it tracks the period best over this store's sweep"
+            return (
+                layers[layer],
+                head,
+                "of all heads its peak moves most closely with the period over this store's sweep",
+            )
         except VitimeError:  # no head has peaks at three periods
             pass
     return _most_prominent(ds) or (layers[-1], 0, "the first of the last layer: there is nothing to choose by")
