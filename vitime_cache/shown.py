@@ -7,6 +7,7 @@ control characters, no direction marks, and no credentials from an address.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import escape
 
 # A secret key may contain slashes, so everything between a colon and an @ counts, unless the colon belongs to a port.
@@ -46,3 +47,8 @@ def markdown(value: object) -> str:
 def counted(number: int, thing: str) -> str:
     """A count with its noun, such as "1 signal" or "2 signals"."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words in a sentence: "one", "one and two", "one, two and three"."""
+    return " and ".join([*([", ".join(words[:-1])] if len(words) > 1 else []), *words[-1:]])

@@ -216,6 +216,9 @@ def test_another_period_of_the_series_that_shares_lags_is_named():
     proposals = [{"period": each, "power": 0.1, "p_value": 0.001} for each in (64.0, 64.3, 100.0, 448.0)]
     said = sentences(vschema.with_facts(ds, window_facts=window | {"proposed": proposals}))[NOT_CLAIMED]
     assert "also has a period of 448 samples, which shares lags" in said
+    proposals += [{"period": each, "power": 0.1, "p_value": 0.001} for each in (32.0, 128.0)]
+    said = sentences(vschema.with_facts(ds, window_facts=window | {"proposed": proposals}))[NOT_CLAIMED]
+    assert "also has periods of 448 samples, 32 samples and 128 samples, which share lags" in said
 
 
 def test_a_period_that_the_lags_do_not_tell_from_the_one_asked_about_is_named():

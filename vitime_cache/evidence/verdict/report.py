@@ -33,7 +33,7 @@ from vitime_cache.evidence.window import GOOD_PATCHES
 from vitime_cache.interventions.lag_masks import REACH
 from vitime_cache.numerals import number, percent
 from vitime_cache.series.spans import samples_in_words
-from vitime_cache.shown import counted
+from vitime_cache.shown import counted, listed
 
 MOST_NAMED = 6
 NAMED_PART = 0.1  # least share for the largest multiple and the largest layer to be named
@@ -460,12 +460,12 @@ def _shared_lags(ds: xr.Dataset, period: float, window: Mapping[str, Any]) -> li
     said = []
     if same:
         said.append(
-            f"The series has a period of {' and '.join(span_words(ds, each) for each in same)}, so close that lags of "
+            f"The series has a period of {listed([span_words(ds, each) for each in same])}, so close that lags of "
             f"{span_words(ds, window['samples_per_patch'])} a patch do not tell it from this one: what is found may be "
             "due to it."
         )
     if others:
-        also = " and ".join(span_words(ds, each) for each in others)
+        also = listed([span_words(ds, each) for each in others])
         periods, share = ("a period", "shares") if len(others) == 1 else ("periods", "share")
         said.append(f"The series also has {periods} of {also}, which {share} lags with this one.")
     return said
