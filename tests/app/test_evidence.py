@@ -108,7 +108,7 @@ def test_a_question_proposes_periods_and_shows_the_stretch_it_would_be_asked_on(
     period = next(box for box in at.text_input if box.label == "Period P")
     assert any(abs(float(period.value) - each) < 1 for each in (62.8, 31.4, 6.28))
     assert "The stretch asked about: full" in charts(at)[0]
-    assert re.search(r"Ask whether the forecast uses what lies [\d.]+ samples back", at.button(key="ask").label)
+    assert re.fullmatch(r"Ask about [\d.]+ samples", at.button(key="ask").label)
     period.set_value("5000").run()
     assert not at.exception
     assert "5000 samples" in texts(at)

@@ -109,13 +109,13 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
             help="A large network would take hours for everything. Within a limit, the model and its mechanism come "
             "first, then as many heads as there is time for; the verdict says what was left out.",
         )  # fmt: skip
-        back = samples_in_words(period, subject.signal.sample_seconds)
-        st.button(
-            f"Ask whether the forecast uses what lies {back} back", icon=":material/gavel:",
+        st.button(  # its label fits a phone
+            f"Ask about {samples_in_words(period, subject.signal.sample_seconds)}", icon=":material/gavel:",
             type="primary", key="ask", on_click=_ask_by_hand, args=(subject, period, window, path, settings),
-            help="Runs the model on the stretch with parts of its history moved, with what attention reads replaced, "
-            "with each head replaced, and on null inputs. It continues if you leave this page. Its results for a "
-            "stored signal are kept in the store.",
+            help="Does the forecast use what lies whole periods back, and through which heads? Runs the model on the "
+            "stretch with parts of its history moved, with what attention reads replaced, with each head replaced, and "
+            "on null inputs. It continues if you leave this page. Its results for a stored signal are kept in the "
+            "store.",
         )  # fmt: skip
 
 
