@@ -91,6 +91,22 @@ def test_what_cannot_be_told_from_a_trend_is_not_proposed(x):
     assert len(propose_periods(x + noise * np.std(x))) <= 1
 
 
+@pytest.mark.parametrize("cycles", [0.5, 1.0])
+def test_the_slope_of_a_strong_smooth_trend_is_no_period_of_a_third_of_the_series(cycles):
+    """At the longest period that is looked for, its spectrum still falls."""
+    trend = 30 * np.sin(2 * np.pi * cycles * np.linspace(0, 1, 1500))
+    noise = np.random.default_rng(0).standard_normal((10, 1500))
+    assert not any(propose_periods_of_each(trend + noise))
+
+
+def test_a_strong_trend_is_no_fundamental_of_the_periods_beside_it():
+    time = np.arange(1500)
+    growth = 30 / (1 + np.exp(-12 * (time / 1500 - 0.5)))
+    day = np.sin(2 * np.pi * time / 24) + 0.8 * np.sin(2 * np.pi * time / 9.7)
+    found = propose_periods(growth + day + 0.3 * np.random.default_rng(0).standard_normal(1500))
+    assert [each.period for each in found] == pytest.approx([24, 9.7], rel=0.01)
+
+
 def test_a_weak_sine_in_red_noise_is_found_where_it_is():
     rng = np.random.default_rng(6)
     noise = lfilter([1], [1, -0.8], rng.standard_normal(1200))

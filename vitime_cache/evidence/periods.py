@@ -94,7 +94,7 @@ def _lines(x: Floats) -> list[list[Proposal]]:
         beyond = found[which]
         if number in means:
             beyond = _beyond_lobes(beyond, means[number], power[which])
-        fundamental = _fundamental(whole[which], np.where(frequency >= 1 / longest, power[which], 0), frequency, beyond)
+        fundamental = _fundamental(whole[which], _peaks(power[which], frequency >= 1 / longest), frequency, beyond)
         found[which] = _in_order(beyond + fundamental, length)
     return found
 
@@ -188,19 +188,26 @@ def _beyond_lobes(found: list[Proposal], mean: Noise, power: Floats) -> list[Pro
 
 def _candidates(observed: Floats, noise: Floats, allowed: Bools) -> list[int]:
     """Bins that may be lines: those of most power and those that stand out most of the noise, ordered by power."""
-    power = np.where(allowed, observed, 0.0)
-    peak = power * (power >= np.maximum(np.append(power[1:], 0), np.insert(power[:-1], 0, 0)))
+    peak = _peaks(observed, allowed)
     some = {int(at) for values in (peak, peak / noise) for at in np.argsort(-values)[:TRIED] if peak[at] > 0}
     order = sorted(some, key=lambda at: -peak[at])
     about = [at for at in order if peak[at] >= ABOUT * peak[order[0]]]
     return sorted(about) + order[len(about) :]
 
 
-def _fundamental(x: Floats, power: Floats, frequency: Floats, found: list[Proposal]) -> list[Proposal]:
-    """The period of most power, if its harmonics hide its significance and at least two of them are significant."""
+def _peaks(observed: Floats, allowed: Bools) -> Floats:
+    """Power at local maxima that are allowed, else 0: the lowest allowed bin is none on the slope of a trend."""
+    beside = np.maximum(np.append(observed[1:], 0), np.insert(observed[:-1], 0, 0))
+    return np.where(allowed & (observed >= beside), observed, 0.0)
+
+
+def _fundamental(x: Floats, peaks: Floats, frequency: Floats, found: list[Proposal]) -> list[Proposal]:
+    """The period of the highest peak, if its harmonics hide its significance and two or more are significant."""
     if not found:
         return []
-    (near,), (values,) = _sine(x[None], frequency[[power.argmax()]])
+    (near,), (values,) = _sine(x[None], frequency[[peaks.argmax()]])
+    if 1 / near > 1.01 * LONGEST_SHARE * len(x):
+        return []
     known = any(abs(near - 1 / each.period) < 1.5 / len(x) for each in found)
     share = float(values.var() / x.var())
     here = Proposal(float(1 / near), share, max(each.p_value for each in found))
