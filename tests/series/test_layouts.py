@@ -250,7 +250,7 @@ def test_pandas_objects_are_signals_with_their_times():
     assert [signal.name for signal in as_signals([frame["load"], frame["temp"]])] == ["load", "temp"]
     assert as_signal(frame["load"].to_period("h")).start == "2016-07-01T00:00:00"
     assert as_signal(pd.Series([1, 2, 3])).values.tolist() == [1, 2, 3]
-    with pytest.raises(SignalError, match=r"holds 2 series, load, temp: give one, such as df\[\['load'\]\]"):
+    with pytest.raises(SignalError, match=r"holds 2 series, load, temp: give one, such as read_signals\(data\)\[0\]"):
         as_signal(frame[["load", "temp"]])
     with pytest.raises(SignalError, match=r"the Series, column 'index'.*4 steps of 1 hour missing"):
         as_signal(frame["load"].drop(index[10:14]))

@@ -32,7 +32,7 @@ def as_signal(given: Signal | ArrayLike | pd.Series[Any] | pd.DataFrame) -> Sign
             names = ", ".join(signal.name for signal in signals[:5])
             raise SignalError(
                 f"the {type(given).__name__} holds {len(signals)} series, {names}: give one, such as "
-                f"df[[{signals[0].name!r}]]"
+                "read_signals(data)[0]"
             )
         return signals[0]
     if isinstance(given, Signal):
