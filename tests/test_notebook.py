@@ -17,8 +17,8 @@ from tests.conftest import random_model, small_config
 from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts.style import ChartError
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.evidence.verdict.headline import headline
 from vitime_cache.evidence.verdict.mock import MADE, mock_verdict
-from vitime_cache.evidence.verdict.report import headline
 
 
 @pytest.mark.parametrize("kind", MADE)

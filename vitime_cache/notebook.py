@@ -16,7 +16,8 @@ from vitime_cache import charts
 from vitime_cache.attention import schema
 from vitime_cache.charts.style import ChartError, Spec
 from vitime_cache.evidence.verdict import schema as vschema
-from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, sentences
+from vitime_cache.evidence.verdict.headline import headline
+from vitime_cache.evidence.verdict.report import NOT_CLAIMED, sentences
 from vitime_cache.shown import html
 from vitime_cache.study.first_head import first_head
 

@@ -22,7 +22,6 @@ from vitime_cache.evidence import ask as engine
 from vitime_cache.evidence.levels.table import LEVEL, STAGES
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
-from vitime_cache.evidence.verdict.report import kind
 from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store.reader import open_store
@@ -391,7 +390,7 @@ def with_every_text(verdict: xr.Dataset) -> xr.Dataset:
             facts = vschema.facts(verdict, name)
             changed = vschema.with_facts(verdict, **{name: put(facts, place)})
             with suppress(vschema.VerdictError):
-                kind(vschema.validate(changed))
+                vschema.validate(changed)
                 verdict = changed
     return verdict
 

@@ -13,8 +13,10 @@ from vitime_cache.evidence.levels.table import BY_ATTENTION, INCONCLUSIVE, KINDS
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import head_order, set_heads, verdict_table
+from vitime_cache.evidence.verdict.headline import headline
 from vitime_cache.evidence.verdict.mock import MADE, mock_verdict
-from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, interval, sentences, with_words
+from vitime_cache.evidence.verdict.phrases import interval
+from vitime_cache.evidence.verdict.report import NOT_CLAIMED, sentences, with_words
 from vitime_cache.numerals import percent
 
 

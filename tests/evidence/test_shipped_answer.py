@@ -11,7 +11,7 @@ import pytest
 from vitime_cache import catalogue, load_model
 from vitime_cache.evidence.ask import answers
 from vitime_cache.evidence.question import prepare
-from vitime_cache.evidence.verdict import report
+from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
 from vitime_cache.model.checkpoint import SHIPPED_NAME
 from vitime_cache.places import WEIGHTS
@@ -35,7 +35,7 @@ def test_the_answer_of_the_shipped_weights_about_full_is_that_of_the_readme() ->
     *_, verdict = answers(model, replace(shorter, levels=("influence", "mechanism", "set")))
 
     assert f"{question.period:.1f} samples" in row
-    assert report.kind(verdict) == "mostly"
+    assert vschema.kind(verdict.attrs) == "mostly"
     assert low <= float(verdict["influence_share"]) <= high, "other masks than the table's, the same interval"
     assert float(verdict["influence_low"]) > percents(influence)[-1], "more than by chance"
     assert float(verdict["mechanism_share"]) == pytest.approx(percents(mechanism)[0], abs=0.015)

@@ -37,7 +37,7 @@ from vitime_cache.charts.style import (
 from vitime_cache.charts.units import EVEN_WORDS, AttentionUnit, attention_unit
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
-from vitime_cache.evidence.verdict.report import period_words
+from vitime_cache.evidence.verdict.phrases import period_words
 from vitime_cache.numerals import NUMBER, PERCENT, PERCENT_1, percent
 from vitime_cache.series.spans import in_words, samples_in_words
 

@@ -24,7 +24,9 @@ from vitime_cache.evidence.levels.table import CLAIMS, LEVEL, LEVELS, OUTCOMES
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import COLUMN, head_order, verdict_table
-from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, headline, period_words, sentences
+from vitime_cache.evidence.verdict.headline import headline
+from vitime_cache.evidence.verdict.phrases import period_words
+from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, sentences
 from vitime_cache.numerals import number
 from vitime_cache.shown import html
 

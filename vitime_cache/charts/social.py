@@ -12,7 +12,8 @@ from vitime_cache.charts.render import figure_bytes
 from vitime_cache.charts.style import CATEGORICAL, NEUTRAL, ChartError
 from vitime_cache.evidence.levels.table import KINDS
 from vitime_cache.evidence.verdict import schema as vschema
-from vitime_cache.evidence.verdict.report import answer_words, headline, kind, period_words
+from vitime_cache.evidence.verdict.headline import answer_words, headline
+from vitime_cache.evidence.verdict.phrases import period_words
 from vitime_cache.shown import html
 
 WIDTH, HEIGHT, MARGIN = 1200, 630, 44
@@ -40,7 +41,7 @@ def social_card(verdict: xr.Dataset) -> bytes:
     note = vschema.facts(verdict, "weights")
     asked = f"{question['signal']}: does the forecast use what lies {period_words(verdict)} back?"
     weights = f"vitime-cache · weights {question['weights']}" + (f": {note}" if note else "")
-    colour = COLOURS[KINDS[kind(verdict)].answer]
+    colour = COLOURS[KINDS[vschema.kind(verdict.attrs)].answer]
     said, below = _lines(body[:1].upper() + body[1:], 23, 202, 6, INK)
     texts = [
         _lines(asked, 22, 66, 1, PALE)[0],

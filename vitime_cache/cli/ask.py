@@ -144,7 +144,7 @@ class _Keeper:
     def after_the_end(self, out: Console) -> None:
         """After an interruption or a failure: keep finished levels, and print what they say."""
         from vitime_cache.evidence.verdict import schema as vschema
-        from vitime_cache.evidence.verdict.report import headline
+        from vitime_cache.evidence.verdict.headline import headline
 
         if self.verdict is None:
             return

@@ -186,7 +186,8 @@ def show_level(verdict: xr.Dataset, out: Console) -> None:
     """Print the result of the last finished level, and the headline after the second."""
     from vitime_cache.evidence.levels.table import LEVEL
     from vitime_cache.evidence.verdict import schema as vschema
-    from vitime_cache.evidence.verdict.report import headline, sentences
+    from vitime_cache.evidence.verdict.headline import headline
+    from vitime_cache.evidence.verdict.report import sentences
 
     stages = vschema.facts(verdict, "stages")
     out.print(f"{LEVEL[stages[-1]].title}: {sentences(verdict)[stages[-1]]}")
@@ -198,7 +199,8 @@ def show_verdict(verdict: xr.Dataset, out: Console, rows: int = 12, *, quiet: bo
     """Print the heads of a verdict (looking against mattering), best first, then the answer and its limits."""
     from vitime_cache.evidence.agreement import looking_and_mattering
     from vitime_cache.evidence.verdict import schema as vschema
-    from vitime_cache.evidence.verdict.report import NOT_CLAIMED, headline, sentences
+    from vitime_cache.evidence.verdict.headline import headline
+    from vitime_cache.evidence.verdict.report import NOT_CLAIMED, sentences
 
     if not quiet:
         if vschema.facts(verdict, "stages"):

@@ -12,7 +12,8 @@ from vitime_cache.compare.maps import CompareError
 from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads, to_come
-from vitime_cache.evidence.verdict.report import answer_words, head_names, interval, period_words, span_words
+from vitime_cache.evidence.verdict.headline import answer_words
+from vitime_cache.evidence.verdict.phrases import head_names, interval, period_words, span_words
 from vitime_cache.numerals import number, percent
 
 SAME = ("weights_sha256", "series_sha256")

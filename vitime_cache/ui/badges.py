@@ -18,7 +18,7 @@ from vitime_cache.evidence.levels.table import (
     SUPPORTED,
 )
 from vitime_cache.evidence.verdict import schema as vschema
-from vitime_cache.evidence.verdict.report import period_words
+from vitime_cache.evidence.verdict.phrases import period_words
 from vitime_cache.numerals import number
 from vitime_cache.series.spans import samples_in_words
 from vitime_cache.shown import counted

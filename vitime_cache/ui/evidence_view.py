@@ -18,7 +18,8 @@ from vitime_cache.evidence.levels.table import CLAIMS, KINDS, LEVEL, LEVELS
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import head_order, to_come, verdict_table
-from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, headline, kind, sentences
+from vitime_cache.evidence.verdict.headline import headline
+from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, sentences
 from vitime_cache.evidence.window import Window
 from vitime_cache.series.signal import Signal
 from vitime_cache.ui.asked import Asked, keep_address
@@ -69,7 +70,7 @@ def show_without_answer(verdict: xr.Dataset | None, signal: Signal, window: Wind
 
 def show_headline(verdict: xr.Dataset) -> None:
     """The answer in a few sentences, in a box of its colour."""
-    box, icon = BOXES[KINDS[kind(verdict)].answer]
+    box, icon = BOXES[KINDS[vschema.kind(verdict.attrs)].answer]
     box(plain(worked_out(headline, verdict)), icon=icon)
 
 

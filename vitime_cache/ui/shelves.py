@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from vitime_cache.errors import VitimeError
-from vitime_cache.evidence.verdict.report import headline
+from vitime_cache.evidence.verdict.headline import headline
 from vitime_cache.numerals import percent
 from vitime_cache.series.spans import samples_in_words
 from vitime_cache.store.verdicts import stored_verdicts

@@ -11,7 +11,7 @@ from vitime_cache import charts
 from vitime_cache.compare.periods import compare_periods, conclusion, limits, shares, supports
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.verdict import schema as vschema
-from vitime_cache.evidence.verdict.report import period_words
+from vitime_cache.evidence.verdict.phrases import period_words
 from vitime_cache.ui.address import address, pick
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.evidence_view import show_headline

@@ -16,7 +16,7 @@ from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.question import series_hash
 from vitime_cache.evidence.verdict import schema as vschema
-from vitime_cache.evidence.verdict.report import headline
+from vitime_cache.evidence.verdict.headline import headline
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal

@@ -142,6 +142,7 @@ CLAIMS: tuple[Claim, ...] = (
 
 STAGES: tuple[str, ...] = tuple(level.name for level in LEVELS)
 CLAIM_NAMES: tuple[str, ...] = tuple(claim.name for claim in CLAIMS)
+OF_HEADS: tuple[str, ...] = tuple(claim.name for claim in CLAIMS if claim.level == "heads")
 LEVEL: Mapping[str, Level] = {level.name: level for level in LEVELS}
 CLAIM: Mapping[str, Claim] = {claim.name: claim for claim in CLAIMS}
 
@@ -177,7 +178,7 @@ class Kind:
         "yes", "no", "not shown", or "open" while a level that decides it is not finished.
     words
         What it is called where answers are listed. A headline begins with it too, or with how much the forecast
-        follows whole periods back (`report.answer_words`).
+        follows whole periods back (`headline.answer_words`).
     """
 
     answer: str

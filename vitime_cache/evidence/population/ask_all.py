@@ -36,7 +36,6 @@ from vitime_cache.evidence.question import (
 from vitime_cache.evidence.run import Progress
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
-from vitime_cache.evidence.verdict.report import kind
 from vitime_cache.interventions.named_heads import Signals, as_signals
 from vitime_cache.model.checkpoint import dtype_name
 from vitime_cache.series.bounds import SignalError
@@ -315,9 +314,9 @@ def _answer(model: ViTime, signal: Signal, many: Many, progress: Progress) -> _A
     except VitimeError as error:
         return _Answer("not seen", str(error))
     for verdict in answers(model, question, progress):
-        if "mechanism" in vschema.facts(verdict, "stages") and kind(verdict) not in BY_ATTENTION:
+        if "mechanism" in vschema.facts(verdict, "stages") and vschema.kind(verdict.attrs) not in BY_ATTENTION:
             break  # without attention shown to carry it, no heads can carry it
-    return _Answer(kind(verdict), "", verdict)
+    return _Answer(vschema.kind(verdict.attrs), "", verdict)
 
 
 def part_of_many(question: Question) -> Question:

@@ -11,7 +11,7 @@ import xarray as xr
 from vitime_cache.attention.schema import HEAD, LAYER, SIGNAL
 from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS
 from vitime_cache.evidence.population import schema as population_schema
-from vitime_cache.evidence.verdict.report import interval
+from vitime_cache.evidence.verdict.phrases import interval
 from vitime_cache.numerals import percent
 from vitime_cache.shown import counted
 from vitime_cache.stats.intervals import proportion_interval

@@ -12,7 +12,8 @@ from vitime_cache.evidence.agreement import looking_and_mattering
 from vitime_cache.evidence.levels.table import KINDS
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads, verdict_table
-from vitime_cache.evidence.verdict.report import headline, kind, sentences
+from vitime_cache.evidence.verdict.headline import headline
+from vitime_cache.evidence.verdict.report import sentences
 from vitime_cache.typed_json import write_json
 
 
@@ -27,9 +28,9 @@ def answer_data(ds: xr.Dataset) -> dict[str, Any]:
     by_layer = dict(zip(map(str, ds[LAYER].values), _plain(ds["mechanism_by_layer"].values), strict=True))
     by_k = dict(zip(map(str, ds[vschema.MULTIPLE].values), _plain(ds["mechanism_by_multiple"].values), strict=True))
     random = ds["set_random"].values[np.isfinite(ds["set_random"].values)]
-    agreement = looking_and_mattering(ds)
+    agreement, kind = looking_and_mattering(ds), vschema.kind(ds.attrs)
     return {
-        "answer": KINDS[kind(ds)].answer, "kind": kind(ds), "headline": headline(ds), "sentences": sentences(ds),
+        "answer": KINDS[kind].answer, "kind": kind, "headline": headline(ds), "sentences": sentences(ds),
         "complete": vschema.complete(ds),
         "influence": {name: one(f"influence_{name}") for name in ("share", "low", "high", "by_chance", "effect")}
         | {"lags": _plain(ds[vschema.PAST_LAG].values * spp), "curve": intact, "curve_blocked": blocked},
