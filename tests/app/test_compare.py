@@ -21,7 +21,7 @@ from vitime_cache.model.checkpoint import SHIPPED_NAME
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store.build import build
 from vitime_cache.store.verdicts import keep_verdict
-from vitime_cache.ui import own
+from vitime_cache.ui import other_weights, own
 
 OpenPage = Callable[..., AppTest]
 FINER = ViTimeConfig(**{**SMALL.to_dict(), "patch_height": 8})  # the same layers, heads and columns, more tokens
@@ -89,7 +89,7 @@ def test_other_weights_at_hand_are_run_on_the_signal_once_and_kept(
     assert at.selectbox(key="pick_against").options == ["adapted, run here"], "a file that is no weights is none"
     assert titles(at)[0] == "Both forecasts of full"
     assert len(list((folder / own.FOLDER).iterdir())) == 1
-    monkeypatch.setattr(own, "run_under", lambda *_: pytest.fail("it is run a second time"))
+    monkeypatch.setattr(other_weights, "run_under", lambda *_: pytest.fail("it is run a second time"))
     again = open_page("compare", signal="full", compare="Two weights")
     assert not again.exception
     assert charts(again) == charts(at)

@@ -18,6 +18,7 @@ from vitime_cache.ui.folds import popped_up
 from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.stores import Store
 from vitime_cache.ui.verdicts import Subject
+from vitime_cache.ui.weights import default_weights
 from vitime_cache.ui.words import complain, plain, weights_note
 
 BROUGHT = "brought"  # session key of the fingerprint of the last series from each input
@@ -28,7 +29,7 @@ FAILURES = (VitimeError, MemoryError, OSError)
 def choose_subject(store: Store | None) -> Subject | None:
     """The series to ask about; the example if there is nothing else. None if it fails, with a message in place."""
     with suppress(VitimeError):  # no weights: a run says so
-        engine().prepare(own.default_weights()[0])  # a run is likely, and the process takes seconds to start
+        engine().prepare(default_weights().path)  # a run is likely, and the process takes seconds to start
     signal_, file, numbers = st.columns([1, 1, 1], gap="medium")
     with file:
         taken = _bring(uploaded)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -22,6 +21,7 @@ from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import ROWS, Store, contents, folder, planned, reading, stores
 from vitime_cache.ui.tall import row_height
 from vitime_cache.ui.terms import explained
+from vitime_cache.ui.weights import default_weights
 from vitime_cache.ui.words import complain, notice, plain
 
 DESCRIPTION = 290  # pixels: with the other columns, as wide as a page of 1280
@@ -98,8 +98,7 @@ def _forget(option: str) -> None:
 
 
 def _save_form(option: str, name: str) -> None:
-    default = own.default_store(own.default_weights()[2])
-    options = list(dict.fromkeys([default, *stores()]))
+    options = list(dict.fromkeys([default_weights().store, *stores()]))
     with st.form(f"save_{option}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         saved_as = st.text_input("Save as", name, max_chars=200, key=f"save_name_{option}", width=240)
         store = st.selectbox("in the store", options, key=f"save_store_{option}", width=240)
@@ -150,7 +149,7 @@ def unfinished(store: Store) -> bool:
     Returns whether anything was shown.
     """
     if jobs.job(store.path) is not None:  # shows its progress or its end
-        offer_build(store.name, store.path, go_on=True)
+        _told(store.path)
         return True
     plan = planned(store)
     complete = set(stored_signals(store))
@@ -160,12 +159,11 @@ def unfinished(store: Store) -> bool:
     said = f"{len(complete)} of {len(plan.entries)} signals of {plain(store.name)} are complete."
     st.warning(said, icon=":material/hourglass:")
     try:
-        path, _, weights = own.default_weights()
-        available = weights.sha256 == plan.identity.weights.sha256
+        weights = default_weights()
     except CheckpointError:
-        available = False
+        weights = None
     known = {signal.name: signal.fingerprint for signal in catalogue()}
-    if not available:
+    if weights is None or weights.info.sha256 != plan.identity.weights.sha256:
         st.caption(
             f"It was started with the weights {plain(plan.identity.weights.name)}, which are not available: put them "
             "into weights/ to continue here."
@@ -173,60 +171,58 @@ def unfinished(store: Store) -> bool:
     elif not missing.items() <= known.items():
         st.caption("It was started with series of your own: run the same command again to continue.")
     else:
-        offer_build(store.name, store.path, go_on=True, weights=path, tokens=",".join(plan.tokens) or "none")
+        tokens = ",".join(plan.tokens) or "none"
+        place = shlex.quote(f"store/{store.name}")
+        _command(f"python -m vitime_cache build --store {place} --tokens {tokens}")
+        _start_button("Continue", store.path, weights.path, tokens)
     return True
 
 
 def build_default() -> None:
     """Offer to build the default store if there is none, or show the progress of its build."""
     try:
-        weights, config, info = own.default_weights()
+        weights = default_weights()
     except CheckpointError as error:
         notice(error)
         return
-    name = own.default_store(info)
-    path = folder() / name
+    name, path = weights.store, folder() / weights.store
     if name in stores() and (jobs.job(path) is None or stores()[name].stamp is not None):
         return  # `unfinished` shows its state when the store is chosen
     st.subheader("Build the default store", anchor=False)
-    offer_build(name, path, weights=weights, layers=config.layers)
+    if _told(path):
+        return
+    _command("python -m vitime_cache build")
+    kept = st.segmented_control(
+        "Token maps to keep", list(TOKENS), default="all", required=True, format_func=TOKENS.__getitem__,
+        help="Token maps show where a query looks on the image of the series. They take most of the space.",
+    )  # fmt: skip
+    _start_button("Build it now", path, weights.path, weights.config.layers[-1] if kept == "last" else str(kept))
 
 
-def offer_build(
-    name: str,
-    path: Path,
-    *,
-    go_on: bool = False,
-    weights: Path | None = None,
-    tokens: str = "",
-    layers: Sequence[str] = (),
-) -> None:
-    """The progress of a build, the result of the last one, or the button that starts one."""
+def _told(path: Path) -> bool:
+    """Show the progress of a build, or how the last one ended. Returns whether it is running or has succeeded."""
     job = jobs.job(path)
-    if job is not None and job.running:
-        _progress(name, job)
-        return
-    if job is not None and job.failure:
+    if job is None:
+        return False
+    if job.running:
+        _progress(path.name, job)
+    elif job.failure:
         st.error(f"The build stopped: {plain(job.failure)}", icon=":material/error:")
-    elif job is not None:
-        st.success(f"{plain(name)} is complete.", icon=":material/check:")
-        return
-    if weights is None:
-        return
-    st.markdown("Run this command, or press the button, which runs the same in the background:")
-    if not go_on:
-        st.code("python -m vitime_cache build", language="bash")
-        kept = st.segmented_control(
-            "Token maps to keep", list(TOKENS), default="all", required=True, format_func=TOKENS.__getitem__,
-            help="Token maps show where a query looks on the image of the series. They take most of the space.",
-        )  # fmt: skip
-        tokens = layers[-1] if kept == "last" else str(kept)
+        return False
     else:
-        place = shlex.quote(f"store/{name}")
-        st.code(f"python -m vitime_cache build --store {place} --tokens {tokens}", language="bash")
+        st.success(f"{plain(path.name)} is complete.", icon=":material/check:")
+    return True
+
+
+def _command(command: str) -> None:
+    st.markdown("Run this command, or press the button, which runs the same in the background:")
+    st.code(command, language="bash")
+
+
+def _start_button(label: str, path: Path, weights: Path, tokens: str) -> None:
     st.button(
-        "Continue" if go_on else "Build it now", icon=":material/play_arrow:", type="primary",
-        on_click=jobs.start, args=(path, weights, tokens), key=f"build_{name}",
+        label, icon=":material/play_arrow:", type="primary",
+        on_click=jobs.start, args=(path, weights, tokens), key=f"build_{path.name}",
     )  # fmt: skip
 
 

@@ -1,33 +1,19 @@
-"""Other weights for a series: stores that hold the same samples, and weights files to run it with."""
+"""A series under other weights: in stores that hold the same samples, and run here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import xarray as xr
 
-from vitime_cache import places
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.question import series_hash
-from vitime_cache.model.checkpoint import CheckpointError, peek
-from vitime_cache.model.config import ViTimeConfig, WeightsInfo
+from vitime_cache.ui import own
+from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.shared import shared
 from vitime_cache.ui.stores import Store, stores
-
-ENDINGS = (".safetensors", ".pth")  # of the files in weights/ that are offered
-MOST_FILES = 40
-
-
-@dataclass(frozen=True)
-class WeightsFile:
-    """A file in `weights/`, described without reading its tensors; `error` if it cannot be described."""
-
-    path: Path
-    config: ViTimeConfig | None
-    info: WeightsInfo | None
-    error: str = ""
+from vitime_cache.ui.weights import WeightsFile
 
 
 @dataclass(frozen=True)
@@ -41,15 +27,6 @@ class Elsewhere:
     def weights(self) -> str:
         """Name of those weights."""
         return str(self.store.dataset.attrs["weights"])
-
-
-def weights_files() -> list[WeightsFile]:
-    """The files in `weights/`, by name."""
-    try:
-        paths = sorted(path for path in places.WEIGHTS.iterdir() if path.suffix in ENDINGS and path.is_file())
-    except OSError:
-        return []
-    return [_described(path, path.stat().st_mtime_ns) for path in paths[:MOST_FILES]]
 
 
 def elsewhere(ds: xr.Dataset) -> list[Elsewhere]:
@@ -67,6 +44,24 @@ def elsewhere(ds: xr.Dataset) -> list[Elsewhere]:
     return found
 
 
+def run_under(ds: xr.Dataset, weights: WeightsFile) -> None:
+    """Run other weights on a Dataset's signal, with its history and horizon, and keep the result like an own series."""
+    own.make_room()
+    signal = replace(schema.signal_of(ds), reduced_of="")
+    engine().build([signal], _kept(ds, weights).path, weights.path, "none")
+
+
+def under(ds: xr.Dataset, weights: WeightsFile) -> xr.Dataset | None:
+    """The result that `run_under` kept; None if there is none."""
+    found = _kept(ds, weights)
+    return None if found.stamp is None else found.signal(found.signals[0])
+
+
+def _kept(ds: xr.Dataset, weights: WeightsFile) -> Store:
+    """Where `run_under` keeps its result; not in the store of the series itself, which also holds the whole."""
+    return own.small_store(own.hashed("under", schema.signal_of(ds).fingerprint, weights.info.sha256))
+
+
 @shared(16)
 def _by_series(store: Store) -> dict[str, str]:
     """Key of a series with its horizon -> its name in a store."""
@@ -77,12 +72,3 @@ def _by_series(store: Store) -> dict[str, str]:
 def _key(ds: xr.Dataset) -> str:
     history = ds[schema.HISTORY].values[: int(ds[schema.N_HISTORY])]
     return f"{series_hash(history)}|{int(ds[schema.HORIZON])}"
-
-
-@shared(64)
-def _described(path: Path, modified: int) -> WeightsFile:  # noqa: ARG001 - a file that has changed is another
-    try:
-        config, info = peek(path)
-    except (CheckpointError, OSError) as error:
-        return WeightsFile(path, None, None, str(error))
-    return WeightsFile(path, config, info)

@@ -23,13 +23,13 @@ from vitime_cache.charts.clock import Clock
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.periods import propose_periods
 from vitime_cache.evidence.window import choose_window
-from vitime_cache.model.checkpoint import find_weights, peek
-from vitime_cache.model.config import ViTimeConfig, WeightsInfo
+from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.signal import hold_out
 from vitime_cache.series.sources import Signal, SignalError
 from vitime_cache.ui import questions
 from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.stores import Store, folder, store_at, store_of
+from vitime_cache.ui.weights import default_weights
 from vitime_cache.ui.words import plain
 
 PREFIX = "own:"
@@ -61,13 +61,13 @@ def options() -> dict[str, str]:
 
 def is_here(name: str) -> bool:
     """Whether a short name is that of an own series, of any session."""
-    return bool(NAME.fullmatch(name)) and _store(name).stamp is not None
+    return bool(NAME.fullmatch(name)) and small_store(name).stamp is not None
 
 
 def take_up(name: str) -> None:
     """Add a series that an address names to this session's, if it exists."""
     if PREFIX + name not in _mine() and is_here(name):
-        _mine()[PREFIX + name] = _shown(_store(name))
+        _mine()[PREFIX + name] = _shown(small_store(name))
 
 
 def dataset(option: str) -> xr.Dataset:
@@ -84,7 +84,7 @@ def store_behind(option: str) -> Store:
     OwnError
         If it has been deleted.
     """
-    found = _store(option.removeprefix(PREFIX))
+    found = small_store(option.removeprefix(PREFIX))
     if found.stamp is None:
         raise OwnError("this series no longer exists; bring it again on the page Ask")
     return found
@@ -92,15 +92,15 @@ def store_behind(option: str) -> Store:
 
 def keep(signal: Signal) -> str:
     """Run the model on a series, keep its attention, and return its option. A series that exists is not run again."""
-    path, config, weights = default_weights()
+    weights = default_weights()
     signal = replace(signal, reduced_of="")  # the signal that it reduces is not in this store
-    name = _hash(signal.fingerprint, weights.sha256)  # the same series is kept once per weights
-    if _store(name).stamp is None:
-        _make_room()
-        tokens = "all" if _token_bytes(config) <= MOST_TOKEN_BYTES else "none"
-        place, fitted = st.empty(), _fitted(signal, config)
+    name = hashed(signal.fingerprint, weights.info.sha256)  # the same series is kept once per weights
+    if small_store(name).stamp is None:
+        make_room()
+        tokens = "all" if _token_bytes(weights.config) <= MOST_TOKEN_BYTES else "none"
+        place, fitted = st.empty(), _fitted(signal, weights.config)
         engine().build(
-            fitted, _path(PREFIX + name), path, tokens,
+            fitted, _path(PREFIX + name), weights.path, tokens,
             lambda _, step: place.caption(plain(f"{signal.name}: {step}")),  # raises here when the page is closed
         )  # fmt: skip
         place.empty()
@@ -156,7 +156,7 @@ def save(option: str, name: str, store: str) -> None:
     if schema.TOKEN_ATTENTION in ds or not kept:
         add_dataset(path, ds, signal)
     else:
-        engine().build([signal], path, default_weights()[0], kept)
+        engine().build([signal], path, default_weights().path, kept)
 
 
 def forget(option: str) -> None:
@@ -165,24 +165,6 @@ def forget(option: str) -> None:
     path = _path(option)
     questions.stop(lambda key, _: questions.store_of(key) == path)
     shutil.rmtree(path, ignore_errors=True)
-
-
-def default_weights() -> tuple[Path, ViTimeConfig, WeightsInfo]:
-    """The weights to run series with: the published file if it exists, else the shipped small model.
-
-    Raises
-    ------
-    CheckpointError
-        If there are no weights; the message says where to put them.
-    """
-    path = find_weights()
-    config, info = peek(path)
-    return path, config, info
-
-
-def default_store(info: WeightsInfo) -> str:
-    """Name of the store that `build` makes for these weights."""
-    return f"{info.name}.zarr"
 
 
 def _mine() -> dict[str, str]:
@@ -196,7 +178,7 @@ def _shown(store: Store) -> str:
     return next(name for name in store.signals if name != WHOLE)
 
 
-def _hash(*parts: str) -> str:
+def hashed(*parts: str) -> str:
     """A short name that no address can turn into another path."""
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
@@ -208,11 +190,12 @@ def _path(option: str) -> Path:
     return folder() / FOLDER / f"{name}.zarr"
 
 
-def _store(name: str) -> Store:
+def small_store(name: str) -> Store:
+    """The small store of that short name, which need not exist."""
     return store_at(_path(PREFIX + name))
 
 
-def _make_room() -> None:
+def make_room() -> None:
     """Delete the oldest series while there are too many, except new ones and those with a running question.
 
     Raises
@@ -234,21 +217,3 @@ def _make_room() -> None:
 
 def _token_bytes(config: ViTimeConfig) -> int:
     return 2 * math.prod((len(config.layers), config.heads, config.tokens, config.tokens))
-
-
-def run_under(ds: xr.Dataset, path: Path, weights: WeightsInfo) -> None:
-    """Run other weights on a Dataset's signal, with its history and horizon, and keep the result like an own series."""
-    _make_room()
-    signal = replace(schema.signal_of(ds), reduced_of="")
-    engine().build([signal], _path(PREFIX + _name_under(ds, weights)), path, "none")
-
-
-def under(ds: xr.Dataset, weights: WeightsInfo) -> xr.Dataset | None:
-    """The result that `run_under` kept; None if there is none."""
-    found = _store(_name_under(ds, weights))
-    return None if found.stamp is None else found.signal(found.signals[0])
-
-
-def _name_under(ds: xr.Dataset, weights: WeightsInfo) -> str:
-    """The name of the result of `run_under`; not the name of the series itself, whose store also holds the whole."""
-    return _hash("under", schema.signal_of(ds).fingerprint, weights.sha256)

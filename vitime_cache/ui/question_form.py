@@ -19,7 +19,7 @@ from vitime_cache.evidence.window import Window, choose_window
 from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.numerals import percent
 from vitime_cache.series.spans import WRITTEN, samples_in_words
-from vitime_cache.ui import own, questions
+from vitime_cache.ui import questions
 from vitime_cache.ui.answers import Answers, look_at
 from vitime_cache.ui.asked import show_in_address
 from vitime_cache.ui.chart import figure
@@ -27,6 +27,7 @@ from vitime_cache.ui.period_box import period_box, written
 from vitime_cache.ui.reading import KEPT
 from vitime_cache.ui.shared import shared
 from vitime_cache.ui.verdicts import Subject, known_verdicts
+from vitime_cache.ui.weights import default_weights
 from vitime_cache.ui.words import complain, notice, plain
 
 
@@ -86,14 +87,14 @@ def choose_question(subject: Subject) -> tuple[float, Window] | None:
 def ask_button(subject: Subject, period: float, window: Window) -> None:
     """The button that asks the question, which runs in the model's process even if this page is left."""
     try:
-        path, _, weights = own.default_weights()
+        weights = default_weights()
     except CheckpointError as error:
         complain(error)
         return
-    if weights.sha256 != subject.weights_sha256:
+    if weights.info.sha256 != subject.weights_sha256:
         st.warning(
             f"This attention was captured with the weights {plain(subject.weights)}; the weights in use are "
-            f"{plain(weights.name)}. Put {plain(subject.weights)} into weights/ to ask.",
+            f"{plain(weights.info.name)}. Put {plain(subject.weights)} into weights/ to ask.",
             icon=":material/key_off:",
         )
         return
@@ -111,7 +112,7 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
         )  # fmt: skip
         st.button(  # its label fits a phone
             f"Ask about {samples_in_words(period, subject.signal.sample_seconds)}", icon=":material/gavel:",
-            type="primary", key="ask", on_click=_ask_by_hand, args=(subject, period, window, path, settings),
+            type="primary", key="ask", on_click=_ask_by_hand, args=(subject, period, window, weights.path, settings),
             help="Does the forecast use what lies whole periods back, and through which heads? Runs the model on the "
             "stretch with parts of its history moved, with what attention reads replaced, with each head replaced, and "
             "on null inputs. It continues if you leave this page. Its results for a stored signal are kept in the "
@@ -130,12 +131,12 @@ def begin_by_itself(subject: Subject, found: Answers) -> None:
     tried.add(subject.key)
     period = proposals[0].period
     try:
-        path, _, weights = own.default_weights()
+        weights = default_weights()
         window = _window(subject, period)
     except VitimeError:
         return  # the form shows the error
-    if weights.sha256 == subject.weights_sha256:
-        _ask(subject, period, window, path, {})
+    if weights.info.sha256 == subject.weights_sha256:
+        _ask(subject, period, window, weights.path, {})
         st.rerun()
 
 

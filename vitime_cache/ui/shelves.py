@@ -18,10 +18,10 @@ from vitime_cache.ui import own, questions
 from vitime_cache.ui.address import address
 from vitime_cache.ui.asked import Asked, keep_address
 from vitime_cache.ui.deleting import offer_to_delete_a_question
-from vitime_cache.ui.other_weights import weights_files
 from vitime_cache.ui.stores import ROWS, Store, stores
 from vitime_cache.ui.tall import row_height
 from vitime_cache.ui.verdicts import words_of
+from vitime_cache.ui.weights import default_weights, weights_files
 from vitime_cache.ui.words import notice
 
 ANSWER, NOTE = 430, 300  # pixels: with the other columns, as wide as a page of 1280
@@ -122,15 +122,16 @@ def weights_table() -> None:
     if not files:
         return
     try:
-        used = own.default_weights()[0]
+        used = default_weights().path
     except VitimeError:
         used = None
     st.subheader("Weights", anchor=False)
     rows = []
-    for file in files:
-        row = {"weights": file.path.name, "used": file.path == used, "note": file.error}
-        row["megabytes"] = file.path.stat().st_size / 1e6
-        if file.config is not None and file.info is not None:
+    for path, file in files.items():
+        row = {"weights": path.name, "used": path == used, "megabytes": path.stat().st_size / 1e6}
+        if isinstance(file, str):
+            row["note"] = file
+        else:
             config, (high, wide) = file.config, file.config.grid
             row |= {
                 "layers": f"{config.encoder_depth} + {config.decoder_depth}", "heads": config.heads,

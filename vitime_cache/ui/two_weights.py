@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -15,16 +14,15 @@ from vitime_cache.attention import schema
 from vitime_cache.compare.forecasts import ForecastGap, compare_forecasts
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.budget import SMALL
-from vitime_cache.model.config import WeightsInfo
 from vitime_cache.numerals import number
-from vitime_cache.ui import own
+from vitime_cache.ui import other_weights
 from vitime_cache.ui.address import pick
 from vitime_cache.ui.chart import figure
-from vitime_cache.ui.other_weights import elsewhere, weights_files
 from vitime_cache.ui.shared import KEY
 from vitime_cache.ui.stores import Store, reading
 from vitime_cache.ui.two_signals import both_curves, both_maps, choose_how, heads_apart, show_reading
 from vitime_cache.ui.verdicts import whole_series
+from vitime_cache.ui.weights import WeightsFile, weights_files
 from vitime_cache.ui.width import page_width
 from vitime_cache.ui.words import complain, end_page, plain, weights_note
 
@@ -86,16 +84,15 @@ def _choices(first: xr.Dataset) -> dict[str, Load]:
     """The options for the second weights: those of stores that hold the series, then files; each weights once."""
     found: dict[str, Load] = {}
     seen = {first.attrs["weights_sha256"]}
-    for other in elsewhere(first):
+    for other in other_weights.elsewhere(first):
         sha = other.store.dataset.attrs["weights_sha256"]
         if sha not in seen:
             seen.add(sha)
             found[f"{other.weights}, in {other.store.name}"] = partial(_stored, other.store, other.signal)
-    for file in weights_files():
-        if file.info is not None and file.config is not None and file.info.sha256 not in seen:
+    for file in weights_files().values():
+        if isinstance(file, WeightsFile) and file.info.sha256 not in seen:
             seen.add(file.info.sha256)
-            small = file.config.tokens <= SMALL
-            found[f"{file.info.name}, run here"] = partial(_run, first, file.path, file.info, small)
+            found[f"{file.info.name}, run here"] = partial(_run, first, file)
     return found
 
 
@@ -104,15 +101,16 @@ def _stored(store: Store, signal: str) -> xr.Dataset:
         return store.signal(signal)
 
 
-def _run(first: xr.Dataset, path: Path, info: WeightsInfo, small: bool) -> xr.Dataset | None:
+def _run(first: xr.Dataset, weights: WeightsFile) -> xr.Dataset | None:
     """The signal under other weights: as kept, or run now; a large network only runs on a button press."""
     try:
-        if own.under(first, info) is None:
-            if not small and not st.button(f"Run {plain(info.name)} on this signal", icon=":material/play_arrow:"):
+        if other_weights.under(first, weights) is None:
+            name, small = plain(weights.info.name), weights.config.tokens <= SMALL
+            if not small and not st.button(f"Run {name} on this signal", icon=":material/play_arrow:"):
                 return None
-            with st.spinner(f"{plain(info.name)} runs on {plain(schema.name_of(first))}"):
-                own.run_under(first, path, info)
-        return own.under(first, info)
+            with st.spinner(f"{name} runs on {plain(schema.name_of(first))}"):
+                other_weights.run_under(first, weights)
+        return other_weights.under(first, weights)
     except (VitimeError, MemoryError, OSError) as error:
         complain(error)
         return None
