@@ -6,7 +6,6 @@ Each chart shows a verdict, complete or partial, and has a table with its number
 from __future__ import annotations
 
 from collections.abc import Iterable
-from textwrap import wrap
 from typing import Literal
 
 import numpy as np
@@ -16,10 +15,12 @@ from numpy.typing import ArrayLike
 
 from vitime_cache.attention import schema
 from vitime_cache.charts.clock import Clock
+from vitime_cache.charts.head_grid import HEAD_CLICK
 from vitime_cache.charts.style import (
     CATEGORICAL,
     FORECAST,
     HISTORY,
+    NARROW,
     NEUTRAL,
     ON_FULL,
     ON_PALE,
@@ -28,8 +29,8 @@ from vitime_cache.charts.style import (
     Spec,
     assemble,
     category,
-    clicked,
     layer,
+    lines,
     quantity,
     thin,
     tip,
@@ -45,17 +46,9 @@ Shares = Literal["phase", "multiple", "layer"]
 
 PERIODIC = CATEGORICAL[2]  # everything whole periods back
 WITHOUT = "forecast without that past"
-NARROW = 360  # pixels: a line of a subtitle this long fits the narrowest screen
-LETTER = 6.4  # pixels of a subtitle's letter
 MOST_MARKS = 40
 ALIGNED = {"minExtent": 52, "maxExtent": 52}  # pixels of the value axis, so that stacked charts share the lag axis
 STDS = "std of the history"
-
-
-def lines(*sentences: str, width: float = NARROW) -> list[str]:
-    """Wrap sentences to lines of a subtitle that are no wider than `width` pixels."""
-    longest = int(max(width, NARROW) / LETTER)
-    return [line for sentence in sentences if sentence for line in wrap(sentence, longest)] or [""]
 
 
 def unit_of(verdict: xr.Dataset) -> AttentionUnit:
@@ -108,11 +101,11 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
     ).dropna()
     band = band.iloc[:: max(len(band) // 600, 1)]
     area = {"x": quantity("sample"), "y": quantity("low"), "y2": {"field": "high"}}
-    last = WITHOUT in shown
+    without = WITHOUT in shown
     said = (
         f"Green: the forecast if attention read {period_words(verdict)} back, and its multiples, from a history moved "
         "by a part of its period."
-        if last
+        if without
         else ""
     )
     return assemble(
@@ -121,7 +114,7 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
             layer(table, "line", encoding={"x": x, "y": y, "color": colour}, strokeWidth=1.4),
             layer(points, "circle", encoding={"x": x, "y": y, "tooltip": tooltip}, opacity=0, size=40),
         ],
-        f"Forecast{' with and without that past' if last else ''}: {_signal(verdict)}",
+        f"Forecast{' with and without that past' if without else ''}: {_signal(verdict)}",
         lines(said, "Shaded: the 90 % range of the model's own forecast." if len(band) else "", width=width),
         width=width, height=height, autosize=STRETCH,
     )  # fmt: skip
@@ -260,7 +253,7 @@ def answer_heads(verdict: xr.Dataset, *, width: int = 620) -> Spec:
     most = max(float(table["shade"].max()), 0.05)
     shade = quantity("shade", scale={"domain": [0, most], "range": [0.06, 1]}, legend=None)
     cells = {"x": x, "y": y, "fillOpacity": shade, "tooltip": tooltip}
-    layers = [layer(table, "rect", encoding=cells, color=HISTORY) | clicked("head", [schema.LAYER, schema.HEAD])]
+    layers = [layer(table, "rect", encoding=cells, color=HISTORY) | HEAD_CLICK]
     if len(few):
         place = {"x": category(schema.HEAD), "y": category(schema.LAYER)}
         full = {"test": f"datum.shade > {most / 2:g}", "value": ON_FULL}

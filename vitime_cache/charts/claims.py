@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from vitime_cache.attention import schema
-from vitime_cache.charts.answer import lines
+from vitime_cache.charts.head_grid import HEAD_CLICK
 from vitime_cache.charts.style import (
     CATEGORICAL,
     FORECAST,
@@ -22,20 +22,19 @@ from vitime_cache.charts.style import (
     Spec,
     assemble,
     category,
-    clicked,
     layer,
+    lines,
     quantity,
     tip,
 )
 from vitime_cache.evidence.agreement import Agreement
-from vitime_cache.evidence.levels.table import CLAIMS, OUTCOMES
+from vitime_cache.evidence.levels.table import CLAIMS
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import COLUMN, to_come, verdict_table
 from vitime_cache.numerals import NUMBER, SHORT
 
 MOST_ROWS = 40  # heads in one grid; of more heads only the best are shown
 STRONG = CATEGORICAL[2]  # supported
-WORDS = {of.word: of for of in OUTCOMES.values()}
 GAP = 0.04  # share of a column between cells
 # Slanted strokes: an inconclusive cell is hatched, so that it differs from a "no" without colour too.
 HATCHING = "".join(f"M{x - 0.4:.1f},.5L{x + 0.4:.1f},-.5" for x in np.arange(-1.8, 2.0, 0.6))
@@ -94,7 +93,7 @@ def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
               height={"band": 0.4}),
         layer(yes, "bar", encoding=_bars(place), color=STRONG, opacity=1, height={"band": 0.55}),
         *_framed(selected, shown),
-        mouse | clicked("head", [schema.LAYER, schema.HEAD]),  # on top, because a layer above would take the click
+        mouse | HEAD_CLICK,  # on top, because a layer above would take the click
     ]  # fmt: skip
     coming = {claim.title.lower() for claim in CLAIMS if claim.level in to_come(verdict)}
     return assemble(
@@ -131,7 +130,7 @@ def looking_chart(found: Agreement, signal: str, *, width: int = 620, height: in
     }
     dots = layer(heads, "circle", encoding=encoding, size=70, opacity=0.9)
     return assemble(
-        [dots | clicked("head", [schema.LAYER, schema.HEAD])],
+        [dots | HEAD_CLICK],
         f"Looking against mattering: {signal}", lines(found.words), width=width, height=height, autosize=STRETCH,
     )  # fmt: skip
 

@@ -12,9 +12,9 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.charts import tables
-from vitime_cache.charts.answer import lines
 from vitime_cache.charts.clock import Clock
-from vitime_cache.charts.raster import mosaic, png_url, shrink
+from vitime_cache.charts.head_grid import HEAD_CLICK, MARGIN, MOST_PIXELS, head_axes, pictures_of_heads
+from vitime_cache.charts.raster import shrink
 from vitime_cache.charts.style import (
     CATEGORICAL,
     DIVERGING,
@@ -27,8 +27,8 @@ from vitime_cache.charts.style import (
     above,
     assemble,
     category,
-    clicked,
     layer,
+    lines,
     quantity,
     thin,
     tip,
@@ -37,10 +37,8 @@ from vitime_cache.compare.forecasts import compare_forecasts
 from vitime_cache.compare.maps import FIRST, MOVED, SECOND, compare_maps
 from vitime_cache.numerals import PERCENT, PERCENT_1, number, percent
 
-WIDTH, SIDE, MARGIN = 1120, 112, 90  # pixels: the gallery, the most for a head's map, and the margin
-MOST_PIXELS = 600_000
+WIDTH, SIDE = 1120, 112  # pixels: the gallery, and the most for a head's map
 PERCENTILE = 99.5  # of the absolute differences, at which the colour scale ends
-BARE = {"domain": False, "ticks": False, "labelFlush": False}
 ACTUAL = "actual"
 
 
@@ -78,16 +76,12 @@ def difference_gallery(
     gap = shrink(found[FIRST].values - found[SECOND].values, MOST_PIXELS)
     limit = float(np.percentile(np.abs(gap), PERCENTILE)) or float(np.abs(gap).max()) or 1.0
     table = _ranked(found)
-    rows, heads = [str(each) for each in found[schema.LAYER].values], [int(each) for each in found[schema.HEAD].values]
-    everywhere = {
-        "x": {"value": 0}, "x2": {"value": "width"}, "y": {"value": 0}, "y2": {"value": "height"},
-        "url": category("url"),
-    }  # fmt: skip
-    url = png_url(mosaic(np.clip(gap / limit, -1, 1) / 2 + 0.5), DIVERGING)
+    layers, heads = found.sizes[schema.LAYER], found.sizes[schema.HEAD]
+    shades = np.clip(gap / limit, -1, 1) / 2 + 0.5
     tooltip = [
         tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip(MOVED, "attention that lies elsewhere", PERCENT),
     ]  # fmt: skip
-    wide = min((width - MARGIN) / len(heads), SIDE)
+    wide = min((width - MARGIN) / heads, SIDE)
     said = lines(
         f"Orange: {names[0]} looks there more; purple: {names[1]} does. Full colour: {number(limit)} × even attention",
         "Query downwards, key to the right. Click a head to see it below",
@@ -95,14 +89,14 @@ def difference_gallery(
     )
     return assemble(
         [
-            layer([{"url": url}], "image", encoding=everywhere, aspect=False),
-            layer(table, "rect", encoding=_axes(rows, heads) | {"tooltip": tooltip}, opacity=0)
-            | clicked("head", [schema.LAYER, schema.HEAD]),
+            pictures_of_heads(shades, DIVERGING),
+            layer(table, "rect", encoding=head_axes(found) | {"tooltip": tooltip}, opacity=0)
+            | HEAD_CLICK,
             *_framed(selected),
         ],
         f"Where every head differs: {names[0]} and {names[1]}",
         said,
-        width=wide * len(heads) + MARGIN, height=wide * len(rows) + above(said), autosize=SHRINK,
+        width=wide * heads + MARGIN, height=wide * layers + above(said), autosize=SHRINK,
     )  # fmt: skip
 
 
@@ -196,8 +190,7 @@ def period_shares(shares: xr.Dataset, names: tuple[str, str], *, width: int = 62
             for a, b in zip(table["first_place"], table["second_place"], strict=True)
         ]
     )
-    rows = [str(each) for each in shares[schema.LAYER].values]
-    axes = _axes(rows, [int(each) for each in shares[schema.HEAD].values])
+    axes = head_axes(shares)
     colour = quantity("difference", scale={"domain": [-most, most], "range": list(DIVERGING)}, legend=None)
     tooltip = [
         tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("first", f"A, {names[0]}", PERCENT_1),
@@ -210,12 +203,12 @@ def period_shares(shares: xr.Dataset, names: tuple[str, str], *, width: int = 62
             layer(table, "rect", encoding=axes | {"color": colour}),
             layer(table, "text", encoding=words, fontSize=11),
             layer(table, "rect", encoding=axes | {"tooltip": tooltip}, opacity=0)
-            | clicked("head", [schema.LAYER, schema.HEAD]),
+            | HEAD_CLICK,
         ],
         "Which heads carry which period",
         [f"Orange: carries more of A, {names[0]}; purple: of B, {names[1]}",
          f"Numbers: places in the sets. Full colour: {percent(most)} more of it alone"],
-        width=width, height=26 * len(rows), autosize=STRETCH,
+        width=width, height=26 * shares.sizes[schema.LAYER], autosize=STRETCH,
     )  # fmt: skip
 
 
@@ -227,13 +220,6 @@ def _range(ds: xr.Dataset) -> pd.DataFrame:
     }
     band = pd.DataFrame({"sample": np.arange(len(bounds["low"])), **bounds}).dropna()
     return band.iloc[:: max(len(band) // 600, 1)]
-
-
-def _axes(rows: list[str], heads: list[int]) -> Spec:
-    across = BARE | {"orient": "top", "labelAngle": 0}
-    x = {"field": schema.HEAD, "title": "head", "scale": {"domain": heads, "padding": 0}, "axis": across}
-    y = {"field": schema.LAYER, "title": None, "scale": {"domain": rows, "padding": 0}, "axis": BARE}
-    return {"x": x | {"type": "ordinal", "sort": None}, "y": y | {"type": "ordinal", "sort": None}}
 
 
 def _framed(selected: tuple[str, int] | None) -> list[Spec]:

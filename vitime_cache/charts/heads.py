@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
 from vitime_cache.attention import measures as head_measures
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import MIN_PAIRS
-from vitime_cache.charts.answer import lines
 from vitime_cache.charts.claims import STRONG, claims_grid_table
-from vitime_cache.charts.raster import mosaic, png_url, shrink, sparks
+from vitime_cache.charts.head_grid import HEAD_CLICK, MARGIN, MOST_PIXELS, head_axes, pictures_of_heads
+from vitime_cache.charts.raster import shrink, sparks
 from vitime_cache.charts.shading import Contrast, Shading
 from vitime_cache.charts.style import (
     FORECAST,
@@ -25,8 +23,8 @@ from vitime_cache.charts.style import (
     above,
     assemble,
     category,
-    clicked,
     layer,
+    lines,
     quantity,
     tip,
 )
@@ -37,12 +35,9 @@ from vitime_cache.numerals import NUMBER, SHORT
 
 WIDTH, HEIGHT = 1120, 860  # pixels that fit a screen
 ROW = 30  # pixels per layer in the matrix
-CLICKED = clicked("head", [schema.LAYER, schema.HEAD])
 SPARK, SPARK_SHADE = 0.3, 0.5  # height of a lag curve relative to a map, and its shade on the scale of the maps
 DOT = {"supported": STRONG, "inconclusive": NEUTRAL, "not supported": "#c4c4c4"}
 DOTS = f"Dots: {', '.join(claim.title.lower() for claim in CLAIMS)}; green: supported, ring: inconclusive, grey: not"
-MARGIN = 90  # pixels for the names of layers
-MOST_PIXELS = 600_000  # of a picture of many heads: more make a page slow and are not visible on a screen
 
 
 def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | None = None) -> Spec:
@@ -59,7 +54,7 @@ def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | 
     """
     if name not in measures:
         raise ChartError(f"no measure {name!r}; there are {', '.join(map(str, measures.data_vars))}")
-    layers, heads = _names(measures)
+    layers = [str(name) for name in measures[schema.LAYER].values]
     table = measures_table(measures)
     known = table[name].dropna()
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
@@ -68,7 +63,7 @@ def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | 
         "gradientLength": 240, "values": [low, (low + high) / 2, high],
     } if len(known) else None  # fmt: skip
     scale = {"range": list(SEQUENTIAL), "domain": [low, high], "zero": False, "nice": False}
-    axes = _axes(layers, heads)
+    axes = head_axes(measures)
     light = {"test": f"datum[{name!r}] > {low + 0.6 * (high - low):.6g}", "value": "#000000"}
     numbers = axes | {"text": quantity(name, format=SHORT), "color": {"condition": light, "value": "#ffffff"}}
     return assemble(
@@ -81,7 +76,7 @@ def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | 
             *([layer(table.dropna(subset=[name]), "text", encoding=numbers, fontSize=11)] if len(known) else []),
             *_framed(selected),
             layer(table, "rect", encoding=axes | {"tooltip": _tooltip(measures)}, opacity=0)
-            | clicked("head", [schema.LAYER, schema.HEAD]),  # above the numbers, because they would take the click
+            | HEAD_CLICK,  # above the numbers, because they would take the click
         ],
         f"Every head: {measures[name].attrs['long_name']}",
         [
@@ -127,13 +122,9 @@ def small_multiples(
     blank = np.full((*maps.shape[:2], max(strip // 2, 2), maps.shape[-1]), np.nan)
     cells = np.concatenate([shades, blank[..., :1, :], drawn, *([blank] if verdict is not None else [])], axis=-2)
     numbers = measures if measures is not None else head_measures.head_measures(ds)
-    layers, heads = _names(ds)
-    everywhere = {
-        "x": {"value": 0}, "x2": {"value": "width"}, "y": {"value": 0}, "y2": {"value": "height"},
-        "url": category("url"),
-    }  # fmt: skip
-    encoding = _axes(layers, heads) | {"tooltip": _tooltip(numbers)}
-    wide = min((width - MARGIN) / len(heads), 130)
+    encoding = head_axes(ds) | {"tooltip": _tooltip(numbers)}
+    layers, heads = ds.sizes[schema.LAYER], ds.sizes[schema.HEAD]
+    wide = min((width - MARGIN) / heads, 130)
     high = wide * cells.shape[-2] / cells.shape[-1]
     scale = "one colour scale for all" if shared else "each head on its own colour scale"
     said = lines(
@@ -144,16 +135,15 @@ def small_multiples(
     )
     return assemble(
         [
-            layer([{"url": png_url(mosaic(cells), SEQUENTIAL)}], "image", encoding=everywhere, aspect=False),
-            layer(measures_table(numbers), "rect", encoding=encoding, opacity=0)
-            | clicked("head", [schema.LAYER, schema.HEAD]),
+            pictures_of_heads(cells, SEQUENTIAL),
+            layer(measures_table(numbers), "rect", encoding=encoding, opacity=0) | HEAD_CLICK,
             *_dots(verdict),
             *_framed(selected),
         ],
         f"Every head's map: {ds[schema.SIGNAL].values}",
         said,
-        width=wide * len(heads) + MARGIN,
-        height=high * len(layers) + above(said),
+        width=wide * heads + MARGIN,
+        height=high * layers + above(said),
         autosize=SHRINK,
     )
 
@@ -190,23 +180,6 @@ def _dots(verdict: xr.Dataset | None) -> list[Spec]:
 def _unseen(measures: xr.Dataset, name: str) -> list[str]:
     """Why a measure is missing for all heads, if known."""
     return [measures.attrs["unseen"]] if "unseen" in measures.attrs and measures[name].isnull().all() else []
-
-
-def _names(ds: xr.Dataset) -> tuple[list[str], list[int]]:
-    return [str(name) for name in ds[schema.LAYER].values], [int(head) for head in ds[schema.HEAD].values]
-
-
-def _axes(layers: list[str], heads: list[int]) -> Spec:
-    bare = {"domain": False, "ticks": False, "labelFlush": False}
-    across = {"orient": "top", "labelAngle": 0, **bare}
-    return {
-        "x": {**_ordinal(schema.HEAD, heads, across), "title": "head"},
-        "y": {**_ordinal(schema.LAYER, layers, bare), "title": None},
-    }
-
-
-def _ordinal(field: str, domain: list[Any], axis: Spec) -> Spec:
-    return {"field": field, "type": "ordinal", "scale": {"domain": domain, "padding": 0}, "sort": None, "axis": axis}
 
 
 def _tooltip(measures: xr.Dataset) -> list[Spec]:

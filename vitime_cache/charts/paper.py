@@ -12,12 +12,11 @@ import xarray as xr
 from vitime_cache._version import __version__
 from vitime_cache.attention import schema
 from vitime_cache.charts.clock import Clock
-from vitime_cache.charts.style import ChartError, Spec
+from vitime_cache.charts.style import PARTS, ChartError, Spec
 from vitime_cache.evidence.verdict import schema as vschema
 
 COLUMNS = {"single": 3.5, "double": 7.2}  # inches
 POINTS = 72  # per inch; a pixel of a chart counts as one point
-CONCAT = ("concat", "hconcat", "vconcat")
 SIZE = re.compile(r'<svg\b[^>]*?\swidth="([\d.]+)"[^>]*?\sheight="([\d.]+)"')
 FLAT, LOWEST = 0.62, 80  # height of a wide chart: at most this share of its width, at least this many points
 SMALLEST, LARGEST = 0.1, 10.0  # limits of the factor for widths
@@ -132,13 +131,13 @@ def _one_line(text: object) -> str:
 
 
 def _parts(chart: Spec) -> list[Spec]:
-    return [part for name in CONCAT for part in chart.get(name, [])]
+    return [part for name in PARTS for part in chart.get(name, [])]
 
 
 def _untitled(chart: Spec, letter: str = "") -> Spec:
     """The chart without titles; several parts get letters."""
     kept = {name: value for name, value in chart.items() if name not in ("title", "autosize")}
-    for name in CONCAT:
+    for name in PARTS:
         if name in kept:
             letters = ascii_lowercase if len(kept[name]) > 1 else ""
             kept[name] = [_untitled(part, letters[i : i + 1]) for i, part in enumerate(kept[name])]
@@ -167,7 +166,7 @@ def _worded(chart: Spec, points: float) -> Spec:
 def _scaled(chart: Spec, factor: float) -> Spec:
     """The chart with its widths multiplied; a square one stays square."""
     made = dict(chart)
-    for name in CONCAT:
+    for name in PARTS:
         if name in made:
             made[name] = [_scaled(part, factor) for part in made[name]]
     width, height = chart.get("width"), chart.get("height")

@@ -7,7 +7,6 @@ import xarray as xr
 
 from vitime_cache._version import __version__
 from vitime_cache.attention import schema
-from vitime_cache.charts.answer import lines
 from vitime_cache.charts.card import POLICY, STYLE, WIDTH, pictures
 from vitime_cache.charts.style import (
     HISTORY,
@@ -19,6 +18,7 @@ from vitime_cache.charts.style import (
     assemble,
     category,
     layer,
+    lines,
     quantity,
     tip,
 )

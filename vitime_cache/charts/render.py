@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, get_args
 
 from vitime_cache.charts.paper import Paper, fitted
-from vitime_cache.charts.style import ChartError, Spec
+from vitime_cache.charts.style import PARTS, ChartError, Spec
 from vitime_cache.checks import choice
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _still(chart: Spec) -> Spec:
     """The chart without invisible layers that only have tooltips; they are most of a heatmap's size."""
     if "params" in chart:
         chart = chart | {"params": [held for each in chart["params"] if (held := _held(each))]}
-    for together in ("concat", "hconcat", "vconcat"):
+    for together in PARTS:
         if together in chart:
             return chart | {together: [_still(part) for part in chart[together]]}
     return chart | {"layer": [layer for layer in chart["layer"] if not _only_answers_to_a_mouse(layer)]}

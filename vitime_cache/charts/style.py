@@ -55,6 +55,9 @@ KEEP: Spec = {"type": "pad"}
 STRETCH: Spec = {"type": "fit-x", "contains": "padding"}
 SHRINK: Spec = {"type": "fit", "contains": "padding"}
 
+NARROW = 360  # pixels: a line of a subtitle this long fits the narrowest screen
+LETTER = 6.4  # pixels of a subtitle's letter
+
 ON_CANVAS: Spec = {"embedOptions": {"renderer": "canvas"}}
 # Labels within 12 pixels of an axis's end are moved inwards, and numbers are short, so that neither is cut off.
 CONFIG: Spec = {"axisX": {"labelFlush": 12}, "numberFormat": ",.12~g", "locale": LOCALE}
@@ -94,6 +97,12 @@ def assemble(
     }
     # Thousands of cells are faster on a canvas than as SVG elements.
     return chart if autosize is STRETCH else chart | {"usermeta": ON_CANVAS}
+
+
+def lines(*sentences: str, width: float = NARROW) -> list[str]:
+    """Wrap sentences to lines of a subtitle that are no wider than `width` pixels."""
+    longest = int(max(width, NARROW) / LETTER)
+    return [line for sentence in sentences if sentence for line in wrap(sentence, longest)] or [""]
 
 
 def fitted(heading: Spec, width: float) -> Spec:

@@ -115,10 +115,9 @@ def peak_table(
             period=period, pairs=curve.pairs, side=side, min_prominence=min_prominence,
         )  # fmt: skip
         known = period is None or peaks.resolvable(period, view.samples_per_patch)
-        time = {peak.lag: in_words(peak.lag, view.sample_seconds) for peak in found}
-        rows += [
-            {"curve": label} | asdict(peak) | ({} if known else UNKNOWN) | {"time": time[peak.lag]} for peak in found
-        ]
+        for peak in found:
+            time = {"time": in_words(peak.lag, view.sample_seconds)}
+            rows.append({"curve": label} | asdict(peak) | ({} if known else UNKNOWN) | time)
     return pd.DataFrame(rows, columns=["curve", *(field.name for field in fields(Peak)), "time"])
 
 

@@ -9,7 +9,7 @@ import xarray as xr
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import Region
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
-from vitime_cache.charts.answer import STDS, clock_of, lines, unit_of
+from vitime_cache.charts.answer import STDS, clock_of, unit_of
 from vitime_cache.charts.style import (
     FORECAST,
     HISTORY,
@@ -20,6 +20,7 @@ from vitime_cache.charts.style import (
     assemble,
     category,
     layer,
+    lines,
     quantity,
     tip,
 )
