@@ -7,9 +7,9 @@ files, so every text and every number is escaped (`html`), and the page's policy
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import xarray as xr
 
@@ -77,7 +77,6 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
     question, said = vschema.facts(verdict, "question"), sentences(verdict)
     title = f"{question['signal']}: does the forecast use what lies {period_words(verdict)} back?"
     unfinished = "" if vschema.complete(verdict) else "<p><b>Not finished: some levels have not been worked on.</b></p>"
-    numbers = to_json(verdict).replace("<", "\\u003c")
     found = "".join(
         f"<dt><b>{html(LEVEL[name].title)}</b></dt><dd>{html(text)}</dd>"
         for name, text in said.items()
@@ -95,12 +94,7 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
         agreement = looking_and_mattering(verdict)
         chart = partial(looking_chart, agreement, str(question["signal"]), width=WIDTH)
         both = f"<p>{html(agreement.words)}</p>{pictures([chart])}"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{html(title)}</title><style>{STYLE}</style></head><body>
-<h1>{html(title)}</h1>
-{unfinished}
+    body = f"""{unfinished}
 <p class="headline">{html(headline(verdict))}</p>
 <p class="small">{html(INTERVALS)} {html(said[NOT_CLAIMED])}</p>
 {drawn(STORY)}
@@ -111,14 +105,49 @@ def verdict_card(verdict: xr.Dataset, layer: str | None = None, head: int | None
 {_section(f"{layer}, head {head}", drawn(OF_HEAD, layer, head))}
 {_section("Looking against mattering", both)}
 <h2>What each level asks</h2>
-{_levels()}
+{_levels()}"""
+    facts = [
+        vschema.facts(verdict, "window_facts")["words"],
+        weights_words(question, vschema.facts(verdict, "weights")),
+        f"Seed {question['seed']}, level {question['level']}, method {question['method']}, vitime-cache {__version__}, "
+        f"{verdict.attrs['created']}.",
+    ]
+    return page(title, body, facts, "verdict", to_json(verdict))
+
+
+def page(title: str, body: str, facts: Iterable[str], name: str, numbers: str) -> str:
+    """A self-contained page.
+
+    Parameters
+    ----------
+    body
+        HTML; everything else is escaped here.
+    facts
+        How it was asked, one line each.
+    name, numbers
+        Id of the element with every number, and its JSON.
+    """
+    asked = "".join(f'<p class="small">{html(fact)}</p>' for fact in facts)
+    escaped = numbers.replace("<", "\\u003c")
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{html(title)}</title><style>{STYLE}</style></head><body>
+<h1>{html(title)}</h1>
+{body}
 <h2>How it was asked</h2>
-{_asked(verdict)}
+{asked}
 <h2>Every number</h2>
-<p class="small">As JSON in the element with the id "verdict" of this file.</p>
-<script type="application/json" id="verdict">{numbers}</script>
+<p class="small">As JSON in the element with the id "{name}" of this file.</p>
+<script type="application/json" id="{name}">{escaped}</script>
 </body></html>
 """
+
+
+def weights_words(question: Mapping[str, Any], note: str) -> str:
+    """The weights of a question, with what their users must know about them."""
+    told = f"Weights {question['weights']} ({str(question['weights_sha256'])[:12]}, {question['dtype']})"
+    return f"{told}: {note}." if note else f"{told}."
 
 
 def _section(title: str, body: str) -> str:
@@ -172,17 +201,3 @@ def _levels() -> str:
         for level in LEVELS
     )
     return f"<dl>{''.join(items)}</dl>"
-
-
-def _asked(verdict: xr.Dataset) -> str:
-    """Window, weights and all other facts of the question."""
-    question, window = vschema.facts(verdict, "question"), vschema.facts(verdict, "window_facts")
-    note = vschema.facts(verdict, "weights")
-    facts = [
-        window["words"],
-        f"Weights {question['weights']} ({str(question['weights_sha256'])[:12]}, {question['dtype']})"
-        + (f": {note}." if note else "."),
-        f"Seed {question['seed']}, level {question['level']}, method {question['method']}, vitime-cache {__version__}, "
-        f"{verdict.attrs['created']}.",
-    ]
-    return "".join(f'<p class="small">{html(fact)}</p>' for fact in facts)

@@ -7,7 +7,7 @@ import xarray as xr
 
 from vitime_cache._version import __version__
 from vitime_cache.attention import schema
-from vitime_cache.charts.card import POLICY, STYLE, WIDTH, pictures
+from vitime_cache.charts.card import WIDTH, page, pictures, weights_words
 from vitime_cache.charts.style import (
     HISTORY,
     NEUTRAL,
@@ -118,35 +118,21 @@ def population_card(table: xr.Dataset) -> str:
     """The table as one self-contained HTML page."""
     population_schema.validate(table)
     question = population_schema.facts(table, "question")
-    note = population_schema.facts(table, "weights")
     period = question["period"]
     asked = "the strongest period of each" if period is None else "a period of "
     asked += samples_in_words(period, 0.0) if isinstance(period, int | float) else period or ""
     facts = [
         f"Asked about {asked}; windows {'chosen for each' if question['window'] is None else question['window']}.",
-        f"Weights {question['weights']} ({str(question['weights_sha256'])[:12]}, {question['dtype']})"
-        + (f": {note}." if note else "."),
+        weights_words(question, population_schema.facts(table, "weights")),
         f"Seed {question['seed']}, method {question['method']}, vitime-cache {__version__}, {table.attrs['created']}.",
     ]
-    title = "Many signals: does the forecast use what lies whole periods back?"
-    numbers = to_json(table).replace("<", "\\u003c")
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{html(title)}</title><style>{STYLE}</style></head><body>
-<h1>{html(title)}</h1>
-<p class="headline">{html(headline(table))}</p>
+    body = f"""<p class="headline">{html(headline(table))}</p>
 <p>{html(notes(table))}</p>
 {pictures([lambda: population_kinds(table, width=WIDTH), lambda: population_heads(table, width=WIDTH)])}
 <h2>Signals</h2>
-{_rows(table)}
-<h2>How it was asked</h2>
-{"".join(f'<p class="small">{html(fact)}</p>' for fact in facts)}
-<h2>Every number</h2>
-<p class="small">As JSON in the element with the id "population" of this file.</p>
-<script type="application/json" id="population">{numbers}</script>
-</body></html>
-"""
+{_rows(table)}"""
+    title = "Many signals: does the forecast use what lies whole periods back?"
+    return page(title, body, facts, "population", to_json(table))
 
 
 def _rows(table: xr.Dataset) -> str:
@@ -155,7 +141,7 @@ def _rows(table: xr.Dataset) -> str:
     rows = []
     for place, row in enumerate(frame.head(MOST_ROWS).to_dict("records")):
         period = population_schema.period_words(table, place)
-        shares = [row[f"{name}"] for name in ("influence_share", "influence_by_chance", "mechanism_share")]
+        shares = [row[name] for name in ("influence_share", "influence_by_chance", "mechanism_share")]
         cells = [row["signal"], row["answer"], period, *(percent(x) if x == x else "" for x in shares), row["heads"]]
         title = f' title="{html(row["reason"])}"' if row["reason"] else ""
         rows.append(f"<tr{title}>{''.join(f'<td>{html(cell)}</td>' for cell in cells)}</tr>")
