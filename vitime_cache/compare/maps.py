@@ -35,11 +35,7 @@ def moved_share(first: ArrayLike, second: ArrayLike) -> Array:
 
     This is the total variation distance between the rows of two maps (..., query, key), as distributions over keys.
     """
-    return _apart(in_multiples(first), in_multiples(second))
-
-
-def _apart(first: Array, second: Array) -> Array:
-    share: Array = np.abs(first - second).mean(axis=-1).mean(axis=-1) / 2
+    share: Array = np.abs(in_multiples(first) - in_multiples(second)).mean(axis=-1).mean(axis=-1) / 2
     return share
 
 
@@ -60,13 +56,13 @@ def compare_maps(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
     if reason := why_not(first, second):
         raise CompareError(reason)
     dims = (schema.LAYER, schema.HEAD, schema.QUERY_PATCH, schema.KEY_PATCH)
-    a, b = (in_multiples(ds[schema.TIME_ATTENTION].transpose(*dims).values) for ds in (first, second))
+    a, b = (ds[schema.TIME_ATTENTION].transpose(*dims).values for ds in (first, second))
     words = "in multiples of even attention"
     return xr.Dataset(
         {
-            FIRST: (dims, a, {"long_name": "attention of the first", "units": words}),
-            SECOND: (dims, b, {"long_name": "attention of the second", "units": words}),
-            MOVED: (dims[:2], _apart(a, b), {"long_name": "share of attention elsewhere", "units": "0 … 1"}),
+            FIRST: (dims, in_multiples(a), {"long_name": "attention of the first", "units": words}),
+            SECOND: (dims, in_multiples(b), {"long_name": "attention of the second", "units": words}),
+            MOVED: (dims[:2], moved_share(a, b), {"long_name": "share of attention elsewhere", "units": "0 … 1"}),
         },
         coords={name: first[name] for name in dims},
     )
@@ -78,16 +74,14 @@ def why_not(first: xr.Dataset, second: xr.Dataset) -> str:
 
 
 def _other_heads(first: xr.Dataset, second: xr.Dataset) -> str:
-    layers = [[str(name) for name in ds[schema.LAYER].values] for ds in (first, second)]
-    heads = [ds.sizes[schema.HEAD] for ds in (first, second)]
-    if layers[0] == layers[1] and heads[0] == heads[1]:
+    a, b = (([str(name) for name in ds[schema.LAYER].values], ds.sizes[schema.HEAD]) for ds in (first, second))
+    if a == b:
         return ""
-    shapes = [f"{ds.attrs['weights']} has {len(ls)} layers of {n} heads" for ds, ls, n in _each(first, second)]
+    shapes = [
+        f"{ds.attrs['weights']} has {len(layers)} layers of {heads} heads"
+        for ds, (layers, heads) in ((first, a), (second, b))
+    ]
     return f"{', '.join(shapes)}: heads of one network have no counterparts in the other"
-
-
-def _each(*datasets: xr.Dataset) -> list[tuple[xr.Dataset, list[str], int]]:
-    return [(ds, list(ds[schema.LAYER].values), ds.sizes[schema.HEAD]) for ds in datasets]
 
 
 def other_axes(first: xr.Dataset, second: xr.Dataset) -> str:

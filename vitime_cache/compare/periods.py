@@ -65,7 +65,9 @@ def compare_periods(first: xr.Dataset, second: xr.Dataset) -> TwoPeriods:
 
 def conclusion(found: TwoPeriods) -> str:
     """Both answers, and which of the few heads they share."""
-    first, second = (f"a period of {period_words(ds)}: **{answer_words(ds).lower()}**" for ds in _both(found))
+    first, second = (
+        f"a period of {period_words(ds)}: **{answer_words(ds).lower()}**" for ds in (found.first, found.second)
+    )
     return f"{first[:1].upper()}{first[1:]}; {second}. {_heads(found)}"
 
 
@@ -83,7 +85,7 @@ def limits(found: TwoPeriods) -> tuple[str, ...]:
     ]
     if shared := _shared(*found.periods):
         said.append(f"That the two are separate: {shared}, so lags that they share count for both.")
-    one, two = pairs = [(ds, vschema.facts(ds, "window_facts")) for ds in _both(found)]
+    one, two = pairs = [(ds, vschema.facts(ds, "window_facts")) for ds in (found.first, found.second)]
     if any(one[1][name] != two[1][name] for name in ("starts", "history", "horizon")):
         said.append(
             "That only the period differs: each question used the stretch that shows its period well, history and "
@@ -96,16 +98,8 @@ def limits(found: TwoPeriods) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _both(found: TwoPeriods) -> tuple[xr.Dataset, xr.Dataset]:
-    return found.first, found.second
-
-
-def _span(ds: xr.Dataset) -> str:
-    return f"A period of {period_words(ds)}"
-
-
 def _heads(found: TwoPeriods) -> str:
-    lacking = [f"a period of {period_words(ds)}" for ds in _both(found) if not set_heads(ds)]
+    lacking = [f"a period of {period_words(ds)}" for ds in (found.first, found.second) if not set_heads(ds)]
     if lacking:
         return f"No set of heads is named for {' and '.join(lacking)}, so there are none to compare."
     ds = found.first
@@ -119,10 +113,11 @@ def _heads(found: TwoPeriods) -> str:
 
 
 def _figures(ds: xr.Dataset) -> str:
+    about = f"A period of {period_words(ds)}"
     share, low, high = (float(ds[f"influence_{name}"]) for name in ("share", "low", "high"))
     if not np.isfinite(share):
-        return f"{_span(ds)}: no share is known."
-    said = f"{_span(ds)}: {interval(share, low, high)} of how the forecast follows its past comes from there"
+        return f"{about}: no share is known."
+    said = f"{about}: {interval(share, low, high)} of how the forecast follows its past comes from there"
     said += f" ({percent(float(ds['influence_by_chance']))} would by chance)"
     read = float(ds["mechanism_share"])
     return said + (f"; of what it reads through attention, {percent(read)}." if np.isfinite(read) else ".")

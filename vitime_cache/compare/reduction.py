@@ -98,11 +98,6 @@ class Comparison:
     ratios: dict[float, float]
 
     @property
-    def reach(self) -> float:
-        """Largest distance in samples at which two lags count as one: each peak is known to half a patch."""
-        return (self.first.samples_per_patch + self.second.samples_per_patch) / 2
-
-    @property
     def sample_seconds(self) -> float:
         """From one sample to the next, where it is the same of both; else 0."""
         return self.first.sample_seconds if self.first.sample_seconds == self.second.sample_seconds else 0.0
@@ -124,7 +119,7 @@ def compare(first: SignalCurve, second: SignalCurve, *, period: float | None = N
         Keys in the past or in the future of the query.
     """
     peaks = _peaks(first, second, period, side), _peaks(second, first, period, side)
-    reach = (first.samples_per_patch + second.samples_per_patch) / 2
+    reach = (first.samples_per_patch + second.samples_per_patch) / 2  # each peak is known to half a patch
     pair = _reduction(first, second)
     if pair is None:
         changes = _match(*peaks, reach, ("in both", "first only", "second only"))
