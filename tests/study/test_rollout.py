@@ -19,7 +19,8 @@ from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.study.prediction import PredictionError
-from vitime_cache.study.rollout import RolloutError, layer_flow
+from vitime_cache.study.rollout import layer_flow
+from vitime_cache.study.seen_attention import RolloutError
 
 
 def wave(n: int = 60) -> np.ndarray:

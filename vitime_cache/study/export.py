@@ -91,12 +91,18 @@ def export(
     numbers = list(range(ds.sizes[schema.HEAD]))
     chosen = _chosen("signal", signals, names, default=names)
     kinds = _chosen("format", formats, FORMATS, default=FORMATS)
-    first = _FirstHeads(ds, None if isinstance(source, xr.Dataset) else source)
+    tracking, told = sweep_tracking(ds), list[str]()
     files: dict[Path, Callable[[], bytes]] = {}
     for signal in chosen:
         one = ds.sel({schema.SIGNAL: signal})
         samples = None if period is None else _samples(period, one)
-        here, there = (layer_names[:1], numbers) if layers is not None else first(one, heads is None)
+        here, there = layer_names[:1], numbers
+        if layers is None:
+            verdict = None if isinstance(source, xr.Dataset) else newest_verdict(source, one)
+            best_layer, best_head, reason = first_head(one, verdict, tracking)
+            here, there = [best_layer], [best_head]
+            if heads is None:
+                told.append(f"{signal}: {best_layer}, head {best_head}: {reason}")
         for layer, head in product(
             _chosen("layer", layers, layer_names, default=here), _chosen("head", heads, numbers, default=there)
         ):
@@ -107,7 +113,7 @@ def export(
         raise ExportError("names of two signals, and so their files, differ only in case; export them one by one")
     written = write_files(files, overwrite=overwrite, progress=progress)
     if tell is not None:  # at the end, so that an error is the only line
-        for line in first.told:
+        for line in told:
             tell(line)
     return written
 
@@ -118,22 +124,6 @@ def _samples(period: float | str, ds: xr.Dataset) -> float:
         return to_samples(str(period), float(ds[schema.SAMPLE_SECONDS]))
     except SignalError as error:
         raise ExportError(f"{schema.name_of(ds)}: {error}") from error
-
-
-class _FirstHeads:
-    """The default head of each signal."""
-
-    def __init__(self, ds: xr.Dataset, store: str | Path | None) -> None:
-        self.store, self.told = store, list[str]()
-        self.tracking = sweep_tracking(ds)
-
-    def __call__(self, ds: xr.Dataset, both: bool) -> tuple[list[str], list[int]]:
-        """Layer and number of the default head; records the choice and its reason if `both` are used."""
-        verdict = None if self.store is None else newest_verdict(self.store, ds)
-        layer, head, reason = first_head(ds, verdict, self.tracking)
-        if both:
-            self.told.append(f"{schema.name_of(ds)}: {layer}, head {head}: {reason}")
-        return [layer], [head]
 
 
 def _opened(source: xr.Dataset | str | Path) -> xr.Dataset:

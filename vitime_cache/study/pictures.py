@@ -206,9 +206,7 @@ def _slowest_period(view: HeadView) -> float | None:
     return slowest if slowest >= SHORTEST_PERIOD * view.samples_per_patch else None
 
 
-def _draw(
-    picture: Callable[[], Spec], suffix: charts.FileFormat, dpi: float, paper: charts.Paper | None
-) -> bytes:  # fmt: skip
+def _draw(picture: Callable[[], Spec], suffix: charts.FileFormat, dpi: float, paper: charts.Paper | None) -> bytes:
     return charts.figure_bytes(picture(), suffix, dpi, paper=paper)
 
 

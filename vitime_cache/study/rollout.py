@@ -24,10 +24,8 @@ from vitime_cache.model.network import ViTime
 from vitime_cache.series.sources import Signal
 from vitime_cache.study.figure_options import FigureOptions
 from vitime_cache.study.pictures import experiment_files, file_name, write_files
-from vitime_cache.study.prediction import ViTimePrediction as ViTimePrediction
-from vitime_cache.study.prediction import encode, history_of
-from vitime_cache.study.seen_attention import RolloutError as RolloutError
-from vitime_cache.study.seen_attention import SeenAttention
+from vitime_cache.study.prediction import ViTimePrediction, encode, history_of
+from vitime_cache.study.seen_attention import RolloutError, SeenAttention
 
 Fusion = Literal["mean", "max", "min"]
 
