@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 STDOUT = Path("-")  # instead of a file
 CONFIG_HELP = "JSON or TOML with the network's shape, for weights without it (a bare state dict)"
 FILES_HELP = "CSV or other delimited text, Parquet, Feather, a workbook, NPY, NPZ or TOML"
-PLACE_HELP = "folder or URL (s3://…, gs://…)"
-STORE_HELP = f"{PLACE_HELP[:-1]}; default: the store of the default weights, store/<weights>.zarr)"
+_URLS = "s3://…, gs://…"
+PLACE_HELP = f"folder or URL ({_URLS})"
+STORE_HELP = f"folder or URL ({_URLS}; default: the store of the default weights, store/<weights>.zarr)"
 
 
 class UsageError(VitimeError):
@@ -34,17 +35,21 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 
 def store_of(args: argparse.Namespace) -> str:
-    """The named store, or the store of the default weights.
+    """The named store, or the store of the default weights; a UsageError for two different ones."""
+    return one_store(args.place, args.store) or default_store_of(getattr(args, "weights", None))
+
+
+def one_store(place: str | None, store: str | None) -> str | None:
+    """The store named as an argument or after --store; None if neither was.
 
     Raises
     ------
     UsageError
         If two different stores were named.
     """
-    named = {store for store in (args.place, args.store) if store}
-    if len(named) > 1:
-        raise UsageError(f"two stores were named, {args.place} and {args.store}; name one")
-    return named.pop() if named else default_store_of(getattr(args, "weights", None))
+    if place and store and place != store:
+        raise UsageError(f"two stores were named, {place} and {store}; name one")
+    return place or store
 
 
 def default_store_of(weights: str | None) -> str:

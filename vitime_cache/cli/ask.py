@@ -23,6 +23,7 @@ from vitime_cache.cli.arguments import (
     at_least,
     check_outputs,
     check_reading,
+    one_store,
     positive,
     reading_of,
     span,
@@ -193,9 +194,7 @@ def _places(args: argparse.Namespace) -> tuple[str | None, str | None]:
     source, store = args.source, args.store
     if source is None or not (source.rstrip("/").endswith(".zarr") or "://" in source or Path(source).is_dir()):
         return source, store
-    if store not in (None, source):
-        raise UsageError(f"two stores were named, {source} and {store}; name one")
-    return None, source
+    return None, one_store(source, store)
 
 
 def _check_weights(weights: str | None, config: str | None, ds: xr.Dataset, store: str) -> None:

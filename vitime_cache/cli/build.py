@@ -15,6 +15,7 @@ from vitime_cache.cli.arguments import (
     at_least,
     default_store_of,
     layers,
+    one_store,
     positive,
     signals_of,
 )
@@ -82,12 +83,8 @@ def _model(args: argparse.Namespace) -> ViTime | str | None:
 
 def _store(args: argparse.Namespace) -> str:
     """The store named by --store or by the first argument, which is removed from the files."""
-    if args.files and args.files[0].rstrip("/").endswith(".zarr"):
-        first = args.files.pop(0)
-        if args.store not in (None, first):
-            raise UsageError(f"two stores were named, {first} and {args.store}; name one")
-        return str(first)
-    return str(args.store or default_store_of(args.weights))
+    first = args.files.pop(0) if args.files and args.files[0].rstrip("/").endswith(".zarr") else None
+    return one_store(first, args.store) or default_store_of(args.weights)
 
 
 def _workers(text: str) -> int | str:

@@ -33,7 +33,7 @@ class _Plain(Console):
         super().print(*shown, **options)
 
     def on_broken_pipe(self) -> None:
-        """Where nobody reads on, `main` ends the command, as every tool of Unix ends."""
+        """When nobody reads the output any more, `main` ends the command, as Unix tools do."""
         raise  # the BrokenPipeError that rich is handling as it calls this
 
 
@@ -135,7 +135,7 @@ def show_info(info: dict[str, Any]) -> None:
 
 
 def _names(names: Iterable[str]) -> Column:
-    """A column of names whole, as they are for copying: beside other columns on one line, if they are short."""
+    """A column of names, which are never cut, so that they can be copied; short ones stay on one line."""
     return Column("signal", no_wrap=max(map(len, names), default=0) <= MOST_NAME, overflow="fold")
 
 

@@ -27,8 +27,6 @@ COMMANDS: dict[str, ModuleType] = {
     "build": build, "ask": ask, "info": info, "verify": verify, "export": export, "signals": signals, "train": train,
     "app": app,
 }  # fmt: skip
-
-
 _ELSEWHERE = "choose another place, or change what this one permits"
 _REMEDIES = {
     errno.EACCES: _ELSEWHERE,
@@ -44,8 +42,8 @@ _REMEDIES = {
 }
 
 
-# New objects from which Python looks for cycles. Libraries and large stores bring millions that last: looking through
-# them again and again, as it does by default, takes a sixth of a command's start.
+# Number of new objects after which Python looks for reference cycles. Libraries and large stores make millions that
+# last: looking through them as often as it does by default takes a sixth of a command's start.
 OBJECTS = 50_000
 
 
@@ -161,6 +159,7 @@ def _sentence(purpose: str) -> str:
 
 
 def parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of one command, with its module as `command` and its name as `name`."""
     parser = argparse.ArgumentParser(PROGRAM, description="Run a ViTime model and keep its attention.")
     parser.add_argument("--version", action="version", version=f"vitime-cache {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from vitime_cache.training.train import train
 
     own = _own_series(args)
-    config, start = _lesson(args)
+    config, start = _config(args)
     with open(os.devnull, "w", encoding="utf-8") if args.quiet else nullcontext(sys.stderr) as log:  # noqa: PTH123
         train(config, args.out, own=own, start=start, device=args.device, workers=args.workers, log=log)
     return 0
@@ -83,8 +83,8 @@ def _own_series(args: argparse.Namespace) -> OwnSeries | None:
     return read_own_series(args.data, hold_out=args.holdout, **share, **reading_of(args))
 
 
-def _lesson(args: argparse.Namespace) -> tuple[TrainConfig, str | None]:
-    """What is taught, and the weights that it starts from."""
+def _config(args: argparse.Namespace) -> tuple[TrainConfig, str | None]:
+    """The training's config, and the weights that it starts from."""
     from vitime_cache.model.checkpoint import find_weights, peek
     from vitime_cache.training.config import TrainConfig
 
