@@ -67,7 +67,7 @@ class Clock:
     def span_tip(
         self, table: pd.DataFrame, field: str, title: str, in_time: str = "that is"
     ) -> tuple[pd.DataFrame, list[Spec]]:
-        """Lines of a tooltip for a column of spans in samples, in time too where that is known; and their table."""
+        """The table and the tooltip of its column of spans in samples, both with spans in time where they are known."""
         tips = [tip(field, f"{title}, samples", SAMPLES)]
         if not self.seconds:
             return table, tips
@@ -102,7 +102,7 @@ class Clock:
         return {field: self._whens(np.asarray(samples, dtype=np.float64))}, [tip(field, title)]
 
     def points_tip(self, table: pd.DataFrame, at: str = "sample") -> tuple[pd.DataFrame, list[Spec]]:
-        """The tooltip of points of a series: part, sample, its time where that is known, and value; and their table."""
+        """The table and the tooltip of points of a series: part, sample, its time where that is known, and value."""
         when, told = self.moments_tip(table[at])
         part = [tip("part", "part")] if "part" in table else []
         value = tip("value", "value", readable(table["value"]))

@@ -94,7 +94,7 @@ def series(ds: xr.Dataset, *, most_probable: bool = False, width: int = 860, hei
 
 
 def filled_words(filled: int) -> list[str]:
-    """A line about filled gaps; a store records how many samples were missing, not which: of a stretch, the most."""
+    """A line about filled gaps: at most, as a store records how many samples were missing, but not which."""
     if not filled:
         return []
     return [f"Filled, where the series had gaps: at most {counted(filled, 'sample')} of the history"]
@@ -108,7 +108,6 @@ def lag_curves(
     side: Side = "past",
     max_lag: float | None = None,
     log: bool = False,
-    min_pairs: int = lags.MIN_PAIRS,
     width: int = 860,
     height: int = 300,
 ) -> Spec:
@@ -123,7 +122,7 @@ def lag_curves(
     side
         Keys in the past or in the future of the query.
     max_lag
-        End of the axis in samples, above 0; None ends it at the last lag with `min_pairs` pairs over all regions.
+        End of the axis in samples, above 0; None ends it at the last lag with `lags.MIN_PAIRS` pairs over all regions.
     log
         Logarithmic attention axis.
 
@@ -134,12 +133,14 @@ def lag_curves(
     """
     if len(views) > len(CATEGORICAL):
         raise ChartError(f"one chart can show at most {len(CATEGORICAL)} curves, got {len(views)}")
-    table = tables.lag_table(views, region, side=side, min_pairs=min_pairs)
+    table = tables.lag_table(views, region, side=side)
     if table.empty:
-        raise ChartError(f"no lag to the {side} has {min_pairs} query–key pairs in the region {region}; choose another")
-    end = max_lag or max(_longest(view.ds, min_pairs) for view in views)
+        raise ChartError(
+            f"no lag to the {side} has {lags.MIN_PAIRS} query–key pairs in the region {region}; choose another"
+        )
+    end = max_lag or max(_longest(view.ds) for view in views)
     table = table[table["lag"] <= end]
-    found = tables.peak_table(views, region, period=period, side=side, min_pairs=min_pairs)
+    found = tables.peak_table(views, region, period=period, side=side)
     names = tables.curve_labels(views)
     blind = next((reason for view in views if period and (reason := measures.unseen(view.ds, period))), "")
     legend = {"title": None, "orient": "top", "labelLimit": 400, "symbolOpacity": 1} if len(names) > 1 else None
@@ -187,7 +188,7 @@ def autocorrelation(
     The lag axis is that of `lag_curves`, so that the two charts can be stacked; the curve ends with the history.
     """
     table = tables.autocorrelation_table(ds, max_lag)
-    end = max_lag or _longest(ds, lags.MIN_PAIRS)
+    end = max_lag or _longest(ds)
     clock = Clock.of(ds)
     table, tooltip = clock.span_tip(table, "lag", "lag")
     x = quantity("lag", scale={"domain": [0, end], "nice": False}, **clock.span_axis(end, "lag"))
@@ -207,8 +208,9 @@ def autocorrelation(
     )
 
 
-def _longest(ds: xr.Dataset, min_pairs: int) -> float:
-    return (ds.sizes[schema.QUERY_PATCH] - min_pairs) * float(ds[schema.SAMPLES_PER_PATCH])
+def _longest(ds: xr.Dataset) -> float:
+    """The longest lag with enough pairs of query and key, in samples."""
+    return (ds.sizes[schema.QUERY_PATCH] - lags.MIN_PAIRS) * float(ds[schema.SAMPLES_PER_PATCH])
 
 
 def _unresolved(samples_per_patch: float) -> list[Spec]:

@@ -62,13 +62,7 @@ def token_table(view: HeadView, query: int, query_row: int | None = None) -> pd.
     )
 
 
-def lag_table(
-    views: Sequence[HeadView],
-    region: lags.Region = "all",
-    *,
-    side: Side = "past",
-    min_pairs: int = lags.MIN_PAIRS,
-) -> pd.DataFrame:
+def lag_table(views: Sequence[HeadView], region: lags.Region = "all", *, side: Side = "past") -> pd.DataFrame:
     """One row per curve and lag: curve (its label), patches, lag in samples, attention, low, high, pairs.
 
     If the time between samples is known, `time` is the lag in hours, days or similar.
@@ -76,7 +70,7 @@ def lag_table(
     labels = curve_labels(views)
     tables = []
     for label, view in zip(labels, views, strict=True):
-        curve = view.lag_curve(region, min_pairs)
+        curve = view.lag_curve(region)
         distance = curve.lag if side == "past" else -curve.lag
         shown, factor = (distance >= 1) & np.isfinite(curve.mean), view.unit.factor
         table = pd.DataFrame(
@@ -100,7 +94,6 @@ def peak_table(
     *,
     period: float | None = None,
     side: Side = "past",
-    min_pairs: int = lags.MIN_PAIRS,
     min_prominence: float = peaks.MIN_PROMINENCE,
 ) -> pd.DataFrame:
     """One row per peak of each curve: the curve's label, then the columns of `peaks.Peak`; lags in samples.
@@ -109,7 +102,7 @@ def peak_table(
     """
     rows: list[dict[str, object]] = []
     for label, view in zip(curve_labels(views), views, strict=True):
-        curve = view.lag_curve(region, min_pairs)
+        curve = view.lag_curve(region)
         found = peaks.lag_peaks(
             curve.lag, curve.mean * view.unit.factor, view.samples_per_patch,
             period=period, pairs=curve.pairs, side=side, min_prominence=min_prominence,

@@ -44,7 +44,7 @@ class HeadView:
     head: int
     queries: Literal["even", "ink"] = "even"
     shown_in: Unit = "even"
-    _curves: dict[tuple[lags.Region, int], lags.LagCurve] = field(default_factory=dict, init=False, repr=False)
+    _curves: dict[lags.Region, lags.LagCurve] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if schema.SIGNAL in self.ds.dims:
@@ -115,14 +115,11 @@ class HeadView:
             return pooling.pool_queries_by_ink(self.token_rows(slice(None)), self.ink, self.grid)
         return np.asarray(self._selected(schema.TIME_ATTENTION).values)
 
-    def lag_curve(self, region: lags.Region = "all", min_pairs: int = lags.MIN_PAIRS) -> lags.LagCurve:
+    def lag_curve(self, region: lags.Region = "all") -> lags.LagCurve:
         """Mean attention against lag within a region, cached."""
-        question = region, min_pairs
-        if question not in self._curves:
-            self._curves[question] = lags.lag_curve(
-                self.time_attention, self.history_patches, region, min_pairs=min_pairs
-            )
-        return self._curves[question]
+        if region not in self._curves:
+            self._curves[region] = lags.lag_curve(self.time_attention, self.history_patches, region)
+        return self._curves[region]
 
     @cached_property
     def encoding(self) -> SeriesEncoding:

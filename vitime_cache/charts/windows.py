@@ -90,7 +90,7 @@ def window_picture(
 
 
 def window_table(values: np.ndarray, window: Window) -> pd.DataFrame:
-    """sample, value, and its part: history, horizon, or left out."""
+    """sample, value (T,), and its part: history, horizon, or left out."""
     part = np.full(len(values), "left out", dtype=object)
     for start in window.starts:
         border = start + window.history

@@ -27,6 +27,7 @@ COMMANDS: dict[str, ModuleType] = {
     "build": build, "ask": ask, "info": info, "verify": verify, "export": export, "signals": signals, "train": train,
     "app": app,
 }  # fmt: skip
+
 _ELSEWHERE = "choose another place, or change what this one permits"
 _REMEDIES = {
     errno.EACCES: _ELSEWHERE,
