@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=10, help="of each kind (10)")
     parser.add_argument("--minutes", type=float, default=10, help="after which no further question is waited for (10)")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1000, help="of the first question (1000)")
+    parser.add_argument("--seed", type=int, help="of the first question (1000; for real, shipped, families: 0, as `ask`)")
     parser.add_argument("--last", choices=STAGES, default="set", help="level up to which is asked (set)")
     parser.add_argument("--kinds", nargs="+", metavar="KIND", help="of networks or questions (all)")
     a = parser.parse_args()
@@ -39,15 +39,16 @@ def main() -> None:
     kinds = a.kinds or all_kinds
     if unknown := set(kinds) - set(all_kinds):
         parser.error(f"no such kind: {', '.join(sorted(unknown))}; there are {', '.join(all_kinds)}")
-    bounded = (a.seed, a.questions, a.minutes, a.workers, a.last)
+    first, asked = (default if a.seed is None else a.seed for default in (1000, 0))
+    bounded = (first, a.questions, a.minutes, a.workers, a.last)
     run = {
-        "known": lambda: known.known(a.seed, a.minutes, a.workers, a.last, kinds),
+        "known": lambda: known.known(first, a.minutes, a.workers, a.last, kinds),
         "planted": lambda: known.many(*bounded, kinds),
         "false": lambda: claims.false_claims(*bounded, kinds),
         "found": lambda: claims.found_claims(*bounded, kinds),
-        "real": lambda: shipped.real(a.seed),
-        "shipped": lambda: shipped.shipped(a.seed),
-        "families": lambda: shipped.families(a.seed),
+        "real": lambda: shipped.real(asked),
+        "shipped": lambda: shipped.shipped(asked),
+        "families": lambda: shipped.families(asked),
     }
     run[a.only]()
 

@@ -135,9 +135,13 @@ def test_a_verdict_that_is_removed_while_it_is_read_is_not_read_with_gaps(path, 
 
 def test_keeping_the_same_verdict_again_writes_nothing(path):
     group = keep_verdict(path, verdict())
-    stamps = {file: file.stat().st_mtime_ns for file in path.rglob("*") if file.name != "lock"}
+
+    def stamps() -> dict[Path, int]:
+        return {file: file.stat().st_mtime_ns for file in path.rglob("*") if not file.name.endswith("lock")}
+
+    before = stamps()
     assert keep_verdict(path, verdict()) == keep_verdict(path, open_verdict(path, group)) == group
-    assert {file: file.stat().st_mtime_ns for file in path.rglob("*") if file.name != "lock"} == stamps
+    assert stamps() == before
 
 
 def test_another_question_is_kept_beside_and_a_fuller_answer_takes_the_place_of_the_earlier(path):
