@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=10, help="of each kind (10)")
     parser.add_argument("--minutes", type=float, default=10, help="after which no further question is waited for (10)")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seed", type=int, help="of the first question (1000; for real, shipped, families: 0, as `ask`)")
+    parser.add_argument("--seed", type=int, help="of the first question (1000; real, shipped, families: 0)")
     parser.add_argument("--last", choices=STAGES, default="set", help="level up to which is asked (set)")
     parser.add_argument("--kinds", nargs="+", metavar="KIND", help="of networks or questions (all)")
     a = parser.parse_args()
