@@ -203,7 +203,7 @@ def plan(total: float, tokens=("encoder.0", "encoder.1", "decoder.0"), free: flo
 
 @pytest.mark.parametrize(
     ("args", "message"),
-    [({"total": 30}, r"2 signals need up to 30 GB in a.zarr, more than --max-size 20 GB: "
+    [({"total": 30}, r"2 signals may take up to 30 GB in a.zarr, more than --max-size 20 GB: "
                      r"--tokens decoder.0 \(12 GB\) fits, --tokens none \(3 GB\) fits, or raise it with --max-size 30"),
      ({"total": 21}, r"--tokens encoder.1,decoder.0 \(14.7 GB\) fits, --tokens none"),
      ({"total": 100}, r": --tokens none \(10 GB\) fits, or raise"),

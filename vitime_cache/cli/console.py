@@ -166,7 +166,7 @@ def show_verification(store: str, found: Verification) -> None:
     for problem in found.problems:
         errors.print(problem.what)
     again = f"; captured again: {', '.join(found.recomputed)}" if found.recomputed else "; none captured again"
-    verdict = f"{len(found.problems)} problems" if found.problems else "sound"
+    verdict = counted(len(found.problems), "problem") if found.problems else "sound"
     console.print(
         f"{store}: {verdict} ({counted(found.signals, 'signal')}, {counted(found.objects, 'object')}, "
         f"{filesize.decimal(found.bytes)}{again})"

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from vitime_cache.arrays import Array
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
+from vitime_cache.shown import counted
 
 MOVED, FIRST, SECOND = "moved", "first", "second"
 
@@ -78,7 +79,7 @@ def _other_heads(first: xr.Dataset, second: xr.Dataset) -> str:
     if a == b:
         return ""
     shapes = [
-        f"{ds.attrs['weights']} has {len(layers)} layers of {heads} heads"
+        f"{ds.attrs['weights']} has {counted(len(layers), 'layer')} of {counted(heads, 'head')}"
         for ds, (layers, heads) in ((first, a), (second, b))
     ]
     return f"{', '.join(shapes)}: heads of one network have no counterparts in the other"

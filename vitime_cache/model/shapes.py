@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from vitime_cache.model.config import ConfigError, ViTimeConfig
+from vitime_cache.shown import counted
 
 Shape = tuple[int, ...]
 Value = TypeVar("Value")
@@ -87,7 +88,7 @@ def check_shapes(config: ViTimeConfig, found: Mapping[str, Shape]) -> None:
             raise ConfigError(f"weight {name!r} has shape {found[name]}, but the file's own config says {shape}")
         expected.add(name)
     if extra := sorted(found.keys() - expected):
-        raise ConfigError(f"it holds {len(extra)} weights beyond its config, the first {extra[0][:100]!r}")
+        raise ConfigError(f"it holds {counted(len(extra), 'weight')} beyond its config, the first {extra[0][:100]!r}")
 
 
 def _norm(name: str, width: int) -> Iterator[tuple[str, Shape]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.sources import Signal
+from vitime_cache.shown import counted
 from vitime_cache.store.manifest import Coordinates, Entry, Identity
 from vitime_cache.store.objects import Objects, StoreError
 
@@ -95,7 +96,7 @@ class Plan:
         if limit == max_size:
             advice.append(f"or raise it with --max-size {math.ceil(self.total / 1e9)}")
         raise StoreError(
-            f"{len(self.names)} signals need up to {self.total / 1e9:.3g} GB in {self.store}, {reason}: "
+            f"{counted(len(self.names), 'signal')} may take up to {self.total / 1e9:.3g} GB in {self.store}, {reason}: "
             + ", ".join(advice)
         )
 

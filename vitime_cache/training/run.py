@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vitime_cache.model.checkpoint import save_safetensors
+from vitime_cache.shown import counted
 from vitime_cache.training.backtest import Choice
 from vitime_cache.training.config import TrainingError
 from vitime_cache.training.files import RunFiles
@@ -69,11 +70,11 @@ class Run:
     def _taught(self) -> str:
         size = self.learner.config.batch_size
         if self.own is None or self.choice is None:
-            return f"trained on synthetic series for {self.learner.step} steps of {size}"
+            return f"trained on synthetic series for {counted(self.learner.step, 'step')} of {size}"
         if not self.choice.step:
             return f"not adapted: no step on {self.own.told} made them better; unchanged"
         share = f", {self.own.share:.0%} of them these and the rest synthetic" if self.own.share < 1 else ""
-        return f"adapted on {self.own.told} in {self.choice.step} steps of {size} series{share}"
+        return f"adapted on {self.own.told} in {counted(self.choice.step, 'step')} of {size} series{share}"
 
     def resume(self, start: str | Path | None) -> None:
         """Resume from the saved state; TrainingError if it belongs to another run or to other initial weights."""
