@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vitime_cache.compare.maps import CompareError
 from vitime_cache.compare.reduction import RATIO_FLOOR, SignalCurve, compare, prominence_ratio, times
 from vitime_cache.compare.words import reading
-from vitime_cache.evidence.levels.tracking import EvidenceError
 
 LAG = np.arange(-40, 41)
 SPP = 16.0
@@ -195,7 +195,7 @@ def test_a_period_below_the_resolution_and_one_that_shares_multiples_are_named_a
 
 
 def test_a_curve_that_does_not_fit_its_lags_is_an_error():
-    with pytest.raises(EvidenceError, match=r"\(81,\), \(4,\)"):
+    with pytest.raises(CompareError, match=r"\(81,\), \(4,\)"):
         SignalCurve("a", LAG, np.ones(4), SPP)
 
 

@@ -30,8 +30,8 @@ from vitime_cache.charts.style import (
     assemble,
     category,
     layer,
-    lines,
     quantity,
+    subtitle_lines,
     thin,
     tip,
 )
@@ -115,7 +115,7 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
             layer(points, "circle", encoding={"x": x, "y": y, "tooltip": tooltip}, opacity=0, size=40),
         ],
         f"Forecast{' with and without that past' if without else ''}: {_signal(verdict)}",
-        lines(said, "Shaded: the 90 % range of the model's own forecast." if len(band) else "", width=width),
+        subtitle_lines(said, "Shaded: the 90 % range of the model's own forecast." if len(band) else "", width=width),
         width=width, height=height, autosize=STRETCH,
     )  # fmt: skip
 
@@ -138,7 +138,7 @@ def answer_influence(verdict: xr.Dataset, *, width: int = 860, height: int = 170
     colours = dict(zip(names.values(), (HISTORY, FORECAST), strict=True))
     return _over_lags(
         verdict, melted, "change", f"change, {STDS}", colours, "Influence: what the forecast follows",
-        lines(
+        subtitle_lines(
             "One patch of the history at a time is replaced by another part of the history.", _marked(verdict),
             width=width,
         ),
@@ -173,7 +173,7 @@ def answer_attention(verdict: xr.Dataset, *, width: int = 860, height: int = 150
     said = ("Queries in the forecast, keys in the history, mean over heads.", EVEN_WORDS, _marked(verdict))
     return _over_lags(
         verdict, melted, "attention", unit_of(verdict).title("mean attention"), colours,
-        "Attention: where the forecast looks", lines(*said, width=width), width, height,
+        "Attention: where the forecast looks", subtitle_lines(*said, width=width), width, height,
     )  # fmt: skip
 
 
@@ -220,7 +220,7 @@ def answer_shares(verdict: xr.Dataset, by: Shares = "phase", *, width: int = 620
     }
     heads = {"phase": "What attention carries", "multiple": "How many periods back", "layer": "In which layer"}
     return assemble(
-        layers, heads[by], lines(said[by], width=width), width=width, height=20 * len(order), autosize=STRETCH
+        layers, heads[by], subtitle_lines(said[by], width=width), width=width, height=20 * len(order), autosize=STRETCH
     )  # fmt: skip
 
 
@@ -267,7 +267,7 @@ def answer_heads(verdict: xr.Dataset, *, width: int = 620) -> Spec:
     tested = (
         f"Framed: the few heads, in order. Alone they carry {percent(share)} of it, all other heads {percent(without)}."
     )
-    said = lines("The darker, the more a head carries alone.", tested if known else "", width=width)
+    said = subtitle_lines("The darker, the more a head carries alone.", tested if known else "", width=width)
     return assemble(
         layers, "The few heads", said,
         width=width, height=24 * len(rows), autosize=STRETCH,

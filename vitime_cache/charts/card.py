@@ -20,7 +20,7 @@ from vitime_cache.charts.render import figure_bytes
 from vitime_cache.charts.style import ChartError, Spec
 from vitime_cache.charts.verdicts import verdict_curve, verdict_effect, verdict_sweep
 from vitime_cache.evidence.agreement import looking_and_mattering
-from vitime_cache.evidence.levels.table import CLAIMS, LEVEL, LEVELS, OUTCOMES
+from vitime_cache.evidence.levels.table import CLAIMS, FIGURES, LEVEL, LEVELS, MARKS
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
 from vitime_cache.evidence.verdict.data import COLUMN, head_order, verdict_table
@@ -44,7 +44,6 @@ OF_HEAD: Charts = (
 MOST_ROWS = 48
 WIDTH = 520  # pixels of a picture: words stay readable when a narrow screen shrinks it
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-MARKS = {of.word: of.mark for of in OUTCOMES.values()}
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.4rem } h2 { font-size: 1.15rem; margin-top: 2rem } .headline { font-size: 1.15rem }
@@ -187,10 +186,9 @@ def _table(verdict: xr.Dataset) -> str:
         rows.append(f"<tr>{''.join(cells)}</tr>")
     more = f'<p class="small">{len(table) - MOST_ROWS} more heads below.</p>' if len(table) > MOST_ROWS else ""
     key = ", ".join(f"{mark} {word}" for word, mark in MARKS.items())
-    units = "; ".join(f"{claim.title}: {claim.figure} ({claim.units})" for claim in CLAIMS)
     return (
         f'<div class="wide"><table><tr>{names}</tr>{"".join(rows)}</table></div>{more}'
-        f'<p class="small">{html(key)}. {html(units)}. Intervals are simultaneous over heads.</p>'
+        f'<p class="small">{html(key)}. {html(FIGURES)}. Intervals are simultaneous over heads.</p>'
     )
 
 

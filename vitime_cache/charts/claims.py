@@ -23,8 +23,8 @@ from vitime_cache.charts.style import (
     assemble,
     category,
     layer,
-    lines,
     quantity,
+    subtitle_lines,
     tip,
 )
 from vitime_cache.evidence.agreement import Agreement
@@ -99,7 +99,7 @@ def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
     return assemble(
         [each for each in layers if each["data"]["values"]],
         "What is shown of each head",
-        lines(
+        subtitle_lines(
             "Green: supported; grey: not supported; hatched: inconclusive; empty: not tested. The bar is the effect, "
             f"each column on a scale of its own.{' Click a head for its pictures.' if selected is not None else ''}",
             f"The best {len(shown)} of {len(heads)} heads." if len(heads) > len(shown) else "",
@@ -131,7 +131,8 @@ def looking_chart(found: Agreement, signal: str, *, width: int = 620, height: in
     dots = layer(heads, "circle", encoding=encoding, size=70, opacity=0.9)
     return assemble(
         [dots | HEAD_CLICK],
-        f"Looking against mattering: {signal}", lines(found.words), width=width, height=height, autosize=STRETCH,
+        f"Looking against mattering: {signal}", subtitle_lines(found.words),
+        width=width, height=height, autosize=STRETCH,
     )  # fmt: skip
 
 

@@ -28,8 +28,8 @@ from vitime_cache.charts.style import (
     assemble,
     category,
     layer,
-    lines,
     quantity,
+    subtitle_lines,
     thin,
     tip,
 )
@@ -82,7 +82,7 @@ def difference_gallery(
         tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip(MOVED, "attention that lies elsewhere", PERCENT),
     ]  # fmt: skip
     wide = min((width - MARGIN) / heads, SIDE)
-    said = lines(
+    said = subtitle_lines(
         f"Orange: {names[0]} looks there more; purple: {names[1]} does. Full colour: {number(limit)} × even attention",
         "Query downwards, key to the right. Click a head to see it below",
         width=width,

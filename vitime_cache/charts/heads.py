@@ -24,8 +24,8 @@ from vitime_cache.charts.style import (
     assemble,
     category,
     layer,
-    lines,
     quantity,
+    subtitle_lines,
     tip,
 )
 from vitime_cache.charts.tables import measures_table
@@ -127,7 +127,7 @@ def small_multiples(
     wide = min((width - MARGIN) / heads, 130)
     high = wide * cells.shape[-2] / cells.shape[-1]
     scale = "one colour scale for all" if shared else "each head on its own colour scale"
-    said = lines(
+    said = subtitle_lines(
         f"Query downwards, key to the right; {scale}. Click a head to open it",
         "Below each map: attention against lag to the past, each head on its own scale",
         *([DOTS] if verdict is not None else []),

@@ -49,7 +49,7 @@ class Paper:
             raise ChartError(f"the font size must be 4 … 40 points, got {self.points}")
 
 
-def fitted(chart: Spec, paper: Paper, to_svg: Any) -> str:
+def column_svg(chart: Spec, paper: Paper, to_svg: Any) -> str:
     """The chart as an SVG exactly as wide as the column.
 
     The data area of a figure grows or shrinks; text, legends and axes keep their size. If they alone are wider than the

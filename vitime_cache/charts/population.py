@@ -18,8 +18,8 @@ from vitime_cache.charts.style import (
     assemble,
     category,
     layer,
-    lines,
     quantity,
+    subtitle_lines,
     tip,
 )
 from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS
@@ -65,7 +65,7 @@ def population_kinds(table: xr.Dataset, *, width: int = 620) -> Spec:
     tooltip = [tip("what", "answer"), tip("signals", "signals", "d")]
     bars = {"x": x, "y": y, "color": colour, "tooltip": tooltip}
     numbers = {"x": quantity("signals"), "y": category("what"), "text": quantity("signals", format="d")}
-    said = lines(f"{said_yes(table)} of {answered(table)} signals with an answer say yes (in colour).")
+    said = subtitle_lines(f"{said_yes(table)} of {answered(table)} signals with an answer say yes (in colour).")
     return assemble(
         [
             layer(frame, "bar", encoding=bars, height={"band": 0.7}),
@@ -109,7 +109,7 @@ def population_heads(table: xr.Dataset, *, width: int = 620) -> Spec:
                 if len(part)
             ),
         ],
-        "Which heads carry it", lines(f"On how many of {yes} signals a head is among the few that carry it."),
+        "Which heads carry it", subtitle_lines(f"On how many of {yes} signals a head is among the few that carry it."),
         width=width, height=24 * len(order), autosize=STRETCH,
     )  # fmt: skip
 

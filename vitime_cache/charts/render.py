@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from vitime_cache.charts.paper import Paper, fitted
+from vitime_cache.charts.paper import Paper, column_svg
 from vitime_cache.charts.style import PARTS, ChartError, Spec
 from vitime_cache.checks import choice
 
@@ -40,7 +40,7 @@ def figure_bytes(
     if paper is None and file_format == "png":
         return bytes(vl_convert.vegalite_to_png(on_white, ppi=dpi))
     draw = vl_convert.vegalite_to_svg
-    svg = str(draw(on_white)) if paper is None else fitted(on_white, paper, draw)
+    svg = str(draw(on_white)) if paper is None else column_svg(on_white, paper, draw)
     if file_format == "svg":
         return svg.encode()
     return bytes(vl_convert.svg_to_pdf(svg) if file_format == "pdf" else vl_convert.svg_to_png(svg, ppi=dpi))

@@ -99,7 +99,7 @@ def assemble(
     return chart if autosize is STRETCH else chart | {"usermeta": ON_CANVAS}
 
 
-def lines(*sentences: str, width: float = NARROW) -> list[str]:
+def subtitle_lines(*sentences: str, width: float = NARROW) -> list[str]:
     """Wrap sentences to lines of a subtitle that are no wider than `width` pixels."""
     longest = int(max(width, NARROW) / LETTER)
     return [line for sentence in sentences if sentence for line in wrap(sentence, longest)] or [""]

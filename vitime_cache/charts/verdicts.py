@@ -20,8 +20,8 @@ from vitime_cache.charts.style import (
     assemble,
     category,
     layer,
-    lines,
     quantity,
+    subtitle_lines,
     tip,
 )
 from vitime_cache.evidence.levels.table import CLAIM, OUTCOMES
@@ -76,7 +76,7 @@ def verdict_curve(
         layer(table, "circle", encoding=curve, color=HISTORY, size=24, opacity=1),
     ]
     grey = "Grey: 19 of 20 null curves of each kind lie below it, lag by lag." if len(band) else ""
-    said = lines(_regions(region), grey, f"Dotted: multiples of {clock.span(period)}.")
+    said = subtitle_lines(_regions(region), grey, f"Dotted: multiples of {clock.span(period)}.")
     return assemble(
         layers, f"Looks: {head_layer}, head {head}", said, width=width, height=height, autosize=STRETCH
     )  # fmt: skip
@@ -125,7 +125,7 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
         layer(found, "circle", encoding=dots, size=60, opacity=1),
     ]
     interval = f"({number(low)} … {number(high)})" if np.isfinite([low, high]).all() else "(no interval)"
-    said = lines(
+    said = subtitle_lines(
         f"Slope {number(slope)} {interval}, R² {number(float(one['r_squared']))}."
         if np.isfinite(slope)
         else "Too few of the measured periods have a peak: no slope.",
@@ -176,7 +176,7 @@ def verdict_effect(verdict: xr.Dataset, head_layer: str, head: int, *, width: in
         layer(intervals, "rule", encoding=span, color=FORECAST, strokeWidth=2),
         layer(own, "point", encoding=encoding, shape="diamond", filled=True, size=110, color=FORECAST, opacity=1),
     ]  # fmt: skip
-    told = lines(*said, f"Diamonds: this head; grey: all heads; dashed: {margin:g}, less counts as none.")
+    told = subtitle_lines(*said, f"Diamonds: this head; grey: all heads; dashed: {margin:g}, less counts as none.")
     return assemble(
         layers, f"Used: {head_layer}, head {head}", told, width=width, height=height, autosize=STRETCH
     )  # fmt: skip

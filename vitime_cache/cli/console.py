@@ -232,10 +232,9 @@ def show_population(table: xr.Dataset, out: Console, rows: int = 12, *, quiet: b
 
 
 def _show_heads(verdict: xr.Dataset, out: Console, rows: int) -> None:
-    from vitime_cache.evidence.levels.table import CLAIMS, OUTCOMES
+    from vitime_cache.evidence.levels.table import CLAIMS, FIGURES, MARKS
     from vitime_cache.evidence.verdict.data import COLUMN, verdict_table
 
-    marks = {of.word: of.mark for of in OUTCOMES.values()}
     table = verdict_table(verdict)
     shown = Table(
         Column("head", no_wrap=True),
@@ -243,15 +242,14 @@ def _show_heads(verdict: xr.Dataset, out: Console, rows: int) -> None:
         Column("share", justify="right"),
     )
     for row in table.head(rows).to_dict("records"):
-        cells = [f"{_number(row[name])} {marks[row[f'{name}_verdict']]}".strip() for name in COLUMN.values()]
+        cells = [f"{_number(row[name])} {MARKS[row[f'{name}_verdict']]}".strip() for name in COLUMN.values()]
         share = percent(row["share"]) if row["share"] == row["share"] else ""
         shown.add_row(f"{row['layer']} {row['head']}", *cells, share)
     out.print(shown)
-    units = "; ".join(f"{claim.title}: {claim.figure} ({claim.units})" for claim in CLAIMS)
     out.print(
         f"{counted(len(table), 'head')} asked about, {min(rows, len(table))} shown. "
-        + ", ".join(f"{mark} {word}" for word, mark in marks.items())
-        + f". {units}. Share: what the head carries alone of what is read whole periods back."
+        + ", ".join(f"{mark} {word}" for word, mark in MARKS.items())
+        + f". {FIGURES}. Share: what the head carries alone of what is read whole periods back."
     )
 
 

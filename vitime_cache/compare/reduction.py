@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vitime_cache.arrays import Array
 from vitime_cache.attention.peaks import SHORTEST_PERIOD, Peak, Side, lag_peaks, period_prominence
-from vitime_cache.evidence.levels.tracking import EvidenceError
+from vitime_cache.compare.maps import CompareError
 
 RATIO_FLOOR = 0.02  # share of the curve's mean: least prominence in a ratio, so that noise does not decide it
 SAME_PERIOD = 1e-3  # relative: true periods are stored as float32
@@ -52,7 +52,7 @@ class SignalCurve:
 
     def __post_init__(self) -> None:
         if np.shape(self.lag) != np.shape(self.mean) or np.ndim(self.lag) != 1:
-            raise EvidenceError(
+            raise CompareError(
                 f"a lag curve needs a value for each lag, got shapes {np.shape(self.lag)}, {np.shape(self.mean)}"
             )
 

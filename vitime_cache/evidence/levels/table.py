@@ -143,6 +143,7 @@ CLAIMS: tuple[Claim, ...] = (
 STAGES: tuple[str, ...] = tuple(level.name for level in LEVELS)
 CLAIM_NAMES: tuple[str, ...] = tuple(claim.name for claim in CLAIMS)
 OF_HEADS: tuple[str, ...] = tuple(claim.name for claim in CLAIMS if claim.level == "heads")
+FIGURES = "; ".join(f"{claim.title}: {claim.figure} ({claim.units})" for claim in CLAIMS)  # under tables of heads
 LEVEL: Mapping[str, Level] = {level.name: level for level in LEVELS}
 CLAIM: Mapping[str, Claim] = {claim.name: claim for claim in CLAIMS}
 
@@ -166,6 +167,7 @@ OUTCOMES: Mapping[int, Outcome] = {
         Outcome(NOT_TESTED, "not tested", "–"),
     )
 }
+MARKS: Mapping[str, str] = {outcome.word: outcome.mark for outcome in OUTCOMES.values()}
 
 
 @dataclass(frozen=True)
