@@ -67,13 +67,14 @@ def find_heading(rows: list[Row], separator: str) -> Heading:
     words, names = rows[at + 1 : data], rows[at].cells
     if not all(len(row.cells) == width and _is_above_numbers(row, rows[data]) for row in words):
         words = []
+    end = words[-1].line if words else rows[at].line
     if words and len(set(names)) < len(names):  # two rows of names; the first may name a group of columns once
         groups: Iterable[str] = accumulate(names, lambda last, name: name or last)
         names = ["_".join(filter(None, both)) for both in zip(groups, words[0].cells, strict=False)]
         names[0] = rows[at].cells[0]
+        words = words[1:]
     left_out = [(row, "above the names of columns") for row in rows[:at]]
     left_out += [(row, "below the names of columns and above their numbers") for row in words]
-    end = words[-1].line if words else rows[at].line
     blank = rows[data].line - end - 1 if width > 1 and len(rows) > data and "\n" not in "".join(rows[data].cells) else 0
     return Heading(names, end + blank, left_out)
 
