@@ -68,10 +68,10 @@ class Table:
         import pandas as pd
 
         columns = {
-            name: self.numbers[name].astype(np.int64).astype(str) if name in self.numbers else self.others[name]
+            name: pd.Series(self.numbers[name].astype(np.int64)) if name in self.numbers else self.others[name]
             for name in names
         }
-        return pd.DataFrame({name: np.asarray(column.astype("str")) for name, column in columns.items()})
+        return pd.DataFrame({name: np.asarray(column.astype("str").str.strip()) for name, column in columns.items()})
 
     def distinct(self, names: Sequence[str], times: NDArray[Any] | None = None) -> int:
         """How many different rows some columns have, together with the times (T,) if these are given."""
