@@ -91,6 +91,8 @@ def test_times_that_run_backwards_are_read_in_their_order_and_that_is_told():
     column = read(pd.date_range("2016-01-01", periods=9, freq="D")[::-1], notes=notes)
     assert (column.values.tolist(), column.start) == (list(range(8, -1, -1)), "2016-01-01T00:00:00")
     assert "from the newest to the oldest" in notes[0]
+    clock = read([f"{hour % 24:02}:00" for hour in range(70, -1, -1)], "time")
+    assert (clock.values.tolist(), clock.sample_seconds) == (list(range(70, -1, -1)), 3600)
 
 
 def test_times_out_of_order_and_times_that_stand_twice_are_counted_and_put_right_on_request():
@@ -117,6 +119,10 @@ def test_clocks_that_skip_an_hour_in_spring_and_repeat_one_in_autumn_keep_a_day_
     local = utc.tz_convert("Europe/Berlin")
     for times in (local.strftime("%Y-%m-%d %H:%M:%S%z"), utc.strftime("%Y-%m-%d %H:%M UTC")):
         assert read(times).sample_seconds == 3600
+    for freq, days in (("D", 1), ("W", 7), ("B", 1.4)):
+        for zone in ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Australia/Lord_Howe"):
+            midnights = pd.date_range("2016-01-01", periods=90, freq=freq, tz=zone)
+            assert read(midnights.strftime("%Y-%m-%d %H:%M:%S%z")).sample_seconds == days * DAY
     naive = local.tz_localize(None).astype(str)
     with pytest.raises(SignalError, match=r"1 time stands twice.*1 step of 1 hour missing.*offset from UTC"):
         read(naive)
@@ -174,6 +180,10 @@ T = "2016-01-01T00:00:00"
         (["01-Jul-16", "02-Jul-16"], "Date", "2016-07-01T00:00:00", DAY),
         (["7/1/2016 11:00 AM", "7/1/2016 12:00 PM", "7/1/2016 1:00 PM"], "date", "", 3600),
         (["2016-07-01 00:00:00 UTC", "2016-07-01 01:00:00 UTC"], "date", "2016-07-01T00:00:00+00:00", 3600),
+        (["2000/01", "2001/02", "2002/03"], "season", "2000-01-01T00:00:00", UNITS["year"]),
+        (["1998-99", "1999-00", "2000-01"], "season", "1998-01-01T00:00:00", UNITS["year"]),
+        (["2009-2010", "2010-2011", "2011-2012"], "season", "2009-01-01T00:00:00", UNITS["year"]),
+        (["2000-01", "2000-02", "2000-03"], "month", "2000-01-01T00:00:00", UNITS["month"]),
     ],
 )  # fmt: skip
 def test_times_are_read_in_every_notation(times, name, start, seconds):
@@ -218,6 +228,9 @@ def test_dates_of_which_the_day_may_come_first_are_read_so_that_least_is_missing
 def test_years_of_two_digits_may_come_first(form):
     column = read(pd.date_range("2021-01-04", periods=96).strftime(form))
     assert (column.start, column.sample_seconds) == ("2021-01-04T00:00:00", DAY)
+    if form.startswith("%y"):  # days of 2010, or one day of twelve years
+        with pytest.raises(SignalError, match="the year, the day or the month may come first"):
+            read(pd.date_range("2010-01-01", periods=12).strftime(form))
 
 
 @pytest.mark.parametrize("fill", ["none", "interpolate"])

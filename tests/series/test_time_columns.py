@@ -47,9 +47,10 @@ def test_times_of_day_beside_dates_that_do_not_repeat_are_no_part_of_the_time():
 
 @pytest.mark.parametrize("form", ["%b", "%B"])
 def test_names_of_months_beside_a_year_are_the_time(form):
-    rows = table("Year,Month,v", lambda i, _: f"{2010 + i // 12},{datetime(2000, i % 12 + 1, 1):{form}}")
-    [column] = read_columns("monthly.csv", rows)
-    assert (column.name, len(column.values), column.start) == ("v", N, "2010-01-01T00:00:00")
+    for first, start in ((2010, "2010"), (10, "2010"), (71, "1971"), (1, "0001")):  # in two digits, or numbered
+        rows = table("Year,Month,v", lambda i, _, y=first: f"{y + i // 12},{datetime(2000, i % 12 + 1, 1):{form}}")
+        [column] = read_columns("monthly.csv", rows)
+        assert (column.name, len(column.values), column.start) == ("v", N, f"{start}-01-01T00:00:00")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,8 @@ def test_a_time_with_its_unit_counts_seconds_and_a_gap_in_it_is_seen(name, step,
 
 
 def test_a_timestamp_in_milliseconds_is_a_date():
+    [column] = read_columns("ms.csv", table("timestamp_ms,v", lambda i, _: f"{1_600_000_000_000 + i}"))
+    assert column.sample_seconds == pytest.approx(1e-3, rel=1e-9)
     rows = table("timestamp_ms,v", lambda _, t: f"{(t - datetime(1970, 1, 1)) // timedelta(milliseconds=1)}")
     [column] = read_columns("ms.csv", rows)
     assert (column.sample_seconds, column.start) == (3600, "2023-01-30T00:00:00")

@@ -16,6 +16,7 @@ from vitime_cache.series.times import Times
 
 Floats = NDArray[np.float64]
 
+CLOCKS_CHANGE = 3600  # seconds, by which a day is shorter in spring and longer in autumn
 UNEVEN = 0.1  # share of a step by which times of an even axis may deviate
 FEWEST_WORKING_DAYS = 6  # fewest that are told from days with a gap
 MANY_TWICE = 0.1  # largest share of times that a change of clocks duplicates
@@ -103,7 +104,9 @@ def find_axis(
             f"{where}, row {row}: the time is missing or cannot be read, {unknown.sum()} in all; "
             f"correct them, or delete rows that are no samples, such as a total{'' if unknown[-1] else f', {WAY_OUT}'}"
         )
-    counts = times.astype("M8[us]").astype(np.int64) / 1e6 if is_date else times.astype(np.float64)
+    # From the first time on: seconds since 1970 have no digits left for milliseconds.
+    whole = times.astype("M8[us]").astype(np.int64) if is_date else np.zeros(0, np.int64)
+    counts = (whole - whole[:1]) / 1e6 if is_date else times.astype(np.float64)
     order, steps = np.arange(len(times)), np.diff(counts)
     faults: list[str] = []
     mended: list[str] = []
@@ -185,10 +188,12 @@ def find_even_axis(
     # Read the wrong way, days of a week are months apart: filled, such gaps would outnumber the samples.
     times, axis = min(found, key=lambda each: each[1].length)
     others = [other for _, other in found if other.length == axis.length and other is not axis]
-    if not others or (np.isclose(axis.seconds, others[0].seconds, rtol=1e-6) and (axis.order == others[0].order).all()):
+    if all(np.isclose(axis.seconds, each.seconds, rtol=1e-6) and (axis.order == each.order).all() for each in others):
         read = find_axis(where, times, rows, choices, tell, unit)
         # The hours of one day are the same on either day.
         return replace(read, times=read.places.astype(np.float64)) if others else read
+    if len(readings) > 2:
+        raise SignalError(f"{where}: the year, the day or the month may come first; write years with four digits")
     raise SignalError(
         f"{where}: dates read with the day first and with the month first; say which with day_first=True or False "
         "(--day-first, --no-day-first)"
@@ -242,12 +247,14 @@ def _places(where: str, times: Times | Floats, counts: Floats, unit: float) -> t
         if min(np.ptp(since), np.ptp(until)) <= np.timedelta64(3, "D"):
             counts, unit = months.astype(np.int64).astype(np.float64), UNITS["month"]
     elif times.dtype.kind == "M" and step == UNITS["day"]:
-        days = times.astype("M8[D]")
-        same_time = np.ptp(times - days) == np.timedelta64(0, "s")
-        weekdays = np.is_busday(days).all() and len(days) >= FEWEST_WORKING_DAYS and same_time
-        before_weekends = ~np.is_busday(days[:-1] + np.timedelta64(1, "D"))
-        if weekdays and (np.diff(days)[before_weekends] == np.timedelta64(3, "D")).any():
-            counts, unit = np.busday_count(days[0], days).astype(np.float64), 1.4 * UNITS["day"]
+        for hours in (0, 12):  # midnights east of Greenwich are in the evening before
+            days = np.add(times, np.timedelta64(hours, "h")).astype("M8[D]")
+            same_time = np.ptp(times - days) <= np.timedelta64(CLOCKS_CHANGE, "s")
+            weekdays = np.is_busday(days).all() and len(days) >= FEWEST_WORKING_DAYS and same_time
+            before_weekends = ~np.is_busday(days[:-1] + np.timedelta64(1, "D"))
+            if weekdays and (np.diff(days)[before_weekends] == np.timedelta64(3, "D")).any():
+                counts, unit = np.busday_count(days[0], days).astype(np.float64), 1.4 * UNITS["day"]
+                break
     steps = np.diff(counts)
     step = _most_common(steps)
     apart = np.round(steps / step)
@@ -258,6 +265,9 @@ def _places(where: str, times: Times | Floats, counts: Floats, unit: float) -> t
             f"{_shown(times[at])} and {_shown(times[at + 1])}; resample them to one step, {WAY_OUT}"
         )
     places = np.append(0, np.cumsum(apart)).astype(np.int64)
+    of_days = times.dtype.kind == "M" and unit == 1 and step % UNITS["day"] == 0
+    if of_days and np.isin(np.abs(steps - apart * step), (0, 1800, CLOCKS_CHANGE)).all():
+        return places, step  # local midnights
     return places, float((counts[-1] - counts[0]) / places[-1] * unit)
 
 

@@ -17,6 +17,7 @@ from vitime_cache.series.columns import Table
 from vitime_cache.series.spans import SHORT, UNITS
 from vitime_cache.series.times import (
     DAY_ZEROS,
+    LAST_YEAR,
     clock_hours,
     elapsed,
     has_offset,
@@ -216,6 +217,8 @@ def _calendar(numbers: Mapping[str, NDArray[np.float64]], parts: Mapping[str, st
 
     used = [part for part in ("year", within, "month", *CALENDAR[2:]) if part in parts]
     frame = pd.DataFrame({"day": 1.0} | {part: numbers[parts[part]] for part in used})
+    if 1 < frame["year"].min() <= frame["year"].max() < 100:  # from 1 on, years may be numbered
+        frame["year"] += np.where(frame["year"] <= LAST_YEAR % 100, 2000, 1900)
     if within == "quarter":
         frame["month"] = 3 * frame.pop(within) - 2
     elif within != "month":

@@ -50,8 +50,9 @@ _NOTATIONS = {
     "a b d Y": ("%a %b %d %Y",), "Y Wd d": ("%G W%V %u",), "Y d": ("%Y %m",), "b Y": ("%b %Y",), "b d": ("%b %y",),
     "Y b": ("%Y %b",), "Y j": ("%Y %j",), "YMd": ("%YM%m",), "Ymd": ("%YM%m",),
 }  # fmt: skip
+_FISCAL = re.compile(r"\s*(\d{4}) ?[-/–] ?(?:\d\d)?(\d\d)\s*")  # 2001/02, 2002/03: years, and no months
 _CLOCK = re.compile(r"\d\d?:\d\d(:\d\d)?( [AaPp]M)?([+-]\d\d:?\d\d)?")
-_LAST_YEAR = 2044  # of two digits: 44 is 2044, and 45 is 1945
+LAST_YEAR = 2044  # of two digits: 44 is 2044, and 45 is 1945
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WORDS = {
@@ -101,6 +102,10 @@ def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) 
     some = list(known.iloc[np.unique(np.linspace(0, max(len(known) - 1, 0), 100).astype(int))[: len(known)]])
     if not some or not all(map(_may_be_time, some[:3])):
         return []
+    spans = list(map(_FISCAL.fullmatch, some))
+    if len(set(some)) > 1 and all(span and (int(span[1]) + 1) % 100 == int(span[2]) for span in spans):
+        texts = texts.str.replace(r"(\d{4}).*", r"\1-01-01", regex=True)
+        some = [span[1] for span in spans if span]
     steps = list[tuple[str, str]]()
     for more_steps in (_TO_ISO, _TO_PARTS):
         some, changing = _changed(some, more_steps)
@@ -207,8 +212,10 @@ def elapsed(column: pd.Series) -> NDArray[np.float64] | None:
         return None
     spans = pd.to_timedelta(texts.str.replace(r"^(\d+:\d\d)$", r"\1:00", regex=True), errors="coerce")
     seconds = np.asarray(spans.dt.total_seconds(), dtype=np.float64)
-    midnights = np.append(0, np.cumsum(np.diff(seconds) < 0)) if clocks.all() and seconds.max() < 86_400 else 0
-    return seconds + 86_400 * midnights
+    steps = np.diff(seconds) if clocks.all() and seconds.max() < 86_400 else np.zeros(len(seconds) - 1)
+    forwards = -1 if 2 * (steps < 0).sum() > len(steps) else 1
+    midnights = np.append(0, np.cumsum(forwards * steps < 0))
+    return np.asarray(seconds + 86_400 * forwards * midnights, dtype=np.float64)
 
 
 def _notations(cell: str) -> tuple[str, ...]:
@@ -232,7 +239,7 @@ def _parsed(cells: Any, form: str) -> Times:
     times = pd.DatetimeIndex(pd.to_datetime(cells, format=form, errors="coerce", utc=True))
     parsed: Times = np.array(times.tz_localize(None).as_unit("us"))
     if "%y" in form:
-        parsed[parsed >= np.datetime64(f"{_LAST_YEAR + 1}-01-01")] -= np.timedelta64(36525, "D")  # a century
+        parsed[parsed >= np.datetime64(f"{LAST_YEAR + 1}-01-01")] -= np.timedelta64(36525, "D")  # a century
     return parsed
 
 
