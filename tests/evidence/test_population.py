@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -140,6 +141,26 @@ def test_a_table_that_was_left_goes_on_and_finished_rows_are_worked_out_once(mod
     assert taken["influence_share"].values[0] == table["influence_share"].values[3]
     other = Many.of(signals(), period=12.0)
     assert set(taken_over(other.blank(model), [table])["kind"].values) == {"open"}, "another question"
+
+
+def test_a_row_is_taken_over_only_where_its_span_is_as_many_samples_and_its_reason_is_about_the_same_signal(model):
+    unknown, hourly, daily = (replace(wave("day"), sample_seconds=seconds) for seconds in (0.0, 3600.0, 86400.0))
+    [first, of_hours] = (ask_all(model, [one], "1d") for one in (unknown, hourly))
+    assert first["kind"].values == "no spacing"
+    for other in (hourly, daily):
+        assert taken_over(Many.of([other], "1d").blank(model), [first])["kind"].values == "open", (
+            "its spacing is known now"
+        )
+    taken = taken_over(Many.of([daily, replace(hourly, name="same")], "1d").blank(model), [of_hours])
+    assert taken["kind"].values.tolist() == ["open", of_hours["kind"].values[0]]
+    assert (
+        len({population_schema.question_name(population_schema.facts(each, "question")) for each in (first, of_hours)})
+        == 2
+    )
+    flat = replace(signals()[1], name="renamed")
+    none = ask_all(model, signals()[1:2])
+    assert taken_over(Many.of(signals()[1:2]).blank(model), [none])["kind"].values == "constant"
+    assert taken_over(Many.of([flat]).blank(model), [none])["kind"].values == "open", "the reason names the other"
 
 
 def test_progress_rises_to_the_last_signal_and_names_it(model):

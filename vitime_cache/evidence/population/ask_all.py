@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from vitime_cache.attention.schema import SIGNAL
 from vitime_cache.checks import called, positive, whole
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.ask import answers
 from vitime_cache.evidence.budget import LEAST_MASKS, NO_DETAILS, SMALL
-from vitime_cache.evidence.levels.table import BY_ATTENTION
+from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS
 from vitime_cache.evidence.population import schema as population_schema
 from vitime_cache.evidence.question import (
     ConstantSeriesError,
@@ -109,15 +110,17 @@ class Many:
         """An empty table."""
         names = [signal.name for signal in self.signals]
         hashes = [series_hash(signal.known) for signal in self.signals]
+        seconds = [float(signal.sample_seconds) for signal in self.signals]
+        about = {"series": hashes} | ({"sample_seconds": seconds} if isinstance(self.period, str) else {})
         return population_schema.blank(
             model.config.layers, model.config.heads, names, hashes,
             {
-                "question": self.question(model) | {"series": hashes},
+                "question": self.question(model) | about,
                 "counts": {"available": self.available, "drawn": len(names)},
                 "config": json.dumps(model.config.to_dict()), "weights": model.weights.note,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
             },
-            [signal.sample_seconds for signal in self.signals],
+            seconds,
         )  # fmt: skip
 
 
@@ -182,18 +185,32 @@ class Row:
 
 
 def taken_over(table: xr.Dataset, start: Sequence[xr.Dataset]) -> xr.Dataset:
-    """The table with the finished rows of earlier tables on the same question about the same series."""
+    """The table with the finished rows of earlier tables on the same question about the same series.
+
+    An answer holds for all series of the same samples if the period is as many of them. A reason why there is none
+    names the series and may tell spans of time: it holds for a series of the same name and spacing.
+    """
     table = table.copy(deep=True)
     question = _exchangeable(table)
     for earlier in (each for each in start if _exchangeable(each) == question):
-        known = {str(sha): at for at, sha in enumerate(earlier["series_sha256"].values)}
-        for place, sha in enumerate(table["series_sha256"].values):
-            at = known.get(str(sha))
-            if at is None or table["kind"].values[place] != population_schema.OPEN:
+        known: dict[str, list[int]] = {}
+        for at, sha in enumerate(earlier["series_sha256"].values):
+            known.setdefault(str(sha), []).append(at)
+        for place, sha in enumerate(map(str, table["series_sha256"].values)):
+            if table["kind"].values[place] != population_schema.OPEN:
                 continue
-            for name in (*population_schema.VARIABLES, "kind", "reason"):
-                table[name].values[place] = earlier[name].values[at]
+            held = [at for at in known.get(sha, ()) if _row_holds(question["period"], table, place, earlier, at)]
+            for name in (*population_schema.VARIABLES, "kind", "reason") if held else ():
+                table[name].values[place] = earlier[name].values[held[0]]
     return table
+
+
+def _row_holds(period: float | str | None, table: xr.Dataset, place: int, earlier: xr.Dataset, at: int) -> bool:
+    """Whether a row of an earlier table is also that of a series of the same samples in this one."""
+    same_spacing = population_schema.spacing(table, place) == population_schema.spacing(earlier, at)
+    if earlier["kind"].values[at] in KINDS:
+        return same_spacing or not isinstance(period, str)
+    return same_spacing and str(table[SIGNAL].values[place]) == str(earlier[SIGNAL].values[at])
 
 
 def rows(
@@ -327,4 +344,5 @@ def part_of_many(question: Question) -> Question:
 
 
 def _exchangeable(table: xr.Dataset) -> Mapping[str, Any]:
-    return {name: value for name, value in population_schema.facts(table, "question").items() if name != "series"}
+    question = population_schema.facts(table, "question")
+    return {name: value for name, value in question.items() if name not in ("series", "sample_seconds")}

@@ -5,14 +5,14 @@ As in `evidence.verdict.facts`, fields that are not described here are let throu
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from vitime_cache.evidence.verdict.facts import Count, Seed, Span
 from vitime_cache.model.config import ViTimeConfig
 
 
 class Question(TypedDict):
-    """What is asked of every signal, and by which weights; rows of equal questions can be exchanged, `series` aside."""
+    """What is asked of every signal, and by which weights, then what the signals are."""
 
     period: Span | str | None  # samples, a span of time such as "1d", or the strongest of each signal
     window: tuple[Count, Count] | None  # history and horizon; None: chosen for each signal
@@ -23,6 +23,7 @@ class Question(TypedDict):
     dtype: str
     method: int
     series: list[str]  # a hash of each
+    sample_seconds: NotRequired[list[float]]  # of each, where a span of time is asked about
 
 
 class Counts(TypedDict):

@@ -155,8 +155,12 @@ def check_facts(attributes: Mapping[Any, Any]) -> None:
 def period_words(ds: xr.Dataset, place: int) -> str:
     """The period that one signal was asked about, in samples and, if their spacing is known, in time; "" for none."""
     period = float(ds["period"].values[place])
-    seconds = float(ds[SAMPLE_SECONDS].values[place]) if SAMPLE_SECONDS in ds.coords else 0.0
-    return samples_in_words(period, seconds) if np.isfinite(period) else ""
+    return samples_in_words(period, spacing(ds, place)) if np.isfinite(period) else ""
+
+
+def spacing(ds: xr.Dataset, place: int) -> float:
+    """Seconds from one sample of a signal to the next; 0 where that is not known."""
+    return float(ds[SAMPLE_SECONDS].values[place]) if SAMPLE_SECONDS in ds.coords else 0.0
 
 
 def complete(ds: xr.Dataset) -> bool:
