@@ -120,6 +120,7 @@ def test_who_asked_stops_a_question_after_a_reload_and_a_link_to_it_stops_nothin
         ({"period_from": "proposed"}, False),
         ({"heads": [["decoder.0", 1]]}, False),
         ({"history": 256}, False),
+        ({"levels": ["influence", "mechanism", "set"]}, False),
         ({"budget": 5.0}, True),
         ({"budget": 6.0}, False),
     ],

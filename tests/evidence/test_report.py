@@ -324,6 +324,13 @@ def test_parts_of_the_past_that_work_against_one_another_are_told() -> None:
     as_by_chance = changed(made("not shown"), influence_low=0.1, influence_high=0.2, mechanism_size=0.2)
     assert against not in headline(as_by_chance)
     assert against in headline(changed(as_by_chance, mechanism_size=1.2))
+    unsettled = made("unsettled")
+    unsettled["influence_curve"][{vschema.CURVE: 1}] = 0.0
+    assert "the input alone does not show it" in headline(unsettled)
+    assert against not in headline(unsettled)
+    too_much = headline(changed(unsettled, influence_share=1.7, influence_low=1.4, influence_high=1.9))
+    assert against in too_much
+    assert "does not show it" not in too_much
 
 
 def test_what_is_read_beside_whole_periods_back_is_told_where_it_may_be_all_of_the_influence() -> None:

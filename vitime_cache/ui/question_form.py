@@ -163,8 +163,9 @@ def _answered_so_far(subject: Subject, period: float, window: Window, settings: 
     if known is None:
         return None
     of = vschema.facts(known, "question")
+    every_level = {name: value for name, value in of.items() if name != "levels"}  # not those asked of many signals
     asked_here = {"period_from": "asked", "heads": "all", "history": window.history, "horizon": window.horizon}
-    same = answered_by({**of, **asked_here, "seed": 0, "level": CLAIMED_AT}, settings.get("budget"))
+    same = answered_by({**every_level, **asked_here, "seed": 0, "level": CLAIMED_AT}, settings.get("budget"))
     return known if of in same else None
 
 

@@ -69,8 +69,11 @@ def _elsewhere(ds: xr.Dataset) -> str:
 
 def _unsettled(ds: xr.Dataset) -> str:
     read = f"of what this forecast reads through attention, {_share(ds, 'mechanism')} is read {_back(ds)}"
-    if stays := _stays(ds):
-        return f"{read}{stays}. {_followed(ds)}, where {_by_chance(ds)}."
+    stays, followed = _stays(ds), f"{_followed(ds)}, where {_by_chance(ds)}."
+    if not Figures.of(ds).add_up:
+        return f"{read}{stays}. {followed} {AGAINST}, so that this share says little."
+    if stays:
+        return f"{read}{stays}. {followed}"
     return (
         f"{read}, but the input alone does not show it: {_share(ds, 'influence')} of how the forecast follows its past "
         f"comes from there, where {_by_chance(ds)}."
