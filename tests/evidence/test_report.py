@@ -327,6 +327,8 @@ def test_parts_of_the_past_that_work_against_one_another_are_told() -> None:
     unsettled = made("unsettled")
     unsettled["influence_curve"][{vschema.CURVE: 1}] = 0.0
     assert "the input alone does not show it" in headline(unsettled)
+    unnamed = sentences(changed(unsettled, set_rank=np.nan))["set"]  # though all may be read there
+    assert unnamed.endswith("not shown that attention whole periods back carries what is followed.")
     assert against not in headline(unsettled)
     too_much = headline(changed(unsettled, influence_share=1.7, influence_low=1.4, influence_high=1.9))
     assert against in too_much

@@ -107,7 +107,7 @@ def _mechanism(ds: xr.Dataset) -> str:
 def _set(ds: xr.Dataset) -> str:
     few = set_heads(ds)
     if not few:
-        return "No set of heads is named: too little is read whole periods back, or no small set carries most of it."
+        return "No set of heads is named: it is not shown that attention whole periods back carries what is followed."
     share, without = (percent(float(ds[name])) for name in ("set_share", "set_without"))
     it = "it" if len(few) == 1 else "them"
     said = f"{set_words(ds)} ({head_names(ds, few)}) alone: {share} of what is read whole periods back; all"
