@@ -119,10 +119,10 @@ def test_clocks_that_skip_an_hour_in_spring_and_repeat_one_in_autumn_keep_a_day_
     local = utc.tz_convert("Europe/Berlin")
     for times in (local.strftime("%Y-%m-%d %H:%M:%S%z"), utc.strftime("%Y-%m-%d %H:%M UTC")):
         assert read(times).sample_seconds == 3600
-    for freq, days in (("D", 1), ("W", 7), ("B", 1.4)):
+    for freq, seconds in (("D", DAY), ("W", 7 * DAY), ("B", 7 * DAY / 5)):  # a week is 5 working days to the last digit
         for zone in ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Australia/Lord_Howe"):
             midnights = pd.date_range("2016-01-01", periods=90, freq=freq, tz=zone)
-            assert read(midnights.strftime("%Y-%m-%d %H:%M:%S%z")).sample_seconds == days * DAY
+            assert read(midnights.strftime("%Y-%m-%d %H:%M:%S%z")).sample_seconds == seconds
     naive = local.tz_localize(None).astype(str)
     with pytest.raises(SignalError, match=r"1 time stands twice.*1 step of 1 hour missing.*offset from UTC"):
         read(naive)

@@ -253,7 +253,7 @@ def _places(where: str, times: Times | Floats, counts: Floats, unit: float) -> t
             weekdays = np.is_busday(days).all() and len(days) >= FEWEST_WORKING_DAYS and same_time
             before_weekends = ~np.is_busday(days[:-1] + np.timedelta64(1, "D"))
             if weekdays and (np.diff(days)[before_weekends] == np.timedelta64(3, "D")).any():
-                counts, unit = np.busday_count(days[0], days).astype(np.float64), 1.4 * UNITS["day"]
+                counts, unit = np.busday_count(days[0], days).astype(np.float64), UNITS["week"] / 5
                 break
     steps = np.diff(counts)
     step = _most_common(steps)
