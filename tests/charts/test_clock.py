@@ -44,6 +44,17 @@ def test_months_are_counted_by_the_calendar():
     assert monthly.moment(14) == "Mar 1950"
 
 
+def test_samples_within_a_minute_or_a_second_have_times_that_differ():
+    assert [Clock(1.0, "2020-09-13T12:26:40").moment(at) for at in (0, 1)] == [
+        "13 Sep 2020 12:26:40",
+        "13 Sep 2020 12:26:41",
+    ]
+    brief = Clock(1e-3, "2020-09-13T12:26:40")
+    assert brief.moment(3) == "13 Sep 2020 12:26:40.003000"
+    assert brief.axis(0, 1000)["title"] == "time from the start, seconds"
+    assert len(brief.axis(0, 1000)["axis"]["values"]) > 3
+
+
 def test_a_moment_of_the_calendar_is_that_of_pandas():
     index = pd.date_range("2016-07-01", periods=2000, freq="h")
     for sample in (0, 37, 1999):
@@ -75,7 +86,7 @@ def test_axes_are_in_samples_where_the_spacing_is_not_known(clock):
     assert clock.moment(36.6) == "sample 37"
 
 
-@pytest.mark.parametrize("start", ["", "rubbish", "999999-01-01"])
+@pytest.mark.parametrize("start", ["", "rubbish", "999999-01-01", "-300-01-01T00:00:00"])
 def test_without_a_start_that_can_be_read_time_is_counted_from_the_first_sample(start):
     assert Clock(86400.0, start).axis(0, 50)["title"] == "time from the start, weeks"
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_TICKS = 7
+FEWEST_SECONDS = 3  # on an axis of dates, whose ticks are whole seconds
 # Steps between ticks as pandas frequencies, with their length in seconds and the format of a tick.
 STEPS = [(f"{n}s", float(n), "%H:%M:%S") for n in (1, 5, 15, 30)]
 STEPS += [(f"{n}min", n * 60.0, "%H:%M") for n in (1, 5, 15, 30)]
@@ -120,8 +121,10 @@ class Clock:
 
     @property
     def _of_day(self) -> str:
-        """The format of the time of day; empty for samples a day or more apart."""
-        return "" if self.seconds >= UNITS["day"] else " %H:%M"
+        """The format of the time of day, so fine that samples differ; empty for samples a day or more apart."""
+        if self.seconds >= UNITS["day"]:
+            return ""
+        return " %H:%M" + (":%S" if self.seconds < 60 else "") + (".%f" if self.seconds < 1 else "")
 
     def starting_at(self, sample: int) -> Clock:
         """The clock of a stretch of the series whose sample 0 is this sample."""
@@ -145,14 +148,14 @@ class Clock:
         }
 
     def _dated(self, first: float, last: float, most: int) -> Spec | None:
-        """Ticks at round calendar times; None if the start is unknown or the axis is too long."""
+        """Ticks at round calendar times; None if the start is unknown, or the axis too long or too short for them."""
         import pandas as pd
 
         if (begin := self._begin()) is None:
             return None
         whole = (last - first) * self.seconds
         step, _, form = next((each for each in STEPS if whole / each[1] <= most), ("", 0.0, ""))
-        if not step:
+        if not step or whole < FEWEST_SECONDS:
             return None
         origin, end = self._time(begin, first), self._time(begin, last)
         times = [time for time in pd.date_range(origin.normalize(), end, freq=step) if time >= origin]
@@ -168,9 +171,10 @@ class Clock:
         if not self.seconds or not self.start:
             return None
         try:
-            return pd.Timestamp(self.start).tz_localize(None)
+            begin = pd.Timestamp(self.start).tz_localize(None)
         except (ValueError, OverflowError):
             return None
+        return begin if begin.year >= 1 else None  # before, pandas reads dates but writes none
 
     @property
     def _months(self) -> int:
