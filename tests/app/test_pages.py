@@ -25,6 +25,7 @@ from vitime_cache.store.commit import forget
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import MANIFEST, Entry, Manifest
 from vitime_cache.store.reader import open_store
+from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.routing import PAGES
 from vitime_cache.ui.stores import stores
 
@@ -225,6 +226,21 @@ def test_a_store_that_was_left_early_says_how_much_stands_and_goes_on(store: Pat
             break
         time.sleep(0.5)
     assert len(open_store(store).signal) == MANY
+
+
+def test_a_build_that_failed_can_be_gone_on_with(
+    store: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_early(store)
+    failing = [sys.executable, "-c", "import sys; sys.exit('the disk is full')"]
+    monkeypatch.setattr(jobs, "command", lambda *_: failing)
+    at = open_page()
+    at.button(key="build_vitime-mini.zarr").click().run()
+    jobs.job(store).process.wait()
+    at.run()
+    assert "The build stopped: the disk is full" in texts(at)
+    assert f"4 of {MANY} signals of vitime-mini.zarr are complete" in texts(at)
+    assert at.button(key="build_vitime-mini.zarr").label == "Continue"
 
 
 def left_early(store: Path) -> None:

@@ -148,14 +148,14 @@ def unfinished(store: Store) -> bool:
 
     Returns whether anything was shown.
     """
-    if jobs.job(store.path) is not None:  # shows its progress or its end
-        _told(store.path)
+    if _told(store.path):
         return True
+    failed = jobs.job(store.path) is not None  # which has just been shown
     plan = planned(store)
     complete = set(stored_signals(store))
     missing = {entry.name: entry.fingerprint for entry in plan.entries if entry.name not in complete} if plan else {}
     if plan is None or not missing:
-        return False
+        return failed
     said = f"{len(complete)} of {len(plan.entries)} signals of {plain(store.name)} are complete."
     st.warning(said, icon=":material/hourglass:")
     try:
