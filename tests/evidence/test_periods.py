@@ -107,6 +107,14 @@ def test_a_strong_trend_is_no_fundamental_of_the_periods_beside_it():
     assert [each.period for each in found] == pytest.approx([24, 9.7], rel=0.01)
 
 
+def test_a_lump_of_a_level_that_wanders_is_no_fundamental_of_a_day_and_its_harmonics():
+    """Some multiple of any slow period lies near every line."""
+    level = 0.5 * np.random.default_rng(0).standard_normal((10, 1000)).cumsum(axis=1)
+    day = sum(np.sin(2 * np.pi * k * np.arange(1000) / 24 + k) / k for k in (1, 2, 3))
+    found = propose_periods_of_each(level + day)
+    assert [each[0].period for each in found] == pytest.approx([24] * 10, rel=0.01)
+
+
 def test_a_weak_sine_in_red_noise_is_found_where_it_is():
     rng = np.random.default_rng(6)
     noise = lfilter([1], [1, -0.8], rng.standard_normal(1200))

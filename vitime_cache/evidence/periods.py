@@ -19,6 +19,7 @@ HIDES = 0.2  # share of the variance from which a line may hide the shape of the
 ROUNDING = 1e-12  # standard deviation up to which a detrended series of size 1 is only rounding
 NOTHING_LEFT = 1e-6  # share of the variance
 MIN_SAMPLES = 16  # fewest samples for which periods are proposed
+SAME_LINE = 0.5  # bins by which a line may miss a multiple of its fundamental
 ABOUT = 0.8  # share of the strongest power that counts as equally strong
 TOGETHER = 32  # series analysed at once: numpy spreads products of larger matrices over threads, which is slower
 LEVEL = 0.0075  # family-wise error over frequencies, for noise of the fitted kind
@@ -202,7 +203,7 @@ def _peaks(observed: Floats, allowed: Bools) -> Floats:
 
 
 def _fundamental(x: Floats, peaks: Floats, frequency: Floats, found: list[Proposal]) -> list[Proposal]:
-    """The period of the highest peak, if its harmonics hide its significance and two or more are significant."""
+    """The period of the highest peak, if its harmonics hide its significance and are themselves significant."""
     if not found:
         return []
     (near,), (values,) = _sine(x[None], frequency[[peaks.argmax()]])
@@ -211,8 +212,23 @@ def _fundamental(x: Floats, peaks: Floats, frequency: Floats, found: list[Propos
     known = any(abs(near - 1 / each.period) < 1.5 / len(x) for each in found)
     share = float(values.var() / x.var())
     here = Proposal(float(1 / near), share, max(each.p_value for each in found))
-    harmonics = [each for each in found if _is_harmonic(each, here, len(x))]
-    return [here] if not known and len(harmonics) >= 2 and share >= max(each.power for each in found) else []
+    strongest = share >= max(each.power for each in found)
+    return [here] if not known and strongest and _have_fundamental(found, here, len(x)) else []
+
+
+def _have_fundamental(found: list[Proposal], here: Proposal, length: int) -> bool:
+    """Whether two or more lines are harmonics of this period and of no shorter one.
+
+    A slow lump of noise has some multiple near every line. So the lines' own frequencies, which are known well, must
+    have it as their common fundamental: a day and half a day have the day.
+    """
+    harmonics = [each for each in found if _is_harmonic(each, here, length)]
+    orders = np.array([round(here.period / each.period) for each in harmonics])
+    if len(orders) < 2 or np.gcd.reduce(orders) > 1:
+        return False
+    lines = np.array([length / each.period for each in harmonics])  # in bins
+    common = (orders @ lines) / (orders @ orders)
+    return bool(abs(common - length / here.period) < 1 and (np.abs(lines - orders * common) < SAME_LINE).all())
 
 
 def _is_harmonic(one: Proposal, other: Proposal, length: int) -> bool:
