@@ -40,6 +40,9 @@ READ = {
         {"f_4": [int(10 * v) for v in V]},
         DAY,
     ),
+    "a year for each column": (table("2019,2020", DAYS, lambda i, _: f"{V[i]},{W[i]}"), {"2019": V, "2020": W}, 0),
+    "years behind an index": (
+        table(",2020,2019", DAYS, lambda i, _: f"{i},{V[i]},{W[i]}"), {"2020": V, "2019": W}, 0),
     "columns that are only numbered": (table("0,1", DAYS, lambda i, _: f"{V[i]},{W[i]}"), {"0": V, "1": W}, 0),
     "names that end in an underscore": (
         table("date_;YEAR_;MONTH_;v", MONTHS, lambda i, t: f"{t:%b %Y};{t.year};{t.month};{V[i]}"),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from vitime_cache.series.cells import is_missing, is_number
-from vitime_cache.series.times import is_time
+from vitime_cache.series.times import YEAR, is_time
 
 MOST_NUMBERS_ABOVE = 2  # rows of a place or a device above a blank line and the table; more of them are a table
 
@@ -117,12 +118,20 @@ def _is_header(row: Row, below: Row | None) -> bool:
 
 
 def _numbers_columns(row: Row, below: Row | None) -> bool:
-    """Whether a row counts the columns: pandas writes those without a name so, behind an index or above decimals."""
-    counts = [str(number) for number in range(len(row.cells) + 1)]
-    if not row.cells[0]:
-        return row.cells[1:] == counts[:-2]
-    decimals_below = below is not None and {*below.kinds} == {"decimal"}
-    return len(row.cells) > 1 and decimals_below and row.cells in (counts[:-1], counts[1:])
+    """Whether a row counts the columns, as pandas names those without a name, or gives each a year.
+
+    It does behind an empty cell, or above decimals.
+    """
+    behind_index = not row.cells[0]
+    names = row.cells[behind_index:]
+    counts = [str(number) for number in range(len(names) + 1)]
+    if behind_index and names == counts[:-1]:
+        return True
+    decimals_below = below is not None and {*below.kinds[behind_index:]} == {"decimal"}
+    years = len(names) > 1 and all(re.fullmatch(YEAR, name) for name in names)
+    successive = years and len({int(later) - int(name) for name, later in pairwise(names)} | {1, -1}) == 2
+    named = successive or (not behind_index and names in (counts[:-1], counts[1:]))
+    return len(names) > 1 and decimals_below and named
 
 
 def _kind(cell: str) -> str:

@@ -12,11 +12,10 @@ from vitime_cache.series.axis import Axis, Column, find_even_axis, finished, pla
 from vitime_cache.series.bounds import Choices, SignalError, Tell
 from vitime_cache.series.columns import Table
 from vitime_cache.series.time_columns import CALENDAR, Time
-from vitime_cache.series.times import is_time, read_times
+from vitime_cache.series.times import YEAR, is_time, read_times
 
 MANY = 20  # columns of numbers; a table with more columns than rows is probably one series per row
 _HOUR = re.compile(r"(?:he|h|hour|hr)?[ _]?(\d\d?)(?::00|h)?")  # HE01, h1, "Hour 1", 00:00
-_YEAR = r"(1[5-9]|20)\d\d"
 _QUARTER = re.compile(r"(?:q|qtr|quarter|quartal)[ _.]*([1-4])|([1-4])\.? ?(?:q|qtr|quarter|quartal)")
 _MONTHS = [
     names.split()
@@ -86,7 +85,7 @@ def _in_order(names: Sequence[str], parts: Sequence[str]) -> bool:
 
 
 def _is_dated(name: str) -> bool:
-    return is_time(name) or re.fullmatch(_YEAR, name) is not None
+    return is_time(name) or re.fullmatch(YEAR, name) is not None
 
 
 def series_in_rows(table: Table, choices: Choices, tell: Tell) -> list[Column]:
@@ -132,7 +131,7 @@ def _header_times(table: Table, choices: Choices, tell: Tell) -> tuple[list[str]
 
     names = list(table.numbers)
     texts = pd.Series(names, dtype="str")
-    years = texts.str.fullmatch(_YEAR).to_numpy()
+    years = texts.str.fullmatch(YEAR).to_numpy()
     readings = [texts[years].astype(float).to_numpy()] if 2 * years.sum() > len(names) else []
     dated = years if readings else np.zeros(len(names), bool)
     digits = texts.str.contains(r"\d.*\d").to_numpy()
@@ -143,7 +142,7 @@ def _header_times(table: Table, choices: Choices, tell: Tell) -> tuple[list[str]
         table.check_numbers(names)
         return names, None
     samples = [name for name, is_date in zip(names, dated, strict=True) if is_date]
-    table.check_numbers([*samples, *(name for name in table.others if re.fullmatch(_YEAR, name) or is_time(name))])
+    table.check_numbers([*samples, *(name for name in table.others if re.fullmatch(YEAR, name) or is_time(name))])
     where, columns = f"{table.file}, header", np.arange(1, len(names) + 1)[dated]
     axis = find_even_axis(where, readings, columns, choices, tell, "year")
     return samples, axis

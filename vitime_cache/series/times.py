@@ -53,6 +53,7 @@ _NOTATIONS = {
 _FISCAL = re.compile(r"\s*(\d{4}) ?[-/–] ?(?:\d\d)?(\d\d)\s*")  # 2001/02, 2002/03: years, and no months
 _CLOCK = re.compile(r"\d\d?:\d\d(:\d\d)?( [AaPp]M)?([+-]\d\d:?\d\d)?")
 LAST_YEAR = 2044  # of two digits: 44 is 2044, and 45 is 1945
+YEAR = r"(1[5-9]|20)\d\d"
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WORDS = {
