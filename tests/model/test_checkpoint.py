@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -312,7 +313,16 @@ def test_safetensors_without_metadata_are_read_with_their_config(tmp_path: Path)
     assert found.config.to_dict() == golden_config()
 
 
-def test_checkpoints_of_lightning_are_read(tmp_path: Path) -> None:
+class PosixPath:
+    """A path as Python 3.13 pickles it."""
+
+    __module__, __qualname__ = "pathlib._local", "PosixPath"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), ("/", "runs")
+
+
+def test_checkpoints_of_lightning_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = golden_content()
     saved = {
         "state_dict": {f"net.{key}".removeprefix("net."): value for key, value in content["model"].items()},
@@ -321,6 +331,9 @@ def test_checkpoints_of_lightning_are_read(tmp_path: Path) -> None:
         "loops": defaultdict(dict),
         "epoch": 3,
     }
+    if "pathlib._local" not in sys.modules:
+        monkeypatch.setitem(sys.modules, "pathlib._local", SimpleNamespace(PosixPath=PosixPath))
+        saved["folder"] = PosixPath()
     torch.save(saved, tmp_path / "last.ckpt")
     assert load_model(tmp_path / "last.ckpt", "cpu").config.to_dict() == golden_config()
 

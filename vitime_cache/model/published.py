@@ -53,7 +53,11 @@ _LIGHTNING = tuple(
         "lightning_fabric.utilities.data", "lightning.fabric.utilities.data",
     )
 )  # fmt: skip
-_PATHS = ("pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath", "pathlib.PureWindowsPath")
+_PATHS = tuple(
+    f"{place}.{name}"
+    for place in ("pathlib", "pathlib._local")  # the second as Python 3.13 writes them
+    for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
+)
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
