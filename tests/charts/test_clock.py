@@ -55,6 +55,30 @@ def test_samples_within_a_minute_or_a_second_have_times_that_differ():
     assert len(brief.axis(0, 1000)["axis"]["values"]) > 3
 
 
+@pytest.mark.parametrize(
+    ("seconds", "start", "moment", "title"),
+    [
+        (3600.0, "2016-06-30T22:00:00+00:00", "30 Jun 2016 23:00 UTC", "time, UTC"),
+        (3600.0, "2016-07-01T00:00:00+02:00", "1 Jul 2016 01:00 UTC+02:00", "time, UTC+02:00"),
+        (3600.0, "2016-07-01T00:00:00", "1 Jul 2016 01:00", "time"),
+        (86400.0, "2016-06-30T22:00:00+00:00", "1 Jul 2016 22:00 UTC", "time, UTC"),  # 2 Jul in Berlin
+        (86400.0, "2016-07-01T00:00:00+00:00", "2 Jul 2016", "time, UTC"),
+        (2629800.0, "2016-06-30T22:00:00+00:00", "Aug 2016", "time"),  # local midnights of July and August
+        (2629800.0, "2016-06-30T00:00:00+00:00", "Jul 2016", "time"),  # the ends of June and July
+        (2629800.0, "2016-06-30T23:59:59+00:00", "Jul 2016", "time"),
+        (2629800.0, "2016-06-30T22:00:00", "Jul 2016", "time"),
+    ],
+)
+def test_the_zone_of_times_is_told_where_the_start_states_it(seconds, start, moment, title):
+    clock = Clock(seconds, start)
+    assert (clock.moment(1), clock.axis(0, 100)["title"]) == (moment, title)
+    assert clock.moments_tip([1])[0] == {"when": [moment]}
+    assert clock.starting_at(1).moment(0) == moment
+    if seconds > 2e6:
+        axis = clock.axis(0, 6)
+        assert dict(zip(labels(axis), axis["axis"]["values"], strict=True))[moment] == 1
+
+
 def test_a_moment_of_the_calendar_is_that_of_pandas():
     index = pd.date_range("2016-07-01", periods=2000, freq="h")
     for sample in (0, 37, 1999):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_TICKS = 7
+LARGEST_OFFSET = "14h"  # of a clock from UTC
 FEWEST_SECONDS = 3  # on an axis of dates, whose ticks are whole seconds
 # Steps between ticks as pandas frequencies, with their length in seconds and the format of a tick.
 STEPS = [(f"{n}s", float(n), "%H:%M:%S") for n in (1, 5, 15, 30)]
@@ -43,7 +44,8 @@ class Clock:
     seconds
         From one sample to the next; 0 if unknown.
     start
-        Time of sample 0 in ISO 8601, or "".
+        Time of sample 0 in ISO 8601, or "". If it states an offset from UTC, times of day and axes name it: a series
+        read from a file with offsets starts in UTC, and a midnight of Berlin is then an evening.
     """
 
     seconds: float = 0.0
@@ -58,7 +60,7 @@ class Clock:
     def axis(self, first: float, last: float, of: str = "", most: int = MOST_TICKS) -> Spec:
         """Title and axis for the samples first … last: dates, time from the start, or samples."""
         if (dated := self._dated(first, last, most)) is not None:
-            return {"title": of or "time", "axis": dated}
+            return {"title": ", ".join(filter(None, (of or "time", self._zone))), "axis": dated}
         return self._spans(first, last, of or ("time from the start" if self.seconds else ""), most, "sample")
 
     def span_axis(self, end: float, of: str, first: float = 0.0) -> Spec:
@@ -121,15 +123,31 @@ class Clock:
 
     @property
     def _of_day(self) -> str:
-        """The format of the time of day, so fine that samples differ; empty for samples a day or more apart."""
+        """The format of the time of day, so fine that samples differ, and its zone.
+
+        Empty for samples a day or more apart, unless their date is not the one in the file: midnights given with an
+        offset from UTC.
+        """
+        zone = f" {self._zone}" if self._zone else ""
         if self.seconds >= UNITS["day"]:
+            begin = self._begin() if zone else None
+            return "" if begin is None or begin == begin.normalize() else f" %H:%M{zone}"
+        return " %H:%M" + (":%S" if self.seconds < 60 else "") + (".%f" if self.seconds < 1 else "") + zone
+
+    @property
+    def _zone(self) -> str:
+        """ "UTC", or such as "UTC+02:00", if the start states its offset; months have none."""
+        if self._months or (start := self._stamp()) is None or start.tzinfo is None:
             return ""
-        return " %H:%M" + (":%S" if self.seconds < 60 else "") + (".%f" if self.seconds < 1 else "")
+        offset = f"{start:%z}"
+        return "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:]}"
 
     def starting_at(self, sample: int) -> Clock:
         """The clock of a stretch of the series whose sample 0 is this sample."""
         begin = self._begin()
-        return replace(self, start="" if begin is None else self._time(begin, sample).isoformat())
+        if begin is None or (stamp := self._stamp()) is None:
+            return replace(self, start="")
+        return replace(self, start=self._time(begin, sample).tz_localize(stamp.tzinfo).isoformat())
 
     def span(self, samples: float) -> str:
         """A span as "24 samples (1 day)"."""
@@ -166,15 +184,27 @@ class Clock:
         return labelled([self._sample(begin, time) for time in times], labels)
 
     def _begin(self) -> pd.Timestamp | None:
+        """The start without its zone."""
+        import pandas as pd
+
+        if (stamp := self._stamp()) is None:
+            return None
+        begin = stamp.tz_localize(None)
+        later = begin + pd.Timedelta(LARGEST_OFFSET)
+        if stamp.tzinfo is not None and self._months and later.month != begin.month and begin == begin.round("15min"):
+            return later.normalize()  # the local midnight that begins a month, which in UTC is in the month before
+        return begin
+
+    def _stamp(self) -> pd.Timestamp | None:
         import pandas as pd
 
         if not self.seconds or not self.start:
             return None
         try:
-            begin = pd.Timestamp(self.start).tz_localize(None)
+            stamp = pd.Timestamp(self.start)
         except (ValueError, OverflowError):
             return None
-        return begin if begin.year >= 1 else None  # before, pandas reads dates but writes none
+        return stamp if stamp.year >= 1 else None  # before, pandas reads dates but writes none
 
     @property
     def _months(self) -> int:
