@@ -19,6 +19,7 @@ from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import SHIPPED_NAME
 from vitime_cache.model.config import ViTimeConfig
+from vitime_cache.series.signal import Signal
 from vitime_cache.store.build import build
 from vitime_cache.store.verdicts import keep_verdict
 from vitime_cache.ui import other_weights, own
@@ -61,6 +62,17 @@ def test_an_absent_peak_is_blank_in_the_table(open_page: OpenPage) -> None:
     assert len(lone)
     assert (lone[["first", "second"]].isna().sum(axis=1) == 1).all()
     assert not (table["multiple"] == 0).any()
+
+
+@pytest.mark.usefixtures("store")
+def test_two_signals_of_one_name_are_told_apart_in_the_curves_and_in_words(open_page: OpenPage) -> None:
+    option = own.keep(Signal("full", np.sin(np.arange(512) * 2 * np.pi / 50), 720))
+    at = open_page("compare", store="vitime-mini.zarr", q=option.removeprefix(own.PREFIX), other="full")
+    assert not at.error, at.error[0].value
+    assert "full (second)" in texts(at)
+    assert "and full is recorded" not in texts(at)
+    curves = next(chart for chart in charts(at) if "lag to the past" in chart)
+    assert "full (first)" in curves
 
 
 def test_two_weights_that_a_store_holds_are_found_by_the_samples_and_not_by_the_name(

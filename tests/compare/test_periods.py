@@ -61,6 +61,12 @@ def test_other_stretches_and_levels_that_are_missing_are_told():
     assert any("999" in limit for limit in limits(compare_periods(day(), longer)))
 
 
+def test_periods_that_are_nearly_equal_are_not_separate():
+    near = vschema.with_facts(day(), question=vschema.facts(day(), "question") | {"period": 24.1})
+    for pair in ((day(), near), (near, day())):
+        assert "That the two are separate: they differ by 0.1 samples, so" in " ".join(limits(compare_periods(*pair)))
+
+
 def test_without_a_share_none_is_made_up():
     (first, second) = supports(compare_periods(day(), week(kind="indifferent")))
     assert "84 %" in first

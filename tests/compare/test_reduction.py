@@ -214,3 +214,7 @@ def test_signals_of_other_spacing_are_compared_in_samples_alone():
     said = words(compare(whole(64, 128, sample_seconds=3600.0), reduced(144)))
     assert "hours" not in said
     assert "days" not in said
+    daily = replace(reduced(64), sample_seconds=86400.0)
+    other = words(compare(whole(64, 128, sample_seconds=3600.0), daily))
+    assert "lags are compared in samples, 1 hour apart in whole and 1 day in reduced" in other
+    assert "one span of time" not in words(compare(whole(64, sample_seconds=86400.0 * (1 + 1e-15)), daily))

@@ -124,8 +124,10 @@ def _figures(ds: xr.Dataset) -> str:
 
 
 def _shared(first: float, second: float) -> str:
-    """ "168 = 7 × 24" if one period is a multiple of the other within 1 %, else empty."""
+    """ "168 = 7 × 24" if one period is a multiple of the other within 1 %, or how little they differ; else empty."""
     long, short = max(first, second), min(first, second)
+    if long - short <= 0.01 * long:
+        return f"they differ by {number(long - short)} samples"
     times = round(long / short)
     return (
         f"{number(long, 4)} = {times} × {number(short, 4)}"

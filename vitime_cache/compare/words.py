@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,7 @@ from functools import partial
 from vitime_cache.attention.peaks import SHORTEST_PERIOD, resolvable
 from vitime_cache.compare.reduction import Comparison, PeakChange, SignalCurve, times
 from vitime_cache.numerals import number
-from vitime_cache.series.spans import samples_in_words
+from vitime_cache.series.spans import in_words, samples_in_words
 
 NO_PEAK = "That neither signal gives this head a lag peak that the axis can resolve."
 BEYOND = (
@@ -155,12 +156,26 @@ def _equation(period: float, reduced: SignalCurve) -> str:
 def _axes(found: Comparison) -> tuple[str, ...]:
     """Limits from unequal lag axes."""
     a, b = found.first, found.second
+    said = _spacing(a, b)
     if a.samples_per_patch == b.samples_per_patch and len(a.lag) == len(b.lag):
-        return ()
+        return said
     patches = [samples_in_words(each.samples_per_patch, each.sample_seconds) for each in (a, b)]
     return (
         f"Anything finer than the coarser lag axis, or beyond the shorter: {a.signal} has {patches[0]} a patch, "
         f"{b.signal} {patches[1]}; peaks are compared where both can show them.",
+        *said,
+    )
+
+
+def _spacing(a: SignalCurve, b: SignalCurve) -> tuple[str, ...]:
+    """A limit if samples of the two signals are known to be unequally far apart."""
+    seconds = a.sample_seconds, b.sample_seconds
+    if not all(seconds) or math.isclose(*seconds, rel_tol=1e-6):
+        return ()
+    one, other = (in_words(1, each, least=0.999) for each in seconds)
+    return (
+        f"That peaks in both are at one span of time: lags are compared in samples, {one} apart in {a.signal} and "
+        f"{other} in {b.signal}.",
     )
 
 

@@ -57,7 +57,7 @@ def two_signals(store: Store | None, first: xr.Dataset, head: tuple[str, int]) -
         names = (f"{names[0]} (first)", f"{names[1]} (second)")
     wide = page_width()
     laid = heads_apart(first, second, names, head, wide)
-    _one_head(first, second, head, wide)
+    _one_head(first, second, names, head, wide)
     if laid:
         copy_python(compared_code(first, second, *head))
 
@@ -100,12 +100,12 @@ def _take_head() -> None:
 
 
 @st.fragment
-def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int], wide: int) -> None:
+def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], head: tuple[str, int], wide: int) -> None:
     """Both maps on one scale, their difference, both curves and the peaks."""
     st.subheader(f"{plain(head[0])}, head {head[1]}", anchor=False)
     period, options, contrast = choose_how(first)
     try:
-        views = [HeadView(ds, *head) for ds in (first, second)]
+        views = [HeadView(called(ds, name), *head) for ds, name in zip((first, second), names, strict=True)]
     except VitimeError as error:
         complain(error)
         return
@@ -132,6 +132,13 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, head: tuple[str, int], wide
     st.markdown("**The peaks of both**")
     changes_table(found, period)
     show_reading(said.supports, said.does_not_support)
+
+
+def called(ds: xr.Dataset, name: str) -> xr.Dataset:
+    """A Dataset under another name, for charts and words that tell Datasets apart by the name of the signal."""
+    if name == schema.name_of(ds):
+        return ds
+    return ds.assign_coords({schema.SIGNAL: name}).assign_attrs({KEY: f"{ds.attrs[KEY]}|{name}"})
 
 
 def choose_how(ds: xr.Dataset) -> tuple[float | None, LagOptions, Contrast]:

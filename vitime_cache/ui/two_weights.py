@@ -18,9 +18,8 @@ from vitime_cache.numerals import number
 from vitime_cache.ui import other_weights
 from vitime_cache.ui.address import pick
 from vitime_cache.ui.chart import figure
-from vitime_cache.ui.shared import KEY
 from vitime_cache.ui.stores import Store, reading
-from vitime_cache.ui.two_signals import both_curves, both_maps, choose_how, heads_apart, show_reading
+from vitime_cache.ui.two_signals import both_curves, both_maps, called, choose_how, heads_apart, show_reading
 from vitime_cache.ui.verdicts import whole_series
 from vitime_cache.ui.weights import WeightsFile, weights_files
 from vitime_cache.ui.width import page_width
@@ -68,16 +67,11 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], hea
     """The same layer and head of both networks: its maps, each on its own scale, and both lag curves."""
     st.subheader(f"{plain(head[0])}, head {head[1]}, of both", anchor=False)
     period, options, contrast = choose_how(first)
-    views = [charts.HeadView(_called(ds, name), *head) for ds, name in zip((first, second), names, strict=True)]
+    views = [charts.HeadView(called(ds, name), *head) for ds, name in zip((first, second), names, strict=True)]
     shadings = [charts.shared_shading([view], contrast) for view in views]
     with st.container(horizontal=True):
         both_maps(views, shadings, wide)
     both_curves(views, options, period)
-
-
-def _called(ds: xr.Dataset, name: str) -> xr.Dataset:
-    """A Dataset named after its weights, for charts that distinguish Datasets by the name of the signal."""
-    return ds.assign_coords({schema.SIGNAL: name}).assign_attrs({KEY: f"{ds.attrs[KEY]}|{name}"})
 
 
 def _choices(first: xr.Dataset) -> dict[str, Load]:
