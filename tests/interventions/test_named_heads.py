@@ -147,6 +147,12 @@ def test_heads_that_are_not_there_are_errors_that_say_what_is(model: ViTime, hea
         mask_lags(model, walk(), heads, 36)
 
 
+def test_a_forecast_of_one_sample_has_references_too() -> None:
+    wide = ViTime(small_config(context_columns=400, horizon_columns=560, encoder_width=32, decoder_width=16)).eval()
+    found = ablate_heads(wide, walk(n=800, horizon=1), [("encoder.0", 0)])
+    assert np.isfinite(found["effect"].sel(outcome="distance")).all()
+
+
 def test_bad_references_values_periods_and_signals_are_errors_that_say_what_to_do(model: ViTime) -> None:
     head = [("encoder.0", 0)]
     with pytest.raises(InterventionError, match="needs reference signals and got none; leave reference out"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any, Literal, get_args
 
 import torch
@@ -83,7 +84,7 @@ class ReplacementOutputs:
         return {
             "value": self.value,
             "value_note": note,
-            "reference": names or "those of the catalogue that are unrelated to the signal, cut to its geometry",
+            "reference": names or "those of the catalogue that are unrelated to the signal and fit its geometry",
             "positions": "every token and CLS",
             "where": "a head's output before the output projection",
         } | ({"reference": []} if self.value == "zero" else {})
@@ -101,16 +102,20 @@ class ReplacementOutputs:
                 for number in range(len(config.layers))
             ]  # fmt: skip
         reference = unrelated_signals(signal) if self.reference is None else list(self.reference)
+        columns, *others = (
+            SeriesEncoding.fit(each.values, each.horizon, config).history_columns for each in (signal, *reference)
+        )
+        fits = [abs(its - columns) <= config.patch_width / 2 for its in others]
+        if self.reference is None and any(fits):  # a short one has no horizon as small a share as 1 of 1000
+            reference, others = list(compress(reference, fits)), list(compress(others, fits))
         if self.value == "resample":
             reference = reference[:1]
-        columns = SeriesEncoding.fit(signal.values, signal.horizon, config).history_columns
-        for other in reference:
-            its = SeriesEncoding.fit(other.values, other.horizon, config).history_columns
+        for other, its in zip(reference, others, strict=False):
             if abs(its - columns) > config.patch_width / 2:
                 raise InterventionError(
                     f"the history of reference {other.name!r} fills {its} of {config.columns} image columns, that of "
                     f"{signal.name!r} {columns}: their tokens do not correspond. Give references with the same ratio "
-                    "of history to horizon, or leave reference out"
+                    f"of history to horizon{', or leave reference out' if self.reference is not None else ''}"
                 )
         key = columns, tuple(other.fingerprint for other in reference)
         if key not in self._computed:
