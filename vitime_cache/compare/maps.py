@@ -36,7 +36,11 @@ def moved_share(first: ArrayLike, second: ArrayLike) -> Array:
 
     This is the total variation distance between the rows of two maps (..., query, key), as distributions over keys.
     """
-    share: Array = np.abs(in_multiples(first) - in_multiples(second)).mean(axis=-1).mean(axis=-1) / 2
+    return _apart(in_multiples(first), in_multiples(second))
+
+
+def _apart(first: Array, second: Array) -> Array:
+    share: Array = np.abs(first - second).mean(axis=-1).mean(axis=-1) / 2
     return share
 
 
@@ -57,13 +61,13 @@ def compare_maps(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
     if reason := why_not(first, second):
         raise CompareError(reason)
     dims = (schema.LAYER, schema.HEAD, schema.QUERY_PATCH, schema.KEY_PATCH)
-    a, b = (ds[schema.TIME_ATTENTION].transpose(*dims).values for ds in (first, second))
+    a, b = (in_multiples(ds[schema.TIME_ATTENTION].transpose(*dims).values) for ds in (first, second))
     words = "in multiples of even attention"
     return xr.Dataset(
         {
-            FIRST: (dims, in_multiples(a), {"long_name": "attention of the first", "units": words}),
-            SECOND: (dims, in_multiples(b), {"long_name": "attention of the second", "units": words}),
-            MOVED: (dims[:2], moved_share(a, b), {"long_name": "share of attention elsewhere", "units": "0 … 1"}),
+            FIRST: (dims, a, {"long_name": "attention of the first", "units": words}),
+            SECOND: (dims, b, {"long_name": "attention of the second", "units": words}),
+            MOVED: (dims[:2], _apart(a, b), {"long_name": "share of attention elsewhere", "units": "0 … 1"}),
         },
         coords={name: first[name] for name in dims},
     )
