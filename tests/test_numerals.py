@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from vitime_cache.charts.render import figure_bytes
 from vitime_cache.charts.style import assemble, layer, quantity
-from vitime_cache.numerals import NUMBER, PERCENT, PERCENT_1, SHORT, SIGNED, number, percent
+from vitime_cache.numerals import NUMBER, PERCENT, PERCENT_1, SHORT, SIGNED, number, number_below, percent
 
 PACKAGE = Path(__file__).parents[1] / "vitime_cache"
 # Rooms whose sentences, tables and charts people read side by side, and the formats that are not for reading.
 READ = [*PACKAGE.glob("charts/*.py"), *PACKAGE.glob("ui/*.py"), *PACKAGE.glob("compare/*.py")]
-READ += [*PACKAGE.glob("evidence/verdict/*.py"), *(PACKAGE.parent / "pages").glob("*.py")]
+READ += [*PACKAGE.glob("evidence/verdict/*.py"), PACKAGE / "evidence/agreement.py"]
+READ += [*(PACKAGE.parent / "pages").glob("*.py")]
 BY_HAND = re.compile(r":\+?\.([1-4][gfe]|[0-4]%)\}|[\"']\+?\.[0-6]~?[gfe%][\"']")
 EXCEPT = {
     '[float(f"{value:.3g}")',
@@ -34,6 +35,11 @@ EXCEPT = {
 )  # fmt: skip
 def test_a_number_has_three_digits_no_exponent_and_a_true_minus_sign(value: float, written: str) -> None:
     assert number(value) == written
+
+
+def test_a_number_below_a_limit_is_never_rounded_up_to_it() -> None:
+    assert [number_below(each, 0.02, 2) for each in (0.0123, 0.0199, 0.01999)] == ["0.012", "0.0199", "0.01999"]
+    assert number_below(math.nextafter(0.02, 0), 0.02).startswith("0.0")
 
 
 def test_a_signed_number_has_its_sign_and_a_share_is_in_percent() -> None:

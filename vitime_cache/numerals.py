@@ -20,6 +20,13 @@ def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
     return text.replace("-", MINUS)
 
 
+def number_below(value: float, limit: float, digits: int = 3) -> str:
+    """A number below a limit, in more digits where fewer would round it up to the limit."""
+    while digits < 17 and float(f"{value:.{digits}g}") >= limit:
+        digits += 1
+    return number(value, digits)
+
+
 def percent(share: float, decimals: int = 0) -> str:
     """A share as "84 %"; "no figure" for NaN."""
     if not np.isfinite(share):

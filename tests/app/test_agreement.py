@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import xarray as xr
+from rich.console import Console
 from streamlit.testing.v1 import AppTest
 
 from tests.app.test_evidence import made
 from tests.app.test_pages import charts, read
 from vitime_cache.attention import schema
 from vitime_cache.charts.card import verdict_card
+from vitime_cache.cli.console import show_verdict
 from vitime_cache.evidence.levels.table import CLAIMS
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
@@ -59,7 +62,7 @@ def test_the_headline_is_the_same_where_another_version_stored_it_in_other_words
     assert open_page("library").dataframe[0].value["answer"].tolist() == [said]
 
 
-def test_the_figures_of_a_head_are_the_same_on_ask_heads_head_compare_and_the_card(
+def test_the_figures_of_a_head_are_the_same_on_ask_heads_head_compare_the_card_and_in_the_command(
     verdict: xr.Dataset, open_page: OpenPage
 ) -> None:
     i, head = set_heads(verdict)[0]
@@ -74,6 +77,10 @@ def test_the_figures_of_a_head_are_the_same_on_ask_heads_head_compare_and_the_ca
     row = re.search(rf"<td>{layer} {head}</td>(.*?)</tr>", verdict_card(verdict, layer, head))
     assert row is not None
     assert re.findall(r">([\d.−]+) ", row[1]) == figures
+    show_verdict(verdict, printed := Console(file=io.StringIO(), width=200))
+    assert isinstance(printed.file, io.StringIO)
+    (line,) = re.findall(rf"│ {layer} {head} (.*)", printed.file.getvalue())
+    assert re.findall(r"([\d.−]+) [✓✗?–]", line) == figures
     ranked = open_page("heads", signal="full", view="Ranked").dataframe[0]
     of = ranked.value.set_index(["layer", "head"]).loc[(layer, head)]
     assert [number(float(of[f"{claim.name}_figure"])) for claim in CLAIMS] == figures

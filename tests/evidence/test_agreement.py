@@ -34,6 +34,7 @@ def test_a_monotone_relation_is_said_to_agree_or_to_be_opposed(order, words):
     found = looking_and_mattering(with_heads(x, np.exp(order * x)))
     assert found.rho == pytest.approx(order)
     assert words in found.words
+    assert f"over 12 heads: {'−' * (order < 0)}1 (95 % interval" in found.words
 
 
 def test_unrelated_ranks_are_not_shown_to_agree():
@@ -52,5 +53,11 @@ def test_heads_without_a_knockout_are_left_out_and_too_few_give_no_correlation()
     assert "no rank correlation" in looking_and_mattering(mock_verdict(stages=())).words
 
 
-def test_heads_that_are_all_alike_have_no_ranks():
-    assert np.isnan(looking_and_mattering(with_heads(np.ones(12), np.arange(12.0))).rho)
+@pytest.mark.parametrize(
+    ("looking", "effect", "words"),
+    [(np.ones(12), np.arange(12.0), "All 12 heads look alike"), (np.arange(12.0), np.zeros(12), "All 12 heads matter")],
+)
+def test_heads_that_are_all_alike_have_no_ranks_though_all_were_knocked_out(looking, effect, words):
+    found = looking_and_mattering(with_heads(looking, effect))
+    assert np.isnan(found.rho)
+    assert found.words.startswith(words)

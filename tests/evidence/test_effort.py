@@ -52,6 +52,7 @@ def test_the_plan_in_words_counts_what_is_run() -> None:
     words = PUBLISHED.words
     assert "96 to 288 masks" in words
     assert "288 heads one by one" in words
+    assert ", 1 head one by one;" in replace(PUBLISHED, heads=1, tested=1).words
     assert f"{4 * 99 * 3} null inputs (99 of each of 3 kinds in each window)" in words
     assert "297 null inputs (99 of each of 3 kinds)," in replace(PUBLISHED, windows=1).words
     bare = replace(PUBLISHED, nulls=0, sweep=0, most_masks=96).words

@@ -315,6 +315,7 @@ def test_spacing_that_is_no_number_of_seconds_is_refused(seconds):
 def test_rows_tell_their_period_in_time_where_that_is_known_and_older_tables_in_samples():
     hourly = MADE_UP.assign_coords(sample_seconds=("signal", [3600.0, 0.0]))
     assert "Period 24 samples (24 hours)" in row_words(hourly, 0)
+    assert re.search(r"; of what attention carries, (\d+ %|no figure) from there$", row_words(hourly, 0))
     assert "<td>24 samples (24 hours)</td>" in population_card(hourly)
     older = MADE_UP.drop_vars("sample_seconds")
     assert re.search("Period 24 samples, ", row_words(population_schema.validate(older), 0))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import small_config
 from vitime_cache._version import __version__
-from vitime_cache.evidence.levels.answer_kind import ALONE
+from vitime_cache.evidence.levels.answer_kind import ALONE, BLURRED
 from vitime_cache.evidence.levels.table import BY_ATTENTION, INCONCLUSIVE, KINDS, NOT_TESTED, SUPPORTED
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.as_json import to_json
@@ -54,6 +54,7 @@ def test_every_figure_of_a_headline_is_one_of_the_verdict(kind):
         known = {round(100 * float(ds[name])) for name in names}
         chance = float(ds["influence_by_chance"])
         seen = chance + ALONE * (1 - chance) + float(ds["influence_share"] - ds["influence_low"])
+        seen += BLURRED * max(float(ds["mechanism_beside"]), 0)
         known.add(round(100 * seen))
         assert set(shares) <= known, told
         assert interval(*(float(ds[f"influence_{part}"]) for part in ("share", "low", "high"))) in told
@@ -61,7 +62,8 @@ def test_every_figure_of_a_headline_is_one_of_the_verdict(kind):
 
 @pytest.mark.parametrize("kind", BY_ATTENTION)
 @pytest.mark.parametrize(
-    ("share", "begins"), [(0.34, "Yes, partly: 34 %"), (0.5, "Yes, partly"), (0.51, "Yes, mostly: 51 %")]
+    ("share", "begins"),
+    [(0.34, "Yes, partly: 34 %"), (0.5, "Yes, partly"), (0.504, "Yes, partly: 50 %"), (0.51, "Yes, mostly: 51 %")],
 )
 def test_a_yes_is_called_mostly_only_where_the_share_after_it_is_more_than_half(kind, share, begins):
     assert headline(changed(made(kind), influence_share=share)).startswith(begins)
@@ -87,15 +89,20 @@ def test_by_a_detour_no_head_is_named_and_the_way_is_left_open():
 
 
 def test_a_no_says_how_little_it_was_or_how_much_would_come_by_chance():
-    assert "changes it by 0.008 standard deviations; less than 0.02 counts as none" in headline(made("indifferent"))
+    for effect, told in ((0.008, "0.008"), (0.0196, "0.0196"), (0.019996, "0.019996"), (0.0194, "0.019")):
+        ds = changed(made("indifferent"), influence_effect=effect)
+        assert f"changes it by {told} standard deviations; less than 0.02 counts as none" in headline(ds)
     assert "17 % (9 … 25)" in (told := headline(made("elsewhere")))
     assert "where 25 % would by chance" in told
 
 
 def test_what_is_not_shown_says_what_would_have_been_seen():
-    ds = changed(made("not shown"), influence_share=0.3, influence_low=0.1, influence_by_chance=0.2)
+    shares = {"influence_share": 0.3, "influence_low": 0.1, "influence_by_chance": 0.2, "mechanism_beside": 0.0}
+    ds = changed(made("not shown"), **shares)
     assert "A share above about 56 % would have counted on its own." in headline(ds)
     assert "too little more to count" not in headline(ds)
+    blurred = changed(ds, mechanism_beside=0.2)  # of which half is taken off before the rest counts
+    assert "A share above about 66 % would have counted" in headline(blurred)
     words = headline(changed(ds, influence_low=0.22))
     assert "where 20 % would by chance: too little more to count on its own" in words
 
@@ -196,7 +203,16 @@ def test_heads_that_a_budget_left_untried_are_not_counted_as_tested():
 
 def test_the_largest_part_is_named_only_where_there_is_one():
     ds = changed(made(), mechanism_by_multiple=0.03, mechanism_by_layer=0.02)
-    assert "Alone, most lies" not in sentences(ds)["mechanism"]
+    assert "The most is read" not in sentences(ds)["mechanism"]
+    ds["mechanism_by_multiple"][2] = 0.15
+    assert "The most is read 3 periods back (15 %) among the multiples; parts" in sentences(ds)["mechanism"]
+
+
+def test_a_region_where_no_head_was_tested_is_not_counted_as_one_where_none_looks():
+    ds = made()
+    assert "By region, history→history: 4, forecast→history: 4." in sentences(ds)["looking"]
+    ds["looks"][{vschema.REGION: 1}] = NOT_TESTED
+    assert "By region, history→history: 4, forecast→history: not tested." in sentences(ds)["looking"]
 
 
 def test_a_day_whose_size_follows_the_week_has_no_period_of_its_own_beside_the_day():

@@ -137,7 +137,15 @@ def population_card(table: xr.Dataset) -> str:
 
 def _rows(table: xr.Dataset) -> str:
     frame = table_of(table)
-    names = ("signal", "answer", "period", "from whole periods back", "by chance", "of that by attention", "heads")
+    names = (
+        "signal",
+        "answer",
+        "period",
+        "from whole periods back",
+        "by chance",
+        "of what attention carries, from there",
+        "heads",
+    )
     rows = []
     for place, row in enumerate(frame.head(MOST_ROWS).to_dict("records")):
         period = population_schema.period_words(table, place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, Tex
 from rich.progress import Progress as Bar
 from rich.table import Column, Table
 
-from vitime_cache.numerals import percent
+from vitime_cache.numerals import number, percent
 from vitime_cache.series.spans import in_words
 from vitime_cache.shown import counted, terminal
 
@@ -242,8 +242,8 @@ def _show_heads(verdict: xr.Dataset, out: Console, rows: int) -> None:
         Column("share", justify="right"),
     )
     for row in table.head(rows).to_dict("records"):
-        cells = [f"{_number(row[name])} {MARKS[row[f'{name}_verdict']]}".strip() for name in COLUMN.values()]
-        share = percent(row["share"]) if row["share"] == row["share"] else ""
+        cells = [f"{_known(number, row[name])} {MARKS[row[f'{name}_verdict']]}".strip() for name in COLUMN.values()]
+        share = _known(percent, row["share"])
         shown.add_row(f"{row['layer']} {row['head']}", *cells, share)
     out.print(shown)
     out.print(
@@ -253,5 +253,6 @@ def _show_heads(verdict: xr.Dataset, out: Console, rows: int) -> None:
     )
 
 
-def _number(value: float) -> str:
-    return f"{value:.3f}" if value == value else ""
+def _known(written: Callable[[float], str], value: float) -> str:
+    """A figure as it is written elsewhere; nothing where it is not known."""
+    return written(value) if value == value else ""

@@ -11,6 +11,7 @@ import xarray as xr
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.evidence.levels.table import OUTCOMES
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.numerals import number
 
 RESAMPLES = 2000
 FEWEST = 5  # heads needed for a rank correlation
@@ -26,7 +27,8 @@ class Agreement:
         layer, head, looking (figure of the claim "looks"), effect (figure of the claim "matters", standard deviations
         of the history) and verdict (of the claim "matters", in words), one row per head.
     rho, low, high
-        Spearman's rank correlation and its 95 % bootstrap interval over heads; NaN with fewer than `FEWEST` heads.
+        Spearman's rank correlation and its 95 % bootstrap interval over heads; NaN with fewer than `FEWEST` heads, and
+        where all look or matter alike.
     """
 
     heads: pd.DataFrame
@@ -37,12 +39,15 @@ class Agreement:
     @property
     def words(self) -> str:
         """The correlation in a sentence."""
-        if not np.isfinite(self.rho):
+        if len(self.heads) < FEWEST:
             return f"Fewer than {FEWEST} heads were knocked out: no rank correlation can be given."
+        if not np.isfinite(self.rho):
+            alike = "look alike" if np.ptp(self.heads["looking"]) == 0 else "matter alike"
+            return f"All {len(self.heads)} heads {alike}: no rank correlation can be given."
         sign = "positively" if self.low > 0 else "negatively" if self.high < 0 else "not shown to be"
         return (
-            f"Rank correlation of looking with mattering over {len(self.heads)} heads: {self.rho:.2f} "
-            f"(95 % interval {self.low:.2f} … {self.high:.2f}): {sign} related."
+            f"Rank correlation of looking with mattering over {len(self.heads)} heads: {number(self.rho, 2)} "
+            f"(95 % interval {number(self.low, 2)} … {number(self.high, 2)}): {sign} related."
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vitime_cache.evidence.levels import heads_set, mechanism, single_heads
+from vitime_cache.shown import counted
 
 LEAST_MASKS = 48
 FEWEST_HEADS = 8  # least number of heads in a plan to test one by one
@@ -105,7 +106,7 @@ class Effort:
         """One line that says what will be done."""
         few = f"{self.masks} to {self.most_masks}" if self.most_masks > self.masks else f"{self.masks}"
         tested = (
-            f"{self.heads} heads one by one"
+            f"{counted(self.heads, 'head')} one by one"
             if not self.screened
             else f"about {self.tested} of {self.heads} heads one by one, those of the layers that carry most"
         )

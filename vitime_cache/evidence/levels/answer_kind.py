@@ -72,8 +72,12 @@ class Figures:
     @property
     def alone(self) -> bool:
         """Level 1 shows enough by itself, apart from ink that is blurred into what is read one patch beside."""
-        blurred = BLURRED * max(self.beside, 0.0) if self.carried and np.isfinite(self.beside) else 0.0
-        return self.add_up and self._beyond_chance(self.influence_low - blurred) > ALONE
+        return self.add_up and self._beyond_chance(self.influence_low - self.blurred) > ALONE
+
+    @property
+    def blurred(self) -> float:
+        """The share whole periods back that may be ink of what is read one patch beside."""
+        return BLURRED * max(self.beside, 0.0) if self.carried and np.isfinite(self.beside) else 0.0
 
     @property
     def gone(self) -> bool:

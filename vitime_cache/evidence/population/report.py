@@ -108,7 +108,7 @@ def row_words(ds: xr.Dataset, place: int) -> str:
     share = interval(*(float(row[f"influence_{part}"]) for part in ("share", "low", "high")))
     through = percent(float(row["mechanism_share"]))
     period = population_schema.period_words(ds, place)
-    return f"{name}: {kind_words(kind)}. Period {period}, {share}; by attention {through}"
+    return f"{name}: {kind_words(kind)}. Period {period}, {share}; of what attention carries, {through} from there"
 
 
 def table_of(ds: xr.Dataset) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS, LEVEL, NOT_T
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
 from vitime_cache.evidence.verdict.phrases import STANDS_FOR, head_names, interval, period_words, set_words, stds
-from vitime_cache.numerals import percent
+from vitime_cache.numerals import number_below, percent
 from vitime_cache.shown import counted
 
 MOSTLY = 0.5  # share whole periods back above which a headline says so
@@ -30,7 +30,7 @@ def answer_words(ds: xr.Dataset) -> str:
     of = vschema.kind(ds.attrs)
     if of not in BY_ATTENTION:
         return KINDS[of].words
-    return "Yes, mostly" if float(ds["influence_share"]) > MOSTLY else "Yes, partly"
+    return "Yes, mostly" if round(float(ds["influence_share"]), 2) > MOSTLY else "Yes, partly"
 
 
 # Each kind, without its first words.
@@ -58,8 +58,8 @@ def _indifferent(ds: xr.Dataset) -> str:
     margin = vschema.facts(ds, "counts")["margin"]
     return (
         f"this forecast does not follow where in its period of {period_words(ds)} the history is. "
-        f"{STANDS_FOR.capitalize()} changes it by {stds(float(ds['influence_effect']))}; less than {margin:g} "
-        "counts as none."
+        f"{STANDS_FOR.capitalize()} changes it by {number_below(float(ds['influence_effect']), margin, 2)} standard "
+        f"deviations; less than {margin:g} counts as none."
     )
 
 
@@ -96,7 +96,7 @@ def _not_shown(ds: xr.Dataset) -> str:
             f"{percent(float(ds['mechanism_beside']))} is read one patch beside them, where the image blurs their "
             "ink, so that this share says little."
         )
-    enough = chance + ALONE * (1 - chance)
+    enough = chance + ALONE * (1 - chance) + figures.blurred
     seen = enough + share - low  # with this interval around it, its lower end would say so
     little = (
         ": too little more to count on its own, and attention there is not shown to carry clearly more than elsewhere"

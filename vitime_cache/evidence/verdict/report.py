@@ -95,13 +95,14 @@ def _mechanism(ds: xr.Dataset) -> str:
     most = []
     if np.nanmax(by_k, initial=0) >= NAMED_PART:
         k = int(np.nanargmax(by_k))
-        most.append(f"{counted(int(ds[vschema.MULTIPLE].values[k]), 'period')} back ({percent(float(by_k[k]))})")
+        back = counted(int(ds[vschema.MULTIPLE].values[k]), "period")
+        most.append(f"{back} back ({percent(float(by_k[k]))}) among the multiples")
     if np.nanmax(by_layer, initial=0) >= NAMED_PART:
         i = int(np.nanargmax(by_layer))
-        most.append(f"in {ds[LAYER].values[i]} ({percent(float(by_layer[i]))})")
+        most.append(f"in {ds[LAYER].values[i]} ({percent(float(by_layer[i]))}) among the layers")
     if not most:
         return f"{said}."
-    return f"{said}. Alone, most lies {' and '.join(most)}; parts can stand in for one another, and need not add up."
+    return f"{said}. The most is read {' and '.join(most)}; parts can stand in for one another, and need not add up."
 
 
 def _set(ds: xr.Dataset) -> str:
@@ -134,9 +135,10 @@ def _heads(ds: xr.Dataset) -> str:
 
 
 def _looking(ds: xr.Dataset) -> str:
-    looks = ds["looks"].transpose(vschema.REGION, LAYER, HEAD).values == SUPPORTED
+    looks = ds["looks"].transpose(vschema.REGION, LAYER, HEAD).values
     regions = ", ".join(
-        f"{region}: {int(of.sum())}" for region, of in zip(ds[vschema.REGION].values, looks, strict=True)
+        f"{region}: {'not tested' if (of == NOT_TESTED).all() else int((of == SUPPORTED).sum())}"
+        for region, of in zip(ds[vschema.REGION].values, looks, strict=True)
     )
     said = f"{_claimed(ds, 'looks')}. By region, {regions}."
     return " ".join([said, *vschema.facts(ds, "counts")["left_out"]])
