@@ -365,7 +365,8 @@ def test_an_address_that_names_nothing_gets_a_message_and_a_page(key: str, value
     ("page", "key", "value"),
     [("head", "region", "elsewhere"), ("head", "period_full", "soon"), ("head", "period_full", "-4"),
      ("head", "query_16", "99999"), ("head", "side", "above"), ("heads", "measure", "beauty"),
-     ("heads", "view", "Sideways"), ("head", "queries", "loudly")],
+     ("heads", "view", "Sideways"), ("head", "queries", "loudly"), ("compare", "side", ""), ("head", "side", ""),
+     ("head", "queries", ""), ("compare", "compare", "")],
 )  # fmt: skip
 @pytest.mark.usefixtures("store")
 def test_an_option_that_the_address_asks_for_in_vain_is_said(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from benchmarks.reference import hook_and_copy, pool_to_time
 from tests.conftest import GOLDEN_WEIGHTS, random_model, small_config
 from vitime_cache.attention import schema
 from vitime_cache.attention.capture import CaptureError, capture, capture_batch, dtype_deviation, time_attention
+from vitime_cache.attention.forward import Mask
+from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.model.config import ConfigError, ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
@@ -158,6 +160,39 @@ def test_a_block_that_reading_would_skip_is_an_error_that_names_it(tamper: Calla
     tamper(model.blocks[1])
     with pytest.raises(CaptureError, match=r"encoder\.1 has a hook or a changed forward"):
         capture(model, walk())
+
+
+@pytest.fixture
+def default_dtype() -> Iterator[Callable[[torch.dtype], None]]:
+    before = torch.get_default_dtype()
+    yield torch.set_default_dtype
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_the_callers_default_dtype_changes_no_bit(dtype: torch.dtype, default_dtype: Callable[..., None]) -> None:
+    model = random_model(small_config())
+    keep = 0.5 * torch.ones(model.config.tokens, model.config.grid[1])
+    edits = [Mask("encoder.1", head, keep, bool(head)) for head in range(2)]
+    before = [capture_batch(model, [walk()], edits=some)[0] for some in ([], edits)]
+    default_dtype(dtype)
+    for one, some in zip(before, ([], edits), strict=True):
+        for name, values in capture_batch(model, [walk()], edits=some)[0].items():
+            np.testing.assert_array_equal(values, one[name])
+            assert values.dtype == one[name].dtype, name
+
+
+def test_a_call_within_autocast_is_refused_as_its_results_would_say_another_dtype(tmp_path: Path) -> None:
+    model = random_model(small_config())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for call in (
+            lambda: capture(model, walk()),
+            lambda: vc.ask(model, walk(), period=20),
+            lambda: vc.build([walk()], tmp_path / "a.zarr", model),
+        ):
+            with pytest.raises(CheckpointError, match=r"torch\.autocast is on.*call this outside of it"):
+                call()
+    assert not (tmp_path / "a.zarr").exists()
 
 
 def test_captures_from_many_threads_on_one_model_do_not_mix() -> None:

@@ -53,6 +53,14 @@ def stores(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob("*.zarr")]
 
 
+@pytest.mark.parametrize("columns", ["0", "1", "20"])
+@pytest.mark.usefixtures("folder")
+def test_where_there_is_no_room_for_a_table_its_numbers_are_printed_all_the_same(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert run("signals data.csv --horizon 28") == 0
+    assert re.search(r"one +│ 24 +│ 28 ", capsys.readouterr().out)
+
+
 def test_build_info_verify_and_build_again(folder, capsys):
     assert run(BUILD) == 0
     told = capsys.readouterr()

@@ -12,10 +12,12 @@ from vitime_cache.cli.signs import PLAIN, plain_signs
 from vitime_cache.evidence.verdict.mock import mock_verdict
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
-def test_a_verdict_is_printed_in_any_encoding_and_no_mark_becomes_another(encoding, monkeypatch):
+@pytest.mark.parametrize(("encoding", "errors"), [
+    ("ascii", "strict"), ("ascii", "surrogateescape"), ("cp1252", "strict"), ("latin-1", "strict"), ("utf-8", "strict"),
+])  # fmt: skip
+def test_a_verdict_is_printed_in_any_encoding_and_no_mark_becomes_another(encoding, errors, monkeypatch):
     raw = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, errors="strict"))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, errors=errors))
     plain_signs()
     verdict = mock_verdict(signal="日本 “day” → night")
     console.show_verdict(verdict, console.console)

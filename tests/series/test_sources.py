@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import math
+import pickle
 import re
 import subprocess
 import sys
@@ -169,9 +171,12 @@ def test_a_signal_keeps_a_copy_that_nobody_can_change():
     signal = Signal("a", values, horizon=2, future=[1, 2])
     values[0] = 9
     assert signal.values.tolist() == [0, 1, 2]
-    for kept in (signal.values, signal.future):
-        with pytest.raises(ValueError, match="read-only"):
-            kept[0] = 9
+    assert signal.known[0] == 0
+    for each in (signal, copy.copy(signal), copy.deepcopy(signal), pickle.loads(pickle.dumps(signal))):
+        assert each.fingerprint == signal.fingerprint
+        for kept in (each.values, each.future, each.known):
+            with pytest.raises(ValueError, match="read-only"):
+                kept[0] = 9
 
 
 @pytest.mark.parametrize(

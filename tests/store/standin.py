@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 
 from vitime_cache.attention import schema
@@ -34,6 +35,7 @@ class Model:
 
     def __init__(self, config: ViTimeConfig = CONFIG, weights: WeightsInfo = WEIGHTS, dtype: str = "float32") -> None:
         self.config, self.weights, self.dtype = config, weights, f"torch.{dtype}"
+        self.device = torch.device("cpu")
 
 
 def make_signal(name: str, n: int = 30, horizon: int = 42, harmonics: int = 0, seed: int = 0) -> Signal:

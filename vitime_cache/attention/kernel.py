@@ -85,10 +85,10 @@ def _run(tile: Tile, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> 
     query_columns, key_columns = tile.columns(rows)
     programs, blocks = triton.cdiv(1 + gw, query_columns), triton.cdiv(1 + gw, key_columns)
     out = torch.empty(batch, tokens, heads, d, dtype=v.dtype, device=q.device).transpose(1, 2)
-    time = torch.empty(batch, heads, gw, gw, device=q.device)
-    cls = torch.empty(batch, heads, tokens - 1, device=q.device)
-    sums = torch.empty(batch * heads * programs, blocks * key_columns, query_columns * rows, device=q.device)
-    largest = torch.empty(batch * heads * programs, blocks, query_columns * rows, device=q.device)
+    time = torch.empty(batch, heads, gw, gw, dtype=torch.float32, device=q.device)  # not the caller's default dtype
+    cls = time.new_empty(batch, heads, tokens - 1)
+    sums = time.new_empty(batch * heads * programs, blocks * key_columns, query_columns * rows)
+    largest = time.new_empty(batch * heads * programs, blocks, query_columns * rows)
     strides = [stride for part in (q, k, v, out) for stride in part.stride()[:3]]
     with torch.cuda.device_of(q):  # Triton runs on the current device, wherever the tensors are
         _attend[(batch * heads * programs,)](

@@ -89,8 +89,10 @@ class Streaming:
         self.edits = sort_edits(model, edits, batch)
         self.block_bytes = _quickest(model) if block_bytes is None else block_bytes
         columns, layers = config.grid[1], len(config.layers)
-        self.time = torch.zeros(layers, batch, config.heads, columns, columns, device=model.device)
-        self.cls = torch.zeros(layers, batch, config.heads, config.tokens, device=model.device)
+        shape = (layers, batch, config.heads)
+        # Not torch's default dtype, which the caller may have changed.
+        self.time = torch.zeros(*shape, columns, columns, dtype=torch.float32, device=model.device)
+        self.cls = self.time.new_zeros(*shape, config.tokens)
         self.buffers = threading.local()
         self.copying: tuple[str, HostCopy] | None = None
 
@@ -202,10 +204,10 @@ class Streaming:
             if not isinstance(edit, Mask):
                 continue
             if edit.renormalise:
-                before = torch.zeros(shape, device=self.model.device) if before is None else before
+                before = self.time.new_zeros(shape) if before is None else before
                 before[:, edit.head] = edit.keep.to(before).log()
             else:
-                after = torch.ones(shape, device=self.model.device) if after is None else after
+                after = self.time.new_ones(shape) if after is None else after
                 after[:, edit.head] = edit.keep.to(after)
         return before, after
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich import filesize
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column, Table
@@ -25,8 +25,16 @@ if TYPE_CHECKING:
     from vitime_cache.store.verify import Verification
 
 
+NARROWEST = 60  # letters; in fewer the cells of tables would be cut to nothing, so the terminal breaks the lines
+
+
 class _Plain(Console):
     """Names, messages and addresses come from users' files: they are never markup, and credentials are not shown."""
+
+    @property  # type: ignore[misc]  # rich's can be set, which nobody does
+    def size(self) -> ConsoleDimensions:
+        found = super().size
+        return ConsoleDimensions(max(found.width, NARROWEST), found.height)
 
     def print(self, *objects: Any, **options: Any) -> None:
         shown = (terminal(each) if isinstance(each, str) else each for each in objects)

@@ -20,7 +20,7 @@ def plain_signs() -> None:
     """Let both streams replace characters that their encoding lacks, if they would fail or print escapes."""
     codecs.register_error(_HANDLER, _replaced)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure") and stream.errors in ("strict", "backslashreplace"):
+        if hasattr(stream, "reconfigure") and stream.errors in ("strict", "backslashreplace", "surrogateescape"):
             stream.reconfigure(errors=_HANDLER)
 
 

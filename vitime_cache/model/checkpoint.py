@@ -118,15 +118,22 @@ def load_model(
 
 
 def check_model(model: Any) -> None:
-    """Check that `model` is a network from `load_model`.
+    """Check that `model` is a network from `load_model`, and that it would run in its own dtype.
 
     Raises
     ------
     CheckpointError
-        If it is anything else.
+        If it is anything else, or torch.autocast would have it compute in another dtype than what results say.
     """
+    import torch
+
     if not isinstance(getattr(model, "config", None), ViTimeConfig):
         raise CheckpointError(f"the model must be what load_model returns, got {model!r:.60}")
+    if torch.is_autocast_enabled(model.device.type):
+        raise CheckpointError(
+            "torch.autocast is on, and the network would compute in another dtype than its own: call this outside of "
+            "it, or load the model with dtype='bfloat16'"
+        )
 
 
 def dtype_name(model: ViTime) -> str:

@@ -56,5 +56,5 @@ def _reflected(inked: int, width: int, device: torch.device) -> Tensor:
 @lru_cache
 def _ink(height: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Ink of each row blurred along the value axis, and a last row without ink, (h + 1, h); weights in time."""
-    table = torch.cat((torch.from_numpy(row_blur(height)), torch.zeros(1, height)))
+    table = torch.cat((torch.from_numpy(row_blur(height)), torch.zeros(1, height, dtype=torch.float32)))
     return table.to(device), torch.from_numpy(BLUR_SIZE * blur_kernel()).to(device)

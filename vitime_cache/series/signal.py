@@ -130,6 +130,13 @@ class Signal:
             if len(self.future) != self.horizon:
                 raise SignalError(f"{who}: its future has {len(self.future)} samples, its horizon {self.horizon}")
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy is as unchangeable: numpy copies what is read-only as writeable, and the fingerprint is kept."""
+        self.__dict__.update(state)
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all that a store keeps of a signal (not its future), as 64 hex digits."""

@@ -143,12 +143,13 @@ def choose_queries() -> Queries:
     """How the queries of a patch column are weighted."""
     words = {"even": "all alike", "ink": "by ink"}
     say_if_unknown("queries", "Queries count", words.values())
-    return st.segmented_control(
+    chosen = st.segmented_control(
         "Queries count", QUERIES, default=QUERIES[0], required=True, format_func=lambda each: words[each],
         key="queries", bind="query-params",
         help="A patch column is cut into tokens, most of them blank paper. By ink, queries count by how much of the "
         "series they show.",
     )  # fmt: skip
+    return chosen or QUERIES[0]  # an address with an empty value chooses none
 
 
 def choose_heads(ds: xr.Dataset, first: tuple[str, int]) -> list[tuple[str, int]]:
@@ -194,7 +195,7 @@ def choose_lags(ds: xr.Dataset) -> LagOptions:
             "Longest lag, samples", ds, range(4, columns), min(MOST_LAGS, columns - 1), longest,
             partial(in_words, sample_seconds=float(ds[schema.SAMPLE_SECONDS])),
         )  # fmt: skip
-    return LagOptions(region, side, log, patches * step)
+    return LagOptions(region, side or "past", log, patches * step)
 
 
 def choose_measure(measures: xr.Dataset) -> str:
