@@ -60,6 +60,25 @@ def test_series_count_alike_whatever_their_scale() -> None:
     assert errors[0] == pytest.approx(errors[1], rel=1e-3)
 
 
+@pytest.mark.parametrize(("first", "last"), [(159, 161), (150, 165), (159, 160), (110, 170), (100, 165), (121, 199)])
+def test_a_value_interpolated_across_the_cut_does_not_choose(first: int, last: int) -> None:
+    """Its line leads to the first value that is held out, and would tell it."""
+    errors = []
+    for end in (0, 50):
+        known = WAVE + end * (TIME >= 160)
+        gap = np.arange(first, last)
+        known[gap] = np.interp(gap, [first - 1, last], [known[first - 1], known[last]])
+        signal = Signal("x", known, filled=len(gap))
+        if first <= 120:  # nothing is left to choose by
+            with pytest.raises(TrainingError, match=r"interpolated over the 40 samples to choose .* \(--holdout\)"):
+                OwnSeries.of([signal], hold_out=40)
+            continue
+        test = Backtest(OwnSeries.of([signal], hold_out=40), "validation", NETWORK)
+        assert max(origin.future[-1] for origin in test.origins) <= 1
+        errors.append((test.error(random_model(NETWORK)), test.last_season))
+    assert errors[:1] == errors[1:]
+
+
 def test_of_many_series_a_bounded_number_of_forecasts_is_made() -> None:
     many = [WAVE + np.random.default_rng(i).normal(0, 0.5, 200) for i in range(50)]
     assert len(Backtest(own(*many), "validation", NETWORK).origins) == MAX_FORECASTS

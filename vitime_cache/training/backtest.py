@@ -150,9 +150,10 @@ def season(series: Floats) -> int:
 
 
 def _origins(split: Split, stretch: Stretch) -> Iterator[Origin]:
-    begin = len(split.values) - split.end * (2 if stretch == "validation" else 1)
+    validation = stretch == "validation"
+    begin = len(split.values) - split.end * (2 if validation else 1)
     for cuts in CUTS:
-        horizon = split.end // cuts
+        horizon = (split.chosen_by if validation else split.end) // cuts
         if horizon < LEAST and cuts > 1:
             return
         for origin in range(begin, begin + cuts * horizon, horizon):

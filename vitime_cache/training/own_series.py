@@ -65,19 +65,33 @@ class Split:
                 f"series {self.name!r} is constant, or interpolated, over the part to teach from; leave it out "
                 "(--column names those to read)"
             )
+        if not self.chosen_by:
+            raise TrainingError(
+                f"series {self.name!r} is interpolated over the {self.end} samples to choose the weights by; hold out "
+                "more (--holdout), or leave it out (--column names those to read)"
+            )
 
     @cached_property
     def taught(self) -> Floats:
-        """The samples from which windows are cut.
+        """The samples from which windows are cut."""
+        return self.values[: self._known_before(len(self.values) - 2 * self.end)]
 
-        A value that was interpolated over a gap across the cut depends on values behind the cut. Such a run is a
-        straight line up to the cut, and is left out.
+    @cached_property
+    def chosen_by(self) -> int:
+        """Samples, from the end of the training part on, whose forecasts choose the best state: at most `end`."""
+        begin = len(self.values) - 2 * self.end
+        return max(self._known_before(begin + self.end) - begin, 0)
+
+    def _known_before(self, cut: int) -> int:
+        """The number of samples before `cut` that do not depend on values behind it.
+
+        A value that was interpolated over a gap across the cut does. Such a run is a straight line up to the cut, and
+        is left out.
         """
-        stop = len(self.values) - 2 * self.end
-        first = stop - self.filled
+        stop, first = cut, cut - self.filled
         while stop > max(first, 2) and _in_line(self.values[stop - 2 : stop + 1]):
             stop -= 1
-        return self.values[:stop]
+        return stop
 
 
 @dataclass(frozen=True, eq=False)
