@@ -479,6 +479,17 @@ def test_a_verdict_belongs_to_a_series_by_its_hash_and_not_by_its_name(path):
     assert len(verdicts_on(path, "a" * 64, "b" * 64)) == 2, "of each period one"
 
 
+def test_a_verdict_that_tells_times_is_none_on_the_same_samples_at_other_times(path):
+    at = {"sample_seconds": 3600.0, "start": "2024-01-01T00:00:00"}
+    hourly = keep_verdict(path, named(verdict(), **at))
+    plain = keep_verdict(path, named(verdict(period=32.0), sample_seconds=0.0))
+    for times, found in (
+        (at, {hourly, plain}), (at | {"sample_seconds": np.nextafter(3600.0, 0)}, {hourly, plain}),
+        (at | {"sample_seconds": 86400.0}, {plain}), (at | {"start": "1990-01-01T00:00:00"}, {plain}), ({}, {plain}),
+    ):  # fmt: skip
+        assert {kept.group for kept in verdicts_on(path, "", **times)} == found, times
+
+
 def test_a_later_question_about_one_head_or_an_unfinished_one_hides_no_full_answer(path):
     every = keep_verdict(path, verdict())
     one = named(verdict(), heads=[["decoder.0", 1]]).assign_attrs(created="2001-01-01T00:00:00+00:00")

@@ -92,8 +92,9 @@ def test_the_newest_verdict_is_of_that_series_and_those_weights(
     ds = mock().sel(signal="full").assign_attrs(weights_sha256="a" * 64)
     asked: list[str] = []
 
-    def kept(_: Path, *series: str) -> list[KeptVerdict]:
+    def kept(_: Path, *series: str, **times: object) -> list[KeptVerdict]:
         asked.extend(series)
+        assert set(times) == {"sample_seconds", "start"}
         return [
             KeptVerdict("of others", {"weights_sha256": "b" * 64}, (), "2030"),
             KeptVerdict("newest", {"weights_sha256": "a" * 64}, (), "2029"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ class KeptVerdict:
     def series(self) -> str:
         """Hash of the series in the question (`evidence.question.series_hash`); names need not be unique."""
         return str(self.question["series_sha256"])
+
+    def tells_times_of(self, sample_seconds: float, start: str) -> bool:
+        """Whether the times that it tells, if any, are those of a series with this spacing and first sample."""
+        seconds, first = float(self.question["sample_seconds"]), str(self.question.get("start", ""))
+        return (not seconds or math.isclose(seconds, sample_seconds)) and first in ("", start)
 
     @property
     def complete(self) -> bool:
@@ -160,15 +166,20 @@ def find_answer(store: str | Path, model: ViTime, question: Question) -> xr.Data
     return find_verdict(store, *answered_by(identity(model, question), question.budget))
 
 
-def verdicts_on(store: str | Path, *series: str) -> list[KeptVerdict]:
+def verdicts_on(store: str | Path, *series: str, sample_seconds: float = 0.0, start: str = "") -> list[KeptVerdict]:
     """The verdicts on a series, given by its hashes; for each period the fullest one, latest first.
 
     A verdict on all heads is fuller than one on some heads, a complete one fuller than a partial one; among equals the
-    later one counts.
+    later one counts. A verdict on a series of the same samples at other times is not one on this series.
+
+    Parameters
+    ----------
+    sample_seconds, start
+        From one sample to the next, and the time of the first; 0 and "" where they are not known.
     """
     best: dict[float, KeptVerdict] = {}
     for each in stored_verdicts(store):
-        if each.series in series:
+        if each.series in series and each.tells_times_of(sample_seconds, start):
             period = float(each.question["period"])
             best[period] = max(
                 best.get(period, each), each, key=lambda one: (one.of_all_heads, one.complete, one.created)

@@ -88,7 +88,8 @@ def newest_verdict(store: str | Path, ds: xr.Dataset) -> xr.Dataset | None:
     """
     from vitime_cache.store.verdicts import open_verdict, verdicts_on
 
-    kept = verdicts_on(store, *_hashes(schema.signal_of(ds)))
+    signal = schema.signal_of(ds)
+    kept = verdicts_on(store, *_hashes(signal), sample_seconds=signal.sample_seconds, start=signal.start)
     same = [each for each in kept if each.question["weights_sha256"] == ds.attrs["weights_sha256"]]
     return open_verdict(store, same[0].group) if same else None
 

@@ -83,11 +83,14 @@ def _of_session() -> dict[str, dict[float, xr.Dataset]]:
 
 
 def _of_store(path: Path, signal: Signal, weights_sha256: str) -> dict[float, xr.Dataset]:
-    """The verdict on each period of a series in a store, whatever name the series had when it was asked about."""
+    """The verdict on each period of a series in a store, whatever name the series had when it was asked about.
+
+    Of a series of the same samples at other times it would tell times that are not those of this one.
+    """
     if not (path / EVIDENCE).is_dir():
         return {}
     try:
-        kept = _kept(path, _stamp(path), *_hashes(signal))
+        kept = _kept(path, _stamp(path), signal.sample_seconds, signal.start, *_hashes(signal))
         return {
             float(one.question["period"]): _opened(path, one.group, one.created)
             for one in kept
@@ -173,8 +176,14 @@ def _composed(path: Path, group: str, created: str) -> str:
 
 
 @shared(32)
-def _kept(path: Path, stamp: tuple[int, ...], *series: str) -> list[KeptVerdict]:  # noqa: ARG001 - part of the cache key
-    return verdicts_on(path, *series)
+def _kept(
+    path: Path,
+    stamp: tuple[int, ...],  # noqa: ARG001 - part of the cache key
+    sample_seconds: float,
+    start: str,
+    *series: str,
+) -> list[KeptVerdict]:
+    return verdicts_on(path, *series, sample_seconds=sample_seconds, start=start)
 
 
 @shared(64)
