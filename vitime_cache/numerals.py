@@ -27,6 +27,11 @@ def number_below(value: float, limit: float, digits: int = 3) -> str:
     return number(value, digits)
 
 
+def equals(one: float, other: float, digits: int = 4) -> str:
+    """The sign between two numbers: "=" where they are equal to these digits, else "≈"."""
+    return "=" if number(one, digits) == number(other, digits) else "≈"
+
+
 def percent(share: float, decimals: int = 0) -> str:
     """A share as "84 %"; "no figure" for NaN."""
     if not np.isfinite(share):

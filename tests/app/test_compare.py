@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.app.conftest import SMALL, signals, write_weights
 from tests.app.test_evidence import made
 from tests.app.test_pages import charts, texts
 from vitime_cache import places
+from vitime_cache.compare.forecasts import ForecastGap
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import SHIPPED_NAME
@@ -23,6 +25,7 @@ from vitime_cache.series.signal import Signal
 from vitime_cache.store.build import build
 from vitime_cache.store.verdicts import keep_verdict
 from vitime_cache.ui import other_weights, own
+from vitime_cache.ui.two_weights import _supports
 
 OpenPage = Callable[..., AppTest]
 FINER = ViTimeConfig(**{**SMALL.to_dict(), "patch_height": 8})  # the same layers, heads and columns, more tokens
@@ -71,6 +74,7 @@ def test_two_signals_of_one_name_are_told_apart_in_the_curves_and_in_words(open_
     assert not at.error, at.error[0].value
     assert "full (second)" in texts(at)
     assert "and full is recorded" not in texts(at)
+    assert "went through" not in texts(at), "both are of one network"
     curves = next(chart for chart in charts(at) if "lag to the past" in chart)
     assert "full (first)" in curves
 
@@ -89,6 +93,17 @@ def test_two_weights_that_a_store_holds_are_found_by_the_samples_and_not_by_the_
     assert "standard deviations of the history apart" in texts(at)
     assert "numbered by chance" in texts(at)
     assert not (folder / own.FOLDER).exists(), "nothing had to be run"
+    mine = own.keep(Signal("mine", np.sin(np.arange(512) * 2 * np.pi / 50), 720)).removeprefix(own.PREFIX)
+    at = open_page("compare", store="adapted.zarr", q=mine, other="another name")
+    assert "mine went through vitime-mini, another name went through adapted" in texts(at)
+    assert "numbered by chance" in texts(at)
+
+
+def test_of_two_networks_that_err_alike_neither_is_called_nearer() -> None:
+    said = [" ".join(_supports(ForecastGap(0.1, 0.2, 0.5, second), ("a", "b"))) for second in (0.4, 0.5, 0.6)]
+    assert [re.findall(r"stretch (.*) to the actual", each) for each in said] == [
+        ["b is nearer"], ["both are equally near"], ["a is nearer"],
+    ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("store")

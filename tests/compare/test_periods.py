@@ -35,8 +35,14 @@ def test_heads_of_both_sets_are_told_apart_from_those_of_one():
     assert found.periods == (24.0, 168.0)
     said = conclusion(found)
     assert "A period of 24 samples (24 hours)" in said or "A period of 24 samples" in said
-    assert "1 carry both" in said or "1 carries both" in said
-    assert "2 only the first" in said
+    assert "1 carries both (decoder.0 · 0), 2 only the first (decoder.0 · 3; encoder.0 · 1), 1 only the second" in said
+
+
+def test_a_head_that_was_not_tried_for_the_other_period_is_not_said_to_be_of_one_alone():
+    tried = with_set(week(), (2, 0))
+    tried["head_share"][2, 3] = np.nan
+    told = limits(compare_periods(with_set(day(), (2, 3), (0, 1)), tried))
+    assert "That a period of 168 samples (7 days) does without decoder.0 · 3: not tried alone there." in told
 
 
 def test_shares_and_places_of_both_are_told_of_every_head():
@@ -49,6 +55,8 @@ def test_shares_and_places_of_both_are_told_of_every_head():
 
 def test_a_week_that_is_seven_days_shares_its_lags_with_the_day_and_that_is_said():
     assert any("168 = 7 × 24" in limit for limit in limits(compare_periods(day(), week())))
+    near = vschema.with_facts(week(), question=vschema.facts(week(), "question") | {"period": 167.5})
+    assert any("167.5 ≈ 7 × 24" in limit for limit in limits(compare_periods(day(), near)))
     other = mock_verdict(period=100.0)
     assert not any("×" in limit for limit in limits(compare_periods(mock_verdict(period=64.0), other)))
 
@@ -64,7 +72,9 @@ def test_other_stretches_and_levels_that_are_missing_are_told():
 def test_periods_that_are_nearly_equal_are_not_separate():
     near = vschema.with_facts(day(), question=vschema.facts(day(), "question") | {"period": 24.1})
     for pair in ((day(), near), (near, day())):
-        assert "That the two are separate: they differ by 0.1 samples, so" in " ".join(limits(compare_periods(*pair)))
+        assert "That the two are separate: they differ by 0.1 samples (6 minutes), so" in " ".join(
+            limits(compare_periods(*pair))
+        )
 
 
 def test_without_a_share_none_is_made_up():

@@ -44,9 +44,10 @@ def test_peaks_are_kept_vanished_or_new():
     assert [c.multiple for c in result.changes] == [1, 2, 0, 0]
 
 
-def test_the_reduction_may_be_chosen_first_and_is_still_called_the_reduction():
-    forth = compare(whole(64, 128), reduced(128, 480))
-    back = compare(reduced(128, 480), whole(64, 128))
+@pytest.mark.parametrize("lags", [(128, 480), (80, 144, 480)])  # the latter a patch from those of the whole
+def test_the_reduction_may_be_chosen_first_and_is_still_called_the_reduction(lags):
+    forth = compare(whole(64, 128), reduced(*lags))
+    back = compare(reduced(*lags), whole(64, 128))
     assert [(c.lag, c.status) for c in back.changes] == [(c.lag, c.status) for c in forth.changes]
     np.testing.assert_array_equal(
         [(c.first, c.second) for c in back.changes], [(c.second, c.first) for c in forth.changes]
@@ -91,6 +92,15 @@ def test_unequal_lag_axes_are_compared_in_samples_where_both_can_show_a_peak():
     assert [c.lag for c in compare(coarse, short).changes] == [64], "300 lies beyond the axis of the other"
 
 
+def test_that_peaks_of_both_are_a_patch_apart_is_said():
+    apart, near = compare(whole(128, 300), reduced(144, 300)), compare(whole(128, 304), reduced(128, 300))
+    assert [(c.lag, c.apart) for c in apart.changes] == [(128, 16), (304, 0)]
+    assert "peaks at 128 samples, to within a patch, with and without" in words(apart)
+    assert "to within" not in words(near)
+    lone = compare(whole(128), reduced(144, of=""))
+    assert reading(lone).supports == ("On both signals this head's lag curve peaks at 128 samples, to within a patch.",)
+
+
 def test_two_peaks_are_not_paired_with_the_same_one():
     result = compare(whole(128, 160), reduced(144))
     assert sorted(c.status for c in result.changes) == ["kept", "vanished"]
@@ -107,6 +117,8 @@ def test_the_ratio_compares_prominence_at_one_and_two_periods_and_never_divides_
     result = compare(whole(64, 128), reduced(128))
     one, two = result.ratios.values()
     assert one > 10
+    assert "where no peak counts as 0.02: " in reading(result).conclusion
+    assert list(compare(whole(64, 300), reduced(300)).ratios) == [62.8], "no ratio where neither has a peak"
     assert two == pytest.approx(1, rel=0.5)
     assert "whole over reduced" in reading(result).conclusion
     assert prominence_ratio(whole(64, 128), reduced(128), 62.8) == pytest.approx(two)
@@ -125,7 +137,7 @@ def test_a_lost_multiple_is_said_and_so_is_one_that_stays():
     assert "gone" not in stayed.conclusion
     one = reading(compare(whole(64, 192, periods=(62.8, 31.4, 20.93)), reduced(192, periods=(31.4, 20.93)))).conclusion
     assert "The one at 64 samples, at a multiple of 62.8, is gone with that harmonic. The one at 192 samples, " in one
-    assert "too, stays without it: 62.8 = 2 × 31.4 samples = 3 × 20.93 samples, which remain." in one
+    assert "too, stays without it: 62.8 = 2 × 31.4 samples ≈ 3 × 20.93 samples, which remain." in one
     assert "62.8 = 2 × 31.4 samples" in " ".join(stayed.supports), "what remains explains them"
     assert "no peak to lose at a multiple" in reading(compare(whole(300), reduced())).conclusion
 
@@ -147,6 +159,8 @@ def test_a_peak_that_a_remaining_period_explains_is_said_to_be_and_none_is_said_
 def test_a_period_below_the_resolution_explains_only_what_it_makes_a_multiple_of():
     exact = compare(whole(64, periods=(62.83, 6.283)), reduced(64, periods=(6.283,)))
     assert "62.83 = 10 × 6.283" in words(exact)
+    nearly = compare(whole(64, periods=(62.83, 31.9)), reduced(64, periods=(31.9, 31.415)))
+    assert "62.83 ≈ 2 × 31.9 samples = 2 × 31.41 samples" in words(nearly)
     off = compare(whole(64, periods=(62.83, 6.7)), reduced(64, periods=(6.7,)))
     assert "explains" not in words(off), "every lag lies near a multiple of it"
 

@@ -14,7 +14,7 @@ from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads, to_come
 from vitime_cache.evidence.verdict.headline import answer_words
 from vitime_cache.evidence.verdict.phrases import head_names, interval, period_words, span_words
-from vitime_cache.numerals import number, percent
+from vitime_cache.numerals import equals, number, percent
 
 SAME = ("weights_sha256", "series_sha256")
 
@@ -83,7 +83,7 @@ def limits(found: TwoPeriods) -> tuple[str, ...]:
         "same.",
         "That the difference between two shares exceeds chance: each has its own interval.",
     ]
-    if shared := _shared(*found.periods):
+    if shared := _shared(found):
         said.append(f"That the two are separate: {shared}, so lags that they share count for both.")
     one, two = pairs = [(ds, vschema.facts(ds, "window_facts")) for ds in (found.first, found.second)]
     if any(one[1][name] != two[1][name] for name in ("starts", "history", "horizon")):
@@ -91,6 +91,11 @@ def limits(found: TwoPeriods) -> tuple[str, ...]:
             "That only the period differs: each question used the stretch that shows its period well, history and "
             "horizon of " + " and ".join(span_words(ds, (each["history"], each["horizon"])) for ds, each in pairs) + "."
         )
+    for heads, ds in ((found.first_only, found.second), (found.second_only, found.first)):
+        tried = ds["head_share"].transpose(LAYER, HEAD).notnull().values
+        if set_heads(ds) and (untried := [at for at in heads if not tried[at]]):
+            names = head_names(ds, untried)
+            said.append(f"That a period of {period_words(ds)} does without {names}: not tried alone there.")
     for ds in (found.first, found.second):
         if coming := to_come(ds):
             names = "; ".join(LEVEL[name].title.lower() for name in coming)
@@ -104,9 +109,10 @@ def _heads(found: TwoPeriods) -> str:
         return f"No set of heads is named for {' and '.join(lacking)}, so there are none to compare."
     ds = found.first
     parts = [
-        f"{len(heads)} {words} ({head_names(ds, heads)})" if heads else f"none {words}"
+        f"{len(heads) or 'none'} {words}{f' ({head_names(ds, heads)})' if heads else ''}"
         for heads, words in (
-            (found.both, "carry both"), (found.first_only, "only the first"), (found.second_only, "only the second"),
+            (found.both, "carry both" if len(found.both) > 1 else "carries both"),
+            (found.first_only, "only the first"), (found.second_only, "only the second"),
         )
     ]  # fmt: skip
     return f"Of the few heads named for them, {', '.join(parts)}."
@@ -123,14 +129,14 @@ def _figures(ds: xr.Dataset) -> str:
     return said + (f"; of what it reads through attention, {percent(read)}." if np.isfinite(read) else ".")
 
 
-def _shared(first: float, second: float) -> str:
+def _shared(found: TwoPeriods) -> str:
     """ "168 = 7 × 24" if one period is a multiple of the other within 1 %, or how little they differ; else empty."""
-    long, short = max(first, second), min(first, second)
+    long, short = max(found.periods), min(found.periods)
     if long - short <= 0.01 * long:
-        return f"they differ by {number(long - short)} samples"
+        return f"they differ by {span_words(found.first, long - short)}"
     times = round(long / short)
     return (
-        f"{number(long, 4)} = {times} × {number(short, 4)}"
+        f"{number(long, 4)} {equals(long, times * short)} {times} × {number(short, 4)}"
         if times >= 2 and abs(long - times * short) <= 0.01 * long
         else ""
     )

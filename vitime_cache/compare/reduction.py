@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -61,7 +61,8 @@ class SignalCurve:
 class PeakChange:
     """A lag peak of one signal or both; lag in samples, prominences in means of the curve, NaN where it is absent.
 
-    `multiple` is the multiple of the given period at which the peak lies, 0 for none.
+    Of a peak of both, `lag` is that in the full signal of a reduction, else that in the first; the other's lies `apart`
+    samples from it, within a patch. `multiple` is the multiple of the given period at which the peak lies, 0 for none.
     """
 
     status: Status
@@ -69,6 +70,7 @@ class PeakChange:
     multiple: int
     first: float
     second: float
+    apart: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,8 @@ class Comparison:
     changes
         Peaks by lag, within the lags that both axes show.
     ratios
-        Lag in samples -> ratio of prominence there, whole over reduced, at one and two of each visible removed period.
+        Lag in samples -> ratio of prominence there, whole over reduced, at one and two of each visible removed period,
+        where either has a peak. One that has none counts as `RATIO_FLOOR`.
     """
 
     first: SignalCurve
@@ -118,18 +121,26 @@ def compare(first: SignalCurve, second: SignalCurve, *, period: float | None = N
     side
         Keys in the past or in the future of the query.
     """
-    peaks = _peaks(first, second, period, side), _peaks(second, first, period, side)
     reach = (first.samples_per_patch + second.samples_per_patch) / 2  # each peak is known to half a patch
     pair = _reduction(first, second)
     if pair is None:
+        peaks = _peaks(first, second, period, side), _peaks(second, first, period, side)
         changes = _match(*peaks, reach, ("in both", "first only", "second only"))
         return Comparison(first, second, None, None, (), changes, {})
     whole, reduced = pair
-    words: Statuses = ("kept", "vanished", "new") if whole is first else ("kept", "new", "vanished")
+    peaks = _peaks(whole, reduced, period, side), _peaks(reduced, whole, period, side)
+    changes = _match(*peaks, reach, ("kept", "vanished", "new"))
+    if whole is second:
+        changes = tuple(replace(change, first=change.second, second=change.first) for change in changes)
     removed = tuple(p for p in whole.periods if not any(_same(p, other) for other in reduced.periods))
-    ratios = {k * p: prominence_ratio(whole, reduced, p, (k,), side=side) for p in removed for k in (1, 2)}
+    ratios = {
+        k * p: prominence_ratio(whole, reduced, p, (k,), side=side)
+        for p in removed
+        for k in (1, 2)
+        if any(_prominence(curve, p, k, side) > 0 for curve in pair)
+    }
     seen = {at: ratio for at, ratio in ratios.items() if np.isfinite(ratio)}
-    return Comparison(first, second, whole, reduced, removed, _match(*peaks, reach, words), seen)
+    return Comparison(first, second, whole, reduced, removed, changes, seen)
 
 
 def prominence_ratio(
@@ -138,13 +149,15 @@ def prominence_ratio(
     """Smallest ratio of prominence, whole over reduced, at these multiples of a period; NaN if one is not visible."""
     ratios = []
     for multiple in multiples:
-        full, less = (
-            float(period_prominence(c.lag, c.mean, c.samples_per_patch, period, (multiple,), side=side))
-            for c in (whole, reduced)
-        )
+        full, less = (_prominence(curve, period, multiple, side) for curve in (whole, reduced))
         known = np.isfinite(full) and np.isfinite(less)
         ratios.append(max(full, RATIO_FLOOR) / max(less, RATIO_FLOOR) if known else np.nan)
     return float(np.min(ratios))
+
+
+def _prominence(curve: SignalCurve, period: float, multiple: int, side: Side) -> float:
+    """Relative prominence of a curve's peak at a multiple of a period; 0 without one, NaN where it is not visible."""
+    return float(period_prominence(curve.lag, curve.mean, curve.samples_per_patch, period, (multiple,), side=side))
 
 
 def _reduction(first: SignalCurve, second: SignalCurve) -> tuple[SignalCurve, SignalCurve] | None:
@@ -184,9 +197,12 @@ def _match(first: list[Peak], second: list[Peak], reach: float, statuses: Status
     shared, only_first, only_second = statuses
     changes = []
     for i, peak in enumerate(first):
-        other = second[partner[i]].relative_prominence if i in partner else np.nan
-        status = shared if i in partner else only_first
-        changes.append(PeakChange(status, peak.lag, _named(peak), peak.relative_prominence, other))
+        if i not in partner:
+            changes.append(PeakChange(only_first, peak.lag, _named(peak), peak.relative_prominence, np.nan))
+            continue
+        other, named = second[partner[i]], _named(peak)
+        prominences = peak.relative_prominence, other.relative_prominence
+        changes.append(PeakChange(shared, peak.lag, named, *prominences, apart=abs(peak.lag - other.lag)))
     changes += [
         PeakChange(only_second, peak.lag, _named(peak), np.nan, peak.relative_prominence)
         for j, peak in enumerate(second)

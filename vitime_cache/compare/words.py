@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from vitime_cache.attention.peaks import SHORTEST_PERIOD, resolvable
-from vitime_cache.compare.reduction import Comparison, PeakChange, SignalCurve, times
-from vitime_cache.numerals import number
+from vitime_cache.compare.reduction import RATIO_FLOOR, Comparison, PeakChange, SignalCurve, times
+from vitime_cache.numerals import equals, number
 from vitime_cache.series.spans import in_words, samples_in_words
 
 NO_PEAK = "That neither signal gives this head a lag peak that the axis can resolve."
@@ -44,7 +44,7 @@ def _described(found: Comparison) -> Reading:
     a, b = found.first.signal, found.second.signal
     shared, one, two = (_with(found, status) for status in ("in both", "first only", "second only"))
     groups = ((shared, "both signals"), (one, f"{a} only"), (two, f"{b} only"))
-    supports = [f"On {who} this head's lag curve {_at(found, group)}." for group, who in groups if group]
+    supports = [f"On {who} this head's lag curve {_at(found, group).rstrip(',')}." for group, who in groups if group]
     counts = f"Lag peaks: {len(shared)} in both, {len(one)} in {a} only, {len(two)} in {b} only."
     unknown = (
         f"What the peaks depend on: neither {a} nor {b} is recorded as a reduction of the other, and they may differ "
@@ -73,7 +73,7 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
             said.append(f"{_those(found, lost, period)}, {is_gone} with that harmonic.")
         if stayed:
             equal = _equation(period, reduced)
-            remains = f": {equal}, which {'remain' if equal.count('=') > 1 else 'remains'}" if equal else ""
+            remains = f": {equal}, which {'remain' if equal.count('×') > 1 else 'remains'}" if equal else ""
             said.append(
                 f"{_those(found, stayed, period)}{' too' if lost else ''}, {'stay' if len(stayed) > 1 else 'stays'} "
                 f"without {'it' if lost else 'that harmonic'}{remains}."
@@ -82,7 +82,7 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
             said.append(f"There was no peak to lose at a multiple of {said_as(period)}, the removed period.")
     if found.ratios:
         listed = ", ".join(f"{number(ratio)} at {said_as(at)}" for at, ratio in found.ratios.items())
-        said.append(f"Prominence, whole over reduced: {listed}.")
+        said.append(f"Prominence, whole over reduced, where no peak counts as {number(RATIO_FLOOR)}: {listed}.")
     supports = []
     if vanished:
         supports.append(
@@ -149,8 +149,10 @@ def _explained(found: Comparison, reduced: SignalCurve, change: PeakChange, half
 def _equation(period: float, reduced: SignalCurve) -> str:
     """ "62.83 = 2 × 31.42 samples" for the remaining periods of which the removed one is a multiple."""
     said = partial(samples_in_words, sample_seconds=reduced.sample_seconds)
-    equal = [f"{n} × {said(other)}" for other in reduced.periods if (n := times(period, other))]
-    return f"{number(period, 4)} = {' = '.join(equal)}" if equal else ""
+    equal = [
+        f" {equals(period, n * each)} {n} × {said(each)}" for each in reduced.periods if (n := times(period, each))
+    ]
+    return f"{number(period, 4)}{''.join(equal)}" if equal else ""
 
 
 def _axes(found: Comparison) -> tuple[str, ...]:
@@ -203,4 +205,5 @@ def _those(found: Comparison, changes: Sequence[PeakChange], period: float) -> s
 
 
 def _at(found: Comparison, changes: Sequence[PeakChange]) -> str:
-    return f"peaks at {_list(found, changes)}"
+    within = ", to within a patch," if any(change.apart for change in changes) else ""
+    return f"peaks at {_list(found, changes)}{within}"

@@ -36,13 +36,22 @@ from vitime_cache.ui.words import complain, end_page, plain, weights_note
 
 CHANGE_COLUMNS = {
     "status": st.column_config.TextColumn("Peak"),
-    "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
+    "lag": st.column_config.NumberColumn(
+        "Lag, samples",
+        format="%.1f",
+        help="Of a peak of both, where the first has it, or the full signal of a reduction; the other has it within a "
+        "patch.",
+    ),
     "time": st.column_config.TextColumn("That is"),
     "multiple": st.column_config.TextColumn("Multiple of P", help="Where the peak lies, within half a patch."),
     "first": st.column_config.NumberColumn("Prominence / mean, first", format="%.3g", help=PROMINENCE),
     "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.3g", help=PROMINENCE),
 }
 GALLERY = "gallery"
+SAME_HEAD = (
+    "That a head of one is the same head in the other: equal numbers mean that only if one network was trained further "
+    "from the other. Heads of networks trained separately are numbered by chance."
+)
 
 
 def two_signals(store: Store | None, first: xr.Dataset, head: tuple[str, int]) -> None:
@@ -131,7 +140,15 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], hea
     both_curves(views, options, period)
     st.markdown("**The peaks of both**")
     changes_table(found, period)
-    show_reading(said.supports, said.does_not_support)
+    show_reading(said.supports, (*_of_two_networks(first, second, names), *said.does_not_support))
+
+
+def _of_two_networks(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str]) -> tuple[str, ...]:
+    """Limits where the two signals went through different weights, as an own series and one of another store may."""
+    if first.attrs["weights_sha256"] == second.attrs["weights_sha256"]:
+        return ()
+    one, other = (f"{name} went through {ds.attrs['weights']}" for ds, name in zip((first, second), names, strict=True))
+    return (f"That only the signals differ: {one}, {other}.", SAME_HEAD)
 
 
 def called(ds: xr.Dataset, name: str) -> xr.Dataset:

@@ -19,7 +19,7 @@ from vitime_cache.ui import other_weights
 from vitime_cache.ui.address import pick
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.stores import Store, reading
-from vitime_cache.ui.two_signals import both_curves, both_maps, called, choose_how, heads_apart, show_reading
+from vitime_cache.ui.two_signals import SAME_HEAD, both_curves, both_maps, called, choose_how, heads_apart, show_reading
 from vitime_cache.ui.verdicts import whole_series
 from vitime_cache.ui.weights import WeightsFile, weights_files
 from vitime_cache.ui.width import page_width
@@ -133,7 +133,8 @@ def _supports(gap: ForecastGap, names: tuple[str, str]) -> tuple[str, ...]:
     said = ["Where these two networks look on this signal, and what they forecast of it."]
     if np.isfinite(gap.first_error):
         better = names[0] if gap.first_error < gap.second_error else names[1]
-        said.append(f"On this one stretch {better} is nearer to the actual values (mean absolute error of the median).")
+        who = "both are equally near" if gap.first_error == gap.second_error else f"{better} is nearer"
+        said.append(f"On this one stretch {who} to the actual values (mean absolute error of the median).")
     return tuple(said)
 
 
@@ -143,8 +144,5 @@ def _limits(laid: bool) -> tuple[str, ...]:
         "That a changed head is why the forecasts differ: this takes knocking it out.",
     ]
     if laid:
-        said.append(
-            "That a head of one is the same head in the other: equal numbers mean that only if one network was "
-            "trained further from the other. Heads of networks trained separately are numbered by chance."
-        )
+        said.append(SAME_HEAD)
     return tuple(said)
