@@ -119,6 +119,11 @@ def test_shares_are_those_of_the_verdict(verdict):
     assert by_phase["everything else"] == pytest.approx(float(verdict["mechanism_rest"]))
     for by, name in (("multiple", "mechanism_by_multiple"), ("layer", "mechanism_by_layer")):
         assert np.allclose(charts.answer_shares_table(verdict, by)["share"], verdict[name].values)
+    wide = verdict.assign(
+        mechanism_low=verdict["mechanism_low"] * 0 - 0.2, mechanism_high=verdict["mechanism_high"] + 1
+    )
+    scale = charts.answer_shares(wide)["layer"][0]["encoding"]["x"]["scale"]
+    assert scale["domain"] == pytest.approx([-0.2, 2.0]), "the interval lies within the axis"
     assert charts.answer_shares_table(verdict, "multiple")["what"].tolist()[:2] == ["1 period back", "2 periods back"]
 
 
@@ -140,6 +145,8 @@ def test_the_grid_says_of_every_head_and_claim_what_the_verdict_says(verdict):
 
 
 def test_a_bar_is_as_long_as_the_effect_and_each_claim_has_a_scale_of_its_own(verdict):
+    verdict = verdict.copy(deep=True)
+    verdict["figure"][{"claim": 2, "layer": 0, "head": 1}] = -1.0  # looks away
     chart = charts.claims_grid(verdict)
     bars = pd.concat([cells(chart, i) for i, of in enumerate(chart["layer"]) if of["mark"]["type"] == "bar"])
     bars["share"] = (bars["end"] - bars["from"]) / (bars["to"] - bars["from"])
@@ -149,6 +156,7 @@ def test_a_bar_is_as_long_as_the_effect_and_each_claim_has_a_scale_of_its_own(ve
         assert np.allclose(ratio, ratio.iloc[0], rtol=1e-2)
         assert of_heads["share"].max() == pytest.approx(1)
     assert bars["share"].between(0, 1 + 1e-9).all()
+    assert bars[bars["figure"] < 0]["share"].tolist() == [0.0]
 
 
 def test_what_is_inconclusive_is_hatched_and_what_is_not_tested_is_left_blank(verdict):

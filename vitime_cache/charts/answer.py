@@ -203,7 +203,8 @@ def answer_shares(verdict: xr.Dataset, by: Shares = "phase", *, width: int = 620
         raise ChartError("no shares are known: level 2 has not been worked on, or the forecast follows too little")
     order = list(dict.fromkeys(table["what"]))
     table = table.assign(kind=np.where((table["what"] == order[0]) | (by != "phase"), "on", "off"))
-    ends = [min(0.0, float(table["share"].min())), max(1.0, float(table["share"].max()))]
+    drawn = table[table.columns.intersection(["share", "low", "high"])].to_numpy()
+    ends = [min(0.0, float(np.nanmin(drawn))), max(1.0, float(np.nanmax(drawn)))]
     scale = {"scale": {"domain": ends}} if by == "phase" else {}
     x = quantity("share", "share of what attention's values carry", axis={"format": PERCENT}, **scale)
     y = category("what", scale={"domain": order}, axis={"title": None, "domain": False, "ticks": False})

@@ -101,7 +101,8 @@ def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
         "What is shown of each head",
         subtitle_lines(
             "Green: supported; grey: not supported; hatched: inconclusive; empty: not tested. The bar is the effect, "
-            f"each column on a scale of its own.{' Click a head for its pictures.' if selected is not None else ''}",
+            "each column on a scale of its own; below zero there is none."
+            f"{' Click a head for its pictures.' if selected is not None else ''}",
             f"The best {len(shown)} of {len(heads)} heads." if len(heads) > len(shown) else "",
             f"Not worked on yet: {', '.join(sorted(coming))}." if coming else "",
         ),
@@ -137,9 +138,12 @@ def looking_chart(found: Agreement, signal: str, *, width: int = 620, height: in
 
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Start and end of each cell and its bar, in columns; the largest figure of a column fills its cell."""
+    """Start and end of each cell and its bar, in columns; the largest figure of a column fills its cell.
+
+    A figure below zero has no bar: a head that looks away would be drawn like one that looks there.
+    """
     names = [claim.name for claim in CLAIMS]
-    size = table["figure"].abs().where(table["verdict"] != "not tested")
+    size = table["figure"].clip(lower=0).where(table["verdict"] != "not tested")
     largest = size.groupby(table[vschema.CLAIM]).transform("max")
     start = table[vschema.CLAIM].map(names.index) + GAP
     share = (size / largest.where(largest > 0)).fillna(0.0)
