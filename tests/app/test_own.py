@@ -21,6 +21,7 @@ from vitime_cache.evidence.window import choose_window
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
 from vitime_cache.store.reader import open_store
+from vitime_cache.store.removal import remove_signal
 from vitime_cache.ui import own, questions, stores
 
 OpenPage = Callable[..., AppTest]
@@ -134,6 +135,43 @@ def test_a_series_that_is_deleted_is_gone_with_its_store(folder: Path, open_page
     again = open_page("head", q=option.removeprefix(own.PREFIX))
     assert not again.exception
     assert "not here" in again.warning[0].value
+
+
+def one_is_missing(path: Path) -> None:
+    remove_signal(path, own.WHOLE)
+
+
+def none_is_there_yet(path: Path) -> None:
+    for name in open_store(path).signal.values:
+        remove_signal(path, str(name))
+
+
+def its_root_is_cut_short(path: Path) -> None:
+    (path / "zarr.json").write_text("{")
+
+
+def its_root_is_gone(path: Path) -> None:
+    (path / "zarr.json").unlink()
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("harm", [one_is_missing, none_is_there_yet, its_root_is_cut_short, its_root_is_gone])
+def test_a_series_that_was_kept_in_part_or_is_damaged_is_not_there_until_it_is_brought_again(
+    harm: Callable[[Path], None], folder: Path, open_page: OpenPage
+) -> None:
+    at = open_page("ask")
+    option = paste(at)
+    short = option.removeprefix(own.PREFIX)
+    harm(folder / own.FOLDER / f"{short}.zarr")
+    for page in ("library", "ask"):
+        other = open_page(page, q=short)
+        assert not other.exception
+        assert "(yours)" not in texts(other)
+    assert "was deleted or is not here" in other.warning[0].value
+    assert not at.switch_page("pages/library.py").run().exception
+    assert "pasted no longer exists" in at.toast[0].value
+    assert paste(open_page("ask")) == option
+    assert not open_page("head", q=short).warning
 
 
 @pytest.mark.parametrize("by", ["q", "signal", "both"])

@@ -54,7 +54,7 @@ def run_under(ds: xr.Dataset, weights: WeightsFile) -> None:
 def under(ds: xr.Dataset, weights: WeightsFile) -> xr.Dataset | None:
     """The result that `run_under` kept; None if there is none."""
     found = _kept(ds, weights)
-    return None if found.stamp is None else found.signal(found.signals[0])
+    return found.signal(found.signals[0]) if found.signals else None  # none while another session builds it
 
 
 def _kept(ds: xr.Dataset, weights: WeightsFile) -> Store:

@@ -51,17 +51,24 @@ def options() -> dict[str, str]:
     mine = _mine()
     for asked in (st.query_params.get("q", ""), st.query_params.get("signal", "").removeprefix(PREFIX)):
         take_up(asked)
-    for option in [option for option in mine if not _path(option).is_dir()]:
+    for option in [option for option in mine if not is_here(option.removeprefix(PREFIX))]:
         st.toast(
-            f"{plain(mine.pop(option))} no longer exists: it was deleted, by hand or to make room for newer series.",
+            f"{plain(mine.pop(option))} no longer exists: it was deleted, by hand or to make room for newer series, or "
+            "damaged.",
             icon=":material/delete:",
         )
     return {option: mine[option] for option in reversed(mine)}
 
 
 def is_here(name: str) -> bool:
-    """Whether a short name is that of an own series, of any session."""
-    return bool(NAME.fullmatch(name)) and small_store(name).stamp is not None
+    """Whether a short name is that of an own series, of any session, and all of it is there: not while it is built."""
+    if not NAME.fullmatch(name):
+        return False
+    try:
+        names = small_store(name).signals
+    except (VitimeError, OSError, KeyError):  # damaged; brought again, it is built again
+        return False
+    return WHOLE in names and len(names) > 1
 
 
 def take_up(name: str) -> None:
@@ -84,10 +91,10 @@ def store_behind(option: str) -> Store:
     OwnError
         If it has been deleted.
     """
-    found = small_store(option.removeprefix(PREFIX))
-    if found.stamp is None:
+    name = option.removeprefix(PREFIX)
+    if not is_here(name):
         raise OwnError("this series no longer exists; bring it again on the page Ask")
-    return found
+    return small_store(name)
 
 
 def keep(signal: Signal) -> str:
@@ -95,7 +102,7 @@ def keep(signal: Signal) -> str:
     weights = default_weights()
     signal = replace(signal, reduced_of="")  # the signal that it reduces is not in this store
     name = hashed(signal.fingerprint, weights.info.sha256)  # the same series is kept once per weights
-    if small_store(name).stamp is None:
+    if not is_here(name):
         make_room()
         tokens = "all" if _token_bytes(weights.config) <= MOST_TOKEN_BYTES else "none"
         place, fitted = st.empty(), _fitted(signal, weights.config)

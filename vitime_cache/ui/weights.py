@@ -46,11 +46,12 @@ def weights_files() -> dict[Path, WeightsFile | str]:
         paths = sorted(path for path in places.WEIGHTS.iterdir() if path.suffix in ENDINGS and path.is_file())
     except OSError:
         return {}
-    return {path: _described(path, path.stat().st_mtime_ns) for path in paths[:MOST_FILES]}
+    stamps = {path: path.stat() for path in paths[:MOST_FILES]}
+    return {path: _described(path, (at.st_mtime_ns, at.st_size, at.st_ino)) for path, at in stamps.items()}
 
 
 @shared(64)
-def _described(path: Path, modified: int) -> WeightsFile | str:  # noqa: ARG001 - a file that has changed is another
+def _described(path: Path, stamp: tuple[int, int, int]) -> WeightsFile | str:  # noqa: ARG001 - a file that has changed is another
     try:
         return WeightsFile(path, *peek(path))
     except (CheckpointError, OSError) as error:

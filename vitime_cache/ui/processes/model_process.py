@@ -76,11 +76,12 @@ def build(tell: Tell, weights: str, signals: Sequence[Signal], store: str, token
 
 
 def _loaded(weights: str) -> ViTime:
-    return _model(weights, Path(weights).stat().st_mtime_ns)
+    found = Path(weights).stat()
+    return _model(weights, (found.st_mtime_ns, found.st_size, found.st_ino))
 
 
 @lru_cache(maxsize=1)
-def _model(weights: str, modified: int) -> ViTime:  # noqa: ARG001 - a file that has changed is another model
+def _model(weights: str, stamp: tuple[int, int, int]) -> ViTime:  # noqa: ARG001 - a file that has changed is another model
     from vitime_cache.model.checkpoint import load_model
 
     return load_model(weights)
