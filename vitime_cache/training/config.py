@@ -5,10 +5,11 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from vitime_cache.checks import choice
+from vitime_cache.checks import choice, positive, real, whole
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ConfigError, ViTimeConfig
 from vitime_cache.training.synthesis import PERIODS, Mixture
@@ -20,6 +21,9 @@ MINI = ViTimeConfig(
     image_height=64, context_columns=512, horizon_columns=720, patch_height=16, patch_width=16,
     encoder_width=192, encoder_depth=4, decoder_width=192, decoder_depth=2, heads=8,
 )  # fmt: skip
+
+
+MAX_SEED = 2**32 - 1  # a batch is drawn from seed and step, 32 bits each
 
 
 class TrainingError(VitimeError):
@@ -55,9 +59,8 @@ class Stage:
     whole: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise TrainingError(f"steps of a stage must be at least 1, got {self.steps}")
-        for name, most in (("periods", float("inf")), ("border", 0.95)):
+        whole(self.steps, "steps of a stage", 1, error=TrainingError)
+        for name, most in (("periods", inf), ("border", 0.95)):
             low, high = getattr(self, name)
             if not 0 < low <= high < most:
                 raise TrainingError(f"{name} must be a range between 0 and {most}, got {getattr(self, name)}")
@@ -135,18 +138,19 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.stages:
             raise TrainingError("there is no stage; add a [[stages]] table")
-        for name in ("batch_size", "future_columns"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, low, high in (
+            ("batch_size", 1, inf), ("future_columns", 1, inf), ("history_columns", 0, inf), ("warmup", 0, inf),
+            ("cooldown", 0, inf), ("seed", 0, MAX_SEED),
+        ):  # fmt: skip
+            whole(getattr(self, name), name, low, high, error=TrainingError)
         for name in ("lr", "softness", "future_weight"):
-            if not getattr(self, name) > 0:
-                raise TrainingError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("history_columns", "period_weight"):
-            if not getattr(self, name) >= 0:
-                raise TrainingError(f"{name} must not be negative, got {getattr(self, name)}")
+            positive(getattr(self, name), name, error=TrainingError)
+        for name in ("weight_decay", "period_weight"):
+            if not 0 <= real(getattr(self, name)) < inf:
+                raise TrainingError(f"{name} must be a number from 0 on, got {getattr(self, name)!r:.60}")
         choice(self.precision, "precision", get_args(Precision), error=TrainingError)
-        if not 0 <= self.average < 1:
-            raise TrainingError(f"average must be at least 0 and below 1, got {self.average}")
+        if not 0 <= real(self.average) < 1:
+            raise TrainingError(f"average must be at least 0 and below 1, got {self.average!r:.60}")
 
     @classmethod
     def adapting(cls, network: ViTimeConfig, steps: int = ADAPTING.steps) -> Self:
