@@ -51,7 +51,23 @@ def repaired(path: Path) -> None:
     build([make_signal("s9")], path, tokens=["decoder.0"])  # it takes the free place
 
 
-@pytest.mark.parametrize("change", [lambda path: remove_signal(path, "s1"), repaired], ids=["removed", "repaired"])
+def built_anew(path: Path) -> None:
+    shutil.rmtree(path)
+    build([SIGNALS[0], make_signal("s9"), *SIGNALS[2:]], path, tokens=["decoder.0"])
+
+
+def exchanged(path: Path) -> None:
+    other = path.with_name("b.zarr")
+    built_anew(Path(shutil.copytree(path, other)))
+    shutil.rmtree(path)
+    other.rename(path)
+
+
+def removed(path: Path) -> None:
+    remove_signal(path, "s1")
+
+
+@pytest.mark.parametrize("change", [removed, repaired, built_anew, exchanged])
 def test_what_is_open_never_shows_another_signal_in_the_place_of_one(
     path: Path, change: Callable[[Path], None]
 ) -> None:
@@ -59,7 +75,7 @@ def test_what_is_open_never_shows_another_signal_in_the_place_of_one(
     change(path)
     assert open_store(path).signal.values[1] in ("s4", "s9")
     for name in ("history", "n_history", "lag_attention", "token_attention"):
-        with pytest.raises(StoreError, match="since it was opened a signal was removed or is written again"):
+        with pytest.raises(StoreError, match="since it was opened a signal was removed or written again, or the store"):
             before[name].sel(signal="s1").load()
 
 

@@ -39,8 +39,8 @@ def open_store(path: str | Path) -> xr.Dataset:
     xarray.Dataset
         As `schema` describes it, with the dimension `signal`. It stays valid while a build adds signals; open it again
         to see them. Reading a missing or damaged value raises a StoreError that names it. So does reading from a folder
-        after a signal was removed there or written again, because another may be in its place; object stores are not
-        checked for that.
+        after a signal was removed there or written again, or the whole store, because another signal may be in its
+        place; object stores are not checked for that.
 
     Raises
     ------
@@ -124,11 +124,12 @@ class _Signals:
         self.names: list[str] = []
 
     def still(self) -> None:
-        """Raise StoreError if signals were hidden from readers since the store was opened."""
-        if _hidden(self._objects) != self._hidden:
+        """Raise StoreError if signals were hidden from readers since the store was opened, or it is another store."""
+        # Where nothing is left, what is read is missing, and reading it says so.
+        if _hidden(self._objects) != self._hidden and self._objects.sizes_of([ROOT]):
             raise StoreError(
-                f"{self._objects.url}: since it was opened a signal was removed or is written again, and another may "
-                "be in its place; open it again"
+                f"{self._objects.url}: since it was opened a signal was removed or written again, or the store "
+                "replaced by another, so that another signal may be in its place; open it again"
             )
 
     def wrote(self, key: str) -> bool:
@@ -152,7 +153,7 @@ class _Signals:
 
 
 def _hidden(objects: Objects) -> bytes | None:
-    """The bytes that change whenever signals are hidden from readers; None without such, and in an object store.
+    """The bytes that change whenever signals are hidden from readers or a store is begun; None in an object store.
 
     There, asking after each object would double the requests.
     """
