@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -78,6 +80,18 @@ def test_only_who_asked_can_stop_a_question_and_others_see_its_place_in_the_line
     until_ended(question)
     assert "stopped before it was answered" in mine.run().info[0].value
     assert "stopping" not in texts(mine)
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_question_under_other_weights_is_not_shown_where_another_store_took_the_place_of_its_own(
+    store: Path, built_by_another: Path, open_page: OpenPage
+) -> None:
+    open_page("ask", signal="full").button(key="ask").click().run()
+    shutil.rmtree(store)
+    shutil.copytree(built_by_another, store)
+    at = open_page("ask", signal="full")
+    assert "Weights **other**" in texts(at)
+    assert not at.get("progress")
 
 
 @pytest.mark.usefixtures("store", "busy")

@@ -51,8 +51,9 @@ class Subject:
     def of(cls, ds: xr.Dataset) -> Self:
         """The subject of a store's signal."""
         signal, place = whole_series(ds), store_of(ds)
-        key = f"{place}:{signal.fingerprint}"
-        return cls(signal, schema.config_of(ds), ds.attrs["weights_sha256"], ds.attrs["weights"], key, place)
+        sha256 = ds.attrs["weights_sha256"]
+        key = f"{place}:{signal.fingerprint}{sha256}"  # a store of other weights may take the place of this one
+        return cls(signal, schema.config_of(ds), sha256, ds.attrs["weights"], key, place)
 
 
 def known_verdicts(subject: Subject) -> dict[float, xr.Dataset]:
