@@ -86,6 +86,19 @@ def test_a_store_that_was_moved_while_it_was_open_is_told_from_a_damaged_one(pat
         before.history.load()
 
 
+@pytest.mark.parametrize("name", ["a.zarr", "~a.zarr"])
+def test_a_store_is_read_from_the_folder_where_it_was_opened_wherever_the_program_goes_then(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        build(SIGNALS[number : number + 1], name)
+    before = open_store(name)
+    monkeypatch.chdir(tmp_path / "one")
+    assert_holds(before, SIGNALS[1:2])
+
+
 @pytest.mark.parametrize("per_page", [2, 64])
 def test_removing_and_adding_in_any_order_leaves_the_store_that_one_build_would_write(
     tmp_path: Path, per_page: int, monkeypatch: pytest.MonkeyPatch

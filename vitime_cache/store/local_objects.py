@@ -41,8 +41,8 @@ class LocalObjects:
     locks = True
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.url = self.address = str(root)
+        self.url, self.root = str(root), root.absolute()  # as given, for messages; the same folder after a chdir
+        self.address = str(self.root)
         self._renamed_in: set[Path] = set()
         self._unsynced = False  # whether `put_many` has written anything that is not synced
         self._flushing = threading.Lock()
@@ -80,7 +80,7 @@ class LocalObjects:
             self._check(key)
             self._make_folder(key.rpartition("/")[0])
             self._size(key)  # raises for anything but a regular file
-            write_unsynced(f"{self.url}/{key}", parts)
+            write_unsynced(f"{self.address}/{key}", parts)
             self._unsynced = True
             stamps[key] = stamp(parts)
         return stamps
@@ -178,7 +178,7 @@ class LocalObjects:
         return found
 
     def free_bytes(self) -> int | None:
-        folder = self.root.absolute()
+        folder = self.root
         while not folder.exists():
             folder = folder.parent
         return shutil.disk_usage(folder).free
@@ -221,7 +221,7 @@ class LocalObjects:
         """Size of a regular file in bytes; None where there is nothing, StoreError where it is something else."""
         self._check(key)
         try:
-            found = os.lstat(f"{self.url}/{key}")  # three times as quick as a Path
+            found = os.lstat(f"{self.address}/{key}")  # three times as quick as a Path
         except _NOTHING:
             return None
         except OSError as error:
@@ -239,7 +239,7 @@ class LocalObjects:
             return False
         try:
             with self._told(folder):
-                mode = os.lstat(f"{self.url}/{folder}").st_mode
+                mode = os.lstat(f"{self.address}/{folder}").st_mode
         except _NOTHING:
             return False
         if not stat.S_ISDIR(mode):

@@ -25,4 +25,6 @@ def open_objects(path: str | Path) -> Objects:
         raise StoreError(f"a store is a folder or a URL, got {path!r:.60}")
     if url.startswith("file://"):
         return open_folder(Path(url.removeprefix("file://")))
-    return open_url(url) if "://" in url else open_folder(Path(path).expanduser())
+    if "://" in url:
+        return open_url(url)
+    return open_folder(Path(os.path.expanduser(path)))  # noqa: PTH111 - Path's fails for a folder called ~a
