@@ -258,6 +258,12 @@ def test_that_a_period_was_proposed_is_said_beside_the_null_inputs_that_were_giv
         assert sentences(vschema.with_facts(ds, question=proposed, counts=counts))["nulls"].endswith(told)
 
 
+def test_a_set_that_carries_less_than_it_should_is_said_to():
+    ds = made()
+    assert "No set" not in sentences(ds)["set"]
+    assert "No set of up to 3 heads carried 90 % where" in sentences(changed(ds, set_path=0.7))["set"]
+
+
 def test_what_a_budget_left_out_is_said():
     ds = vschema.with_facts(made(), dropped=["20 heads were not tested alone"])
     assert "20 heads were not tested alone." in sentences(ds)[NOT_CLAIMED]

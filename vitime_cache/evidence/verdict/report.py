@@ -15,6 +15,7 @@ import xarray as xr
 from vitime_cache._version import __version__
 from vitime_cache.arrays import Bools
 from vitime_cache.attention.schema import HEAD, LAYER
+from vitime_cache.evidence.levels.heads_set import TARGET
 from vitime_cache.evidence.levels.table import (
     CLAIM,
     INCONCLUSIVE,
@@ -113,6 +114,8 @@ def _set(ds: xr.Dataset) -> str:
     it = "it" if len(few) == 1 else "them"
     said = f"{set_words(ds)} ({head_names(ds, few)}) alone: {share} of what is read whole periods back; all"
     said += f" others without {it}: {without}."
+    if np.nanmax(ds["set_path"].values, initial=0) < np.float32(TARGET):  # as it is kept
+        said += f" No set of up to {counted(len(few), 'head')} carried {percent(TARGET)} where it was chosen."
     random = ds["set_random"].values
     random = random[np.isfinite(random)]
     if random.size:
