@@ -121,6 +121,7 @@ def test_a_notebook_gets_an_altair_chart_with_the_same_layers(drawn):
 def test_every_chart_has_a_title_and_named_axes_and_leaves_text_and_background_to_the_theme(drawn):
     for name, chart in drawn.items():
         assert chart["background"] == "transparent", name
+        assert chart["config"]["mark"] == {"tooltip": None}, f"{name}: raw fields where no tooltip is meant"
         for part in parts(chart):
             assert len(part["title"]["text"]) > 10, name
             assert "color" not in part["title"], name

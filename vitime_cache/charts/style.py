@@ -60,7 +60,8 @@ LETTER = 6.4  # pixels of a subtitle's letter
 
 ON_CANVAS: Spec = {"embedOptions": {"renderer": "canvas"}}
 # Labels within 12 pixels of an axis's end are moved inwards, and numbers are short, so that neither is cut off.
-CONFIG: Spec = {"axisX": {"labelFlush": 12}, "numberFormat": ",.12~g", "locale": LOCALE}
+# A mark without a tooltip gets none. Streamlit would show its raw fields: of a band those of its first point anywhere.
+CONFIG: Spec = {"axisX": {"labelFlush": 12}, "numberFormat": ",.12~g", "locale": LOCALE, "mark": {"tooltip": None}}
 PARTS = ("vconcat", "hconcat", "concat")  # keys of the parts of a chart of charts
 TOP_LEVEL = ("$schema", "background", "autosize", "config", "usermeta")  # keys of the outermost chart only
 
