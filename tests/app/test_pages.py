@@ -394,6 +394,17 @@ def test_a_name_is_never_read_as_markdown(folder: Path, weights: Path, open_page
                     assert mark not in said.replace("\\" + mark[0], "?"), (page, said)
 
 
+def test_a_stored_signal_that_is_called_as_own_series_are_is_a_stored_one(
+    folder: Path, weights: Path, open_page: OpenPage
+) -> None:
+    build([compose(name, [Harmonic(64.0)]) for name in ("own:load", "other")], folder / "a.zarr", weights)
+    at = open_page("head", signal="other")
+    at.selectbox(key="pick_signal").select("own:load").run()
+    assert not at.error
+    assert not at.warning
+    assert any("own:load" in chart for chart in charts(at))
+
+
 @pytest.mark.parametrize("period", [3e6, 1e30])
 def test_a_period_beyond_a_million_samples_can_be_looked_at(
     period: float, folder: Path, weights: Path, open_page: OpenPage

@@ -167,10 +167,10 @@ class StoreWriter:
         """Hide signals that lost their marker or an object from readers, before anything else about them changes."""
         with hold_root(self._objects):
             clear_evidence(self._objects)
-            there = self._objects.get(ROOT, ROOT_BYTES)
-            if there is None and self._objects.locks:  # readers may have another store open that was in this place
+            there = self._objects.sizes_of([ROOT, HIDDEN])
+            if not there and self._objects.locks:  # readers may have another store open that was in this place
                 self._objects.put(HIDDEN, [uuid4().bytes])
-            elif root := shorten_root(there, self._visible):
+            if root := shorten_root(self._objects.get(ROOT, ROOT_BYTES), self._visible):
                 # Before the root for readers that are open, even if this process is killed in between; after it for
                 # those that opened the store meanwhile.
                 self._objects.put(HIDDEN, [uuid4().bytes])

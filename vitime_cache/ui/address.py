@@ -125,7 +125,7 @@ def choose_signal(
 
 def dataset(store: Store | None, name: str) -> xr.Dataset:
     """One signal of the store, or one of this session's own series."""
-    if not name.startswith(own.PREFIX):
+    if not own.is_option(name):
         assert store is not None
         with reading(store):
             return store.signal(name)
@@ -214,13 +214,13 @@ def _write(key: str, widget: str) -> None:
     }
     if "q" in st.query_params:
         shown = {other: value for other, value in shown.items() if other not in ("store", "signal")}
-    if key not in ("store", "signal") or not ("q" in st.query_params or chosen.startswith(own.PREFIX)):
+    if key not in ("store", "signal") or not ("q" in st.query_params or own.is_option(chosen)):
         st.query_params.update({**shown, key: chosen})
         return
     kept: dict[str, str | Iterable[str]] = {
         name: st.query_params.get_all(name) for name in st.query_params if name != "q"
     }
-    short = {"q": chosen.removeprefix(own.PREFIX)} if chosen.startswith(own.PREFIX) else {}
+    short = {"q": chosen.removeprefix(own.PREFIX)} if own.is_option(chosen) else {}
     st.query_params.from_dict({**kept, **shown, key: chosen, **short})
 
 

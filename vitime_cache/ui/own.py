@@ -60,6 +60,11 @@ def options() -> dict[str, str]:
     return {option: mine[option] for option in reversed(mine)}
 
 
+def is_option(text: str) -> bool:
+    """Whether a choice is an own series; a stored signal may be called own:load."""
+    return text.startswith(PREFIX) and bool(NAME.fullmatch(text.removeprefix(PREFIX)))
+
+
 def is_here(name: str) -> bool:
     """Whether a short name is that of an own series, of any session, and all of it is there: not while it is built."""
     if not NAME.fullmatch(name):
