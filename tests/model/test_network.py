@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
 from unittest import mock
 
 import numpy as np
@@ -7,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from tests.conftest import random_model, small_config
+from tests.conftest import GOLDEN_WEIGHTS, random_model, small_config
 from vitime_cache.model import network
+from vitime_cache.model.checkpoint import load_model
 from vitime_cache.model.network import ViTime, sincos_positions
 
 
@@ -82,3 +85,32 @@ def test_the_hash_of_weights_in_memory_follows_every_change_and_is_computed_once
         model.cls_token.mul_(2)
     third = model.weights.sha256
     assert len({first, second, third, random_model(small_config(), seed=1).weights.sha256}) == 4
+
+
+def test_weights_that_changed_since_they_were_read_are_not_told_as_those_of_the_file() -> None:
+    model = load_model(GOLDEN_WEIGHTS, "cpu")
+    of_file = model.weights
+    for same in (
+        deepcopy(model),
+        pickle.loads(pickle.dumps(model)),
+        load_model(GOLDEN_WEIGHTS, "cpu", "float16").float(),
+    ):
+        assert same.weights == of_file
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    assert model.to(torch.bfloat16).weights == of_file, "it is the file's, in another precision"
+    torch.set_num_threads(threads)
+    rows = model.blocks[0].attn.qkv.weight
+    changes = (
+        lambda: rows.mul_(2),
+        lambda: rows.data.copy_(rows.data.roll(64, 0)),  # heads in another order
+        lambda: model.load_state_dict(ViTime(model.config).state_dict()),
+    )
+    found = [of_file.sha256]
+    for change in changes:
+        change()
+        told = deepcopy(model).half().weights
+        found.append(model.weights.sha256)
+        assert told.name == model.weights.name == "vitime_tiny, changed"
+        assert model.weights.note.startswith("changed since the file was read")
+    assert len(set(found)) == 4

@@ -113,8 +113,9 @@ def load_model(
         model = ViTime(description.config)
     model.load_state_dict(_read_tensors(path, description.tensors), strict=True, assign=True)
     model.requires_grad_(False)
+    model.to(device=target, dtype=getattr(torch, dtype)).eval()
     model.weights = description.info
-    return model.to(device=target, dtype=getattr(torch, dtype)).eval()
+    return model
 
 
 def check_model(model: Any) -> None:

@@ -185,7 +185,7 @@ class WeightsInfo:
     name
         The file's stem, or how the weights were made ("random").
     sha256
-        Hex digest of the file; for weights that are not from a file empty here, and of the tensors in `ViTime.weights`.
+        Hex digest of the file. Of weights without one, or changed since, `ViTime.weights` has that of the tensors.
     note
         What users must know about these weights, e.g. that they are not the published model's.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from einops import rearrange
@@ -21,6 +21,8 @@ from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 
 # (layer, its attention module, the block's normalised input (B, 1 + N, D)) → its attention output (B, 1 + N, D).
 Attend = Callable[[str, Any, Tensor], Tensor]
+
+_SUMMED = 512  # bytes of weights in one sum
 
 
 class ViTime(nn.Module):
@@ -35,8 +37,9 @@ class ViTime(nn.Module):
     def __init__(self, config: ViTimeConfig) -> None:
         super().__init__()
         self.config = config
-        self.weights = WeightsInfo("random", note="random weights: a control, not a trained model")
-        self._hashed: tuple[object, str] | None = None
+        self._weights = WeightsInfo("random", note="random weights: a control, not a trained model")
+        self._read: list[int] = []  # the state in which the weights were read from their file
+        self._hashed: tuple[list[int], str] | None = None
         rows, columns = config.grid
 
         def blocks(width: int, depth: int) -> nn.ModuleList:
@@ -71,29 +74,56 @@ class ViTime(nn.Module):
     def weights(self) -> WeightsInfo:
         """Where the weights come from.
 
-        Weights that come from no file have the hash of the tensors as they are now, so that what was computed by them
-        is told apart from what others gave.
+        Weights that come from no file, or have changed since they were read from it, have the hash of the tensors as
+        they are now, so that what was computed by them is told apart from what others gave.
         """
-        return self._weights if self._weights.sha256 else replace(self._weights, sha256=self._tensors_sha256())
+        info = self._weights
+        if self._as_read():
+            return info
+        if info.sha256:
+            note = "; ".join(filter(None, ("changed since the file was read", info.note)))
+            info = WeightsInfo(f"{info.name}, changed", note=note)
+        return replace(info, sha256=self._tensors_sha256())
 
     @weights.setter
     def weights(self, info: WeightsInfo) -> None:
-        self._weights = info
+        self._weights, self._read = info, self._state()
+
+    def _as_read(self) -> bool:
+        """Whether the weights come from a file and have not changed since."""
+        return bool(self._weights.sha256) and self._state() == self._read
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move the tensors to another device or dtype, which is no change of the weights."""
+        as_read = self._as_read()
+        moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if as_read:
+            self._read = self._state()
+        return moved
+
+    def _state(self) -> list[int]:
+        """Sums that differ after any change of the tensors, in a tenth of the time of a hash.
+
+        Sums of whole numbers are the same in every order, and so on every device and number of threads. Sums of parts
+        are weighted by their places, so that swapped heads differ, too.
+        """
+        sums = []
+        for tensor in self.state_dict().values():
+            octets = tensor.detach().contiguous().view(-1).view(torch.uint8)
+            whole = nn.functional.pad(octets, (0, -len(octets) % _SUMMED)) if len(octets) % _SUMMED else octets
+            parts = whole.view(torch.int64).view(-1, _SUMMED // 8).sum(dim=1)
+            sums.append((parts * torch.arange(1, 1 + len(parts), device=parts.device)).sum())
+        return torch.stack(sums).tolist()
 
     def _tensors_sha256(self) -> str:
-        """Hash of all tensors, computed again only after a change: a large network takes a second to hash.
-
-        Version counters find changes in place but for those through `.data`, which the sums find.
-        """
-        tensors = {name: tensor.detach() for name, tensor in self.state_dict().items()}
-        sums = torch.stack([tensor.sum(dtype=torch.float32) for tensor in tensors.values()]).tolist()
-        state = tuple((t.data_ptr(), 0 if t.is_inference() else t._version, t.dtype) for t in tensors.values())
-        if self._hashed is None or self._hashed[0] != (state, sums):
+        """Hash of all tensors, computed again only after a change: a large network takes a second to hash."""
+        state = self._state()
+        if self._hashed is None or self._hashed[0] != state:
             digest = hashlib.sha256()
-            for name, tensor in tensors.items():
+            for name, tensor in self.state_dict().items():
                 digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy())
-            self._hashed = ((state, sums), digest.hexdigest())
+                digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            self._hashed = (state, digest.hexdigest())
         return self._hashed[1]
 
     @property

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -110,11 +109,6 @@ def identity_of(model: ViTime | str | Path | None, dtype: str) -> Identity:
     else:
         config, weights = model.config, model.weights
         dtype = dtype_name(model)
-        if not weights.sha256:  # weights that are not from a file are identified by their values
-            digest = hashlib.sha256()
-            for tensor in model.state_dict().values():
-                digest.update(tensor.detach().float().cpu().contiguous().numpy())
-            weights = replace(weights, sha256=digest.hexdigest())
     return Identity(weights, config, dtype)
 
 
