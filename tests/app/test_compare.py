@@ -16,7 +16,11 @@ from tests.app.conftest import SMALL, signals, write_weights
 from tests.app.test_evidence import made
 from tests.app.test_pages import charts, texts
 from vitime_cache import places
+from vitime_cache.attention.measures import head_measures
+from vitime_cache.attention.mock import mock_dataset
+from vitime_cache.charts import HeadView
 from vitime_cache.compare.forecasts import ForecastGap
+from vitime_cache.compare.periods import compare_periods, shares
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import SHIPPED_NAME
@@ -25,6 +29,9 @@ from vitime_cache.series.signal import Signal
 from vitime_cache.store.build import build
 from vitime_cache.store.verdicts import keep_verdict
 from vitime_cache.ui import other_weights, own
+from vitime_cache.ui.chart import SERIES, _subject
+from vitime_cache.ui.shared import KEY
+from vitime_cache.ui.two_signals import called
 from vitime_cache.ui.two_weights import _supports
 
 OpenPage = Callable[..., AppTest]
@@ -99,6 +106,29 @@ def test_two_weights_that_a_store_holds_are_found_by_the_samples_and_not_by_the_
     assert "numbered by chance" in texts(at)
 
 
+def test_the_numbers_of_a_chart_name_what_it_is_about() -> None:
+    full, other = (mock_dataset().sel(signal=name) for name in ("full", "reduced_harmonic"))
+    one, two = (full.assign_attrs(weights=name, weights_sha256=name) for name in ("one", "two"))
+    as_weights = [
+        HeadView(called(ds.assign_attrs({KEY: "a"}), ds.weights).assign_attrs({SERIES: "full"}), "decoder.0", 1)
+        for ds in (one, two)
+    ]
+    verdict = mock_verdict(SMALL, "full", 31.4)
+    head = {"layer": "decoder.0", "head": "1"}
+    for args, told in (
+        ((HeadView(full, "decoder.0", 1),), {"signal": "full"} | head),
+        ((HeadView(full, "decoder.0", 1, "ink"),), {"signal": "full"} | head | {"queries": "by ink"}),
+        ((full, other), {"signal": "full and reduced_harmonic"}),
+        ((one, two), {"signal": "full", "weights": "one and two"}),
+        ((as_weights,), {"signal": "full", "weights": "one and two"} | head),
+        ((as_weights[1],), {"signal": "full", "weights": "two"} | head),
+        ((full, head_measures(full)), {"signal": "full"}),
+        ((verdict, "decoder.0", 1), {"signal": "full"} | head | {"period": "31.4"}),
+        ((shares(compare_periods(verdict, mock_verdict(SMALL, "full", 64.0))), ("a", "b")), {}),
+    ):
+        assert _subject(args) == told
+
+
 def test_of_two_networks_that_err_alike_neither_is_called_nearer() -> None:
     said = [" ".join(_supports(ForecastGap(0.1, 0.2, 0.5, second), ("a", "b"))) for second in (0.4, 0.5, 0.6)]
     assert [re.findall(r"stretch (.*) to the actual", each) for each in said] == [
@@ -158,6 +188,12 @@ def test_two_periods_show_both_answers_and_which_heads_carry_which(
     assert "62.8 = 2 × 31.4" in texts(at)
     assert titles(at).count("Influence: what the forecast follows") == 2
     assert "Which heads carry which period" in titles(at)
+    for key in ("period_shares", "influence_a", "influence_b"):
+        at.session_state[f"{key}_files"] = True
+    at.run()
+    assert not at.exception
+    files = [button.proto.url for button in at.get("download_button")]
+    assert len(files) == 12, "four of each of three charts"
     at.selectbox(key="pick_second_period").select("31.4").run()
     assert not at.exception
     assert "both verdicts are about 31.4 samples" in at.error[0].value

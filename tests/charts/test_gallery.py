@@ -71,6 +71,12 @@ def test_the_verdict_stands_in_dots_below_the_maps_of_heads_that_were_asked_abou
 
 
 def test_a_slider_in_the_picture_plays_the_layers_in_their_order(full):
+    table = charts.layers_in_order_table(full, 1).set_index(["layer", "head", "query_patch", "key_patch"])["attention"]
+    maps = full["time_attention"].sel(head=1)
+    assert table.loc[("decoder.0", 1, 9, 4)] == pytest.approx(
+        float(maps.sel(layer="decoder.0")[9, 4]) * full.sizes["query_token"]
+    )
+    assert len(table) == maps.size
     chart = charts.layers_in_order(full, "decoder.0", 1, NO_CONTRAST)
     validate_jsonschema(chart, altair.Chart._rootschema)
     place = next(each for each in chart["params"] if each["name"] == "place")

@@ -39,6 +39,7 @@ from vitime_cache.charts.maps import token_look as token_look
 from vitime_cache.charts.paper import Paper as Paper
 from vitime_cache.charts.paper import caption as caption
 from vitime_cache.charts.played import layers_in_order as layers_in_order
+from vitime_cache.charts.played import layers_in_order_table as layers_in_order_table
 from vitime_cache.charts.population import population_heads as population_heads
 from vitime_cache.charts.population import population_heads_table as population_heads_table
 from vitime_cache.charts.population import population_kinds as population_kinds

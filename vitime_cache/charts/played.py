@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import xarray as xr
 
 from vitime_cache.attention import schema
@@ -9,9 +10,18 @@ from vitime_cache.charts.maps import shared_shading, time_map
 from vitime_cache.charts.raster import png_url
 from vitime_cache.charts.shading import Contrast
 from vitime_cache.charts.style import KEEP, SEQUENTIAL, Spec, assemble, fitted
+from vitime_cache.charts.tables import heatmap_table
 from vitime_cache.charts.view import HeadView
 
 PLACE = "place"  # parameter of the slider: the layer's place in execution order
+
+
+def layers_in_order_table(ds: xr.Dataset, head: int) -> pd.DataFrame:
+    """layer, head, and the columns of `heatmap_table`, for the head with that number in every layer."""
+    layers = [str(name) for name in ds[schema.LAYER].values]
+    maps = [heatmap_table(HeadView(ds, name, head)) for name in layers]
+    places = [(name, head) for name in layers]
+    return pd.concat(maps, keys=places, names=[schema.LAYER, schema.HEAD]).reset_index([schema.LAYER, schema.HEAD])
 
 
 def layers_in_order(

@@ -30,6 +30,7 @@ from vitime_cache.ui.words import notice
 
 BESIDE = 130  # pixels: the longest labels beside a chart, above whose remaining width an axis's title is centred
 LINE = 15  # pixels of a line of a title
+SERIES = "series"  # attribute of a Dataset that goes by the name of its weights: the name of its signal
 ABSENT = "no peak"  # in a cell for the prominence of a peak that is not there
 PAIRS = "Number of query–key pairs of patch columns in the mean at this lag."
 MATCHES = "Whether the peak is within half a patch, the resolution of a peak, of the multiple of P."
@@ -67,9 +68,9 @@ def figure(
     Parameters
     ----------
     key
-        Names the chart in the page. Its files are named after the drawing function, signal, layer and head.
+        Names the chart in the page. Its files are named after the drawing function and what the chart is about.
     table
-        The numbers behind the chart, for the CSV, which also has columns for signal, layer and head.
+        The numbers behind the chart, for the CSV, which also has columns for what it is about, such as signal and head.
     on_select
         Called after a click on the chart; "rerun" only reruns.
     selection
@@ -208,23 +209,28 @@ def file_name(*parts: object) -> str:
 
 
 def _subject(args: Sequence[Any]) -> dict[str, str]:
-    """Signal, layer and head of the arguments of a chart; several are joined by "and"."""
+    """What the arguments of a chart are about: signal, layer, head, period; several are joined by "and"."""
     flat = [each for arg in args for each in (arg if isinstance(arg, list | tuple) else [arg])]
     views = [each for each in flat if isinstance(each, HeadView)]
-    if views:
-        names = {
-            "signal": [view.signal for view in views],
-            "layer": [view.layer for view in views],
-            "head": [str(view.head) for view in views],
-        }
-        return {name: " and ".join(dict.fromkeys(values)) for name, values in names.items()}
-    found = [each for each in flat if isinstance(each, xr.Dataset)]
-    if not found:
-        return {}
-    if schema.SIGNAL in found[0].coords:
-        return {"signal": schema.name_of(found[0])}
-    signal = str(vschema.facts(found[0], "question")["signal"])
-    return {"signal": signal} | dict(zip(("layer", "head"), map(str, flat[1:3]), strict=False))
+    found = [view.ds for view in views] or [each for each in flat if isinstance(each, xr.Dataset)]
+    answers = [vschema.facts(each, "question") for each in found if "question" in each.attrs]
+    of_signals = [each for each in found if schema.SIGNAL in each.coords]
+    networks = {
+        each.attrs["weights_sha256"]: str(each.attrs["weights"]) for each in of_signals if "weights" in each.attrs
+    }
+    names = {
+        "signal": [str(each.attrs.get(SERIES, schema.name_of(each))) for each in of_signals],
+        "weights": [schema.name_of(each) for each in of_signals if SERIES in each.attrs]
+        or [*networks.values()] * (len(networks) > 1),
+        "layer": [view.layer for view in views],
+        "head": [str(view.head) for view in views],
+        "queries": [f"by {view.queries}" for view in views if view.queries != "even"],
+    }
+    if answers:
+        names |= {"signal": [str(each["signal"]) for each in answers]}
+        names |= {"period": [f"{each['period']:.9g}" for each in answers]}
+        names |= {name: [str(each)] for name, each in zip(("layer", "head"), flat[1:3], strict=False)}
+    return {name: " and ".join(dict.fromkeys(values)) for name, values in names.items() if values}
 
 
 def _dataset(args: Sequence[Any]) -> xr.Dataset | None:

@@ -17,7 +17,7 @@ from vitime_cache.evidence.budget import SMALL
 from vitime_cache.numerals import number
 from vitime_cache.ui import other_weights
 from vitime_cache.ui.address import pick
-from vitime_cache.ui.chart import figure
+from vitime_cache.ui.chart import SERIES, figure
 from vitime_cache.ui.stores import Store, reading
 from vitime_cache.ui.two_signals import SAME_HEAD, both_curves, both_maps, called, choose_how, heads_apart, show_reading
 from vitime_cache.ui.verdicts import whole_series
@@ -67,7 +67,11 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], hea
     """The same layer and head of both networks: its maps, each on its own scale, and both lag curves."""
     st.subheader(f"{plain(head[0])}, head {head[1]}, of both", anchor=False)
     period, options, contrast = choose_how(first)
-    views = [charts.HeadView(called(ds, name), *head) for ds, name in zip((first, second), names, strict=True)]
+    both = [
+        called(ds, name).assign_attrs({SERIES: schema.name_of(ds)})
+        for ds, name in zip((first, second), names, strict=True)
+    ]
+    views = [charts.HeadView(ds, *head) for ds in both]
     shadings = [charts.shared_shading([view], contrast) for view in views]
     with st.container(horizontal=True):
         both_maps(views, shadings, wide)
