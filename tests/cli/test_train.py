@@ -55,7 +55,10 @@ def test_adapting_writes_weights_whose_note_names_the_data_by_hash(
     for name in ("wave.csv", "gap.csv"):
         digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         assert f"{name} (SHA-256 {digest[:12]})" in note
-    assert note.endswith(" after those of small.safetensors (random); not the published ViTime model")
+    digest = hashlib.sha256((folder / "small.safetensors").read_bytes()).hexdigest()[:12]
+    assert note.endswith(
+        f" after those of small.safetensors (SHA-256 {digest}), random; not the published ViTime model"
+    )
     assert "--fill" not in note
 
 

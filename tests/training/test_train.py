@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tests.conftest import GOLDEN_WEIGHTS, small_config
-from vitime_cache.model.checkpoint import CheckpointError, load_model, peek
+from vitime_cache.model.checkpoint import CheckpointError, load_model, peek, save_safetensors
 from vitime_cache.model.drawing import draw
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
@@ -248,8 +248,12 @@ def test_state_of_another_run_is_refused_naming_the_field(tmp_path: Path, monkey
         run(replace(QUICK, batch_size=5), out)
     run(QUICK.with_steps(8), out)
     (tmp_path / "w.training.pt").write_bytes(b"nonsense")
-    with pytest.raises(TrainingError, match="is damaged"):
+    with pytest.raises(TrainingError, match="is damaged; remove it"):
         run(QUICK, out)
+    for other, told in (([1], "is damaged"), ({"model": {}}, "is no state of a training run; remove it")):
+        torch.save(other, tmp_path / "w.training.pt")
+        with pytest.raises(TrainingError, match=told):
+            run(QUICK, out)
 
 
 def test_a_run_goes_on_in_another_precision_and_from_a_state_that_knows_of_none(
@@ -310,7 +314,9 @@ def test_a_run_may_start_from_the_weights_of_another(tmp_path: Path) -> None:
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     run(QUICK, first)
     run(replace(QUICK, lr=1e-9, weight_decay=0.0), second, start=first)
-    assert "for 6 steps of 4 after those of first.safetensors" in load_model(second, device="cpu").weights.note
+    assert (
+        "for 6 steps of 4 after those of first.safetensors (SHA-256 " in load_model(second, device="cpu").weights.note
+    )
     before, after = load_file(first), load_file(second)
     assert all(torch.allclose(before[name].float(), after[name].float(), atol=1e-3) for name in before)
     other = replace(QUICK, network=replace(NETWORK, encoder_depth=3))
@@ -453,15 +459,17 @@ def test_adapted_weights_say_what_they_were_adapted_on_and_from_what(
     first = load_model(tmp_path / "a.safetensors").weights.note
     assert re.fullmatch(
         r"adapted on 1 series of w\.csv \(SHA-256 0123\) in 12 steps of 4 series, 50% of them these and the rest "
-        r"synthetic after those of taught\.safetensors \(trained on synthetic series for 60 steps of 16\); "
-        "not the published ViTime model",
+        r"synthetic after those of taught\.safetensors \(SHA-256 [0-9a-f]{12}\), trained on synthetic series for 60 "
+        "steps of 16; not the published ViTime model",
         first,
     )
     for name, own in (("b", own_series(share=1.0)), ("c", None)):
         config = ADAPT if own else QUICK
         run(config, tmp_path / f"{name}.safetensors", own=own, start=tmp_path / "a.safetensors", evaluate_every=1)
         note = load_model(tmp_path / f"{name}.safetensors").weights.note
-        assert "after those of a.safetensors (adapted on 1 series of w.csv (SHA-256 0123) in" in note
+        assert re.search(
+            r"after those of a\.safetensors \(SHA-256 \w{12}\), adapted on 1 series of w\.csv \(SHA-256 0123\) in", note
+        )
         assert note.count("not the published ViTime model") == 1
 
 
@@ -504,9 +512,13 @@ def test_a_killed_adaptation_resumes_to_the_choice_of_one_that_was_not(
         run(ADAPT, cut)
     with pytest.raises(TrainingError, match=r"with share = 0\.5, now it is 0\.25"):
         run(ADAPT, cut, own=own_series(share=0.25))
-    told = rf"weights come after those of {taught.name}.*, not after those of other\.safetensors; give the same --start"
-    with pytest.raises(TrainingError, match=told):  # whatever else differs: the default start brings its own network
-        run(replace(ADAPT, network=small_config()), cut, own=own_series(), start="other.safetensors")
+    told = rf"come after those of {taught.name} \(.*, not after those of {{}} \(SHA-256 \w+\); give the same --start"
+    (tmp_path / "folder").mkdir()
+    other = tmp_path / "folder" / taught.name
+    save_safetensors(load_model(taught), other, note="taught again")
+    for start in (GOLDEN_WEIGHTS, other):  # whatever else differs: the default start brings its own network
+        with pytest.raises(TrainingError, match=told.format(start.name)):
+            run(replace(ADAPT, network=small_config()), cut, own=own_series(), start=start)
     with pytest.raises(TrainingError, match=r"with network\.encoder_depth = 2, now it is 3"):
         run(replace(ADAPT, network=replace(ADAPT.network, encoder_depth=3)), cut, own=own_series())
     resumed = run(ADAPT, cut, own=own_series(), start=taught, evaluate_every=1)
@@ -524,7 +536,8 @@ def test_a_published_file_is_adapted_with_its_own_settings(tmp_path: Path) -> No
     assert "step 2/2" in log
     adapted = load_model(tmp_path / "w.safetensors", "cpu")
     assert adapted.config == config
-    assert "after those of vitime_tiny.pth; not the published ViTime model" in adapted.weights.note
+    digest = peek(GOLDEN_WEIGHTS)[1].sha256[:12]
+    assert f"after those of vitime_tiny.pth (SHA-256 {digest}); not the published ViTime model" in adapted.weights.note
 
 
 def test_a_network_with_a_sigmoid_learns_too(tmp_path: Path) -> None:

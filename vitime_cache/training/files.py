@@ -17,6 +17,8 @@ from filelock import FileLock, Timeout
 from vitime_cache.atomic import PARTIAL, remove_left, replacing
 from vitime_cache.training.config import TrainingError
 
+OF_A_STATE = {"config", "model", "average", "readout", "optimisers", "step"}
+
 
 class RunFiles:
     """The files of one run.
@@ -93,8 +95,11 @@ class RunFiles:
         """
         try:
             state: dict[str, Any] = torch.load(self.state, map_location=device, weights_only=True)
-        except Exception as error:  # torch has no specific type for unreadable files
-            raise TrainingError(f"{self.state} is damaged ({error}); remove it to start again") from error
+            whole = state.keys() >= OF_A_STATE
+        except Exception as error:  # torch has no specific type for unreadable files; its advice is to run their code
+            raise TrainingError(f"{self.state} is damaged; remove it to start again") from error
+        if not whole:
+            raise TrainingError(f"{self.state} is no state of a training run; remove it to start again")
         return state
 
     def finish(self) -> None:

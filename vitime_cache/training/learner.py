@@ -138,12 +138,12 @@ class Learner:
             raise TrainingError(f"{start} has a different network than this run trains: {told}")
         self.model.load_state_dict(model.state_dict())
         before = model.weights.note.removesuffix(NOT_PUBLISHED)
-        return begun_from(start) + (f" ({before:.{MAX_NOTE}})" if before else "")
+        return begun_from(start, model.weights.sha256) + (f", {before:.{MAX_NOTE}}" if before else "")
 
 
-def begun_from(start: str | Path) -> str:
+def begun_from(start: str | Path, sha256: str) -> str:
     """The words of a note for the weights that a run started from."""
-    return f" after those of {Path(start).name}"
+    return f" after those of {Path(start).name} (SHA-256 {sha256[:12]})"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitime_cache.model.checkpoint import save_safetensors
+from vitime_cache.model.checkpoint import peek, save_safetensors
 from vitime_cache.shown import counted
 from vitime_cache.training.backtest import Choice
 from vitime_cache.training.config import TrainingError
@@ -80,11 +80,12 @@ class Run:
         """Resume from the saved state; TrainingError if it belongs to another run or to other initial weights."""
         state = self.files.read_state(self.learner.device)
         after = str(state.get("after", ""))
-        if start is not None and not after.startswith(begun_from(start)):
+        given = "" if start is None else begun_from(start, peek(start)[1].sha256)
+        if not after.startswith(given):
             came = f"come{after:.200}" if after else "were drawn at random"
             way = "give the same --start" if after else "leave out --start"
             raise TrainingError(
-                f"{self.files.state} was written by a run whose weights {came}, not{begun_from(start)}; {way} to go "
+                f"{self.files.state} was written by a run whose weights {came}, not{given}; {way} to go "
                 "on, or remove the file to start again"
             )
         then, now = _flat(json.loads(state["config"])), _flat(self.identity)
