@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from vitime_cache.cli import console
+from vitime_cache.cli.main import main
 from vitime_cache.cli.signs import PLAIN, plain_signs
 from vitime_cache.evidence.verdict.mock import mock_verdict
 
@@ -30,6 +31,14 @@ def test_a_verdict_is_printed_in_any_encoding_and_no_mark_becomes_another(encodi
     if encoding == "ascii":
         assert told.rstrip().endswith("...->+x--/?")
         assert "(74 ... 94)" in " ".join(told.split())
+
+
+def test_a_command_whose_output_was_closed_before_it_began_does_its_work(monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert main(["signals"]) == 0
+    sys.stdout.close()
+    sys.stderr.close()
 
 
 def test_stand_ins_are_ascii_and_none_is_the_mark_of_what_is_inconclusive():

@@ -6,6 +6,7 @@ A question mark would not do: in a table of verdicts it means "inconclusive".
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 
 PLAIN = {
@@ -17,9 +18,15 @@ _HANDLER = "vitime_plain_signs"
 
 
 def plain_signs() -> None:
-    """Let both streams replace characters that their encoding lacks, if they would fail or print escapes."""
+    """Let both streams replace characters that their encoding lacks, if they would fail or print escapes.
+
+    A stream that was closed before the command began, as by `>&-`, takes everything and keeps nothing.
+    """
     codecs.register_error(_HANDLER, _replaced)
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open to the end
+        stream = getattr(sys, name)
         if hasattr(stream, "reconfigure") and stream.errors in ("strict", "backslashreplace", "surrogateescape"):
             stream.reconfigure(errors=_HANDLER)
 
