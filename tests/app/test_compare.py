@@ -16,6 +16,7 @@ from tests.app.conftest import SMALL, signals, write_weights
 from tests.app.test_evidence import made
 from tests.app.test_pages import charts, texts
 from vitime_cache import places
+from vitime_cache.attention import schema
 from vitime_cache.attention.measures import head_measures
 from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts import HeadView
@@ -29,7 +30,7 @@ from vitime_cache.series.signal import Signal
 from vitime_cache.store.build import build
 from vitime_cache.store.verdicts import keep_verdict
 from vitime_cache.ui import other_weights, own
-from vitime_cache.ui.chart import SERIES, _subject
+from vitime_cache.ui.chart import SERIES, _datasets, _subject
 from vitime_cache.ui.shared import KEY
 from vitime_cache.ui.two_signals import called
 from vitime_cache.ui.two_weights import _supports
@@ -127,6 +128,9 @@ def test_the_numbers_of_a_chart_name_what_it_is_about() -> None:
         ((shares(compare_periods(verdict, mock_verdict(SMALL, "full", 64.0))), ("a", "b")), {}),
     ):
         assert _subject(args) == told
+    assert [schema.name_of(ds) for ds in _datasets((as_weights,))] == ["full", "full"], "not their weights"
+    assert len(_datasets((verdict, "decoder.0", 1))) == 1
+    assert len(_datasets((full, head_measures(full)))) == 1
 
 
 def test_of_two_networks_that_err_alike_neither_is_called_nearer() -> None:

@@ -61,6 +61,22 @@ def test_parts_of_a_figure_bear_the_letters_that_the_caption_tells_them_by() -> 
     assert "(b) How far" in said
 
 
+def test_a_title_that_changes_as_one_points_is_told_as_it_is_first() -> None:
+    linked, played = charts.linked_head(VIEW), charts.layers_in_order(DS, "decoder.0", 0)
+    for chart, told in ((linked, "looks most at sample"), (played, "Head 0 of decoder.0. Move the slider")):
+        said = charts.caption(chart, DS)
+        assert told in said
+        assert "{" not in said
+        assert ".." not in said
+
+
+def test_the_caption_of_a_comparison_names_both_signals_and_both_weights() -> None:
+    other = DS.assign_coords(signal="other").assign_attrs(weights="second", weights_sha256="0" * 64)
+    said = charts.caption(charts.difference_gallery(DS, other, ("a", "b")), DS, other)
+    assert re.search(r"Signal full: .* Signal other: .* Weights mock .* Weights second .* Attention after", said)
+    assert said.count("Attention after the softmax") == 1
+
+
 def test_a_caption_states_weights_window_and_method() -> None:
     of_head, of_answer = charts.caption(DRAWN["map"](), DS), charts.caption(DRAWN["answer"](), mock_verdict())
     assert "Weights mock (SHA-256" in of_head

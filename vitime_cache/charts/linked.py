@@ -23,6 +23,7 @@ from vitime_cache.charts.style import (
     KEEP,
     ON_CANVAS,
     SCHEMA,
+    STATED,
     TOP_LEVEL,
     ChartError,
     Spec,
@@ -90,6 +91,7 @@ def linked_head(
         width=rest, height=170 if narrow else side_length,
     )  # fmt: skip
     parts = [map_part, curve_part] if narrow else [{"hconcat": [map_part, curve_part], "spacing": GAP}]
+    said = _said(view)
     events = {"on": "pointerover, touchstart, click", "clear": False, "toggle": False}
     select = {"type": "point", "fields": [schema.QUERY_PATCH], **events}
     # Next to a selection of the whole chart, a selection of a single layer would be dropped.
@@ -99,7 +101,7 @@ def linked_head(
         "background": "transparent",
         "autosize": KEEP,
         "config": CONFIG,
-        "usermeta": ON_CANVAS,
+        "usermeta": ON_CANVAS | {STATED: " ".join(said[first])},
         "description": f"Where each moment looks: {view.label}. Map, series and lag curve, linked.",
         "spacing": GAP,
         "params": [
@@ -108,7 +110,7 @@ def linked_head(
             {"name": "query", "expr": f"{MOMENT}.{schema.QUERY_PATCH} ? {MOMENT}.{schema.QUERY_PATCH}[0] : {first}"},
             {"name": "attention", "value": _rounded(view.shown_attention)},
             {"name": "strongest", "value": _rounded(view.shown_attention.max(axis=1))},
-            {"name": "said", "value": _said(view)},
+            {"name": "said", "value": said},
         ],
         "vconcat": [series_part, *parts],
         "resolve": {"scale": {"color": "independent"}, "legend": {"color": "independent"}},

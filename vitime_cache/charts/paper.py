@@ -12,7 +12,7 @@ import xarray as xr
 from vitime_cache._version import __version__
 from vitime_cache.attention import schema
 from vitime_cache.charts.clock import Clock
-from vitime_cache.charts.style import PARTS, ChartError, Spec
+from vitime_cache.charts.style import PARTS, STATED, ChartError, Spec
 from vitime_cache.evidence.verdict import schema as vschema
 
 COLUMNS = {"single": 3.5, "double": 7.2}  # inches
@@ -78,16 +78,26 @@ def column_svg(chart: Spec, paper: Paper, to_svg: Any) -> str:
     return svg.replace(head, exact, 1)
 
 
-def caption(chart: Spec, ds: xr.Dataset) -> str:
+def caption(chart: Spec, *datasets: xr.Dataset) -> str:
     """A caption: what the figure shows, for which window, by which weights and method.
 
     Parameters
     ----------
-    ds
-        The Dataset of the chart: one signal's attention, or a verdict.
+    datasets
+        Those of the chart: one signal's attention each, or a verdict.
     """
-    said = [*dict.fromkeys(_titles(chart)), *(_of_verdict(ds) if vschema.CLAIM in ds.dims else _of_attention(ds))]
-    return " ".join(text if text.endswith((".", "%")) else f"{text}." for text in said)
+    titles, facts = _titles(chart, str(chart.get("usermeta", {}).get(STATED, ""))), [*map(_facts, datasets)]
+    # what is told of several Datasets stands together: windows, weights, method
+    said = [*titles, *(text for texts in zip(*facts, strict=True) for text in texts)]
+    return " ".join(map(_ended, dict.fromkeys(said)))
+
+
+def _facts(ds: xr.Dataset) -> list[str]:
+    return _of_verdict(ds) if vschema.CLAIM in ds.dims else _of_attention(ds)
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "%")) else f"{text}."
 
 
 def _of_attention(ds: xr.Dataset) -> list[str]:
@@ -114,13 +124,20 @@ def _weights(told: Any) -> str:
     return f"Weights {told['weights']} (SHA-256 {str(told['weights_sha256'])[:12]}, {told['dtype']}){note}."
 
 
-def _titles(chart: Spec) -> list[str]:
-    """Titles and subtitles of a chart and its parts; parts with their letter in the figure."""
+def _titles(chart: Spec, stated: str) -> list[str]:
+    """Titles and subtitles of a chart and its parts; parts with their letter in the figure.
+
+    Parameters
+    ----------
+    stated
+        What a title says first that changes as one points at the chart.
+    """
     title = chart.get("title", {})
     heading = {"text": title} if isinstance(title, str) else title
-    said = [_one_line(heading.get(part, "")) for part in ("text", "subtitle")]
+    text = heading.get("text", "")
+    said = [_one_line(each) for each in (stated if isinstance(text, dict) else text, heading.get("subtitle", ""))]
     for letter, part in zip(ascii_lowercase, parts := _parts(chart), strict=False):
-        told = ". ".join(_titles(part))
+        told = " ".join(map(_ended, _titles(part, stated)))
         said.append(f"({letter}) {told}" if told and len(parts) > 1 else told)
     return [text for text in said if text]
 

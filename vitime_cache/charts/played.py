@@ -9,7 +9,7 @@ from vitime_cache.attention import schema
 from vitime_cache.charts.maps import shared_shading, time_map
 from vitime_cache.charts.raster import png_url
 from vitime_cache.charts.shading import Contrast
-from vitime_cache.charts.style import KEEP, SEQUENTIAL, Spec, assemble, fitted
+from vitime_cache.charts.style import KEEP, SEQUENTIAL, STATED, Spec, assemble, fitted
 from vitime_cache.charts.tables import heatmap_table
 from vitime_cache.charts.view import HeadView
 
@@ -52,4 +52,5 @@ def layers_in_order(
     )  # fmt: skip
     heading = fitted(chart["title"], size) | {"text": {"expr": f"'Head {head} of ' + names[{PLACE}]"}}
     parameters = [{"name": "names", "value": names}, {"name": PLACE, "value": names.index(layer), "bind": slider}]
-    return chart | {"title": heading, "params": parameters}
+    stated = {STATED: f"Head {head} of {layer}"}
+    return chart | {"title": heading, "params": parameters, "usermeta": chart.get("usermeta", {}) | stated}

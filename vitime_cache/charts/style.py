@@ -58,6 +58,7 @@ SHRINK: Spec = {"type": "fit", "contains": "padding"}
 NARROW = 360  # pixels: a line of a subtitle this long fits the narrowest screen
 LETTER = 6.4  # pixels of a subtitle's letter
 
+STATED = "stated"  # key of a chart's usermeta: what a title says first that changes as one points at the chart
 ON_CANVAS: Spec = {"embedOptions": {"renderer": "canvas"}}
 # Labels within 12 pixels of an axis's end are moved inwards, and numbers are short, so that neither is cut off.
 # A mark without a tooltip gets none. Streamlit would show its raw fields: of a band those of its first point anywhere.

@@ -107,8 +107,8 @@ def figure(
             for ending, mime in FILES.items():
                 make = partial(figure_bytes, chart, ending, paper=paper)
                 _download(ending.upper(), key, f"{name}.{ending}", mime, make)
-            if paper is not None and (of := _dataset(args)) is not None:
-                caption = partial(charts.caption, chart, of)
+            if paper is not None and (of := _datasets(args)):
+                caption = partial(charts.caption, chart, *of)
                 _download("The caption", key, f"{name}.txt", "text/plain", lambda: caption().encode())
             _download("CSV, the numbers", key, f"{name}.csv", "text/csv", numbers)
 
@@ -208,9 +208,13 @@ def file_name(*parts: object) -> str:
     return "-".join(re.sub(r"[^\w.]+", "_", str(part)).strip("_")[:60] for part in parts)
 
 
+def _flat(args: Sequence[Any]) -> list[Any]:
+    return [each for arg in args for each in (arg if isinstance(arg, list | tuple) else [arg])]
+
+
 def _subject(args: Sequence[Any]) -> dict[str, str]:
     """What the arguments of a chart are about: signal, layer, head, period; several are joined by "and"."""
-    flat = [each for arg in args for each in (arg if isinstance(arg, list | tuple) else [arg])]
+    flat = _flat(args)
     views = [each for each in flat if isinstance(each, HeadView)]
     found = [view.ds for view in views] or [each for each in flat if isinstance(each, xr.Dataset)]
     answers = [vschema.facts(each, "question") for each in found if "question" in each.attrs]
@@ -233,15 +237,11 @@ def _subject(args: Sequence[Any]) -> dict[str, str]:
     return {name: " and ".join(dict.fromkeys(values)) for name, values in names.items() if values}
 
 
-def _dataset(args: Sequence[Any]) -> xr.Dataset | None:
-    """The Dataset that the chart shows, for its caption."""
-    for each in args:
-        first = each[0] if isinstance(each, list | tuple) and each else each
-        if isinstance(first, HeadView):
-            return first.ds
-        if isinstance(first, xr.Dataset) and (vschema.CLAIM in first.dims or schema.HISTORY in first):
-            return first
-    return None
+def _datasets(args: Sequence[Any]) -> list[xr.Dataset]:
+    """The Datasets that the chart shows, for its caption, under the names of their signals."""
+    of = [each.ds if isinstance(each, HeadView) else each for each in _flat(args)]
+    shown = [ds for ds in of if isinstance(ds, xr.Dataset) and (vschema.CLAIM in ds.dims or schema.HISTORY in ds)]
+    return [ds.assign_coords({schema.SIGNAL: ds.attrs[SERIES]}) if SERIES in ds.attrs else ds for ds in shown]
 
 
 def _download(label: str, key: str, name: str, mime: str, make: Callable[[], bytes]) -> None:
