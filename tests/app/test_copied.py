@@ -48,3 +48,8 @@ def test_an_answer_that_no_store_keeps_is_asked_again_in_lines_that_parse() -> N
     code = answer_code(mock_verdict(signal='it\'s "mine"\nimport os'))
     compile(code, "cell", "exec")
     assert "import os\n" not in code.replace("\\n", "")
+    assert "series, period=64.0))  # by the weights" in code
+    verdict = mock_verdict()
+    facts = {"window_facts": {"chosen": False, "history": 128, "horizon": 32}, "question": {"budget": 2.0}}
+    facts = {name: vschema.facts(verdict, name) | change for name, change in facts.items()}
+    assert "series, period=64.0, window=(128, 32), budget=2.0))" in answer_code(vschema.with_facts(verdict, **facts))

@@ -49,11 +49,15 @@ def answer_code(verdict: xr.Dataset) -> str:
     place = Path(str(verdict.attrs.get(KEY, "")).partition("|")[0])
     if (place / "zarr.json").is_file():
         return f"import vitime_cache as vc\nimport xarray as xr\n\nvc.show(xr.open_zarr({str(place)!r}).load())\n"
-    question = vschema.facts(verdict, "question")
+    question, window = (vschema.facts(verdict, name) for name in ("question", "window_facts"))
+    options: dict[str, object] = {"period": float(question["period"])}
+    options |= {} if window["chosen"] else {"window": (window["history"], window["horizon"])}
+    options |= {} if question["budget"] is None else {"budget": question["budget"]}
+    asked = ", ".join(f"{name}={value!r}" for name, value in options.items())
     return (
         "import vitime_cache as vc\n\n"
         f"series = {question['signal']!r}  # in place of its name, its samples\n"
-        f"vc.show(vc.ask(vc.load_model(), series, period={float(question['period'])!r}))\n"
+        f"vc.show(vc.ask(vc.load_model(), series, {asked}))  # by the weights {question['weights']!r}\n"
     )
 
 
