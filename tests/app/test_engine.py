@@ -19,6 +19,7 @@ import pytest
 import xarray as xr
 from streamlit.testing.v1 import AppTest
 
+from tests.app.conftest import SMALL, write_weights
 from vitime_cache.attention.capture import capture
 from vitime_cache.child import Tell
 from vitime_cache.evidence.levels.table import LEVEL
@@ -27,6 +28,8 @@ from vitime_cache.model.checkpoint import CheckpointError, load_model, peek
 from vitime_cache.places import HOME
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.sources import Signal
+from vitime_cache.store.build import build
+from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
 from vitime_cache.ui.processes import model_process
 from vitime_cache.ui.processes.engine import Engine, EngineError, Progress, engine
@@ -158,6 +161,17 @@ def test_weights_that_change_on_disk_are_loaded_anew(weights: Path, tmp_path: Pa
     os.utime(mine, ns=(1, 1))
     assert peek(mine)[1].sha256 != peek(weights)[1].sha256
     assert run(mine, tmp_path / "b.zarr").attrs["weights_sha256"] == peek(mine)[1].sha256
+
+
+def test_a_question_about_a_store_is_not_answered_by_other_weights_that_took_the_place_of_its_own(
+    weights: Path, tmp_path: Path
+) -> None:
+    file, store, heard = Path(shutil.copy(weights, tmp_path / weights.name)), tmp_path / "a.zarr", []
+    build([FULL], store, file, tokens="none")
+    write_weights(replace(SMALL, heads=2), file)
+    with pytest.raises(StoreError, match=r"is for the weights vitime-mini \(\w+…\), the answer for other ones of that"):
+        engine().ask(FULL, 62.8, file, FEW, store, lambda *_: None, heard.append)
+    assert not heard
 
 
 def test_what_is_wrong_with_the_weights_is_said_by_the_run_and_the_process_lives_on(

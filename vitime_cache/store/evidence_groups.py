@@ -77,7 +77,7 @@ def keep_group(
         The group that holds it.
     """
     objects = open_objects(store)
-    _check_weights(objects, question)
+    check_weights(objects, str(question["weights"]), str(question["weights_sha256"]))
     with hold_root(objects):  # not the build's lock: evidence can be stored while signals are written
         kept = [group for group in verdict_groups(objects) if group.rpartition("-")[0] == EVIDENCE + name]
         numbers = [int(group.rpartition("-")[2]) for group in kept]
@@ -182,6 +182,25 @@ def damaged_groups(objects: Objects) -> Iterator[tuple[str | None, str]]:
             yield group, f"verdict {group}: {key} {fault}"
 
 
+def check_weights(objects: Objects, name: str, sha256: str) -> None:
+    """Check that a store is one of these weights, so that it can keep what is found with them.
+
+    Raises
+    ------
+    StoreError
+        If it is for other weights, or there is none.
+    """
+    data = objects.get(MANIFEST)
+    if data is None:
+        raise StoreError(f"no store at {objects.url}; build one with: python -m vitime_cache build")
+    weights = Manifest.from_bytes(data, objects.url).identity.weights
+    if sha256 != weights.sha256:
+        theirs, ours = weights.name, name
+        if theirs == ours:
+            theirs, ours = f"{theirs} ({weights.sha256[:8]}…)", f"other ones of that name ({sha256[:8]}…)"
+        raise StoreError(f"{objects.url} is for the weights {theirs}, the answer for {ours}: choose another store")
+
+
 def remove_groups(store: str | Path, groups: Iterable[str]) -> None:
     """Remove groups from a store; the next `ask` answers their questions again."""
     objects, leaving = open_objects(store), list(groups)
@@ -251,15 +270,3 @@ def _marker(objects: Objects, group: str) -> dict[str, Stamp] | None:
 
 def _is_there(objects: Objects, group: str, wanted: Mapping[str, bytes]) -> bool:
     return _marker(objects, group) == {f"{group}/{key}": stamp([data]) for key, data in wanted.items()}
-
-
-def _check_weights(objects: Objects, question: Mapping[str, Any]) -> None:
-    data = objects.get(MANIFEST)
-    if data is None:
-        raise StoreError(f"no store at {objects.url}; build one with: python -m vitime_cache build")
-    weights = Manifest.from_bytes(data, objects.url).identity.weights
-    if question["weights_sha256"] != weights.sha256:
-        raise StoreError(
-            f"{objects.url} is for the weights {weights.name}, the answer for {question['weights']}: choose another "
-            "store"
-        )

@@ -48,9 +48,13 @@ def answer(
     from vitime_cache.evidence.ask import answers
     from vitime_cache.evidence.question import prepare
     from vitime_cache.evidence.verdict import schema as vschema
+    from vitime_cache.store.evidence_groups import check_weights
+    from vitime_cache.store.locations import open_objects
     from vitime_cache.store.verdicts import find_answer, keep_verdict
 
     model = _loaded(weights)
+    if store is not None:  # the file may have been replaced while the question waited
+        check_weights(open_objects(store), model.weights.name, model.weights.sha256)
     question = prepare(model, signal, period, **settings)
     known = start if start is not None or store is None else find_answer(store, model, question)
     if known is not None and until in vschema.facts(known, "stages"):
