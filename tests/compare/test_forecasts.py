@@ -44,7 +44,11 @@ def test_a_series_is_known_by_its_samples_and_not_by_its_name():
         compare_forecasts(one(0), one(1))
 
 
-def test_a_constant_history_does_not_divide_by_zero():
+@pytest.mark.parametrize("level", [1.0, 0.1, 1 / 3])  # the deviation of some is not quite 0, from rounding
+def test_forecasts_of_a_constant_history_are_compared_in_the_units_of_the_series(level):
     ds = one()
-    flat = ds.assign(history=ds.history * 0 + 1)
-    assert np.isfinite(compare_forecasts(flat, moved(flat, 1.0)).apart)
+    flat = ds.assign(history=ds.history * 0 + level)
+    found = compare_forecasts(flat, moved(flat, 1.0))
+    assert found.apart == pytest.approx(1.0)
+    assert "units of the series" in found.unit
+    assert "deviations" in compare_forecasts(ds, ds).unit

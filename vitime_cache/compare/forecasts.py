@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from vitime_cache.attention import schema
 from vitime_cache.compare.maps import CompareError
+from vitime_cache.model.encoding import is_flat
 
 MEDIAN = 0.5
+DEVIATIONS, UNITS = "standard deviations of the history", "units of the series, whose history is constant,"
 
 
 @dataclass(frozen=True)
 class ForecastGap:
-    """Median forecasts of one series by two networks, in standard deviations of its history.
+    """Median forecasts of one series by two networks, in standard deviations of its history unless that is constant.
 
     Attributes
     ----------
@@ -24,12 +26,15 @@ class ForecastGap:
         Mean and largest absolute difference between the two.
     first_error, second_error
         Mean absolute error of each against the true future; NaN if that is unknown.
+    unit
+        What all of these are in.
     """
 
     apart: float
     widest: float
     first_error: float
     second_error: float
+    unit: str = DEVIATIONS
 
 
 def same_series(first: xr.Dataset, second: xr.Dataset) -> bool:
@@ -53,13 +58,14 @@ def compare_forecasts(first: xr.Dataset, second: xr.Dataset, future: NDArray[np.
     """
     if not same_series(first, second):
         raise CompareError("forecasts of two different series cannot be compared: choose the same series for both")
-    scale = float(np.std(_history(first))) or 1.0
+    flat = bool(is_flat(_history(first)))  # whose deviation is 0 or, from rounding, next to it
+    scale = 1.0 if flat else float(np.std(_history(first)))
     a, b = (median_forecast(ds) for ds in (first, second))
     gap = np.abs(a - b) / scale
-    errors = [np.nan, np.nan]
+    one = other = np.nan
     if future is not None and len(future) >= len(a):
-        errors = [float(np.mean(np.abs(each - future[: len(each)])) / scale) for each in (a, b)]
-    return ForecastGap(float(gap.mean()), float(gap.max()), *errors)
+        one, other = (float(np.mean(np.abs(each - future[: len(each)])) / scale) for each in (a, b))
+    return ForecastGap(float(gap.mean()), float(gap.max()), one, other, UNITS if flat else DEVIATIONS)
 
 
 def median_forecast(ds: xr.Dataset) -> NDArray[np.float64]:

@@ -125,8 +125,8 @@ def _names(first: xr.Dataset, second: xr.Dataset) -> tuple[str, str]:
 
 def _conclusion(gap: ForecastGap, names: tuple[str, str]) -> str:
     said = (
-        f"The forecasts of {names[0]} and {names[1]} are {number(gap.apart)} standard deviations of the history apart "
-        f"on average, {number(gap.widest)} at most."
+        f"The forecasts of {names[0]} and {names[1]} are {number(gap.apart)} {gap.unit} apart on average, "
+        f"{number(gap.widest)} at most."
     )
     if np.isfinite(gap.first_error):
         said += f" Their mean absolute errors are {number(gap.first_error)} and {number(gap.second_error)}."
