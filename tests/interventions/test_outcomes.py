@@ -50,6 +50,17 @@ def test_a_forecast_that_lies_rows_higher_is_as_many_steps_away() -> None:
     assert effect["log_score"] == pytest.approx(np.log(1e-12), rel=1e-6)
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e25])
+def test_the_unit_of_a_series_changes_no_outcome(unit: float) -> None:
+    """The squares of 1e-200 are 0."""
+    s = signal()
+    assert s.future is not None
+    scaled = Signal("s", unit * s.values, horizon=84, future=unit * s.future)
+    assert measured(drawn(), drawn(5), scaled, 20.0) == pytest.approx(measured(drawn(), drawn(5), s, 20.0), rel=1e-4)
+    flat = certain(np.full(CONFIG.columns, 32))
+    assert measured(drawn(), flat, scaled) == pytest.approx(measured(drawn(), flat, s), rel=1e-4)
+
+
 def test_error_is_signed_and_falls_when_the_change_mends_the_forecast() -> None:
     effect = measured(drawn(5), drawn(), signal())
     assert effect["error"] < 0 < effect["distance"]

@@ -121,6 +121,7 @@ def test_a_batch_mixes_own_windows_with_synthetic_series_in_the_share_asked_for(
         (noise(100), 400, "leave 0 to teach from"),
         (noise(100), 0, "at least one sample of each series must be held out, got 0"),
         (np.concatenate((np.ones(60), noise(40))), 20, "series '0' is constant, or interpolated, over the part to"),
+        (1e-200 * noise(100), 20, "series '0' is constant, or interpolated, over the part to"),
     ],
 )  # fmt: skip
 def test_a_series_that_cannot_be_split_is_refused_by_name(values: np.ndarray, hold_out: int, told: str) -> None:

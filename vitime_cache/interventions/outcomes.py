@@ -84,7 +84,7 @@ class ForecastScorer:
         """Outcomes of changed forecasts (B, W, h), (outcome, B) in the order of `OUTCOMES`."""
         forecast = self.forecast(probability)
         change = {name: value - self.intact_values[name] for name, value in self._values(probability, forecast).items()}
-        change["distance"] = np.sqrt(((forecast - self.intact) ** 2).mean(axis=-1)) / self._std
+        change["distance"] = np.sqrt((((forecast - self.intact) / self._std) ** 2).mean(axis=-1))
         return np.stack([change[name] for name in OUTCOMES])
 
     @property
@@ -100,7 +100,7 @@ class ForecastScorer:
             columns = np.arange(self.encoding.history_columns, self.encoding.config.columns)
             true = probability[:, columns, self.true_rows].astype(np.float64)
             score = np.log(np.maximum(true, LEAST_PROBABILITY)).mean(axis=-1)
-        season = unknown if self.period is None else seasonal_power(forecast, self.period, FLAT * self._std)
+        season = unknown if self.period is None else seasonal_power(forecast / self._std, self.period, FLAT)
         return {"error": error, "seasonal_power": season, "log_score": score}
 
 

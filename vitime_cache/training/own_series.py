@@ -60,7 +60,7 @@ class Split:
                 f"series {self.name!r} has {samples} samples; {self.end} held out and {self.end} to choose the weights "
                 f"by leave {max(left, 0)} to teach from, and a window needs {SHORTEST}: hold out fewer (--holdout)"
             )
-        if np.ptp(self.taught) == 0 or len(self.taught) < SHORTEST:
+        if np.ptp(self.taught) == 0 or self.taught.std() == 0 or len(self.taught) < SHORTEST:  # 1e-200 squared is 0
             raise TrainingError(
                 f"series {self.name!r} is constant, or interpolated, over the part to teach from; leave it out "
                 "(--column names those to read)"
