@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from benchmarks.reference import hook_and_copy
 from tests.conftest import GOLDEN_WEIGHTS, random_model, small_config
-from vitime_cache import AttentionRollout, ViTimePrediction, places
+from vitime_cache import AttentionRollout, MultiHeadAttentionRolloutPlotter, ViTimePrediction, places
 from vitime_cache.attention.capture import capture
 from vitime_cache.model import checkpoint
 from vitime_cache.model.config import ViTimeConfig
@@ -247,6 +248,13 @@ def test_a_head_that_does_not_exist_is_an_error_naming_the_range(
     with pytest.raises(RolloutError, match=message):
         AttentionRollout(random_model(small_config())).plot_attention_heads(wave(), 84, tmp_path / "maps", heads)
     assert not (tmp_path / "maps").exists()
+
+
+@pytest.mark.parametrize("kind", [AttentionRollout, MultiHeadAttentionRolloutPlotter])
+@pytest.mark.parametrize("name", ["", " run", "a\nb", "x" * 151, None])
+def test_a_name_that_no_experiment_can_have_is_refused_as_such(tmp_path: Path, kind: Any, name: Any) -> None:
+    with pytest.raises(RolloutError, match="experiment must be a number, or a name of at most 150 printable"):
+        kind(random_model(small_config())).plot_attention_heads(wave(), 84, tmp_path / "maps", (0,), name)
 
 
 def test_a_table_of_series_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from vitime_cache.charts.shading import Contrast
 from vitime_cache.checks import truth
 from vitime_cache.study.seen_attention import RolloutError
 
+MOST_NAME = 150  # characters of an experiment's name
+
 
 @dataclass(frozen=True)
 class FigureOptions:
@@ -41,13 +43,17 @@ class FigureOptions:
         """
         if not isinstance(save_dir, str | Path) or "\0" in str(save_dir):
             raise RolloutError(f"save_dir must be the name of a folder, got {save_dir!r:.60}")
-        if not isinstance(experiment, str | int):
-            raise RolloutError(f"experiment must be a name or a number, got {experiment!r:.60}")
+        name = str(experiment)
+        if not isinstance(experiment, str | int) or not (
+            0 < len(name) <= MOST_NAME and name.isprintable() and name == name.strip()
+        ):
+            raise RolloutError(
+                f"experiment must be a number, or a name of at most {MOST_NAME} printable characters without blanks "
+                f"around it, got {experiment!r:.60}"
+            )
         heads = heads_to_plot if isinstance(heads_to_plot, Iterable) else [heads_to_plot]
         numbers = tuple(heads)
         if strange := [head for head in numbers if isinstance(head, bool) or not isinstance(head, Integral)]:
             raise RolloutError(f"no head {strange[0]!r:.60}; heads_to_plot are whole numbers such as 7")
         options = Contrast(**contrast)
-        return cls(
-            Path(save_dir), str(experiment), tuple(map(int, numbers)), options if truth(powermap, "powermap") else None
-        )
+        return cls(Path(save_dir), name, tuple(map(int, numbers)), options if truth(powermap, "powermap") else None)
