@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from vitime_cache.arrays import Floats
 from vitime_cache.attention import schema
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_TICKS = 7
 LARGEST_OFFSET = "14h"  # of a clock from UTC
+LAST_YEAR = 9999  # that can be written
 FEWEST_SECONDS = 3  # on an axis of dates, whose ticks are whole seconds
 # Steps between ticks as pandas frequencies, with their length in seconds and the format of a tick.
 STEPS = [(f"{n}s", float(n), "%H:%M:%S") for n in (1, 5, 15, 30)]
@@ -79,10 +80,8 @@ class Clock:
 
     def moment(self, sample: float) -> str:
         """The time of a sample, such as "3 Jul 2016 14:00", or "sample 62 (2.6 days from the start)"."""
-        begin = self._begin()
-        if begin is None:
-            return f"sample {round(sample)}" + (f" ({later})" if (later := self.when(sample)) else "")
-        time = self._time(begin, round(sample))
+        if (time := self._time(round(sample))) is None:
+            return f"sample {round(sample)}" + (f" ({later})" if (later := self._later(sample)) else "")
         return f"{time:%b %Y}" if self._months else f"{time.day} {time:%b %Y}{time.strftime(self._of_day)}"
 
     @property
@@ -92,8 +91,11 @@ class Clock:
 
     def when(self, sample: float) -> str:
         """The time of a sample, or from the start to it where no date is known; empty without either."""
-        if self.dated:
+        if self._time(round(sample)) is not None:
             return self.moment(sample)
+        return self._later(sample)
+
+    def _later(self, sample: float) -> str:
         return f"{later} from the start" if (later := in_words(sample, self.seconds)) else ""
 
     def moments_tip(
@@ -113,11 +115,12 @@ class Clock:
 
     def _whens(self, samples: Floats) -> list[str]:
         """`when` of each sample; dates all at once, as one at a time takes as long as the rest of a chart."""
-        if (begin := self._begin()) is None or self._months:
+        begin, last = self._begin(), self._time(float(np.rint(samples.max(initial=0.0))))
+        if begin is None or last is None or self._months:
             return [self.when(sample) for sample in samples.tolist()]
         import pandas as pd
 
-        times = begin + pd.to_timedelta(np.rint(samples) * self.seconds, unit="s")
+        times = pd.DatetimeIndex(np.datetime64(begin, "us") + self._steps(np.rint(samples)))
         rest = times.strftime(f"%b %Y{self._of_day}")
         return [f"{day} {words}" for day, words in zip(times.day, rest, strict=True)]
 
@@ -144,10 +147,9 @@ class Clock:
 
     def starting_at(self, sample: int) -> Clock:
         """The clock of a stretch of the series whose sample 0 is this sample."""
-        begin = self._begin()
-        if begin is None or (stamp := self._stamp()) is None:
+        if (time := self._time(sample)) is None or (stamp := self._stamp()) is None:
             return replace(self, start="")
-        return replace(self, start=self._time(begin, sample).tz_localize(stamp.tzinfo).isoformat())
+        return replace(self, start=time.tz_localize(stamp.tzinfo).isoformat())
 
     def span(self, samples: float) -> str:
         """A span as "24 samples (1 day)"."""
@@ -169,13 +171,13 @@ class Clock:
         """Ticks at round calendar times; None if the start is unknown, or the axis too long or too short for them."""
         import pandas as pd
 
-        if (begin := self._begin()) is None:
+        begin, origin, end = self._begin(), self._time(first), self._time(last)
+        if begin is None or origin is None or end is None:
             return None
-        whole = (last - first) * self.seconds
-        step, _, form = next((each for each in STEPS if whole / each[1] <= most), ("", 0.0, ""))
+        whole, least = (last - first) * self.seconds, UNITS["month"] if self._months else 0.0
+        step, _, form = next((each for each in STEPS if each[1] >= least and whole / each[1] <= most), ("", 0.0, ""))
         if not step or whole < FEWEST_SECONDS:
             return None
-        origin, end = self._time(begin, first), self._time(begin, last)
         times = [time for time in pd.date_range(origin.normalize(), end, freq=step) if time >= origin]
         labels = [
             f"{time.day} {time:%b}" if form == "%H:%M" and time.hour == time.minute == 0 else _written(time, form)
@@ -212,13 +214,20 @@ class Clock:
         months = self.seconds / UNITS["month"]
         return round(months) if abs(months - round(months)) < 1e-6 else 0
 
-    def _time(self, begin: pd.Timestamp, sample: float) -> pd.Timestamp:
+    def _time(self, sample: float) -> pd.Timestamp | None:
+        """The time of a sample without its zone; None if the start is unknown, or after the year 9999."""
         import pandas as pd
 
+        if (begin := self._begin()) is None or begin.year + sample * self.seconds / UNITS["year"] >= LAST_YEAR:
+            return None
         if self._months:
             whole = int(sample // 1)
             return begin + pd.DateOffset(months=self._months * whole)
-        return begin + pd.Timedelta(seconds=sample * self.seconds)
+        return pd.Timestamp(np.datetime64(begin, "us") + self._steps(np.array(sample)))
+
+    def _steps(self, samples: Floats) -> NDArray[np.timedelta64]:
+        """So many samples as time. In microseconds: pandas' nanoseconds end in 2262."""
+        return np.rint(samples * self.seconds * 1e6).astype("m8[us]")
 
     def _sample(self, begin: pd.Timestamp, time: pd.Timestamp) -> float:
         if self._months:
