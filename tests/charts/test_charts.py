@@ -219,7 +219,9 @@ def test_the_legend_is_labelled_with_attention_not_with_shades(full):
         for layer in charts.heatmap(view, Contrast())["layer"]
         if "color" in layer["encoding"]
     )
-    labels = [float(label) for label in json.loads(legend["labelExpr"].split("]")[0].replace("'", '"') + "]")]
+    texts = json.loads(legend["labelExpr"].split("]")[0].replace("'", '"') + "]")
+    assert [text[:2] for text in (texts[0], texts[-1])] == ["≤ ", "≥ "], "some cells are beyond the percentiles"
+    labels = [float(text.removeprefix("≤ ").removeprefix("≥ ")) for text in texts]
     assert labels == sorted(labels)
     low, high = np.percentile(view.shown_attention, (5, 99))
     np.testing.assert_allclose([labels[0], labels[-1]], [low, high], rtol=0.05)
@@ -428,6 +430,14 @@ def test_the_band_of_a_curve_is_never_below_zero_and_is_drawn_for_one_curve(full
     assert pd.read_csv(io.StringIO(band["data"]["values"]))["curve"].unique().tolist() == ["head 0"]
 
 
+def test_an_attention_of_zero_is_a_gap_on_a_logarithmic_axis(full):
+    blind = full.assign(time_attention=full.time_attention.where(full.query_patch - full.key_patch != 5, 0.0))
+    (line,) = (part for part in charts.lag_curves([charts.HeadView(blind, LAYER, 0)], log=True)["layer"]
+               if part["mark"]["type"] == "line")  # fmt: skip
+    drawn = pd.read_csv(io.StringIO(line["data"]["values"])).set_index("patches")["attention"]
+    assert drawn.index[drawn.isna()].tolist() == [5]
+
+
 def test_a_head_s_curve_is_computed_once(full):
     view = charts.HeadView(full, LAYER, 0)
     assert view.lag_curve("history→history") is view.lag_curve("history→history")
@@ -504,6 +514,12 @@ def test_the_last_label_of_an_axis_is_not_cut():
         (
             lambda ds: charts.lag_curves([charts.HeadView(ds, LAYER, 0)], "forecast→history", side="future"),
             "no lag to the future",
+        ),
+        (
+            lambda ds: charts.linked_head(
+                charts.HeadView(ds.assign(time_attention=0 * ds.time_attention), LAYER, 0), log=True
+            ),
+            "no attention above zero",
         ),
         (lambda ds: charts.head_matrix(measures.head_measures(ds), "period_prominence"), "no measure"),
         (

@@ -103,6 +103,9 @@ def test_a_peak_that_is_not_there_is_blank(full):
     table = charts.measures_table(none)
     assert table["period_prominence"].isna().all()
     assert "0.00" not in json.dumps(charts.head_matrix(none, "period_prominence"))
+    for tooltips in (charts.head_matrix(none, "locality")["layer"][-1], charts.small_multiples(full, none)["layer"][1]):
+        assert "no figure" in tooltips["data"]["values"]
+        assert "nan" not in tooltips["data"]["values"]
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,13 @@ from vitime_cache.charts.style import (
     quantity,
     subtitle_lines,
     tip,
+    told,
 )
 from vitime_cache.evidence.agreement import Agreement
 from vitime_cache.evidence.levels.table import CLAIMS
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import COLUMN, to_come, verdict_table
-from vitime_cache.numerals import NUMBER, SHORT
+from vitime_cache.numerals import NUMBER
 
 MOST_ROWS = 40  # heads in one grid; of more heads only the best are shown
 STRONG = CATEGORICAL[2]  # supported
@@ -80,10 +81,10 @@ def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
     yes, open_ = tested[tested["verdict"] == "supported"], tested[tested["verdict"] == "inconclusive"]
     tooltip = [
         tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("title", "claim"), tip("verdict", "verdict"),
-        tip("figure", "figure", NUMBER), tip("low", "from", NUMBER), tip("high", "to", NUMBER),
-        tip("p_value", "p, corrected", SHORT),
+        tip("figure", "figure"), tip("low", "from"), tip("high", "to"), tip("p_value", "p, corrected"),
     ]  # fmt: skip
-    mouse = layer(table, "rect", encoding=place | {"x": x, "y": y, "tooltip": tooltip}, opacity=0)
+    words = told(told(table, ("figure", "low", "high")), ("p_value",), 2)
+    mouse = layer(words, "rect", encoding=place | {"x": x, "y": y, "tooltip": tooltip}, opacity=0)
     hatched = {"x": quantity("middle"), "y": category("name")}
     layers = [
         layer(tested[tested["verdict"] == "not supported"], "rect", encoding=place, color=NEUTRAL, opacity=0.12),

@@ -26,6 +26,7 @@ from vitime_cache.charts.style import (
     layer,
     quantity,
     tip,
+    told,
 )
 from vitime_cache.charts.view import HeadView
 from vitime_cache.numerals import NUMBER, SAMPLES, SIGNED
@@ -124,12 +125,12 @@ def lag_curves(
     max_lag
         End of the axis in samples, above 0; None ends it at the last lag with `lags.MIN_PAIRS` pairs over all regions.
     log
-        Logarithmic attention axis.
+        Logarithmic attention axis; an attention of zero is a gap in the curve.
 
     Raises
     ------
     ChartError
-        For more curves than there are colours, and for a region without pairs on that side.
+        For more curves than there are colours, for a region without pairs on that side, and for a logarithm of zeros.
     """
     if len(views) > len(CATEGORICAL):
         raise ChartError(f"one chart can show at most {len(CATEGORICAL)} curves, got {len(views)}")
@@ -140,6 +141,10 @@ def lag_curves(
         )
     end = max_lag or max(_longest(view.ds) for view in views)
     table = table[table["lag"] <= end]
+    if log:
+        table = table.assign(attention=table["attention"].where(table["attention"] > 0))
+        if table["attention"].isna().all():
+            raise ChartError("no attention above zero at any lag: a logarithmic axis cannot show it")
     found = tables.peak_table(views, region, period=period, side=side)
     names = tables.curve_labels(views)
     blind = next((reason for view in views if period and (reason := measures.unseen(view.ds, period))), "")
@@ -193,13 +198,15 @@ def autocorrelation(
     table, tooltip = clock.span_tip(table, "lag", "lag")
     x = quantity("lag", scale={"domain": [0, end], "nice": False}, **clock.span_axis(end, "lag"))
     y = quantity("autocorrelation", "autocorrelation", scale={"domain": [-1, 1]}, axis=ALIGNED)
-    tooltip += [tip("autocorrelation", "autocorrelation", NUMBER), tip("pairs", "pairs", "d")]
+    tooltip += [tip("autocorrelation", "autocorrelation"), tip("pairs", "pairs", "d")]
     layers = [
         *_unresolved(float(ds[schema.SAMPLES_PER_PATCH])),
         *([] if period and measures.unseen(ds, period) else _multiples(period, end, width)),
         layer([{"y": 0}], "rule", encoding={"y": quantity("y")}, color=NEUTRAL, strokeWidth=0.6),
         layer(table, "line", encoding={"x": x, "y": y}, color=HISTORY, strokeWidth=1.4),
-        layer(table, "rule", encoding={"x": x, "tooltip": tooltip}, opacity=0, strokeWidth=3),
+        layer(
+            told(table, ["autocorrelation"]), "rule", encoding={"x": x, "tooltip": tooltip}, opacity=0, strokeWidth=3
+        ),
     ]
     title = f"How the series resembles its own past: {ds['signal'].values}"
     none = "" if table["autocorrelation"].notna().any() else ": none, because it is constant"

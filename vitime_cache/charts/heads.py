@@ -27,6 +27,7 @@ from vitime_cache.charts.style import (
     quantity,
     subtitle_lines,
     tip,
+    told,
 )
 from vitime_cache.charts.tables import measures_table
 from vitime_cache.evidence.levels.table import CLAIMS
@@ -75,7 +76,7 @@ def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | 
             ),
             *([layer(table.dropna(subset=[name]), "text", encoding=numbers, fontSize=11)] if len(known) else []),
             *_framed(selected),
-            layer(table, "rect", encoding=axes | {"tooltip": _tooltip(measures)}, opacity=0)
+            layer(told(table, map(str, measures)), "rect", encoding=axes | {"tooltip": _tooltip(measures)}, opacity=0)
             | HEAD_CLICK,  # above the numbers, because they would take the click
         ],
         f"Every head: {measures[name].attrs['long_name']}",
@@ -136,7 +137,7 @@ def small_multiples(
     return assemble(
         [
             pictures_of_heads(cells, SEQUENTIAL),
-            layer(measures_table(numbers), "rect", encoding=encoding, opacity=0) | HEAD_CLICK,
+            layer(told(measures_table(numbers), map(str, numbers)), "rect", encoding=encoding, opacity=0) | HEAD_CLICK,
             *_dots(verdict),
             *_framed(selected),
         ],
@@ -184,7 +185,7 @@ def _unseen(measures: xr.Dataset, name: str) -> list[str]:
 
 def _tooltip(measures: xr.Dataset) -> list[Spec]:
     numbers = [
-        tip(str(name), f"{str(name).replace('_', ' ')}, {values.attrs['units']}", NUMBER)
+        tip(str(name), f"{str(name).replace('_', ' ')}, {values.attrs['units']}")
         for name, values in measures.data_vars.items()
     ]
     return [tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), *numbers]

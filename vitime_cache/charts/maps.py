@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from vitime_cache.arrays import Array
 from vitime_cache.charts import tables
 from vitime_cache.charts.clock import Clock
 from vitime_cache.charts.raster import png_url
@@ -86,7 +87,7 @@ def heatmap(
         *time_map(view, png_url(shade[::-1] if upwards else shade, SEQUENTIAL), size, upwards),
         *_outline(view, scale.outlined(attention)),
         *([] if query is None else _framed(_query_row(view, query))),
-        _legend(SEQUENTIAL, scale.value, unit, "attention", size, legend),
+        _legend(SEQUENTIAL, scale.value, unit, "attention", size, legend, shown=attention),
         _time_cells(view, {"attention": attention}, [tip("attention", unit.title(), unit.format)], size, upwards),
     ]
     subtitle = ["Time attention, " + ("queries weighted by ink" if view.queries == "ink" else "mean over value rows")]
@@ -118,7 +119,7 @@ def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int 
     ]
     layers = [
         *time_map(a, url, size),
-        _legend(DIVERGING, lambda shade: (2 * shade - 1) * limit, a.unit, "difference", size),
+        _legend(DIVERGING, lambda shade: (2 * shade - 1) * limit, a.unit, "difference", size, shown=gap),
         _time_cells(a, cells, tooltip, size, worked_out={"gap": "datum.a - datum.b"}),
     ]
     title = f"Where {label_a} and {label_b} differ{tables.shared_label([a, b])}"
@@ -158,7 +159,7 @@ def token_look(
         _image(picture, png_url(scale.shade(image[::-1]), SEQUENTIAL), x, y),
         *_series_over_image(view),
         *_framed(asked),
-        _legend(SEQUENTIAL, scale.value, unit, "attention", height),
+        _legend(SEQUENTIAL, scale.value, unit, "attention", height, shown=image),
         _token_cells(view, image, edges),
     ]
     who = "tokens" if query_row is None else f"token in row {query_row}"
@@ -350,12 +351,20 @@ def _series_over_image(view: HeadView) -> list[Spec]:
 
 def _legend(
     colours: Sequence[str], value: Callable[[np.ndarray], np.ndarray], unit: AttentionUnit, of: str, length: int,
-    orient: Literal["right", "bottom"] = "right",
+    orient: Literal["right", "bottom"] = "right", *, shown: Array,
 ) -> Spec:  # fmt: skip
-    """A colour bar that is linear in shade and labelled with the values themselves."""
+    """A colour bar that is linear in shade and labelled with the values themselves; "≥" where some `shown` are beyond.
+
+    Values beyond by less than a hundred-thousandth, as rounding makes them, are not meant.
+    """
     steps = 4 if orient == "right" else 2  # as many labels as fit
     shades = np.linspace(0, 1, steps + 1)
-    labels = [unit.label(v) for v in np.asarray(value(shades)).tolist()]
+    values = np.asarray(value(shades), dtype=np.float64)
+    labels, slack = [unit.label(v) for v in values.tolist()], 1e-5 * float(np.abs(values).max())
+    if np.nanmin(shown) < values[0] - slack:
+        labels[0] = f"≤ {labels[0]}"
+    if np.nanmax(shown) > values[-1] + slack:
+        labels[-1] = f"≥ {labels[-1]}"
     legend = {
         "title": unit.title(of),
         "orient": orient,

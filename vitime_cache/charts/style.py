@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from vitime_cache.errors import VitimeError
-from vitime_cache.numerals import LOCALE
+from vitime_cache.numerals import LOCALE, number
 
 Spec = dict[str, Any]
 
@@ -235,6 +235,11 @@ def tip(field: str, title: str, number_format: str | None = None) -> Spec:
     if number_format is None:
         return category(field, title)
     return quantity(field, title, format=number_format)
+
+
+def told(table: pd.DataFrame, columns: Iterable[str], digits: int = 3) -> pd.DataFrame:
+    """The table with columns of numbers as text, for tooltips: a format of d3 writes a missing number as "NaN"."""
+    return table.assign(**{name: [number(value, digits) for value in table[name]] for name in columns})
 
 
 def clicked(name: str, fields: Sequence[str]) -> Spec:
