@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from vitime_cache.arrays import Floats
 from vitime_cache.attention import schema
@@ -120,7 +120,8 @@ class Clock:
             return [self.when(sample) for sample in samples.tolist()]
         import pandas as pd
 
-        times = pd.DatetimeIndex(np.datetime64(begin, "us") + self._steps(np.rint(samples)))
+        later = np.rint(1e6 * self.seconds * np.rint(samples)).astype("m8[us]")
+        times = pd.DatetimeIndex(np.datetime64(begin, "us") + later)
         rest = times.strftime(f"%b %Y{self._of_day}")
         return [f"{day} {words}" for day, words in zip(times.day, rest, strict=True)]
 
@@ -223,11 +224,8 @@ class Clock:
         if self._months:
             whole = int(sample // 1)
             return begin + pd.DateOffset(months=self._months * whole)
-        return pd.Timestamp(np.datetime64(begin, "us") + self._steps(np.array(sample)))
-
-    def _steps(self, samples: Floats) -> NDArray[np.timedelta64]:
-        """So many samples as time. In microseconds: pandas' nanoseconds end in 2262."""
-        return np.rint(samples * self.seconds * 1e6).astype("m8[us]")
+        # In microseconds: pandas' nanoseconds end in 2262.
+        return pd.Timestamp(np.datetime64(begin, "us") + np.timedelta64(round(sample * self.seconds * 1e6), "us"))
 
     def _sample(self, begin: pd.Timestamp, time: pd.Timestamp) -> float:
         if self._months:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from vitime_cache.attention.schema import name_of
 from vitime_cache.evidence.verdict import schema as vschema
-from vitime_cache.ui.shared import KEY
+from vitime_cache.ui.shared import END, KEY
 from vitime_cache.ui.stores import store_of
 
 
@@ -46,7 +46,7 @@ def compared_code(first: xr.Dataset, second: xr.Dataset, layer: str, head: int) 
 
 def answer_code(verdict: xr.Dataset) -> str:
     """Code that shows an answer: opened from its store, or asked again if no store keeps it."""
-    place = Path(str(verdict.attrs.get(KEY, "")).partition("|")[0])
+    place = Path(str(verdict.attrs.get(KEY, "")).partition(END)[0])
     if (place / "zarr.json").is_file():
         return f"import vitime_cache as vc\nimport xarray as xr\n\nvc.show(xr.open_zarr({str(place)!r}).load())\n"
     question, window = (vschema.facts(verdict, name) for name in ("question", "window_facts"))

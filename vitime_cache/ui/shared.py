@@ -23,6 +23,7 @@ from cachetools import Cache, LRUCache, cached
 from vitime_cache.charts import HeadView
 
 KEY = "app_key"  # attribute that names a Dataset
+END = "\0"  # of the path that such a name begins with: no path holds it, but "@" or "|" may
 Function = TypeVar("Function", bound=Callable[..., Any])
 _EVERY: list[Cache[Hashable, Any]] = []
 

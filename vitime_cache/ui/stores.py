@@ -20,7 +20,7 @@ from vitime_cache.store.manifest import MANIFEST, ROOT, ROOT_BYTES, Manifest
 from vitime_cache.store.objects import StoreError, stamp
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.root import without_verdicts
-from vitime_cache.ui.shared import KEY, shared
+from vitime_cache.ui.shared import END, KEY, shared
 from vitime_cache.ui.words import end_page, plain
 
 Stamp = tuple[str, int]
@@ -77,7 +77,7 @@ def store_at(path: Path) -> Store:
 
 def store_of(ds: xr.Dataset) -> Path:
     """The store that a signal's Dataset was read from."""
-    return Path(str(ds.attrs[KEY]).partition("@")[0])
+    return Path(str(ds.attrs[KEY]).partition(END)[0])
 
 
 def planned(store: Store) -> Manifest | None:
@@ -183,4 +183,4 @@ def _load(store: Store, name: str) -> xr.Dataset:
     loaded = lazy.drop_vars(schema.TOKEN_ATTENTION, errors="ignore").load()
     if schema.TOKEN_ATTENTION in lazy:
         loaded[schema.TOKEN_ATTENTION] = lazy[schema.TOKEN_ATTENTION]
-    return loaded.assign_attrs({KEY: f"{store.path}@{store.stamp}:{name}"})
+    return loaded.assign_attrs({KEY: f"{store.path}{END}{store.stamp}:{name}"})

@@ -23,7 +23,7 @@ from vitime_cache.series.signal import Signal
 from vitime_cache.store.manifest import EVIDENCE
 from vitime_cache.store.verdicts import KeptVerdict, open_verdict, stored_verdicts, verdicts_on
 from vitime_cache.ui import own, questions
-from vitime_cache.ui.shared import KEY, shared
+from vitime_cache.ui.shared import END, KEY, shared
 from vitime_cache.ui.stores import store_of
 from vitime_cache.ui.words import notice
 
@@ -190,7 +190,7 @@ def _kept(
 @shared(64)
 def _opened(path: Path, group: str, created: str) -> xr.Dataset:  # noqa: ARG001 - a group that was deleted may come again
     verdict = open_verdict(path, group)
-    return verdict.assign_attrs({KEY: f"{path}/{group}|{verdict.attrs['created']}"})
+    return verdict.assign_attrs({KEY: f"{path}/{group}{END}{verdict.attrs['created']}"})
 
 
 @shared(1)
