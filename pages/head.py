@@ -68,6 +68,7 @@ def one_head() -> None:
                 charts.autocorrelation, ds, period=period, max_lag=options.longest, key="autocorrelation",
                 width="stretch", table=lambda: charts.autocorrelation_table(ds),
             )  # fmt: skip
+    copy_python(head_code([first, *others], options, period, contrast=contrast, moment=query, total_width=width))
 
 
 one_head()
@@ -86,4 +87,3 @@ with st.expander("How to read this"):
         "- **Ink** is the part of the image that the curve of the series covers; most of a column is blank paper.\n"
         "- Contrast changes colours only. The legend and the tooltips show attention itself."
     )
-copy_python(head_code(ds, layer, head))

@@ -32,6 +32,7 @@ if "unseen" in measures.attrs and measures[measure].isnull().all():
     st.warning(measures.attrs["unseen"], icon=":material/visibility_off:")
 say_if_unknown("view", "View", VIEWS)
 maps, matrix, ranking = st.tabs(VIEWS, key="view", on_change="rerun", bind="query-params")
+draw = f"vc.charts.head_matrix(measures, {measure!r})"
 if maps.open:
     with maps:
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -47,6 +48,7 @@ if maps.open:
             table=lambda: charts.measures_table(measures),
         )  # fmt: skip
         open_head(clicked("multiples", "head"))
+    draw = f"vc.charts.small_multiples(ds, measures, {contrast!r}, shared={shared!r}, verdict=verdict)"
 if matrix.open:
     with matrix:
         figure(
@@ -57,4 +59,4 @@ if matrix.open:
 if ranking.open:
     with ranking:
         open_head(ranked_heads(measures, measure))
-copy_python(heads_code(ds, period))
+copy_python(heads_code(ds, period, verdict, draw))

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import vitime_cache as vc
+from vitime_cache.attention.measures import head_measures
+from vitime_cache.charts import HeadView
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.evidence.verdict.data import claim_figures
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.store.verdicts import keep_verdict
 from vitime_cache.ui.copied import answer_code, compared_code, head_code, heads_code
+from vitime_cache.ui.options import CONTRAST, QUERIES, LagOptions, Queries
 from vitime_cache.ui.shared import KEY
+from vitime_cache.ui.stores import store_at
+from vitime_cache.ui.two_signals import called
 
 
 def last_value(code: str) -> Any:
@@ -21,17 +30,53 @@ def last_value(code: str) -> Any:
     return eval(last, names)
 
 
-def test_the_lines_for_a_head_and_for_two_signals_and_for_all_heads_run(built: Path) -> None:
-    store = vc.open_store(built)
-    full, reduced = (
-        store.sel(signal=name).assign_attrs({KEY: f"{built}@1|{name}"}) for name in ("full", "reduced_harmonic")
-    )
-    layer = str(store.layer.values[-1])
-    shown = last_value(head_code(full, layer, 1))
-    assert shown.headline.startswith("full: ")
-    assert shown.small == f"{layer}, head 1: chosen by you."
-    for code in (compared_code(full, reduced, layer, 1), heads_code(full, 62.8), heads_code(full, None)):
-        assert last_value(code).to_dict()
+OPTIONS = (LagOptions("all", "past", False, 640.0), LagOptions("history→history", "future", True, 480.0))
+
+
+@pytest.mark.parametrize(("options", "queries", "period"), [*zip(OPTIONS, QUERIES, (62.8, None), strict=True)])
+def test_the_lines_for_a_head_show_what_the_page_shows(
+    built: Path, options: LagOptions, queries: Queries, period: float | None
+) -> None:
+    ds = store_at(built).signal("full")
+    view, other = (HeadView(ds, str(ds.layer.values[-1]), head, queries) for head in (1, 2))
+    code = head_code([view, other], options, period, contrast=CONTRAST, moment=40, total_width=640)
+    region, side, log, longest = options.region, options.side, options.log, options.longest
+    page = vc.charts.linked_head(
+        view, CONTRAST, beside=[other], region=region, side=side, period=period, max_lag=longest, log=log, moment=40,
+        total_width=640,
+    )  # fmt: skip
+    assert last_value(code).to_dict() == vc.charts.altair_chart(page).to_dict()
+
+
+def test_the_lines_for_all_heads_show_what_the_page_shows(store: Path) -> None:
+    ds = store_at(store).signal("full")
+    verdict = mock_verdict()
+    question = vschema.facts(verdict, "question") | {"weights_sha256": ds.attrs["weights_sha256"]}
+    verdict = vschema.with_facts(verdict, question=question)
+    verdict = verdict.assign_attrs({KEY: f"{store / keep_verdict(store, verdict)}\0now"})
+    measures = head_measures(ds, 62.8)
+    for draw, known, page in (
+        ("vc.charts.head_matrix(measures, 'locality')", None, vc.charts.head_matrix(measures, "locality")),
+        (
+            f"vc.charts.small_multiples(ds, measures, {CONTRAST!r}, verdict=verdict)", verdict,
+            vc.charts.small_multiples(ds, measures.assign(claim_figures(verdict)), CONTRAST, verdict=verdict),
+        ),
+    ):  # fmt: skip
+        shown = last_value(heads_code(ds, 62.8, known, draw))
+        assert shown.to_dict() == vc.charts.altair_chart(page).to_dict()
+
+
+def test_the_lines_for_two_signals_show_what_the_page_shows_even_of_one_name_and_in_odd_places(
+    built: Path, tmp_path: Path
+) -> None:
+    place = shutil.copytree(built, tmp_path / "it's \\ a|name@home.zarr")
+    both, head = (store_at(built).signal("full"), store_at(place).signal("full")), ("decoder.0", 1)
+    names = ("full (first)", "full (second)")
+    views = [HeadView(called(ds, name), *head) for ds, name in zip(both, names, strict=True)]
+    curves = vc.charts.lag_curves(views, period=62.8, max_lag=640.0)
+    page = vc.charts.beside([vc.charts.difference(*views), curves], columns=1)
+    shown = last_value(compared_code(both, names, head, OPTIONS[0], 62.8))
+    assert shown.to_dict() == vc.charts.altair_chart(page).to_dict()
 
 
 def test_the_lines_for_an_answer_open_it_where_its_store_keeps_it(store: Path) -> None:
@@ -40,7 +85,7 @@ def test_the_lines_for_an_answer_open_it_where_its_store_keeps_it(store: Path) -
     question = vschema.facts(verdict, "question") | {"weights_sha256": ds.attrs["weights_sha256"]}
     verdict = vschema.with_facts(verdict, question=question)
     group = keep_verdict(store, verdict)
-    shown = last_value(answer_code(verdict.assign_attrs({KEY: f"{store}/{group}|now"})))
+    shown = last_value(answer_code(verdict.assign_attrs({KEY: f"{store}/{group}\0now"})))
     assert shown.headline == vc.show(verdict).headline
 
 

@@ -476,9 +476,9 @@ def test_a_period_below_the_resolution_cannot_be_seen_and_is_no_zero(
     assert not at.exception
     matrix = json.loads(charts(at)[0])
     assert "cannot be seen at 35.3 samples a patch; it needs 12 or fewer" in json.dumps(matrix["title"])
-    cells = matrix["layer"][0]  # layers over the same data
+    cells = matrix["layer"][0]
     assert cells["data"]["values"].splitlines()[1].split(",")[2] == "nan"
-    assert cells["layer"][0]["encoding"]["color"]["legend"] is None, "there is nothing that a scale could tell"
+    assert cells["encoding"]["color"]["legend"] is None, "there is nothing that a scale could tell"
     assert "cannot be seen" in at.warning[0].value
     at = open_page("heads", signal="hourly", view="Ranked")
     assert at.dataframe[0].value["period_prominence"].isna().all()

@@ -578,7 +578,8 @@ def test_no_title_breaks_between_the_word_head_and_its_number() -> None:
             assert not any(line.endswith("head") for line in lines), (width, lines)
 
 
-def test_the_actual_values_are_drawn_below_the_forecasts_of_two_networks():
-    ds = mock_dataset().isel(signal=0)
+def test_the_actual_values_are_drawn_below_the_forecasts_of_two_networks_and_none_is_missing_in_the_table():
+    ds = mock_dataset(n_history=4000).isel(signal=0)
     table = charts.two_forecasts_table(ds, ds, ("one", "another"), np.arange(float(ds.horizon)))
     assert list(dict.fromkeys(table["part"])) == ["history", "actual", "one", "another"]
+    assert table.groupby("part").size().to_dict() == {"history": 4000, "actual": 720, "one": 720, "another": 720}

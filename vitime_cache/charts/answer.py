@@ -20,6 +20,7 @@ from vitime_cache.charts.style import (
     CATEGORICAL,
     FORECAST,
     HISTORY,
+    MOST_POINTS,
     NARROW,
     NEUTRAL,
     ON_FULL,
@@ -62,15 +63,18 @@ def clock_of(verdict: xr.Dataset) -> Clock:
     return Clock(float(question["sample_seconds"]), str(question.get("start", "")))
 
 
-def answer_forecast_table(verdict: xr.Dataset) -> pd.DataFrame:
-    """sample, part and value in the latest window: history, actual future, forecast, forecast without that past."""
+def answer_forecast_table(verdict: xr.Dataset, limit: int | None = None) -> pd.DataFrame:
+    """sample, part and value in the latest window: history, actual future, forecast, forecast without that past.
+
+    Every sample, or for a chart about `limit` points of each part that keep its envelope.
+    """
     latest = verdict.isel({vschema.WINDOW: -1})
     parts = {"history": "history", "future": "actual", "forecast": "forecast", "forecast_without": WITHOUT}
     found = []
     for name, part in parts.items():
         known = np.flatnonzero(np.isfinite(latest[name].values))
         if len(known):
-            line = thin(known + int(latest["window_start"]), latest[name].values[known], 1200)
+            line = thin(known + int(latest["window_start"]), latest[name].values[known], limit)
             found.append(line.rename(columns={"time": "sample"}).assign(part=part))
     if not found:
         raise ChartError("the model has not been run yet")
@@ -79,7 +83,7 @@ def answer_forecast_table(verdict: xr.Dataset) -> pd.DataFrame:
 
 def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220) -> Spec:
     """The series, its forecast with a band, and the forecast without what attention reads whole periods back."""
-    table = answer_forecast_table(verdict)
+    table = answer_forecast_table(verdict, MOST_POINTS)
     latest = verdict.isel({vschema.WINDOW: -1})
     colours = {"history": HISTORY, "actual": NEUTRAL, "forecast": FORECAST, WITHOUT: PERIODIC}
     shown = [part for part in colours if part in set(table["part"])]

@@ -19,6 +19,7 @@ from vitime_cache.charts.style import (
     CATEGORICAL,
     DIVERGING,
     HISTORY,
+    MOST_POINTS,
     NEUTRAL,
     SHRINK,
     STRETCH,
@@ -102,16 +103,21 @@ def difference_gallery(
 
 
 def two_forecasts_table(
-    first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], future: np.ndarray | None = None
-) -> pd.DataFrame:
-    """sample, part and value: the history, the actual future if known, and both median forecasts."""
+    first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], future: np.ndarray | None = None,
+    limit: int | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """sample, part and value: the history, the actual future if known, and both median forecasts.
+
+    Every sample, or for a chart about `limit` points of each part that keep its envelope.
+    """
     compare_forecasts(first, second)
     history = int(first[schema.N_HISTORY])
-    parts = {schema.HISTORY: tables.part_table(first, schema.HISTORY)}
+    parts = {schema.HISTORY: tables.part_table(first, schema.HISTORY, limit)}
     if future is not None:  # before the forecasts, so that it is drawn below them
         ahead = future[: int(first[schema.HORIZON])]
-        parts[ACTUAL] = thin(history + np.arange(len(ahead)), ahead, 1200)
-    parts |= {name: tables.part_table(ds, schema.FORECAST) for name, ds in zip(names, (first, second), strict=True)}
+        parts[ACTUAL] = thin(history + np.arange(len(ahead)), ahead, limit)
+    medians = (tables.part_table(ds, schema.FORECAST, limit) for ds in (first, second))
+    parts |= dict(zip(names, medians, strict=True))
     each = [table.rename(columns={"time": "sample"}).assign(part=part) for part, table in parts.items()]
     return pd.concat(each, ignore_index=True)[["sample", "part", "value"]]
 
@@ -136,7 +142,7 @@ def two_forecasts(
     """
     if len({*names, schema.HISTORY, ACTUAL}) < 4:
         raise ChartError(f"two networks named {names[0]} and {names[1]} cannot be distinguished in one chart")
-    table = two_forecasts_table(first, second, names, future)
+    table = two_forecasts_table(first, second, names, future, MOST_POINTS)
     colours = {schema.HISTORY: HISTORY, ACTUAL: NEUTRAL, names[0]: CATEGORICAL[1], names[1]: CATEGORICAL[2]}
     shown = [part for part in colours if part in set(table["part"])]
     colour = category(

@@ -55,6 +55,7 @@ KEEP: Spec = {"type": "pad"}
 STRETCH: Spec = {"type": "fit-x", "contains": "padding"}
 SHRINK: Spec = {"type": "fit", "contains": "padding"}
 
+MOST_POINTS = 1200  # of a line: more are no finer on a screen
 NARROW = 360  # pixels: a line of a subtitle this long fits the narrowest screen
 LETTER = 6.4  # pixels of a subtitle's letter
 
@@ -255,9 +256,9 @@ def ticks(start: float, stop: float, count: int = 7) -> list[float]:
     return [float(v) for v in np.arange(np.ceil(start / step), np.floor(stop / step + 1e-9) + 1) * step]
 
 
-def thin(time: np.ndarray, values: np.ndarray, limit: int) -> pd.DataFrame:
+def thin(time: np.ndarray, values: np.ndarray, limit: int | None) -> pd.DataFrame:
     """time and value of about `limit` points at most that keep the envelope: minimum and maximum of each stretch."""
-    if len(values) > limit:
+    if limit is not None and len(values) > limit:
         stretches = np.array_split(np.arange(len(values)), limit // 2)
         kept = np.unique([i for s in stretches for i in (s[values[s].argmin()], s[values[s].argmax()])])
         time, values = time[kept], values[kept]

@@ -12,7 +12,7 @@ import xarray as xr
 from vitime_cache.arrays import Array
 from vitime_cache.attention import lags, peaks, pooling, schema
 from vitime_cache.attention.peaks import Peak, Side
-from vitime_cache.charts.style import ChartError, thin
+from vitime_cache.charts.style import MOST_POINTS, ChartError, thin
 from vitime_cache.charts.view import HeadView
 from vitime_cache.compare.maps import other_axes
 from vitime_cache.series.spans import in_words
@@ -148,8 +148,8 @@ def measures_table(measures: xr.Dataset) -> pd.DataFrame:
     return table.assign(note=measures.attrs["unseen"]) if "unseen" in measures.attrs else table
 
 
-def part_table(ds: xr.Dataset, part: str, limit: int = 1200) -> pd.DataFrame:
-    """time and value of the history or the forecast, thinned to about `limit` points that keep its envelope.
+def part_table(ds: xr.Dataset, part: str, limit: int | None = MOST_POINTS) -> pd.DataFrame:
+    """time and value of the history or the forecast; with a limit, about so many points that keep its envelope.
 
     "forecast" is the median of the model's own distribution. "most probable" is the variable `forecast` of the store,
     which jumps between rows where the distribution is broad.

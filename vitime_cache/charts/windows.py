@@ -9,6 +9,7 @@ from vitime_cache.charts.clock import Clock
 from vitime_cache.charts.style import (
     FORECAST,
     HISTORY,
+    MOST_POINTS,
     NEUTRAL,
     STRETCH,
     Spec,
@@ -33,7 +34,7 @@ def window_picture(
     start
         Time of the first sample in ISO 8601, or "" where that is not known.
     """
-    line = thin(np.arange(len(values)), values, 1200)
+    line = thin(np.arange(len(values)), values, MOST_POINTS)
     clock = Clock(window.sample_seconds, start)
     x = quantity("time", scale={"domain": [0, len(values)], "nice": False}, **clock.axis(0, len(values)))
     history, span = window.history, window.history + window.horizon

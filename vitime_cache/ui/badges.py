@@ -18,6 +18,7 @@ from vitime_cache.evidence.levels.table import (
     SUPPORTED,
 )
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.evidence.verdict.data import claim_figures
 from vitime_cache.evidence.verdict.phrases import period_words
 from vitime_cache.numerals import number
 from vitime_cache.series.spans import samples_in_words
@@ -104,11 +105,6 @@ def with_claims(measures: xr.Dataset, verdict: xr.Dataset | None) -> xr.Dataset:
 def _with_claims(measures: xr.Dataset, verdict: xr.Dataset) -> xr.Dataset:
     if dict(verdict.sizes) | dict(measures.sizes) != dict(verdict.sizes):
         return measures
-    figures = {}
-    for claim in (each for each in CLAIMS if each.level in vschema.facts(verdict, "stages")):
-        of = verdict["figure"].sel({vschema.CLAIM: claim.name}, drop=True).astype("float64")
-        label = {"long_name": f"{claim.title.lower()}: the figure of this claim", "units": claim.units}
-        figures[f"{claim.name}_figure"] = of.assign_attrs(label)
     question = json.dumps(vschema.facts(verdict, "question"), sort_keys=True)
     key = f"{measures.attrs[KEY]}|{question}|{verdict.attrs['created']}"
-    return measures.assign(figures).assign_attrs({KEY: key})
+    return measures.assign(claim_figures(verdict)).assign_attrs({KEY: key})

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
 import xarray as xr
 
 from vitime_cache.attention.schema import name_of
+from vitime_cache.charts import HeadView
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.ui.options import LagOptions
 from vitime_cache.ui.shared import END, KEY
 from vitime_cache.ui.stores import store_of
+
+IMPORTS = "import vitime_cache as vc\n"
 
 
 def copy_python(code: str) -> None:
@@ -19,36 +24,62 @@ def copy_python(code: str) -> None:
         st.code(code, language="python")
 
 
-def head_code(ds: xr.Dataset, layer: str, head: int) -> str:
-    """Code that shows one head of one signal of a store."""
-    return f"{_store(ds)}vc.show(store.sel(signal={name_of(ds)!r}), {layer!r}, {head})\n"
-
-
-def heads_code(ds: xr.Dataset, period: float | None) -> str:
-    """Code that shows all heads of one signal, with their measures at a period."""
+def head_code(views: Sequence[HeadView], options: LagOptions, period: float | None, **more: object) -> str:
+    """Code that shows one head of one signal of a store, linked, with the curves of others, and `more` options."""
+    first, *others = map(_view, views)
+    how = f"beside=[{', '.join(others)}], {_lags(options, period)}, {_told(more)}"
     return (
-        f"{_store(ds)}ds = store.sel(signal={name_of(ds)!r}).load()\n\n"
-        "from vitime_cache.attention.measures import head_measures\n\n"
-        f"measures = head_measures(ds, {None if period is None else float(period)!r})\n"
-        "vc.charts.altair_chart(vc.charts.small_multiples(ds, measures))\n"
+        f"{IMPORTS}from vitime_cache.charts.shading import Contrast\n\n{_signal('ds', views[0].ds)}view = {first}\n"
+        f"vc.charts.altair_chart(vc.charts.linked_head(view, {how}))\n"
     )
 
 
-def compared_code(first: xr.Dataset, second: xr.Dataset, layer: str, head: int) -> str:
-    """Code that shows where the maps of one head differ between two signals, of one store or of two."""
-    other = "" if store_of(first) == store_of(second) else f"other = vc.open_store({str(store_of(second))!r})\n"
+def heads_code(ds: xr.Dataset, period: float | None, verdict: xr.Dataset | None, draw: str) -> str:
+    """Code that shows all heads of one signal, with their measures at a period and the figures of a verdict.
+
+    Parameters
+    ----------
+    draw
+        Makes the chart of `ds`, `measures` and `verdict`.
+    """
+    place = None if verdict is None else _kept(verdict)
+    claims = (
+        "verdict = None\n"
+        if place is None
+        else f"verdict = xr.open_zarr({str(place)!r}).load()\nmeasures = measures.assign(claim_figures(verdict))\n"
+    )
     return (
-        f"{_store(first)}{other}a = vc.charts.HeadView(store.sel(signal={name_of(first)!r}), {layer!r}, {head})\n"
-        f"b = vc.charts.HeadView({'other' if other else 'store'}.sel(signal={name_of(second)!r}), {layer!r}, {head})\n"
-        "vc.charts.altair_chart(vc.charts.difference(a, b))\n"
+        f"import xarray as xr\n\n{IMPORTS}from vitime_cache.attention.measures import head_measures\n"
+        "from vitime_cache.charts.shading import Contrast\n"
+        f"from vitime_cache.evidence.verdict.data import claim_figures\n\n{_signal('ds', ds)}"
+        f"measures = head_measures(ds, {_number(period)})\n{claims}vc.charts.altair_chart({draw})\n"
+    )
+
+
+def compared_code(
+    both: Sequence[xr.Dataset], names: Sequence[str], head: tuple[str, int], options: LagOptions, period: float | None
+) -> str:
+    """Code that shows where the maps of one head differ between two Datasets, of one store or of two, and both curves.
+
+    Parameters
+    ----------
+    names
+        What the two are called on the page, where their own names are the same.
+    """
+    opened = "".join(
+        _signal(letter, ds, name) + f"{letter} = vc.charts.HeadView({letter}, {head[0]!r}, {head[1]})\n"
+        for letter, ds, name in zip("ab", both, names, strict=True)
+    )
+    return (
+        f"{IMPORTS}\n{opened}curves = vc.charts.lag_curves([a, b], {_lags(options, period)})\n"
+        "vc.charts.altair_chart(vc.charts.beside([vc.charts.difference(a, b), curves], columns=1))\n"
     )
 
 
 def answer_code(verdict: xr.Dataset) -> str:
     """Code that shows an answer: opened from its store, or asked again if no store keeps it."""
-    place = Path(str(verdict.attrs.get(KEY, "")).partition(END)[0])
-    if (place / "zarr.json").is_file():
-        return f"import vitime_cache as vc\nimport xarray as xr\n\nvc.show(xr.open_zarr({str(place)!r}).load())\n"
+    if (place := _kept(verdict)) is not None:
+        return f"import xarray as xr\n\nimport vitime_cache as vc\n\nvc.show(xr.open_zarr({str(place)!r}).load())\n"
     question, window = (vschema.facts(verdict, name) for name in ("question", "window_facts"))
     options: dict[str, object] = {"period": float(question["period"])}
     options |= {} if window["chosen"] else {"window": (window["history"], window["horizon"])}
@@ -61,5 +92,30 @@ def answer_code(verdict: xr.Dataset) -> str:
     )
 
 
-def _store(ds: xr.Dataset) -> str:
-    return f"import vitime_cache as vc\n\nstore = vc.open_store({str(store_of(ds))!r})\n"
+def _kept(verdict: xr.Dataset) -> Path | None:
+    """The group of a verdict in its store; None if no store keeps it."""
+    place = Path(str(verdict.attrs.get(KEY, "")).partition(END)[0])
+    return place if (place / "zarr.json").is_file() else None
+
+
+def _signal(variable: str, ds: xr.Dataset, name: str = "") -> str:
+    """The line that opens a signal, under another name if there is one."""
+    renamed = f".assign_coords(signal={name!r})" if name and name != name_of(ds) else ""
+    return f"{variable} = vc.open_store({str(store_of(ds))!r}).sel(signal={name_of(ds)!r}){renamed}\n"
+
+
+def _view(view: HeadView) -> str:
+    return f"vc.charts.HeadView(ds, {view.layer!r}, {view.head}, {view.queries!r})"
+
+
+def _lags(options: LagOptions, period: float | None) -> str:
+    region, side, log, longest = options.region, options.side, options.log, options.longest
+    return _told({"region": region, "period": _number(period), "side": side, "log": log, "max_lag": longest})
+
+
+def _told(options: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in options.items())
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)

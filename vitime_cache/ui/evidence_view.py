@@ -28,6 +28,7 @@ from vitime_cache.ui.chart import Draw, figure, file_name, worked_out
 from vitime_cache.ui.copied import answer_code, copy_python
 from vitime_cache.ui.folds import folded
 from vitime_cache.ui.options import clicked
+from vitime_cache.ui.shared import KEY
 from vitime_cache.ui.terms import explained
 from vitime_cache.ui.verdicts import Subject
 from vitime_cache.ui.width import page_width, side_by_side
@@ -190,7 +191,9 @@ def _chosen_head(verdict: xr.Dataset) -> tuple[str, int]:
 
 def _files(verdict: xr.Dataset, chosen: tuple[str, int], name: str) -> None:
     """Downloads: a page with the chosen head's pictures, every number as JSON, an image, and the table."""
-    of = file_name(name, "verdict")
+    of, code = file_name(name, "verdict"), answer_code(verdict)
+    verdict = verdict.copy()
+    verdict.attrs.pop(KEY, None)  # it names a folder of the server
     files = (
         ("Card, one page", lambda: verdict_card(verdict, *chosen).encode(), f"{of}.html", "text/html"),
         ("Every number, JSON", lambda: to_json(verdict).encode(), f"{of}.json", "application/json"),
@@ -200,4 +203,4 @@ def _files(verdict: xr.Dataset, chosen: tuple[str, int], name: str) -> None:
     with st.container(horizontal=True):
         for label, make, file, mime in files:
             st.download_button(label, make, file, mime, on_click="ignore", icon=":material/download:")
-        copy_python(answer_code(verdict))
+        copy_python(code)

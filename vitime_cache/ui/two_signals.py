@@ -65,10 +65,8 @@ def two_signals(store: Store | None, first: xr.Dataset, head: tuple[str, int]) -
     if names[0] == names[1]:  # one of a store, one an own series
         names = (f"{names[0]} (first)", f"{names[1]} (second)")
     wide = page_width()
-    laid = heads_apart(first, second, names, head, wide)
+    heads_apart(first, second, names, head, wide)
     _one_head(first, second, names, head, wide)
-    if laid:
-        copy_python(compared_code(first, second, *head))
 
 
 def heads_apart(
@@ -141,6 +139,8 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], hea
     st.markdown("**The peaks of both**")
     changes_table(found, period)
     show_reading(said.supports, (*_of_two_networks(first, second, names), *said.does_not_support))
+    if not other_axes(first, second):
+        copy_python(compared_code((first, second), names, head, options, period))
 
 
 def _of_two_networks(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from vitime_cache.numerals import number
 from vitime_cache.ui import other_weights
 from vitime_cache.ui.address import pick
 from vitime_cache.ui.chart import SERIES, figure
+from vitime_cache.ui.copied import compared_code, copy_python
 from vitime_cache.ui.stores import Store, reading
 from vitime_cache.ui.two_signals import SAME_HEAD, both_curves, both_maps, called, choose_how, heads_apart, show_reading
 from vitime_cache.ui.verdicts import whole_series
@@ -76,6 +77,7 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], hea
     with st.container(horizontal=True):
         both_maps(views, shadings, wide)
     both_curves(views, options, period)
+    copy_python(compared_code((first, second), names, head, options, period))
 
 
 def _choices(first: xr.Dataset) -> dict[str, Load]:

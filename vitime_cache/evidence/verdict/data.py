@@ -47,6 +47,16 @@ def to_come(ds: xr.Dataset) -> list[str]:
     return [stage for stage in STAGES if stage not in vschema.facts(ds, "stages")]
 
 
+def claim_figures(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+    """The figure of each claim whose level has run, over (layer, head), as measures of the heads: NAME_figure."""
+    figures = {}
+    for claim in (each for each in CLAIMS if each.level in vschema.facts(ds, "stages")):
+        of = ds["figure"].sel({vschema.CLAIM: claim.name}, drop=True).astype("float64")
+        label = {"long_name": f"{claim.title.lower()}: the figure of this claim", "units": claim.units}
+        figures[f"{claim.name}_figure"] = of.assign_attrs(label)
+    return figures
+
+
 def verdict_table(ds: xr.Dataset) -> pd.DataFrame:
     """One row for each head asked about, best first.
 
