@@ -139,8 +139,7 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], hea
     st.markdown("**The peaks of both**")
     changes_table(found, period)
     show_reading(said.supports, (*_of_two_networks(first, second, names), *said.does_not_support))
-    if not other_axes(first, second):
-        copy_python(compared_code((first, second), names, head, options, period))
+    copy_python(compared_code((first, second), names, head, options, period))
 
 
 def _of_two_networks(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str]) -> tuple[str, ...]:
