@@ -12,6 +12,7 @@ from pathlib import Path
 import fsspec
 import pytest
 import xarray as xr
+from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.store.standin import Model, assert_holds, build, files, make_signals, verify
 from vitime_cache.store.info import info
@@ -98,6 +99,15 @@ def test_verify_finds_a_flipped_bit_behind_a_url(url):
     objects.put(key, [bytes(damaged)])
     (problem,) = verify(url).problems
     assert problem.what == f"signal 's2', layer decoder.0, head 0: {key} is not what was written"
+
+
+def test_a_store_is_sound_behind_a_server_that_answers_with_whole_objects(url, monkeypatch):
+    """Asked for a part of an object, Python's `http.server` sends all of it."""
+    build(SIGNALS, url, Model())
+    whole = MemoryFileSystem.cat_file
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", lambda files, path, **_: whole(files, path))
+    assert verify(url, Model(), SIGNALS).problems == ()
+    assert_holds(open_store(url), SIGNALS)
 
 
 def test_a_url_with_nothing_behind_it_is_not_a_store(url):
