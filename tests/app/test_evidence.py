@@ -101,6 +101,21 @@ def test_a_verdict_is_shown_as_its_headline_what_it_does_not_say_its_pictures_an
     assert [button.label for button in at.get("download_button")]
 
 
+@pytest.mark.usefixtures("verdict_kept")
+def test_no_file_of_an_answer_names_a_folder_of_the_server(
+    folder: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files: dict[str, bytes] = {}
+
+    def make(_label: str, content: Callable[[], bytes], name: str, *_: object, **__: object) -> None:
+        files[name] = content() if name.endswith("json") else b""  # the page has the same inside
+
+    monkeypatch.setattr(st, "download_button", make)
+    open_page("ask", signal="full", unfolded=False)
+    assert set(files) == {f"full-verdict.{ending}" for ending in ("html", "json", "png", "csv")}
+    assert not [name for name, content in files.items() if str(folder).encode() in content]
+
+
 @pytest.mark.usefixtures("store")
 def test_a_question_proposes_periods_and_shows_the_stretch_it_would_be_asked_on(open_page: OpenPage) -> None:
     at = open_page("ask", signal="full")
