@@ -157,3 +157,6 @@ def test_nothing_of_the_lag_curve_is_drawn_above_its_axis(full):
     bands = [each["mark"] for each in curve["layer"] if each["mark"]["type"] == "area"]
     assert bands
     assert all(mark["clip"] for mark in bands)
+    assert "cut at the top" in json.dumps(curve["title"])
+    logarithmic = parts(charts.linked_head(charts.HeadView(full, LAYER, 0), log=True))[-1]
+    assert "cut at both ends" in json.dumps(logarithmic["title"])

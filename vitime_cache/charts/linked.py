@@ -191,7 +191,8 @@ def _curve(views: Sequence[HeadView], region: lags.Region, *, side: Side, log: b
     line = layer(keys, "line", encoding=encoding, color=LIT, strokeWidth=1.2, clip=True) | {"transform": own}
     layers = [_within(each, [low, top]) for each in chart["layer"]]
     subtitle = chart["title"]["subtitle"]
-    told = [*([subtitle] if isinstance(subtitle, str) else subtitle), "Thin, yellow: the moment alone, cut at the top"]
+    cut = "Thin, yellow: the moment alone, cut at " + ("both ends" if log else "the top")
+    told = [*([subtitle] if isinstance(subtitle, str) else subtitle), cut]
     return _part(chart | {"title": chart["title"] | {"subtitle": told}}, chart["width"]) | {"layer": [line, *layers]}
 
 
