@@ -62,7 +62,7 @@ def test_two_signals_open_on_the_gallery_of_differences_and_a_click_chooses_the_
     assert "what remains explains" in texts(at) or "kept" in texts(at)
     at = open_page("compare", signal="full", layer="encoder.1", head="2")
     assert [element.value for element in at.subheader] == ["encoder.1, head 2"]
-    assert any("encoder.1, head 2" in title for title in titles(at)[1:])
+    assert titles(at)[1:3] == [f"{name}, encoder.1, head 2" for name in ("full", "reduced_harmonic")]
 
 
 @pytest.mark.usefixtures("store")

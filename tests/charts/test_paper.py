@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 
 import pytest
 from PIL import Image
 
 from vitime_cache import charts
+from vitime_cache.attention.measures import head_measures
 from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts.paper import COLUMNS
 from vitime_cache.charts.social import social_card
@@ -61,13 +63,24 @@ def test_parts_of_a_figure_bear_the_letters_that_the_caption_tells_them_by() -> 
     assert "(b) How far" in said
 
 
-def test_a_title_that_changes_as_one_points_is_told_as_it_is_first() -> None:
-    linked, played = charts.linked_head(VIEW), charts.layers_in_order(DS, "decoder.0", 0)
-    for chart, told in ((linked, "looks most at sample"), (played, "Head 0 of decoder.0. Move the slider")):
-        said = charts.caption(chart, DS)
-        assert told in said
-        assert "{" not in said
-        assert ".." not in said
+@pytest.mark.parametrize(
+    ("draw", "told"),
+    [
+        (lambda: charts.linked_head(VIEW), "looks most at sample"),
+        (lambda: charts.layers_in_order(DS, "decoder.0", 0), "Head 0 of decoder.0. Each map has its own colour scale"),
+        (lambda: charts.small_multiples(DS), "each head on its own colour scale. Below each map"),
+        (lambda: charts.head_matrix(head_measures(DS), "entropy"), "full. "),
+        (lambda: charts.difference_gallery(DS, DS, ("a", "b")), "key to the right. Signal full"),
+        (lambda: charts.claims_grid(mock_verdict(), selected=("decoder.0", 0)), "below zero there is none. "),
+    ],
+)
+def test_a_caption_has_a_title_as_it_is_first_and_leaves_out_what_only_a_page_can_do(
+    draw: Callable[[], charts.Spec], told: str
+) -> None:
+    said = charts.caption(draw(), DS)
+    assert told in said
+    for left in ("{", "..", "  ", "Click", "Point at", "slider"):
+        assert left not in said, said
 
 
 def test_the_caption_of_a_comparison_names_both_signals_and_both_weights() -> None:

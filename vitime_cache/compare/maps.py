@@ -24,7 +24,7 @@ class CompareError(VitimeError):
 
 
 def in_multiples(time_attention: ArrayLike) -> Array:
-    """Time attention (..., query, key) in multiples of even attention: the mean of each row is 1."""
+    """Time attention (..., query, key) in multiples of even attention without CLS: the mean of each row is 1."""
     attention = np.asarray(time_attention, dtype=np.float64)
     level = attention.mean(axis=-1, keepdims=True)
     multiples: Array = attention / np.where(level > 0, level, 1.0)
@@ -50,8 +50,8 @@ def compare_maps(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        `first`, `second`: maps in multiples of even attention, (layer, head, query_patch, key_patch); `moved`: share of
-        attention that lies elsewhere, (layer, head).
+        `first`, `second`: maps in multiples of even attention without CLS, (layer, head, query_patch, key_patch);
+        `moved`: share of attention that lies elsewhere, (layer, head).
 
     Raises
     ------
@@ -62,7 +62,7 @@ def compare_maps(first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
         raise CompareError(reason)
     dims = (schema.LAYER, schema.HEAD, schema.QUERY_PATCH, schema.KEY_PATCH)
     a, b = (in_multiples(ds[schema.TIME_ATTENTION].transpose(*dims).values) for ds in (first, second))
-    words = "in multiples of even attention"
+    words = "in multiples of even attention, without CLS"
     return xr.Dataset(
         {
             FIRST: (dims, a, {"long_name": "attention of the first", "units": words}),

@@ -16,6 +16,7 @@ from vitime_cache.attention.lags import Region
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import HeadView
 from vitime_cache.charts.shading import Contrast, Shading
+from vitime_cache.charts.style import fitted
 from vitime_cache.compare.maps import other_axes, why_not
 from vitime_cache.compare.reduction import Comparison, SignalCurve, compare
 from vitime_cache.compare.words import reading
@@ -172,9 +173,9 @@ def both_maps(views: Sequence[HeadView], shadings: Sequence[Shading], wide: int)
 
 
 def _side_map(view: HeadView, shading: Shading, size: int) -> charts.Spec:
-    """A heatmap to show beside another: its title names the signal only."""
+    """A heatmap to show beside another: its title says only whose it is."""
     chart = charts.heatmap(view, shading=shading, size=size)
-    return chart | {"title": chart["title"] | {"text": view.signal}}
+    return chart | {"title": fitted(chart["title"] | {"text": view.label}, size + charts.LEGEND)}
 
 
 def both_curves(views: Sequence[HeadView], options: LagOptions, period: float | None) -> None:
