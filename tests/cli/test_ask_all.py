@@ -10,6 +10,9 @@ import pytest
 from tests.cli.test_ask import folder, run, weights  # noqa: F401
 from vitime_cache.evidence.population import ask_all as engine
 from vitime_cache.evidence.population import schema as population_schema
+from vitime_cache.model.checkpoint import load_model
+from vitime_cache.series.sources import read_signals
+from vitime_cache.store.build import BuildProgress, build
 from vitime_cache.store.populations import stored_populations
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.verdicts import stored_verdicts
@@ -88,6 +91,23 @@ def test_a_store_that_is_not_there_is_made_of_the_drawn_signals(capsys):
     assert "new.zarr is a new store: the attention of 2 signals is written into it first" in told
     assert len(open_store("new.zarr")["signal"]) == 2
     assert len(stored_populations("new.zarr")) == 1
+
+
+@pytest.mark.usefixtures("several")
+def test_a_new_store_whose_build_was_killed_is_written_to_its_end_by_the_same_command(capsys):
+    def killed(progress: BuildProgress) -> None:
+        if progress.done == 1:
+            raise KeyboardInterrupt
+
+    signals, model = read_signals("many.csv"), load_model("small.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        build(signals, "cut.zarr", model, batch_size=1, progress=killed)
+    assert len(open_store("cut.zarr")["signal"]) == 1
+    for first in (True, False):
+        assert run(f"ask many.csv --all --store cut.zarr {OPTIONS}") == 0
+        told = "cut.zarr was not written to its end: the attention of 3 signals is written into it first"
+        assert (told in flat(capsys.readouterr().out)) == first
+        assert list(open_store("cut.zarr")["signal"].values) == [signal.name for signal in signals]
 
 
 @pytest.mark.usefixtures("several")

@@ -48,13 +48,30 @@ def ready_store(
             out.print(WITHOUT_STORE)
         return None
     try:
-        if new:
+        if to_write := list(signals) if new else _cut_short(store, signals):
             if out is not None:
-                whose = signals[0].name if len(signals) == 1 else counted(len(signals), "signal")
-                out.print(f"{store} is a new store: the attention of {whose} is written into it first.")
-            build(signals, store, model)
+                whose = to_write[0].name if len(to_write) == 1 else counted(len(to_write), "signal")
+                why = "is a new store" if new else "was not written to its end"
+                out.print(f"{store} {why}: the attention of {whose} is written into it first.")
+            build(to_write, store, model)
         check_keeping(store)
     except (VitimeError, OSError) as error:
         console.errors.print(f"what is found will not be kept, only shown: {error}")
         return None
     return store
+
+
+def _cut_short(store: str, signals: Sequence[Signal]) -> list[Signal]:
+    """Those of the signals that a killed build began to write into the store: without them it would keep answers alone.
+
+    Signals that nobody began to write are not added: the store may be of others.
+    """
+    from vitime_cache.store.journal import read_journal
+    from vitime_cache.store.locations import open_objects
+
+    journal = read_journal(open_objects(store))
+    if journal is None:
+        return []
+    entries = enumerate(journal.manifest.entries)
+    begun = {(entry.name, entry.fingerprint) for place, entry in entries if place not in journal.markers}
+    return [signal for signal in signals if (signal.name, signal.fingerprint) in begun]
