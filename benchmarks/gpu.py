@@ -155,7 +155,7 @@ def hooks_that_pool(model: ViTime, images: Tensor) -> list[Tensor]:
 def builds(card: Card) -> None:
     """Signals written in a second, in the second half of a build: processes start and kernels are compiled before."""
     dtypes = ("float32",) if card.small else ("float32", "float16", "bfloat16")
-    every, processes = ("float32", 1) if card.small else ("float16", 12)
+    every, processes = ("float32", 1) if card.small else ("float16", 8)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
 
