@@ -95,6 +95,7 @@ def test_a_question_about_a_signal_equals_that_about_its_dataset(signal: Signal)
         np.testing.assert_array_equal(mine.values, its.values)
 
 
+@pytest.mark.filterwarnings("ignore:.*Zarr (V|format )3 specification")
 def test_a_stored_signal_equals_the_one_it_was_built_from_and_of_several_one_has_to_be_chosen(tmp_path: Path) -> None:
     one = Signal("one", OTHER.values[::-1], 84, harmonics=(Harmonic(12.0, 0.5),), reduced_of="other")
     save_safetensors(MODEL, tmp_path / "small.safetensors")
@@ -103,8 +104,15 @@ def test_a_stored_signal_equals_the_one_it_was_built_from_and_of_several_one_has
     ds = vc.open_store(tmp_path / "s.zarr")
     same(vc.ablate_heads(model, ds, HEAD, period=PERIOD), vc.ablate_heads(model, [one, OTHER], HEAD, period=PERIOD))
     same(vc.capture(model, ds.sel(signal="one")), vc.capture(model, one))
+    ds.sel(signal="one").to_zarr(tmp_path / "saved.zarr")
+    same(vc.capture(model, xr.open_zarr(tmp_path / "saved.zarr", chunks=None)), vc.capture(model, one))
     with pytest.raises(VitimeError, match="the Dataset has 2 signals, expected one"):
         vc.capture(model, ds)
+    with pytest.raises(VitimeError, match="the Dataset has no signals"):
+        vc.ask_all(model, ds.isel(signal=[]), PERIOD)
+    with pytest.raises(VitimeError, match=r"the list holds 2 series, one, other: give one, such as its first, \[0\]"):
+        vc.capture(model, [one, OTHER])
+    same(vc.capture(model, [one]), vc.capture(model, one))
     with pytest.raises(VitimeError, match="is not from capture or open_store"):
         vc.capture(MODEL, xr.Dataset({"a": ("x", [1.0])}))
     with pytest.raises(

@@ -239,7 +239,9 @@ def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
             f"the Dataset was computed in {signals.attrs['dtype']}, the model computes in {dtype_name(model)}; load "
             "the model in that dtype"
         )
-    return schema.to_signals(signals)
+    if listed := schema.to_signals(signals):
+        return listed
+    raise InterventionError("the Dataset has no signals")
 
 
 def check_heads(model: ViTime, heads: Sequence[Head] | str) -> list[Head]:

@@ -25,14 +25,15 @@ def as_signal(given: Signal | ArrayLike | pd.Series[Any] | pd.DataFrame) -> Sign
     Raises
     ------
     SignalError
-        If it is not a series, or is a DataFrame of several.
+        If it is not a series, or is a DataFrame or a list of several.
     """
-    if is_table(given):
+    listed = isinstance(given, list | tuple) and given and all(isinstance(each, Signal) for each in given)
+    if is_table(given) or listed:
         if len(signals := as_signals(given)) > 1:
             names = ", ".join(signal.name for signal in signals[:5])
+            first = "its first, [0]" if listed else "read_signals(data)[0]"
             raise SignalError(
-                f"the {type(given).__name__} holds {len(signals)} series, {names}: give one, such as "
-                "read_signals(data)[0]"
+                f"the {type(given).__name__} holds {len(signals)} series, {names}: give one, such as {first}"
             )
         return signals[0]
     if isinstance(given, Signal):

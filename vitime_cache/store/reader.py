@@ -62,7 +62,10 @@ def open_store(path: str | Path) -> xr.Dataset:
         names = ds.variables[SIGNAL].load()
         signals.names = _checked_names(names.values)
         # The schema gives the dimensions' coordinates: reading them from the store would double the time.
-        return validate(ds.assign_coords(xr.Coordinates({SIGNAL: names} | labels)))
+        ds = validate(ds.assign_coords(xr.Coordinates({SIGNAL: names} | labels)))
+        for variable in ds.variables.values():  # `to_zarr` of one signal fails if the layout of several is still noted
+            variable.encoding = {name: of for name, of in variable.encoding.items() if name not in ("shards", "chunks")}
+        return ds
     except (ValueError, TypeError, KeyError, AttributeError) as error:  # any fault in foreign metadata
         if _hidden(objects) != hidden:  # a signal was removed in between
             return open_store(path)
