@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 PURPOSE = "does the forecast use what lies one period back, and through which heads?"
 EXAMPLE = "load.csv --period 24 --card day.html"
+NULLS = 99
 AFTER_INTERRUPT = "No level was finished, so no answer was kept."
 
 
@@ -62,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MINUTES",
         help="test fewer heads rather than take longer; says what it leaves out",
     )
-    add("--nulls", type=at_least(19), default=99, metavar="N",
-        help="null inputs of each kind (99); several windows share them, with up to 39 for each at least")  # fmt: skip
+    add("--nulls", type=at_least(19), default=NULLS, metavar="N",
+        help=f"null inputs of each kind ({NULLS}); several windows share them, with up to 39 for each at least")  # fmt: skip
     add("--seed", type=at_least(0), default=0)
     add("--weights", help="weights file (default: weights/ViTime_Model.pth, else the shipped model)")
     add("--config", help=CONFIG_HELP)
@@ -259,6 +260,7 @@ def _check_all(args: argparse.Namespace) -> None:
         ("--signal", args.signal, "leave one of the two out"),
         ("--heads", args.heads, "the few heads are chosen among all"),
         ("--budget", args.budget, "--sample asks fewer signals"),
+        ("--nulls", None if args.nulls == NULLS else args.nulls, "looking is left out"),
         ("--social", args.social, "the picture is of one answer"),
     ):
         if given is not None:

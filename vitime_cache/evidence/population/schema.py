@@ -74,7 +74,7 @@ NOT_ASKED: Mapping[str, NotAsked] = {
     "no spacing": NotAsked(
         "how far apart its samples are is not known", "how far apart their samples are is not known"
     ),
-    "not seen": NotAsked("its period cannot be seen in a window", "their periods cannot be seen in a window"),
+    "not seen": NotAsked("no window of it shows the period", "no window of them shows the period"),
 }
 OPEN = "open"
 
