@@ -110,7 +110,9 @@ def test_influence_and_mechanism_are_those_of_the_question_asked_in_full_but_for
 def test_a_period_that_no_window_shows_is_a_reason_and_a_span_needs_known_spacing(model):
     long = ask_all(model, signals()[:2], period=250.0)
     assert long["kind"].values.tolist() == ["not seen", "constant"]
-    longer = ask_all(model, signals()[:1], period=24.0, window=(9000, 60))  # than the series: the period is not to blame
+    longer = ask_all(
+        model, signals()[:1], period=24.0, window=(9000, 60)
+    )  # than the series: the period is not to blame
     assert "1 signal not asked about: no window of it shows the period." in notes(longer)
     span = ask_all(model, signals()[:1], period="1d")
     assert span["kind"].values.tolist() == ["no spacing"]

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="test fewer heads rather than take longer; says what it leaves out",
     )
     add("--nulls", type=at_least(19), default=NULLS, metavar="N",
-        help=f"null inputs of each kind ({NULLS}); several windows share them, with up to 39 for each at least")  # fmt: skip
+        help="null inputs of each kind (99); several windows share them, with up to 39 for each at least")  # fmt: skip
     add("--seed", type=at_least(0), default=0)
     add("--weights", help="weights file (default: weights/ViTime_Model.pth, else the shipped model)")
     add("--config", help=CONFIG_HELP)
