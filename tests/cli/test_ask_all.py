@@ -118,6 +118,7 @@ def test_a_new_store_whose_build_was_killed_is_written_to_its_end_by_the_same_co
         ("--all --heads decoder.0:1", "--all and --heads do not go together: the few heads are chosen among all"),
         ("--all --budget 2", "--all and --budget do not go together: --sample asks fewer signals"),
         ("--all --nulls 19", "--all and --nulls do not go together: looking is left out"),
+        ("--all --nulls 99", "--all and --nulls do not go together: looking is left out"),
         ("--sample 3", "--sample draws among all signals: give --all with it"),
         ("--all --card nowhere/a.html", "there is no folder nowhere"),
     ],

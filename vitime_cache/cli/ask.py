@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 PURPOSE = "does the forecast use what lies one period back, and through which heads?"
 EXAMPLE = "load.csv --period 24 --card day.html"
-NULLS = 99
 AFTER_INTERRUPT = "No level was finished, so no answer was kept."
 
 
@@ -63,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MINUTES",
         help="test fewer heads rather than take longer; says what it leaves out",
     )
-    add("--nulls", type=at_least(19), default=NULLS, metavar="N",
+    add("--nulls", type=at_least(19), metavar="N",
         help="null inputs of each kind (99); several windows share them, with up to 39 for each at least")  # fmt: skip
     add("--seed", type=at_least(0), default=0)
     add("--weights", help="weights file (default: weights/ViTime_Model.pth, else the shipped model)")
@@ -79,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan, run it, print the answer, write the requested files, and keep the verdict in the store."""
+    from vitime_cache.evidence.levels.nulls import NULLS
     from vitime_cache.evidence.question import prepare
     from vitime_cache.evidence.verdict import schema as vschema
     from vitime_cache.model.checkpoint import load_model
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         return ask_all.run(args, model, _signals(args, source, ds, model), store, new=new)
     signal = _signal(args, source, store, ds, model)
     question = prepare(
-        model, signal, args.period, heads=args.heads or "all", nulls=args.nulls, window=args.window,
+        model, signal, args.period, heads=args.heads or "all", nulls=args.nulls or NULLS, window=args.window,
         budget=args.budget, seed=args.seed,
     )  # fmt: skip
     out = console.errors if args.json == STDOUT else console.console
@@ -260,7 +260,7 @@ def _check_all(args: argparse.Namespace) -> None:
         ("--signal", args.signal, "leave one of the two out"),
         ("--heads", args.heads, "the few heads are chosen among all"),
         ("--budget", args.budget, "--sample asks fewer signals"),
-        ("--nulls", None if args.nulls == NULLS else args.nulls, "looking is left out"),
+        ("--nulls", args.nulls, "looking is left out"),
         ("--social", args.social, "the picture is of one answer"),
     ):
         if given is not None:

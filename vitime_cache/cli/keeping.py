@@ -68,8 +68,12 @@ def _cut_short(store: str, signals: Sequence[Signal]) -> list[Signal]:
     """
     from vitime_cache.store.journal import read_journal
     from vitime_cache.store.locations import open_objects
+    from vitime_cache.store.manifest import BUILDING
 
-    journal = read_journal(open_objects(store))
+    objects = open_objects(store)
+    if not objects.sizes_of([BUILDING]):  # decoding the markers of a large store takes seconds
+        return []
+    journal = read_journal(objects)
     if journal is None:
         return []
     entries = enumerate(journal.manifest.entries)

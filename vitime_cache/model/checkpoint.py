@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitime_cache import places
-from vitime_cache.atomic import remove_left, replacing
+from vitime_cache.atomic import FileStamp, file_stamp, remove_left, replacing
 from vitime_cache.checks import choice
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
@@ -259,15 +259,15 @@ class _Description:
 
 def _describe(path: Path, config: ViTimeConfig | str | Path | None = None) -> _Description:
     """The description of a file, cached until the file changes."""
-    found = path.stat()
+    stamp = file_stamp(path)
     if not isinstance(config, ViTimeConfig | str | Path | None):
         raise CheckpointError(f"config is a ViTimeConfig or the name of a file, got {config!r:.60}")
     given = config if isinstance(config, ViTimeConfig | None) else _read_config(Path(config))
-    return _describe_once(path, (found.st_mtime_ns, found.st_size, found.st_ino), given)
+    return _describe_once(path, stamp, given)
 
 
 @lru_cache(maxsize=8)
-def _describe_once(path: Path, stamp: tuple[int, int, int], given: ViTimeConfig | None) -> _Description:  # noqa: ARG001 - part of the cache's key
+def _describe_once(path: Path, stamp: FileStamp, given: ViTimeConfig | None) -> _Description:  # noqa: ARG001 - part of the cache's key
     try:
         kind = kind_of(path)
     except ValueError as error:

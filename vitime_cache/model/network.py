@@ -77,25 +77,25 @@ class ViTime(nn.Module):
         Weights that come from no file, or have changed since they were read from it, have the hash of the tensors as
         they are now, so that what was computed by them is told apart from what others gave.
         """
-        info = self._weights
-        if self._as_read():
+        info, state = self._weights, self._state()
+        if self._as_read(state):
             return info
         if info.sha256:
             note = "; ".join(filter(None, ("changed since the file was read", info.note)))
             info = WeightsInfo(f"{info.name}, changed", note=note)
-        return replace(info, sha256=self._tensors_sha256())
+        return replace(info, sha256=self._tensors_sha256(state))
 
     @weights.setter
     def weights(self, info: WeightsInfo) -> None:
         self._weights, self._read = info, self._state()
 
-    def _as_read(self) -> bool:
+    def _as_read(self, state: list[int]) -> bool:
         """Whether the weights come from a file and have not changed since."""
-        return bool(self._weights.sha256) and self._state() == self._read
+        return bool(self._weights.sha256) and state == self._read
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move the tensors to another device or dtype, which is no change of the weights."""
-        as_read = self._as_read()
+        as_read = self._as_read(self._state())
         moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if as_read:
             self._read = self._state()
@@ -115,9 +115,8 @@ class ViTime(nn.Module):
             sums.append((parts * torch.arange(1, 1 + len(parts), device=parts.device)).sum())
         return torch.stack(sums).tolist()
 
-    def _tensors_sha256(self) -> str:
-        """Hash of all tensors, computed again only after a change: a large network takes a second to hash."""
-        state = self._state()
+    def _tensors_sha256(self, state: list[int]) -> str:
+        """Hash of all tensors, computed again only if `_state` is another: a large network takes a second to hash."""
         if self._hashed is None or self._hashed[0] != state:
             digest = hashlib.sha256()
             for name, tensor in self.state_dict().items():

@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 import xarray as xr
 
+from vitime_cache.atomic import FileStamp, file_stamp
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.places import store_folder
@@ -24,7 +25,6 @@ from vitime_cache.ui.shared import END, KEY, shared
 from vitime_cache.ui.words import end_page, plain
 
 Stamp = tuple[str, int]
-FileStamp = tuple[int, int, int]
 MOST_IN_MEMORY = 512_000_000  # bytes of signals, over all sessions
 ROWS = 100  # of the contents table, each with a plot
 PLOT_POINTS = 120
@@ -141,8 +141,7 @@ def _stamp(path: Path) -> Stamp | None:
 def _file_stamp(path: Path, key: str) -> FileStamp:
     """A value that changes whenever a file of a store does; OSError if it is missing, StoreError if not a file."""
     open_objects(path).sizes_of([key])
-    file = (path / key).lstat()
-    return file.st_mtime_ns, file.st_size, file.st_ino
+    return file_stamp(path / key)
 
 
 @shared(64)

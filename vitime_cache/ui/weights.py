@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitime_cache import places
+from vitime_cache.atomic import FileStamp, file_stamp
 from vitime_cache.model.checkpoint import CheckpointError, find_weights, peek
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.ui.shared import shared
@@ -46,12 +47,11 @@ def weights_files() -> dict[Path, WeightsFile | str]:
         paths = sorted(path for path in places.WEIGHTS.iterdir() if path.suffix in ENDINGS and path.is_file())
     except OSError:
         return {}
-    stamps = {path: path.stat() for path in paths[:MOST_FILES]}
-    return {path: _described(path, (at.st_mtime_ns, at.st_size, at.st_ino)) for path, at in stamps.items()}
+    return {path: _described(path, file_stamp(path)) for path in paths[:MOST_FILES]}
 
 
 @shared(64)
-def _described(path: Path, stamp: tuple[int, int, int]) -> WeightsFile | str:  # noqa: ARG001 - a file that has changed is another
+def _described(path: Path, stamp: FileStamp) -> WeightsFile | str:  # noqa: ARG001 - a file that has changed is another
     try:
         return WeightsFile(path, *peek(path))
     except (CheckpointError, OSError) as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from vitime_cache.atomic import FileStamp, file_stamp
 from vitime_cache.child import Tell
 from vitime_cache.errors import VitimeError
 from vitime_cache.series.sources import Signal
@@ -80,12 +81,11 @@ def build(tell: Tell, weights: str, signals: Sequence[Signal], store: str, token
 
 
 def _loaded(weights: str) -> ViTime:
-    found = Path(weights).stat()
-    return _model(weights, (found.st_mtime_ns, found.st_size, found.st_ino))
+    return _model(weights, file_stamp(Path(weights)))
 
 
 @lru_cache(maxsize=1)
-def _model(weights: str, stamp: tuple[int, int, int]) -> ViTime:  # noqa: ARG001 - a file that has changed is another model
+def _model(weights: str, stamp: FileStamp) -> ViTime:  # noqa: ARG001 - a file that has changed is another model
     from vitime_cache.model.checkpoint import load_model
 
     return load_model(weights)
