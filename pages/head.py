@@ -21,7 +21,11 @@ from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.width import page_width
 from vitime_cache.ui.words import title, weights_note
 
-title("Head", "Where one head looks, and how far back. **Rows look, columns are looked at.** It describes this signal.")
+title(
+    "Head",
+    "Where one head looks, and how far back. **Rows look, columns are looked at.** Point at a moment of the series or "
+    "the map: where it looks lights up. It describes this signal.",
+)
 store = chosen_store()
 ds = choose_signal(store)
 layer, head = choose_head(store, ds)

@@ -360,7 +360,7 @@ def test_the_head_matrix_names_every_measure_in_its_tooltip(full):
     table = charts.measures_table(numbers)
     assert len(table) == full.sizes["layer"] * full.sizes["head"]
     assert table.loc[5, "locality"] == pytest.approx(float(numbers.locality[1, 1]))
-    told = "Blank: no figure"
+    told = "Blank: no figure."
     assert told not in charts.head_matrix(numbers, "locality")["title"]["subtitle"]
     gaps = numbers.assign(locality=numbers.locality.where(numbers["head"] > 0))
     assert told in charts.head_matrix(gaps, "locality")["title"]["subtitle"]

@@ -3,7 +3,8 @@
 Every function takes one head of one signal (`HeadView`), or a Dataset of one signal, and returns one chart that fits a
 screen, as a dictionary for `st.vega_lite_chart(chart)`, `figure_bytes(chart)` or, in a notebook,
 `altair_chart(chart)`; `*_table` returns the numbers behind it. The theme that shows a chart decides its text colours,
-and backgrounds are transparent until `figure_bytes` exports on white.
+and backgrounds are transparent until `figure_bytes` exports on white. Its words say what it shows; what one can do with
+it on a page, the page says.
 """
 
 from vitime_cache.charts.answer import answer_attention as answer_attention

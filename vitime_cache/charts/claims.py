@@ -62,7 +62,7 @@ def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
     Parameters
     ----------
     selected
-        Layer and head to frame, where a click selects another; None on paper.
+        Layer and head to frame.
     """
     table = _cells(claims_grid_table(verdict))
     heads = list(dict.fromkeys(table["name"]))
@@ -102,8 +102,7 @@ def claims_grid(verdict: xr.Dataset, *, selected: tuple[str, int] | None = None,
         "What is shown of each head",
         subtitle_lines(
             "Green: supported; grey: not supported; hatched: inconclusive; empty: not tested. The bar is the effect, "
-            "each column on a scale of its own; below zero there is none."
-            f"{' Click a head for its pictures.' if selected is not None else ''}",
+            "each column on a scale of its own; below zero there is none.",
             f"The best {len(shown)} of {len(heads)} heads." if len(heads) > len(shown) else "",
             f"Not worked on yet: {', '.join(sorted(coming))}." if coming else "",
         ),

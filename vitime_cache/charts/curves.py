@@ -88,7 +88,7 @@ def series(ds: xr.Dataset, *, most_probable: bool = False, width: int = 860, hei
     title = f"The series and its forecast: {ds['signal'].values}"
     line = "most probable row" if most_probable else "median"
     subtitle = [
-        f"Blue: history given to the model; orange: {line} of its forecast, with its 50 % and 90 % ranges",
+        f"Blue: history given to the model; orange: {line} of its forecast, with its 50 % and 90 % ranges.",
         *filled_words(int(ds[schema.FILLED])),
     ]
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
@@ -98,7 +98,7 @@ def filled_words(filled: int) -> list[str]:
     """A line about filled gaps: at most, as a store records how many samples were missing, but not which."""
     if not filled:
         return []
-    return [f"Filled, where the series had gaps: at most {counted(filled, 'sample')} of the history"]
+    return [f"Filled, where the series had gaps: at most {counted(filled, 'sample')} of the history."]
 
 
 def lag_curves(
@@ -180,8 +180,8 @@ def lag_curves(
     ]
     label = views[0].label if len(views) == 1 else f"{'; '.join(names)}{tables.shared_label(views)}"
     whose = f" of {names[0]}" if len(names) > 1 else ""
-    subtitle = [f"Region {region}: {REGION_WORDS[region]}. ▼ peak" + ("" if log else f"; band: 95 % interval{whose}")]
-    subtitle += [blind] if blind else []
+    band_words = "" if log else f"; band: 95 % interval{whose}"
+    subtitle = [f"Region {region}: {REGION_WORDS[region]}. ▼ peak{band_words}.", *([blind] if blind else [])]
     return assemble(layers, f"How far it looks: {label}", subtitle, width=width, height=height, autosize=STRETCH)
 
 

@@ -85,8 +85,8 @@ def difference_gallery(
     wide = min((width - MARGIN) / heads, SIDE)
     said = subtitle_lines(
         f"Orange: {names[0]} looks there more; purple: {names[1]} does. Full colour: {number(limit)} × even"
-        f"{' or more' if np.abs(gap).max() > limit else ''}, without CLS",
-        "Query downwards, key to the right. Click a head to see it below",
+        f"{' or more' if np.abs(gap).max() > limit else ''}, without CLS.",
+        "Query downwards, key to the right.",
         width=width,
     )
     return assemble(

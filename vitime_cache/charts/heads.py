@@ -38,7 +38,7 @@ WIDTH, HEIGHT = 1120, 860  # pixels that fit a screen
 ROW = 30  # pixels per layer in the matrix
 SPARK, SPARK_SHADE = 0.3, 0.5  # height of a lag curve relative to a map, and its shade on the scale of the maps
 DOT = {"supported": STRONG, "inconclusive": NEUTRAL, "not supported": "#c4c4c4"}
-DOTS = f"Dots: {', '.join(claim.title.lower() for claim in CLAIMS)}; green: supported, ring: inconclusive, grey: not"
+DOTS = f"Dots: {', '.join(claim.title.lower() for claim in CLAIMS)}; green: supported, ring: inconclusive, grey: not."
 
 
 def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | None = None) -> Spec:
@@ -81,9 +81,9 @@ def head_matrix(measures: xr.Dataset, name: str, *, selected: tuple[str, int] | 
         ],
         f"Every head: {measures[name].attrs['long_name']}",
         [
-            f"{measures[schema.SIGNAL].values}. Click a head to open it",
+            f"Signal {measures[schema.SIGNAL].values}.",
             *_unseen(measures, name),
-            *(["Blank: no figure"] if 0 < len(known) < len(table) else []),
+            *(["Blank: no figure."] if 0 < len(known) < len(table) else []),
         ],
         width=WIDTH,
         height=ROW * len(layers),
@@ -129,8 +129,8 @@ def small_multiples(
     high = wide * cells.shape[-2] / cells.shape[-1]
     scale = "one colour scale for all" if shared else "each head on its own colour scale"
     said = subtitle_lines(
-        f"Query downwards, key to the right; {scale}. Click a head to open it",
-        "Below each map: attention against lag to the past, each head on its own scale",
+        f"Query downwards, key to the right; {scale}.",
+        "Below each map: attention against lag to the past, each head on its own scale.",
         *([DOTS] if verdict is not None else []),
         width=width,
     )

@@ -167,7 +167,7 @@ def _series(view: HeadView, width: int, height: int) -> Spec:
     heading = chart["title"] | {
         "text": {"expr": "said[query]"},
         "subtitle": [
-            "Point at a moment here or on the map, or tap it: where it looks lights up",
+            "Yellow: where the moment framed looks.",
             *curves.filled_words(int(view.ds[schema.FILLED])),
         ],
     }
@@ -191,7 +191,7 @@ def _curve(views: Sequence[HeadView], region: lags.Region, *, side: Side, log: b
     line = layer(keys, "line", encoding=encoding, color=LIT, strokeWidth=1.2, clip=True) | {"transform": own}
     layers = [_within(each, [low, top]) for each in chart["layer"]]
     subtitle = chart["title"]["subtitle"]
-    cut = "Thin, yellow: the moment alone, cut at " + ("both ends" if log else "the top")
+    cut = "Thin, yellow: the moment alone, cut at " + ("both ends." if log else "the top.")
     told = [*([subtitle] if isinstance(subtitle, str) else subtitle), cut]
     return _part(chart | {"title": chart["title"] | {"subtitle": told}}, chart["width"]) | {"layer": [line, *layers]}
 

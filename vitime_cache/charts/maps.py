@@ -90,7 +90,9 @@ def heatmap(
         _legend(SEQUENTIAL, scale.value, unit, "attention", size, legend, shown=attention),
         _time_cells(view, {"attention": attention}, [tip("attention", unit.title(), unit.format)], size, upwards),
     ]
-    subtitle = ["Time attention, " + ("queries weighted by ink" if view.queries == "ink" else "mean over value rows")]
+    subtitle = [
+        "Time attention, " + ("queries weighted by ink" if view.queries == "ink" else "mean over value rows") + "."
+    ]
     subtitle += [unit.words] if unit.words else []
     return _square(layers, f"Which moments each moment looks at: {view.label}", subtitle, size)
 
@@ -169,8 +171,8 @@ def token_look(
     first = query if query_row is None else query_row * columns + query
     share = view.cls_share(slice(first, None if query_row is None else first + 1, columns))
     subtitle = [
-        "Framed: the query. White: history, dashed: forecast",
-        f"Share of CLS, a token that shows no part of the image: {percent(share, 1)}",
+        "Framed: the query. White: history, dashed: forecast.",
+        f"Share of CLS, a token that shows no part of the image: {percent(share, 1)}.",
     ]
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
 

@@ -17,9 +17,6 @@ from vitime_cache.evidence.verdict import schema as vschema
 
 COLUMNS = {"single": 3.5, "double": 7.2}  # inches
 POINTS = 72  # per inch; a pixel of a chart counts as one point
-ON_SCREEN = re.compile(  # what one can do with a chart on a page, which a caption leaves out
-    r"(Click a head (to open it|to see it below|for its pictures)|Point at a moment .* lights up|Move the slider)\.? ?"
-)
 SIZE = re.compile(r'<svg\b[^>]*?\swidth="([\d.]+)"[^>]*?\sheight="([\d.]+)"')
 FLAT, LOWEST = 0.62, 80  # height of a wide chart: at most this share of its width, at least this many points
 SMALLEST, LARGEST = 0.1, 10.0  # limits of the factor for widths
@@ -142,7 +139,7 @@ def _titles(chart: Spec, stated: str) -> list[str]:
     for letter, part in zip(ascii_lowercase, parts := _parts(chart), strict=False):
         told = " ".join(map(_ended, _titles(part, stated)))
         said.append(f"({letter}) {told}" if told and len(parts) > 1 else told)
-    return [text for text in (ON_SCREEN.sub("", each).strip() for each in said) if text]
+    return [text for text in said if text]
 
 
 def _one_line(text: object) -> str:

@@ -47,7 +47,7 @@ def layers_in_order(
     chart = assemble(
         [played, *around],
         f"Head {head} of every layer: {views[0].signal}",
-        "Move the slider. Each map has its own colour scale. Heads with the same number have nothing else in common",
+        "Each map has its own colour scale. Heads with the same number have nothing else in common",
         width=size, height=size, autosize=KEEP,
     )  # fmt: skip
     heading = fitted(chart["title"], size) | {"text": {"expr": f"'Head {head} of ' + names[{PLACE}]"}}

@@ -133,6 +133,7 @@ def _every_head(verdict: xr.Dataset, chosen: tuple[str, int]) -> None:
         return
     left_side, right_side = side_by_side(6, 5)
     with left_side:
+        st.caption("Click a head for its pictures.")
         figure(
             charts.claims_grid, verdict, selected=chosen, key="claims", on_select="rerun",
             width="stretch", table=lambda: charts.claims_grid_table(verdict),

@@ -88,7 +88,8 @@ def heads_apart(
     first_three = zip(table["layer"], table["head"], table["moved"], range(3), strict=False)
     most = [f"{plain(layer)} · {head} ({percent(moved)})" for layer, head, moved, _ in first_three]
     st.markdown(
-        f"Differ most: {', '.join(most)}; the median head: {percent(table['moved'].median())}.",
+        f"Differ most: {', '.join(most)}; the median head: {percent(table['moved'].median())}. "
+        "Click a head to see it below.",
         help="The share of a head's attention that lies on other patches, mean over queries: 0 % is the same map, "
         "100 % no patch in common. It describes these two maps. Telling a difference from chance takes null inputs."
         f"\n\n{explained('even attention, patch, null inputs')}",
