@@ -8,6 +8,7 @@ from vitime_cache.ui.deleting import say_what_was_deleted
 from vitime_cache.ui.folds import folded
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.shelves import questions_table, stores_table, weights_table
+from vitime_cache.ui.stores import stores
 from vitime_cache.ui.words import plain, title, weights_note
 
 title("Library", "Questions asked, and the signals, stores and weights to ask about.")
@@ -23,11 +24,10 @@ if store is not None and stored_signals(store):
     if fold := folded("The network behind this store", "network"):
         with fold:
             model_facts(store.dataset)
-elif not said:
-    st.info(
-        "There is no store yet." if store is None else f"{plain(store.name)} holds no complete signal yet.",
-        icon=":material/hourglass_empty:",
-    )
+elif store is not None and not said:
+    st.info(f"{plain(store.name)} holds no complete signal yet.", icon=":material/hourglass_empty:")
+elif not stores():
+    st.info("There is no store yet.", icon=":material/hourglass_empty:")
 stores_table(store)
 weights_table()
 build_default()

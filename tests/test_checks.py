@@ -189,7 +189,7 @@ def test_a_build_is_refused_before_its_plan_is_told(tmp_path: Path, change: dict
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", ["build {0} --store {0}", "info {0}", "info {0}/a.zarr"])
+@pytest.mark.parametrize("command", ["build {0} --store {0}", "info {0}"])
 def test_a_file_in_the_place_of_a_store_is_named_with_a_place_that_would_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -200,6 +200,23 @@ def test_a_file_in_the_place_of_a_store_is_named_with_a_place_that_would_do(
     assert "is a file, but a store is a folder or a URL" in printed.err
     assert "day.zarr" in printed.err
     assert not printed.out
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("file/a.zarr", "/file is a file, but a.zarr belongs in a folder: move it away, or name another place"),
+        ("link/a.zarr", "/link is a link that leads to nothing, but a.zarr belongs in a folder"),
+        ("link", "/link is a link that leads to nothing, but a store is a folder or a URL"),
+    ],
+)
+def test_what_is_no_folder_in_the_way_of_a_store_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, words: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    assert main(["info", str(tmp_path / place)]) == 1
+    assert words in capsys.readouterr().err
 
 
 def test_what_a_mask_hides_is_missing_and_not_taken_for_a_measurement() -> None:

@@ -124,6 +124,39 @@ def test_a_short_address_that_names_nothing_is_said_and_no_path_is_built_from_it
 
 
 @pytest.mark.usefixtures("store")
+def test_a_file_in_the_place_of_the_folder_of_own_series_is_named_and_the_pages_go_on(
+    folder: Path, open_page: OpenPage
+) -> None:
+    (folder / own.FOLDER).write_text("")
+    at = open_page("ask")
+    at.text_area(key="pasted").input(SINE).run()
+    assert f"{own.FOLDER} is a file, but" in read(at.error[0].value)
+    assert "belongs in a folder: move it away" in read(at.error[0].value)
+    for page in ("ask", "heads", "library"):
+        at = open_page(page, q="0" * 16)
+        assert not at.exception
+        assert charts(at) or page == "library"
+
+
+@pytest.mark.parametrize("spoilt", ["zarr.json", "journal/manifest.json"])
+def test_a_damaged_store_is_named_and_every_page_shows_the_series_of_ones_own(
+    store: Path, open_page: OpenPage, spoilt: str
+) -> None:
+    option = paste(open_page("ask"))
+    (store / spoilt).write_text("{")
+    for page in ("ask", "heads", "head", "compare", "library"):
+        at = open_page(page, q=option.removeprefix(own.PREFIX), store=store.name)
+        assert not at.exception
+        assert ("cannot be read" in texts(at)) is (spoilt == "zarr.json" or page == "library"), page
+        if page == "library":
+            assert at.button(key=f"forget_{option}")
+            assert "no store yet" not in texts(at)
+        else:
+            assert at.selectbox(key="pick_signal").value == option
+            assert charts(at) or page == "compare"
+
+
+@pytest.mark.usefixtures("store")
 def test_a_series_that_is_deleted_is_gone_with_its_store(folder: Path, open_page: OpenPage) -> None:
     at = open_page("ask")
     option = paste(at)

@@ -25,13 +25,16 @@ _NOTHING = FileNotFoundError, NotADirectoryError
 
 
 def open_folder(path: Path) -> LocalObjects:
-    """The objects below a folder, which need not exist yet; StoreError if the path is a file."""
+    """The objects below a folder, which need not exist yet; StoreError if it is no folder, or below what is none."""
     for place in (path, *path.parents):
-        if place.exists() and not place.is_dir():
-            raise StoreError(
-                f"{place} is a file, but a store is a folder or a URL: name another place, such as "
-                f"{place.with_suffix('.zarr')}"
+        if os.path.lexists(place) and not place.is_dir():
+            found = "a file" if place.exists() else "a link that leads to nothing"
+            remedy = (
+                f"a store is a folder or a URL: name another place, such as {place.with_suffix('.zarr')}"
+                if place == path
+                else f"{path.name} belongs in a folder: move it away, or name another place"
             )
+            raise StoreError(f"{place} is {found}, but {remedy}")
     return LocalObjects(path)
 
 

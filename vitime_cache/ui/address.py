@@ -18,7 +18,7 @@ from vitime_cache.places import FIRST_STORE
 from vitime_cache.ui import own
 from vitime_cache.ui.asked import in_address as asked_in_address
 from vitime_cache.ui.options import chosen_period
-from vitime_cache.ui.stores import Store, reading, stores
+from vitime_cache.ui.stores import Store, readable, reading, stores
 from vitime_cache.ui.sweep import first_head
 from vitime_cache.ui.words import complain, end_page, plain, say_if_unknown
 
@@ -94,12 +94,13 @@ def address(**changes: object) -> dict[str, str]:
 
 
 def choose_store() -> Store | None:
-    """The store picker, above the others on every page; None if there is no store."""
+    """The store picker, above the others on every page; None without a store that can be read."""
     own.take_up(named_in_address().get("signal", "").removeprefix(own.PREFIX))  # before any page lists own series
     found = stores()
     if not found:
         return None
-    return found[pick("Store", list(found), "store", default=_first_with_signals(found))]
+    store = found[pick("Store", list(found), "store", default=_first_with_signals(found))]
+    return store if readable(store) else None  # the pages go on with series of one's own
 
 
 def choose_signal(

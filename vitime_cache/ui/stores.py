@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ Stamp = tuple[str, int]
 MOST_IN_MEMORY = 512_000_000  # bytes of signals, over all sessions
 ROWS = 100  # of the contents table, each with a plot
 PLOT_POINTS = 120
+UNREADABLE = (VitimeError, OSError, KeyError)  # of a vanished or damaged store
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Store:
 
 def folder() -> Path:
     """The only folder the app reads stores from and writes them to."""
-    return store_folder().resolve()
+    return Path(os.path.realpath(store_folder()))  # `resolve` fails for a link to itself
 
 
 def stores() -> dict[str, Store]:
@@ -81,13 +83,26 @@ def store_of(ds: xr.Dataset) -> Path:
 
 
 def planned(store: Store) -> Manifest | None:
-    """The manifest of a store, or None if it has none."""
+    """The manifest of a store, or None if it has none; shows why one cannot be read."""
     try:
         stamp = _file_stamp(store.path, MANIFEST)
     except (OSError, StoreError):
         return None
-    with reading(store):
+    try:
         return _manifest(store.path, stamp)
+    except UNREADABLE as error:
+        _say_unreadable(store, error)
+        return None
+
+
+def readable(store: Store) -> bool:
+    """Whether the signals of a store can be listed; shows why not."""
+    try:
+        _ = store.signals
+    except UNREADABLE as error:
+        _say_unreadable(store, error)
+        return False
+    return True
 
 
 @contextmanager
@@ -95,9 +110,13 @@ def reading(store: Store) -> Iterator[None]:
     """Show the error of a vanished or damaged store as a message, and end the page there."""
     try:
         yield
-    except (VitimeError, OSError, KeyError) as error:
-        st.error(f"{plain(store.name)} cannot be read: {plain(error)}", icon=":material/error:")
+    except UNREADABLE as error:
+        _say_unreadable(store, error)
         end_page()
+
+
+def _say_unreadable(store: Store, error: Exception) -> None:
+    st.error(f"{plain(store.name)} cannot be read: {plain(error)}", icon=":material/error:")
 
 
 @shared(16)
