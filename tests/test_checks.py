@@ -61,7 +61,7 @@ def test_a_series_is_taken_from_lists_arrays_and_tensors(given: object) -> None:
 def test_what_is_no_series_is_refused_without_a_warning(call: object, given: object) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(vc.VitimeError, match=r"Dataset|numbers"):
+        with pytest.raises(vc.VitimeError, match=r"Dataset|numbers|a dict of series"):
             call(MODEL, given, 16)
 
 
@@ -92,6 +92,9 @@ def test_what_is_no_series_is_refused_without_a_warning(call: object, given: obj
         (lambda: vc.mask_lags(MODEL, DAY, HEADS, float("nan")), "positive number of samples, got nan"),
         (lambda: vc.ablate_heads(MODEL, DAY, HEADS, period=0), "positive number of samples, got 0"),
         (lambda: vc.ablate_heads(MODEL, 3, HEADS), "signals are a Signal or several, got a int"),
+        (lambda: vc.ablate_heads(MODEL, [DAY, DAY], HEADS), "2 signals are named '[^']+'; rename all but one"),
+        (lambda: vc.ask_all(MODEL, [DAY, DAY]), "2 signals are named '[^']+'; rename all but one"),
+        (lambda: vc.ask(MODEL, {"day": X}), "a dict of series by name: make a list of them, each a Signal"),
         (lambda: vc.ablate_heads(MODEL, xr.Dataset(), HEADS), "is not from capture or open_store"),
         (lambda: vc.ablate_heads(MODEL, DAY, HEADS, reference="x"), "signals are a Signal or several, got a str"),
         (lambda: vc.null_curves(MODEL, X, 16, n=1.5), "n must be a whole number"),
@@ -169,6 +172,7 @@ def test_a_build_takes_one_signal_and_signals_from_a_generator(tmp_path: Path) -
     ("change", "message"),
     [
         ({"signals": [X, X]}, "signals are a Signal or several, got a ndarray"),
+        ({"signals": {"x": X}}, r"a dict of series by name: make .* or a table, pandas.DataFrame\(series\)"),
         ({"signals": 3}, "signals are a Signal or several, got a int"),
         ({"tokens": 5}, "layers are .* got 5"),
         ({"model": 3}, "load_model returns, got 3"),

@@ -5,6 +5,7 @@ VITIME_BIT_FLIPS says how many bits are flipped, one at a time: 20 by default, 2
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import random
@@ -17,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from tests.store import standin
 from tests.store.killing import die_at
 from tests.store.standin import CONFIG, Model, assert_holds, build, files, make_signal, make_signals, verify
+from vitime_cache.cli.main import main
 from vitime_cache.store import format as store_format
 from vitime_cache.store.commit import forget
 from vitime_cache.store.info import info
@@ -357,3 +360,16 @@ def test_flags_behind_their_markers_are_sound_only_if_a_build_was_killed_and_the
     if begun:
         (path / BUILDING).write_bytes(b"")
     assert (problems(path) == []) == sound
+
+
+@pytest.mark.parametrize("refusal", [errno.EACCES, errno.EROFS])
+def test_a_repair_of_a_store_that_cannot_be_written_to_says_so_in_one_line(path, refusal, monkeypatch, capsys):
+    def refuse(lock: FileLock, *_: object, **__: object) -> None:
+        raise OSError(refusal, os.strerror(refusal), lock.lock_file)  # what the system says to anyone but root
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    before = files(path)
+    assert main(["verify", str(path), "--sample", "0", "--repair"]) == 1
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert f"error: {path} cannot be written to: {os.strerror(refusal).lower()}; change what it permits" in said
+    assert files(path) == before

@@ -33,6 +33,7 @@ from vitime_cache.model.checkpoint import check_model, dtype_name
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.model.network import ViTime
 from vitime_cache.series.signal import Signal
+from vitime_cache.series.sources import check_names
 from vitime_cache.stats.stand_ins import stand_ins
 
 Head = tuple[str, int]
@@ -219,10 +220,11 @@ def patch_values(
 
 
 def as_signals(model: ViTime, signals: Signals) -> list[Signal]:
-    """Convert input to a list of signals; a Dataset must be of this model."""
+    """Convert input to a list of signals with unique names; a Dataset must be of this model."""
     check_model(model)
     if not isinstance(signals, xr.Dataset):
         if listed := schema.to_signals(signals):
+            check_names(listed)
             return listed
         raise InterventionError("give a Signal, a list of them, or a Dataset of this model; got none")
     if "config" not in signals.attrs or schema.N_HISTORY not in signals.coords:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import ArrayLike
@@ -38,6 +38,7 @@ def as_signal(given: Signal | ArrayLike | pd.Series[Any] | pd.DataFrame) -> Sign
         return signals[0]
     if isinstance(given, Signal):
         return given
+    _refuse_names(given)
     values = numbers(given, "a series", error=SignalError)
     if values.ndim > 1 and values.size > max(values.shape):
         raise SignalError(
@@ -61,6 +62,7 @@ def as_signals(
         return [given]
     if is_table(given):
         return _of_table(given)
+    _refuse_names(given)
     if hasattr(given, "__array__"):  # an array, a tensor
         return [as_signal(cast("ArrayLike", given))]
     listed: list[Any] = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
@@ -74,6 +76,15 @@ def as_signals(
                 "Signal('name', values, horizon=720), or read a file with read_signals"
             )
     return listed
+
+
+def _refuse_names(given: object) -> None:
+    """Refuse a dict: whether its values are samples, signals or something else, its caller knows."""
+    if isinstance(given, Mapping):
+        raise SignalError(
+            f"got a {type(given).__name__} of series by name: make a list of them, each a "
+            "Signal(name, values, horizon=720), or a table, pandas.DataFrame(series)"
+        )
 
 
 def _of_table(given: Any) -> list[Signal]:

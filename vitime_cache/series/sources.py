@@ -144,6 +144,13 @@ def parse_values(text: str, name: str, *, horizon: int = 720, fill: Fill = "none
     return from_column(column, horizon, "pasted values")
 
 
+def check_names(signals: Sequence[Signal]) -> None:
+    """Refuse signals of which two share a name, by which results tell them apart."""
+    for name, count in Counter(signal.name for signal in signals).most_common(1):
+        if count > 1:
+            raise SignalError(f"{count} signals are named {name!r}; rename all but one")
+
+
 def check_signals(signals: Sequence[Signal], known: Collection[str] = ()) -> None:
     """Refuse a set of signals that cannot be in one store.
 
@@ -159,12 +166,10 @@ def check_signals(signals: Sequence[Signal], known: Collection[str] = ()) -> Non
     """
     if not signals:
         raise SignalError("there are no signals")
-    times = Counter(signal.name for signal in signals)
-    name, count = times.most_common(1)[0]
-    if count > 1:
-        raise SignalError(f"{count} signals are named {name!r}; rename all but one")
+    check_names(signals)
+    names = {signal.name for signal in signals}
     for signal in signals:
-        if signal.reduced_of and signal.reduced_of not in times and signal.reduced_of not in known:
+        if signal.reduced_of and signal.reduced_of not in names and signal.reduced_of not in known:
             raise SignalError(
                 f"signal {signal.name!r} is reduced_of {signal.reduced_of!r}, but there is no such signal; "
                 "add it, or leave reduced_of out"

@@ -6,6 +6,7 @@ archive from elsewhere may contain them, are never opened, followed or written t
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -199,6 +200,13 @@ class LocalObjects:
             raise StoreError(
                 f"another process is building {self.url} or storing verdicts there; wait until it ends, or choose "
                 "another store"
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            raise StoreError(
+                f"{self.url} cannot be written to: {str(error.strerror).lower()}; change what it permits, or work on a "
+                "copy of it"
             ) from error
         try:
             yield
