@@ -132,11 +132,15 @@ def test_clocks_that_skip_an_hour_in_spring_and_repeat_one_in_autumn_keep_a_day_
 
 
 @pytest.mark.parametrize(
-    ("times", "name"),
-    [(["2020-01-01", "2020-01-02", "2020-01-05 13:00", "2020-01-07"], "date"), (["0", "6", "14", "20"], "hour")],
+    ("times", "name", "usual"),
+    [
+        (["2020-01-01", "2020-01-02", "2020-01-05 13:00", "2020-01-07"], "date", "1.46 days apart at the median"),
+        (["0", "6", "14", "20"], "hour", "most are 6 hours apart"),
+        (["2020-01-01", "2020-02-01", "2020-03-03", "2020-03-20"], "date", "most are 31 days apart"),
+    ],
 )
-def test_times_without_an_even_step_are_refused_and_read_as_rows_on_request(times, name):
-    with pytest.raises(SignalError, match=rf"column '{name}': the times have no even step: .*--time none"):
+def test_times_without_an_even_step_are_refused_and_read_as_rows_on_request(times, name, usual):
+    with pytest.raises(SignalError, match=rf"'{name}': the times have no even step: {usual}, but not .*--time none"):
         read(times, name)
     assert read(times, name, time="none", columns=("v",)).values.tolist() == [0, 1, 2, 3]
 

@@ -265,3 +265,94 @@ def test_what_is_left_out_of_a_file_is_a_warning_unless_someone_is_told(tmp_path
         warnings.simplefilter("error")
         read_signals(tmp_path / "f.csv", tell=notes.append)
     assert len(notes) == 1
+
+
+# Series below one another, years and row numbers, as people's files have them.
+
+YEARS = [1990 + i for i in range(6)]
+SQUARES = [i * i % 7 for i in range(6)]
+
+
+def lines(head: str, row: str, each: str = "-") -> str:
+    """Six rows for each letter {a}: {i} counts rows, {n} those of the letter; {y} is a year and {v} a value."""
+    kinds = [(k, name, i) for k, name in enumerate(each) for i in range(6)]
+    rows = [row.format(i=6 * k + i, a=name, n=i, y=YEARS[i], v=SQUARES[i]) for k, name, i in kinds]
+    return "\n".join([head, *rows]) + "\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        lines(",year,v", "{i},{y},{v}"),  # as pandas writes an index
+        lines("rownames,year,v", "{i},{y},{v}"),  # and R
+        lines("YR,v", "{y},{v}"),
+        lines("Jahr;v", "{y};{v}"),
+        lines("YEAR,v,TIME", "{y},{v},{i}"),
+    ],
+)
+def test_a_column_of_years_is_the_time_beside_numbers_of_rows_and_in_other_words(text):
+    [column] = read_columns("f.csv", text.encode())
+    assert (column.name, column.values.tolist(), column.start[:4]) == ("v", SQUARES, "1990")
+
+
+def test_months_behind_the_point_of_a_year_are_months():
+    months = [f"{1871 + i // 12}.{i % 12 + 1:02}" for i in range(30)]
+    for shown in (months, [month.rstrip("0") for month in months]):  # 1871.1 is October, as a spreadsheet saves it
+        [column] = read_columns("f.csv", ("Date,P\n" + "\n".join(f"{m},{i}" for i, m in enumerate(shown))).encode())
+        assert (len(column.values), column.start, column.sample_seconds) == (30, "1871-01-01T00:00:00", 2_629_800)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [lines("STATE,YR,v", "{a},{y},{v}", "AB"), lines(",firm,year,v", "{i},{a},{y},{v}", "12"),
+     lines("rownames,subject,year,v", "{i},{a},{y},{v}", "12")],
+)  # fmt: skip
+def test_years_that_begin_anew_for_each_state_firm_or_subject_are_several_series(text):
+    first, second = read_columns("f.csv", text.encode())
+    assert {first.name, second.name} in ({"A", "B"}, {"1", "2"})
+    assert first.values.tolist() == second.values.tolist() == SQUARES
+
+
+@pytest.mark.parametrize("head", ["Person,Days,v", "rownames,Person,Days,v"])
+def test_rows_that_count_anew_in_each_block_are_told_and_read_apart_as_advised(head):
+    text = lines(head, "{i},{a},{n},{v}"[4 * (head[0] == "P") :], "XY")
+    columns, notes = told(text)
+    assert [len(values) for values in columns.values()] == [12] * len(columns)
+    assert "'Days' begins anew with each 'Person', so several series may be stacked; call 'Person' 'unique_id'" in notes
+    columns, notes = told(text.replace("Person", "unique_id"))
+    assert columns["X_v"] == columns["Y_v"] == SQUARES
+    assert "anew" not in notes
+
+
+def test_series_of_a_long_table_without_a_value_or_a_second_row_are_left_out_and_told():
+    rows = ["A,1,1,5", "A,2,2,6", "B,1,,7", "B,2,,8", "C,1,3,9", "D,1,,1", "D,2,,", "A,3,3,7"]
+    columns, notes = told("item_id,t,y,z\n" + "\n".join(rows), fill="interpolate")
+    assert columns == {"A_y": [1, 2, 3], "A_z": [5, 6, 7], "B_z": [7, 8], "D_z": [1, 1]}
+    assert notes.endswith("f.csv: left out, with fewer than two samples or no value: B_y, C, D_y")
+    columns, notes = told("name,2000,2001,2002\na,1,2,3\nb,,,\nc,4,5,7\nd,2,,\n", rows=True)
+    assert columns == {"a": [1, 2, 3], "c": [4, 5, 7]}
+    assert notes.endswith("f.csv: left out, with fewer than two samples or no value: b, d")
+    with pytest.raises(SignalError, match="none of its 2 series, one for each item_id, has two rows and a value"):
+        told("item_id,t,y\nA,1,\nA,2,\nB,1,\nB,2,\n")
+    with pytest.raises(SignalError, match="none of its 2 rows has two values"):
+        told("n,V1,V2\na,2,\nb,1,\n", rows=True)
+
+
+def test_a_name_that_nearly_every_row_has_alone_tells_no_series_apart():
+    text = "name,cyl,mpg\n" + "\n".join(f"car {i // 2 if i < 4 else i},{i % 3},{i}" for i in range(9))
+    assert list(told(text)[0]) == ["cyl", "mpg"]
+
+
+def test_rows_told_apart_by_two_columns_of_text_may_be_series():
+    text = "country,indicator,2000,2001,2002\nA,x,1,2,3\nA,y,4,5,7\nB,x,1,1,2\nB,y,4,3,1\n"
+    with pytest.raises(SignalError, match="rows=True"):
+        told(text)
+    assert list(told(text, rows=True)[0]) == ["A/x", "A/y", "B/x", "B/y"]
+
+
+def test_an_archive_that_calls_its_file_as_itself_is_read():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("v.csv.zip", "v\n1\n2\n4\n")  # as pandas before 1.2
+    [column] = read_columns("v.csv.zip", packed.getvalue())
+    assert column.values.tolist() == [1, 2, 4]

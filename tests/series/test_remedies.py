@@ -107,6 +107,6 @@ def test_a_table_of_months_or_hours_that_was_melted_as_advised_is_one_series(kin
 
 def test_rows_named_by_series_as_advised_are_read_apart():
     text = FILES["stacked series"]
-    assert "named 'unique_id'" in read(text)
+    assert "call the column that tells the series of a row 'unique_id'" in read(text)
     named = rows("unique_id,date,v", ["a"] * 15 + ["b"] * 15, DATES[:15] * 2, V)
     assert {signal.name: signal.values.tolist() for signal in read(named)} == {"a": V[:15], "b": V[15:]}

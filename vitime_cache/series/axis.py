@@ -124,8 +124,8 @@ def find_axis(
         faults.append(f"{_of('time', (~new).sum())} twice, the first {_shown(times[at])} in row {rows[at]}")
         if (~new).sum() > max(MANY_TWICE * len(new), 2):  # a mean over rows at the same time would mix series
             raise SignalError(
-                f"{where}: {faults[-1]}: several series may be stacked, and no column names the series of a row; add "
-                f"one named 'unique_id', {WAY_OUT}"
+                f"{where}: {faults[-1]}: several series may be stacked; call the column that tells the series of a row "
+                f"'unique_id', adding one if there is none, {WAY_OUT}"
             )
         mended.append("values at the same time averaged")
     places, seconds = np.zeros(1, np.int64), 0.0
@@ -260,9 +260,11 @@ def _places(where: str, times: Times | Floats, counts: Floats, unit: float) -> t
     apart = np.round(steps / step)
     if (odd := (apart < 1) | (np.abs(steps - apart * step) > UNEVEN * step)).any():
         at = int(odd.argmax())
+        usual = f"{_spaced(step * unit) or f'{step:g}'} apart"
+        usual = f"most are {usual}" if 2 * (steps == step).sum() >= len(steps) else f"{usual} at the median"
         raise SignalError(
-            f"{where}: the times have no even step: most are {step * unit or step:g}{' s' * bool(unit)} apart, but not "
-            f"{_shown(times[at])} and {_shown(times[at + 1])}; resample them to one step, {WAY_OUT}"
+            f"{where}: the times have no even step: {usual}, but not {_shown(times[at])} and {_shown(times[at + 1])}; "
+            f"resample them to one step, {WAY_OUT}"
         )
     places = np.append(0, np.cumsum(apart)).astype(np.int64)
     of_days = times.dtype.kind == "M" and unit == 1 and step % UNITS["day"] == 0
@@ -274,6 +276,12 @@ def _places(where: str, times: Times | Floats, counts: Floats, unit: float) -> t
 def _most_common(steps: Floats) -> float:
     kinds, times = np.unique(steps, return_counts=True)
     return float(kinds[times.argmax()] if 2 * times.max() >= len(steps) else np.median(steps))
+
+
+def _spaced(seconds: float) -> str:
+    """A distance of times in words, in days rather than weeks and months; empty if it is not known."""
+    of_days = 2 * UNITS["day"] <= seconds < 2 * UNITS["year"]
+    return f"{seconds / UNITS['day']:.4g} days" if of_days else in_words(1, seconds, least=1)
 
 
 def _of(what: str, count: int) -> str:

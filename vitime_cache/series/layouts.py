@@ -7,11 +7,11 @@ option that chooses between them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +19,23 @@ from numpy.typing import NDArray
 from vitime_cache.series.axis import Column, find_even_axis, finished
 from vitime_cache.series.bounds import NOTES, Choices, SignalError, Tell
 from vitime_cache.series.columns import Table, columns_of
-from vitime_cache.series.rows import check_calendar, check_rows, series_in_rows
-from vitime_cache.series.time_columns import CALENDAR, CLOCKS, COUNTERS, Time, called, find_time
+from vitime_cache.series.rows import check_calendar, check_rows, left_out, series_in_rows
+from vitime_cache.series.time_columns import CALENDAR, CLOCKS, COUNTERS, TIMES, Time, called, find_time
 
 if TYPE_CHECKING:
     import pandas as pd
 
-IDS = {"unique_id", "item_id", "series_id", "ts_id", "id", "series", "item", "variable", "name", "symbol", "ticker"}
+SURE = {"unique_id", "item_id", "series_id", "ts_id"}
+IDS = SURE | {"id", "series", "item", "variable", "name", "symbol", "ticker"}
 STACKED = IDS | {
     "store", "shop", "location", "station", "stn", "site", "sensor", "device", "meter", "region", "country", "dept",
     "department", "product", "sku", "customer", "client", "zone", "branch", "turbine", "machine", "building", "house",
-    "household", "user", "channel", "node", "asset", "well",
+    "household", "user", "channel", "node", "asset", "well", "state", "county", "city", "province", "municipality",
+    "firm", "company", "airline", "subject", "patient",
 }  # fmt: skip
 _NO_IDS = {*CALENDAR, *CLOCKS, "period", "quarter", "week", "weekday"}
 _NUMBER = re.compile(r"[ _]?(id|no|nr|nbr|num|number|code)$")  # "store_nbr" is a store
+MOST_COMPARED = 30  # columns of a table in which stacked series are looked for
 FEWEST_STEPS = 24  # fewer are too few to tell a constant or a counter from a series, beside times
 
 
@@ -79,12 +82,19 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
                 f"{table.where(names[0])}: its numbers go in even steps; if it is the time, say so with "
                 f"time={names[0]!r} (--time {names[0]!r})"
             )
+    in_order = bool(time.columns) and called(time.columns[0]) not in COUNTERS and _in_order(time.readings[0])
+    if not (in_order or ids or choices.time or choices.columns) and (stacked := _begins_anew(table, time.columns)):
+        within, each = stacked
+        tell(
+            f"{file}: {within!r} begins anew with each {each!r}, so several series may be stacked; call {each!r} "
+            "'unique_id' to read them one by one"
+        )
     told = {*names, *time.columns, *ids}
     left = [name or "the first column" for name in table.names if name not in told]
     if left and not choices.columns:
         more = f" and {len(left) - 10} more" if len(left) > 10 else ""
         tell(f"{file}: {', '.join(names[:10])} read; left out as no series: {', '.join(left[:10])}{more}")
-    return list(_columns(table, names, ids, time, choices, tell))
+    return _columns(table, names, ids, time, choices, tell)
 
 
 def _values(table: Table, time: Time, ids: Sequence[str], choices: Choices) -> list[str]:
@@ -95,7 +105,9 @@ def _values(table: Table, time: Time, ids: Sequence[str], choices: Choices) -> l
             hidden = find_time(table, replace(choices, time=None)).columns
     names = [name for name in table.numbers if name not in (*time.columns, *hidden, *ids)]
     if time.columns:
-        counters = {name for name in names if name.lower() in COUNTERS and (np.diff(table.numbers[name]) == 1).all()}
+        counters = {
+            name for name in names if called(name) in COUNTERS | TIMES and (np.diff(table.numbers[name]) == 1).all()
+        }
         counters |= {name for name in names if called(name) in CALENDAR or _repeats(table.numbers[name], time)}
         names = [name for name in names if name not in counters] or names
     several = [name for name in names if np.isfinite(table.numbers[name]).any()] or names
@@ -137,16 +149,31 @@ def _is_even(values: NDArray[np.float64], groups: Sequence[NDArray[np.intp]]) ->
 
 def _columns(
     table: Table, names: Sequence[str], ids: Sequence[str], time: Time, choices: Choices, tell: Tell
-) -> Iterator[Column]:
-    """Each column of each id."""
+) -> list[Column]:
+    """Each column of each id. Ids of one row, and series without a value, are left out beside others."""
+    found, left = list[Column](), list[str]()
     for each, rows in _groups(table, ids):
+        labels = {name: name if not ids else each if len(names) == 1 else f"{each}_{name}" for name in names}
+        empty = [name for name in names if ids and (len(rows) < 2 or np.isnan(table.numbers[name][rows]).all())]
+        if len(empty) == len(names):
+            left.append(each)
+            continue
+        left += [labels[name] for name in empty]
         where = f"{table.file}, column {' and '.join(map(repr, time.columns))}" + (f", {each!r}" if ids else "")
         readings = [each[rows] for each in time.readings]
         axis = find_even_axis(where, readings, table.rows[rows], choices, tell, time.unit)
-        for name in names:
-            label = name if not ids else each if len(names) == 1 else f"{each}_{name}"
-            column = finished(table.where(name), label, table.numbers[name][rows], table.rows[rows], axis, choices)
-            yield replace(column, start=column.start + time.offset) if column.start and time.offset else column
+        for name in [name for name in names if name not in empty]:
+            place = table.where(name) + (f", {each!r}" if ids else "")
+            column = finished(place, labels[name], table.numbers[name][rows], table.rows[rows], axis, choices)
+            found.append(replace(column, start=column.start + time.offset) if column.start and time.offset else column)
+    if left and not found:
+        raise SignalError(
+            f"{table.file}: none of its {len(left)} series, one for each {', '.join(ids)}, has two rows and a value; "
+            "rows that are one series need another name there, or choose with columns=[…] (--column NAME)"
+        )
+    if left:
+        tell(left_out(table.file, left))
+    return found
 
 
 def _ids(table: Table, time: Time) -> list[str]:
@@ -159,7 +186,7 @@ def _ids(table: Table, time: Time) -> list[str]:
     named += [name for name in table.numbers if beside and name.lower() in IDS and name not in used]
     named = [name for name in named if name in texts or (table.numbers[name] % 1 == 0).all()]
     if not time.columns:
-        return [name for name in named if table.distinct([name]) < (length if name.lower() != "id" else length / 2)][:1]
+        return [name for name in named if table.distinct([name]) < (length if name.lower() in SURE else length / 2)][:1]
     times = time.readings[0]
     if not named and (times[1:] > times[:-1]).all():
         return []
@@ -172,9 +199,41 @@ def _ids(table: Table, time: Time) -> list[str]:
     candidates = list(dict.fromkeys([*named, *texts]))[:6]
     for count in (1, 2, 3):
         for some in combinations(candidates, min(count, len(candidates))):
-            if table.distinct(some) > 1 and table.distinct(some, times) == length:
+            if 1 < table.distinct(some) <= length / 2 and table.distinct(some, times) == length:
                 return sorted(some, key=table.names.index)
     return []
+
+
+def _in_order(times: NDArray[Any]) -> bool:
+    """Whether times (T,) all ascend or all descend."""
+    return bool((times[1:] > times[:-1]).all() or (times[1:] < times[:-1]).all())
+
+
+def _begins_anew(table: Table, times: Sequence[str]) -> tuple[str, str] | None:
+    """A column that counts from the same number in each block of another, and that other column, none of `times`.
+
+    A subject and its days: below one another without dates, and under names that are not known. None if there are none.
+    """
+    if len(table.names) > MOST_COMPARED or len(table.rows) < 6:
+        return None
+    wholes = [name for name, values in table.numbers.items() if (values == np.round(values)).all()]
+    for each in [*table.others, *wholes]:
+        new = table.keys([each])[each].factorize()[0] if each in table.others else table.numbers[each]
+        changes = np.diff(new) != 0
+        blocks = 1 + int(changes.sum())
+        if (
+            not 2 <= blocks <= len(new) / 3
+            or table.distinct([each]) != blocks
+            or called(each) in _NO_IDS
+            or each in times
+        ):
+            continue
+        for within in [name for name in table.numbers if name != each]:
+            values = table.numbers[within]
+            starts = values[np.append(True, changes)]
+            if (np.diff(values)[~changes] > 0).all() and (starts == starts[0]).all():
+                return within, each
+    return None
 
 
 def _in_blocks(table: Table, name: str) -> bool:

@@ -33,8 +33,8 @@ _WEEK = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] * 2
 def check_rows(table: Table) -> None:
     """Refuse a table that may hold one series per row, judging by its shape and its names of rows and columns."""
     count, length = len(table.numbers), len(table.rows)
-    label = next(iter(table.others), None)
-    named = label is not None and table.distinct([label]) == length
+    labels = list(table.others)[:4]
+    named = any(table.distinct(labels[:count]) == length for count in range(1, len(labels) + 1))
     ends = [int(end[0]) for name in table.numbers if (end := re.search(r"\d{1,9}$", name))]
     successive = named and len(ends) == count > 2 and bool((np.diff(ends) == 1).all())
     if length == 1 < count or (count >= MANY and (count > length or named)) or successive:
@@ -105,14 +105,27 @@ def series_in_rows(table: Table, choices: Choices, tell: Tell) -> list[Column]:
     tell("; ".join([f"{table.file}: a series from each row", *notes]))
     stem = table.file.partition(".")[0]
     names = names or ([f"{stem}_{number}" for number in range(1, len(values) + 1)] if len(values) > 1 else [stem])
-    series = []
+    series, left = list[Column](), list[str]()
     for name, row, place in zip(names, values[:, int(classes) :], table.rows, strict=True):
         known = np.flatnonzero(~np.isnan(row))
+        if len(values) > 1 and (not len(known) or known[-1] < 1):
+            left.append(name)
+            continue
         row = row[: known[-1] + 1] if len(known) else row  # rows of one file are as long as the longest
         of_row = axis if axis is not None and len(axis.order) == len(row) else plain_axis(len(row))
         where, numbers = f"{table.file}, row {place}", np.arange(1, len(row) + 1)
         series.append(finished(where, name, row, numbers, of_row, choices, "sample"))
+    if left and not series:
+        raise SignalError(f"{table.file}: none of its {len(left)} rows has two values")
+    if left:
+        tell(left_out(table.file, left))
     return series
+
+
+def left_out(file: str, names: Sequence[str]) -> str:
+    """One sentence on the series that are too short to be any."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"{file}: left out, with fewer than two samples or no value: {', '.join(names[:10])}{more}"
 
 
 def _row_names(table: Table) -> tuple[list[str], list[str]]:

@@ -98,6 +98,7 @@ def unpack(file: str, data: bytes) -> tuple[str, bytes]:
             if len(inside) != 1:
                 raise SignalError(f"{file} holds {len(inside)} files; take out the one that holds the series")
             name, stream = PurePosixPath(inside[0]).name, archive.open(inside[0])
+            name = path.stem if name == path.name else name  # as earlier pandas wrote "v.csv.zip"
         else:
             name, stream = path.stem, COMPRESSED[ending](io.BytesIO(data))  # type: ignore[assignment, misc]
         data = stream.read(bounds.MAX_BYTES + 1)

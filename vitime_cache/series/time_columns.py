@@ -31,7 +31,7 @@ TIMES = {"date", "datetime", "date_time", "timestamp", "time", "ds", "year", "un
 TIMES |= {"yearmoda", "yyyymmdd", "datum", "datum/zeit", "zeit", "fecha", "yearweek", "year_week", "yyyyww"}
 TIMES |= {*DAY_ZEROS}
 DECIMAL_YEARS = {"year", "time", "date", "decimal_date", "decimal date", "decimal_year", "decimal year"}
-COUNTERS = {"", "unnamed: 0", "index", "id", "no", "nr", "row", "sample", "step", "t"}  # of rows
+COUNTERS = {"", "unnamed: 0", "index", "id", "no", "nr", "row", "rownames", "sample", "step", "t"}  # of rows
 CALENDAR = ("year", "month", "day", "hour", "minute", "second")
 PARTS = {"YYYY": "year", "YY": "year", "yr": "year", "MM": "month", "mo": "month", "DD": "day", "doy": "day of year"}
 PARTS |= {"HH": "hour", "hh": "hour", "mm": "minute", "day_of_year": "day of year", "yday": "day of year"}
@@ -65,6 +65,11 @@ def called(name: str) -> str:
     return name.lower().strip("<>_")
 
 
+def _part(name: str) -> str:
+    """The part of a date that a column is named as: "YYYY" and "Jahr" are "year"."""
+    return PARTS.get(name, PARTS.get(each := called(name), each))
+
+
 @dataclass(frozen=True)
 class Time:
     """The time of a table: its columns, every reading of the times (T,), and the unit if they are counts."""
@@ -96,7 +101,7 @@ def find_time(table: Table, choices: Choices) -> Time:
         return _with_clock(table, name, readings, lower)
     spelt = _spelt_parts(table)
     calendar = table.numbers | dict(spelt.values())
-    parts = {PARTS.get(name, PARTS.get(each := called(name), each)): name for name in table.numbers}
+    parts = {_part(name): name for name in table.numbers}
     if "hh" not in lower and parts.get("minute") == "mm":
         del parts["minute"]
     for part, most in _MOST.items():
@@ -233,10 +238,16 @@ def _calendar(numbers: Mapping[str, NDArray[np.float64]], parts: Mapping[str, st
 def _counts(table: Table, choices: Choices) -> Time:
     """Numbers that are times or counts, by their name; in the first column also row numbers; else times of day."""
     several = len(table.names) > 1
-    leading, known_times = TIMES - {"year"}, TIMES | DECIMAL_YEARS
-    times_first = sorted(table.names, key=lambda name: called(name) not in leading)
-    for name in times_first if choices.time is None else [choices.time]:
-        known, in_front = called(name), name == table.in_front
+    known_times = TIMES | DECIMAL_YEARS
+    years = [name for name, values in table.numbers.items() if _part(name) == "year" and _run(name, values)]
+
+    def place(name: str) -> int:
+        """Names of times first, but no numbers of rows beside years; then years that run."""
+        only_counts = bool(years) and name in table.numbers and (np.diff(table.numbers[name]) == 1).all()
+        return 0 if called(name) in TIMES - {"year"} and not only_counts else 1 if name in years else 2
+
+    for name in sorted(table.names, key=place) if choices.time is None else [choices.time]:
+        known, in_front = "year" if name in years else called(name), name == table.in_front
         is_time = known in known_times or choices.time is not None
         if name not in table.numbers:
             column = table.others[name]
@@ -252,9 +263,32 @@ def _counts(table: Table, choices: Choices) -> Time:
         if not several or not (is_time or counts_rows) or (known == "id" and not (np.diff(values) > 0).all()):
             continue
         times = times_of_numbers(values, name) if is_time or known == "week" else None
+        if known in DECIMAL_YEARS and (successive := _months_behind_points(values)) is not None:
+            times = successive
         unit = "year" if known in DECIMAL_YEARS and _are_years(values) else known
         return Time((name,), (values,), unit) if times is None else Time((name,), (times,))
     return Time()
+
+
+def _run(name: str, values: NDArray[np.float64]) -> bool:
+    """Whether years (T,) are those of rows, one after the other, in one series or in several below one another."""
+    if not len(values) or not np.isfinite(values).all() or (values % 1).any():
+        return False
+    steps = np.diff(values)
+    are_years = called(name) == "year" or 1500 <= values.min() <= values.max() < 2200
+    return are_years and 2 * int((steps > 0).sum()) > len(steps)
+
+
+def _months_behind_points(values: NDArray[np.float64]) -> NDArray[Any] | None:
+    """Numbers (T,) such as 1871.01, …, 1871.12, 1872.01 as months; None if they are something else."""
+    if len(values) < 3 or not np.isfinite(values).all() or not 1500 <= values.min() <= values.max() < 2200:
+        return None
+    digits = np.round(100 * values)
+    months = digits % 100
+    near = np.abs(values - digits / 100).max() < 1e-3  # of float32
+    if not near or months.min() < 1 or months.max() > 12 or not (np.diff(12 * (digits // 100) + months) == 1).all():
+        return None
+    return times_of_numbers(digits, "")
 
 
 def _are_years(values: NDArray[np.float64]) -> bool:
