@@ -39,9 +39,9 @@ FEW = {"nulls": 19, "heads": [("encoder.0", 0)]}  # of a question, so that it ta
 FULL = next(signal for signal in catalogue() if signal.name == "full")
 
 
-def run(weights: Path, store: Path, signal: Signal = FULL) -> xr.Dataset:
+def run(weights: Path, store: Path, signal: Signal = FULL, sha256: str = "") -> xr.Dataset:
     """Build a signal into a store in the process; what the store holds of it."""
-    engine().build([signal], store, weights, "none")
+    engine().build([signal], store, weights, sha256 or peek(weights)[1].sha256, "none")
     return open_store(store).sel(signal=signal.name)
 
 
@@ -130,13 +130,14 @@ def test_a_run_that_hangs_is_told_so_in_one_line_and_the_next_one_has_another_pr
     weights: Path, tmp_path: Path
 ) -> None:
     mine = Engine(silence=60)
-    mine.build([FULL], tmp_path / "first.zarr", weights, "none")  # the start takes its time on a busy machine
+    sha256 = peek(weights)[1].sha256
+    mine.build([FULL], tmp_path / "first.zarr", weights, sha256, "none")  # the start takes its time on a busy machine
     child = mine.prepare(weights)
     threading.Thread(target=child._watch, args=(4.0,), daemon=True).start()
     hung = child.pid
     with pytest.raises(EngineError, match=r"^The process that ran the model gave no sign of life for 60 s and was .*$"):
         short_run(mine, weights, hang)
-    mine.build([FULL], tmp_path / "a.zarr", weights, "none")
+    mine.build([FULL], tmp_path / "a.zarr", weights, sha256, "none")
     assert mine.prepare(weights).pid != hung
     mine.stop()
 
@@ -160,6 +161,9 @@ def test_weights_that_change_on_disk_are_loaded_anew(weights: Path, tmp_path: Pa
     mine.write_bytes(content)
     os.utime(mine, ns=(1, 1))
     assert peek(mine)[1].sha256 != peek(weights)[1].sha256
+    with pytest.raises(CheckpointError, match="was replaced by other weights while the series waited"):
+        run(mine, tmp_path / "b.zarr", sha256=peek(weights)[1].sha256)
+    assert not (tmp_path / "b.zarr").exists()
     assert run(mine, tmp_path / "b.zarr").attrs["weights_sha256"] == peek(mine)[1].sha256
 
 
@@ -182,7 +186,7 @@ def test_what_is_wrong_with_the_weights_is_said_by_the_run_and_the_process_lives
     engine().stop()
     before = process(broken)
     with pytest.raises(CheckpointError, match=r"broken\.safetensors"):
-        run(broken, tmp_path / "a.zarr")
+        run(broken, tmp_path / "a.zarr", sha256="of no matter")
     assert run(weights, tmp_path / "b.zarr").attrs["weights"]
     assert process(weights) == before
 

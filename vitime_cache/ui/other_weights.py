@@ -48,7 +48,7 @@ def run_under(ds: xr.Dataset, weights: WeightsFile) -> None:
     """Run other weights on a Dataset's signal, with its history and horizon, and keep the result like an own series."""
     own.make_room()
     signal = replace(schema.signal_of(ds), reduced_of="")
-    engine().build([signal], _kept(ds, weights).path, weights.path, "none")
+    engine().build([signal], _kept(ds, weights).path, weights.path, weights.info.sha256, "none")
 
 
 def under(ds: xr.Dataset, weights: WeightsFile) -> xr.Dataset | None:

@@ -112,7 +112,7 @@ def keep(signal: Signal) -> str:
         tokens = "all" if _token_bytes(weights.config) <= MOST_TOKEN_BYTES else "none"
         place, fitted = st.empty(), _fitted(signal, weights.config)
         engine().build(
-            fitted, _path(PREFIX + name), weights.path, tokens,
+            fitted, _path(PREFIX + name), weights.path, weights.info.sha256, tokens,
             lambda _, step: place.caption(plain(f"{signal.name}: {step}")),  # raises here when the page is closed
         )  # fmt: skip
         place.empty()
@@ -168,7 +168,8 @@ def save(option: str, name: str, store: str) -> None:
     if schema.TOKEN_ATTENTION in ds or not kept:
         add_dataset(path, ds, signal)
     else:
-        engine().build([signal], path, default_weights().path, kept)
+        weights = default_weights()
+        engine().build([signal], path, weights.path, weights.info.sha256, kept)
 
 
 def forget(option: str) -> None:

@@ -106,12 +106,18 @@ class Engine:
         return known
 
     def build(
-        self, signals: Sequence[Signal], store: Path, weights: Path, tokens: str | Sequence[str],
+        self, signals: Sequence[Signal], store: Path, weights: Path, sha256: str, tokens: str | Sequence[str],
         progress: Progress = lambda *_: None,
     ) -> None:  # fmt: skip
-        """Run `vitime_cache.build` on some signals; raises its errors and EngineError."""
+        """Run `vitime_cache.build` on some signals; raises its errors and EngineError.
+
+        Parameters
+        ----------
+        sha256
+            Of the weights that are meant: a file of others that took their place meanwhile is refused.
+        """
         turn = Turn(f"series {weights}", SERIES, self._line.number())
-        what = list(signals), str(store), tokens
+        what = list(signals), str(store), sha256, tokens
         self._run(turn, progress, lambda _: None, weights, model_process.build, lambda: what)
 
     def stop(self) -> None:

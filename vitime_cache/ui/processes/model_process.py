@@ -73,11 +73,22 @@ def answer(
     return verdict, problem
 
 
-def build(tell: Tell, weights: str, signals: Sequence[Signal], store: str, tokens: str | Sequence[str]) -> None:  # noqa: ARG001
-    """Build some signals into a store."""
+def build(
+    tell: Tell,  # noqa: ARG001
+    weights: str,
+    signals: Sequence[Signal],
+    store: str,
+    sha256: str,
+    tokens: str | Sequence[str],
+) -> None:
+    """Build some signals into a store, by the weights of this hash and no others."""
+    from vitime_cache.model.checkpoint import CheckpointError
     from vitime_cache.store.build import build
 
-    build(signals, store, _loaded(weights), tokens=tokens)
+    model = _loaded(weights)
+    if model.weights.sha256 != sha256:
+        raise CheckpointError(f"{weights} was replaced by other weights while the series waited: take the series again")
+    build(signals, store, model, tokens=tokens)
 
 
 def _loaded(weights: str) -> ViTime:
