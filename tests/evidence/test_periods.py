@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from scipy.signal import lfilter
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from benchmarks.periods import APERIODIC
+from vitime_cache.evidence import periods
 from vitime_cache.evidence.periods import MOST_SAMPLES, propose_periods, propose_periods_of_each
 from vitime_cache.series.examples import catalogue
 
@@ -155,3 +157,26 @@ def test_series_examined_together_have_the_periods_that_each_has_alone():
         assert [each.period for each in found] == pytest.approx([each.period for each in alone], rel=1e-9)
         assert [each.power for each in found] == pytest.approx([each.power for each in alone], rel=1e-9)
         assert [each.p_value for each in found] == pytest.approx([each.p_value for each in alone], rel=1e-6, abs=1e-300)
+
+
+def threads_of_products() -> set[int]:
+    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+
+def test_products_run_on_one_thread_while_periods_are_proposed_and_on_all_of_them_afterwards(monkeypatch):
+    lines, seen = periods._lines, []
+
+    def watched(x):
+        seen.append(threads_of_products())
+        if len(seen) == 2:
+            raise MemoryError
+        return lines(x)
+
+    monkeypatch.setattr(periods, "_lines", watched)
+    with threadpool_limits(2, user_api="blas"):
+        assert propose_periods(np.sin(n / 5))
+        assert threads_of_products() == {2}
+        with pytest.raises(MemoryError):
+            propose_periods(np.sin(n / 5))
+        assert threads_of_products() == {2}
+    assert seen == [{1}, {1}]
