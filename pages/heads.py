@@ -27,6 +27,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     measures = with_claims(measured(ds, period), verdict)
     measure = choose_measure(measures)
 
+width = page_width()
 best_badges(ds, period)
 if "unseen" in measures.attrs and measures[measure].isnull().all():
     st.warning(measures.attrs["unseen"], icon=":material/visibility_off:")
@@ -44,7 +45,7 @@ if maps.open:
             open_head({"layer": at[0], "head": at[1]})
         figure(
             charts.small_multiples, ds, measures, contrast, shared=shared, selected=at, verdict=verdict,
-            key="multiples", on_select="rerun", width="stretch", pixels=page_width(),
+            key="multiples", on_select="rerun", width="stretch", pixels=width,
             table=lambda: charts.measures_table(measures),
         )  # fmt: skip
         open_head(clicked("multiples", "head"))

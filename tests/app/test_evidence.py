@@ -21,6 +21,8 @@ import xarray as xr
 from streamlit.testing.v1 import AppTest
 
 from tests.app.conftest import SMALL
+from vitime_cache.charts import AXIS
+from vitime_cache.charts.style import KEEP
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import CLAIMS, LEVEL
 from vitime_cache.evidence.question import series_hash
@@ -388,7 +390,11 @@ def test_on_a_phone_no_title_of_a_chart_is_longer_than_the_page_is_wide(
     monkeypatch.setattr(width, "USUAL", 340)
     at = open_page(page, signal="full")
     assert not at.exception
-    for title in filter(None, (json.loads(chart).get("title") for chart in charts(at))):
+    drawn = [json.loads(chart) for chart in charts(at)]
+    maps = [chart for chart in drawn if chart.get("autosize") == KEEP and "layer" in chart]
+    assert all(chart["width"] + AXIS <= 340 for chart in maps)
+    assert not any('"orient": "right"' in json.dumps(chart["layer"]) for chart in maps), "no legend beside a map"
+    for title in filter(None, (chart.get("title") for chart in drawn)):
         for name, letter in (("text", 7.6), ("subtitle", 5.8)):
             lines = [title[name]] if isinstance(title[name], str) else title[name]
             assert max(len(line) for line in lines) * letter <= 340, lines

@@ -474,6 +474,7 @@ def test_a_period_below_the_resolution_cannot_be_seen_and_is_no_zero(
     build([hourly], folder / "hourly.zarr", weights)
     at = open_page("heads", signal="hourly", view="By a figure")
     assert not at.exception
+    assert "page_width" in at.session_state, "the page asks for its width, on which its title depends"
     matrix = json.loads(charts(at)[0])
     assert "cannot be seen at 35.3 samples a patch; it needs 12 or fewer" in json.dumps(matrix["title"])
     cells = matrix["layer"][0]

@@ -569,6 +569,19 @@ def test_a_subtitle_that_was_wrapped_before_is_wrapped_anew_and_no_last_line_is_
         assert max(map(len, lines)) <= width / 5.8
 
 
+def test_no_line_of_a_title_parts_what_belongs_together_and_a_line_wrapped_before_goes_on() -> None:
+    sentences = [
+        "Orange: vitime-mini looks there more; purple: vitime-mini-1 does. Full colour: 14.7 × even, without CLS",
+        "Read by the forecast: 0.585 (0.524 … 0.645), 95 % of it",
+    ]
+    for width in range(360, 800, 11):
+        said = style.subtitle_lines(*sentences, width=width)
+        for lines in (said, style.fitted({"text": "full", "subtitle": said}, 0.9 * width)["subtitle"]):
+            assert " ".join(lines) == ". ".join(sentences) + ".", "no space within a name, and a mark at each end"
+            assert not any(line.endswith(("-", "…", "×")) or line.startswith(("%", "×", "…")) for line in lines), lines
+            assert len(lines) <= 8
+
+
 def test_no_title_breaks_between_the_word_head_and_its_number() -> None:
     heading = {"text": "Which moments each moment looks at: full, decoder.1, head 0", "subtitle": "of head 12"}
     for width in range(100, 700, 7):

@@ -69,6 +69,15 @@ def test_the_verdict_stands_in_dots_below_the_maps_of_heads_that_were_asked_abou
         assert words.count(word) == (table["verdict"] == word).sum()
     assert not [e for e in charts.small_multiples(full)["layer"] if e["mark"]["type"] == "point"]
 
+    # As the renderer draws them: an inconclusive claim is a ring that can be seen, not a dot without any paint.
+    svg = vl_convert.vegalite_to_svg({key: part for key, part in chart.items() if key != "usermeta"})
+    drawn = re.findall(r'<path[^>]*aria-roledescription="point"[^>]*>', svg)
+    assert len(drawn) == len(words)
+    for dot in drawn:
+        ring = "verdict: inconclusive" in dot
+        assert 'stroke="#' in dot
+        assert ('fill="#' in dot) is not ring
+
 
 def test_a_slider_in_the_picture_plays_the_layers_in_their_order(full):
     table = charts.layers_in_order_table(full, 1).set_index(["layer", "head", "query_patch", "key_patch"])["attention"]

@@ -32,6 +32,7 @@ from vitime_cache.charts.differences import two_forecasts_table as two_forecasts
 from vitime_cache.charts.heads import head_matrix as head_matrix
 from vitime_cache.charts.heads import small_multiples as small_multiples
 from vitime_cache.charts.linked import linked_head as linked_head
+from vitime_cache.charts.maps import AXIS as AXIS
 from vitime_cache.charts.maps import LEGEND as LEGEND
 from vitime_cache.charts.maps import difference as difference
 from vitime_cache.charts.maps import heatmap as heatmap

@@ -272,7 +272,8 @@ def answer_heads(verdict: xr.Dataset, *, width: int = 620) -> Spec:
     tested = (
         f"Framed: the few heads, in order. Alone they carry {percent(share)} of it, all other heads {percent(without)}."
     )
-    said = subtitle_lines("The darker, the more a head carries alone.", tested if known else "", width=width)
+    shaded = "The stronger the colour, the more a head carries alone."
+    said = subtitle_lines(shaded, tested if known else "", width=width)
     return assemble(
         layers, "The few heads", said,
         width=width, height=24 * len(rows), autosize=STRETCH,

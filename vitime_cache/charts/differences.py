@@ -213,8 +213,8 @@ def period_shares(shares: xr.Dataset, names: tuple[str, str], *, width: int = 62
             | HEAD_CLICK,
         ],
         "Which heads carry which period",
-        [f"Orange: carries more of A, {names[0]}; purple: of B, {names[1]}",
-         f"Numbers: places in the sets. Full colour: {percent(most)} more of it alone"],
+        [f"Orange: carries more of A, {names[0]}; purple: of B, {names[1]}.",
+         f"Numbers: places in the sets. Full colour: {percent(most)} more of it alone."],
         width=width, height=26 * shares.sizes[schema.LAYER], autosize=STRETCH,
     )  # fmt: skip
 

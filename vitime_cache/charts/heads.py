@@ -37,7 +37,7 @@ from vitime_cache.numerals import NUMBER, SHORT
 WIDTH, HEIGHT = 1120, 860  # pixels that fit a screen
 ROW = 30  # pixels per layer in the matrix
 SPARK, SPARK_SHADE = 0.3, 0.5  # height of a lag curve relative to a map, and its shade on the scale of the maps
-DOT = {"supported": STRONG, "inconclusive": NEUTRAL, "not supported": "#c4c4c4"}
+DOT = {"supported": STRONG, "inconclusive": NEUTRAL, "not supported": PALE}
 DOTS = f"Dots: {', '.join(claim.title.lower() for claim in CLAIMS)}; green: supported, ring: inconclusive, grey: not."
 
 

@@ -30,6 +30,7 @@ from vitime_cache.charts.style import (
     assemble,
     category,
     clicked,
+    ended,
     fitted,
     inline,
     layer,
@@ -44,7 +45,7 @@ from vitime_cache.series.spans import in_words
 
 STRIP = 0.16  # height of the signal's strip next to a map, as a fraction of the map
 BOX = {"x": quantity("x"), "x2": {"field": "x2"}, "y": quantity("y"), "y2": {"field": "y2"}}
-LEGEND = 180  # pixels that the axis and the legend take beside a map
+AXIS, LEGEND = 78, 180  # pixels beside a map: of its axis with a title, and of that and a legend on the right
 CASING, LINE = "#000000", "#ffffff"  # a light line on a dark casing is visible on every colour of a map
 
 
@@ -94,10 +95,17 @@ def heatmap(
         "Time attention, " + ("queries weighted by ink" if view.queries == "ink" else "mean over value rows") + "."
     ]
     subtitle += [unit.words] if unit.words else []
-    return _square(layers, f"Which moments each moment looks at: {view.label}", subtitle, size)
+    return _square(layers, f"Which moments each moment looks at: {view.label}", subtitle, size, legend)
 
 
-def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int = 520) -> Spec:
+def difference(
+    a: HeadView,
+    b: HeadView,
+    *,
+    percentile: float = 99.5,
+    size: int = 520,
+    legend: Literal["right", "bottom"] = "right",
+) -> Spec:
     """Attention of `a` minus that of `b` on a diverging scale, symmetric about zero.
 
     The scale ends at a percentile of the absolute difference.
@@ -121,12 +129,12 @@ def difference(a: HeadView, b: HeadView, *, percentile: float = 99.5, size: int 
     ]
     layers = [
         *time_map(a, url, size),
-        _legend(DIVERGING, lambda shade: (2 * shade - 1) * limit, a.unit, "difference", size, shown=gap),
+        _legend(DIVERGING, lambda shade: (2 * shade - 1) * limit, a.unit, "difference", size, legend, shown=gap),
         _time_cells(a, cells, tooltip, size, worked_out={"gap": "datum.a - datum.b"}),
     ]
     title = f"Where {label_a} and {label_b} differ{tables.shared_label([a, b])}"
     subtitle = f"Orange: {label_a} attends more; purple: {label_b} attends more. The strips show {a.signal}"
-    return _square(layers, title, subtitle, size)
+    return _square(layers, title, [subtitle], size, legend)
 
 
 def token_look(
@@ -177,10 +185,10 @@ def token_look(
     return assemble(layers, title, subtitle, width=width, height=height, autosize=STRETCH)
 
 
-def _square(layers: Sequence[Spec], title: str, subtitle: str | Sequence[str], size: int) -> Spec:
+def _square(layers: Sequence[Spec], title: str, subtitle: Sequence[str], size: int, legend: str) -> Spec:
     """A map of its own size with a title that is no wider than the map with its legend."""
-    chart = assemble(layers, title, subtitle, width=size, height=size, autosize=KEEP)
-    return chart | {"title": fitted(chart["title"], size + LEGEND)}
+    chart = assemble(layers, title, [*map(ended, subtitle)], width=size, height=size, autosize=KEEP)
+    return chart | {"title": fitted(chart["title"], size + (LEGEND if legend == "right" else AXIS))}
 
 
 def time_map(view: HeadView, url: str, size: int, upwards: bool = False) -> list[Spec]:

@@ -12,7 +12,7 @@ import xarray as xr
 from vitime_cache._version import __version__
 from vitime_cache.attention import schema
 from vitime_cache.charts.clock import Clock
-from vitime_cache.charts.style import PARTS, STATED, ChartError, Spec
+from vitime_cache.charts.style import PARTS, STATED, ChartError, Spec, ended
 from vitime_cache.evidence.verdict import schema as vschema
 
 COLUMNS = {"single": 3.5, "double": 7.2}  # inches
@@ -89,15 +89,11 @@ def caption(chart: Spec, *datasets: xr.Dataset) -> str:
     titles, facts = _titles(chart, str(chart.get("usermeta", {}).get(STATED, ""))), [*map(_facts, datasets)]
     # what is told of several Datasets stands together: windows, weights, method
     said = [*titles, *(text for texts in zip(*facts, strict=True) for text in texts)]
-    return " ".join(map(_ended, dict.fromkeys(said)))
+    return " ".join(map(ended, dict.fromkeys(said)))
 
 
 def _facts(ds: xr.Dataset) -> list[str]:
     return _of_verdict(ds) if vschema.CLAIM in ds.dims else _of_attention(ds)
-
-
-def _ended(text: str) -> str:
-    return text if text.endswith((".", "%")) else f"{text}."
 
 
 def _of_attention(ds: xr.Dataset) -> list[str]:
@@ -137,14 +133,14 @@ def _titles(chart: Spec, stated: str) -> list[str]:
     text = heading.get("text", "")
     said = [_one_line(each) for each in (stated if isinstance(text, dict) else text, heading.get("subtitle", ""))]
     for letter, part in zip(ascii_lowercase, parts := _parts(chart), strict=False):
-        told = " ".join(map(_ended, _titles(part, stated)))
+        told = " ".join(map(ended, _titles(part, stated)))
         said.append(f"({letter}) {told}" if told and len(parts) > 1 else told)
     return [text for text in said if text]
 
 
 def _one_line(text: object) -> str:
     lines = text if isinstance(text, list) else [text]
-    return " ".join(map(str, lines)).replace("\N{NO-BREAK SPACE}", " ")
+    return " ".join(map(str, lines))
 
 
 def _parts(chart: Spec) -> list[Spec]:

@@ -44,6 +44,8 @@ HISTORY, FORECAST = CATEGORICAL[0], CATEGORICAL[1]
 ON_DARK = dict(zip(CATEGORICAL, ("#4aa8ff", "#ff9248", "#3ddba8", "#f2a6d1", "#ffc94d", "#a6e1ff"), strict=True))
 TEXT = "#6a6a6a"  # contrast 5.4 on white
 ON_DARK[TEXT] = "#a5a5a5"  # and 7 on the dark background
+PALE = "#c4c4c4"  # of what stands back, such as a claim that is not supported
+ON_DARK[PALE] = "#5c5c5c"
 ON_PALE, ON_FULL = "#2b2b2b", "#fefefe"  # words on a cell of little and of full colour
 ON_DARK |= {ON_PALE: "#fafafa", ON_FULL: "#0e1117"}
 NEUTRAL = "#868686"  # readable on white and on Streamlit's dark background: contrast 3.7 and 5.2
@@ -58,6 +60,9 @@ SHRINK: Spec = {"type": "fit", "contains": "padding"}
 MOST_POINTS = 1200  # of a line: more are no finer on a screen
 NARROW = 360  # pixels: a line of a subtitle this long fits the narrowest screen
 LETTER = 6.4  # pixels of a subtitle's letter
+TOGETHER = re.compile(  # spaces where no line ends: "head 6", "slope 1", "95 %", "5.8 × even", "0.5 … 0.6"
+    r"(?<=\bhead) (?=\d)|(?<=\bslope) (?=\d)|(?<=\d) (?=%|× )|(?<=×) (?=even)|(?<=\d) (?=… )|(?<=…) (?=\S)"
+)
 
 STATED = "stated"  # key of a chart's usermeta: what a title says first that changes as one points at the chart
 ON_CANVAS: Spec = {"embedOptions": {"renderer": "canvas"}}
@@ -78,7 +83,7 @@ def assemble(
     autosize: Spec,
 ) -> Spec:
     """Combine layers to one chart with a title, on a transparent background."""
-    lines = [subtitle] if isinstance(subtitle, str) else list(subtitle)
+    lines = [ended(subtitle)] if isinstance(subtitle, str) else list(subtitle)
     heading = {
         "text": title,
         "subtitle": lines if len(lines) > 1 else lines[0],
@@ -103,9 +108,14 @@ def assemble(
 
 
 def subtitle_lines(*sentences: str, width: float = NARROW) -> list[str]:
-    """Wrap sentences to lines of a subtitle that are no wider than `width` pixels."""
+    """Wrap sentences to lines of a subtitle that are no wider than `width` pixels; each sentence ends with a mark."""
     longest = int(max(width, NARROW) / LETTER)
-    return [line for sentence in sentences if sentence for line in wrap(sentence, longest)] or [""]
+    return [line for sentence in sentences if sentence for line in _lines(ended(sentence), longest)] or [""]
+
+
+def ended(sentence: str) -> str:
+    """The sentence with a full stop, so that it is told from the next line: on a phone, in a caption, read aloud."""
+    return sentence if not sentence or sentence.endswith((".", "!", "?")) else f"{sentence}."
 
 
 def fitted(heading: Spec, width: float) -> Spec:
@@ -115,8 +125,8 @@ def fitted(heading: Spec, width: float) -> Spec:
         lines = [text] if isinstance(text, str) else text
         if not isinstance(lines, list):
             return text  # an expression
-        whole = re.sub(r"(?<=head) (?=\d)", "\N{NO-BREAK SPACE}", "\n".join(lines))
-        sentences = re.sub(r"\n(?=[a-z])", " ", whole).split("\n")  # a line that begins small was wrapped before
+        # A line that ends no sentence goes on in the next one: it was wrapped before.
+        sentences = re.sub(r"(?<![.!?])\n", " ", "\n".join(lines)).split("\n")
         parts = [part for sentence in sentences for part in _wrapped(sentence, max(int(width / letter), 20))]
         return lines[0] if len(parts) == 1 else parts
 
@@ -139,9 +149,15 @@ def axes_fitted(chart: Spec, width: float) -> Spec:
 
 def _wrapped(sentence: str, most: int) -> list[str]:
     """Lines of at most so many letters; if it takes no more of them, the last has more than one word."""
-    lines = wrap(sentence, most)
-    narrower = (wrap(sentence, letters) for letters in range(most, most * 2 // 3, -1))
+    lines = _lines(sentence, most)
+    narrower = (_lines(sentence, letters) for letters in range(most, most * 2 // 3, -1))
     return next((each for each in narrower if len(each) == len(lines) and " " in each[-1]), lines)
+
+
+def _lines(sentence: str, most: int) -> list[str]:
+    """Lines of at most so many letters; no name is parted at a hyphen, and nothing that belongs together."""
+    whole = TOGETHER.sub("\N{NO-BREAK SPACE}", sentence)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in wrap(whole, most, break_on_hyphens=False)]
 
 
 def for_dark(chart: Spec) -> Spec:

@@ -129,7 +129,7 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
         f"Slope {number(slope)} {interval}, R² {number(float(one['r_squared']))}."
         if np.isfinite(slope)
         else "Too few of the measured periods have a peak: no slope.",
-        f"A peak at {percent(float(one['found']))} of the measured periods. Dashed: slope\N{NO-BREAK SPACE}1.",
+        f"A peak at {percent(float(one['found']))} of the measured periods. Dashed: slope 1.",
     )
     return assemble(
         layers, f"Tracks: {head_layer}, head {head}", said, width=width, height=height, autosize=STRETCH

@@ -16,11 +16,13 @@ from vitime_cache.charts.style import (
     assemble,
     layer,
     quantity,
+    subtitle_lines,
     thin,
     tip,
 )
 from vitime_cache.evidence.window import Window
 
+WORDS = 560  # pixels of a line of its words, which a page with its sidebar on a tablet shows whole
 GIVEN, AHEAD = "history given to the model", "to be forecast"
 
 
@@ -83,7 +85,9 @@ def window_picture(
     return assemble(
         layers,
         f"The stretch asked about: {name}",
-        [*window.words.split("; "), "Blue: history given to the model; orange: to be forecast; no colour: left out"],
+        subtitle_lines(
+            window.words, "Blue: history given to the model; orange: to be forecast; no colour: left out", width=WORDS
+        ),
         width=width,
         height=height,
         autosize=STRETCH,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -32,7 +33,7 @@ from vitime_cache.ui.options import LagOptions, choose_contrast, choose_lags, ch
 from vitime_cache.ui.shared import KEY
 from vitime_cache.ui.stores import Store, store_of
 from vitime_cache.ui.terms import PROMINENCE, explained
-from vitime_cache.ui.width import page_width, side_by_side
+from vitime_cache.ui.width import EDGE, NARROW, page_width, side_by_side
 from vitime_cache.ui.words import complain, end_page, plain, weights_note
 
 CHANGE_COLUMNS = {
@@ -134,7 +135,7 @@ def _one_head(first: xr.Dataset, second: xr.Dataset, names: tuple[str, str], hea
         with st.container(width="content"):  # beside them where the screen is wide
             if not other_axes(first, second):  # else said in place of the gallery
                 figure(
-                    charts.difference, a, b, size=min(400, wide - charts.LEGEND), key="difference",
+                    charts.difference, a, b, **_fitting(400, wide), key="difference",
                     table=lambda: charts.difference_table(a, b),
                 )  # fmt: skip
     both_curves(views, options, period)
@@ -169,14 +170,22 @@ def both_maps(views: Sequence[HeadView], shadings: Sequence[Shading], wide: int)
     """Both maps, for a container that puts them side by side if `wide` pixels are enough."""
     for name, view, shading in zip(("first", "second"), views, shadings, strict=True):
         with st.container(width="content"):
-            size = min(228, wide - charts.LEGEND)
-            figure(_side_map, view, shading, size, key=name, table=partial(charts.heatmap_table, view))
+            how = _fitting(228, wide)
+            figure(_side_map, view, shading, **how, key=name, table=partial(charts.heatmap_table, view))
 
 
-def _side_map(view: HeadView, shading: Shading, size: int) -> charts.Spec:
+def _fitting(size: int, wide: int) -> dict[str, Any]:
+    """Size of a map and place of its legend: below the map on a page where it would take half of the width."""
+    if wide < NARROW:
+        return {"size": min(size, wide - charts.AXIS - EDGE), "legend": "bottom"}
+    return {"size": min(size, wide - charts.LEGEND), "legend": "right"}
+
+
+def _side_map(view: HeadView, shading: Shading, *, size: int, legend: Literal["right", "bottom"]) -> charts.Spec:
     """A heatmap to show beside another: its title says only whose it is."""
-    chart = charts.heatmap(view, shading=shading, size=size)
-    return chart | {"title": fitted(chart["title"] | {"text": view.label}, size + charts.LEGEND)}
+    chart = charts.heatmap(view, shading=shading, size=size, legend=legend)
+    beside = charts.LEGEND if legend == "right" else charts.AXIS
+    return chart | {"title": fitted(chart["title"] | {"text": view.label}, size + beside)}
 
 
 def both_curves(views: Sequence[HeadView], options: LagOptions, period: float | None) -> None:
