@@ -15,6 +15,7 @@ from vitime_cache.charts.shading import Contrast, Shading
 from vitime_cache.charts.style import (
     FORECAST,
     NEUTRAL,
+    PALE,
     SEQUENTIAL,
     SHRINK,
     STRETCH,
@@ -158,23 +159,23 @@ def _past_curves(ds: xr.Dataset) -> np.ndarray:
 
 
 def _dots(verdict: xr.Dataset | None) -> list[Spec]:
-    """A dot for each claim about each head, filled if it is supported."""
+    """A dot for each claim about each head: filled if there is a verdict, a ring if it is inconclusive."""
     if verdict is None:
         return []
     table = claims_grid_table(verdict)[[schema.LAYER, schema.HEAD, vschema.CLAIM, "verdict"]]
     table = table[table["verdict"].isin(DOT)]
     colour = category("verdict", scale={"domain": list(DOT), "range": list(DOT.values())}, legend=None)
-    ring = {"condition": {"test": "datum.verdict == 'inconclusive'", "value": 0}, "value": 1}
+    inside = {"condition": {"test": "datum.verdict == 'inconclusive'", "value": "transparent"}} | colour
     layers = []
     for place, claim in enumerate(CLAIMS, start=1):
         encoding = {
             "x": {"field": schema.HEAD, "type": "ordinal", "bandPosition": place / (len(CLAIMS) + 1)},
             "y": {"field": schema.LAYER, "type": "ordinal", "bandPosition": 0.94},
-            "color": colour,
-            "fillOpacity": ring,
+            "stroke": colour,
+            "fill": inside,
         }
         if len(of := table[table[vschema.CLAIM] == claim.name]):
-            layers.append(layer(of, "point", encoding=encoding, filled=True, size=22, opacity=1, strokeWidth=1))
+            layers.append(layer(of, "point", encoding=encoding, size=22, opacity=1, strokeWidth=1))
     return layers
 
 

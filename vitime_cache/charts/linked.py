@@ -15,7 +15,7 @@ import pandas as pd
 from vitime_cache.attention import lags, schema
 from vitime_cache.attention.peaks import Side
 from vitime_cache.charts import curves, tables
-from vitime_cache.charts.maps import BOX, CASING, heatmap
+from vitime_cache.charts.maps import AXIS, BOX, CASING, heatmap
 from vitime_cache.charts.shading import Contrast
 from vitime_cache.charts.style import (
     CONFIG,
@@ -38,7 +38,7 @@ from vitime_cache.numerals import SAMPLES
 
 MOMENT = "moment"  # the selection of the patch column pointed at
 NARROW = 700  # pixels of width below which the charts are stacked
-AXIS, GAP, EDGE = 78, 24, 12  # pixels of a value axis with its title, between charts, and of a label's overhang
+GAP, EDGE = 24, 12  # pixels between charts, and of a label's overhang
 LIT = "#e69f00"
 ABOVE = 1.5  # height of the mean curve at which one moment's own curve is cut
 
