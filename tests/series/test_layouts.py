@@ -350,6 +350,37 @@ def test_rows_told_apart_by_two_columns_of_text_may_be_series():
     assert list(told(text, rows=True)[0]) == ["A/x", "A/y", "B/x", "B/y"]
 
 
+def test_a_row_without_the_name_of_its_series_is_refused_with_its_place():
+    for table in ("unique_id,v\na,1\na,2\n,3\nb,4\nb,5\n", "unique_id;v\na;1\na;2\n ;3\nb;4\nb;5\n"):
+        with pytest.raises(
+            SignalError, match=r"row 4: 'unique_id' is empty, so the row belongs to no series, the first"
+        ):
+            told(table)
+    frame = pd.DataFrame({"unique_id": ["a", "a", None, "b", "b"], "v": range(5)})
+    with pytest.raises(SignalError, match="row 3: 'unique_id' is empty"):
+        read_signals(frame)
+
+
+def test_frames_with_nothing_in_cells_of_text_are_read_or_refused():
+    clocks = pd.DataFrame({"year": [1990, 1991, 1991, 1992], "v": range(4), "time": ["10:00", None, "11:00", "12:00"]})
+    rows = pd.DataFrame({"name": ["a", None, "c"], "V1": [1.0, 2, 3], "V2": [4.0, 5, 7], "V3": [1.0, 2, 1]})
+    with pytest.raises(SignalError, match="1 time stands twice"):
+        read_signals(clocks)
+    with pytest.warns(ReadingWarning, match="a series from each row"):
+        assert len(read_signals(rows, rows=True)) == 3
+    for choice in ({"columns": [""]}, {"time": ""}):
+        with pytest.raises(SignalError, match="there is no column ''"):
+            read_signals(clocks, **choice)
+
+
+@pytest.mark.parametrize("small", ["2e-05", "2E-05", "0,00002"])
+def test_a_whole_number_with_a_power_is_a_number_beside_decimal_commas(small):
+    assert told(f"a;b\n1;1,5\n2;3\n3;{small}\n4;1,25\n")[0]["b"] == [1.5, 3, 2e-5, 1.25]
+    assert told(f"a;b\n1;1,5\n2;5,374e-05\n3;{small}\n4;1,2543\n")[0]["b"] == [1.5, 5.374e-5, 2e-5, 1.2543]
+    with pytest.raises(SignalError, match="'weg' is not a number with a decimal comma"):
+        told("a;b\n1;1,5\n2;3\n3;weg\n4;1,25\n")
+
+
 def test_an_archive_that_calls_its_file_as_itself_is_read():
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

@@ -32,12 +32,12 @@ _APART = " '’\xa0\u202f"  # thousands separators of either notation; the last 
 PLAIN = rf"{_SIGN}(\d+\.?\d*|\.\d+){_POWER}|{_SIGN}([iI][nN][fF](inity)?)"
 COMMA = rf"{_SIGN}(0|[1-9]\d*|\d{{1,3}}([.{_APART}]\d{{3}})+),\d+{_POWER}"
 GROUPS = rf"{_SIGN}[1-9]\d{{0,2}}((,\d{{3}})+|([{_APART}]\d{{3}})+)(\.\d*)?{_POWER}"
-_EITHER = rf"{_SIGN}[1-9]\d{{0,2}},\d{{3}}"  # 1,234 is a little more than one, or more than a thousand
+_EITHER = rf"{_SIGN}[1-9]\d{{0,2}},\d{{3}}{_POWER}"  # 1,234 is a little more than one, or more than a thousand
 _BOTH = rf"{_SIGN}[1-9]\d{{0,2}}([{_APART}]\d{{3}})+"  # 1'234 is the same in both
 _THOUSANDS = rf"{_SIGN}[1-9]\d{{0,2}}\.\d{{3}}"  # 2.850 is a little less than three, or nearly three thousand
 _HUNDREDS = rf"{_SIGN}\d{{1,3}}"
 _GERMAN_DATE = r"\d{1,2}\.\d{1,2}\.\d{2}(\d{2})?\b.*"
-_WHOLE = rf"{_SIGN}(\d+|\d{{1,3}}([.{_APART}]\d{{3}})+)"  # a plain number in a file with decimal commas
+_WHOLE = rf"{_SIGN}(\d+{_POWER}|\d{{1,3}}([.{_APART}]\d{{3}})+)"  # a plain number in a file with decimal commas
 
 # A number with a sign, a currency and a unit. What follows a date or a time of day is not a unit.
 _MEASURE = r"(?!(?i:days?|[ap]m|st|nd|rd|th|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)$)"

@@ -44,6 +44,8 @@ class Table:
         The first column of the file.
     units
         What was taken off columns of numbers, "" for brackets.
+    separator
+        What separates the decimals of its texts, "point" or "comma".
     """
 
     file: str
@@ -53,6 +55,7 @@ class Table:
     rows: NDArray[np.int64]
     in_front: str = ""
     units: dict[str, str] = field(default_factory=dict)
+    separator: Notation = "point"
 
     @cached_property
     def names(self) -> list[str]:
@@ -71,7 +74,8 @@ class Table:
             name: pd.Series(self.numbers[name].astype(np.int64)) if name in self.numbers else self.others[name]
             for name in names
         }
-        return pd.DataFrame({name: np.asarray(column.astype("str").str.strip()) for name, column in columns.items()})
+        texts = {name: column.astype("str").fillna("").str.strip() for name, column in columns.items()}
+        return pd.DataFrame({name: np.asarray(text) for name, text in texts.items()})
 
     def distinct(self, names: Sequence[str], times: NDArray[Any] | None = None) -> int:
         """How many different rows some columns have, together with the times (T,) if these are given."""
@@ -111,8 +115,8 @@ class Table:
             else:
                 continue
             raise SignalError(
-                f"{self.where(name)}, row {self.rows[at]}: {cell[:60]!r} is not a number with a decimal point; correct "
-                f"it{remedy}"
+                f"{self.where(name)}, row {self.rows[at]}: {cell[:60]!r} is not a number with a decimal "
+                f"{self.separator}; correct it{remedy}"
             )
 
 
@@ -141,7 +145,7 @@ def columns_of(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) -> 
     if choices.missing:
         texts = {name: text.mask(text.str.strip().isin(choices.missing), "") for name, text in texts.items()}
     read, taken_off, notation = _numbers_of(file, texts, choices, frame.attrs.get(SEPARATOR) == ",")
-    table = Table(file, {}, {}, {}, np.asarray(frame.index), names[0] if names else "", taken_off)
+    table = Table(file, {}, {}, {}, np.asarray(frame.index), names[0] if names else "", taken_off, notation or "point")
     for name in places:
         if name in plain:
             table.numbers[name] = plain[name]

@@ -53,8 +53,8 @@ def read_series(file: str, frame: pd.DataFrame, choices: Choices, tell: Tell) ->
     if not len(table.rows):
         raise SignalError(f"{file} holds no series: it has no rows")
     asked = [*choices.columns, *([choices.time] if choices.time not in (None, "none") else [])]
-    if unknown := next((name for name in asked if name not in table.names), None):
-        raise SignalError(f"{file}: there is no column {unknown!r:.60}; there are {', '.join(table.names[:20])}")
+    if unknown := [name for name in asked if name not in table.names]:
+        raise SignalError(f"{file}: there is no column {unknown[0]!r:.60}; there are {', '.join(table.names[:20])}")
     time = Time() if choices.rows else find_time(table, choices)
     if choices.rows is None and not choices.columns:
         check_calendar(table, time)
@@ -246,6 +246,13 @@ def _groups(table: Table, ids: Sequence[str]) -> list[tuple[str, NDArray[np.intp
     """Each id with its rows; all rows if there are no ids."""
     if not ids:
         return [("", np.arange(len(table.rows)))]
-    codes, names = table.keys(ids).agg("/".join, axis=1).factorize()
+    keys = table.keys(ids)
+    if (empty := (keys == "").all(axis=1)).any():
+        row = table.rows[int(empty.argmax())]
+        raise SignalError(
+            f"{table.file}, row {row}: {' and '.join(map(repr, ids))} is empty, so the row belongs to no series, "
+            f"the first of {empty.sum()}; fill it in, or delete the row"
+        )
+    codes, names = keys.agg("/".join, axis=1).factorize()
     order = np.argsort(codes, kind="stable")
     return list(zip(map(str, names), np.split(order, np.flatnonzero(np.diff(codes[order])) + 1), strict=True))

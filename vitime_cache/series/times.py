@@ -173,7 +173,7 @@ _SPAN_OF_HOURS = re.compile(r"^(\d\d?) ?[-–] ?\d\d?$")
 
 def clock_hours(cells: pd.Series) -> NDArray[np.float64] | None:
     """Times of day (T,) in hours: "18:30", "18.30.00", "6:30 PM", "HE19", "18 - 19"; None otherwise."""
-    cells = cells.astype("str").str.strip().str.replace(_HOURS, r"\1:00", regex=True)
+    cells = cells.astype("str").fillna("").str.strip().str.replace(_HOURS, r"\1:00", regex=True)
     cells = cells.str.replace(_SPAN_OF_HOURS, r"\1:00", regex=True)
     after = cells.str.match(r"24[:.]00")  # the end of a day
     cells = cells.str.replace(r"^24([:.]00)", r"00\1", regex=True)
