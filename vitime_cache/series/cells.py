@@ -136,14 +136,14 @@ def notation_of(where: str, columns: Iterable[pd.Series], in_quotes: bool = Fals
     unclear, apart = "", False
     for column in columns:
         texts = column.str.strip().fillna("")
-        if not re.fullmatch(f"{COMMA}|{GROUPS}", texts.iloc[0]):
+        if not any(re.fullmatch(f"{COMMA}|{GROUPS}", text) for text in texts.iloc[:5]):
             continue
         comma, groups, either, both = (texts.str.fullmatch(f"({each})") for each in (COMMA, GROUPS, _EITHER, _BOTH))
-        if not (comma | groups).all():
+        if 2 * (comma | groups).sum() <= len(texts):  # a word among numbers is refused where they are read
             continue
         found |= {"comma"} if (comma & ~either).any() else set()
         found |= {"point"} if (groups & ~either & ~both).any() else set()
-        unclear = unclear or (texts.iloc[0] if either.any() else "")
+        unclear = unclear or (texts[either].iloc[0] if either.any() else "")
         apart = apart or bool(both.any())
     if len(found) == 1:
         return found.pop()
