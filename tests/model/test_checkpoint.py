@@ -81,6 +81,31 @@ def test_a_file_is_read_once_and_again_when_it_has_changed(tmp_path: Path) -> No
     assert peek(path)[1].sha256 == load_model(path, "cpu").weights.sha256 == checkpoint.sha256(path)
 
 
+def test_a_file_that_is_copied_over_changes_no_loaded_network_and_is_refused_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "a.safetensors", tmp_path / "other.safetensors"
+    save_safetensors(random_model(small_config()), path, dtype="float32")
+    save_safetensors(random_model(small_config(), seed=1), other, dtype="float32")
+    model = load_model(path, "cpu")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    shutil.copyfile(other, path)  # into the same file
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+    def copied_over(*arguments: object) -> object:
+        save_safetensors(random_model(small_config()), path, dtype="float32")
+        return read(*arguments)
+
+    for reads in ("_read_tensors", "_read_header"):
+        save_safetensors(random_model(small_config(), seed=1), path, dtype="float32")
+        with monkeypatch.context() as patch:
+            read = getattr(checkpoint, reads)
+            patch.setattr(checkpoint, reads, copied_over)
+            with pytest.raises(CheckpointError, match=r"a\.safetensors was replaced while it was read; try again"):
+                load_model(path, "cpu")
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_the_numbers_are_those_that_torch_reads(tmp_path: Path, dtype: torch.dtype) -> None:
     content = golden_content()

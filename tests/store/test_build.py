@@ -307,6 +307,32 @@ def test_building_a_finished_store_again_imports_neither_torch_nor_xarray(tmp_pa
     assert done.stdout.strip() == "0 []"
 
 
+def test_weights_that_are_replaced_before_they_are_loaded_write_nothing_under_the_name_of_the_old_ones(tmp_path):
+    from tests.conftest import random_model, small_config
+    from vitime_cache.model.checkpoint import load_model, peek, save_safetensors
+    from vitime_cache.store.workers import Job
+
+    place, weights = tmp_path / "a.zarr", tmp_path / "a.safetensors"
+    save_safetensors(random_model(small_config()), weights)
+
+    def replaced(_):
+        save_safetensors(random_model(small_config(), seed=1), weights)
+
+    with pytest.raises(StoreError, match="the weights a were replaced since the build began; build again"):
+        building.build(make_signals(2), place, weights, announce=replaced)
+    assert not place.exists()
+    building.build(make_signals(1), place, weights)
+    assert open_store(place).attrs["weights_sha256"] == peek(weights)[1].sha256
+
+    def markers():  # of a scheduler's worker, which outlives builds
+        manifest = Manifest(Identity(load_model(weights, "cpu").weights, small_config(), "float32"), {})
+        return Job(standin.capture_batch, str(place), manifest, weights, "cpu", "float32").write({})
+
+    assert markers() == []
+    replaced(None)
+    assert markers() == []
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     committed=st.sets(st.integers(0, 8)), wanted=st.lists(st.integers(0, 12), unique=True)

@@ -128,9 +128,9 @@ def test_a_schedulers_workers_have_devices_that_this_machine_may_lack(monkeypatc
     monkeypatch.setattr(workers, "scheduler", nullcontext)
     monkeypatch.setattr(dispatch, "_batches", lambda _, size: given.append(size) or [])
     writer = SimpleNamespace(manifest=SimpleNamespace(identity=standin.Model(), tokens=()), unclean=None)
-    objects = SimpleNamespace(address="")
+    objects, identity = SimpleNamespace(address=""), standin.Model()
     for device in ("auto", "cpu", "cuda", "cuda:7"):
-        with dispatch.ready_to_write(GOLDEN_WEIGHTS, device, "float32", None, "tcp://a", None) as write:
+        with dispatch.ready_to_write(GOLDEN_WEIGHTS, device, "float32", None, "tcp://a", None, identity) as write:
             write(objects, writer, {})
     few, _, many, _ = given
     assert given == [few, few, many, many]
@@ -150,7 +150,8 @@ def test_processes_share_all_devices_of_the_machine_unless_one_is_named(monkeypa
         processes, "write_in_processes", lambda jobs, *_: given.extend(job.device for job in jobs) or []
     )
     writer = SimpleNamespace(manifest=SimpleNamespace(identity=standin.Model(), tokens=()), unclean=None)
-    with dispatch.ready_to_write(GOLDEN_WEIGHTS, device, "float32", None, 3, None) as write:
+    identity = standin.Model()
+    with dispatch.ready_to_write(GOLDEN_WEIGHTS, device, "float32", None, 3, None, identity) as write:
         write(SimpleNamespace(address=""), writer, dict(enumerate(SIGNALS)))
     assert given == shared
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
@@ -108,10 +109,12 @@ def load_model(
     path = _existing_file(weights)
     target = pick_device(device)
     check_dtype(dtype)
-    description = _describe(path, config)
+    with _unchanged(path):
+        description = _describe(path, config)
+        tensors = _read_tensors(path, description.tensors)
     with torch.device("meta"):
         model = ViTime(description.config)
-    model.load_state_dict(_read_tensors(path, description.tensors), strict=True, assign=True)
+    model.load_state_dict(tensors, strict=True, assign=True)
     model.requires_grad_(False)
     model.to(device=target, dtype=getattr(torch, dtype)).eval()
     model.weights = description.info
@@ -259,11 +262,20 @@ class _Description:
 
 def _describe(path: Path, config: ViTimeConfig | str | Path | None = None) -> _Description:
     """The description of a file, cached until the file changes."""
-    stamp = file_stamp(path)
     if not isinstance(config, ViTimeConfig | str | Path | None):
         raise CheckpointError(f"config is a ViTimeConfig or the name of a file, got {config!r:.60}")
     given = config if isinstance(config, ViTimeConfig | None) else _read_config(Path(config))
-    return _describe_once(path, stamp, given)
+    with _unchanged(path) as stamp:
+        return _describe_once(path, stamp, given)
+
+
+@contextmanager
+def _unchanged(path: Path) -> Iterator[FileStamp]:
+    """Raise CheckpointError if the file was replaced meanwhile: its hash would be that of other numbers."""
+    stamp = file_stamp(path)
+    yield stamp
+    if file_stamp(path) != stamp:
+        raise CheckpointError(f"{path} was replaced while it was read; try again")
 
 
 @lru_cache(maxsize=8)
@@ -359,22 +371,22 @@ def _json_object(text: bytes | str, what: str) -> dict[str, Any]:
 
 
 def _read_tensors(path: Path, tensors: dict[str, StoredTensor]) -> dict[str, torch.Tensor]:
-    """Read the tensors as float32; tensors that are float32 in the file share its memory pages until written to."""
+    """Read the tensors as float32.
+
+    They are copied, not mapped: whoever copies another file over this one would change the network of a process that
+    has loaded it, or end the process.
+    """
     import torch
 
-    with path.open("rb") as file:
-        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     state = {}
-    for name, tensor in tensors.items():
-        dtype: torch.dtype = getattr(torch, tensor.dtype)
-        if tensor.start + tensor.size > len(pages):
-            raise CheckpointError(f"{path} was truncated while it was read; fetch the file again")
-        if tensor.start % dtype.itemsize:  # a safetensors header may have any length
-            flat = torch.frombuffer(bytearray(pages[tensor.start : tensor.start + tensor.size]), dtype=dtype)
-        else:
-            count = tensor.size // dtype.itemsize
-            flat = torch.frombuffer(pages, dtype=dtype, count=count, offset=tensor.start)
-        state[name] = flat.view(tensor.shape).float()
-        if not torch.isfinite(state[name]).all():
-            raise CheckpointError(f"{path}: weight {name!r} holds NaN or infinite values; fetch the file again")
+    with path.open("rb") as file:
+        for name, tensor in tensors.items():
+            numbers = bytearray(tensor.size)
+            file.seek(tensor.start)
+            if file.readinto(numbers) < tensor.size:
+                raise CheckpointError(f"{path} was truncated while it was read; fetch the file again")
+            dtype: torch.dtype = getattr(torch, tensor.dtype)
+            state[name] = torch.frombuffer(numbers, dtype=dtype).view(tensor.shape).float()
+            if not torch.isfinite(state[name]).all():
+                raise CheckpointError(f"{path}: weight {name!r} holds NaN or infinite values; fetch the file again")
     return state

@@ -169,7 +169,7 @@ def build(
         report = replace(report, dtype_deviation=off)
     written, size = [], 0
     with (
-        ready_to_write(model, device, dtype, batch_size, workers, capture) as write,
+        ready_to_write(model, device, dtype, batch_size, workers, capture, identity) as write,
         open_writer(objects, identity, entries, facts, known=journal) as writer,
     ):
         todo = {place: pending[entry.name] for place, entry in writer.pending.items()}

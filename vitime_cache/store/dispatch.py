@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.sources import Signal
-from vitime_cache.store.manifest import Manifest, Marker
+from vitime_cache.store.manifest import Identity, Manifest, Marker
 from vitime_cache.store.objects import Objects, StoreError
 
 if TYPE_CHECKING:
@@ -36,8 +36,15 @@ def ready_to_write(
     batch_size: int | None,
     workers: int | str | None,
     capture: Capture | None,
+    identity: Identity,
 ) -> Iterator[Write]:
-    """Yield a function that writes pending signals, here or in other processes, and is ready before any is written."""
+    """Yield a function that writes pending signals, here or in other processes, and is ready before any is written.
+
+    Raises
+    ------
+    StoreError
+        If the weights file is not that of `identity` any more.
+    """
     from vitime_cache.model.checkpoint import devices_like, load_model
 
     if capture is None:
@@ -46,6 +53,8 @@ def ready_to_write(
         capture = capture_batch
     if workers is None:
         loaded = load_model(model, device, dtype) if isinstance(model, str | Path | None) else model
+        if loaded.weights.sha256 != identity.weights.sha256:
+            raise StoreError(f"the weights {identity.weights.name} were replaced since the build began; build again")
         yield partial(_write_here, loaded, capture, batch_size)
         return
     if not isinstance(model, str | Path | None):

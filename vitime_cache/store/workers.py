@@ -41,7 +41,7 @@ class Job:
         """Capture signals and write their objects, which stay invisible until the markers are committed."""
         from vitime_cache.store.pipeline import Pipeline
 
-        model = _model(self.weights, self.device, self.dtype)
+        model = _model(self.weights, self.device, self.dtype, self.manifest.identity.weights.sha256)
         if model.weights.sha256 != self.manifest.identity.weights.sha256:
             raise StoreError(f"a worker has other weights than this process at {self.weights or 'the default name'}")
         pipeline = Pipeline(open_objects(self.address), self.manifest, model, self.capture)
@@ -71,8 +71,8 @@ def told(written: Iterable[Written]) -> Iterator[list[Marker]]:
 
 
 @lru_cache(maxsize=1)
-def _model(weights: str | Path | None, device: str, dtype: str) -> ViTime:
-    """Each worker process loads the model once."""
+def _model(weights: str | Path | None, device: str, dtype: str, sha256: str) -> ViTime:  # noqa: ARG001
+    """Each worker process loads the model once, and again for a build with other weights in the same place."""
     from vitime_cache.model.checkpoint import load_model
 
     return load_model(weights, device, dtype)
