@@ -123,6 +123,16 @@ def test_a_request_that_does_not_stop_ends_with_its_process(child: Child, tmp_pa
     assert not child.alive
 
 
+def test_a_process_works_beside_one_whose_standard_error_is_closed() -> None:
+    code = (
+        "from tests.test_child import Child, add, end_of; child = Child(); print(end_of(child.begin(add, 1, 1))); "
+        "child.kill()"
+    )
+    shell = [*("sh", "-c", '"$@" 2>&-', "sh"), sys.executable, "-c", code]
+    done = subprocess.run(shell, stdout=subprocess.PIPE, text=True, check=True, cwd=Path(__file__).parents[1])
+    assert done.stdout.strip() == f"('{RESULT}', 2)"
+
+
 @pytest.mark.parametrize("how", ["deadlock", "stopped"])
 def test_a_process_without_a_sign_of_life_is_ended_for_the_request_it_hangs_over_and_no_other(
     how: str, child: Child, tmp_path: Path

@@ -200,6 +200,8 @@ def serve() -> None:
     """Work on requests until the process that started this one ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    if sys.stderr is None:  # the standard error of the process that started this one is closed
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that output of libraries is not read as a reply
     # Otherwise locks of libraries would be named in the system: a killed process would leave some, and Python would
     # warn about them at exit.

@@ -1,8 +1,23 @@
-"""Base classes of all errors that a user can fix, and of all notes."""
+"""Base classes of all errors that a user can fix, and of all notes; what the system refuses, in words."""
 
 from __future__ import annotations
 
+import errno
 import re
+
+_ELSEWHERE = "choose another place, or change what this one permits"
+_REMEDIES = {
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.EROFS: _ELSEWHERE,
+    errno.ENOSPC: "make room on this disk, or choose another place",
+    errno.EDQUOT: "make room on this disk, or choose another place",
+    errno.EEXIST: "choose another name",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "there is a file where a folder is needed: choose another place",
+    errno.ENOENT: "make its folder first, or choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
 
 
 class VitimeError(ValueError):
@@ -17,3 +32,10 @@ class VitimeError(ValueError):
 
 class Note(UserWarning):
     """One sentence about something unexpected that is not an error; the command line prints it on its own line."""
+
+
+def in_words(error: Exception) -> str:
+    """What an error says; of the system's, what it refused, and if known what to do about it."""
+    if not isinstance(error, OSError) or error.errno not in _REMEDIES or not error.filename:
+        return str(error)
+    return f"{error.filename2 or error.filename}: {str(error.strerror).lower()}; {_REMEDIES[error.errno]}"

@@ -177,7 +177,7 @@ def test_a_store_that_cannot_be_written_says_so_and_loses_nothing(
     for name in ("remove_groups", "remove_signal"):
         monkeypatch.setattr(deleting, name, refuse)
     at = delete(open_page("library"), thing, words)
-    assert "Permission denied" in at.error[0].value
+    assert "permission denied; choose another place" in at.error[0].value
     assert periods(two_answers) == {62.8, 100.0}
     assert "full" in open_store(two_answers).signal.values
 

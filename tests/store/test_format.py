@@ -27,6 +27,7 @@ from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.store import format as store_format
 from vitime_cache.store.chunks import ShardIndex, damaged_chunks, encode_chunk
 from vitime_cache.store.commit import open_writer
+from vitime_cache.store.evidence_groups import check_keeping
 from vitime_cache.store.format import encode_map, query_rows
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import Entry, Identity, Manifest
@@ -336,6 +337,7 @@ def test_a_store_built_under_another_format_is_refused(tmp_path):
 
 
 def test_a_store_of_the_format_that_kept_series_in_float32_still_opens(tmp_path, monkeypatch):
+    path = tmp_path / "a.zarr"
     older = {
         name: replace(variable, dtype=variable.dtype.replace("float64", "float32"))
         for name, variable in schema.VARIABLES.items()
@@ -346,15 +348,28 @@ def test_a_store_of_the_format_that_kept_series_in_float32_still_opens(tmp_path,
         before.setattr(store_format, "VARIABLES", older)
         before.setattr(store_format, "SIGNAL_COORDINATES", coordinates)
         before.setattr("vitime_cache.store.manifest.FORMAT", 2)
-        build(make_signals(2), tmp_path / "a.zarr", Model())
-    ds = open_store(tmp_path / "a.zarr")
+        build(make_signals(2), path, Model())
+    ds = open_store(path)
     assert (ds.history.dtype, ds.start.values.tolist()) == (np.dtype("float32"), ["", ""])
     for place, signal in enumerate(make_signals(2)):
         read = schema.signal_of(ds.isel(signal=place))
         np.testing.assert_array_equal(read.values, signal.values.astype("float32"))
         assert (read.name, read.horizon, read.start) == (signal.name, signal.horizon, "")
-    with pytest.raises(StoreError, match="format 2, this version writes 3: it can still be read"):
-        build(make_signals(3), tmp_path / "a.zarr", Model())
+    for writes in (lambda: build(make_signals(3), tmp_path / "a.zarr", Model()), lambda: check_keeping(path)):
+        with pytest.raises(StoreError, match="format 2, this version writes 3: it can still be read"):
+            writes()
+
+
+def test_a_store_of_a_format_that_is_not_read_is_told_as_such_and_not_as_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "a.zarr"
+    with monkeypatch.context() as before:
+        coordinates = {name: kept for name, kept in schema.SIGNAL_COORDINATES.items() if name != "sample_seconds"}
+        before.setattr(store_format, "SIGNAL_COORDINATES", coordinates)
+        before.setattr("vitime_cache.store.manifest.FORMAT", 1)
+        build(make_signals(2), path, Model())
+    for asks in (lambda: open_store(path), lambda: build(make_signals(2), path, Model()), lambda: check_keeping(path)):
+        with pytest.raises(StoreError, match=r"a\.zarr has store format 1, this version writes 3: it cannot be read"):
+            asks()
 
 
 def test_attributes_say_where_the_numbers_come_from(tmp_path):

@@ -15,6 +15,7 @@ import xarray as xr
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.store.standin import Model, assert_holds, build, files, make_signals, verify
+from vitime_cache.store.evidence_groups import check_keeping
 from vitime_cache.store.info import info
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import LOCK, ROOT_LOCK
@@ -211,3 +212,16 @@ def test_a_connection_that_breaks_is_one_line_wherever_it_breaks(url, monkeypatc
     ):  # fmt: skip
         with pytest.raises(StoreError, match=r"cannot reach memory://.*the other side hung up; is the address right"):
             use()
+
+
+def test_a_url_that_cannot_be_written_is_refused_before_work_on_a_question_begins(url, monkeypatch):
+    build(SIGNALS, url, Model())
+    check_keeping(url)
+    assert_holds(open_store(url), SIGNALS)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(MemoryFileSystem, "pipe_file", refuse)
+    with pytest.raises(StoreError, match="Access Denied"):
+        check_keeping(url)

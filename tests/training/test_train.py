@@ -25,6 +25,7 @@ from vitime_cache.series.signal import Signal
 from vitime_cache.training.backtest import Backtest, Choice
 from vitime_cache.training.batches import Batch, Batches
 from vitime_cache.training.config import Precision, Stage, TrainConfig, TrainingError
+from vitime_cache.training.files import RunFiles
 from vitime_cache.training.learner import Learner, float32_products
 from vitime_cache.training.objective import whole_loss
 from vitime_cache.training.own_series import OwnSeries
@@ -218,6 +219,20 @@ def test_a_second_run_on_the_same_file_is_refused_while_the_first_goes_on(
     monkeypatch.setattr(Batches, "__getitem__", meanwhile)
     run(QUICK, out)
     assert refused == [3]
+    assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_a_run_that_ends_while_another_begins_keeps_its_weights(tmp_path: Path) -> None:
+    out, state = tmp_path / "w.safetensors", tmp_path / "w.training.pt"
+    state.touch()
+    second = RunFiles(out)
+    out.write_bytes(b"whole")  # as the first run ends
+    state.unlink()
+    with (
+        pytest.raises(TrainingError, match=r"w\.safetensors already exists, and there is no run to resume"),
+        second.held(),
+    ):
+        raise AssertionError
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
 
 

@@ -28,7 +28,7 @@ from vitime_cache.cli.arguments import (
     reading_of,
     span,
 )
-from vitime_cache.errors import VitimeError
+from vitime_cache.errors import VitimeError, in_words
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -139,7 +139,7 @@ class _Keeper:
         try:
             keep_verdict(self.store, self.verdict)
         except (VitimeError, OSError) as error:
-            console.errors.print(f"the answer could not be kept in {self.store}: {error}")
+            console.errors.print(f"the answer could not be kept in {self.store}: {in_words(error)}")
             return 1
         return 0
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from vitime_cache.atomic import write_whole
 from vitime_cache.cli import console, keeping
 from vitime_cache.cli.arguments import STDOUT
-from vitime_cache.errors import VitimeError
+from vitime_cache.errors import VitimeError, in_words
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -106,7 +106,7 @@ class _Keeper:
         try:
             keep()
         except (VitimeError, OSError) as error:
-            console.errors.print(f"the answers could not be kept in {self.store}: {error}")
+            console.errors.print(f"the answers could not be kept in {self.store}: {in_words(error)}")
             self.store = None  # so that it is said only once
             return 1
         return 0

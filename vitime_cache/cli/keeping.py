@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vitime_cache.cli import console
-from vitime_cache.errors import VitimeError
+from vitime_cache.errors import VitimeError, in_words
 from vitime_cache.shown import counted
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def ready_store(
             build(to_write, store, model)
         check_keeping(store)
     except (VitimeError, OSError) as error:
-        console.errors.print(f"what is found will not be kept, only shown: {error}")
+        console.errors.print(f"what is found will not be kept, only shown: {in_words(error)}")
         return None
     return store
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import gc
 import os
 import signal
@@ -18,7 +17,7 @@ from typing import Any
 from vitime_cache._version import __version__
 from vitime_cache.cli import app, ask, build, console, export, info, signals, train, verify
 from vitime_cache.cli.signs import plain_signs
-from vitime_cache.errors import Note, VitimeError
+from vitime_cache.errors import Note, VitimeError, in_words
 from vitime_cache.extras import remedy
 from vitime_cache.shown import terminal
 
@@ -27,20 +26,6 @@ COMMANDS: dict[str, ModuleType] = {
     "build": build, "ask": ask, "info": info, "verify": verify, "export": export, "signals": signals, "train": train,
     "app": app,
 }  # fmt: skip
-
-_ELSEWHERE = "choose another place, or change what this one permits"
-_REMEDIES = {
-    errno.EACCES: _ELSEWHERE,
-    errno.EPERM: _ELSEWHERE,
-    errno.EROFS: _ELSEWHERE,
-    errno.ENOSPC: "make room on this disk, or choose another place",
-    errno.EDQUOT: "make room on this disk, or choose another place",
-    errno.EEXIST: "choose another name",
-    errno.EISDIR: "name a file",
-    errno.ENOTDIR: "there is a file where a folder is needed: choose another place",
-    errno.ENOENT: "make its folder first, or choose another place",
-    errno.ENAMETOOLONG: "choose a shorter name",
-}
 
 
 # Number of new objects after which Python looks for reference cycles. Libraries and large stores make millions that
@@ -75,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if _reader_is_gone(error):
             return 128 + getattr(signal, "SIGPIPE", 13)  # Windows has no name for it
-        console.errors.print(f"error: {_in_words(error)}")
+        console.errors.print(f"error: {in_words(error)}")
     except (RuntimeError, MemoryError) as error:
         if not (short := _out_of_memory(error)):
             raise  # a defect: the traceback helps
@@ -126,13 +111,6 @@ def _reader_is_gone(error: OSError) -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at exit
         return True
     return False
-
-
-def _in_words(error: OSError) -> str:
-    """What the system refused, and if known what to do about it."""
-    if error.errno not in _REMEDIES or not error.filename:
-        return str(error)
-    return f"{error.filename2 or error.filename}: {str(error.strerror).lower()}; {_REMEDIES[error.errno]}"
 
 
 def _out_of_memory(error: RuntimeError | MemoryError) -> str:

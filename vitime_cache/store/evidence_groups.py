@@ -153,10 +153,13 @@ def check_keeping(store: str | Path) -> None:
     Raises
     ------
     StoreError, OSError
-        If there is no room, or the place cannot be written.
+        If there is no store, or one of an older format, there is no room, or the place cannot be written.
     """
     objects = open_objects(store)
+    _manifest(objects)
     with hold_root(objects):  # writes the lock, if it is a file
+        if not objects.locks:
+            objects.put(f"{EVIDENCE}{ROOT}", [_FOLDER])
         free = objects.free_bytes()
     if free is not None and free < ROOM:
         raise StoreError(f"{objects.url} has {free / 1e6:.1f} MB left; make room on this disk, or choose another store")
@@ -190,15 +193,19 @@ def check_weights(objects: Objects, name: str, sha256: str) -> None:
     StoreError
         If it is for other weights, or there is none.
     """
-    data = objects.get(MANIFEST)
-    if data is None:
-        raise StoreError(f"no store at {objects.url}; build one with: python -m vitime_cache build")
-    weights = Manifest.from_bytes(data, objects.url).identity.weights
+    weights = _manifest(objects).identity.weights
     if sha256 != weights.sha256:
         theirs, ours = weights.name, name
         if theirs == ours:
             theirs, ours = f"{theirs} ({weights.sha256[:8]}…)", f"other ones of that name ({sha256[:8]}…)"
         raise StoreError(f"{objects.url} is for the weights {theirs}, the answer for {ours}: choose another store")
+
+
+def _manifest(objects: Objects) -> Manifest:
+    data = objects.get(MANIFEST)
+    if data is None:
+        raise StoreError(f"no store at {objects.url}; build one with: python -m vitime_cache build")
+    return Manifest.from_bytes(data, objects.url)
 
 
 def remove_groups(store: str | Path, groups: Iterable[str]) -> None:

@@ -34,7 +34,8 @@ from vitime_cache.store.bounds import check_config, check_lengths
 from vitime_cache.store.objects import MOST_BYTES, StoreError
 from vitime_cache.typed_json import decode
 
-FORMAT = 3  # format 2 had series in float32
+FORMAT = 3
+OLDER = (2,)  # formats that are read, but not written: format 2 had series in float32
 FOLDER = "journal/"
 MANIFEST = f"{FOLDER}manifest.json"
 TEMPLATE = f"{FOLDER}template.json"
@@ -200,12 +201,10 @@ class Manifest:
         StoreError
             If a bit of it is damaged, it contradicts itself, or it has another format.
         """
-        record = unseal(data, _Format)
-        if record is not None and record["format"] != FORMAT:
-            raise StoreError(
-                f"{url} has store format {record['format']}, this version writes {FORMAT}: it can still be read; to "
-                f"add to it, remove it and build it again: python -m vitime_cache build --store {url}"
-            )
+        if (found := format_of(data)) != FORMAT:
+            again = f"remove it and build it again: python -m vitime_cache build --store {url}"
+            reads = f"it can still be read; to add to it, {again}" if found in OLDER else f"it cannot be read; {again}"
+            raise StoreError(f"{url} has store format {found}, this version writes {FORMAT}: {reads}")
         manifest = unseal(data, cls)
         if manifest is None:
             raise StoreError(f"{url}/{MANIFEST} is damaged; restore it from a copy, or build into another store")
@@ -216,6 +215,12 @@ class Manifest:
 
 class _Format(TypedDict):
     format: int
+
+
+def format_of(data: bytes | None) -> int:
+    """The format in the bytes of a manifest; this version's where they do not tell."""
+    record = unseal(data, _Format)
+    return FORMAT if record is None else record["format"]
 
 
 def _contradiction(manifest: Manifest) -> str:

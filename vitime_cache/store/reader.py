@@ -15,7 +15,18 @@ from vitime_cache.store.checked import CheckedStore
 from vitime_cache.store.journal import PAGE_BYTES, page_key, page_of, published, read_root
 from vitime_cache.store.layout import Layout, layout_of
 from vitime_cache.store.locations import open_objects
-from vitime_cache.store.manifest import EVIDENCE, HIDDEN, ROOT, ROOT_BYTES, Marker
+from vitime_cache.store.manifest import (
+    EVIDENCE,
+    FORMAT,
+    HIDDEN,
+    MANIFEST,
+    OLDER,
+    ROOT,
+    ROOT_BYTES,
+    Manifest,
+    Marker,
+    format_of,
+)
 from vitime_cache.store.objects import Objects, StoreError
 from vitime_cache.store.root import without_verdicts
 from vitime_cache.typed_json import read_json
@@ -69,6 +80,8 @@ def open_store(path: str | Path) -> xr.Dataset:
     except (ValueError, TypeError, KeyError, AttributeError) as error:  # any fault in foreign metadata
         if _hidden(objects) != hidden:  # a signal was removed in between
             return open_store(path)
+        if format_of(manifest := objects.get(MANIFEST)) not in (FORMAT, *OLDER):
+            Manifest.from_bytes(manifest or b"", objects.url)  # raises
         told = str(error).removeprefix(f"{objects.url}: ")
         raise StoreError(f"{objects.url} is not an attention store, or a damaged one: {told}") from error
 

@@ -44,9 +44,13 @@ class RunFiles:
         self._lock = self.weights.with_suffix(".training.lock")
         if self.weights.is_dir():
             raise TrainingError(f"{out} is a folder; name a file in it")
+        self._check()
+
+    def _check(self) -> None:
         if self.weights.exists() and not self.resumable:
             raise TrainingError(
-                f"{out} already exists, and there is no run to resume next to it; give another --out, or move it"
+                f"{self.weights} already exists, and there is no run to resume next to it; give another --out, or move "
+                "it"
             )
 
     @property
@@ -60,7 +64,7 @@ class RunFiles:
         Raises
         ------
         TrainingError
-            If another run is using the files.
+            If another run is using the files, or has ended since they were named.
         """
         self.weights.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self._lock, timeout=0)
@@ -71,6 +75,7 @@ class RunFiles:
                 f"another run is writing {self.weights}; wait until it ends, or give another --out"
             ) from error
         try:
+            self._check()
             remove_left(self.weights.parent)
             self.state.with_suffix(PARTIAL).unlink(missing_ok=True)  # the name in earlier versions
             yield

@@ -18,7 +18,7 @@ from typing import Any
 import streamlit as st
 import xarray as xr
 
-from vitime_cache.errors import VitimeError
+from vitime_cache.errors import VitimeError, in_words
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.window import Window
 from vitime_cache.series.signal import Signal
@@ -180,7 +180,7 @@ def _answer(asked: RunningQuestion, weights: Path, settings: dict[str, Any], sto
     except _LeftError:
         asked.error = STOPPED
     except (VitimeError, MemoryError, OSError) as error:
-        asked.error = str(error)
+        asked.error = in_words(error)
     except Exception:
         asked.error = DEFECT
         raise

@@ -15,7 +15,7 @@ import xarray as xr
 
 from vitime_cache.atomic import FileStamp, file_stamp
 from vitime_cache.attention import schema
-from vitime_cache.errors import VitimeError
+from vitime_cache.errors import VitimeError, in_words
 from vitime_cache.places import store_folder
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import MANIFEST, ROOT, ROOT_BYTES, Manifest
@@ -116,7 +116,7 @@ def reading(store: Store) -> Iterator[None]:
 
 
 def _say_unreadable(store: Store, error: Exception) -> None:
-    st.error(f"{plain(store.name)} cannot be read: {plain(error)}", icon=":material/error:")
+    st.error(f"{plain(store.name)} cannot be read: {plain(in_words(error))}", icon=":material/error:")
 
 
 @shared(16)

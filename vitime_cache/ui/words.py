@@ -9,6 +9,7 @@ import streamlit as st
 import xarray as xr
 from streamlit.runtime.scriptrunner import StopException
 
+from vitime_cache.errors import in_words
 from vitime_cache.shown import markdown
 
 DELETABLE = ("q", "signal", "other", "store")  # what an address may name that others can delete
@@ -18,12 +19,12 @@ plain = markdown  # for text from outside: names, values of an address, messages
 
 def complain(error: Exception) -> None:
     """Show an error in place."""
-    st.error(plain(error), icon=":material/error:")
+    st.error(plain(in_words(error)), icon=":material/error:")
 
 
 def notice(error: Exception | str) -> None:
     """Show in place why something cannot be shown."""
-    st.warning(plain(error), icon=":material/info:")
+    st.warning(plain(error if isinstance(error, str) else in_words(error)), icon=":material/info:")
 
 
 def say_if_unknown(key: str, label: str, known: Collection[str], shown: str = "the default") -> None:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from vitime_cache.atomic import FileStamp, file_stamp
 from vitime_cache.child import Tell
-from vitime_cache.errors import VitimeError
+from vitime_cache.errors import VitimeError, in_words
 from vitime_cache.series.sources import Signal
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def answer(
             if store is not None and vschema.facts(verdict, "stages"):
                 keep_verdict(store, verdict)  # level by level, as a question may be stopped at any time
         except (VitimeError, OSError) as error:
-            problem = str(error)
+            problem = in_words(error)
         if until in vschema.facts(verdict, "stages"):
             break
     return verdict, problem
