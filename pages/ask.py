@@ -37,7 +37,7 @@ if subject is not None:
         if window is not None and not begun(verdict):
             show_without_answer(verdict, subject.signal, window)
         elif verdict is not None:
-            show_verdict(verdict, subject.signal.name, coming=window is not None)
+            show_verdict(verdict, subject, coming=window is not None)
         link_to(subject, period)
     known = bool(found.verdicts)
     if form := folded("Ask another question" if known else "Ask", "another" if known else "ask", expanded=not known):

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import vitime_cache as vc
 from vitime_cache.attention.measures import head_measures
 from vitime_cache.charts import HeadView
+from vitime_cache.evidence.question import prepare, series_hash
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import claim_figures
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.store.verdicts import keep_verdict
+from vitime_cache.ui import own
 from vitime_cache.ui.copied import answer_code, compared_code, head_code, heads_code
 from vitime_cache.ui.options import CONTRAST, QUERIES, LagOptions, Queries
 from vitime_cache.ui.shared import KEY
 from vitime_cache.ui.stores import store_at
 from vitime_cache.ui.two_signals import called
+from vitime_cache.ui.verdicts import Subject
 
 
 def last_value(code: str) -> Any:
@@ -85,16 +90,51 @@ def test_the_lines_for_an_answer_open_it_where_its_store_keeps_it(store: Path) -
     question = vschema.facts(verdict, "question") | {"weights_sha256": ds.attrs["weights_sha256"]}
     verdict = vschema.with_facts(verdict, question=question)
     group = keep_verdict(store, verdict)
-    shown = last_value(answer_code(verdict.assign_attrs({KEY: f"{store}/{group}\0now"})))
+    kept = verdict.assign_attrs({KEY: f"{store}/{group}\0now"})
+    shown = last_value(answer_code(kept, Subject.of(store_at(store).signal("full"))))
     assert shown.headline == vc.show(verdict).headline
 
 
-def test_an_answer_that_no_store_keeps_is_asked_again_in_lines_that_parse() -> None:
-    code = answer_code(mock_verdict(signal='it\'s "mine"\nimport os'))
+@pytest.mark.parametrize("whose", ["catalogue", "store", "own"])
+def test_an_answer_that_no_store_keeps_is_asked_again_of_the_same_series_and_weights(
+    store: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    name, wave = "it's mine", np.sin(np.arange(4000) * 2 * np.pi / 24)
+    if whose == "own":
+        ds = own.dataset(own.keep(vc.Signal(name, wave, 720)))
+    elif whose == "store":
+        vc.build(vc.Signal(name, wave[:900], 300), store, weights)
+        ds = store_at(store).signal(name)
+    else:
+        ds = store_at(store).signal("full")
+    subject, asked = Subject.of(ds), list[Any]()
+    verdict = mock_verdict(signal=subject.signal.name)
+    verdict = vschema.with_facts(verdict, question=vschema.facts(verdict, "question") | {"budget": 2.0})
+
+    def ask(*given: Any, **options: Any) -> Any:
+        asked.append((*given, options))
+        return verdict
+
+    monkeypatch.setattr(vc, "ask", ask)
+    assert last_value(answer_code(verdict, subject)).headline == vc.show(verdict).headline
+    draw = "vc.charts.head_matrix(measures, 'looks_figure')"
+    page = vc.charts.head_matrix(head_measures(ds, 62.8).assign(claim_figures(verdict)), "looks_figure")
+    assert last_value(heads_code(ds, 62.8, verdict, draw)).to_dict() == vc.charts.altair_chart(page).to_dict()
+    for model, series, options in asked:
+        assert options == {"period": 64.0, "budget": 2.0}
+        assert model.weights.sha256 == subject.weights_sha256
+        told = prepare(model, series, 64.0)
+        assert series_hash(told.series) == series_hash(subject.signal.known)
+        assert told.signal.name == subject.signal.name
+    assert len(asked) == 2
+
+
+def test_lines_that_ask_again_name_weights_that_are_not_here_and_a_window_that_was_chosen_by_hand(store: Path) -> None:
+    subject = replace(Subject.of(store_at(store).signal("full")), weights_sha256="0" * 64, weights='a "b"\nimport os')
+    verdict = mock_verdict()
+    verdict = vschema.with_facts(verdict, window_facts={"chosen": False, "history": 128, "horizon": 32})
+    code = answer_code(verdict, subject)
     compile(code, "cell", "exec")
     assert "import os\n" not in code.replace("\\n", "")
-    assert "series, period=64.0))  # by the weights" in code
-    verdict = mock_verdict()
-    facts = {"window_facts": {"chosen": False, "history": 128, "horizon": 32}, "question": {"budget": 2.0}}
-    facts = {name: vschema.facts(verdict, name) | change for name, change in facts.items()}
-    assert "series, period=64.0, window=(128, 32), budget=2.0))" in answer_code(vschema.with_facts(verdict, **facts))
+    assert "  # in place of their name, the file of these weights\n" in code
+    assert "vc.ask(model, series, period=64.0, window=(128, 32))" in code

@@ -12,9 +12,12 @@ from vitime_cache.attention.schema import name_of
 from vitime_cache.charts import HeadView
 from vitime_cache.compare.maps import other_axes
 from vitime_cache.evidence.verdict import schema as vschema
+from vitime_cache.ui import own
 from vitime_cache.ui.options import LagOptions
 from vitime_cache.ui.shared import END, KEY
 from vitime_cache.ui.stores import store_of
+from vitime_cache.ui.verdicts import Subject
+from vitime_cache.ui.weights import WeightsFile, weights_files
 
 IMPORTS = "import vitime_cache as vc\n"
 
@@ -43,12 +46,9 @@ def heads_code(ds: xr.Dataset, period: float | None, verdict: xr.Dataset | None,
     draw
         Makes the chart of `ds`, `measures` and `verdict`.
     """
-    place = None if verdict is None else _kept(verdict)
-    claims = (
-        "verdict = None\n"
-        if place is None
-        else f"verdict = xr.open_zarr({str(place)!r}).load()\nmeasures = measures.assign(claim_figures(verdict))\n"
-    )
+    claims = "verdict = None\n"
+    if verdict is not None:
+        claims = f"{_verdict(verdict, Subject.of(ds))}measures = measures.assign(claim_figures(verdict))\n"
     return (
         f"import xarray as xr\n\n{IMPORTS}from vitime_cache.attention.measures import head_measures\n"
         "from vitime_cache.charts.shading import Contrast\n"
@@ -78,20 +78,42 @@ def compared_code(
     )
 
 
-def answer_code(verdict: xr.Dataset) -> str:
+def answer_code(verdict: xr.Dataset, subject: Subject) -> str:
     """Code that shows an answer: opened from its store, or asked again if no store keeps it."""
+    return f"import xarray as xr\n\n{IMPORTS}\n{_verdict(verdict, subject)}vc.show(verdict)\n"
+
+
+def _verdict(verdict: xr.Dataset, subject: Subject) -> str:
+    """Lines that open a verdict from its store, or ask its question again if no store keeps it."""
     if (place := _kept(verdict)) is not None:
-        return f"import xarray as xr\n\nimport vitime_cache as vc\n\nvc.show(xr.open_zarr({str(place)!r}).load())\n"
+        return f"verdict = xr.open_zarr({str(place)!r}).load()\n"
     question, window = (vschema.facts(verdict, name) for name in ("question", "window_facts"))
     options: dict[str, object] = {"period": float(question["period"])}
     options |= {} if window["chosen"] else {"window": (window["history"], window["horizon"])}
     options |= {} if question["budget"] is None else {"budget": question["budget"]}
-    asked = ", ".join(f"{name}={value!r}" for name, value in options.items())
     return (
-        "import vitime_cache as vc\n\n"
-        f"series = {question['signal']!r}  # in place of its name, its samples\n"
-        f"vc.show(vc.ask(vc.load_model(), series, {asked}))  # by the weights {question['weights']!r}\n"
+        f"{_series(subject)}{_model(subject)}"
+        f"verdict = vc.ask(model, series, {_told(options)})  # asked again, as no store keeps the answer\n"
     )
+
+
+def _series(subject: Subject) -> str:
+    """The line that opens the series of a subject: what its answers are about."""
+    name = subject.signal.name
+    if subject.signal.future is not None:  # a store keeps the history only
+        return f"series = next(each for each in vc.catalogue() if each.name == {name!r})\n"
+    if subject.store.parent.name != own.FOLDER:
+        return f"series = vc.open_store({str(subject.store)!r}).sel(signal={name!r})\n"
+    whole = f"vc.open_store({str(subject.store)!r}).sel(signal={own.WHOLE!r})"
+    return f"series = {whole}.assign_coords(signal={name!r})\n"
+
+
+def _model(subject: Subject) -> str:
+    """The line that loads the weights of a subject, from their file if it is among those of the server."""
+    for path, file in weights_files().items():
+        if isinstance(file, WeightsFile) and file.info.sha256 == subject.weights_sha256:
+            return f"model = vc.load_model({str(path)!r})\n"
+    return f"model = vc.load_model({subject.weights!r})  # in place of their name, the file of these weights\n"
 
 
 def _kept(verdict: xr.Dataset) -> Path | None:

@@ -75,7 +75,7 @@ def show_headline(verdict: xr.Dataset) -> None:
     box(plain(worked_out(headline, verdict)), icon=icon)
 
 
-def show_verdict(verdict: xr.Dataset, name: str, *, coming: bool = False) -> None:
+def show_verdict(verdict: xr.Dataset, subject: Subject, *, coming: bool = False) -> None:
     """The answer, its pictures, every head and the chosen one, and the files.
 
     Parameters
@@ -114,7 +114,7 @@ def show_verdict(verdict: xr.Dataset, name: str, *, coming: bool = False) -> Non
     if fold := folded("Every head: what is shown of each", "heads"):
         with fold:
             _every_head(verdict, chosen)
-    _files(verdict, chosen, name)
+    _files(verdict, chosen, subject)
 
 
 def _drawn(verdict: xr.Dataset, pictures: Sequence[tuple[Draw, str]], wide: int) -> None:
@@ -190,9 +190,9 @@ def _chosen_head(verdict: xr.Dataset) -> tuple[str, int]:
     return head
 
 
-def _files(verdict: xr.Dataset, chosen: tuple[str, int], name: str) -> None:
+def _files(verdict: xr.Dataset, chosen: tuple[str, int], subject: Subject) -> None:
     """Downloads: a page with the chosen head's pictures, every number as JSON, an image, and the table."""
-    of, code = file_name(name, "verdict"), answer_code(verdict)
+    of, code = file_name(subject.signal.name, "verdict"), answer_code(verdict, subject)
     verdict = verdict.copy()
     verdict.attrs.pop(KEY, None)  # it names a folder of the server
     files = (
