@@ -380,7 +380,13 @@ def test_maps_of_many_heads_are_averaged_down_to_the_pixels_allowed():
     assert shrink(maps, 2 * 3 * 64).shape == maps.shape
     small = shrink(maps, 2 * 3 * 16)
     np.testing.assert_allclose(small[1, 2, 3, 0], maps[1, 2, 6:8, 0:2].mean())
-    assert shrink(np.zeros((1, 1, 77, 77)), 1500).shape == (1, 1, 38, 38)
+    last = np.zeros((1, 1, 77, 77))
+    last[..., -1] = 1  # 77 patches in 38 columns: the last patch is 38/77 of the last column
+    uneven = shrink(last, 1500)
+    assert uneven.shape == (1, 1, 38, 38)
+    np.testing.assert_allclose(uneven[..., -1], 38 / 77)
+    assert not uneven[..., :-1].any()
+    np.testing.assert_array_equal(shrink(maps, maps.size), maps)
 
 
 def test_a_picture_keeps_its_shades_and_leaves_missing_cells_transparent():

@@ -33,13 +33,19 @@ def png_url(shade: ArrayLike, colours: Sequence[str]) -> str:
 
 
 def shrink(maps: ArrayLike, pixels: int) -> NDArray[np.float64]:
-    """Average square maps (..., n, n) over blocks until all of them together have at most about `pixels` cells."""
+    """Average finite square maps (..., n, n) until all of them together have at most about `pixels` cells.
+
+    Every cell is the mean over an equal part of the map: where the parts do not end between patches, a patch counts in
+    two cells by its share of each.
+    """
     values = np.asarray(maps, dtype=np.float64)
     n = values.shape[-1]
     block = int(np.ceil(np.sqrt(max(values.size / pixels, 1))))
-    size = n // block
-    blocks = values[..., : size * block, : size * block].reshape(*values.shape[:-2], size, block, size, block)
-    means: NDArray[np.float64] = blocks.mean(axis=(-3, -1))
+    size = max(n // block, 1)
+    edges, patches = np.linspace(0, n, size + 1), np.arange(n)
+    overlap = np.minimum(edges[1:, None], patches + 1) - np.maximum(edges[:-1, None], patches)
+    share = np.clip(overlap, 0, None) * size / n  # (size, n), rows sum to 1
+    means: NDArray[np.float64] = share @ values @ share.T
     return means
 
 
