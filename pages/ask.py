@@ -1,5 +1,7 @@
 """Which past does the forecast use? Bring a series or take a stored one, read the answer, see why."""
 
+from functools import partial
+
 import streamlit as st
 
 from vitime_cache.series.spans import samples_in_words
@@ -8,7 +10,7 @@ from vitime_cache.ui.asked import asked_for, newly_asked_for
 from vitime_cache.ui.bring import choose_subject
 from vitime_cache.ui.evidence_view import begun, link_to, show_verdict, show_without_answer
 from vitime_cache.ui.folds import folded
-from vitime_cache.ui.question_form import ask_button, begin_by_itself, choose_question, fill_in
+from vitime_cache.ui.question_form import ask_button, begin_by_itself, choose_question, fill_in, rest_button
 from vitime_cache.ui.routing import chosen_store
 from vitime_cache.ui.words import title
 
@@ -37,7 +39,8 @@ if subject is not None:
         if window is not None and not begun(verdict):
             show_without_answer(verdict, subject.signal, window)
         elif verdict is not None:
-            show_verdict(verdict, subject, coming=window is not None)
+            rest = partial(rest_button, subject, verdict) if window is None else None
+            show_verdict(verdict, subject, rest)
         link_to(subject, period)
     known = bool(found.verdicts)
     if form := folded("Ask another question" if known else "Ask", "another" if known else "ask", expanded=not known):

@@ -292,6 +292,11 @@ def test_what_a_stopped_question_had_found_stays_and_says_what_it_lacks(slow: Sl
     assert at.button(key="ask")
     again = open_page("ask", signal="harmonic_63")
     assert "not run are the few heads; each head; looking;" in texts(again), "in any tab, and after a reload"
+    again.button(key="rest").click().run()
+    (asked,) = questions.known().values()
+    assert (asked.window.history, asked.window.horizon) == (512, 720), "the stretch of what is there already"
+    assert not asked.ended
+    assert not [button for button in again.run().button if button.key == "rest"], "while it runs"
 
 
 def test_a_stopped_question_asked_again_shows_at_once_what_it_had_found(

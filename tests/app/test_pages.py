@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 from streamlit.testing.v1 import AppTest
@@ -27,7 +28,7 @@ from vitime_cache.store.manifest import MANIFEST, Entry, Manifest
 from vitime_cache.store.reader import open_store
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.routing import PAGES
-from vitime_cache.ui.stores import stores
+from vitime_cache.ui.stores import PLOT_POINTS, _on_one_scale, contents, stores
 
 OpenPage = Callable[..., AppTest]
 MANY = len(catalogue())
@@ -465,6 +466,14 @@ def test_keys_in_the_future_change_the_curve_the_table_and_the_conclusion_alike(
     assert "lag to the future" in charts(at)[-1]
     assert not at.dataframe[0].value.equals(past)
     assert texts(at) != said
+
+
+def test_a_small_plot_keeps_the_envelope_and_is_named_as_scaled(store: Path) -> None:
+    series = np.cos(2 * np.pi * np.arange(960) / 8)  # every eighth sample of it is 1
+    (drawn,) = _on_one_scale(series)
+    assert len(drawn) <= PLOT_POINTS
+    assert (min(drawn), max(drawn)) == (0, 1)
+    assert {"history", "forecast"}.isdisjoint(contents(stores()[store.name], ["full"])), "a download has no samples"
 
 
 def test_a_period_below_the_resolution_cannot_be_seen_and_is_no_zero(

@@ -602,3 +602,7 @@ def test_the_actual_values_are_drawn_below_the_forecasts_of_two_networks_and_non
     table = charts.two_forecasts_table(ds, ds, ("one", "another"), np.arange(float(ds.horizon)))
     assert list(dict.fromkeys(table["part"])) == ["history", "actual", "one", "another"]
     assert table.groupby("part").size().to_dict() == {"history": 4000, "actual": 720, "one": 720, "another": 720}
+    one = table[table["part"] == "one"]
+    for name, at in (("low", 0.05), ("high", 0.95)):
+        np.testing.assert_array_equal(one[name], ds.forecast_quantile.sel(quantile=at, method="nearest").values[4000:])
+    assert table[["low", "high"]].notna().sum().tolist() == [1440, 1440], "of the forecasts alone"

@@ -106,6 +106,10 @@ def test_the_forecast_is_drawn_with_and_without_that_past(verdict):
     parts = charts.answer_forecast_table(verdict).groupby("part")["value"]
     assert set(parts.groups) == {"history", "actual", "forecast", "forecast without that past"}
     assert parts.std()["forecast without that past"] < 0.5 * parts.std()["forecast"]
+    table = charts.answer_forecast_table(verdict)
+    low = verdict["forecast_low"].isel(window=-1).values
+    np.testing.assert_array_equal(table["low"].dropna(), low[np.isfinite(low)])
+    assert set(table.dropna()["part"]) == {"forecast"}
     early = charts.answer_forecast_table(mock_verdict(stages=("influence",)))
     assert "forecast without that past" not in set(early["part"])
 

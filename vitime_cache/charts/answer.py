@@ -66,7 +66,8 @@ def clock_of(verdict: xr.Dataset) -> Clock:
 def answer_forecast_table(verdict: xr.Dataset, limit: int | None = None) -> pd.DataFrame:
     """sample, part and value in the latest window: history, actual future, forecast, forecast without that past.
 
-    Every sample, or for a chart about `limit` points of each part that keep its envelope.
+    Every sample, with low and high, the 90 % range of the forecast; or for a chart about `limit` points of each part
+    that keep its envelope, without them.
     """
     latest = verdict.isel({vschema.WINDOW: -1})
     parts = {"history": "history", "future": "actual", "forecast": "forecast", "forecast_without": WITHOUT}
@@ -78,7 +79,14 @@ def answer_forecast_table(verdict: xr.Dataset, limit: int | None = None) -> pd.D
             found.append(line.rename(columns={"time": "sample"}).assign(part=part))
     if not found:
         raise ChartError("the model has not been run yet")
-    return pd.concat(found, ignore_index=True)[["sample", "part", "value"]]
+    table = pd.concat(found, ignore_index=True)[["sample", "part", "value"]]
+    return table if limit else table.merge(_range(latest).assign(part="forecast"), "left", ["sample", "part"])
+
+
+def _range(latest: xr.Dataset) -> pd.DataFrame:
+    """sample, low and high: the 90 % range of the model's own forecast in one window."""
+    start, bounds = int(latest["window_start"]), {name: latest[f"forecast_{name}"].values for name in ("low", "high")}
+    return pd.DataFrame({"sample": start + np.arange(len(bounds["low"])), **bounds}).dropna()
 
 
 def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220) -> Spec:
@@ -96,13 +104,7 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
         legend={"title": None, "orient": "top", "symbolOpacity": 1, "columns": columns, "labelLimit": 190},
     )  # fmt: skip
     points, tooltip = clock_of(verdict).points_tip(table)
-    band = pd.DataFrame(
-        {
-            "sample": int(latest["window_start"]) + np.arange(latest.sizes[vschema.SAMPLE]),
-            "low": latest["forecast_low"].values,
-            "high": latest["forecast_high"].values,
-        }
-    ).dropna()
+    band = _range(latest)
     band = band.iloc[:: max(len(band) // 600, 1)]
     area = {"x": quantity("sample"), "y": quantity("low"), "y2": {"field": "high"}}
     without = WITHOUT in shown

@@ -108,7 +108,8 @@ def two_forecasts_table(
 ) -> pd.DataFrame:  # fmt: skip
     """sample, part and value: the history, the actual future if known, and both median forecasts.
 
-    Every sample, or for a chart about `limit` points of each part that keep its envelope.
+    Every sample, with low and high, the 90 % ranges of both; or for a chart about `limit` points of each part that keep
+    its envelope, without them.
     """
     compare_forecasts(first, second)
     history = int(first[schema.N_HISTORY])
@@ -119,7 +120,9 @@ def two_forecasts_table(
     medians = (tables.part_table(ds, schema.FORECAST, limit) for ds in (first, second))
     parts |= dict(zip(names, medians, strict=True))
     each = [table.rename(columns={"time": "sample"}).assign(part=part) for part, table in parts.items()]
-    return pd.concat(each, ignore_index=True)[["sample", "part", "value"]]
+    table = pd.concat(each, ignore_index=True)[["sample", "part", "value"]]
+    ranges = pd.concat([_range(ds).assign(part=name) for name, ds in zip(names, (first, second), strict=True)])
+    return table if limit else table.merge(ranges, "left", ["sample", "part"])
 
 
 def two_forecasts(
@@ -156,7 +159,7 @@ def two_forecasts(
     points, tooltip = clock.points_tip(table)
     area = {"x": quantity("sample"), "y": quantity("low"), "y2": {"field": "high"}}
     bands = [
-        layer(_range(ds), "area", encoding=area, color=colours[name], opacity=0.16)
+        layer(_thinned(_range(ds)), "area", encoding=area, color=colours[name], opacity=0.16)
         for name, ds in zip(names, (first, second), strict=True)
     ]
     return assemble(
@@ -225,7 +228,10 @@ def _range(ds: xr.Dataset) -> pd.DataFrame:
         name: ds[schema.FORECAST_QUANTILE].sel({schema.QUANTILE: at}, method="nearest").values
         for name, at in (("low", 0.05), ("high", 0.95))
     }
-    band = pd.DataFrame({"sample": np.arange(len(bounds["low"])), **bounds}).dropna()
+    return pd.DataFrame({"sample": np.arange(len(bounds["low"])), **bounds}).dropna()
+
+
+def _thinned(band: pd.DataFrame) -> pd.DataFrame:
     return band.iloc[:: max(len(band) // 600, 1)]
 
 

@@ -18,7 +18,7 @@ from vitime_cache.ui import own
 from vitime_cache.ui.address import address, forget_choice, stored_signals
 from vitime_cache.ui.deleting import LOST, offer_to_delete_a_signal
 from vitime_cache.ui.processes import jobs
-from vitime_cache.ui.stores import ROWS, Store, contents, folder, planned, reading, stores
+from vitime_cache.ui.stores import DRAWN, ROWS, Store, contents, folder, planned, reading, stores
 from vitime_cache.ui.tall import row_height
 from vitime_cache.ui.terms import explained
 from vitime_cache.ui.weights import default_weights
@@ -27,8 +27,8 @@ from vitime_cache.ui.words import complain, notice, plain
 DESCRIPTION = 290  # pixels: with the other columns, as wide as a page of 1280
 COLUMNS = {
     "signal": st.column_config.TextColumn("Signal", width=130, pinned=True),
-    "history": st.column_config.LineChartColumn("History", width=110, color=HISTORY, y_min=0, y_max=1),
-    "forecast": st.column_config.LineChartColumn(
+    DRAWN[0]: st.column_config.LineChartColumn("History", width=110, color=HISTORY, y_min=0, y_max=1),
+    DRAWN[1]: st.column_config.LineChartColumn(
         "Forecast, median",
         width=110,
         color=FORECAST,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -75,15 +75,15 @@ def show_headline(verdict: xr.Dataset) -> None:
     box(plain(worked_out(headline, verdict)), icon=icon)
 
 
-def show_verdict(verdict: xr.Dataset, subject: Subject, *, coming: bool = False) -> None:
+def show_verdict(verdict: xr.Dataset, subject: Subject, ask_for_the_rest: Callable[[], None] | None) -> None:
     """The answer, its pictures, every head and the chosen one, and the files.
 
     Parameters
     ----------
     verdict
         With the levels that have run, at least one.
-    coming
-        Whether more levels are still running.
+    ask_for_the_rest
+        Shows a button that asks for the levels that the verdict lacks; None while they are still running.
     """
     show_headline(verdict)
     with st.container(horizontal=True):
@@ -94,11 +94,12 @@ def show_verdict(verdict: xr.Dataset, subject: Subject, *, coming: bool = False)
             st.markdown(plain(INTERVALS), help=explained(INTERVALS))
             st.markdown("\n".join(f"- **{level.title}**: {plain(level.shown_by)}" for level in LEVELS[:3]))
     left = [LEVEL[stage].title.lower() for stage in to_come(verdict)]
-    if left and not coming:
+    if left and ask_for_the_rest is not None:
         st.warning(
             f"This verdict is partial: not run are {'; '.join(left)}. Ask again for the rest.",
             icon=":material/hourglass_disabled:",
         )
+        ask_for_the_rest()
     wide = page_width()
     _drawn(verdict, STORY[:1], wide)
     window = vschema.facts(verdict, "window_facts")["words"]

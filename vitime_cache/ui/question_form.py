@@ -120,6 +120,29 @@ def ask_button(subject: Subject, period: float, window: Window) -> None:
         )  # fmt: skip
 
 
+def rest_button(subject: Subject, verdict: xr.Dataset) -> None:
+    """The button that asks for the levels that a partial verdict lacks; none with other weights, which the form names.
+
+    It asks on the verdict's own stretch, without a limit of time if the network is small.
+    """
+    period, of = float(vschema.facts(verdict, "question")["period"]), vschema.facts(verdict, "window_facts")
+    lengths = int(of["history"]), int(of["horizon"])
+    try:
+        weights, window = default_weights(), _window(subject, period)
+        if (window.history, window.horizon) != lengths:
+            window = _window(subject, period, *lengths)
+    except VitimeError:
+        return
+    if weights.info.sha256 != subject.weights_sha256:
+        return
+    settings: dict[str, Any] = {} if window.chosen else {"window": lengths}
+    settings["budget"] = BUDGET if subject.config.tokens > SMALL else None
+    st.button(
+        "Ask for the rest", icon=":material/gavel:", key="rest", on_click=_ask_by_hand,
+        args=(subject, period, window, weights.path, settings), help="It goes on after the last finished level.",
+    )  # fmt: skip
+
+
 def begin_by_itself(subject: Subject, found: Answers) -> None:
     """Ask about the strongest period of a series without any answer, if the network is small enough."""
     if found.verdicts or found.under_way or found.failed or subject.config.tokens > SMALL:

@@ -30,7 +30,7 @@ QUESTION_COLUMNS = {
     "period": st.column_config.TextColumn("Period", width=100),
     "answer": st.column_config.TextColumn("Answer", width=ANSWER),
     "state": st.column_config.TextColumn("State", width=70),
-    "asked": st.column_config.TextColumn("Asked", width=120),
+    "asked": st.column_config.TextColumn("Asked, UTC", width=120),
 }
 WEIGHTS_COLUMNS = {
     "weights": st.column_config.TextColumn("Weights", width=190),
@@ -82,7 +82,7 @@ def _each_once(rows: Sequence[Row]) -> dict[str, tuple[Path, Asked]]:
         if row.address not in asked:
             asked.add(row.address)
             words = f"{row.series}, {row.period}"
-            questions[words if words not in questions else f"{words}, asked {row.asked}"] = row.place, row.address
+            questions[words if words not in questions else f"{words}, asked {row.asked} UTC"] = row.place, row.address
     return questions
 
 

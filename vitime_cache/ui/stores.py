@@ -15,6 +15,7 @@ import xarray as xr
 
 from vitime_cache.atomic import FileStamp, file_stamp
 from vitime_cache.attention import schema
+from vitime_cache.charts.style import thin
 from vitime_cache.errors import VitimeError, in_words
 from vitime_cache.places import store_folder
 from vitime_cache.store.locations import open_objects
@@ -29,6 +30,7 @@ Stamp = tuple[str, int]
 MOST_IN_MEMORY = 512_000_000  # bytes of signals, over all sessions
 ROWS = 100  # of the contents table, each with a plot
 PLOT_POINTS = 120
+DRAWN = ("history scaled to 0 … 1", "median forecast on that scale")  # so named in a download, as they are no samples
 UNREADABLE = (VitimeError, OSError, KeyError)  # of a vanished or damaged store
 
 
@@ -121,7 +123,7 @@ def _say_unreadable(store: Store, error: Exception) -> None:
 
 @shared(16)
 def contents(store: Store, names: Sequence[str]) -> pd.DataFrame:
-    """One row per signal: its coordinates, and history and forecast thinned for a small plot."""
+    """One row per signal: its coordinates, and `DRAWN`, history and median forecast scaled for a small plot."""
     ds = store.dataset.sel({schema.SIGNAL: list(names)})
     table = pd.DataFrame({"signal": names})
     for name in ("description", "samples_per_patch", "reduced_of"):
@@ -130,17 +132,21 @@ def contents(store: Store, names: Sequence[str]) -> pd.DataFrame:
     table["samples"] = [f"{history} + {horizon}" for history, horizon in lengths]
     medians = ds[schema.FORECAST_QUANTILE].sel({schema.QUANTILE: 0.5}, method="nearest").values
     pairs = [_on_one_scale(*rows) for rows in zip(ds[schema.HISTORY].values, medians, strict=True)]
-    table[schema.HISTORY], table[schema.FORECAST] = (list(rows) for rows in zip(*pairs, strict=True))
+    for name, rows in zip(DRAWN, zip(*pairs, strict=True), strict=True):
+        table[name] = list(rows)
     return table
 
 
 def _on_one_scale(*rows: np.ndarray) -> tuple[list[float], ...]:
-    """Finite values, thinned, scaled to 0 … 1 between the least and the greatest of all rows."""
+    """Finite values, thinned to their envelope, scaled to 0 … 1 between the least and the greatest of all rows.
+
+    Every tenth sample of a period of eleven would be drawn as another period.
+    """
     known = [row[np.isfinite(row)].astype(np.float64) for row in rows]
     everything = np.concatenate([*known, [np.nan]])
     low, span = np.nanmin(everything, initial=np.inf), float(np.ptp(everything[:-1])) if len(everything) > 1 else 0.0
     return tuple(
-        [float((value - low) / span) if span else 0.5 for value in row[:: max(len(row) // PLOT_POINTS, 1)]]
+        [float((value - low) / span) if span else 0.5 for value in thin(np.arange(len(row)), row, PLOT_POINTS)["value"]]
         for row in known
     )
 
