@@ -357,9 +357,16 @@ def test_a_constant_series_is_not_asked_about(model, series) -> None:
         prepare(model, series, PERIOD, **QUICK)
 
 
-def test_a_window_that_is_constant_is_not_asked_about(model) -> None:
-    with pytest.raises(vschema.VerdictError, match=r"a window of 'signal' is constant.*where the series varies"):
+def test_windows_that_are_constant_are_not_asked_about(model) -> None:
+    with pytest.raises(
+        vschema.VerdictError, match=r"the last window of 'signal'.* is constant.*where the series varies"
+    ):
         prepare(model, np.where(np.arange(240) < 60, WAVE, 0.5), PERIOD, **QUICK)
+    whole = prepare(model, np.tile(WAVE, 4), PERIOD, **QUICK).window
+    part = prepare(model, np.where(np.arange(960) < whole.starts[1], 0.5, np.tile(WAVE, 4)), PERIOD, **QUICK).window
+    assert part.starts == whole.starts[1:]
+    assert part.words.endswith(f"the first {whole.starts[1]} samples of 960 are left out, where a history is constant.")
+    assert "constant" not in whole.words
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e-30, 1e25])

@@ -69,6 +69,17 @@ def test_a_period_that_no_window_of_the_series_can_hold_is_refused(period):
         choose_window(1000, period, **GRID)
 
 
+def test_a_period_that_needs_a_shorter_horizon_is_refused_with_a_window_that_shows_it():
+    with pytest.raises(VerdictError, match=r"choose the window \(800\+200 shows it\) or give a longer series"):
+        choose_window(1000, 400, **GRID)
+    assert choose_window(1000, 400, history=800, horizon=200, **GRID).patches_per_period > GOOD_PATCHES
+    for period in range(350, 500):
+        with pytest.raises(VerdictError) as refused:
+            choose_window(1000, period, **GRID)
+        if named := re.search(r"\((\d+)\+(\d+) shows", str(refused.value)):
+            choose_window(1000, period, history=int(named[1]), horizon=int(named[2]), **GRID)
+
+
 BARE = re.compile(r"[\d.]+ samples(?! \([\d., ]+ (?:hour|day|week|month)s\))")
 
 

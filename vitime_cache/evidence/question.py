@@ -149,6 +149,7 @@ def prepare(
         len(series), period, columns=config.columns, patch_width=config.patch_width, history=history, horizon=horizon,
         sample_seconds=signal.sample_seconds,
     )  # fmt: skip
+    chosen = _after_constant(signal.name, series, chosen)
     asked = np.zeros((len(config.layers), config.heads), dtype=bool)
     for layer, head in check_heads(model, heads):
         asked[config.layers.index(layer), head] = True
@@ -163,17 +164,22 @@ def prepare(
         nulls=nulls if count == 1 else min(nulls, max(NULLS_OF_A_WINDOW, fewest, -(-nulls // count))),
         sweep=PERIODS, fewest_nulls=fewest,
     )  # fmt: skip
-    question = Question(
+    return Question(
         signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, effort, float(level), seed,
         budget,
     )  # fmt: skip
-    for each in question.windows:
-        if is_flat(each.values):
-            raise ConstantSeriesError(
-                f"a window of {signal.name!r} is constant: there is nothing to look back at; ask on a window where the "
-                "series varies"
-            )
-    return question
+
+
+def _after_constant(name: str, series: Floats, window: Window) -> Window:
+    """The windows after the last one whose history is constant, and has nothing to look back at."""
+    flat = [is_flat(series[start : start + window.history]) for start in window.starts]
+    if flat[-1]:
+        raise ConstantSeriesError(
+            f"the last window of {name!r}, {window.history} samples of history and a horizon of {window.horizon}, is "
+            "constant: there is nothing to look back at; ask on a window where the series varies, such as a longer one"
+        )
+    first = max((place + 1 for place, each in enumerate(flat) if each), default=0)
+    return replace(window, starts=window.starts[first:], after_constant=first > 0)
 
 
 def _history_patches(model: ViTime, window: Window) -> int:

@@ -48,6 +48,8 @@ class Window:
         Whether the tool chose the geometry; False if the user did.
     sample_seconds
         From one sample to the next; 0 where that is not known.
+    after_constant
+        Whether earlier windows are left out because the history of one is constant.
     """
 
     starts: tuple[int, ...]
@@ -58,6 +60,7 @@ class Window:
     period: float
     chosen: bool
     sample_seconds: float = 0.0
+    after_constant: bool = False
 
     @property
     def patches_per_period(self) -> float:
@@ -80,6 +83,7 @@ class Window:
         if self.patches_per_period < GOOD_PATCHES:
             seen += f", fewer than the {GOOD_PATCHES} that show it well"
         rest = f"; the first {self._span(self.left_out)} of {self.length} are left out" if self.left_out else ""
+        rest += ", where a history is constant" * self.after_constant
         return f"{where}; {seen}{rest}."
 
     def _span(self, samples: float, digits: int = 4) -> str:
@@ -136,9 +140,13 @@ def choose_window(
             f"{said(int(patches * period / GOOD_PATCHES))} would show it well"
         )
     if history < SHORTEST_HISTORY * period or history < 4:
+        least = max(int(np.ceil(SHORTEST_HISTORY * period)), 4)
+        rest = length - least  # may still show a patch of its own
+        longer = rest > 2 * patch_width * length / columns
+        own = f", choose the window ({least}+{rest} shows it)" if longer else ""
         raise VerdictError(
             f"a period of {said(period)} needs a history of at least {SHORTEST_HISTORY} periods, and this one has "
-            f"{said(history)} of the series' {length}; ask about a shorter period or give a longer series"
+            f"{said(history)} of the series' {length}; ask about a shorter period{own} or give a longer series"
         )
     if -(-int(history / (history + horizon) * columns) // patch_width) >= patches:
         raise VerdictError(

@@ -67,6 +67,7 @@ class WindowFacts(TypedDict):
     left_out: Count
     words: str
     sample_seconds: NotRequired[Seconds]
+    after_constant: NotRequired[bool]
     filled: NotRequired[Count]  # samples of the series that were missing and are interpolated
     proposed: list[Proposal]
 

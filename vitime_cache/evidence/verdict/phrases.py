@@ -58,4 +58,5 @@ def _whole(share: float) -> str:
 
 def stds(effect: float) -> str:
     """A change of the forecast in standard deviations of the history."""
-    return f"{number(effect, 2)} standard deviations"
+    said = number(effect, 2)
+    return f"{said} standard deviation{'' if said == '1' else 's'}"

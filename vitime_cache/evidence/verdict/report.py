@@ -32,7 +32,7 @@ from vitime_cache.evidence.verdict.headline import headline
 from vitime_cache.evidence.verdict.phrases import STANDS_FOR, head_names, interval, set_words, span_words, stds
 from vitime_cache.evidence.window import GOOD_PATCHES
 from vitime_cache.interventions.lag_masks import REACH
-from vitime_cache.numerals import number, percent
+from vitime_cache.numerals import percent
 from vitime_cache.shown import counted, listed
 
 NAMED_PART = 0.1  # least share for the largest multiple and the largest layer to be named
@@ -131,7 +131,7 @@ def _heads(ds: xr.Dataset) -> str:
     for name in OF_HEADS:
         part = _claimed(ds, name)
         if (least := smallest.get(name)) is not None and np.isfinite(least):
-            part += f"; a change of {number(least, 2)} standard deviations would have been seen"
+            part += f"; a change of {stds(least)} would have been seen"
         parts.append(part)
     margin = vschema.facts(ds, "counts")["margin"]
     return f"{'. '.join(parts)}. Less than {margin:g} counts as none."
