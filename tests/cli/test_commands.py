@@ -423,6 +423,11 @@ def test_a_defect_of_ours_shows_its_traceback(folder, monkeypatch):  # noqa: ARG
             "the machine is out",
         ),
         (RuntimeError("CUDA error: out of memory"), "the device is out of memory"),
+        (
+            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+            "the machine is out of memory; close other programs, or use a machine with more",
+        ),
+        (RuntimeError("can't start new thread"), "the machine allows no more threads; close other programs, or raise"),
     ],
 )
 def test_a_want_of_memory_is_told_as_what_it_is(folder, capsys, monkeypatch, error, told):  # noqa: ARG001

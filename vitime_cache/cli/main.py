@@ -33,6 +33,9 @@ COMMANDS: dict[str, ModuleType] = {
 OBJECTS = 50_000
 
 
+_MORE = "close other programs, or use a machine with more"
+
+
 class Interruption(KeyboardInterrupt):
     """SIGTERM, which ends a command in the same way as Ctrl-C."""
 
@@ -54,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VitimeError as error:
         console.errors.print(f"error: {error}")
     except ImportError as error:
-        if not (missing := remedy(error)):
+        if not (missing := remedy(error) or _lacking(error, args)):
             raise
         console.errors.print(f"error: {missing}")
     except OSError as error:
@@ -62,9 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 128 + getattr(signal, "SIGPIPE", 13)  # Windows has no name for it
         console.errors.print(f"error: {in_words(error)}")
     except (RuntimeError, MemoryError) as error:
-        if not (short := _out_of_memory(error)):
+        if not (missing := _lacking(error, args)):
             raise  # a defect: the traceback helps
-        console.errors.print(f"error: the {short} is out of memory; {_relief(args)}")
+        console.errors.print(f"error: {missing}")
     return 1
 
 
@@ -113,12 +116,20 @@ def _reader_is_gone(error: OSError) -> bool:
     return False
 
 
-def _out_of_memory(error: RuntimeError | MemoryError) -> str:
-    """ "machine" or "device" if the error means out of memory, else "": torch uses RuntimeError, others MemoryError."""
-    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
-        return "machine"
+def _lacking(error: RuntimeError | MemoryError | ImportError, args: argparse.Namespace) -> str:
+    """What the machine or the device has too little of, and what to do; "" for any other error.
+
+    For memory torch raises RuntimeError, and where not even its libraries fit ImportError.
+    """
     told = f"{type(error).__name__} {error}"
-    return "device" if any(sign in told for sign in ("out of memory", "OutOfMemory", "ALLOC_FAILED")) else ""
+    if "failed to map segment" in told:
+        return f"the machine is out of memory; {_MORE}"
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in told:
+        return f"the machine is out of memory; {_relief(args)}"
+    if any(sign in told for sign in ("out of memory", "OutOfMemory", "ALLOC_FAILED")):
+        return f"the device is out of memory; {_relief(args)}"
+    threads = "can't start new thread" in told
+    return "the machine allows no more threads; close other programs, or raise the limit (ulimit -u)" if threads else ""
 
 
 def _relief(args: argparse.Namespace) -> str:
@@ -130,7 +141,7 @@ def _relief(args: argparse.Namespace) -> str:
         "--dtype float16": flags.get("dtype") == "float32",
     }
     useful = [words for words, would_help in less.items() if would_help]
-    return f"use {' or '.join(useful)}" if useful else "close other programs, or use a machine with more"
+    return f"use {' or '.join(useful)}" if useful else _MORE
 
 
 def _sentence(purpose: str) -> str:
