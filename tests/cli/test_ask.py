@@ -16,6 +16,7 @@ import xarray as xr
 
 from tests.conftest import random_model
 from vitime_cache.charts.card import verdict_card
+from vitime_cache.cli import console
 from vitime_cache.cli.ask import _write
 from vitime_cache.cli.main import main
 from vitime_cache.evidence import ask as engine
@@ -139,6 +140,19 @@ def test_ctrl_c_keeps_finished_levels_and_the_question_goes_on_from_them(folder,
     assert "Written so far: part.json" in told
     part = json.loads((folder / "part.json").read_text())
     assert (part["complete"], part["answer"], part["kind"]) == (False, "open", "open")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_reader_that_is_gone_costs_no_finished_level(monkeypatch):
+    assert run("build data.csv --weights small.safetensors --horizon 60 --store s.zarr --quiet") == 0
+
+    def gone(*_: object) -> None:
+        monkeypatch.setattr(console.console, "print", gone)
+        raise BrokenPipeError
+
+    monkeypatch.setattr(console, "show_level", gone)
+    run(f"ask s.zarr --signal daily --period 24 {OPTIONS}")
+    assert [kept.stages for kept in stored_verdicts("s.zarr")] == [("influence",)]
 
 
 @pytest.mark.usefixtures("folder")

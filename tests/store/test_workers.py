@@ -77,7 +77,7 @@ def test_workers_write_the_store_that_one_process_writes_also_when_one_of_them_i
 
 @pytest.mark.parametrize(
     ("flags", "sent", "status"),
-    [(["--workers", "2"], signal.SIGINT, 130), (["--workers", "2"], signal.SIGTERM, 143), ([], signal.SIGTERM, 143)],
+    [(["--workers", "2"], signal.SIGINT, 130), (["--workers", "2"], signal.SIGTERM, 143), ([], signal.SIGHUP, 129)],
 )
 def test_a_build_that_is_told_to_end_says_one_line_and_leaves_no_process(tmp_path, flags, sent, status):
     names = [f"s{i}" for i in range(400)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,12 +150,13 @@ class _Keeper:
 
         if self.verdict is None:
             return
-        out.print(headline(self.verdict))
         levels = ", ".join(vschema.facts(self.verdict, "stages"))
         if self.store is not None and self.keep() == 0:
             told = f"Finished levels are kept in {self.store} ({levels}): the same question continues from them."
         else:
             told = f"Finished levels ({levels}) are not kept: with --store a question continues from them."
+        with suppress(OSError):  # nobody may read it any more
+            out.print(headline(self.verdict))
         written = [str(path) for path in _write(self.verdict, self.args)]
         self.args.after_interrupt = told + (f" Written so far: {', '.join(written)}." if written else "")
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import current_thread, main_thread
 from types import ModuleType
 from typing import Any
@@ -36,8 +36,12 @@ OBJECTS = 50_000
 _MORE = "close other programs, or use a machine with more"
 
 
+# What asks a command to end, beside Ctrl-C: `kill`, and a closed terminal, which Windows has no signal for.
+ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
 class Interruption(KeyboardInterrupt):
-    """SIGTERM, which ends a command in the same way as Ctrl-C."""
+    """A signal of `ENDINGS`, by its number: it ends a command in the same way as Ctrl-C."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,14 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     plain_signs()
     args = parsed(sys.argv[1:] if argv is None else argv)
     try:
-        with _sigterm_interrupts(), _notes_in_lines():
+        with _endings_interrupt(), _notes_in_lines():
             status = int(args.command.run(args))
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as error:
         kept = getattr(args, "after_interrupt", args.command.AFTER_INTERRUPT)  # set by a command that knows more
-        console.errors.print(f"interrupted. {kept}".strip())
-        return 128 + (signal.SIGTERM if isinstance(error, Interruption) else signal.SIGINT)
+        with suppress(OSError):  # of a terminal that was closed
+            console.errors.print(f"interrupted. {kept}".strip())
+        return 128 + (error.args[0] if isinstance(error, Interruption) else signal.SIGINT)
     except VitimeError as error:
         console.errors.print(f"error: {error}")
     except ImportError as error:
@@ -72,19 +77,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
+def _endings_interrupt() -> Iterator[None]:
     if current_thread() is not main_thread():  # other threads cannot handle signals
         yield
         return
 
-    def interrupt(*_: object) -> None:
-        raise Interruption
+    def interrupt(number: int, _: object) -> None:
+        raise Interruption(number)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # `nohup` has a closed terminal ignored.
+    before = {each: signal.signal(each, interrupt) for each in ENDINGS if signal.getsignal(each) != signal.SIG_IGN}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @contextmanager
