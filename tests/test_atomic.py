@@ -6,12 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import random_model, small_config
 from vitime_cache import atomic
 from vitime_cache.atomic import PARTIAL, can_sync_all, remove_left, replacing, sync_all, write_whole
+from vitime_cache.model.checkpoint import save_safetensors
+from vitime_cache.study.pictures import write_files
+from vitime_cache.training.files import RunFiles
 
 
 def test_a_file_has_its_old_content_until_all_of_the_new_is_written(tmp_path: Path) -> None:
@@ -77,6 +82,51 @@ def test_a_file_written_whole_takes_away_what_a_killed_process_left_beside_it(tm
     (tmp_path / f"card.html.01234567{PARTIAL}").write_bytes(b"half")
     write_whole(tmp_path / "card.html", b"all of it")
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("card.html", b"all of it")]
+
+
+def write_files_to(path: Path) -> None:
+    write_files({path: lambda: b"new"}, overwrite=True)
+
+
+def save_weights(path: Path) -> None:
+    save_safetensors(random_model(small_config()), path)
+
+
+def finish_training(path: Path) -> None:
+    files = RunFiles(path)
+    with files.held():
+        files.save_state({"step": 1})
+        assert files.state.parent.name == "there", "a run that is given the file itself finds it"
+        save_weights(files.weights)
+        files.finish()
+
+
+@pytest.mark.parametrize(
+    "write", [lambda path: write_whole(path, b"new"), write_files_to, save_weights, finish_training]
+)
+@pytest.mark.parametrize("before", [b"old", None])
+def test_every_output_is_written_to_what_a_link_leads_to_and_the_link_stays(
+    tmp_path: Path, write: Callable[[Path], object], before: bytes | None
+) -> None:
+    there, link = tmp_path / "there" / "b.safetensors", tmp_path / "a.safetensors"
+    there.parent.mkdir()
+    if before and write is not finish_training:  # which refuses what is there
+        there.write_bytes(before)
+    link.symlink_to("there/b.safetensors")
+    write(link)
+    assert link.is_symlink()
+    assert there.read_bytes() not in (b"", before)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.safetensors", "b.safetensors", "there"]
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, b"new")
+    assert os.read(reader, 10) == b"new"
+    os.close(reader)
+    assert [each.is_fifo() for each in tmp_path.iterdir()] == [True]
 
 
 @pytest.mark.skipif(not can_sync_all(), reason="only Linux syncs a whole file system")

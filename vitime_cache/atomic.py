@@ -24,13 +24,29 @@ PARTS_AT_ONCE = 1024  # that one system call writes
 _LEFT = re.compile(rf".+\.[0-9a-f]{{8}}{re.escape(PARTIAL)}")
 
 
+def behind(path: str | Path) -> Path:
+    """The file that an output of this name is written to: of a link what it leads to, which need not exist yet."""
+    return Path(os.path.realpath(path)) if Path(path).is_symlink() else Path(path)
+
+
+def is_special(path: Path) -> bool:
+    """Whether there is a pipe or a device of this name, which is no file to replace."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Write a file under a temporary name, sync it, and rename it; after an error nothing is left.
 
     The name is an entry of the folder: to survive a loss of power, the caller must sync the folder too
-    (`store.objects`). A killed process leaves the temporary file; `remove_left` removes it.
+    (`store.objects`). A killed process leaves the temporary file; `remove_left` removes it. A link stays a link
+    (`behind`); a pipe or a device, such as /dev/null, has no content to replace and is written to as it is.
     """
+    if is_special(path):
+        with path.open("wb") as special:
+            yield special
+        return
+    path = behind(path)
     partial, file = _begin(path)
     try:
         with file:
@@ -124,7 +140,7 @@ def file_stamp(path: Path) -> FileStamp:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write one file whole or not at all, and remove temporary files of killed processes in its folder."""
-    remove_left(path.parent)
+    remove_left(behind(path).parent)
     with replacing(path) as file:
         file.write(content)
 

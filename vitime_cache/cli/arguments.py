@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vitime_cache.atomic import behind, is_special
 from vitime_cache.errors import VitimeError
 from vitime_cache.places import default_store
 
@@ -166,10 +167,13 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | None]) 
     for path in (each for each in outputs if each is not None):
         if path.is_dir():
             raise UsageError(f"{path} is a folder; name a file in it")
-        if not path.parent.is_dir():
-            raise UsageError(f"{path} cannot be written: there is no folder {path.parent}; make it first")
-        if not os.access(path.parent, os.W_OK):
-            raise UsageError(f"{path} cannot be written: the folder {path.parent} is read-only; choose another")
+        if is_special(path):
+            continue
+        folder = behind(path).parent
+        if not folder.is_dir():
+            raise UsageError(f"{path} cannot be written: there is no folder {folder}; make it first")
+        if not os.access(folder, os.W_OK):
+            raise UsageError(f"{path} cannot be written: the folder {folder} is read-only; choose another")
         if path.resolve() in taken:
             raise UsageError(f"{path} is named twice and would be overwritten; choose another name for the output")
         taken.add(path.resolve())

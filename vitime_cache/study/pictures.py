@@ -19,7 +19,7 @@ import pandas as pd
 from PIL import Image
 
 from vitime_cache import charts
-from vitime_cache.atomic import remove_left, replacing
+from vitime_cache.atomic import behind, remove_left, replacing
 from vitime_cache.attention import lags, schema
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.charts import HeadView
@@ -118,7 +118,7 @@ def write_files(
         raise ExportError(
             f"there already: {there[0]}{more}; pass --overwrite (overwrite=True) or choose another folder"
         )
-    for folder in {path.parent for path in files}:
+    for folder in {behind(path).parent for path in files}:
         remove_left(folder)
     for number, (path, content) in enumerate(files.items(), start=1):
         made = content()

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from vitime_cache.atomic import PARTIAL, remove_left, replacing
+from vitime_cache.atomic import PARTIAL, behind, remove_left, replacing
 from vitime_cache.training.config import TrainingError
 
 OF_A_STATE = {"config", "model", "average", "readout", "optimisers", "step"}
@@ -26,7 +26,7 @@ class RunFiles:
     Attributes
     ----------
     weights
-        The requested `.safetensors` file.
+        The requested `.safetensors` file; of a link, the file it leads to.
     state
         The training state next to it, which exists until the run ends.
 
@@ -37,9 +37,9 @@ class RunFiles:
     """
 
     def __init__(self, out: str | Path) -> None:
-        self.weights = Path(out)
-        if self.weights.suffix != ".safetensors":
+        if Path(out).suffix != ".safetensors":
             raise TrainingError(f"the trained weights are written as .safetensors, got {out}")
+        self.weights = behind(out)
         self.state = self.weights.with_suffix(".training.pt")
         self._lock = self.weights.with_suffix(".training.lock")
         if self.weights.is_dir():

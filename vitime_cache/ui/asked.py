@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def keep_address(asked: Asked) -> str:
     """Write the file of an address and return its short name. If it cannot be written, the address does not work."""
     path = _place() / f"{asked.name}.json"
     with suppress(OSError):
-        if not path.exists():
+        if not os.path.lexists(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _make_room()
             write_whole(path, json.dumps(asdict(asked)).encode())
