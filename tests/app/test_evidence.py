@@ -35,6 +35,7 @@ from vitime_cache.series.signal import Signal
 from vitime_cache.store.build import build
 from vitime_cache.store.evidence_groups import remove_groups
 from vitime_cache.store.verdicts import keep_verdict, stored_verdicts
+from vitime_cache.ui import chart as chart_ui
 from vitime_cache.ui import questions, width
 from vitime_cache.ui.stores import stores
 from vitime_cache.ui.terms import TERMS
@@ -396,6 +397,7 @@ def test_on_a_phone_no_title_of_a_chart_is_longer_than_the_page_is_wide(
     at = open_page(page, signal="full")
     assert not at.exception
     drawn = [json.loads(chart) for chart in charts(at)]
+    assert {chart["background"] for chart in drawn} <= {chart_ui.PAGE["light"]}, "no transparent one, for its PNG"
     maps = [chart for chart in drawn if chart.get("autosize") == KEEP and "layer" in chart]
     assert all(chart["width"] + AXIS <= 340 for chart in maps)
     assert not any('"orient": "right"' in json.dumps(chart["layer"]) for chart in maps), "no legend beside a map"

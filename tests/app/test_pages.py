@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from vitime_cache.store.commit import forget
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import MANIFEST, Entry, Manifest
 from vitime_cache.store.reader import open_store
+from vitime_cache.ui.chart import PAGE
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.routing import PAGES
 from vitime_cache.ui.stores import PLOT_POINTS, _on_one_scale, contents, stores
@@ -466,6 +468,12 @@ def test_keys_in_the_future_change_the_curve_the_table_and_the_conclusion_alike(
     assert "lag to the future" in charts(at)[-1]
     assert not at.dataframe[0].value.equals(past)
     assert texts(at) != said
+
+
+def test_a_chart_lies_on_the_page_s_own_colour() -> None:
+    theme = tomllib.loads((ENTRY.parent / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"]
+    assert theme["dark"]["backgroundColor"] == PAGE["dark"]
+    assert "backgroundColor" not in theme["light"], "Streamlit's own is white"
 
 
 def test_a_small_plot_keeps_the_envelope_and_is_named_as_scaled(store: Path) -> None:

@@ -31,6 +31,7 @@ from vitime_cache.ui.words import notice
 BESIDE = 130  # pixels: the longest labels beside a chart, above whose remaining width an axis's title is centred
 LINE = 15  # pixels of a line of a title
 SERIES = "series"  # attribute of a Dataset that goes by the name of its weights: the name of its signal
+PAGE = {"light": "#ffffff", "dark": "#171614"}  # the page's colours in .streamlit/config.toml
 ABSENT = "no peak"  # in a cell for the prominence of a peak that is not there
 PAIRS = "Number of query–key pairs of patch columns in the mean at this lag."
 MATCHES = "Whether the peak is within half a patch, the resolution of a peak, of the multiple of P."
@@ -114,12 +115,15 @@ def figure(
 
 
 def _on_screen(draw: Draw, args: tuple[Any, ...], options: dict[str, Any], wide: int | None, *, dark: bool) -> Spec:
-    """The chart in the colours of the theme, its title broken to a narrow page; a copy, which Streamlit may change."""
+    """The chart in the colours of the theme, its title broken to a narrow page; a copy, which Streamlit may change.
+
+    It lies on the page's own colour: saved from its toolbar, light words on a transparent ground could not be read.
+    """
     chart = deepcopy(worked_out(draw, *args, **options))
     if wide is not None and "title" in chart:
         chart = axes_fitted(_with_whole_title(chart, wide - EDGE), wide - EDGE - BESIDE)
     shown: Spec = data_once(for_dark(chart) if dark else chart)
-    return shown
+    return shown | {"background": PAGE["dark" if dark else "light"]}
 
 
 def _with_whole_title(chart: Spec, wide: int) -> Spec:

@@ -36,9 +36,11 @@ PAGES = {
 FIRST = "ask"
 # Old addresses of pages; they redirect.
 MOVED = {"overview": "library", "evidence": "ask", "live": "ask", "heatmap": "head", "lags": "head"}
-# Streamlit leaves twice as much blank above and beside a page, and cuts links and a file's endings that are too wide.
+# Streamlit leaves twice as much blank above and beside a page, cuts links and a file's endings that are too wide, and
+# does not show which link the keyboard is on.
 STYLE = """[data-testid=stMainBlockContainer] { padding: 2.25rem min(3rem, 4vw) 4rem }
-[data-testid=stPageLink-NavLink] *, [data-testid=stFileUploaderDropzone] span { white-space: normal }"""
+[data-testid=stPageLink-NavLink] *, [data-testid=stFileUploaderDropzone] span { white-space: normal }
+[data-testid=stPageLink-NavLink]:focus-visible { outline: 2px solid }"""
 STORE = "chosen_store"  # session key
 ICON = "data:image/png;base64," + b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
 
