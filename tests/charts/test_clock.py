@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from vitime_cache import charts
+from vitime_cache.attention import schema
 from vitime_cache.attention.mock import mock_dataset
 from vitime_cache.charts.clock import Clock
 from vitime_cache.evidence.verdict import schema as vschema
@@ -203,3 +204,43 @@ def test_gaps_that_were_filled_are_named_at_the_series():
     ds = mock_dataset().isel(signal=0)
     assert "gaps: at most 5 samples" in json.dumps(charts.series(ds.assign_coords(filled=5))["title"])
     assert "gaps" not in json.dumps(charts.series(ds)["title"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "start", "frequency"),
+    [
+        (3600.0, "2016-07-01T00:00:00", "h"), (900.0, "2250-12-31T23:15:00+02:00", "15min"),
+        (0.25, "2016-07-01T00:00:00+00:00", "250ms"), (2629800.0, "2016-01-01T00:00:00", "MS"),
+    ],
+)  # fmt: skip
+def test_numbers_of_a_chart_have_the_times_of_their_samples_after_them(seconds, start, frequency):
+    samples = [0, 5, 3, 3, 400]
+    told = Clock(seconds, start).with_times(pd.DataFrame({"sample": samples, "value": 0.0}))
+    assert list(told) == ["sample", "time", "value"]
+    every = pd.date_range(start, periods=401, freq=frequency)
+    assert told["time"].tolist() == [every[sample].isoformat() for sample in samples]
+
+
+@pytest.mark.parametrize("clock", [Clock(), Clock(3600.0), Clock(0.0, "2016-07-01")])
+def test_numbers_of_a_chart_without_known_times_have_no_column_of_them(clock):
+    assert list(clock.with_times(pd.DataFrame({"sample": [1]}))) == ["sample"]
+
+
+def test_times_that_cannot_be_written_are_left_empty():
+    told = Clock(31557600.0, "9990-01-01").with_times(pd.DataFrame({"sample": [0, 20]}))
+    assert told["time"].tolist() == ["9990-01-01T00:00:00", ""]
+
+
+def test_the_numbers_of_every_forecast_and_of_the_stretch_have_times():
+    ds = mock_dataset(n_history=128, horizon=100).isel(signal=0)
+    ds = ds.assign_coords({schema.SAMPLE_SECONDS: 3600.0, schema.START: "2016-07-01T00:00:00"})
+    verdict = mock_verdict()
+    question = vschema.facts(verdict, "question") | {"sample_seconds": 3600.0, "start": "2016-07-01T00:00:00"}
+    window = choose_window(1232, 62.8, columns=1232, patch_width=16, sample_seconds=3600.0)
+    for table in (
+        charts.two_forecasts_table(ds, ds, ("one", "another")),
+        charts.answer_forecast_table(vschema.with_facts(verdict, question=question)),
+        charts.window_table(np.zeros(1232), window, "2016-07-01T00:00:00"),
+    ):
+        times = pd.Timestamp("2016-07-01") + pd.to_timedelta(table["sample"], unit="h")
+        assert (pd.to_datetime(table["time"]) == times).all()

@@ -66,8 +66,8 @@ def clock_of(verdict: xr.Dataset) -> Clock:
 def answer_forecast_table(verdict: xr.Dataset, limit: int | None = None) -> pd.DataFrame:
     """sample, part and value in the latest window: history, actual future, forecast, forecast without that past.
 
-    Every sample, with low and high, the 90 % range of the forecast; or for a chart about `limit` points of each part
-    that keep its envelope, without them.
+    Every sample, with low and high, the 90 % range of the forecast, and its time (ISO 8601) if that is known; or for a
+    chart about `limit` points of each part that keep its envelope, without them.
     """
     latest = verdict.isel({vschema.WINDOW: -1})
     parts = {"history": "history", "future": "actual", "forecast": "forecast", "forecast_without": WITHOUT}
@@ -80,7 +80,10 @@ def answer_forecast_table(verdict: xr.Dataset, limit: int | None = None) -> pd.D
     if not found:
         raise ChartError("the model has not been run yet")
     table = pd.concat(found, ignore_index=True)[["sample", "part", "value"]]
-    return table if limit else table.merge(_range(latest).assign(part="forecast"), "left", ["sample", "part"])
+    if limit:
+        return table
+    ranged = table.merge(_range(latest).assign(part="forecast"), "left", ["sample", "part"])
+    return clock_of(verdict).with_times(ranged)
 
 
 def _range(latest: xr.Dataset) -> pd.DataFrame:

@@ -106,6 +106,25 @@ class Clock:
             return {}, []
         return {field: self._whens(np.asarray(samples, dtype=np.float64))}, [tip(field, title)]
 
+    def with_times(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table with `time`, in ISO 8601, after its column `sample`; as it is if the dates are not known."""
+        if not self.dated:
+            return table
+        table = table.copy()
+        table.insert(list(table).index("sample") + 1, "time", self._stamps(table["sample"].to_numpy()))
+        return table
+
+    def _stamps(self, samples: Floats) -> list[str]:
+        """Times in ISO 8601, all at once where they lie evenly; empty after the year 9999."""
+        begin, stamp, last = self._begin(), self._stamp(), self._time(float(samples.max(initial=0)))
+        if begin is None or stamp is None or last is None or self._months:
+            return [self.starting_at(int(sample)).start for sample in samples]
+        import pandas as pd
+
+        later = np.rint(1e6 * self.seconds * samples).astype("m8[us]")
+        times = pd.DatetimeIndex(np.datetime64(begin, "us") + later).tz_localize(stamp.tzinfo)
+        return [time.isoformat() for time in times]
+
     def points_tip(self, table: pd.DataFrame, at: str = "sample") -> tuple[pd.DataFrame, list[Spec]]:
         """The table and the tooltip of points of a series: part, sample, its time where that is known, and value."""
         when, told = self.moments_tip(table[at])

@@ -108,8 +108,8 @@ def two_forecasts_table(
 ) -> pd.DataFrame:  # fmt: skip
     """sample, part and value: the history, the actual future if known, and both median forecasts.
 
-    Every sample, with low and high, the 90 % ranges of both; or for a chart about `limit` points of each part that keep
-    its envelope, without them.
+    Every sample, with low and high, the 90 % ranges of both, and its time (ISO 8601) if that is known; or for a chart
+    about `limit` points of each part that keep its envelope, without them.
     """
     compare_forecasts(first, second)
     history = int(first[schema.N_HISTORY])
@@ -122,7 +122,7 @@ def two_forecasts_table(
     each = [table.rename(columns={"time": "sample"}).assign(part=part) for part, table in parts.items()]
     table = pd.concat(each, ignore_index=True)[["sample", "part", "value"]]
     ranges = pd.concat([_range(ds).assign(part=name) for name, ds in zip(names, (first, second), strict=True)])
-    return table if limit else table.merge(ranges, "left", ["sample", "part"])
+    return table if limit else Clock.of(first).with_times(table.merge(ranges, "left", ["sample", "part"]))
 
 
 def two_forecasts(

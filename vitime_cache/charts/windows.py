@@ -94,11 +94,18 @@ def window_picture(
     )
 
 
-def window_table(values: np.ndarray, window: Window) -> pd.DataFrame:
-    """sample, value (T,), and its part: history, horizon, or left out."""
+def window_table(values: np.ndarray, window: Window, start: str = "") -> pd.DataFrame:
+    """sample, value (T,), and its part: history, horizon, or left out; with its time (ISO 8601) if that is known.
+
+    Parameters
+    ----------
+    start
+        Time of the first sample, or "".
+    """
     part = np.full(len(values), "left out", dtype=object)
-    for start in window.starts:
-        border = start + window.history
-        part[start:border] = "history"
+    for first in window.starts:
+        border = first + window.history
+        part[first:border] = "history"
         part[border : border + window.horizon] = "horizon"
-    return pd.DataFrame({"sample": np.arange(len(values)), "value": values, "part": part})
+    table = pd.DataFrame({"sample": np.arange(len(values)), "value": values, "part": part})
+    return Clock(window.sample_seconds, start).with_times(table)

@@ -65,7 +65,7 @@ def show_without_answer(verdict: xr.Dataset | None, signal: Signal, window: Wind
         _drawn(verdict, ((charts.answer_forecast, ""),), wide)  # needs no level
     figure(
         charts.window_picture, signal.name, signal.known, window, signal.start, key="stretch", width="stretch",
-        pixels=wide, table=lambda: charts.window_table(signal.known, window),
+        pixels=wide, table=lambda: charts.window_table(signal.known, window, signal.start),
     )  # fmt: skip
 
 
