@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -136,6 +136,15 @@ def file_stamp(path: Path) -> FileStamp:
     """What tells a file from another of its name: the time of its last change, its size, and its inode."""
     found = path.stat()
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def oldest_first(paths: Iterable[Path]) -> dict[Path, float]:
+    """Path -> the time of its last change, oldest first, without those that another process has removed meanwhile."""
+    found = {}
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found[path] = path.stat().st_mtime
+    return dict(sorted(found.items(), key=lambda each: each[1]))
 
 
 def write_whole(path: Path, content: bytes) -> None:

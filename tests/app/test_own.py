@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,8 @@ from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.removal import remove_signal
-from vitime_cache.ui import own, questions, stores
+from vitime_cache.ui import asked, own, questions, stores
+from vitime_cache.ui.asked import keep_address
 
 OpenPage = Callable[..., AppTest]
 SINE = " ".join(f"{np.sin(i / 5):.4f}" for i in range(400))  # a period of 31.4 samples
@@ -407,6 +409,28 @@ def test_the_oldest_series_makes_room_for_a_new_one_and_who_brought_it_is_told_o
     assert "pasted no longer exists" in at.switch_page("pages/library.py").run().toast[0].value
     assert not at.exception
     assert not at.run().toast
+
+
+@pytest.mark.parametrize(("module", "ending"), [(own, "zarr"), (asked, "json")])
+def test_what_another_session_deletes_meanwhile_is_not_counted(
+    module: ModuleType, ending: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        (folder / module.FOLDER / f"{name}.{ending}").mkdir(parents=True)
+    listed = Path.glob
+
+    def glob(place: Path, pattern: str) -> list[Path]:
+        found = sorted(listed(place, pattern))
+        if place.name == module.FOLDER:
+            found[0].rmdir()
+        return found
+
+    monkeypatch.setattr(Path, "glob", glob)
+    monkeypatch.setattr(module, "MOST", 3)
+    own.make_room() if module is own else keep_address(asked.Asked("a.zarr", "s", 8.0))
+    left = {each.stem for each in (folder / module.FOLDER).iterdir()}
+    assert {"b", "c"} <= left
+    assert (len(left) == 3) == (module is asked)
 
 
 @pytest.mark.usefixtures("store")

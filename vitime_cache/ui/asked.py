@@ -15,7 +15,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from vitime_cache.atomic import write_whole
+from vitime_cache.atomic import oldest_first, write_whole
 from vitime_cache.errors import VitimeError
 from vitime_cache.typed_json import read_json
 from vitime_cache.ui import own
@@ -119,6 +119,6 @@ def _place() -> Path:
 
 
 def _make_room() -> None:
-    kept = sorted(_place().glob("*.json"), key=lambda each: each.stat().st_mtime)
+    kept = list(oldest_first(_place().glob("*.json")))
     for old in kept[: max(len(kept) - MOST + 1, 0)]:
         old.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 import streamlit as st
 import xarray as xr
 
+from vitime_cache.atomic import oldest_first
 from vitime_cache.attention import schema
 from vitime_cache.charts.clock import Clock
 from vitime_cache.errors import VitimeError
@@ -26,6 +27,7 @@ from vitime_cache.evidence.window import choose_window
 from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.series.signal import hold_out
 from vitime_cache.series.sources import Signal, SignalError
+from vitime_cache.store.locations import open_objects
 from vitime_cache.ui import questions
 from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.stores import Store, folder, store_at, store_of
@@ -159,7 +161,6 @@ def save(option: str, name: str, store: str) -> None:
         raise SignalError(f"{name!r} looks like an unsaved series: choose a name without {PREFIX!r}")
     from vitime_cache.store.build import add_dataset
     from vitime_cache.store.journal import read_journal
-    from vitime_cache.store.locations import open_objects
 
     path, ds = folder() / Path(store).name, dataset(option)
     signal = replace(schema.signal_of(ds), name=name)
@@ -217,10 +218,10 @@ def make_room() -> None:
         If none can be deleted.
     """
     place = folder() / FOLDER
-    kept = sorted(place.glob("*.zarr"), key=lambda each: each.stat().st_mtime) if place.is_dir() else []
-    sizes = {each: sum(file.stat().st_size for file in each.rglob("*") if file.is_file()) for each in kept}
+    changed = oldest_first(each for each in place.glob("*.zarr") if each.is_dir())
+    sizes = {each: sum(open_objects(each).sizes().values()) for each in changed}
     asked_about = {questions.store_of(key) for key, each in questions.known().items() if not each.ended}
-    old = [each for each in kept if time.time() - each.stat().st_mtime > NEW and each not in asked_about]
+    old = [each for each, at in changed.items() if time.time() - at > NEW and each not in asked_about]
     while len(sizes) >= MOST or sum(sizes.values()) > MOST_BYTES:
         if not old:
             raise OwnError("there is no room for another series right now; try again in a few minutes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,7 +129,9 @@ def weights_table() -> None:
     st.subheader("Weights", anchor=False)
     rows = []
     for path, file in files.items():
-        row = {"weights": path.name, "used": path == used, "megabytes": path.stat().st_size / 1e6}
+        row = {"weights": path.name, "used": path == used}
+        with suppress(FileNotFoundError):  # removed meanwhile
+            row["megabytes"] = path.stat().st_size / 1e6
         if isinstance(file, str):
             row["note"] = file
         else:

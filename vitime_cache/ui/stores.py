@@ -152,15 +152,15 @@ def _on_one_scale(*rows: np.ndarray) -> tuple[list[float], ...]:
 
 
 def _stamp(path: Path) -> Stamp | None:
+    noted = path / schema.COMPLETE
     try:
         content = _content(path, _file_stamp(path, ROOT))
+        # Rewriting a signal leaves the root the same, but changes this folder while the signal is incomplete.
+        return content, noted.stat().st_mtime_ns if noted.is_dir() else 0
     except OSError:
         return None
     except StoreError as error:  # shown when the store is opened; must not block the other stores
         return str(error), 0
-    # Rewriting a signal leaves the root the same, but changes this folder while the signal is incomplete.
-    noted = path / schema.COMPLETE
-    return content, noted.stat().st_mtime_ns if noted.is_dir() else 0
 
 
 def _file_stamp(path: Path, key: str) -> FileStamp:

@@ -12,6 +12,7 @@ import streamlit as st
 import xarray as xr
 
 from vitime_cache._version import __version__
+from vitime_cache.atomic import oldest_first
 from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.question import series_hash
@@ -153,9 +154,9 @@ def verdict_at(ds: xr.Dataset, period: float | None) -> xr.Dataset | None:
     return known[nearest] if abs(nearest - period) <= float(ds[schema.SAMPLES_PER_PATCH]) / 2 else None
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
+def _stamp(path: Path) -> tuple[float, ...]:
     """A value that changes whenever a verdict is added to the store or removed."""
-    return tuple(sorted(each.stat().st_mtime_ns for each in (path / EVIDENCE).iterdir()))
+    return tuple(oldest_first((path / EVIDENCE).iterdir()).values())
 
 
 def words_of(path: Path, kept: KeptVerdict) -> str:
@@ -179,7 +180,7 @@ def _composed(path: Path, group: str, created: str) -> str:
 @shared(32)
 def _kept(
     path: Path,
-    stamp: tuple[int, ...],  # noqa: ARG001 - part of the cache key
+    stamp: tuple[float, ...],  # noqa: ARG001 - part of the cache key
     sample_seconds: float,
     start: str,
     *series: str,

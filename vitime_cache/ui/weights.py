@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,11 @@ def weights_files() -> dict[Path, WeightsFile | str]:
         paths = sorted(path for path in places.WEIGHTS.iterdir() if path.suffix in ENDINGS and path.is_file())
     except OSError:
         return {}
-    return {path: _described(path, file_stamp(path)) for path in paths[:MOST_FILES]}
+    found = {}
+    for path in paths[:MOST_FILES]:
+        with suppress(FileNotFoundError):  # removed meanwhile
+            found[path] = _described(path, file_stamp(path))
+    return found
 
 
 @shared(64)
