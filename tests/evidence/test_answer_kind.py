@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vitime_cache.evidence.levels.answer_kind import Figures, kind_of_figures
+from vitime_cache.evidence.levels.table import KINDS
 
 YES = Figures(
     effect=1.0, influence_low=0.7, influence_high=0.9, by_chance=0.2, carried_effect=1.0, coverage=1.0, share_low=0.9,
@@ -64,3 +66,8 @@ def test_without_the_input_there_is_no_yes_whatever_attention_carries() -> None:
         for margin in (-1.0, 0.0, 1.0):
             figures = replace(YES, **BY_CHANCE, share_low=share, margin_low=margin)
             assert kind_of_figures(figures) not in ("mostly", "partly", "detour")
+
+
+def test_the_page_on_the_method_explains_every_kind_that_json_and_stores_have() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "method.md").read_text()
+    assert [kind for kind in KINDS if f"`{kind}`" not in page] == []

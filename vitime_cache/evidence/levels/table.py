@@ -174,6 +174,9 @@ MARKS: Mapping[str, str] = {outcome.word: outcome.mark for outcome in OUTCOMES.v
 class Kind:
     """A kind of answer about the forecast as a whole.
 
+    Its name, such as "mostly", tells how much of what attention carries is read whole periods back. A headline's "Yes,
+    mostly" or "Yes, partly" tells how much of the forecast follows whole periods back, and may differ from it.
+
     Attributes
     ----------
     answer

@@ -18,7 +18,7 @@ from vitime_cache.typed_json import write_json
 
 
 def answer_data(ds: xr.Dataset) -> dict[str, Any]:
-    """The answer in a few fields: answer, headline, influence, mechanism, set, heads and more."""
+    """The answer in a few fields: answer, kind (of `levels.table.KINDS`), headline, influence, mechanism and more."""
 
     def one(name: str) -> float:
         return float(f"{float(ds[name]):.7g}")
