@@ -17,7 +17,7 @@ from tests.app.test_pages import charts, read, texts
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.report import with_words
 from vitime_cache.store.verdicts import keep_verdict
-from vitime_cache.ui import asked
+from vitime_cache.ui import asked, question_form
 from vitime_cache.ui.asked import Asked, find_address, keep_address
 
 OpenPage = Callable[..., AppTest]
@@ -133,6 +133,27 @@ def test_an_address_to_a_signal_or_store_that_is_gone_is_said(store: Path, open_
         at = open_page("ask", q=keep_address(gone))
         assert not at.exception
         assert at.warning, gone
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        {"signal": "gone"},
+        {"store": "gone.zarr"},
+        {"store": "gone.zarr", "signal": "full"},
+        {"q": "0" * 16},
+        {"signal": "full"},
+    ],
+)
+@pytest.mark.usefixtures("store", "begins")
+def test_no_question_begins_about_a_series_that_stands_in_for_one_that_is_gone(
+    gone: dict[str, str], open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(question_form, "_ask", lambda subject, *_: begun.append(subject.signal.name))
+    at = open_page("ask", **gone).run()
+    assert not at.exception
+    assert begun == (["full"] if gone == {"signal": "full"} else [])
 
 
 def test_a_file_that_was_tampered_with_names_no_question(folder: Path) -> None:

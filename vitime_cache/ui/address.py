@@ -76,6 +76,16 @@ def named_in_address() -> dict[str, str]:
     return {"signal": asked.signal} | ({"store": asked.store} if asked.store else {})
 
 
+def names_another() -> bool:
+    """Whether the address names a store or a signal that is not here, so that the pickers show another."""
+    named = {
+        **named_in_address(),
+        **{key: st.query_params[key] for key in ("store", "signal") if key in st.query_params},
+    }
+    nothing = "q" in st.query_params and not named_in_address()
+    return nothing or any(st.session_state.get(f"pick_{key}") != value for key, value in named.items())
+
+
 def keep_in_address(key: str, value: str) -> None:
     """Have a parameter of the address written with what else it lacks, unless it is there."""
     if st.query_params.get(key) != value:

@@ -12,7 +12,7 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.series.examples import EXAMPLE
 from vitime_cache.series.sources import Signal, catalogue
 from vitime_cache.ui import own
-from vitime_cache.ui.address import choose_signal, stored_signals
+from vitime_cache.ui.address import choose_signal, names_another, stored_signals
 from vitime_cache.ui.compose import composed, pasted, uploaded
 from vitime_cache.ui.folds import popped_up
 from vitime_cache.ui.processes.engine import engine
@@ -39,7 +39,7 @@ def choose_subject(store: Store | None) -> Subject | None:
             with place:
                 taken &= _bring(composed)
     if not (store is not None and stored_signals(store)) and not own.options():
-        asked = {"q", "signal"} & set(st.query_params)
+        asked = {"q", "signal", "store"} & set(st.query_params)
         try:
             option = _taken_in(next(each for each in catalogue() if each.name == EXAMPLE))
             st.session_state[GONE] = option.removeprefix(own.PREFIX) if asked else None
@@ -47,7 +47,7 @@ def choose_subject(store: Store | None) -> Subject | None:
         except FAILURES as error:
             complain(error)
             return None
-    if st.query_params.get("q") == st.session_state.get(GONE, ""):
+    if _example_instead():
         st.warning(
             "What the address asked for was deleted or is not here; this shows the example.", icon=":material/link_off:"
         )
@@ -57,6 +57,15 @@ def choose_subject(store: Store | None) -> Subject | None:
         st.warning(f"What follows is about {plain(str(ds[schema.SIGNAL].item()))}: the series above is not read yet.")
     weights_note(ds)
     return Subject.of(ds)
+
+
+def stands_in() -> bool:
+    """Whether the series that the page shows stands in for what the address names and is not here."""
+    return _example_instead() or names_another()
+
+
+def _example_instead() -> bool:
+    return bool(st.query_params.get("q") == st.session_state.get(GONE, ""))
 
 
 def _bring(way: Callable[[], Signal | None]) -> bool:

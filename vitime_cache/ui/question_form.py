@@ -22,6 +22,7 @@ from vitime_cache.series.spans import WRITTEN, samples_in_words
 from vitime_cache.ui import questions
 from vitime_cache.ui.answers import Answers, look_at
 from vitime_cache.ui.asked import show_in_address
+from vitime_cache.ui.bring import stands_in
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.period_box import period_box, written
 from vitime_cache.ui.reading import KEPT
@@ -144,7 +145,10 @@ def rest_button(subject: Subject, verdict: xr.Dataset) -> None:
 
 
 def begin_by_itself(subject: Subject, found: Answers) -> None:
-    """Ask about the strongest period of a series without any answer, if the network is small enough."""
+    """Ask about the strongest period of a series without any answer, if the network is small enough.
+
+    Not of a series that nobody named, which stands in for one that is not here.
+    """
     if found.verdicts or found.under_way or found.failed or subject.config.tokens > SMALL:
         return
     tried: set[str] = st.session_state.setdefault("began", set())
@@ -152,6 +156,8 @@ def begin_by_itself(subject: Subject, found: Answers) -> None:
     if subject.key in tried or not proposals:
         return
     tried.add(subject.key)
+    if stands_in():
+        return
     period = proposals[0].period
     try:
         weights = default_weights()
