@@ -102,6 +102,25 @@ def test_influence_and_attention_lie_on_one_axis_with_whole_periods_marked(verdi
     assert set(table) == {"lag", "whole", "intact", "blocked"}
 
 
+def test_above_any_lag_the_pointer_reads_every_curve_there(verdict):
+    influence, attention = charts.answer_influence_table(verdict), charts.answer_attention_table(verdict)
+    told = {
+        charts.answer_influence: influence.drop(columns=["lag", "whole"]),
+        charts.answer_attention: attention.drop(columns=["lag", "whole"]),
+        partial(charts.verdict_curve, head_layer=LAST, head=0): charts.verdict_curve_table(verdict, LAST, 0)[
+            ["attention"]
+        ],
+    }
+    for draw, values in told.items():
+        chart = draw(verdict)
+        boxes, lines = cells(chart, -1), chart["layer"][-1]["encoding"]["tooltip"]
+        spp = float(vschema.facts(verdict, "window_facts")["samples_per_patch"])
+        assert (boxes["after"] - boxes["before"]).to_numpy() == pytest.approx(spp, rel=1e-3)
+        assert boxes["before"].iloc[1:].to_numpy() == pytest.approx(boxes["after"].iloc[:-1].to_numpy())
+        fields = [line["field"] for line in lines if not line["field"].startswith("lag")]
+        assert boxes[fields].to_numpy(float) == pytest.approx(values.to_numpy(), rel=6e-3, abs=1e-9)
+
+
 def test_the_forecast_is_drawn_with_and_without_that_past(verdict):
     parts = charts.answer_forecast_table(verdict).groupby("part")["value"]
     assert set(parts.groups) == {"history", "actual", "forecast", "forecast without that past"}
@@ -229,6 +248,12 @@ def test_the_effects_of_a_head_are_drawn_with_their_intervals_and_the_margin(ver
     assert "Read by the forecast: 0.225 (0.176 … 0.274), supported." in told
     assert {"effect": 0.02} in [row for of in chart["layer"] if isinstance(of["data"]["values"], list)
                                 for row in of["data"]["values"]]  # fmt: skip
+    others, own = (cells(chart, at).set_index(["row", "layer", "head"])["effect"] for at in (0, -1))
+    for row, claim in (("what it reads replaced", "reads"), ("its output replaced", "matters")):
+        figure = verdict["figure"].sel(claim=claim)
+        assert own[row, LAST, 2] == pytest.approx(float(figure.sel(layer=LAST, head=2)), rel=1e-3)
+        for layer, head in ((LAST, 1), ("encoder.0", 3)):
+            assert others[row, layer, head] == pytest.approx(float(figure.sel(layer=layer, head=head)), rel=1e-3)
 
 
 def test_the_title_of_an_axis_is_wrapped_to_a_narrow_page_and_stays_one_line_on_a_wide_one(verdict) -> None:

@@ -35,6 +35,7 @@ from vitime_cache.charts.style import (
     subtitle_lines,
     thin,
     tip,
+    told,
 )
 from vitime_cache.charts.units import EVEN_WORDS, AttentionUnit, attention_unit
 from vitime_cache.evidence.verdict import schema as vschema
@@ -142,11 +143,10 @@ def answer_influence(verdict: xr.Dataset, *, width: int = 860, height: int = 170
     if table.empty:
         raise ChartError("the influence of single lags has not been measured")
     names = dict(zip(vschema.CURVES, ("as it is", "values read whole periods back held"), strict=True))
-    melted = table.melt("lag", list(vschema.CURVES), "curve", "change").dropna()
-    melted["curve"] = melted["curve"].map(names)
     colours = dict(zip(names.values(), (HISTORY, FORECAST), strict=True))
     return _over_lags(
-        verdict, melted, "change", f"change, {STDS}", colours, "Influence: what the forecast follows",
+        verdict, table.rename(columns=names), "change", f"change, {STDS}", colours,
+        "Influence: what the forecast follows",
         subtitle_lines(
             "One patch of the history at a time is replaced by another part of the history.", _marked(verdict),
             width=width,
@@ -177,11 +177,10 @@ def answer_attention(verdict: xr.Dataset, *, width: int = 860, height: int = 150
     if table.empty:
         raise ChartError("where heads look has not been worked out yet")
     names = [name for name in ("all heads", "the few heads") if name in table]
-    melted = table.melt("lag", names, "curve", "attention").dropna()
     colours = dict(zip(names, (NEUTRAL, PERIODIC), strict=False))
     said = ("Queries in the forecast, keys in the history, mean over heads.", EVEN_WORDS, _marked(verdict))
     return _over_lags(
-        verdict, melted, "attention", unit_of(verdict).title("mean attention"), colours,
+        verdict, table, "attention", unit_of(verdict).title("mean attention"), colours,
         "Attention: where the forecast looks", subtitle_lines(*said, width=width), width, height,
     )  # fmt: skip
 
@@ -289,7 +288,10 @@ def _over_lags(
     verdict: xr.Dataset, table: pd.DataFrame, value: str, title: str, colours: dict[str, str], heading: str,
     said: list[str], width: int, height: int,
 ) -> Spec:  # fmt: skip
-    """Curves over lags in samples with whole periods marked; charts of one verdict share their axis."""
+    """Curves over lags in samples with whole periods marked; charts of one verdict share their axis.
+
+    `table` has a row per lag and a column for each curve that has a colour; anywhere above a lag the pointer reads all.
+    """
     period, last = float(vschema.facts(verdict, "question")["period"]), float(_lags(verdict)["lag"].max())
     spp = float(vschema.facts(verdict, "window_facts")["samples_per_patch"])
     marks = np.arange(1, min(int(last / period), MOST_MARKS) + 1) * period
@@ -301,15 +303,18 @@ def _over_lags(
         "curve", scale={"domain": list(colours), "range": list(colours.values())},
         legend={"title": None, "orient": "top", "columns": 1 if width < 500 else 2, "labelLimit": 320},
     )  # fmt: skip
-    table, tooltip = clock.span_tip(table, "lag", "lag")
-    tooltip = [tip("curve", "curve"), *tooltip, tip(value, title, NUMBER)]
+    curves = table.melt("lag", list(colours), "curve", value).dropna()
+    names = [", ".join(filter(None, (name, title.partition(", ")[2]))) for name in colours]
+    mouse, at = clock.over_lags(told(table[["lag", *colours]], colours), spp)
+    at["tooltip"] += map(tip, colours, names)
     band = {"x": quantity("from"), "x2": {"field": "to"}}
     encoding = {"x": x, "y": y, "color": colour}
     return assemble(
         [
             layer(bands, "rect", encoding=band, color=PERIODIC, opacity=0.14, clip=True),
-            layer(table, "line", encoding=encoding, strokeWidth=1.6),
-            layer(table, "circle", encoding=encoding | {"tooltip": tooltip}, size=22, opacity=1),
+            layer(curves, "line", encoding=encoding, strokeWidth=1.6),
+            layer(curves, "circle", encoding=encoding, size=22, opacity=1),
+            layer(mouse, "rect", encoding=at, opacity=0, clip=True),
         ],
         heading, said, width=width, height=height, autosize=STRETCH,
     )  # fmt: skip

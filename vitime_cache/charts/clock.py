@@ -78,6 +78,12 @@ class Clock:
         words = [in_words(span, self.seconds) for span in table[field]]
         return table.assign(**{f"{field}_time": words}), [*tips, tip(f"{field}_time", in_time)]
 
+    def over_lags(self, table: pd.DataFrame, step: float) -> tuple[pd.DataFrame, Spec]:
+        """The table and the channels of invisible boxes around its lags, `step` samples apart, which tell the lag."""
+        table, told = self.span_tip(table, "lag", "lag")
+        boxes = table.assign(before=table["lag"] - step / 2, after=table["lag"] + step / 2)
+        return boxes, {"x": {"field": "before", "type": "quantitative"}, "x2": {"field": "after"}, "tooltip": told}
+
     def moment(self, sample: float) -> str:
         """The time of a sample, such as "3 Jul 2016 14:00", or "sample 62 (2.6 days from the start)"."""
         if (time := self._time(round(sample))) is None:

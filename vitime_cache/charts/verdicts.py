@@ -61,11 +61,12 @@ def verdict_curve(
     facts, period = vschema.facts(verdict, "window_facts"), float(vschema.facts(verdict, "question")["period"])
     unit = unit_of(verdict)
     last, clock = float(table["lag"].max()), clock_of(verdict)
-    table, tooltip = clock.span_tip(table, "lag", "lag")
+    mouse, at = clock.over_lags(table[["lag", "attention"]], float(facts["samples_per_patch"]))
+    at["tooltip"] += [tip("attention", unit.title(), unit.format)]
     x = quantity("lag", scale={"domain": [0, last], "nice": False}, **clock.span_axis(last, "lag to the past"))
     y = quantity("attention", unit.title("mean attention"), axis={"format": unit.axis_format})
     shaded = {"x": x, "y": quantity("zero"), "y2": {"field": "upper"}}
-    curve = {"x": x, "y": y, "tooltip": [*tooltip, tip("attention", unit.title(), unit.format)]}
+    curve = {"x": x, "y": y}
     blind = [{"x": 0, "x2": SHORTEST_PERIOD * float(facts["samples_per_patch"])}]
     marks = pd.DataFrame({"lag": np.arange(1, max(int(table["lag"].max() / period), 1) + 1) * period}).head(40)
     layers = [
@@ -74,6 +75,7 @@ def verdict_curve(
         layer(marks, "rule", encoding={"x": quantity("lag")}, color=NEUTRAL, strokeDash=[2, 3]),
         layer(table, "line", encoding=curve, color=HISTORY, strokeWidth=1.6),
         layer(table, "circle", encoding=curve, color=HISTORY, size=24, opacity=1),
+        layer(mouse, "rect", encoding=at, opacity=0, clip=True),
     ]
     grey = "Grey: 19 of 20 null curves of each kind lie below it, lag by lag." if len(band) else ""
     said = subtitle_lines(_regions(region), grey, f"Dotted: multiples of {clock.span(period)}.")
@@ -137,15 +139,16 @@ def verdict_sweep(verdict: xr.Dataset, head_layer: str, head: int, *, width: int
 
 
 def verdict_effect_table(verdict: xr.Dataset, head_layer: str, head: int) -> pd.DataFrame:
-    """row (what is replaced), what (this head or all heads) and effect in standard deviations of the history."""
+    """row (what is replaced), layer, head, what (this head or all heads) and effect in std of the history."""
     figures = verdict["figure"].transpose(vschema.CLAIM, schema.LAYER, schema.HEAD)
+    names = [(str(name), int(each)) for name in verdict[schema.LAYER].values for each in verdict[schema.HEAD].values]
     rows = []
     for row, claim in ((READS, "reads"), (MATTERS, "matters")):
         own = float(_head(verdict, head_layer, head)["figure"].sel({vschema.CLAIM: claim}))
         of_all = figures.sel({vschema.CLAIM: claim}).values.ravel()
-        rows += [{"row": row, "what": "all heads", "effect": float(each)} for each in of_all]
-        rows += [{"row": row, "what": "this head", "effect": own}]
-    return pd.DataFrame(rows).dropna(ignore_index=True)
+        rows += [(row, *name, "all heads", float(each)) for name, each in zip(names, of_all, strict=True)]
+        rows.append((row, head_layer, head, "this head", own))
+    return pd.DataFrame(rows, columns=["row", schema.LAYER, schema.HEAD, "what", "effect"]).dropna(ignore_index=True)
 
 
 def verdict_effect(verdict: xr.Dataset, head_layer: str, head: int, *, width: int = 620, height: int = 90) -> Spec:
@@ -168,7 +171,8 @@ def verdict_effect(verdict: xr.Dataset, head_layer: str, head: int, *, width: in
         "row", axis={"title": None, "domain": False, "ticks": False, "labelLimit": 150},
         scale={"domain": [READS, MATTERS]},
     )  # fmt: skip
-    encoding = {"x": x, "y": y, "tooltip": [tip("what", "of"), tip("effect", "effect", NUMBER)]}
+    tooltip = [tip(schema.LAYER, "layer"), tip(schema.HEAD, "head", "d"), tip("effect", "effect", NUMBER)]
+    encoding = {"x": x, "y": y, "tooltip": tooltip}
     span = {"x": quantity("low"), "x2": {"field": "high"}, "y": category("row")}
     layers = [
         layer(others, "tick", encoding=encoding, color=NEUTRAL, opacity=0.5, thickness=1.5),
