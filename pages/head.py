@@ -64,7 +64,7 @@ def one_head() -> None:
         with fold:
             figure(
                 charts.layers_in_order, ds, layer, head, contrast, size=max(160, min(width - 240, 460)), key="layers",
-                table=lambda: charts.layers_in_order_table(ds, head),
+                table=lambda: charts.layers_in_order_table(ds, head), about={"head": str(head)},
             )  # fmt: skip
     if fold := folded("The series' own autocorrelation, on the same axis", "autocorrelation"):
         with fold:

@@ -119,6 +119,26 @@ def test_no_file_of_an_answer_names_a_folder_of_the_server(
     assert not [name for name, content in files.items() if str(folder).encode() in content]
 
 
+@pytest.mark.parametrize(
+    ("page", "chart", "name", "columns"),
+    [
+        ("ask", "window", "window_picture-full", "signal,sample"),
+        ("head", "layers", "layers_in_order-full-1", "signal,layer,head"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_a_file_of_a_chart_and_its_numbers_say_what_they_are_about(
+    page: str, chart: str, name: str, columns: str, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files: dict[str, Callable[[], bytes]] = {}
+    monkeypatch.setattr(st, "download_button", lambda _label, content, name, *_, **__: files.update({name: content}))
+    at = open_page(page, signal="full", layer="decoder.0", head="1")
+    at.session_state[f"{chart}_files"] = True
+    assert not at.run().exception
+    assert f"{name}.png" in files
+    assert files[f"{name}.csv"]().decode().startswith(columns)
+
+
 @pytest.mark.usefixtures("store")
 def test_a_question_proposes_periods_and_shows_the_stretch_it_would_be_asked_on(open_page: OpenPage) -> None:
     at = open_page("ask", signal="full")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from typing import Any, Literal, TypeVar, cast
@@ -62,6 +62,7 @@ def figure(
     width: Literal["stretch", "content"] = "content",
     selection: str | None = None,
     pixels: int | None = None,
+    about: Mapping[str, str] | None = None,
     **options: Any,
 ) -> None:
     """Show `draw(*args, **options)` with its downloads; if it cannot be drawn, show its message in place.
@@ -78,6 +79,8 @@ def figure(
         The one selection of the chart that is sent to the page, if it has others that follow the pointer.
     pixels
         The width of a stretched chart, so that its text fills its lines.
+    about
+        What the chart is about besides what its arguments tell, such as {"head": "3"}.
     """
     if pixels is not None:
         options["width"] = pixels
@@ -95,7 +98,7 @@ def figure(
             "Download", icon=":material/download:", type="tertiary", key=f"{key}_files", on_change="rerun"
         )  # fmt: skip
     if files.open:  # making its buttons costs as much as the chart
-        chart, subject = worked_out(draw, *args, **options), _subject(args)
+        chart, subject = worked_out(draw, *args, **options), _subject(args) | dict(about or {})
         name = file_name(draw.__name__, *subject.values())
 
         def numbers() -> bytes:

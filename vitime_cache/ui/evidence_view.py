@@ -66,6 +66,7 @@ def show_without_answer(verdict: xr.Dataset | None, signal: Signal, window: Wind
     figure(
         charts.window_picture, signal.name, signal.known, window, signal.start, key="stretch", width="stretch",
         pixels=wide, table=lambda: charts.window_table(signal.known, window, signal.start),
+        about={"signal": signal.name},
     )  # fmt: skip
 
 

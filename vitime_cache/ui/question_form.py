@@ -80,7 +80,7 @@ def choose_question(subject: Subject) -> tuple[float, Window] | None:
         return None
     figure(
         charts.window_picture, subject.signal.name, values, window, subject.signal.start, key="window", width="stretch",
-        table=lambda: charts.window_table(values, window, subject.signal.start),
+        table=lambda: charts.window_table(values, window, subject.signal.start), about={"signal": subject.signal.name},
     )  # fmt: skip
     return period, window
 

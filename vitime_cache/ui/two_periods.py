@@ -50,10 +50,11 @@ def two_periods(first: xr.Dataset) -> None:
     if bool((share["first"] + share["second"]).notnull().any()):  # else no head has a figure at both periods
         figure(
             charts.period_shares, share, (words[one], words[two]), key="period_shares", width="stretch",
-            table=lambda: charts.period_shares_table(share).assign(
-                signal=vschema.facts(found.first, "question")["signal"],
-                first_period=found.periods[0], second_period=found.periods[1],
-            ),
+            table=lambda: charts.period_shares_table(share),
+            about={
+                "signal": str(vschema.facts(found.first, "question")["signal"]),
+                "first_period": f"{found.periods[0]:.9g}", "second_period": f"{found.periods[1]:.9g}",
+            },
         )  # fmt: skip
     show_reading(supports(found), limits(found))
 
