@@ -212,6 +212,10 @@ def test_a_file_in_the_place_of_a_store_is_named_with_a_place_that_would_do(
         ("file/a.zarr", "/file is a file, but a.zarr belongs in a folder: move it away, or name another place"),
         ("link/a.zarr", "/link is a link that leads to nothing, but a.zarr belongs in a folder"),
         ("link", "/link is a link that leads to nothing, but a store is a folder or a URL"),
+        (
+            "a.zarr.zip",
+            "/a.zarr.zip is a file, but a store is a folder or a URL: unpack a zipped store first, or name another",
+        ),
     ],
 )
 def test_what_is_no_folder_in_the_way_of_a_store_is_named(
@@ -219,6 +223,7 @@ def test_what_is_no_folder_in_the_way_of_a_store_is_named(
 ) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "a.zarr.zip").write_bytes(b"")
     assert main(["info", str(tmp_path / place)]) == 1
     assert words in capsys.readouterr().err
 

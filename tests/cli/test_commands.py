@@ -81,6 +81,10 @@ def test_build_info_verify_and_build_again(folder, capsys):
     verify = "verify store/small.zarr --weights small.safetensors --inputs data.csv --horizon 28"
     assert run(verify) == 0
     assert re.search("sound .*captured again: one", capsys.readouterr().out)
+    for other, words in ((verify.replace("--horizon 28", "--horizon 29"), "flags of its build, such as --horizon"),
+                         (verify.partition(" --inputs")[0], "with --inputs")):  # fmt: skip
+        assert run(other) == 0
+        assert words in " ".join(capsys.readouterr().err.split())
     damaged = folder / "store/small.zarr/token_attention/c.1.0.0.0.0"
     content = damaged.read_bytes()
     damaged.write_bytes(content[:-1400] + b"\0\1" + content[-1398:])

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 PURPOSE = "check every object of a store, and capture a sample again"
 EXAMPLE = "store/prices.zarr --inputs prices.csv"
+NO_INPUTS = "no signal is captured again: name the files that the store was built from with --inputs"
+NONE_THE_SAME = (
+    "no signal is captured again: no series of these files is the same as in the store; give the files and the flags "
+    "of its build, such as --horizon (`info` names that of each signal)"
+)
 AFTER_INTERRUPT = "Run the same command again: a repair continues where it stopped."
 
 
@@ -37,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     model = _model_of(store, args.weights, args.config) if args.sample else None
     found = verify(store, model, signals_of(args) if model else (), args.sample)
     console.show_verification(store, found)
+    if model and found.signals and not (found.recomputed or found.problems):
+        console.errors.print(NONE_THE_SAME if args.files else NO_INPUTS)
     if args.repair:  # also for a sound store: a killed repair may have left something
         repair(store, found.problems)
     if not found.problems:

@@ -30,11 +30,13 @@ def open_folder(path: Path) -> LocalObjects:
     for place in (path, *path.parents):
         if os.path.lexists(place) and not place.is_dir():
             found = "a file" if place.exists() else "a link that leads to nothing"
-            remedy = (
-                f"a store is a folder or a URL: name another place, such as {place.with_suffix('.zarr')}"
-                if place == path
-                else f"{path.name} belongs in a folder: move it away, or name another place"
-            )
+            if place != path:
+                remedy = f"{path.name} belongs in a folder: move it away, or name another place"
+            else:
+                first = "unpack a zipped store first, or " if place.suffix == ".zip" else ""
+                remedy = (
+                    f"a store is a folder or a URL: {first}name another place, such as {place.with_suffix('.zarr')}"
+                )
             raise StoreError(f"{place} is {found}, but {remedy}")
     return LocalObjects(path)
 
