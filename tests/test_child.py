@@ -94,6 +94,24 @@ def watch(child: Child) -> None:
     threading.Thread(target=child._watch, args=(SILENCE,), daemon=True).start()
 
 
+def variable(tell: Tell, name: str) -> str | None:  # noqa: ARG001
+    return os.environ.get(name)
+
+
+@pytest.mark.parametrize(("set_by_user", "seen"), [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
+def test_threads_of_the_process_soon_sleep_where_they_wait_unless_the_user_says_otherwise(
+    monkeypatch, set_by_user, seen
+):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    for name, value in set_by_user.items():
+        monkeypatch.setenv(name, value)
+    child = Child()
+    try:
+        assert end_of(child.begin(variable, "GOMP_SPINCOUNT")) == (RESULT, seen)
+    finally:
+        child.kill()
+
+
 def test_requests_are_done_in_turn_and_an_error_is_a_reply_with_its_traceback(child: Child) -> None:
     requests = [child.begin(add, number, 1) for number in range(3)]
     assert [end_of(each) for each in requests] == [(RESULT, 1), (RESULT, 2), (RESULT, 3)]

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "vitime_cache"
 
 # From the ground up: a room imports itself and the rooms of the floors below its own, never one beside it.
 FLOORS = [
-    {"_version", "arrays", "atomic", "errors", "extras", "numerals", "places", "shown", "signatures"},
+    {"_version", "arrays", "atomic", "errors", "extras", "numerals", "places", "shown", "signatures", "threads"},
     {"checks", "child", "typed_json"},
     {"series", "model", "stats"},
     {"attention"},

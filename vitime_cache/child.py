@@ -26,6 +26,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NoReturn
 
+from vitime_cache.threads import WAITING
+
 # Callback for replies of a running request: a kind and its content.
 Tell = Callable[[str, Any], None]
 
@@ -59,7 +61,8 @@ class Child:
         path = [str(Path(each).absolute()) for each in sys.path]
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START.format(path=path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, **(environment or {})}, start_new_session=True,  # Ctrl-C is for this process alone
+            env={**WAITING, **os.environ, **(environment or {})},
+            start_new_session=True,  # Ctrl-C is for this process alone
         )  # fmt: skip
         self.pid = self._process.pid
         self._lock, self._numbers = threading.Lock(), itertools.count()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -59,6 +60,16 @@ def test_where_there_is_no_room_for_a_table_its_numbers_are_printed_all_the_same
     monkeypatch.setenv("COLUMNS", columns)
     assert run("signals data.csv --horizon 28") == 0
     assert re.search(r"one +│ 24 +│ 28 ", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("set_by_user", "seen"), [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
+def test_threads_of_a_command_soon_sleep_where_they_wait_unless_the_user_says_otherwise(monkeypatch, set_by_user, seen):
+    """Set before torch is loaded, which reads it."""
+    monkeypatch.setattr(os, "environ", {name: value for name, value in os.environ.items() if "SPIN" not in name})
+    os.environ.update(set_by_user)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert os.environ["GOMP_SPINCOUNT"] == seen
 
 
 def test_build_info_verify_and_build_again(folder, capsys):

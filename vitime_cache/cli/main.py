@@ -20,6 +20,7 @@ from vitime_cache.cli.signs import plain_signs
 from vitime_cache.errors import Note, VitimeError, in_words
 from vitime_cache.extras import remedy
 from vitime_cache.shown import terminal
+from vitime_cache.threads import WAITING
 
 PROGRAM = "python -m vitime_cache"
 COMMANDS: dict[str, ModuleType] = {
@@ -47,6 +48,8 @@ class Interruption(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 for success, 1 for an error or a store that is not sound, 128 + the signal that ended it."""
     gc.set_threshold(OBJECTS)
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
     plain_signs()
     args = parsed(sys.argv[1:] if argv is None else argv)
     try:
