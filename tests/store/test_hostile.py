@@ -61,7 +61,7 @@ def look(path: str) -> None:
             told.append(error)
 
     def check() -> None:
-        repair(path, verify(path).problems)
+        repair(path, verify(path))
 
     attempt(lambda: json.dumps(info(path)).encode())
     attempt(lambda: open_store(path).load())

@@ -236,11 +236,12 @@ def test_a_verdict_with_a_fact_of_another_kind_is_refused_found_by_verify_and_ta
         group = keep_verdict(path, stranger)
     with pytest.raises(StoreError, match=fact):
         open_verdict(path, group)
-    (found,) = verify(path).problems
+    checked = verify(path)
+    (found,) = checked.problems
     assert found.verdict == group
     assert fact in found.what
     assert "\n" not in found.what
-    take_out(path, [found])
+    take_out(path, checked)
     assert stored_verdicts(path) == []
     assert verify(path).problems == ()
 

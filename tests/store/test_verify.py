@@ -32,6 +32,7 @@ from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import BUILDING, LOCK, MANIFEST, ROOT, ROOT_LOCK
 from vitime_cache.store.objects import StoreError
 from vitime_cache.store.reader import open_store
+from vitime_cache.store.removal import remove_signal
 from vitime_cache.store.repair import repair as take_out
 
 FLIPS = int(os.environ.get("VITIME_BIT_FLIPS", "20"))
@@ -187,6 +188,29 @@ def test_other_weights_cannot_verify(path):
         verify(path, other, SIGNALS)
 
 
+def removed(path: Path) -> None:
+    remove_signal(path, "s0")
+
+
+def added(path: Path) -> None:
+    build(make_signals(4, harmonics=1), path, Model())
+
+
+@pytest.mark.parametrize("change", [removed, added])
+def test_a_store_that_has_changed_since_it_was_verified_is_not_repaired(path, change):
+    """The last signal takes the place of one that is removed; a commit makes a signal whole that was not."""
+    flip(next(path.glob("history/c.0.*")), 50)
+    found = verify(path)
+    assert {each.place for each in found.problems} == {0}
+    change(path)
+    before = files(path)
+    with pytest.raises(StoreError, match="has changed since it was verified"):
+        take_out(path, found)
+    assert files(path) == before
+    if change is removed:
+        assert verify(path).problems == ()
+
+
 def test_repairing_and_building_again_restores_every_byte(path):
     before = files(path)
     for key in ("token_attention/c.0.0.0.0.0", "lag_attention/zarr.json", "signal/c.0", "complete/c.0", "zarr.json"):
@@ -263,7 +287,7 @@ def test_a_repair_killed_before_any_change_of_the_disk_shows_no_damage_that_it_h
 
 def mend(path: Path) -> None:
     """What `verify --repair` does."""
-    take_out(path, verify(path).problems)
+    take_out(path, verify(path))
 
 
 @pytest.mark.usefixtures("fork_server")

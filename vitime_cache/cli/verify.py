@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if model and found.signals and not (found.recomputed or found.problems):
         console.errors.print(NONE_THE_SAME if args.files else NO_INPUTS)
     if args.repair:  # also for a sound store: a killed repair may have left something
-        repair(store, found.problems)
+        repair(store, found)
     if not found.problems:
         return 0
     if args.repair:

@@ -43,7 +43,7 @@ from vitime_cache.store.manifest import (
     check_identity,
     seal,
 )
-from vitime_cache.store.objects import Objects, stamp
+from vitime_cache.store.objects import Objects, StoreError, stamp
 from vitime_cache.store.root import (
     clear_evidence,
     hold_root,
@@ -88,14 +88,28 @@ def open_writer(
         writer.end()
 
 
-def forget(objects: Objects, places: Container[int]) -> None:
+def forget(objects: Objects, places: Container[int], state: str | None = None) -> None:
     """Remove signals from a store, so that the next build writes them again, and rewrite damaged metadata.
 
     Readers stop seeing these signals, and every signal after them, before anything is removed. The signals stay
     planned. The next build removes their objects first.
+
+    Parameters
+    ----------
+    state
+        `Journal.digest` of the store in which the signals had these places; None takes whatever is there now.
+
+    Raises
+    ------
+    StoreError
+        If another process is writing to the store, or has changed it since.
     """
     with objects.lock(LOCK):
         if journal := read_journal(objects):
+            if state not in (None, journal.digest):
+                raise StoreError(
+                    f"{objects.url} has changed since it was verified, and nothing is removed: verify again"
+                )
             journal = journal.without(places)
             missing = [e for place, e in enumerate(journal.manifest.entries) if place not in journal.markers]
             StoreWriter(objects, journal, missing, sweep=False)

@@ -119,7 +119,7 @@ def read_journal(objects: Objects, asked: Iterable[str] = (), *, known: Journal 
 def _decoded(objects: Objects, data: bytes, asked: Container[str]) -> Journal:
     """Decode manifest and markers; `read_journal` completes `laid_out` and `clean`."""
     manifest = Manifest.from_bytes(data, objects.url)
-    digest = _digest(data)
+    digest = digest_of_manifest(data)
     markers, _ = read_markers(objects, manifest, digest)
     journal = Journal(manifest, markers, digest=digest.hexdigest())
     return journal.without(_incomplete(objects, {p: m for p, m in markers.items() if m.name in asked}))
@@ -156,13 +156,14 @@ def _pages_of(manifest: Manifest) -> list[str]:
 
 def _digest_of(objects: Objects, data: bytes, manifest: Manifest) -> str:
     """The present `Journal.digest`, if these bytes are those of `manifest`."""
-    digest = _digest(data)
+    digest = digest_of_manifest(data)
     for _, page in read_each(objects, _pages_of(manifest), PAGE_BYTES):
         _take_in(digest, page)
     return digest.hexdigest()
 
 
-def _digest(data: bytes) -> xxhash.xxh3_128:
+def digest_of_manifest(data: bytes) -> xxhash.xxh3_128:
+    """What `read_markers` updates with the markers, to the digest of a journal."""
     digest = xxhash.xxh3_128()
     _take_in(digest, data)
     return digest

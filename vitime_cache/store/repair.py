@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from vitime_cache.store.commit import clear_left, forget
 from vitime_cache.store.evidence_groups import remove_groups
 from vitime_cache.store.locations import open_objects
-from vitime_cache.store.soundness import Problem
+from vitime_cache.store.verify import Verification
 
 
-def repair(store: str | Path, problems: Iterable[Problem]) -> None:
+def repair(store: str | Path, found: Verification) -> None:
     """Remove the signals and verdicts with problems, rewrite damaged metadata, and delete leftovers.
 
     Readers stop seeing a signal or verdict before any of it is removed. If a repair is killed, calling it again
@@ -20,10 +19,10 @@ def repair(store: str | Path, problems: Iterable[Problem]) -> None:
     Raises
     ------
     StoreError
-        If there is no store, its manifest is damaged, or another process writes to it.
+        If there is no store, its manifest is damaged, or another process writes to it or has since `verify`.
     """
-    found, objects = list(problems), open_objects(store)
+    objects = open_objects(store)
     clear_left(objects)
-    if found:
-        forget(objects, {problem.place for problem in found if problem.place is not None})
-    remove_groups(store, {problem.verdict for problem in found if problem.verdict is not None})
+    if found.problems:
+        forget(objects, {each.place for each in found.problems if each.place is not None}, found.state)
+    remove_groups(store, {each.verdict for each in found.problems if each.verdict is not None})

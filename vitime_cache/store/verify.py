@@ -15,12 +15,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xxhash
 
 from vitime_cache.attention.schema import SIGNAL
 from vitime_cache.store import format as store_format
 from vitime_cache.store.chunks import CHECKSUM_BYTES, checksum, damaged_chunks
 from vitime_cache.store.evidence_groups import damaged_groups
-from vitime_cache.store.journal import MARKERS_PER_PAGE, Template, page_key, page_of, published, read_markers, visible
+from vitime_cache.store.journal import (
+    MARKERS_PER_PAGE,
+    Template,
+    digest_of_manifest,
+    page_key,
+    page_of,
+    published,
+    read_markers,
+    visible,
+)
 from vitime_cache.store.layout import layout_of
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import BUILDING, FOLDER, MANIFEST, ROOT, ROOT_BYTES, TEMPLATE, Manifest, Marker, unseal
@@ -50,6 +60,8 @@ class Verification:
         How much was checked.
     recomputed
         Names of the signals that were captured again.
+    state
+        `Journal.digest` of the manifest and markers that were checked: a repair refuses a store that has changed since.
     """
 
     problems: tuple[Problem, ...]
@@ -57,6 +69,7 @@ class Verification:
     objects: int
     bytes: int
     recomputed: tuple[str, ...] = ()
+    state: str = ""
 
 
 def verify(
@@ -94,7 +107,8 @@ def verify(
     manifest = Manifest.from_bytes(data, objects.url)
     if model is not None and model.weights.sha256 != manifest.identity.weights.sha256:
         raise StoreError(f"{objects.url} was built by {manifest.identity.weights}, not by {model.weights}")
-    markers, problems = _check_markers(objects, manifest)
+    digest = digest_of_manifest(data)
+    markers, problems = _check_markers(objects, manifest, digest)
     template, metadata, damaged = _read_template(objects, stamp([data]))
     problems += damaged
     stamps = {key: (place, written) for place, marker in markers.items() for key, written in marker.objects.items()}
@@ -117,12 +131,15 @@ def verify(
     problems += verdicts
     total = sum(size for _, (size, _) in stamps.values()) + sum(size for size, _ in template.values())
     recomputed = tuple(signal.name for signal in chosen.values())
-    return Verification(tuple(problems), len(markers), len(stamps) + len(template), total, recomputed)
+    checked = len(markers), len(stamps) + len(template), total
+    return Verification(tuple(problems), *checked, recomputed, digest.hexdigest())
 
 
-def _check_markers(objects: Objects, manifest: Manifest) -> tuple[dict[int, Marker], list[Problem]]:
+def _check_markers(
+    objects: Objects, manifest: Manifest, digest: xxhash.xxh3_128
+) -> tuple[dict[int, Marker], list[Problem]]:
     """The readable markers, and a problem for each signal whose marker may be in an unreadable line."""
-    markers, damaged = read_markers(objects, manifest)
+    markers, damaged = read_markers(objects, manifest, digest)
     problems = [
         Problem(place, f"signal {manifest.entries[place].name!r}: its marker in {page_key(page)} is damaged")
         for page in damaged
