@@ -92,6 +92,7 @@ def test_a_build_that_is_told_to_end_says_one_line_and_leaves_no_process(tmp_pat
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # under nohup this run ignores it
     )
     patience = time.monotonic() + PATIENCE
     while not ((path / ROOT).exists() and published((path / ROOT).read_bytes())) and process.poll() is None:
