@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitime_cache import places
-from vitime_cache.atomic import FileStamp, behind, file_stamp, remove_left, replacing
+from vitime_cache.atomic import FileStamp, file_stamp, write_whole
 from vitime_cache.checks import choice
 from vitime_cache.errors import VitimeError
 from vitime_cache.model.config import ConfigError, ViTimeConfig, WeightsInfo
@@ -170,9 +170,7 @@ def save_safetensors(model: ViTime, path: str | Path, *, note: str = "", dtype: 
         name: value.detach().cpu().to(getattr(torch, dtype)).contiguous() for name, value in model.state_dict().items()
     }
     metadata = {"format": "vitime-cache", "config": json.dumps(model.config.to_dict()), "note": note}
-    remove_left(behind(path).parent)
-    with replacing(Path(path)) as file:
-        file.write(save(tensors, metadata=metadata))
+    write_whole(Path(path), save(tensors, metadata=metadata))
 
 
 def sha256(path: Path) -> str:
