@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from vitime_cache.arrays import Floats
 from vitime_cache.attention import schema
-from vitime_cache.charts.style import Spec, readable, ticks, tip
+from vitime_cache.charts.style import Spec, around, readable, ticks, tip
 from vitime_cache.numerals import SAMPLES
 from vitime_cache.series.spans import UNITS, in_words, samples_in_words, time_unit
 
@@ -81,8 +81,8 @@ class Clock:
     def over_lags(self, table: pd.DataFrame, step: float) -> tuple[pd.DataFrame, Spec]:
         """The table and the channels of invisible boxes around its lags, `step` samples apart, which tell the lag."""
         table, told = self.span_tip(table, "lag", "lag")
-        boxes = table.assign(before=table["lag"] - step / 2, after=table["lag"] + step / 2)
-        return boxes, {"x": {"field": "before", "type": "quantitative"}, "x2": {"field": "after"}, "tooltip": told}
+        boxes, at = around(table, step)
+        return boxes, at | {"tooltip": told}
 
     def moment(self, sample: float) -> str:
         """The time of a sample, such as "3 Jul 2016 14:00", or "sample 62 (2.6 days from the start)"."""

@@ -21,6 +21,7 @@ from vitime_cache.charts.style import (
     TEXT,
     ChartError,
     Spec,
+    around,
     assemble,
     category,
     layer,
@@ -170,12 +171,10 @@ def lag_curves(
         table, found = (each.drop(columns="time", errors="ignore") for each in (table, found))
     interval = channels | {"y": quantity("low"), "y2": {"field": "high"}}
     band = layer(table[table["curve"] == names[0]], "area", encoding=interval, opacity=0.12, clip=True)
-    step = views[0].samples_per_patch
-    boxes = table.assign(before=table["lag"] - step / 2, after=table["lag"] + step / 2)
-    around = {"x": quantity("before"), "x2": {"field": "after"}, "tooltip": tooltip}
+    boxes, at = around(table, views[0].samples_per_patch)
     layers = [
         # Of one curve the pointer reads the lag that it is above; of several the dot that it is on.
-        *([layer(boxes, "rect", encoding=around, opacity=0, clip=True)] if len(names) == 1 else []),
+        *([layer(boxes, "rect", encoding=at | {"tooltip": tooltip}, opacity=0, clip=True)] if len(names) == 1 else []),
         *_unresolved(max(view.samples_per_patch for view in views)),
         *([] if blind else _multiples(period, end, width)),
         *([] if log else [band]),

@@ -242,6 +242,12 @@ def quantity(field: str, title: str | None = None, **options: Any) -> Spec:
     return {"field": field, "type": "quantitative"} | ({"title": title} if title else {}) | options
 
 
+def around(table: pd.DataFrame, step: float) -> tuple[pd.DataFrame, Spec]:
+    """The table and the channels of boxes `step` wide around its lags: invisible, they tell the lag one is above."""
+    boxes = table.assign(before=table["lag"] - step / 2, after=table["lag"] + step / 2)
+    return boxes, {"x": quantity("before"), "x2": {"field": "after"}}
+
+
 def category(field: str, title: str | None = None, **options: Any) -> Spec:
     """A nominal channel."""
     return {"field": field, "type": "nominal"} | ({"title": title} if title else {}) | options
