@@ -44,9 +44,6 @@ class Truth:
     def fewest(self) -> int:
         return self.enough or len(self.carriers)
 
-    def set_is_right(self, chosen: Collection[Head]) -> bool:
-        return set(chosen) <= self.carriers and len(chosen) >= self.fewest
-
 
 @dataclass(frozen=True)
 class Judgement:

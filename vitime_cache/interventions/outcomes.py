@@ -18,7 +18,7 @@ from vitime_cache.model.config import ViTimeConfig
 from vitime_cache.model.encoding import SeriesEncoding
 from vitime_cache.series.signal import Signal
 
-OUTCOME, CONTROL = "outcome", "control"  # dimensions of results
+OUTCOME = "outcome"  # dimension of results
 
 # Outcome → (meaning, units). Each is the value for the changed forecast minus that for the intact one.
 OUTCOMES: Mapping[str, tuple[str, str]] = {
