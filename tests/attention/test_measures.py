@@ -40,7 +40,10 @@ def test_the_head_that_looks_one_period_back_is_the_most_prominent(ds):
     assert (prominence.sel(head=0) > 10 * prominence.sel(head=3).clip(0.1)).all()
 
 
-@pytest.mark.parametrize(("period", "reason"), [(24.0, "16 samples a patch; it needs 12 or fewer"), (1e4, "ends at")])
+@pytest.mark.parametrize(
+    ("period", "reason"),
+    [(24.0, "16 samples a patch; it needs 12 or fewer"), (1e4, "peaks up to"), (1090.0, "peaks up to")],
+)
 def test_a_period_that_the_axis_cannot_show_is_missing_and_says_why(ds, period, reason):
     result = measures.head_measures(ds, period)
     assert result.period_prominence.isnull().all()

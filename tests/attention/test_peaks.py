@@ -99,7 +99,20 @@ def test_prominence_at_the_period_is_measured_in_means_of_the_curve():
 def test_a_period_beyond_the_axis_has_no_prominence_not_none():
     assert np.isnan(peaks.period_prominence(LAG, bumps(4), SPP, 1e5))
     cut = np.where(np.abs(LAG) <= 12, bumps(4), np.nan)
-    assert np.isnan(peaks.period_prominence(LAG, cut, SPP, 20 * SPP))
+    for patches in (20, 12, 11):  # the last two lags are known, but no peak counts there
+        assert np.isnan(peaks.period_prominence(LAG, cut, SPP, patches * SPP))
+    assert peaks.period_prominence(LAG, cut, SPP, 10 * SPP) == 0
+
+
+def test_what_is_known_of_one_curve_does_not_change_what_is_found_of_another():
+    """A head that never attends to a lag has no ratio to its baseline there."""
+    short = np.where(np.abs(LAG) <= 12, bumps(5), np.nan)
+    curves = np.stack([bumps(14), short, np.full(61, np.nan)])
+    assert peaks.strongest_peak(LAG, curves, 1.0)[:2].tolist() == [14, 5]
+    assert peaks.first_peaks(LAG, curves, 1.0)[:2] == pytest.approx([14, 5], abs=0.05)
+    one_by_one = [peaks.period_prominence(LAG, curve, 1.0, 14.0) for curve in curves]
+    np.testing.assert_allclose(peaks.period_prominence(LAG, curves, 1.0, 14.0), one_by_one)
+    assert np.isfinite(one_by_one).tolist() == [True, False, False]
 
 
 def test_the_prominence_of_future_keys_is_read_on_their_own_side():

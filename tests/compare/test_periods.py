@@ -69,6 +69,16 @@ def test_other_stretches_and_levels_that_are_missing_are_told():
     assert any("999" in limit for limit in limits(compare_periods(day(), longer)))
 
 
+def test_a_stretch_that_was_given_or_has_fewer_windows_is_not_said_to_be_chosen_for_its_period():
+    given = vschema.with_facts(
+        week(), window_facts=vschema.facts(week(), "window_facts") | {"history": 999, "chosen": False}
+    )
+    assert "shows its period well" not in " ".join(limits(compare_periods(day(), given)))
+    [said] = [each for each in limits(compare_periods(day(windows=2), week())) if "only the period differs" in each]
+    assert "2 windows" in said
+    assert "one window" in said
+
+
 def test_periods_that_are_nearly_equal_are_not_separate():
     near = vschema.with_facts(day(), question=vschema.facts(day(), "question") | {"period": 24.1})
     for pair in ((day(), near), (near, day())):

@@ -81,15 +81,45 @@ def test_an_unknown_removal_is_not_named():
     assert "Which period was removed" in words(result)
 
 
+def test_what_was_removed_is_not_known_where_the_periods_of_the_reduction_are_not():
+    for one, other in ((whole(64), reduced(periods=())), (reduced(periods=()), whole(64))):
+        result = compare(one, other)
+        assert result.removed == ()
+        assert result.ratios == {}
+        assert "with that harmonic" not in words(result)
+        assert "Which period was removed" in words(result)
+
+
+def test_of_a_removed_period_beyond_what_the_axes_show_nothing_is_said():
+    result = compare(whole(64, periods=(31.4, 630.0)), reduced(64))
+    assert "no peak to lose" not in words(result)
+    assert "Anything about 630 samples: these lag axes show no peak at a multiple of it." in words(result)
+
+
 def test_unequal_lag_axes_are_compared_in_samples_where_both_can_show_a_peak():
     lag = np.arange(-76, 77)
-    coarse = SignalCurve("coarse", LAG, bumps(64, 300), SPP)
+    coarse = SignalCurve("coarse", LAG, bumps(64, 288), SPP)
     fine = SignalCurve("fine", lag, bumps(66, 20, spp=4.0, lag=lag), 4.0)
     result = compare(coarse, fine)
-    assert [(c.lag, c.status) for c in result.changes] == [(64, "in both"), (300 // 16 * 16 + 16, "first only")]
+    assert [(c.lag, c.status) for c in result.changes] == [(64, "in both"), (288, "first only")]
     assert "16 samples a patch, fine 4" in words(result)
     short = SignalCurve("short", lag, bumps(66, spp=1.3, lag=lag), 1.3)
-    assert [c.lag for c in compare(coarse, short).changes] == [64], "300 lies beyond the axis of the other"
+    assert [c.lag for c in compare(coarse, short).changes] == [64], "288 lies beyond the axis of the other"
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"), [((8, 40), [304]), ((0, 12), [64, 128]), ((6, 16), [128]), ((3, 3), [])]
+)
+def test_a_peak_is_said_to_be_missing_only_where_the_other_axis_could_show_one(shown, expected):
+    """Lags with too few pairs are missing at either end, and no peak counts two steps from there."""
+    flat = np.where((np.abs(LAG) >= shown[0]) & (np.abs(LAG) <= shown[1]), 0.2, np.nan)
+    other = SignalCurve("reduced", LAG, flat, SPP, (31.4,), reduced_of="whole")
+    found = compare(whole(64, 128, 304), other)
+    assert [(c.lag, c.status) for c in found.changes] == [(lag, "vanished") for lag in expected]
+    assert list(found.ratios) == [k * 62.8 for k in (1, 2) if k * 64 in expected]
+    assert "both can show peaks" in words(found)
+    beside = compare(whole(64, 128, 304), replace(other, reduced_of=""))
+    assert [(c.lag, c.status) for c in beside.changes] == [(lag, "first only") for lag in expected]
 
 
 def test_that_peaks_of_both_are_a_patch_apart_is_said():

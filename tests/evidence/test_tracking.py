@@ -115,6 +115,15 @@ def test_a_head_that_follows_is_supported_and_one_that_stays_or_has_no_peak_is_r
     assert found.chosen.tolist() == [[True, False, False, False]]
 
 
+def test_a_head_is_judged_by_its_own_curves_whatever_is_known_of_another():
+    lag = np.arange(N)
+    curves = np.array([[0.2 + np.exp(-0.5 * ((lag - p / SPP) / 0.8) ** 2)] * 2 for p in MANY])[:, None]
+    baseline = np.full((1, 2, N), 0.2)
+    baseline[0, 1, 10:] = 0  # the second head never attends there
+    found = evidence.track(curves, MANY, HALF, SPP, baseline, np.ones((1, 2), dtype=bool), 0.05)
+    assert found.claimed.verdict[0, 0] == vschema.SUPPORTED
+
+
 def test_a_slope_near_one_whose_interval_is_wide_is_neither_supported_nor_refuted():
     found = tracked(lambda p: p, jitter=35.0)
     assert found.claimed.verdict[0, 0] == vschema.INCONCLUSIVE

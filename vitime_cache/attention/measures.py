@@ -10,7 +10,7 @@ import xarray as xr
 
 from vitime_cache.attention import schema
 from vitime_cache.attention.lags import MIN_PAIRS, lag_means
-from vitime_cache.attention.peaks import SHORTEST_PERIOD, period_prominence, resolvable
+from vitime_cache.attention.peaks import EDGE, SHORTEST_PERIOD, period_prominence, resolvable
 from vitime_cache.series.spans import samples_in_words
 
 # Name -> (what it says, units); the two prominences need a period.
@@ -85,10 +85,10 @@ def unseen(ds: xr.Dataset, period: float) -> str:
             f"A period of {said(period)} cannot be seen at {said(samples_per_patch, digits=3)} a patch; it needs "
             f"{most:.3g} or fewer: history and horizon of at most {said(int(columns * most))} together."
         )
-    longest = (columns - MIN_PAIRS) * samples_per_patch
-    if period > longest:
+    longest = (columns - MIN_PAIRS - EDGE) * samples_per_patch
+    if period > longest + samples_per_patch / 2:
         return (
-            f"A period of {said(period)} cannot be seen on a lag axis that ends at {said(longest)}; it needs a longer "
-            "history or horizon."
+            f"A period of {said(period)} cannot be seen on a lag axis that shows peaks up to {said(longest)}; it needs "
+            "a longer history or horizon."
         )
     return ""

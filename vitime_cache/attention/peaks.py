@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vitime_cache.arrays import Array
+from vitime_cache.arrays import Array, Bools
 from vitime_cache.attention.lags import LagError
 from vitime_cache.checks import choice
 
@@ -91,23 +91,36 @@ def lag_peaks(
 
 
 def prominences(curves: ArrayLike) -> Array:
-    """Prominence of the local maxima of (..., L), 0 elsewhere; NaN ends, the same in all curves, are ignored.
-
-    A maximum one step from an end does not count: with a single lower point on that side, it may be a cut-off slope.
-    """
+    """Prominence of the local maxima of (..., L) where `may_peak`, 0 elsewhere; NaN ends of a curve are ignored."""
     values = np.asarray(curves, dtype=np.float64)
     flat = values.reshape(-1, values.shape[-1])
     found = np.zeros_like(flat)
-    finite = np.flatnonzero(np.isfinite(flat).all(axis=0))
-    if len(finite) == 0:
+    known = np.flatnonzero(np.isfinite(flat).any(axis=1))
+    if len(known) == 0:
         return found.reshape(values.shape)
     from scipy.signal import find_peaks  # imported here: it takes half a second, and the app's first page needs none
 
-    start, stop = finite[0], finite[-1] + 1
-    for row, curve in zip(found, flat, strict=True):
-        at, about = find_peaks(curve[start:stop], prominence=0)
-        row[start + at] = np.where((at >= EDGE) & (at < stop - start - EDGE), about["prominences"], 0)
-    return found.reshape(values.shape)
+    for row in known:
+        at, about = find_peaks(flat[row], prominence=0)
+        found[row, at] = about["prominences"]
+    return np.where(may_peak(values), found.reshape(values.shape), 0)
+
+
+def may_peak(curves: ArrayLike) -> Bools:
+    """Where a maximum of (..., L) counts as a peak: `EDGE` steps or more from either end of what is known of its curve.
+
+    A maximum one step from an end has a single lower point on that side, and may be a cut-off slope.
+    """
+    known = np.isfinite(np.asarray(curves, dtype=np.float64))
+    before, after = known.cumsum(axis=-1), known[..., ::-1].cumsum(axis=-1)[..., ::-1]
+    inner: Bools = known & (before > EDGE) & (after > EDGE)
+    return inner
+
+
+def lags_of_peaks(lag: ArrayLike, curve: ArrayLike, side: Side = "past") -> NDArray[np.intp]:
+    """Lags in patches, without sign, at which `lag_peaks` could find a peak of a curve (L,)."""
+    distance, values, _ = _one_side(lag, curve, side)
+    return distance[may_peak(values) & (distance >= SHORTEST_PERIOD)]
 
 
 def first_peaks(
@@ -151,12 +164,12 @@ def period_prominence(
     """Largest relative prominence of a peak within half a patch of a multiple of the period, (...,).
 
     1 means that the peak rises above its surroundings by the mean of the whole curve; 0 means that there is no peak.
-    NaN for a period that the axis cannot resolve, and where no multiple of it lies on the axis.
+    NaN for a period that the axis cannot resolve, and where no multiple of it lies where the curve `may_peak`.
     """
     distance, values, _ = _one_side(lag, curves, side)
     targets = np.asarray(multiples) * (period / samples_per_patch)
     near = (np.abs(distance[:, None] - targets) <= 0.5 + 1e-9).any(axis=1) & (distance >= SHORTEST_PERIOD)
-    seen = near & np.isfinite(values) & resolvable(period, samples_per_patch)
+    seen = near & may_peak(values) & resolvable(period, samples_per_patch)
     strength = np.where(seen, prominences(values), 0).max(axis=-1)
     level = _level(distance, values)
     relative: Array = np.where(level > 0, strength / np.where(level > 0, level, 1), 0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,6 +17,7 @@ from vitime_cache.evidence.verdict.data import set_heads, to_come
 from vitime_cache.evidence.verdict.headline import answer_words
 from vitime_cache.evidence.verdict.phrases import head_names, interval, period_words, span_words
 from vitime_cache.numerals import equals, number, percent
+from vitime_cache.shown import counted
 
 SAME = ("weights_sha256", "series_sha256")
 
@@ -85,12 +88,11 @@ def limits(found: TwoPeriods) -> tuple[str, ...]:
     ]
     if shared := _shared(found):
         said.append(f"That the two are separate: {shared}, so lags that they share count for both.")
-    one, two = pairs = [(ds, vschema.facts(ds, "window_facts")) for ds in (found.first, found.second)]
-    if any(one[1][name] != two[1][name] for name in ("starts", "history", "horizon")):
-        said.append(
-            "That only the period differs: each question used the stretch that shows its period well, history and "
-            "horizon of " + " and ".join(span_words(ds, (each["history"], each["horizon"])) for ds, each in pairs) + "."
-        )
+    one, two = windows = [vschema.facts(ds, "window_facts") for ds in (found.first, found.second)]
+    if any(one[name] != two[name] for name in ("starts", "history", "horizon")):
+        each = " and ".join(_windows(ds, of) for ds, of in zip((found.first, found.second), windows, strict=True))
+        chosen = ", chosen so that they show its period" if one["chosen"] and two["chosen"] else ""
+        said.append(f"That only the period differs: each question used windows of its own{chosen}: {each}.")
     for heads, ds in ((found.first_only, found.second), (found.second_only, found.first)):
         tried = ds["head_share"].transpose(LAYER, HEAD).notnull().values
         if set_heads(ds) and (untried := [at for at in heads if not tried[at]]):
@@ -101,6 +103,14 @@ def limits(found: TwoPeriods) -> tuple[str, ...]:
             names = "; ".join(LEVEL[name].title.lower() for name in coming)
             said.append(f"For a period of {period_words(ds)}, not worked on yet: {names}.")
     return tuple(said)
+
+
+def _windows(ds: xr.Dataset, of: Mapping[str, Any]) -> str:
+    """ "one window of 308, 154 samples", history and horizon."""
+    count = len(of["starts"])
+    return (
+        f"{counted(count, 'window') if count > 1 else 'one window'} of {span_words(ds, (of['history'], of['horizon']))}"
+    )
 
 
 def _heads(found: TwoPeriods) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitime_cache.arrays import Array
-from vitime_cache.attention.peaks import SHORTEST_PERIOD, Peak, Side, lag_peaks, period_prominence
+from vitime_cache.attention.peaks import Peak, Side, lag_peaks, lags_of_peaks, period_prominence
 from vitime_cache.compare.maps import CompareError
 
 RATIO_FLOOR = 0.02  # share of the curve's mean: least prominence in a ratio, so that noise does not decide it
@@ -56,6 +56,16 @@ class SignalCurve:
                 f"a lag curve needs a value for each lag, got shapes {np.shape(self.lag)}, {np.shape(self.mean)}"
             )
 
+    def reach(self, side: Side = "past") -> tuple[float, float]:
+        """The shortest and the longest lag in samples at which this curve could have a peak; ∞ and -∞ for none."""
+        shown = lags_of_peaks(self.lag, self.mean, side) * self.samples_per_patch
+        return float(shown.min(initial=np.inf)), float(shown.max(initial=-np.inf))
+
+    def could_peak(self, lag: float, side: Side) -> bool:
+        """Whether this curve could have a peak at a lag in samples."""
+        shortest, longest = self.reach(side)
+        return shortest <= lag <= longest
+
 
 @dataclass(frozen=True)
 class PeakChange:
@@ -86,10 +96,12 @@ class Comparison:
     removed
         Known periods in samples that the full signal has and its reduction lacks.
     changes
-        Peaks by lag, within the lags that both axes show.
+        Peaks by lag; of those that only one has, the ones where the other could have one.
     ratios
         Lag in samples -> ratio of prominence there, whole over reduced, at one and two of each visible removed period,
         where either has a peak. One that has none counts as `RATIO_FLOOR`.
+    side
+        Keys in the past or in the future of the query.
     """
 
     first: SignalCurve
@@ -99,6 +111,13 @@ class Comparison:
     removed: tuple[float, ...]
     changes: tuple[PeakChange, ...]
     ratios: dict[float, float]
+    side: Side
+
+    @property
+    def shown(self) -> tuple[float, float]:
+        """The shortest and the longest lag in samples at which both could have a peak; the first is larger for none."""
+        reaches = np.array([self.first.reach(self.side), self.second.reach(self.side)])
+        return float(reaches[:, 0].max()), float(reaches[:, 1].min())
 
     @property
     def sample_seconds(self) -> float:
@@ -121,18 +140,16 @@ def compare(first: SignalCurve, second: SignalCurve, *, period: float | None = N
     side
         Keys in the past or in the future of the query.
     """
-    reach = (first.samples_per_patch + second.samples_per_patch) / 2  # each peak is known to half a patch
     pair = _reduction(first, second)
     if pair is None:
-        peaks = _peaks(first, second, period, side), _peaks(second, first, period, side)
-        changes = _match(*peaks, reach, ("in both", "first only", "second only"))
-        return Comparison(first, second, None, None, (), changes, {})
+        changes = _match(first, second, period, side, ("in both", "first only", "second only"))
+        return Comparison(first, second, None, None, (), changes, {}, side)
     whole, reduced = pair
-    peaks = _peaks(whole, reduced, period, side), _peaks(reduced, whole, period, side)
-    changes = _match(*peaks, reach, ("kept", "vanished", "new"))
+    changes = _match(whole, reduced, period, side, ("kept", "vanished", "new"))
     if whole is second:
         changes = tuple(replace(change, first=change.second, second=change.first) for change in changes)
-    removed = tuple(p for p in whole.periods if not any(_same(p, other) for other in reduced.periods))
+    gone = (p for p in whole.periods if not any(_same(p, other) for other in reduced.periods))
+    removed = tuple(gone) if reduced.periods else ()  # else it is not known which are left
     ratios = {
         k * p: prominence_ratio(whole, reduced, p, (k,), side=side)
         for p in removed
@@ -140,7 +157,7 @@ def compare(first: SignalCurve, second: SignalCurve, *, period: float | None = N
         if any(_prominence(curve, p, k, side) > 0 for curve in pair)
     }
     seen = {at: ratio for at, ratio in ratios.items() if np.isfinite(ratio)}
-    return Comparison(first, second, whole, reduced, removed, changes, seen)
+    return Comparison(first, second, whole, reduced, removed, changes, seen, side)
 
 
 def prominence_ratio(
@@ -179,34 +196,34 @@ def times(period: float, other: float) -> int:
     return count if count >= 2 and abs(period - count * other) <= WHOLE_TIMES * other else 0
 
 
-def _peaks(curve: SignalCurve, other: SignalCurve, period: float | None, side: Side) -> list[Peak]:
-    """The peaks of a curve that the other curve's axis could show too."""
-    signed = np.asarray(other.lag) * (1 if side == "past" else -1)
-    longest = float(np.max(signed[np.isfinite(other.mean)], initial=0)) * other.samples_per_patch
-    peaks = lag_peaks(curve.lag, curve.mean, curve.samples_per_patch, period=period, side=side)
-    return [peak for peak in peaks if SHORTEST_PERIOD * other.samples_per_patch <= peak.lag <= longest]
-
-
-def _match(first: list[Peak], second: list[Peak], reach: float, statuses: Statuses) -> tuple[PeakChange, ...]:
-    """Pair peaks no further apart than `reach` samples, nearest first."""
-    pairs = sorted((abs(a.lag - b.lag), i, j) for i, a in enumerate(first) for j, b in enumerate(second))
+def _match(
+    first: SignalCurve, second: SignalCurve, period: float | None, side: Side, statuses: Statuses
+) -> tuple[PeakChange, ...]:
+    """Pair the peaks of two curves, nearest first; a peak without a partner counts where the other could show one."""
+    one, two = (
+        lag_peaks(each.lag, each.mean, each.samples_per_patch, period=period, side=side) for each in (first, second)
+    )
+    reach = (first.samples_per_patch + second.samples_per_patch) / 2  # each peak is known to half a patch
+    pairs = sorted((abs(a.lag - b.lag), i, j) for i, a in enumerate(one) for j, b in enumerate(two))
     partner: dict[int, int] = {}
     for distance, i, j in pairs:
         if distance <= reach + 1e-9 and i not in partner and j not in partner.values():
             partner[i] = j
     shared, only_first, only_second = statuses
     changes = []
-    for i, peak in enumerate(first):
-        if i not in partner:
-            changes.append(PeakChange(only_first, peak.lag, _named(peak), peak.relative_prominence, np.nan))
-            continue
-        other, named = second[partner[i]], _named(peak)
-        prominences = peak.relative_prominence, other.relative_prominence
-        changes.append(PeakChange(shared, peak.lag, named, *prominences, apart=abs(peak.lag - other.lag)))
+    for i, j in partner.items():
+        a, b = one[i], two[j]
+        prominences = a.relative_prominence, b.relative_prominence
+        changes.append(PeakChange(shared, a.lag, _named(a), *prominences, apart=abs(a.lag - b.lag)))
+    changes += [
+        PeakChange(only_first, peak.lag, _named(peak), peak.relative_prominence, np.nan)
+        for i, peak in enumerate(one)
+        if i not in partner and second.could_peak(peak.lag, side)
+    ]
     changes += [
         PeakChange(only_second, peak.lag, _named(peak), np.nan, peak.relative_prominence)
-        for j, peak in enumerate(second)
-        if j not in partner.values()
+        for j, peak in enumerate(two)
+        if j not in partner.values() and first.could_peak(peak.lag, side)
     ]
     return tuple(sorted(changes, key=lambda change: change.lag))
 

@@ -61,7 +61,8 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
     """Words for a signal and its reduction: which peaks vanished with the removed part."""
     kept, vanished, new = (_with(found, status) for status in ("kept", "vanished", "new"))
     half, said_as = found.coarser / 2, partial(samples_in_words, sample_seconds=found.sample_seconds)
-    seen = [period for period in found.removed if resolvable(period, found.coarser)]
+    fine = [period for period in found.removed if resolvable(period, found.coarser)]
+    seen = [period for period in fine if _within_reach(found, period, half)]
     said = [
         f"Lag peaks from {whole.signal} to {reduced.signal}: {len(kept)} kept, {len(vanished)} vanished, "
         f"{len(new)} new."
@@ -79,7 +80,8 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
                 f"without {'it' if lost else 'that harmonic'}{remains}."
             )
         if not lost and not stayed:
-            said.append(f"There was no peak to lose at a multiple of {said_as(period)}, the removed period.")
+            where = "" if _same_axes(found) else ", where both lag axes could show one"
+            said.append(f"There was no peak to lose at a multiple of {said_as(period)}, the removed period{where}.")
     if found.ratios:
         listed = ", ".join(f"{number(ratio)} at {said_as(at)}" for at, ratio in found.ratios.items())
         said.append(f"Prominence, whole over reduced, where no peak counts as {number(RATIO_FLOOR)}: {listed}.")
@@ -96,6 +98,11 @@ def _concluded(found: Comparison, whole: SignalCurve, reduced: SignalCurve) -> R
         f"Anything about {said_as(period)}: these lag axes resolve no period below "
         f"{said_as(SHORTEST_PERIOD * found.coarser)}."
         for period in found.removed
+        if period not in fine
+    ]
+    limits += [
+        f"Anything about {said_as(period)}: these lag axes show no peak at a multiple of it."
+        for period in fine
         if period not in seen
     ]
     if kept and found.removed:
@@ -159,14 +166,33 @@ def _axes(found: Comparison) -> tuple[str, ...]:
     """Limits from unequal lag axes."""
     a, b = found.first, found.second
     said = _spacing(a, b)
-    if a.samples_per_patch == b.samples_per_patch and len(a.lag) == len(b.lag):
+    if _same_axes(found):
         return said
+    shortest, longest = found.shown
+    both = f"from {_span(found, shortest)} to {_span(found, longest)}" if shortest <= longest else "at no lag"
     patches = [samples_in_words(each.samples_per_patch, each.sample_seconds) for each in (a, b)]
     return (
         f"Anything finer than the coarser lag axis, or beyond the shorter: {a.signal} has {patches[0]} a patch, "
-        f"{b.signal} {patches[1]}; peaks are compared where both can show them.",
+        f"{b.signal} {patches[1]}; both can show peaks {both}.",
         *said,
     )
+
+
+def _same_axes(found: Comparison) -> bool:
+    """Whether the two curves could have peaks at the same lags."""
+    a, b = found.first, found.second
+    return a.samples_per_patch == b.samples_per_patch and a.reach(found.side) == b.reach(found.side)
+
+
+def _within_reach(found: Comparison, period: float, half: float) -> bool:
+    """Whether a multiple of a period lies where both curves could have a peak."""
+    shortest, longest = found.shown
+    multiple = max(math.ceil((shortest - half) / period), 1) if shortest <= longest else math.inf
+    return multiple * period <= longest + half
+
+
+def _span(found: Comparison, samples: float) -> str:
+    return samples_in_words(samples, found.sample_seconds)
 
 
 def _spacing(a: SignalCurve, b: SignalCurve) -> tuple[str, ...]:
