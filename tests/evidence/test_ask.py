@@ -293,6 +293,18 @@ def test_a_long_series_is_asked_about_in_several_windows(model: ViTime) -> None:
     np.testing.assert_allclose(ds.stand_in[1].dropna("sample"), expected, atol=1e-9)
 
 
+def test_no_head_is_said_to_stay_where_the_history_is_too_short_for_a_peak_to_move(
+    model: ViTime, signal: Signal
+) -> None:
+    """The lags of a short history show no peak that far back, whatever a head does."""
+    assert prepare(model, signal, PERIOD, window=(128, 112), **QUICK).effort.sweep > 0
+    ds = ask(model, signal, PERIOD, window=(120, 120), heads=[("decoder.0", 0)], **QUICK)
+    assert vschema.complete(ds)
+    assert (claim(ds, "tracks") == NOT_TESTED).all()
+    said = vschema.facts(ds, "answer")["sentences"]["tracking"]
+    assert said == "No head was tested: tracks. 15 patches of history are too few for a peak to move; 16 are enough."
+
+
 def test_a_budget_too_small_for_everything_says_what_it_drops_before_it_starts_and_when(
     model: ViTime, signal: Signal
 ) -> None:

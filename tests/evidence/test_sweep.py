@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from vitime_cache.evidence.levels.sweep import BLOCKS, HARMONICS, measured_on, sweep_periods, sweep_signals
+from vitime_cache.attention.lags import MIN_PAIRS, pair_counts
+from vitime_cache.attention.peaks import lags_of_peaks
+from vitime_cache.evidence.levels.sweep import (
+    BLOCKS,
+    FEWEST_PATCHES,
+    HARMONICS,
+    measured_on,
+    sweep_periods,
+    sweep_signals,
+)
 
 SPP = 10.0
 TIME = np.arange(400)
@@ -17,6 +26,13 @@ def test_periods_run_from_four_patches_to_a_third_of_the_history():
     periods = sweep_periods(400, SPP)
     assert periods[0] == pytest.approx(4 * SPP)
     assert periods[-1] == pytest.approx(400 / 3)
+
+
+@pytest.mark.parametrize("patches", [FEWEST_PATCHES, 18, 20, 51, 77])
+def test_the_lags_of_the_history_show_a_peak_at_every_period_swept(patches):
+    known = pair_counts(77, patches, "history→history")[76:] >= MIN_PAIRS
+    longest = lags_of_peaks(np.arange(77), np.where(known, 1.0, np.nan)).max()
+    assert sweep_periods(int(SPP * patches), SPP)[-1] / SPP <= longest
 
 
 @pytest.mark.parametrize("n", [3, 8, 16, 24, 48])

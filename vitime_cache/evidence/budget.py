@@ -145,7 +145,8 @@ def _dropped(wanted: Effort, left: Effort) -> list[str]:
     if left.details < wanted.details:
         said.append(NO_DETAILS)
     if (left.nulls, left.sweep) == (0, 0) != (wanted.nulls, wanted.sweep):
-        said.append("null inputs and the sweep of periods are left out")
+        sweep = " and the sweep of periods" if wanted.sweep else ""
+        said.append(f"null inputs{sweep} are left out")
     if left.most_masks < wanted.most_masks:
         said.append(f"{left.masks} masks of the input, and no more where they leave a wide interval")
     if left.tested < wanted.tested:

@@ -20,7 +20,7 @@ from vitime_cache.evidence.levels import heads_set, influence, single_heads
 from vitime_cache.evidence.levels.claimed import LEVEL
 from vitime_cache.evidence.levels.looking import sights
 from vitime_cache.evidence.levels.nulls import MOST_NULLS, NULLS, fewest_nulls
-from vitime_cache.evidence.levels.sweep import PERIODS, measured_on, sweep_periods
+from vitime_cache.evidence.levels.sweep import FEWEST_PATCHES, PERIODS, measured_on, sweep_periods
 from vitime_cache.evidence.periods import Proposal, propose_periods
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.window import Window, choose_window
@@ -162,7 +162,7 @@ def prepare(
         history_patches=history_patches, masks=influence.MASKS, most_masks=influence.MOST_MASKS, details=True,
         multiples=multiples(chosen.patches_per_period, config.grid[1]), kinds=len(null_kinds(period)),
         nulls=nulls if count == 1 else min(nulls, max(NULLS_OF_A_WINDOW, fewest, -(-nulls // count))),
-        sweep=PERIODS, fewest_nulls=fewest,
+        sweep=PERIODS if history_patches >= FEWEST_PATCHES else 0, fewest_nulls=fewest,
     )  # fmt: skip
     return Question(
         signal, series, float(period), proposed, period_from, chosen, heads, asked, effort, effort, float(level), seed,

@@ -12,13 +12,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vitime_cache.arrays import Array, Bools
+from vitime_cache.attention.lags import MIN_PAIRS
+from vitime_cache.attention.peaks import EDGE
 from vitime_cache.series.signal import Signal
 from vitime_cache.stats.surrogates import phase_randomised
 
 PERIODS = 48  # periods in a sweep
 BLOCKS = 8  # blocks of neighbouring periods, alternately for choosing and measuring
 SHORTEST_SWEPT = 4  # patches
+LEAST_SPAN = 1.5  # longest period over shortest: a slope needs periods that differ
 HARMONICS = 5
+# Patches of history whose lags can show the peak of every period swept, however short the history is.
+FEWEST_PATCHES = int(np.ceil(LEAST_SPAN * SHORTEST_SWEPT)) + EDGE + MIN_PAIRS
 
 
 def sweep_periods(history: int, samples_per_patch: float, n: int = PERIODS) -> Array:
@@ -27,7 +32,7 @@ def sweep_periods(history: int, samples_per_patch: float, n: int = PERIODS) -> A
     Two patches resolve a period, but only four show it well: below, the second harmonic of a wave aliases in any head.
     """
     shortest = SHORTEST_SWEPT * samples_per_patch
-    periods: Array = np.geomspace(shortest, max(history / 3, 1.5 * shortest), n)
+    periods: Array = np.geomspace(shortest, max(history / 3, LEAST_SPAN * shortest), n)
     return periods
 
 

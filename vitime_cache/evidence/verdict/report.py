@@ -16,6 +16,7 @@ from vitime_cache._version import __version__
 from vitime_cache.arrays import Bools
 from vitime_cache.attention.schema import HEAD, LAYER
 from vitime_cache.evidence.levels.heads_set import TARGET
+from vitime_cache.evidence.levels.sweep import FEWEST_PATCHES
 from vitime_cache.evidence.levels.table import (
     CLAIM,
     INCONCLUSIVE,
@@ -160,6 +161,10 @@ def _nulls(ds: xr.Dataset) -> str:
 
 
 def _tracking(ds: xr.Dataset) -> str:
+    if not ds.sizes[vschema.SWEEP]:
+        patches = vschema.facts(ds, "counts").get("effort", {}).get("history_patches", FEWEST_PATCHES)
+        too_few = f" {patches} patches of history are too few for a peak to move; {FEWEST_PATCHES} are enough."
+        return f"{_claimed(ds, 'tracks')}.{too_few * (patches < FEWEST_PATCHES)}"
     return f"{_claimed(ds, 'tracks')}. That is a property of the network, not of this series."
 
 
