@@ -88,7 +88,7 @@ def test_a_question_that_runs_has_its_address_at_once_and_others_see_it_by_that(
     assert not other.exception
     assert "mechanism, now]" in texts(other)
     row = open_page("library").dataframe[0].value.iloc[0]
-    assert (row["series"], row["asked"]) == ("harmonic_63", "now")
+    assert (row["series"], row["asked_utc"]) == ("harmonic_63", "now")
     assert "done" in row["state"]
 
 
@@ -180,8 +180,8 @@ def test_the_oldest_addresses_go(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_library_lists_questions_with_time_series_period_and_headline_and_the_weights(open_page: OpenPage) -> None:
     at = open_page()
     questions, weights = at.dataframe[0].value, at.dataframe[-1].value
-    assert list(questions["asked"]) == ["2026-01-02 00:00", "2026-01-01 00:00"]
-    assert list(questions["period"]) == ["100 samples", "62.8 samples"]
+    assert list(questions["asked_utc"]) == ["2026-01-02 00:00", "2026-01-01 00:00"]
+    assert list(questions["period"]) == [100.0, 62.8]
     assert set(questions["series"]) == {"full"}
     assert questions["answer"].str.startswith("Yes, mostly").all()
     assert set(questions["state"]) == {"finished"}
@@ -193,7 +193,7 @@ def test_the_library_gives_the_period_of_a_series_with_times_in_time_too(
     store: Path, weights: Path, open_page: OpenPage
 ) -> None:
     keep_verdict(store, about(made(weights, "full"), 24.0, "2026-01-01T00:00:00+00:00", sample_seconds=3600.0))
-    assert list(open_page().dataframe[0].value["period"]) == ["24 samples (24 hours)"]
+    assert open_page().dataframe[0].value[["period", "time"]].values.tolist() == [[24.0, "24 hours"]]
 
 
 @pytest.mark.usefixtures("store")

@@ -94,6 +94,7 @@ def test_the_prominence_of_a_peak_is_the_same_on_heads_head_and_compare(open_pag
     for layer, head, prominence in known[["layer", "head", "period_prominence"]].head(2).itertuples(index=False):
         place = {"signal": "full", "layer": layer, "head": str(head), "region": "all"}
         peaks = open_page("head", **place).dataframe[0].value
+        assert peaks["error"].dtype == float, "sorted and downloaded as numbers"
         (on_head,) = peaks[(peaks["multiple"] == 1) & peaks["matches"]]["relative_prominence"]
         changes = open_page("compare", **place).dataframe[0].value
         (compared,) = changes[(changes["multiple"] == "1 P") & changes["first"].notna()]["first"]

@@ -55,7 +55,7 @@ def test_a_question_is_deleted_alone_and_its_address_says_so(two_answers: Path, 
     at = delete(open_page("library"), "question", "full, 62.8 samples")
     assert at.success[0].value == "The question was deleted."
     assert periods(two_answers) == {100.0}
-    assert list(at.dataframe[0].value["period"]) == ["100 samples"]
+    assert list(at.dataframe[0].value["period"]) == [100.0]
     gone = open_page("ask", q=keep_address(FULL))
     assert not gone.exception
     assert "a period of 62.8 samples. It was deleted, or not asked yet" in gone.info[0].value

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, cast
 import pandas as pd
 import streamlit as st
 import xarray as xr
+from pandas.io.formats.style import Styler
 
 from vitime_cache import charts
 from vitime_cache.attention import schema
@@ -23,7 +24,9 @@ from vitime_cache.charts.style import axes_fitted, data_once, fitted, for_dark
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.numerals import number
+from vitime_cache.series.spans import in_words
 from vitime_cache.ui.shared import KEY, shared
+from vitime_cache.ui.tables import TICK, ticked_row
 from vitime_cache.ui.terms import PROMINENCE
 from vitime_cache.ui.width import EDGE, NARROW, known_width
 from vitime_cache.ui.words import notice
@@ -38,12 +41,12 @@ MATCHES = "Whether the peak is within half a patch, the resolution of a peak, of
 PEAK_COLUMNS = {
     "curve": st.column_config.TextColumn("Curve"),
     "lag": st.column_config.NumberColumn("Lag, samples", format="%.1f"),
-    "time": st.column_config.TextColumn("That is"),
+    "seconds": st.column_config.NumberColumn("That is"),
     "vertex": st.column_config.NumberColumn("Interpolated", format="%.1f"),
     "relative_prominence": st.column_config.NumberColumn("Prominence / mean", format="%.3g", help=PROMINENCE),
     "pairs": st.column_config.NumberColumn("Pairs", help=PAIRS),
     "multiple": st.column_config.NumberColumn("Multiple of P"),
-    "error": st.column_config.TextColumn("Off by, samples", alignment="right"),
+    "error": st.column_config.NumberColumn("Off by, samples"),
     "matches": st.column_config.CheckboxColumn("± ½ patch", help=MATCHES),
 }
 
@@ -174,13 +177,19 @@ def peaks_table(views: Sequence[HeadView], region: Region, *, period: float | No
             f"{views[0].clock.span(longest)}."
         )
         return
-    if not table["time"].any():
-        table = table.drop(columns="time")
+    if seconds := views[0].sample_seconds:
+        table = table.drop(columns="time").assign(seconds=seconds * table["lag"])
     if period is None or table["multiple"].isna().all():
         table = table.drop(columns=["multiple", "nearest", "error", "matches"])
-    else:
-        table = table.assign(error=[number(error, signed=True) for error in table["error"]])
-    st.dataframe(table, column_config=PEAK_COLUMNS, column_order=list(PEAK_COLUMNS), hide_index=True, key="peaks")
+    st.dataframe(
+        in_words_shown(table), column_config=PEAK_COLUMNS, column_order=list(PEAK_COLUMNS), hide_index=True, key="peaks"
+    )
+
+
+def in_words_shown(table: pd.DataFrame) -> Styler:
+    """The table with seconds as "2 days" and signed errors where it shows them; sorted and downloaded as numbers."""
+    shown = {"seconds": partial(in_words, sample_seconds=1.0), "error": partial(number, signed=True)}
+    return table.style.format({name: cast("Any", words) for name, words in shown.items() if name in table})
 
 
 @shared(64)
@@ -191,7 +200,7 @@ def measured(ds: xr.Dataset, period: float | None) -> xr.Dataset:
 
 
 def ranked_heads(measures: xr.Dataset, measure: str) -> dict[str, Any] | None:
-    """Show the heads ordered by a measure, sortable by every other; return the head of the selected row."""
+    """Show the heads ordered by a measure, sortable by every other; return the head of the ticked row."""
     table = charts.measures_table(measures).sort_values(measure, ascending=False, ignore_index=True)
     columns = {
         "layer": st.column_config.TextColumn("Layer", pinned=True),
@@ -202,12 +211,9 @@ def ranked_heads(measures: xr.Dataset, measure: str) -> dict[str, Any] | None:
     }
     order = list(dict.fromkeys(["layer", "head", measure, *columns]))
     shown = table.style.format(cast("Callable[[object], str]", number), subset=list(measures.data_vars), na_rep=ABSENT)
-    event = st.dataframe(
-        shown, column_order=order, column_config=columns, hide_index=True, height=560,
-        key="ranking", on_select="rerun", selection_mode="single-cell", placeholder=ABSENT,
-    )  # fmt: skip
-    rows = [row for row, _ in event.selection.cells if row < len(table)]
-    return dict(table.iloc[rows[0]][["layer", "head"]]) if rows else None
+    st.caption(TICK.format("the head"))
+    ticked = ticked_row(shown, columns, "ranking", order, height=560, placeholder=ABSENT)
+    return None if ticked is None else dict(table.iloc[ticked][["layer", "head"]])
 
 
 def file_name(*parts: object) -> str:

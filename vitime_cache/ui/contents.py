@@ -19,25 +19,26 @@ from vitime_cache.ui.address import address, forget_choice, stored_signals
 from vitime_cache.ui.deleting import LOST, offer_to_delete_a_signal
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import DRAWN, ROWS, Store, contents, folder, planned, reading, stores
-from vitime_cache.ui.tall import row_height
+from vitime_cache.ui.tables import TICK, row_height, ticked_row
 from vitime_cache.ui.terms import explained
 from vitime_cache.ui.weights import default_weights
 from vitime_cache.ui.words import complain, notice, plain
 
-DESCRIPTION = 290  # pixels: with the other columns, as wide as a page of 1280
+DESCRIPTION = 250  # pixels: with the other columns, as wide as a page of 1280
 COLUMNS = {
     "signal": st.column_config.TextColumn("Signal", width=130, pinned=True),
-    DRAWN[0]: st.column_config.LineChartColumn("History", width=110, color=HISTORY, y_min=0, y_max=1),
+    DRAWN[0]: st.column_config.LineChartColumn("History", width=100, color=HISTORY, y_min=0, y_max=1),
     DRAWN[1]: st.column_config.LineChartColumn(
         "Forecast, median",
-        width=110,
+        width=100,
         color=FORECAST,
         y_min=0,
         y_max=1,
         help="On the same scale as the history: from the least to the greatest value of both.",
     ),
     "description": st.column_config.TextColumn("What it is", width=DESCRIPTION),
-    "samples": st.column_config.TextColumn("Samples", width=80, help="History + horizon."),
+    "n_history": st.column_config.NumberColumn("Samples", width=70, help="Of the history."),
+    "horizon": st.column_config.NumberColumn("Horizon", width=70, help="Samples of the forecast."),
     "samples_per_patch": st.column_config.NumberColumn(
         "A patch", width=60, format="%.4g", help=f"Samples per patch.\n\n{explained('patch')}"
     ),
@@ -48,7 +49,7 @@ TOKENS = {"all": "all layers", "last": "the last layer only", "none": "none"}
 
 
 def signals_table(store: Store) -> None:
-    """The signals with small plots; selecting one opens its heads."""
+    """The signals with small plots; ticking one opens its heads."""
     names = store.signals
     sought = st.text_input("Find a signal", key="find", bind="query-params", placeholder="part of its name").strip()
     found = [name for name in names if sought.lower() in name.lower()]
@@ -57,20 +58,16 @@ def signals_table(store: Store) -> None:
         f"{counted(len(names), 'signal')} in {plain(store.name)}"
         + (f", {len(found)} found" if sought else "")
         + (f"; the first {ROWS} are shown" if len(found) > ROWS else "")
-        + ". Click a row to see its heads."
+        + f". {TICK.format('its heads')}"
     )
     if not shown:
         return
     with reading(store):
         table = contents(store, shown)
     columns = for_dark(COLUMNS) if st.context.theme.type == "dark" else COLUMNS
-    event = st.dataframe(
-        table, column_config=columns, column_order=list(COLUMNS), hide_index=True,
-        row_height=row_height(table["description"], DESCRIPTION),
-        key="signals", on_select="rerun", selection_mode="single-cell",
-    )  # fmt: skip
-    if rows := [row for row, _ in event.selection.cells if row < len(shown)]:
-        st.switch_page("pages/heads.py", query_params=address(signal=shown[rows[0]]))
+    ticked = ticked_row(table, columns, "signals", row_height=row_height(table["description"], DESCRIPTION))
+    if ticked is not None:
+        st.switch_page("pages/heads.py", query_params=address(signal=shown[ticked]))
     offer_to_delete_a_signal(store)
 
 

@@ -13,25 +13,26 @@ import streamlit as st
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.verdict.headline import headline
 from vitime_cache.numerals import percent
-from vitime_cache.series.spans import samples_in_words
+from vitime_cache.series.spans import in_words, samples_in_words
 from vitime_cache.store.verdicts import stored_verdicts
 from vitime_cache.ui import own, questions
 from vitime_cache.ui.address import address
 from vitime_cache.ui.asked import Asked, keep_address
 from vitime_cache.ui.deleting import offer_to_delete_a_question
 from vitime_cache.ui.stores import ROWS, Store, stores
-from vitime_cache.ui.tall import row_height
+from vitime_cache.ui.tables import TICK, row_height, ticked_row
 from vitime_cache.ui.verdicts import words_of
 from vitime_cache.ui.weights import default_weights, weights_files
 from vitime_cache.ui.words import notice
 
-ANSWER, NOTE = 430, 300  # pixels: with the other columns, as wide as a page of 1280
+ANSWER, NOTE = 360, 300  # pixels: with the other columns, as wide as a page of 1280
 QUESTION_COLUMNS = {
     "series": st.column_config.TextColumn("Series", width=100),
-    "period": st.column_config.TextColumn("Period", width=100),
+    "period": st.column_config.NumberColumn("Period", width=65, format="%.4g", help="In samples."),
+    "time": st.column_config.TextColumn("That is", width=80),
     "answer": st.column_config.TextColumn("Answer", width=ANSWER),
     "state": st.column_config.TextColumn("State", width=70),
-    "asked": st.column_config.TextColumn("Asked, UTC", width=120),
+    "asked_utc": st.column_config.TextColumn("Asked, UTC", width=120),
 }
 WEIGHTS_COLUMNS = {
     "weights": st.column_config.TextColumn("Weights", width=190),
@@ -46,11 +47,18 @@ WEIGHTS_COLUMNS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A question in the Library: the cells of its row, the store of its series, and its address."""
+    """A question in the Library: the cells of its row, the store of its series, and its address.
 
-    asked: str
+    Attributes
+    ----------
+    period, time
+        In samples, and in words of time; empty if the spacing of the samples is not known.
+    """
+
+    asked_utc: str
     series: str
-    period: str
+    period: float
+    time: str
     answer: str
     state: str
     place: Path
@@ -58,21 +66,18 @@ class Row:
 
 
 def questions_table(store: Store | None) -> None:
-    """Every question about this store's signals and this session's own series; a click opens it on the page Ask."""
-    rows = sorted(_rows(store), key=lambda row: row.asked, reverse=True)
+    """Every question about this store's signals and this session's own series; ticking its row opens it on Ask."""
+    rows = sorted(_rows(store), key=lambda row: row.asked_utc, reverse=True)
     st.subheader("Questions asked", anchor=False)
     if not rows:
         st.caption("None yet. Questions asked on the page **Ask**, or by the command `ask`, appear here.")
         return
     shown = rows[:ROWS]
-    st.caption("Click a row to see the answer." + (f" The latest {ROWS} are shown." if len(rows) > ROWS else ""))
+    st.caption(TICK.format("the answer") + (f" The latest {ROWS} are shown." if len(rows) > ROWS else ""))
     table = pd.DataFrame([{name: getattr(row, name) for name in QUESTION_COLUMNS} for row in shown])
-    event = st.dataframe(
-        table, column_config=QUESTION_COLUMNS, hide_index=True, key="questions", on_select="rerun",
-        selection_mode="single-cell", row_height=row_height(table["answer"], ANSWER),
-    )  # fmt: skip
-    if clicked := [row for row, _ in event.selection.cells if row < len(shown)]:
-        st.switch_page("pages/ask.py", query_params={"q": keep_address(shown[clicked[0]].address)})
+    ticked = ticked_row(table, QUESTION_COLUMNS, "questions", row_height=row_height(table["answer"], ANSWER))
+    if ticked is not None:
+        st.switch_page("pages/ask.py", query_params={"q": keep_address(shown[ticked].address)})
     offer_to_delete_a_question(_each_once(rows))
 
 
@@ -82,8 +87,9 @@ def _each_once(rows: Sequence[Row]) -> dict[str, tuple[Path, Asked]]:
     for row in rows:
         if row.address not in asked:
             asked.add(row.address)
-            words = f"{row.series}, {row.period}"
-            questions[words if words not in questions else f"{words}, asked {row.asked} UTC"] = row.place, row.address
+            words = f"{row.series}, {samples_in_words(row.period, 0.0)}" + (f" ({row.time})" if row.time else "")
+            named = words if words not in questions else f"{words}, asked {row.asked_utc} UTC"
+            questions[named] = row.place, row.address
     return questions
 
 
@@ -97,11 +103,12 @@ def _rows(store: Store | None) -> Iterator[Row]:
         if place in places and not asked.ended:
             name = Asked.about(place, asked.signal.name, asked.period)
             running.add(name)
-            period = samples_in_words(asked.period, asked.signal.sample_seconds)
+            time = in_words(asked.period, asked.signal.sample_seconds)
             so_far = headline(asked.verdict) if asked.verdict is not None and asked.stages else ""
             yield Row(
-                "now", places[place] or asked.signal.name, period, so_far, f"{percent(asked.share)} done", place, name
-            )
+                "now", places[place] or asked.signal.name, asked.period, time, so_far, f"{percent(asked.share)} done",
+                place, name,
+            )  # fmt: skip
     for place, called in places.items():
         try:
             kept = stored_verdicts(place)
@@ -109,12 +116,13 @@ def _rows(store: Store | None) -> Iterator[Row]:
             notice(error)
             continue
         for each in kept:
-            name = Asked.about(place, each.signal, float(each.question["period"]))
-            period = samples_in_words(each.question["period"], float(each.question.get("sample_seconds") or 0))
+            period = float(each.question["period"])
+            name = Asked.about(place, each.signal, period)
+            time = in_words(period, float(each.question.get("sample_seconds") or 0))
             if name not in running:
                 state = "finished" if each.complete else "partial"
                 asked_at = each.created[:16].replace("T", " ")
-                yield Row(asked_at, called or each.signal, period, words_of(place, each), state, place, name)
+                yield Row(asked_at, called or each.signal, period, time, words_of(place, each), state, place, name)
 
 
 def weights_table() -> None:
@@ -150,11 +158,12 @@ def weights_table() -> None:
 
 
 def stores_table(chosen: Store | None) -> None:
-    """All stores, if there are several; a click selects one."""
+    """All stores, if there are several; ticking one selects it."""
     every = list(stores().values())
     if len(every) < 2:
         return
     st.subheader("Stores", anchor=False)
+    st.caption(TICK.format("a store"))
     rows = []
     for store in every:
         row = {"store": store.name, "chosen": chosen is not None and store.path == chosen.path}
@@ -169,9 +178,6 @@ def stores_table(chosen: Store | None) -> None:
         "signals": st.column_config.NumberColumn("Complete signals"),
         "weights": st.column_config.TextColumn("Weights"),
     }
-    event = st.dataframe(
-        pd.DataFrame(rows, columns=list(columns)), column_config=columns, hide_index=True, key="stores",
-        on_select="rerun", selection_mode="single-cell",
-    )  # fmt: skip
-    if clicked := [row for row, _ in event.selection.cells if row < len(every)]:
-        st.switch_page("pages/library.py", query_params=address(store=every[clicked[0]].name))
+    ticked = ticked_row(pd.DataFrame(rows, columns=list(columns)), columns, "stores")
+    if ticked is not None:
+        st.switch_page("pages/library.py", query_params=address(store=every[ticked].name))

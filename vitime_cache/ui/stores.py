@@ -126,10 +126,8 @@ def contents(store: Store, names: Sequence[str]) -> pd.DataFrame:
     """One row per signal: its coordinates, and `DRAWN`, history and median forecast scaled for a small plot."""
     ds = store.dataset.sel({schema.SIGNAL: list(names)})
     table = pd.DataFrame({"signal": names})
-    for name in ("description", "samples_per_patch", "reduced_of"):
+    for name in (schema.DESCRIPTION, schema.N_HISTORY, schema.HORIZON, schema.SAMPLES_PER_PATCH, schema.REDUCED_OF):
         table[name] = ds[name].values
-    lengths = zip(ds[schema.N_HISTORY].values, ds[schema.HORIZON].values, strict=True)
-    table["samples"] = [f"{history} + {horizon}" for history, horizon in lengths]
     medians = ds[schema.FORECAST_QUANTILE].sel({schema.QUANTILE: 0.5}, method="nearest").values
     pairs = [_on_one_scale(*rows) for rows in zip(ds[schema.HISTORY].values, medians, strict=True)]
     for name, rows in zip(DRAWN, zip(*pairs, strict=True), strict=True):

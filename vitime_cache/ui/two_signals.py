@@ -24,10 +24,9 @@ from vitime_cache.compare.words import reading
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.levels.table import LEVEL
 from vitime_cache.numerals import percent
-from vitime_cache.series.spans import in_words
 from vitime_cache.ui.address import choose_other
 from vitime_cache.ui.badges import head_badges
-from vitime_cache.ui.chart import ABSENT, figure, worked_out
+from vitime_cache.ui.chart import ABSENT, figure, in_words_shown, worked_out
 from vitime_cache.ui.copied import compared_code, copy_python
 from vitime_cache.ui.options import LagOptions, choose_contrast, choose_lags, choose_period, clicked
 from vitime_cache.ui.shared import KEY
@@ -44,7 +43,7 @@ CHANGE_COLUMNS = {
         help="Of a peak of both, where the first has it, or the full signal of a reduction; the other has it within a "
         "patch.",
     ),
-    "time": st.column_config.TextColumn("That is"),
+    "seconds": st.column_config.NumberColumn("That is"),
     "multiple": st.column_config.TextColumn("Multiple of P", help="Where the peak lies, within half a patch."),
     "first": st.column_config.NumberColumn("Prominence / mean, first", format="%.3g", help=PROMINENCE),
     "second": st.column_config.NumberColumn("Prominence / mean, second", format="%.3g", help=PROMINENCE),
@@ -219,10 +218,10 @@ def changes_table(found: Comparison, period: float | None) -> None:
         else:
             table["multiple"] = [f"{multiple} P" if multiple else "at none" for multiple in table["multiple"]]
         if found.sample_seconds:
-            table["time"] = [in_words(lag, found.sample_seconds) for lag in table["lag"]]
+            table["seconds"] = found.sample_seconds * table["lag"]
         st.dataframe(
-            table, column_config=CHANGE_COLUMNS, column_order=list(CHANGE_COLUMNS), hide_index=True, key="changes",
-            placeholder=ABSENT,
+            in_words_shown(table), column_config=CHANGE_COLUMNS, column_order=list(CHANGE_COLUMNS), hide_index=True,
+            key="changes", placeholder=ABSENT,
         )  # fmt: skip
 
 
