@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 
 from tests.conftest import random_model, small_config
 from vitime_cache import atomic
-from vitime_cache.atomic import PARTIAL, can_sync_all, remove_left, replacing, sync_all, write_whole
+from vitime_cache.atomic import PARTIAL, can_sync_all, remove_left, replacing, sync_all, sync_folder, write_whole
+from vitime_cache.errors import in_words
 from vitime_cache.model.checkpoint import save_safetensors
 from vitime_cache.study.pictures import write_files
 from vitime_cache.training.files import RunFiles
@@ -135,3 +137,29 @@ def test_an_error_of_the_disk_ends_a_sync_of_everything(tmp_path: Path, monkeypa
     monkeypatch.setattr(atomic, "_system_call", lambda: lambda _: -1)
     with pytest.raises(OSError, match=str(tmp_path)):
         sync_all(tmp_path)
+
+
+def test_a_disk_that_cannot_sync_is_written_to_and_an_error_of_one_that_can_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    for number in (errno.EINVAL, errno.ENOTSUP):
+        write_whole(tmp_path / "a", os.strerror(number).encode())
+        sync_folder(tmp_path)
+        assert (tmp_path / "a").read_text() == os.strerror(number)
+    number = errno.EIO
+    with pytest.raises(OSError, match=f"{os.strerror(number)}: '{tmp_path}/a'"):
+        write_whole(tmp_path / "a", b"new")
+
+
+def test_what_the_system_refuses_names_the_file_that_was_asked_for_and_no_number(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as missing:  # noqa: PT011 - its words are checked
+        write_whole(tmp_path / "nowhere" / "a", b"new")
+    assert in_words(missing.value).startswith(f"{tmp_path}/nowhere/a: no such file or directory; make its folder first")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # of the output, say
+    assert in_words(full) == "no space left on device; make room on this disk, or choose another place"
+    assert in_words(OSError(errno.EIO, "Input/output error", "a")) == "a: input/output error"
+    assert in_words(OSError("of a library")) == "of a library"

@@ -210,8 +210,10 @@ def test_a_file_in_the_place_of_a_store_is_named_with_a_place_that_would_do(
     ("place", "words"),
     [
         ("file/a.zarr", "/file is a file, but a.zarr belongs in a folder: move it away, or name another place"),
-        ("link/a.zarr", "/link is a link that leads to nothing, but a.zarr belongs in a folder"),
-        ("link", "/link is a link that leads to nothing, but a store is a folder or a URL"),
+        ("link/a.zarr", "/link is a link that leads to nothing, but a.zarr belongs in a folder: make the folder that"),
+        ("link", "but a store is a folder or a URL: make the folder that it leads to (nowhere), or name another place\n"),
+        ("itself", "make the folder that it leads to"),
+        ("b.zarr", "/b.zarr is a file, but a store is a folder or a URL: move it away, or name another place\n"),
         (
             "a.zarr.zip",
             "/a.zarr.zip is a file, but a store is a folder or a URL: unpack a zipped store first, or name another",
@@ -222,8 +224,10 @@ def test_what_is_no_folder_in_the_way_of_a_store_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, words: str
 ) -> None:
     (tmp_path / "file").write_text("")
-    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "itself").symlink_to("itself")
     (tmp_path / "a.zarr.zip").write_bytes(b"")
+    (tmp_path / "b.zarr").write_bytes(b"")
     assert main(["info", str(tmp_path / place)]) == 1
     assert words in capsys.readouterr().err
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import secrets
@@ -47,17 +48,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield special
         return
     path = behind(path)
-    partial, file = _begin(path)
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException as error:
-        _name(path, error)
-        partial.unlink(missing_ok=True)
-        raise
+    with named(path):
+        partial, file = _begin(path)
+        try:
+            with file:
+                yield file
+                file.flush()
+                sync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
 
 def write_unsynced(path: str, parts: Sequence[bytes]) -> None:
@@ -67,28 +68,33 @@ def write_unsynced(path: str, parts: Sequence[bytes]) -> None:
     one thread runs at a time.
     """
     partial = _partial(path)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
+    with named(path):
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
-            written = os.writev(descriptor, parts[:PARTS_AT_ONCE])
-            if written < sum(map(len, parts)):  # the system may write less than it is given
-                rest = memoryview(b"".join(parts))[written:]
-                while rest:
-                    rest = rest[os.write(descriptor, rest) :]
-        finally:
-            os.close(descriptor)
-        os.replace(partial, path)  # noqa: PTH105
-    except BaseException as error:
-        _name(path, error)
-        with suppress(FileNotFoundError):
-            os.unlink(partial)  # noqa: PTH108
+            try:
+                written = os.writev(descriptor, parts[:PARTS_AT_ONCE])
+                if written < sum(map(len, parts)):  # the system may write less than it is given
+                    rest = memoryview(b"".join(parts))[written:]
+                    while rest:
+                        rest = rest[os.write(descriptor, rest) :]
+            finally:
+                os.close(descriptor)
+            os.replace(partial, path)  # noqa: PTH105
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(partial)  # noqa: PTH108
+            raise
+
+
+@contextmanager
+def named(path: str | Path) -> Iterator[None]:
+    """Let an error of the system name this file: of a full disk it names none, else perhaps a temporary file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and (error.filename is None or str(error.filename).endswith(PARTIAL)):
+            error.filename = str(path)
         raise
-
-
-def _name(path: str | Path, error: BaseException) -> None:
-    """Say which file an error is about where the system does not: of a full disk it tells no name."""
-    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-        error.filename = str(path)
 
 
 def can_sync_all() -> bool:
@@ -118,9 +124,18 @@ def sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync(descriptor: int) -> None:
+    """Sync an open file or folder, where its file system can: some network disks refuse, above all for folders."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
 
 
 @cache

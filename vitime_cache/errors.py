@@ -12,6 +12,12 @@ _REMEDIES = {
     errno.EROFS: _ELSEWHERE,
     errno.ENOSPC: "make room on this disk, or choose another place",
     errno.EDQUOT: "make room on this disk, or choose another place",
+    errno.EFBIG: "files may not be that large here: choose another place, or raise the limit (ulimit -f)",
+    errno.EMFILE: "close other files, or raise the limit (ulimit -n)",
+    errno.ENFILE: "close other programs",
+    errno.ENOLCK: "this disk has no locks: choose a place on another",
+    errno.ENOTSUP: "this disk cannot do that: choose a place on another",
+    errno.ELOOP: "it is a link to itself: choose another place",
     errno.EEXIST: "choose another name",
     errno.EISDIR: "name a file",
     errno.ENOTDIR: "there is a file where a folder is needed: choose another place",
@@ -36,6 +42,7 @@ class Note(UserWarning):
 
 def in_words(error: Exception) -> str:
     """What an error says; of the system's, what it refused, and if known what to do about it."""
-    if not isinstance(error, OSError) or error.errno not in _REMEDIES or not error.filename:
+    if not isinstance(error, OSError) or error.errno is None or not error.strerror:
         return str(error)
-    return f"{error.filename2 or error.filename}: {str(error.strerror).lower()}; {_REMEDIES[error.errno]}"
+    where, remedy = error.filename2 or error.filename, _REMEDIES.get(error.errno)
+    return f"{f'{where}: ' if where else ''}{error.strerror.lower()}{f'; {remedy}' if remedy else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 
 import pytest
@@ -39,6 +40,25 @@ def test_a_command_whose_output_was_closed_before_it_began_does_its_work(monkeyp
     assert main(["signals"]) == 0
     sys.stdout.close()
     sys.stderr.close()
+
+
+CLOSED = """
+import os, sys
+from vitime_cache.cli.signs import plain_signs
+for standard in (0, 1, 2):
+    os.close(standard)
+sys.stdout = sys.stderr = None  # as Python starts where they are closed
+plain_signs()
+with open(sys.argv[1], "w") as file:
+    file.write("samples")
+    os.write(2, b"a warning of a library")
+"""
+
+
+def test_what_a_library_writes_where_all_streams_are_closed_gets_into_no_file(tmp_path):
+    path = tmp_path / "a"
+    assert subprocess.run([sys.executable, "-c", CLOSED, path], check=False).returncode == 0
+    assert path.read_text() == "samples"
 
 
 def test_stand_ins_are_ascii_and_none_is_the_mark_of_what_is_inconclusive():

@@ -369,7 +369,6 @@ def test_the_manifest_knows_the_coordinates_of_the_schema_and_their_types():
 def build_elsewhere(folder: Path) -> None:
     """As on macOS, and then as on Windows, which opens no folder."""
     atomic.can_sync_all = lambda: False
-    del os.fdatasync
     reload(local_objects).SYNC_BYTES = 10
     build(make_signals(1), folder / "macos.zarr")
     del os.O_DIRECTORY, os.writev

@@ -113,6 +113,17 @@ def test_an_object_that_is_streamed_appears_whole_at_the_end(objects: Objects) -
 
 
 @pytest.mark.parametrize("objects", ["folder"], indirect=True)
+def test_a_disk_that_is_full_in_the_middle_of_an_object_is_told_with_its_name(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen in the middle, from a thread that reports it before the file is closed."""
+    monkeypatch.setattr(local_objects, "SYNC_BYTES", 1)
+    monkeypatch.setattr(local_objects, "sync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with objects.stream("six") as stream, pytest.raises(OSError, match=r"No space left on device: '.*a\.zarr/six'"):
+        stream.write(DATA)
+
+
+@pytest.mark.parametrize("objects", ["folder"], indirect=True)
 def test_an_object_whose_writing_is_interrupted_stays_what_it_was(objects: Objects) -> None:
     def interrupted() -> None:
         with objects.stream("six") as stream:

@@ -46,9 +46,10 @@ def run(args: argparse.Namespace) -> int:
 def _stores(store: Path | None) -> dict[str, str]:
     """The folder of stores and the first store, as environment variables of the app."""
     if store is None:
-        return {STORE_FOLDER: str(store_folder().resolve())}
+        return {STORE_FOLDER: os.path.realpath(store_folder())}
     if not store.is_dir():
         raise UsageError(f"the app shows folders on this machine, and {store} is not one")
     if store.suffix == ".zarr":
-        return {STORE_FOLDER: str(store.resolve().parent), FIRST_STORE: store.resolve().name}
-    return {STORE_FOLDER: str(store.resolve())}
+        place = Path(os.path.realpath(store))
+        return {STORE_FOLDER: str(place.parent), FIRST_STORE: place.name}
+    return {STORE_FOLDER: os.path.realpath(store)}

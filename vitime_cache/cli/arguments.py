@@ -163,7 +163,7 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | None]) 
     UsageError
         Naming the file and what to do.
     """
-    taken = {Path(name).resolve() for name in inputs if name}
+    taken = {os.path.realpath(name) for name in inputs if name}  # `resolve` fails for a link to itself
     for path in (each for each in outputs if each is not None):
         if path.is_dir():
             raise UsageError(f"{path} is a folder; name a file in it")
@@ -174,9 +174,9 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | None]) 
             raise UsageError(f"{path} cannot be written: there is no folder {folder}; make it first")
         if not os.access(folder, os.W_OK):
             raise UsageError(f"{path} cannot be written: the folder {folder} is read-only; choose another")
-        if path.resolve() in taken:
+        if os.path.realpath(path) in taken:
             raise UsageError(f"{path} is named twice and would be overwritten; choose another name for the output")
-        taken.add(path.resolve())
+        taken.add(os.path.realpath(path))
 
 
 def layers(text: str) -> str | list[str]:

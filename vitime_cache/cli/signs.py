@@ -14,14 +14,19 @@ PLAIN = {
     "“": '"', "”": '"', "‘": "'", "’": "'", "²": "2", "≤": "<=", "≥": ">=", "•": "*", "½": "1/2",
 }  # fmt: skip
 OTHER = "?"
+STANDARD_ERROR = 2  # its descriptor; input and output have those below
 _HANDLER = "vitime_plain_signs"
 
 
 def plain_signs() -> None:
     """Let both streams replace characters that their encoding lacks, if they would fail or print escapes.
 
-    A stream that was closed before the command began, as by `>&-`, takes everything and keeps nothing.
+    A stream that was closed before the command began, as by `>&-`, takes everything and keeps nothing. So does its
+    descriptor: the next file to be opened would get it, and with it what libraries write past Python, such as warnings.
     """
+    while (free := os.open(os.devnull, os.O_RDWR)) <= STANDARD_ERROR:
+        pass
+    os.close(free)
     codecs.register_error(_HANDLER, _replaced)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:

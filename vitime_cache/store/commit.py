@@ -125,8 +125,13 @@ def clear_left(objects: Objects) -> None:
     """
     if objects.locks:  # stores without locks put whole objects, so an unfinished one leaves nothing
         with objects.lock(LOCK), hold_root(objects):
-            objects.delete([key for key in objects.sizes() if is_left(key.rpartition("/")[2])])
+            objects.delete(half_written(objects))
             objects.flush()
+
+
+def half_written(objects: Objects) -> list[str]:
+    """The files of a store that are being written, or were when their process was killed."""
+    return [key for key in objects.sizes() if is_left(key.rpartition("/")[2])] if objects.locks else []
 
 
 class StoreWriter:

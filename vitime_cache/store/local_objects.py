@@ -17,11 +17,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vitime_cache.atomic import can_sync_all, replacing, sync_all, sync_folder, write_unsynced
+from vitime_cache.atomic import can_sync_all, named, replacing, sync, sync_all, sync_folder, write_unsynced
 from vitime_cache.store.objects import MOST_BYTES, ObjectError, Stamp, StoreError, Stream, check_key, stamp
 
 SYNC_BYTES = 64 * 2**20
-_sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 _NOTHING = FileNotFoundError, NotADirectoryError
 
 
@@ -29,15 +28,14 @@ def open_folder(path: Path) -> LocalObjects:
     """The objects below a folder, which need not exist yet; StoreError if it is no folder, or below what is none."""
     for place in (path, *path.parents):
         if os.path.lexists(place) and not place.is_dir():
-            found = "a file" if place.exists() else "a link that leads to nothing"
-            if place != path:
-                remedy = f"{path.name} belongs in a folder: move it away, or name another place"
-            else:
-                first = "unpack a zipped store first, or " if place.suffix == ".zip" else ""
-                remedy = (
-                    f"a store is a folder or a URL: {first}name another place, such as {place.with_suffix('.zarr')}"
-                )
-            raise StoreError(f"{place} is {found}, but {remedy}")
+            is_file = place.exists()
+            found = "a file" if is_file else "a link that leads to nothing"
+            wanted = "a store is a folder or a URL" if place == path else f"{path.name} belongs in a folder"
+            away = "move it away" if is_file else f"make the folder that it leads to ({place.readlink()})"
+            first = "unpack a zipped store first" if place.suffix == ".zip" else away
+            free = place.with_suffix(".zarr")
+            other = f", such as {free}" if place == path and is_file and not os.path.lexists(free) else ""
+            raise StoreError(f"{place} is {found}, but {wanted}: {first}, or name another place{other}")
     return LocalObjects(path)
 
 
@@ -101,10 +99,11 @@ class LocalObjects:
 
             def write(part: bytes) -> None:
                 nonlocal synced
-                file.write(part)
-                if file.tell() - synced > SYNC_BYTES:  # sync early: one large sync at the end would block
-                    synced = file.tell()
-                    _sync_data(file.fileno())
+                with named(path):
+                    file.write(part)
+                    if file.tell() - synced > SYNC_BYTES:  # sync early: one large sync at the end would block
+                        synced = file.tell()
+                        sync(file.fileno())
 
             yield Stream(write)
         self._renamed_in.add(path.parent)
@@ -197,7 +196,8 @@ class LocalObjects:
         self._size(key)  # raises for anything but a regular file
         lock = FileLock(self.root / key, timeout=wait)
         try:
-            lock.acquire()
+            with named(self.root / key):
+                lock.acquire()
         except Timeout as error:
             raise StoreError(
                 f"another process is building {self.url} or storing verdicts there; wait until it ends, or choose "

@@ -158,20 +158,26 @@ def visible_verdicts(objects: Objects) -> list[str]:
 def clear_evidence(objects: Objects) -> None:
     """Remove the remains of verdicts that killed processes left, under the root's lock.
 
-    These are groups that never became visible or were being removed, their markers, and half-written files. Without a
-    lock they may belong to a process that is storing a verdict now, so they stay.
+    Without a lock they may belong to a process that is storing a verdict now, so they stay.
     """
     if not objects.locks:
         return
-    shown = set(visible_verdicts(objects))
-    for group in verdict_groups(objects):
-        if group not in shown:
-            objects.delete_below(f"{group}/")
-    markers = {f"{MARKERS}{name}" for name in objects.names(MARKERS)}
-    left = sorted(markers - set(map(marker_key, shown)))
-    left += [f"{EVIDENCE}{name}" for name in objects.names(EVIDENCE) if name.endswith(PARTIAL)]
-    objects.delete(left)
+    groups, keys = left_evidence(objects)
+    for group in groups:
+        objects.delete_below(f"{group}/")
+    objects.delete(keys)
     objects.flush()
+
+
+def left_evidence(objects: Objects) -> tuple[list[str], list[str]]:
+    """What killed processes left: groups that never became visible or were being removed, and keys of other objects.
+
+    These are markers of such groups, and half-written files.
+    """
+    shown = set(visible_verdicts(objects))
+    markers = {f"{MARKERS}{name}" for name in objects.names(MARKERS)}
+    partial = [f"{EVIDENCE}{name}" for name in objects.names(EVIDENCE) if name.endswith(PARTIAL)]
+    return sorted(set(verdict_groups(objects)) - shown), sorted(markers - set(map(marker_key, shown))) + partial
 
 
 def marker_key(group: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from vitime_cache.atomic import PARTIAL, behind, remove_left, replacing
+from vitime_cache.atomic import PARTIAL, behind, named, remove_left, replacing
 from vitime_cache.training.config import TrainingError
 
 OF_A_STATE = {"config", "model", "average", "readout", "optimisers", "step"}
@@ -69,7 +69,8 @@ class RunFiles:
         self.weights.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self._lock, timeout=0)
         try:
-            lock.acquire()
+            with named(self._lock):
+                lock.acquire()
         except Timeout as error:
             raise TrainingError(
                 f"another run is writing {self.weights}; wait until it ends, or give another --out"
