@@ -211,7 +211,7 @@ def test_a_file_in_the_place_of_a_store_is_named_with_a_place_that_would_do(
     [
         ("file/a.zarr", "/file is a file, but a.zarr belongs in a folder: move it away, or name another place"),
         ("link/a.zarr", "/link is a link that leads to nothing, but a.zarr belongs in a folder: make the folder that"),
-        ("link", "but a store is a folder or a URL: make the folder that it leads to (nowhere), or name another place\n"),
+        ("link", "a store is a folder or a URL: make the folder that it leads to (nowhere), or name another place\n"),
         ("itself", "make the folder that it leads to"),
         ("b.zarr", "/b.zarr is a file, but a store is a folder or a URL: move it away, or name another place\n"),
         (

@@ -288,6 +288,7 @@ def test_a_signal_of_the_catalogue_is_asked_about_by_name_and_quiet_prints_the_a
         ("ask data.csv --signal daily --period 24 --json none/day.json", "no folder none; make it first"),
         ("ask data.csv --signal daily --period 24 --card .", ". is a folder; name a file in it"),
         ("ask data.csv --signal daily --period 24 --card ./day --json day", "day is named twice"),
+        ("ask data.csv --signal daily --period 24 --card Day --json day", "Day is named twice"),
         ("ask data.csv --signal daily --period 24 --card data.csv", "data.csv is named twice and would be overwritten"),
         ("ask data.csv --signal daily --json small.safetensors", "small.safetensors is named twice"),
     ],
@@ -304,12 +305,31 @@ def test_files_to_write_are_checked_before_the_model_runs_and_an_input_is_never_
 ):
     monkeypatch.setattr("vitime_cache.evidence.ask.answers", lambda *_: pytest.fail("the question was asked"))
     before = (folder / "data.csv").read_bytes()
-    for flags in ("--card data.csv", "--json ../nowhere/x.json", "--card x --json x"):
+    (folder / "loop").symlink_to("loop")
+    for flags in ("--card data.csv", "--json ../nowhere/x.json", "--card x --json x", "--store loop --json x"):
         assert run(f"ask data.csv --signal daily --period 24 {OPTIONS} {flags}") == 1
     monkeypatch.setattr("os.access", lambda *_: False)
     assert run(f"ask data.csv --signal daily --period 24 {OPTIONS} --card x.html") == 1
     assert "the folder . is read-only; choose another" in capsys.readouterr().err
     assert (folder / "data.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_file_that_cannot_be_written_costs_a_line_and_neither_the_answer_nor_the_other_files(
+    folder, capsys, monkeypatch, many
+):
+    def full_for_json(path: Path, content: bytes) -> None:
+        if path.suffix == ".json":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        path.write_bytes(content)
+
+    monkeypatch.setattr("vitime_cache.cli.keeping.write_whole", full_for_json)
+    whom = "--all --weights small.safetensors" if many else f"--signal daily {OPTIONS}"
+    assert run(f"ask data.csv {whom} --period 24 --json day.json --card day.html --quiet") == 1
+    told = capsys.readouterr()
+    assert " ".join(told.err.split()).count("error: day.json: no space left on device; make room on this disk") == 1
+    assert "whole periods" in told.out
+    assert (folder / "day.html").stat().st_size > 1000
 
 
 def test_what_was_asked_for_is_written_though_nobody_reads_what_is_printed(folder, monkeypatch):

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.cli.test_ask import folder, run, weights  # noqa: F401
+from tests.cli.test_ask import folder, no_room, run, weights  # noqa: F401
 from vitime_cache.evidence.population import ask_all as engine
 from vitime_cache.evidence.population import schema as population_schema
 from vitime_cache.model.checkpoint import load_model
@@ -82,6 +82,26 @@ def test_ctrl_c_keeps_finished_signals_and_the_same_command_goes_on_from_them(ca
     assert "2 of 4 signals, drawn by seed 0" in (told := flat(capsys.readouterr().out))
     assert "2 of them were answered before" in told
     assert run("verify s.zarr") == 0
+
+
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize(("end", "status"), [(None, 1), (KeyboardInterrupt, 130)])
+def test_answers_that_cannot_be_kept_are_told_once_and_in_the_status(capsys, monkeypatch, end, status):
+    """A verdict fails and the table would not: both are lost to the store."""
+    monkeypatch.setattr("vitime_cache.store.verdicts.keep_verdict", no_room)
+    real = engine.answers
+
+    def answers(model, question, progress):
+        if question.signal.name == "slow" and end:
+            raise end
+        yield from real(model, question, progress)
+
+    monkeypatch.setattr(engine, "answers", answers)
+    assert run(f"ask many.csv --all --store new.zarr --quiet {OPTIONS}") == status
+    told = flat(capsys.readouterr().err)
+    assert told.count("the answers could not be kept in new.zarr") == 1
+    assert ("3 of 4 signals are finished, and not all of them could be kept" in told) == (end is not None)
+    assert "with --store" not in told
 
 
 @pytest.mark.usefixtures("several")

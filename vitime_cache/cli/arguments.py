@@ -163,7 +163,7 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | None]) 
     UsageError
         Naming the file and what to do.
     """
-    taken = {os.path.realpath(name) for name in inputs if name}  # `resolve` fails for a link to itself
+    taken = [Path(name) for name in inputs if name]
     for path in (each for each in outputs if each is not None):
         if path.is_dir():
             raise UsageError(f"{path} is a folder; name a file in it")
@@ -174,9 +174,16 @@ def check_outputs(outputs: Sequence[Path | None], inputs: Sequence[str | None]) 
             raise UsageError(f"{path} cannot be written: there is no folder {folder}; make it first")
         if not os.access(folder, os.W_OK):
             raise UsageError(f"{path} cannot be written: the folder {folder} is read-only; choose another")
-        if os.path.realpath(path) in taken:
+        if any(_same_file(path, other) for other in taken):
             raise UsageError(f"{path} is named twice and would be overwritten; choose another name for the output")
-        taken.add(os.path.realpath(path))
+        taken.append(path)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Whether two names are one file, or would be on a disk that does not tell capitals from small letters."""
+    if one.exists() or other.exists():
+        return one.exists() and other.exists() and one.samefile(other)
+    return os.path.realpath(one).casefold() == os.path.realpath(other).casefold()  # `resolve` fails for a loop of links
 
 
 def layers(text: str) -> str | list[str]:

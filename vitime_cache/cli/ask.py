@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vitime_cache.atomic import write_whole
 from vitime_cache.cli import ask_all, console, keeping
 from vitime_cache.cli.arguments import (
     CONFIG_HELP,
@@ -108,8 +107,7 @@ def run(args: argparse.Namespace) -> int:
     if known is not None and vschema.complete(known):
         if not args.quiet:
             out.print(f"{question.words}\nanswered before: read from {store}")
-        _tell(known, args, out)
-        return 0
+        return _tell(known, args, out)
     keeper = _Keeper(store, args, known)
     try:
         verdict = _answer(model, question, args, out, keeper, new=new)
@@ -117,10 +115,10 @@ def run(args: argparse.Namespace) -> int:
         keeper.after_the_end(out)
         raise
     try:
-        _tell(verdict, args, out)
-    finally:  # keep the verdict even if printing or writing fails
-        status = keeper.keep()
-    return status
+        status = _tell(verdict, args, out)
+    finally:  # keep the verdict even if printing fails
+        kept = keeper.keep()
+    return max(status, kept)
 
 
 class _Keeper:
@@ -155,40 +153,39 @@ class _Keeper:
             told = f"Finished levels are kept in {self.store} ({levels}): the same question continues from them."
         else:
             told = f"Finished levels ({levels}) are not kept: with --store a question continues from them."
+        written: list[str] = []
         with suppress(OSError):  # nobody may read it any more
             out.print(headline(self.verdict))
-        written = [str(path) for path in _write(self.verdict, self.args)]
+        with suppress(OSError):  # nobody may read why one could not be written
+            written = [str(path) for path in _write(self.verdict, self.args)[0]]
         self.args.after_interrupt = told + (f" Written so far: {', '.join(written)}." if written else "")
 
 
-def _tell(verdict: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
+def _tell(verdict: xr.Dataset, args: argparse.Namespace, out: Console) -> int:
     """Write the requested files, then print the answer; files come first, because a pipe may close while printing."""
     from vitime_cache.evidence.verdict.as_json import to_json
 
-    written = _write(verdict, args)
+    written, status = _write(verdict, args)
     console.show_verdict(verdict, out, args.top, quiet=args.quiet)
     if args.json == STDOUT:
         print(to_json(verdict))
     if not args.quiet:
         for path in written:
             out.print(f"written: {path}")
+    return status
 
 
-def _write(verdict: xr.Dataset, args: argparse.Namespace) -> list[Path]:
-    """Write the requested files."""
+def _write(verdict: xr.Dataset, args: argparse.Namespace) -> tuple[list[Path], int]:
+    """Write the requested files; those written, and the exit status."""
     from vitime_cache.charts.card import verdict_card
     from vitime_cache.charts.social import social_card
     from vitime_cache.evidence.verdict.as_json import to_json
 
-    wanted: list[tuple[Path | None, Callable[[xr.Dataset], bytes]]] = [
-        (args.json, lambda found: to_json(found).encode()),
-        (args.card, lambda found: verdict_card(found).encode()),
-        (args.social, social_card),
-    ]
-    files = [(path, render) for path, render in wanted if path is not None and path != STDOUT]
-    for path, render in files:
-        write_whole(path, render(verdict))
-    return [path for path, _ in files]
+    return keeping.write_files([
+        (args.json, lambda: to_json(verdict).encode()),
+        (args.card, lambda: verdict_card(verdict).encode()),
+        (args.social, lambda: social_card(verdict)),
+    ])  # fmt: skip
 
 
 def _places(args: argparse.Namespace) -> tuple[str | None, str | None]:

@@ -6,10 +6,8 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vitime_cache.atomic import write_whole
 from vitime_cache.cli import console, keeping
 from vitime_cache.cli.arguments import STDOUT
 from vitime_cache.errors import VitimeError, in_words
@@ -56,9 +54,8 @@ def run(args: argparse.Namespace, model: ViTime, signals: Sequence[Signal], stor
     except BaseException:
         keeper.after_the_end(args)
         raise
-    status = keeper.keep()
-    _tell(keeper.table, args, out)
-    return status
+    kept = keeper.keep()
+    return max(kept, _tell(keeper.table, args, out))
 
 
 class _Keeper:
@@ -67,6 +64,7 @@ class _Keeper:
     def __init__(self, store: str | None, table: xr.Dataset) -> None:
         self.store, self.table = store, table
         self._kept: xr.Dataset | None = None
+        self._failed = False  # to keep something; it is tried no more, so that it is said only once
         self._when = time.monotonic()
 
     def add(self, table: xr.Dataset, verdict: xr.Dataset | None) -> None:
@@ -74,7 +72,7 @@ class _Keeper:
         from vitime_cache.store.verdicts import keep_verdict
 
         self.table = table
-        if self.store is None:
+        if self.store is None or self._failed:
             return
         if verdict is not None:
             self._try(lambda: keep_verdict(str(self.store), verdict))
@@ -82,13 +80,13 @@ class _Keeper:
             self.keep()
 
     def keep(self) -> int:
-        """Keep the table and return the exit status."""
+        """Keep the table and return the exit status: 1 if anything could not be kept."""
         from vitime_cache.store.populations import keep_population
 
-        if self.store is None or self.table is self._kept:
-            return 0
-        self._kept, self._when = self.table, time.monotonic()
-        return self._try(lambda: keep_population(str(self.store), self.table))
+        if not (self.store is None or self._failed or self.table is self._kept):
+            self._kept, self._when = self.table, time.monotonic()
+            self._try(lambda: keep_population(str(self.store), self.table))
+        return int(self._failed)
 
     def after_the_end(self, args: argparse.Namespace) -> None:
         """After an interruption or a failure: keep finished signals, and say so."""
@@ -97,19 +95,19 @@ class _Keeper:
         done, n = int((self.table["kind"].values != OPEN).sum()), self.table.sizes["signal"]
         if not done:
             args.after_interrupt = "No signal was finished, so nothing was kept."
-        elif self.store is not None and self.keep() == 0:
+        elif self.store is None:
+            args.after_interrupt = f"{done} of {n} signals are not kept: with --store a question continues from them."
+        elif self.keep() == 0:
             args.after_interrupt = f"{done} of {n} signals are kept in {self.store}: the same question continues."
         else:
-            args.after_interrupt = f"{done} of {n} signals are not kept: with --store a question continues from them."
+            args.after_interrupt = f"{done} of {n} signals are finished, and not all of them could be kept."
 
-    def _try(self, keep: Callable[[], object]) -> int:
+    def _try(self, keep: Callable[[], object]) -> None:
         try:
             keep()
         except (VitimeError, OSError) as error:
+            self._failed = True
             console.errors.print(f"the answers could not be kept in {self.store}: {in_words(error)}")
-            self.store = None  # so that it is said only once
-            return 1
-        return 0
 
 
 def _work(model: ViTime, many: Many, args: argparse.Namespace, out: Console, keeper: _Keeper) -> None:
@@ -126,21 +124,21 @@ def _work(model: ViTime, many: Many, args: argparse.Namespace, out: Console, kee
                 out.print(row_words(row.table, row.place))
 
 
-def _tell(table: xr.Dataset, args: argparse.Namespace, out: Console) -> None:
+def _tell(table: xr.Dataset, args: argparse.Namespace, out: Console) -> int:
     """Write the requested files, then print the answer; files come first, because a pipe may close while printing."""
     from vitime_cache.charts.population import population_card
     from vitime_cache.evidence.population.report import to_json
 
-    wanted: list[tuple[Path | None, Callable[[xr.Dataset], str]]] = [(args.json, to_json), (args.card, population_card)]
-    written = [(path, render) for path, render in wanted if path is not None and path != STDOUT]
-    for path, render in written:
-        write_whole(path, render(table).encode())
+    written, status = keeping.write_files([
+        (args.json, lambda: to_json(table).encode()), (args.card, lambda: population_card(table).encode()),
+    ])  # fmt: skip
     console.show_population(table, out, args.top, quiet=args.quiet)
     if args.json == STDOUT:
         print(to_json(table))
     if not args.quiet:
-        for path, _ in written:
+        for path in written:
             out.print(f"written: {path}")
+    return status
 
 
 def _number(text: str) -> float | str:

@@ -1,11 +1,14 @@
-"""The store that keeps answers: checked before the work, and made from the asked signals if it is not there yet."""
+"""Where answers are kept: a store, checked before the work and made from the asked signals if need be, and files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitime_cache.atomic import write_whole
 from vitime_cache.cli import console
+from vitime_cache.cli.arguments import STDOUT
 from vitime_cache.errors import VitimeError, in_words
 from vitime_cache.shown import counted
 
@@ -79,3 +82,24 @@ def _cut_short(store: str, signals: Sequence[Signal]) -> list[Signal]:
     entries = enumerate(journal.manifest.entries)
     begun = {(entry.name, entry.fingerprint) for place, entry in entries if place not in journal.markers}
     return [signal for signal in signals if (signal.name, signal.fingerprint) in begun]
+
+
+def write_files(wanted: Sequence[tuple[Path | None, Callable[[], bytes]]]) -> tuple[list[Path], int]:
+    """Write the files asked for; one that cannot be written costs a line, and neither the others nor the answer.
+
+    Returns
+    -------
+    tuple
+        The files that were written, and the exit status.
+    """
+    written, status = list[Path](), 0
+    for path, render in wanted:
+        if path is None or path == STDOUT:
+            continue
+        try:
+            write_whole(path, render())
+            written.append(path)
+        except OSError as error:
+            console.errors.print(f"error: {in_words(error)}")
+            status = 1
+    return written, status

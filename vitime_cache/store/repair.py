@@ -35,6 +35,6 @@ def repair(store: str | Path, found: Verification) -> None:
 
 
 def _holds_leftovers(objects: Objects) -> bool:
-    """Whether killed processes left something half-written or half-removed, or a verdict that the root does not list."""
+    """Whether killed processes left something half-written, or a verdict that the root does not list."""
     unlisted = set(visible_verdicts(objects)) - listed_verdicts(objects.get(ROOT, ROOT_BYTES)).keys()
     return bool(unlisted or half_written(objects) or (objects.locks and any(left_evidence(objects))))
