@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from vitime_cache.evidence.levels.looking import sights
 from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.evidence.verdict.schema import VerdictError
 from vitime_cache.evidence.window import FEWEST_PERIODS, GOOD_PATCHES, choose_window
@@ -73,11 +74,18 @@ def test_a_period_that_needs_a_shorter_horizon_is_refused_with_a_window_that_sho
     with pytest.raises(VerdictError, match=r"choose the window \(800\+200 shows it\) or give a longer series"):
         choose_window(1000, 400, **GRID)
     assert choose_window(1000, 400, history=800, horizon=200, **GRID).patches_per_period > GOOD_PATCHES
-    for period in range(350, 500):
+
+
+@pytest.mark.parametrize("grid", [GRID, {"columns": 320, "patch_width": 8}])
+def test_a_window_that_is_named_shows_the_period_to_enough_queries(grid):
+    for period in range(350, 500, 5):
         with pytest.raises(VerdictError) as refused:
-            choose_window(1000, period, **GRID)
+            choose_window(1000, period, **grid)
         if named := re.search(r"\((\d+)\+(\d+) shows", str(refused.value)):
-            choose_window(1000, period, history=int(named[1]), horizon=int(named[2]), **GRID)
+            window = choose_window(1000, period, history=int(named[1]), horizon=int(named[2]), **grid)
+            share = window.history / (window.history + window.horizon)
+            patches = grid["columns"] // grid["patch_width"]
+            sights(patches, round(share * patches), window.patches_per_period)
 
 
 BARE = re.compile(r"[\d.]+ samples(?! \([\d., ]+ (?:hour|day|week|month)s\))")

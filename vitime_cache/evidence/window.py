@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vitime_cache.attention.peaks import SHORTEST_PERIOD
+from vitime_cache.evidence.levels.looking import LookingError, sights
 from vitime_cache.evidence.periods import Proposal
 from vitime_cache.evidence.verdict.schema import VerdictError
 from vitime_cache.series.spans import samples_in_words
@@ -143,7 +144,8 @@ def choose_window(
         least = max(int(np.ceil(SHORTEST_HISTORY * period)), 4)
         rest = length - least  # may still show a patch of its own
         longer = rest > 2 * patch_width * length / columns
-        own = f", choose the window ({least}+{rest} shows it)" if longer else ""
+        shows = longer and _queries_see(period, least, rest, columns, patch_width)
+        own = f", choose the window ({least}+{rest} shows it)" if shows else ""
         raise VerdictError(
             f"a period of {said(period)} needs a history of at least {SHORTEST_HISTORY} periods, and this one has "
             f"{said(history)} of the series' {length}; ask about a shorter period{own} or give a longer series"
@@ -156,6 +158,16 @@ def choose_window(
     count = min(max(length // (history + horizon), 1), MOST_WINDOWS)
     starts = tuple(length - (history + horizon) * (count - i) for i in range(count))
     return Window(starts, history, horizon, length, spp, float(period), chosen, sample_seconds)
+
+
+def _queries_see(period: float, history: int, horizon: int, columns: int, patch_width: int) -> bool:
+    """Whether enough queries of a window look whole periods back in its history."""
+    history_patches = int(int(history / (history + horizon) * columns) / patch_width + 0.5)
+    try:
+        sights(columns // patch_width, history_patches, period * columns / (patch_width * (history + horizon)))
+    except LookingError:
+        return False
+    return True
 
 
 def _enough(period: float) -> int:
