@@ -62,18 +62,23 @@ def first_head(
 
 
 def sweep_tracking(ds: xr.Dataset) -> Tracking | None:
-    """Track every head over the sweep of periods in a store; None if the store has no sweep."""
+    """Track every head over the sweep of periods in a store; None if the store has no sweep.
+
+    Lags and periods are in patches, whose length may differ from signal to signal.
+    """
     signals = [str(name) for name in ds[schema.SIGNAL].values]
-    names = [name for name in signals if name.startswith(SWEEP)]
+    slowest = ds[schema.COMPONENT_PERIOD].fillna(0).max(schema.COMPONENT)
+    periods = (slowest / ds[schema.SAMPLES_PER_PATCH]).values  # 0: not known
+    named = np.array([name.startswith(SWEEP) for name in signals])
     unrelated = [name for name in UNRELATED if name in signals]
-    if len(names) < FEWEST or not unrelated:
+    kept = np.flatnonzero(named & (periods > 0))
+    if len(kept) < FEWEST or not unrelated:
         return None
-    sweep = ds.sel({schema.SIGNAL: names})
     return track_periods(
         ds[schema.LAG].values,
-        sweep[schema.LAG_ATTENTION].values,
-        np.nanmax(sweep[schema.COMPONENT_PERIOD].values, axis=1),
-        float(sweep[schema.SAMPLES_PER_PATCH].values[0]),
+        ds[schema.LAG_ATTENTION][{schema.SIGNAL: kept}].values,
+        periods[kept],
+        1.0,
         ds[schema.LAG_ATTENTION].sel({schema.SIGNAL: unrelated}).values,
     )
 
