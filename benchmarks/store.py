@@ -11,6 +11,8 @@ scale     10 000 signals of 64 + 64 samples with the shipped weights (fewer: --s
           (--tokens; up to 9 MB a signal with all of them, 1.5 with the last layer's; each store is removed again):
           time per signal at both ends, files per signal, opening, nothing to do, adding one, memory, the first page
 answers   encoding and decoding an answer in memory, against xarray's to_zarr and open_zarr
+maps      writing token maps of the full-size network that come without any time in between, as from a quick device,
+          against writing as many bytes to one file after another
 pace      what a signal costs by step; a build without token maps against the plain batched forward pass, and alone
 """
 
@@ -31,6 +33,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -248,6 +251,57 @@ def _open(store: Path, _: int) -> object:
     return open_store(store)
 
 
+def maps(folder: Path) -> None:
+    """What the host makes of token maps that are there and encoded already: the disk should be the only limit."""
+    import torch
+
+    from vitime_cache.attention.capture import capture_batch
+    from vitime_cache.attention.cores import on_cores
+    from vitime_cache.model.network import ViTime
+    from vitime_cache.store import format as store_format
+    from vitime_cache.store.build import build
+
+    torch.manual_seed(0)
+    model = ViTime(ViTimeConfig.published(1.0)).eval().requires_grad_(False)
+    config, signals = model.config, [replace(catalogue()[0], name=f"n{i}") for i in range(5)]
+    layers = config.select_layers(config.layers[-6:])  # 96 maps
+    some: list[NDArray[np.float16]] = []
+    captured = capture_batch(model, signals[:1], layers[:1], lambda *given: some.append(given[-1].copy()))[:]
+    encoded = store_format.encode_map(some[0], store_format.query_rows(config))
+    size = len(layers) * config.heads * sum(map(len, encoded))
+
+    def give(_model: ViTime, _signals: object, tokens: Sequence[str], write: Callable[..., None]) -> list[Any]:
+        for layer in tokens:
+            on_cores(lambda head: write(0, layer, head, some[0]), range(config.heads))  # noqa: B023 - called at once
+        return captured
+
+    def plain() -> None:
+        for number in range(len(signals)):
+            with (folder / f"plain-{number}").open("wb") as file:
+                for _ in range(len(layers) * config.heads):
+                    file.writelines(encoded)
+                file.flush()
+                os.fsync(file.fileno())
+
+    took: dict[str, list[NDArray[np.float64]]] = {"on the CPU": [], "on a device": [], "plain files": []}
+    for _ in range(3):
+        for what, device in (("on the CPU", "cpu"), ("on a device", "cuda")):
+            with (
+                patch.object(store_format, "encode_map", lambda *_: encoded),
+                patch.object(ViTime, "device", torch.device(device)),
+            ):
+                took[what].append(
+                    cost(partial(build, signals, folder / "maps.zarr", model, tokens=layers, capture=give))
+                )
+            shutil.rmtree(folder / "maps.zarr")
+        took["plain files"].append(cost(plain))
+        for number in range(len(signals)):
+            (folder / f"plain-{number}").unlink()
+    for what, each in took.items():
+        seconds = np.median(each, axis=0)
+        print(f"maps      {what}: {len(signals) * size / 1e6 / seconds[0]:.0f} MB/s ({seconds[0]:.2f} s)", flush=True)
+
+
 def pace(folder: Path) -> None:
     """What a signal costs by step, and how much of it a build hides by doing it while the model runs; all in turn."""
     import torch
@@ -350,6 +404,7 @@ def main() -> None:
         "answers": answers,
         "nothing": nothing,
         "scale": lambda folder: scale(folder, signals, kinds),
+        "maps": maps,
         "pace": pace,
     }
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts), help="parts to run (default all)")

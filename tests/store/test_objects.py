@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +104,32 @@ def test_removing_deletes_what_was_named_and_nothing_else_and_ignores_missing_ob
     assert objects.sizes().keys() == {"folders/three"}
 
 
+@pytest.mark.parametrize("objects", ["folder"], indirect=True)
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_disk_that_is_full_when_a_piece_is_synced_is_told_with_the_name_of_the_object_and_nothing_is_left(
+    objects: Objects, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    """Told while the next piece is written, in a thread that reports it before the file is closed, or at the end."""
+    monkeypatch.setattr(local_objects, "SYNC_BYTES", 1)
+    monkeypatch.setattr(local_objects, "sync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    told: list[str] = []
+
+    def write() -> None:
+        with objects.stream("folder/new") as stream:
+            for _ in range(pieces):
+                try:
+                    stream.write(DATA)
+                except OSError as error:
+                    told.append(str(error))
+                    raise
+
+    named = r"No space left on device: '.*a\.zarr/folder/new'"
+    with pytest.raises(OSError, match=named):
+        write()
+    assert [bool(re.search(named, each)) for each in told] == [True] * (pieces - 1)
+    assert sorted(objects.names("folder/")) == ["deeper", "one"]
+
+
 @pytest.mark.parametrize("objects", ["folder"], indirect=True)  # fsspec's memory shows what is being written
 def test_an_object_that_is_streamed_appears_whole_at_the_end(objects: Objects) -> None:
     with objects.stream("folder/new") as stream:
@@ -110,17 +137,6 @@ def test_an_object_that_is_streamed_appears_whole_at_the_end(objects: Objects) -
         assert objects.get("folder/new") is None
         stream.write(DATA)
     assert (objects.get("folder/new"), stream.stamp) == (DATA + DATA, stamp([DATA + DATA]))
-
-
-@pytest.mark.parametrize("objects", ["folder"], indirect=True)
-def test_a_disk_that_is_full_in_the_middle_of_an_object_is_told_with_its_name(
-    objects: Objects, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Seen in the middle, from a thread that reports it before the file is closed."""
-    monkeypatch.setattr(local_objects, "SYNC_BYTES", 1)
-    monkeypatch.setattr(local_objects, "sync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with objects.stream("six") as stream, pytest.raises(OSError, match=r"No space left on device: '.*a\.zarr/six'"):
-        stream.write(DATA)
 
 
 @pytest.mark.parametrize("objects", ["folder"], indirect=True)

@@ -62,8 +62,8 @@ class Pipeline:
 
                 for places, batch in in_passes(list(pending), size, begin):
                     begun.append(batch)
-                    # A large signal alone is committed at once, so that little is lost when the build is killed.
-                    most = 0 if len(places) == 1 else AHEAD
+                    # On the CPU a large signal takes seconds: it is committed at once, so that a kill loses only one.
+                    most = 0 if len(places) == 1 and self.model.device.type == "cpu" else AHEAD
                     while begun and (len(begun) > most or begun[0].markers.done()):
                         yield begun[0].finish()
                         begun.popleft()
