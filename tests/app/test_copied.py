@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import vitime_cache as vc
+from tests.app.conftest import SMALL, write_weights
 from vitime_cache.attention.measures import head_measures
 from vitime_cache.charts import HeadView
 from vitime_cache.evidence.question import prepare, series_hash
@@ -81,6 +82,18 @@ def test_the_lines_for_two_signals_show_what_the_page_shows_even_of_one_name_and
     curves = vc.charts.lag_curves(views, period=62.8, max_lag=640.0)
     page = vc.charts.beside([vc.charts.difference(*views), curves], columns=1)
     shown = last_value(compared_code(both, names, head, OPTIONS[0], 62.8))
+    assert shown.to_dict() == vc.charts.altair_chart(page).to_dict()
+
+
+def test_the_lines_for_two_weights_of_other_tokens_show_the_curves_as_no_map_is_the_difference_of_theirs(
+    built: Path, tmp_path: Path
+) -> None:
+    finer = write_weights(replace(SMALL, patch_height=8), tmp_path / "finer.safetensors")
+    vc.build(vc.Signal("full", np.sin(np.arange(1232) / 10), 720), tmp_path / "finer.zarr", finer, tokens="none")
+    both, names = (store_at(built).signal("full"), store_at(tmp_path / "finer.zarr").signal("full")), ("one", "another")
+    shown = last_value(compared_code(both, names, ("decoder.0", 1), OPTIONS[0], 62.8))
+    views = [HeadView(called(ds, name), "decoder.0", 1) for ds, name in zip(both, names, strict=True)]
+    page = vc.charts.lag_curves(views, period=62.8, max_lag=640.0)
     assert shown.to_dict() == vc.charts.altair_chart(page).to_dict()
 
 

@@ -244,3 +244,19 @@ def test_the_numbers_of_every_forecast_and_of_the_stretch_have_times():
     ):
         times = pd.Timestamp("2016-07-01") + pd.to_timedelta(table["sample"], unit="h")
         assert (pd.to_datetime(table["time"]) == times).all()
+
+
+def test_the_numbers_of_maps_have_the_times_of_their_samples_as_tooltips_do():
+    ds = mock_dataset(n_history=128, horizon=100).isel(signal=0)
+    dated = ds.assign_coords({schema.SAMPLE_SECONDS: 3600.0, schema.START: "2016-07-01T00:00:00"})
+    view = charts.HeadView(dated, "decoder.0", 0)
+    difference = charts.difference_table(view, charts.HeadView(dated, "decoder.0", 1))
+    for table in (charts.heatmap_table(view), charts.token_table(view, 0), difference):
+        names = [name for name in table if str(name).endswith("_sample")]
+        assert names
+        for name in names:
+            times = pd.to_datetime(table[name.replace("sample", "time")])
+            assert (times == pd.Timestamp("2016-07-01") + pd.to_timedelta(table[name].round(), unit="h")).all()
+    undated = charts.HeadView(ds, "decoder.0", 1)
+    for table in (charts.heatmap_table(undated), charts.difference_table(view, undated)):
+        assert not any("time" in name for name in table)

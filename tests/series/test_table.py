@@ -160,6 +160,13 @@ def test_parquet_finds_its_time_index(time):
 # Headers and blank lines.
 
 
+def test_a_message_quotes_the_begin_of_a_long_name(tmp_path):
+    (tmp_path / "x.csv").write_text("x" * 5000 + "\n1\n2\n3\n")
+    with pytest.raises(SignalError, match="at most 200 printable characters") as refused:
+        read_signals(tmp_path / "x.csv")
+    assert len(str(refused.value)) < 400
+
+
 def test_a_csv_without_a_header_names_its_series_after_the_file():
     assert csv("1\n2\n3\n") == [("f", [1, 2, 3])]
     assert csv("1;2\n3;4\n") == [("f_1", [1, 3]), ("f_2", [2, 4])]

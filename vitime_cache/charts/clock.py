@@ -112,12 +112,17 @@ class Clock:
             return {}, []
         return {field: self._whens(np.asarray(samples, dtype=np.float64))}, [tip(field, title)]
 
-    def with_times(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The table with `time`, in ISO 8601, after its column `sample`; as it is if the dates are not known."""
+    def with_times(self, table: pd.DataFrame, at: str = "sample") -> pd.DataFrame:
+        """The table with times in ISO 8601 after a column of samples; as it is if the dates are not known.
+
+        The times of "query_sample" are "query_time". Between two samples it is the time of the nearest, as in tooltips.
+        """
         if not self.dated:
             return table
+        samples, place = np.unique(np.rint(table[at].to_numpy(np.float64)), return_inverse=True)
         table = table.copy()
-        table.insert(list(table).index("sample") + 1, "time", self._stamps(table["sample"].to_numpy()))
+        times = np.array(self._stamps(samples), dtype=object)[place]
+        table.insert(list(table).index(at) + 1, at.replace("sample", "time"), times)
         return table
 
     def _stamps(self, samples: Floats) -> list[str]:

@@ -12,6 +12,7 @@ import xarray as xr
 from vitime_cache.arrays import Array
 from vitime_cache.attention import lags, peaks, pooling, schema
 from vitime_cache.attention.peaks import Peak, Side
+from vitime_cache.charts.clock import Clock
 from vitime_cache.charts.style import MOST_POINTS, ChartError, thin
 from vitime_cache.charts.view import HeadView
 from vitime_cache.compare.maps import other_axes
@@ -33,24 +34,31 @@ def series_table(ds: xr.Dataset) -> pd.DataFrame:
 
 
 def heatmap_table(view: HeadView) -> pd.DataFrame:
-    """One row per cell: query_patch, key_patch, first query_sample and key_sample, lag in samples, attention."""
-    return _cells(view, {"attention": view.shown_attention})
+    """One row per cell: query_patch, key_patch, first query_sample and key_sample, lag in samples, attention.
+
+    Where the dates are known, query_time and key_time are those of the samples.
+    """
+    return _cells(view, {"attention": view.shown_attention}, view.clock)
 
 
 def difference_table(a: HeadView, b: HeadView) -> pd.DataFrame:
     """As `heatmap_table` for two maps on the same axes: attention_a, attention_b and their difference a - b."""
     check_comparable(a, b)
     first, second = a.shown_attention, b.shown_attention
-    return _cells(a, {"attention_a": first, "attention_b": second, "difference": first - second})
+    clock = a.clock if a.clock == b.clock else Clock()
+    return _cells(a, {"attention_a": first, "attention_b": second, "difference": first - second}, clock)
 
 
 def token_table(view: HeadView, query: int, query_row: int | None = None) -> pd.DataFrame:
-    """Where the tokens of patch column `query` look: token_row, token_column, key_sample, value range, attention."""
+    """Where the tokens of patch column `query` look: token_row, token_column, key_sample, value range, attention.
+
+    Where the dates are known, key_time is that of the sample.
+    """
     image = query_image(view, query, query_row)
     rows, columns = view.grid
     row, column = (a.ravel() for a in np.mgrid[:rows, :columns])
     edges = value_edges(view)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "token_row": row,
             "token_column": column,
@@ -60,6 +68,7 @@ def token_table(view: HeadView, query: int, query_row: int | None = None) -> pd.
             "attention": image.ravel() * view.unit.factor,
         }
     )
+    return view.clock.with_times(table, "key_sample")
 
 
 def lag_table(views: Sequence[HeadView], region: lags.Region = "all", *, side: Side = "past") -> pd.DataFrame:
@@ -213,17 +222,22 @@ def value_edges(view: HeadView) -> np.ndarray:
 
 def check_comparable(a: HeadView, b: HeadView) -> None:
     """Raise ChartError unless the two maps have the same axes."""
-    if reason := other_axes(a.ds, b.ds):
+    if reason := why_no_difference(a, b):
         raise ChartError(reason)
-    if a.grid != b.grid:
-        raise ChartError(f"maps of {a.grid} and {b.grid} tokens cannot be compared; use one model for both")
+
+
+def why_no_difference(a: HeadView, b: HeadView) -> str:
+    """Why there is no map of the difference of two maps, in one line; empty if there is one."""
+    if a.grid[1] == b.grid[1] and a.grid != b.grid:
+        return f"maps of {a.grid} and {b.grid} tokens cannot be compared; use one model for both"
+    return other_axes(a.ds, b.ds)
 
 
 def _parts(view: HeadView) -> tuple[str, str, str, str]:
     return view.signal, view.layer, f"head {view.head}", f"queries by {view.queries}"
 
 
-def _cells(view: HeadView, values: dict[str, Array]) -> pd.DataFrame:
+def _cells(view: HeadView, values: dict[str, Array], clock: Clock) -> pd.DataFrame:
     n = view.grid[1]
     query, key = (a.ravel() for a in np.mgrid[:n, :n])
     spp = view.samples_per_patch
@@ -231,4 +245,5 @@ def _cells(view: HeadView, values: dict[str, Array]) -> pd.DataFrame:
         "query_patch": query, "key_patch": key,
         "query_sample": query * spp, "key_sample": key * spp, "lag": (query - key) * spp,
     }  # fmt: skip
-    return pd.DataFrame(axes | {name: v.ravel() for name, v in values.items()})
+    table = pd.DataFrame(axes | {name: v.ravel() for name, v in values.items()})
+    return clock.with_times(clock.with_times(table, "query_sample"), "key_sample")

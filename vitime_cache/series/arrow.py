@@ -171,8 +171,8 @@ def _bounded(file: str, batches: Any) -> Iterator[Any]:
             lengths = compute.binary_length(texts)
             if (longest := compute.max(lengths).as_py() or 0) > MAX_CELL:
                 raise SignalError(
-                    f"{file}, column {name!r}: a text of {longest} characters is not a time, number or name; leave the "
-                    "column out"
+                    f"{file}, column {name!r:.60}: a text of {longest} characters is not a time, number or name; "
+                    "leave the column out"
                 )
             total += compute.sum(lengths).as_py() or 0
         if total > MAX_VALUES:

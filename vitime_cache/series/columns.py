@@ -64,7 +64,7 @@ class Table:
 
     def where(self, name: str) -> str:
         """How a column is called in messages."""
-        return f"{self.file}, column {name!r}"
+        return f"{self.file}, column {name!r:.60}"
 
     def keys(self, names: Sequence[str]) -> pd.DataFrame:
         """Some columns (T, names) as texts, by which rows are told apart."""

@@ -112,7 +112,7 @@ def read_signals(
             return read_toml(file, data, horizon, last)
         frames = reading.read_tables(file, data)
     signals = [
-        from_column(column, horizon, f"{file}, column {column.name!r}")
+        from_column(column, horizon, f"{file}, column {column.name!r:.60}")
         for frame in frames
         for column in read_series(file, frame, choices, tell or notes.append)
     ]

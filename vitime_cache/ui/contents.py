@@ -24,17 +24,17 @@ from vitime_cache.ui.terms import explained
 from vitime_cache.ui.weights import default_weights
 from vitime_cache.ui.words import complain, notice, plain
 
-DESCRIPTION = 250  # pixels: with the other columns, as wide as a page of 1280
+DESCRIPTION = 240  # pixels: with the other columns, as wide as a page of 1280
 COLUMNS = {
     "signal": st.column_config.TextColumn("Signal", width=130, pinned=True),
     DRAWN[0]: st.column_config.LineChartColumn("History", width=100, color=HISTORY, y_min=0, y_max=1),
     DRAWN[1]: st.column_config.LineChartColumn(
-        "Forecast, median",
+        "Forecast",
         width=100,
         color=FORECAST,
         y_min=0,
         y_max=1,
-        help="On the same scale as the history: from the least to the greatest value of both.",
+        help="Median, on the same scale as the history: from the least to the greatest value of both.",
     ),
     "description": st.column_config.TextColumn("What it is", width=DESCRIPTION),
     "n_history": st.column_config.NumberColumn("Samples", width=70, help="Of the history."),

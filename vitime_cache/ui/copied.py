@@ -10,7 +10,7 @@ import xarray as xr
 
 from vitime_cache.attention.schema import name_of
 from vitime_cache.charts import HeadView
-from vitime_cache.compare.maps import other_axes
+from vitime_cache.charts.tables import why_no_difference
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.ui import own
 from vitime_cache.ui.options import LagOptions
@@ -60,7 +60,7 @@ def heads_code(ds: xr.Dataset, period: float | None, verdict: xr.Dataset | None,
 def compared_code(
     both: Sequence[xr.Dataset], names: Sequence[str], head: tuple[str, int], options: LagOptions, period: float | None
 ) -> str:
-    """Code that shows where the maps of one head differ between two Datasets, if their axes fit, and both curves.
+    """Code that shows where the maps of one head differ between two Datasets, if they can be compared, and both curves.
 
     Parameters
     ----------
@@ -71,7 +71,8 @@ def compared_code(
         _signal(letter, ds, name) + f"{letter} = vc.charts.HeadView({letter}, {head[0]!r}, {head[1]})\n"
         for letter, ds, name in zip("ab", both, names, strict=True)
     )
-    shown = "curves" if other_axes(*both) else "vc.charts.beside([vc.charts.difference(a, b), curves], columns=1)"
+    apart = why_no_difference(*(HeadView(ds, *head) for ds in both))
+    shown = "curves" if apart else "vc.charts.beside([vc.charts.difference(a, b), curves], columns=1)"
     return (
         f"{IMPORTS}\n{opened}curves = vc.charts.lag_curves([a, b], {_lags(options, period)})\n"
         f"vc.charts.altair_chart({shown})\n"
