@@ -142,3 +142,36 @@ def test_a_table_that_was_melted_as_advised_is_one_series(part, name):
     [column] = read_columns("f.csv", long.to_csv(index=False).encode())
     assert column.values.tolist() == long["value"].tolist()
     assert column.sample_seconds > 0
+
+
+UTC = pd.date_range("2020-03-28", periods=100, freq="h", tz="UTC")
+BERLIN = UTC.tz_convert("Europe/Berlin")  # clocks change on the second day
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda i: BERLIN[i].isoformat(), lambda i: f"{BERLIN[i].isoformat()}[Europe/Berlin]", lambda i: str(BERLIN[i]),
+        lambda i: f"{UTC[i]:%Y%m%dT%H%M%SZ}", lambda i: f"{BERLIN[i]:%Y%m%dT%H%M%z}",
+        lambda i: f"{UTC[i]:%Y-%m-%dT%HZ}", lambda i: f"{UTC[i]:%Y-%m-%dT%H:%M:%SZ}[UTC]",
+        lambda i: f"{UTC[i]:%Y-%m-%d %H:%M} UTC", lambda i: f"{BERLIN[i]:%Y-%m-%d %H:%M} {BERLIN[i].tzname()}",
+        lambda i: f"{UTC[i]:%d/%m/%Y %I:%M %p+0000}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("across", [False, True])
+def test_times_that_state_their_offset_are_told_in_utc_and_by_name_whatever_their_notation(written, across):
+    """Without the name a chart would tell hours of UTC as those of the place."""
+    if across:
+        data = "name," + ",".join(map(written, range(100))) + "".join(f"\n{each}" + ",1.5" * 100 for each in "ab")
+    else:
+        data = "t,v\n" + "\n".join(f"{written(i)},{i}" for i in range(100))
+    for column in read_columns("f.csv", data.encode(), rows=across or None):
+        assert (len(column.values), column.start) == (100, "2020-03-28T00:00:00+00:00")
+
+
+@pytest.mark.parametrize("bare", [range(1), range(1, 100), range(50, 100), (99,)])
+def test_times_of_which_only_some_state_an_offset_are_refused(bare):
+    """Read as UTC, the others would be hours off where they are local, and even where only one is."""
+    rows = [f"{UTC[i]:%Y-%m-%dT%H:%M:%S}{'' if i in bare else 'Z'},{i}" for i in range(100)]
+    with pytest.raises(SignalError, match=rf"row {bare[0] + 2}: the time states no offset from UTC, and others do, as"):
+        read_columns("f.csv", ("t,v\n" + "\n".join(rows)).encode())

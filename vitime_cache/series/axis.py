@@ -47,12 +47,15 @@ class Axis:
         Seconds from one sample to the next, 0 if not known.
     times
         Of the rows in `order` (n,); counts where they have no date.
+    offset
+        "+00:00" where the times are in UTC, "" where they state no zone.
     """
 
     order: NDArray[np.intp]
     places: NDArray[np.int64]
     seconds: float
     times: Times | Floats
+    offset: str = ""
 
     @property
     def length(self) -> int:
@@ -79,7 +82,7 @@ class Axis:
         if self.times.dtype.kind != "M":
             return ""
         found = np.flatnonzero(self.places == place)
-        return str(self.times[found[0]].astype("M8[s]")) if len(found) else ""
+        return f"{self.times[found[0]].astype('M8[s]')}{self.offset}" if len(found) else ""
 
 
 def plain_axis(length: int) -> Axis:

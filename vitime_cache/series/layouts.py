@@ -161,11 +161,10 @@ def _columns(
         left += [labels[name] for name in empty]
         where = f"{table.file}, column {' and '.join(map(repr, time.columns))}" + (f", {each!r}" if ids else "")
         readings = [each[rows] for each in time.readings]
-        axis = find_even_axis(where, readings, table.rows[rows], choices, tell, time.unit)
+        axis = replace(find_even_axis(where, readings, table.rows[rows], choices, tell, time.unit), offset=time.offset)
         for name in [name for name in names if name not in empty]:
             place = table.where(name) + (f", {each!r}" if ids else "")
-            column = finished(place, labels[name], table.numbers[name][rows], table.rows[rows], axis, choices)
-            found.append(replace(column, start=column.start + time.offset) if column.start and time.offset else column)
+            found.append(finished(place, labels[name], table.numbers[name][rows], table.rows[rows], axis, choices))
     if left and not found:
         raise SignalError(
             f"{table.file}: none of its {len(left)} series, one for each {', '.join(ids)}, has two rows and a value; "

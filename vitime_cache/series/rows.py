@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from vitime_cache.series.axis import Axis, Column, find_even_axis, finished, pla
 from vitime_cache.series.bounds import Choices, SignalError, Tell
 from vitime_cache.series.columns import Table
 from vitime_cache.series.time_columns import CALENDAR, Time
-from vitime_cache.series.times import YEAR, is_time, read_times
+from vitime_cache.series.times import YEAR, is_time, offset_of, read_times
 
 MANY = 20  # columns of numbers; a table with more columns than rows is probably one series per row
 _HOUR = re.compile(r"(?:he|h|hour|hr)?[ _]?(\d\d?)(?::00|h)?")  # HE01, h1, "Hour 1", 00:00
@@ -148,7 +149,8 @@ def _header_times(table: Table, choices: Choices, tell: Tell) -> tuple[list[str]
     readings = [texts[years].astype(float).to_numpy()] if 2 * years.sum() > len(names) else []
     dated = years if readings else np.zeros(len(names), bool)
     digits = texts.str.contains(r"\d.*\d").to_numpy()
-    if not readings and (dates := read_times(texts[digits], choices.day_first)):
+    dates = [] if readings else read_times(texts[digits], choices.day_first)
+    if dates:
         dated[digits] = ~np.isnat(dates[0])
         readings = [each[dated[digits]] for each in dates]
     if 2 * dated.sum() <= len(names):
@@ -157,5 +159,6 @@ def _header_times(table: Table, choices: Choices, tell: Tell) -> tuple[list[str]
     samples = [name for name, is_date in zip(names, dated, strict=True) if is_date]
     table.check_numbers([*samples, *(name for name in table.others if re.fullmatch(YEAR, name) or is_time(name))])
     where, columns = f"{table.file}, header", np.arange(1, len(names) + 1)[dated]
+    offset = offset_of(where, texts[dated], dates[0][dated[digits]], columns) if dates else ""
     axis = find_even_axis(where, readings, columns, choices, tell, "year")
-    return samples, axis
+    return samples, replace(axis, offset=offset)

@@ -20,8 +20,8 @@ from vitime_cache.series.times import (
     LAST_YEAR,
     clock_hours,
     elapsed,
-    has_offset,
     month_numbers,
+    offset_of,
     quarter_numbers,
     read_times,
     times_of_numbers,
@@ -188,8 +188,11 @@ def _with_clock(table: Table, name: str, readings: tuple[NDArray[Any], ...], low
 
     That column is named as a clock; or, if dates repeat, holds times of day only.
     """
-    cell = table.others[name].iloc[0] if name in table.others else ""
-    offset = "+00:00" if has_offset(str(cell)) else ""
+    offset = ""
+    if name in table.others:
+        column = table.others[name]
+        cells = column.head(1) if column.dtype.kind == "M" else column  # one zone
+        offset = offset_of(table.where(name), cells, readings[0][: len(cells)], table.rows)
     known = [each[~np.isnat(each)] for each in readings]
     has_clock = _has_clock(readings)
     repeat = not has_clock and any(len(np.unique(each)) < len(each) for each in known)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vitime_cache.series.bounds import WAY_OUT, SignalError
 from vitime_cache.series.cells import MISSING
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ _NOTATIONS = {
     "a b d Y": ("%a %b %d %Y",), "Y Wd d": ("%G W%V %u",), "Y d": ("%Y %m",), "b Y": ("%b %Y",), "b d": ("%b %y",),
     "Y b": ("%Y %b",), "Y j": ("%Y %j",), "YMd": ("%YM%m",), "Ymd": ("%YM%m",),
 }  # fmt: skip
+# A zone or an offset behind a clock. Without \s, for which pandas uses Python's expressions in place of pyarrow's.
+_OFFSET = r"[:T]\d\d[.,0-9]*(?: ?[AP]M)? ?(?:[ZCUG]|[+-]\d)"
 _FISCAL = re.compile(r"\s*(\d{4}) ?[-/–] ?(?:\d\d)?(\d\d)\s*")  # 2001/02, 2002/03: years, and no months
 _CLOCK = re.compile(r"\d\d?:\d\d(:\d\d)?( [AaPp]M)?([+-]\d\d:?\d\d)?")
 LAST_YEAR = 2044  # of two digits: 44 is 2044, and 45 is 1945
@@ -79,9 +82,23 @@ def is_time(cell: str) -> bool:
     return _may_be_time(cell) and bool(read_times([cell]))  # a table may have thousands of names
 
 
-def has_offset(cell: str) -> bool:
-    """Whether a time states its offset from UTC, or that it is UTC."""
-    return re.search(r":\d\d([.,]\d+)?\s*(Z|[+-]\d\d(:?\d\d)?|UTC|GMT|CES?T)\s*(UTC|GMT)?$", cell.strip()) is not None
+def offset_of(where: str, cells: pd.Series, times: Times, rows: NDArray[np.int64]) -> str:
+    """The offset of times that were read from cells (T,): +00:00 if the cells state theirs, "" if none does.
+
+    Raises
+    ------
+    SignalError
+        If only some do: the others were read as UTC, and may be local times.
+    """
+    stated = cells.astype("str").str.contains(_OFFSET).to_numpy(bool)
+    if not stated.any():
+        return ""
+    if (bare := ~stated & ~np.isnat(times)).any():
+        raise SignalError(
+            f"{where}, row {rows[int(bare.argmax())]}: the time states no offset from UTC, and others do, as in row "
+            f"{rows[int(stated.argmax())]}; give all or none of them theirs, {WAY_OUT}"
+        )
+    return "+00:00"
 
 
 def read_times(cells: Sequence[str] | pd.Series, day_first: bool | None = None) -> list[Times]:
