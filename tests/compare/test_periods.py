@@ -57,6 +57,9 @@ def test_a_week_that_is_seven_days_shares_its_lags_with_the_day_and_that_is_said
     assert any("168 = 7 × 24" in limit for limit in limits(compare_periods(day(), week())))
     near = vschema.with_facts(week(), question=vschema.facts(week(), "question") | {"period": 167.5})
     assert any("167.5 ≈ 7 × 24" in limit for limit in limits(compare_periods(day(), near)))
+    half = mock_verdict(period=36.0, sample_seconds=3600.0)
+    for pair in ((day(), half), (half, day())):
+        assert any("2 × 36 = 3 × 24" in limit for limit in limits(compare_periods(*pair)))
     other = mock_verdict(period=100.0)
     assert not any("×" in limit for limit in limits(compare_periods(mock_verdict(period=64.0), other)))
 

@@ -48,6 +48,13 @@ def test_every_change_is_told_in_a_sentence_that_names_what_was_wanted() -> None
     assert len(set(dropped)) == len(dropped)
 
 
+@pytest.mark.parametrize("heads", [1, 2, 8])
+def test_of_so_few_heads_as_are_tested_together_none_is_said_to_be_left_out(heads: int) -> None:
+    effort, dropped = fit_budget(replace(PUBLISHED, heads=heads, tested=heads), RUN, FORWARD, 1)
+    assert "one by one" not in " ".join(dropped)
+    assert f", {heads} head{'s' * (heads > 1)} one by one" in effort.words
+
+
 def test_the_plan_in_words_counts_what_is_run() -> None:
     words = PUBLISHED.words
     assert "96 to 288 masks" in words

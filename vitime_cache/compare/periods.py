@@ -20,6 +20,9 @@ from vitime_cache.numerals import equals, number, percent
 from vitime_cache.shown import counted
 
 SAME = ("weights_sha256", "series_sha256")
+FEW = (
+    3  # of the longer period: if they make whole numbers of the shorter one, every third of its lags or more is shared
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,16 +143,16 @@ def _figures(ds: xr.Dataset) -> str:
 
 
 def _shared(found: TwoPeriods) -> str:
-    """ "168 = 7 × 24" if one period is a multiple of the other within 1 %, or how little they differ; else empty."""
+    """ "168 = 7 × 24" or "2 × 36 = 3 × 24" if so few of one make the other within 1 %, or how little they differ."""
     long, short = max(found.periods), min(found.periods)
     if long - short <= 0.01 * long:
         return f"they differ by {span_words(found.first, long - short)}"
-    times = round(long / short)
-    return (
-        f"{number(long, 4)} {equals(long, times * short)} {times} × {number(short, 4)}"
-        if times >= 2 and abs(long - times * short) <= 0.01 * long
-        else ""
-    )
+    for few in range(1, FEW + 1):
+        times = round(few * long / short)
+        if abs(few * long - times * short) <= 0.01 * long:
+            said = f"{few} × " * (few > 1) + number(long, 4)
+            return f"{said} {equals(few * long, times * short)} {times} × {number(short, 4)}"
+    return ""
 
 
 def shares(found: TwoPeriods) -> xr.Dataset:

@@ -13,7 +13,9 @@ from vitime_cache.evidence.levels import heads_set, mechanism, single_heads
 from vitime_cache.shown import counted
 
 LEAST_MASKS = 48
-FEWEST_HEADS = 8  # least number of heads in a plan to test one by one
+FEWEST_HEADS = (
+    8  # least number of heads in a plan to test one by one; as many are tested between two looks at the clock
+)
 ABOVE = 0.55  # of a forward pass: the part above a layer, mean over layers
 PHASES = 6  # patches of level 2 besides multiples and layers, approximately
 SMALL = 1000  # tokens up to which passes take milliseconds and a whole question a minute
@@ -71,6 +73,11 @@ class Effort:
         return self.tested < self.heads
 
     @property
+    def one_by_one(self) -> int:
+        """Number of heads that the plan tests: `FEWEST_HEADS` are tested together, whatever time is left."""
+        return max(self.tested, min(FEWEST_HEADS, self.heads))
+
+    @property
     def cells(self) -> int:
         """Number of stand-ins over all windows."""
         return max(mechanism.CELLS, self.windows)
@@ -107,8 +114,8 @@ class Effort:
         few = f"{self.masks} to {self.most_masks}" if self.most_masks > self.masks else f"{self.masks}"
         tested = (
             f"{counted(self.heads, 'head')} one by one"
-            if not self.screened
-            else f"about {self.tested} of {self.heads} heads one by one, those of the layers that carry most"
+            if self.one_by_one == self.heads
+            else f"about {self.one_by_one} of {self.heads} heads one by one, those of the layers that carry most"
         )
         each = f"{self.nulls} of each of {self.kinds} kinds" + (" in each window" if self.windows > 1 else "")
         nulls = f"{self.windows * self.nulls * self.kinds} null inputs ({each})" if self.nulls else "no null inputs"
@@ -149,10 +156,10 @@ def _dropped(wanted: Effort, left: Effort) -> list[str]:
         said.append(f"null inputs{sweep} are left out")
     if left.most_masks < wanted.most_masks:
         said.append(f"{left.masks} masks of the input, and no more where they leave a wide interval")
-    if left.tested < wanted.tested:
+    if left.one_by_one < wanted.one_by_one:
         said.append(
-            f"about {left.tested} of {wanted.heads} heads are tested one by one, those of the layers that carry most "
-            "first"
+            f"about {left.one_by_one} of {wanted.heads} heads are tested one by one, those of the layers that carry "
+            "most first"
         )
     return said
 

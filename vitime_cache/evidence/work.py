@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from vitime_cache.arrays import Bools
-from vitime_cache.evidence.budget import FEWER_PATCHES, SCREENED
+from vitime_cache.evidence.budget import FEWER_PATCHES, FEWEST_HEADS, SCREENED
 from vitime_cache.evidence.levels import heads_set, influence, mechanism, nulls, single_heads, sweep
 from vitime_cache.evidence.levels.claimed import Claimed
 from vitime_cache.evidence.levels.looking import look, past_curves
@@ -20,7 +20,6 @@ from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.schema import three_values
 from vitime_cache.numerals import percent
 
-HEADS_AT_ONCE = 8  # heads tested between two looks at the clock
 LOOKED_AT = 0  # index in `schema.REGIONS` of the region used for tracking: the one with the most pairs
 
 
@@ -132,9 +131,9 @@ def _in_turn(run: Run) -> Iterator[Bools]:
     share = np.where(np.isfinite(run.values["head_share"]), run.values["head_share"], -1)
     by_layer = np.nan_to_num(run.values["mechanism_by_layer"])[:, None]
     order = sorted(zip(*np.nonzero(asked), strict=True), key=lambda at: (-by_layer[at[0], 0], -share[at]))
-    for first in range(0, len(order), HEADS_AT_ONCE):
+    for first in range(0, len(order), FEWEST_HEADS):
         heads = np.zeros_like(asked)
-        for at in order[first : first + HEADS_AT_ONCE]:
+        for at in order[first : first + FEWEST_HEADS]:
             heads[at] = True
         yield heads
         if time.monotonic() > run.deadline:
