@@ -333,7 +333,7 @@ def test_signals_from_a_file_carry_its_columns_and_what_was_filled(tmp_path):
     [
         ("a\n1\n", r"f.csv, column 'a': signal 'a' has 1 sample"),
         ("a,b\n1,2\n3,x\n", r"f.csv, column 'b', row 3: 'x'"),
-        (f"{'x' * 201}\n1\n2\n", r"f.csv, column 'x+': .*at most 200"),
+        (f"{'x' * 201}\n1\n2\n", r"f.csv, column 'x+: .*at most 200"),
         ("a\n1\n1e31\n", r"f.csv, column 'a': signal 'a', sample 1: 1e\+31"),
     ],
 )
