@@ -38,5 +38,7 @@ def test_signals_of_a_sweep_may_have_other_lengths_and_one_without_a_known_perio
         found = sweep_tracking(swept(store))
         assert found.tracks.tolist() == [[False, True]]
         np.testing.assert_allclose(found.slope[0, 1], plain.slope[0, 1], rtol=0.01)
+    unknown = swept(sweep).isel({schema.COMPONENT: slice(0)})  # of no signal is a period known
+    assert sweep_tracking(unknown) is None
     few = {"sweep_a": (64.0, 16.0), "sweep_b": (96.0, 16.0), "sweep_c": (0.0, 16.0), "ar1": (0.0, 16.0)}
     assert sweep_tracking(swept(few)) is None

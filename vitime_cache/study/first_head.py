@@ -67,8 +67,8 @@ def sweep_tracking(ds: xr.Dataset) -> Tracking | None:
     Lags and periods are in patches, whose length may differ from signal to signal.
     """
     signals = [str(name) for name in ds[schema.SIGNAL].values]
-    slowest = ds[schema.COMPONENT_PERIOD].fillna(0).max(schema.COMPONENT)
-    periods = (slowest / ds[schema.SAMPLES_PER_PATCH]).values  # 0: not known
+    slowest = np.fmax.reduce(ds[schema.COMPONENT_PERIOD].transpose(schema.SIGNAL, ...).values, axis=1, initial=0)
+    periods = slowest / ds[schema.SAMPLES_PER_PATCH].values  # 0: not known
     named = np.array([name.startswith(SWEEP) for name in signals])
     unrelated = [name for name in UNRELATED if name in signals]
     kept = np.flatnonzero(named & (periods > 0))
