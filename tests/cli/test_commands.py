@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from tests.conftest import random_model, small_config
 from tests.store.standin import files
 from vitime_cache.cli import build, console
 from vitime_cache.cli.main import main
+from vitime_cache.evidence.verdict.mock import mock_verdict
 from vitime_cache.model.checkpoint import peek, save_safetensors
 from vitime_cache.series.sources import catalogue
 from vitime_cache.store.reader import open_store
@@ -60,6 +62,15 @@ def test_where_there_is_no_room_for_a_table_its_numbers_are_printed_all_the_same
     monkeypatch.setenv("COLUMNS", columns)
     assert run("signals data.csv --horizon 28") == 0
     assert re.search(r"one +│ 24 +│ 28 ", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("columns", ["20", "60", "80"])
+def test_no_figure_of_a_table_is_cut_in_a_narrow_terminal(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    console.show_verdict(mock_verdict(), console.console)
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("│", "┃"))]
+    assert re.search(r"decoder.0 0 +│ +0.135 ✓ +│ +0.252 ✓ +│", "\n".join(table))
+    assert not [line for line in table if "…" in line]
 
 
 @pytest.mark.parametrize(("set_by_user", "seen"), [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
@@ -442,6 +453,8 @@ def test_a_defect_of_ours_shows_its_traceback(folder, monkeypatch):  # noqa: ARG
             ImportError("libtorch_cpu.so: failed to map segment from shared object"),
             "the machine is out of memory; close other programs, or use a machine with more",
         ),
+        (OSError("libcublasLt.so.13: failed to map segment from shared object"), "the machine is out of memory; close"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "the machine is out of memory; use a smaller --batch-size"),
         (RuntimeError("can't start new thread"), "the machine allows no more threads; close other programs, or raise"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich import filesize
 from rich.console import Console, ConsoleDimensions
+from rich.measure import measure_renderables
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column, Table
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from vitime_cache.store.verify import Verification
 
 
-NARROWEST = 60  # letters; in fewer the cells of tables would be cut to nothing, so the terminal breaks the lines
+NARROWEST = 20  # letters; where a terminal has fewer, it breaks the lines
+MOST_NAME = 32  # letters of a name, or of a word in a table, up to which it is kept on one line
 
 
 class _Plain(Console):
@@ -37,15 +39,24 @@ class _Plain(Console):
         return ConsoleDimensions(max(found.width, NARROWEST), found.height)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        shown = (terminal(each) if isinstance(each, str) else each for each in objects)
+        shown = [terminal(each) if isinstance(each, str) else each for each in objects]
+        for table in (each for each in shown if isinstance(each, Table)):
+            self._keep_whole(table)
+            options["crop"] = False
         super().print(*shown, **options)
+
+    def _keep_whole(self, table: Table) -> None:
+        """Let no figure or word of a table be cut: where there is no room for it, the terminal breaks the lines."""
+        wide = self.options.update(max_width=10_000)
+        for column in table.columns:
+            needs = measure_renderables(self, wide, [column.header, *column.cells])
+            column.min_width = min(needs.maximum if column.no_wrap else needs.minimum, MOST_NAME)
+            column.overflow = "fold"
 
     def on_broken_pipe(self) -> None:
         """When nobody reads the output any more, `main` ends the command, as Unix tools do."""
         raise  # the BrokenPipeError that rich is handling as it calls this
 
-
-MOST_NAME = 32  # letters of a name up to which it is kept on one line
 
 console = _Plain(markup=False, emoji=False, highlight=False)
 errors = _Plain(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
@@ -144,7 +155,7 @@ def show_info(info: dict[str, Any]) -> None:
 
 def _names(names: Iterable[str]) -> Column:
     """A column of names, which are never cut, so that they can be copied; short ones stay on one line."""
-    return Column("signal", no_wrap=max(map(len, names), default=0) <= MOST_NAME, overflow="fold")
+    return Column("signal", no_wrap=max(map(len, names), default=0) <= MOST_NAME)
 
 
 def show_signals(signals: Sequence[Signal]) -> None:

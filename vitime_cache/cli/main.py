@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import os
 import signal
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if _reader_is_gone(error):
             return 128 + getattr(signal, "SIGPIPE", 13)  # Windows has no name for it
-        console.errors.print(f"error: {in_words(error)}")
+        console.errors.print(f"error: {_lacking(error, args) or in_words(error)}")
     except (RuntimeError, MemoryError) as error:
         if not (missing := _lacking(error, args)):
             raise  # a defect: the traceback helps
@@ -126,15 +127,15 @@ def _reader_is_gone(error: OSError) -> bool:
     return False
 
 
-def _lacking(error: RuntimeError | MemoryError | ImportError, args: argparse.Namespace) -> str:
+def _lacking(error: RuntimeError | MemoryError | ImportError | OSError, args: argparse.Namespace) -> str:
     """What the machine or the device has too little of, and what to do; "" for any other error.
 
-    For memory torch raises RuntimeError, and where not even its libraries fit ImportError.
+    For memory torch raises RuntimeError, and where not even its libraries fit ImportError or OSError.
     """
     told = f"{type(error).__name__} {error}"
     if "failed to map segment" in told:
         return f"the machine is out of memory; {_MORE}"
-    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in told:
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in told or getattr(error, "errno", None) == errno.ENOMEM:
         return f"the machine is out of memory; {_relief(args)}"
     if any(sign in told for sign in ("out of memory", "OutOfMemory", "ALLOC_FAILED")):
         return f"the device is out of memory; {_relief(args)}"
