@@ -368,6 +368,14 @@ def test_influence_that_goes_with_what_is_read_there_is_told_where_shares_of_att
     ds["influence_curve"][{vschema.CURVE: 1}] = 0.0
     told = headline(ds)
     assert "and that goes when what is read there is held" in told
+    for effect, share, coverage in ((0.0199, np.nan, 0.9), (0.3, 0.4, 0.1)):  # too little to tell where it is read
+        some = changed(ds, mechanism_effect=effect, mechanism_share=share, mechanism_coverage=coverage)
+        said = headline(some)
+        assert (
+            f"change it by {effect:g} standard deviations, {percent(coverage)} of the whole change: too little" in said
+        )
+        assert "no figure" not in said
+        assert "against one another" not in said
     assert "Parts of the past work against one another, so that these shares say little." in told
 
 

@@ -12,7 +12,7 @@ from vitime_cache.evidence.levels.table import BY_ATTENTION, KINDS, LEVEL, NOT_T
 from vitime_cache.evidence.verdict import schema as vschema
 from vitime_cache.evidence.verdict.data import set_heads
 from vitime_cache.evidence.verdict.phrases import STANDS_FOR, head_names, interval, period_words, set_words, stds
-from vitime_cache.numerals import number_below, percent
+from vitime_cache.numerals import number, number_below, percent
 from vitime_cache.shown import counted
 
 MOSTLY = 0.5  # share whole periods back above which a headline says so
@@ -86,9 +86,17 @@ def _not_shown(ds: xr.Dataset) -> str:
     if not figures.add_up or (figures.no_more and figures.opposed):
         return f"{_followed(ds)}, where {_by_chance(ds)}. {AGAINST}, so that this share says little."
     if figures.alone:  # and yet no detour
+        gone = f"{_followed(ds)} ({_by_chance(ds)}), and that goes when what is read there is held. But"
+        if not figures.carried:
+            margin, effect = vschema.facts(ds, "counts")["margin"], figures.carried_effect
+            change = number_below(effect, margin, 2) if effect < margin else number(effect, 2)
+            return (
+                f"{gone} with attention held as it is, the values that it reads change it by {change} standard "
+                f"deviations, {percent(figures.coverage)} of the whole change: too little to tell where they are read."
+            )
         return (
-            f"{_followed(ds)} ({_by_chance(ds)}), and that goes when what is read there is held. But of what it reads "
-            f"through attention, {_share(ds, 'mechanism')} is read there. {AGAINST}, so that these shares say little."
+            f"{gone} of what it reads through attention, {_share(ds, 'mechanism')} is read there. {AGAINST}, so that "
+            "these shares say little."
         )
     if figures.more_than(ALONE):
         return (
