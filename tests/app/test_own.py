@@ -21,6 +21,7 @@ from vitime_cache.charts.clock import Clock
 from vitime_cache.evidence.window import choose_window
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
+from vitime_cache.store.plan import TooLargeError
 from vitime_cache.store.reader import open_store
 from vitime_cache.store.removal import remove_signal
 from vitime_cache.ui import asked, own, questions, stores
@@ -468,3 +469,18 @@ def holds_arrays(value: object) -> bool:
     if isinstance(value, dict | list | tuple | set):
         return any(holds_arrays(each) for each in (value.values() if isinstance(value, dict) else value))
     return isinstance(value, np.ndarray | xr.Dataset | xr.DataArray)
+
+
+def test_a_full_disk_is_told_without_flags_and_folders_of_the_server(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise TooLargeError("2 signals may take up to 0.02 GB in /srv/.own/x.zarr: give fewer signals")
+
+    at = open_page("ask")
+    monkeypatch.setattr(type(own.engine()), "build", full)
+    at.text_area(key="pasted").input(SINE).run()
+    (said,) = (each.value for each in at.error)
+    assert "disk is full" in said
+    assert "/srv" not in said
+    assert not at.exception

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 MAX_SIZE = 20e9  # bytes, unless --max-size says otherwise
 
 
+class TooLargeError(StoreError):
+    """What is to be written does not fit on the disk, or is more than was allowed."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a build will write, known before any work.
@@ -75,7 +79,7 @@ class Plan:
         return sum(self.bytes.values())
 
     def check(self, max_size: float) -> None:
-        """Raise StoreError if this is more than `max_size` bytes or does not fit on the disk, naming what would fit."""
+        """Raise TooLargeError, naming what would fit, for more than `max_size` bytes or than the disk has."""
         limits = [(max_size, f"more than --max-size {max_size / 1e9:g} GB")]
         if self.free is not None:
             limits.append((self.free, f"more than the {self.free / 1e9:.3g} GB that are free there"))
@@ -94,7 +98,7 @@ class Plan:
             advice.append("give fewer signals")
         if limit == max_size:
             advice.append(f"or raise it with --max-size {math.ceil(self.total / 1e9)}")
-        raise StoreError(
+        raise TooLargeError(
             f"{counted(len(self.names), 'signal')} may take up to {self.total / 1e9:.3g} GB in {self.store}, {reason}: "
             + ", ".join(advice)
         )

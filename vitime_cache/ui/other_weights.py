@@ -10,7 +10,6 @@ from vitime_cache.attention import schema
 from vitime_cache.errors import VitimeError
 from vitime_cache.evidence.question import series_hash
 from vitime_cache.ui import own
-from vitime_cache.ui.processes.engine import engine
 from vitime_cache.ui.shared import shared
 from vitime_cache.ui.stores import Store, stores
 from vitime_cache.ui.weights import WeightsFile
@@ -48,7 +47,7 @@ def run_under(ds: xr.Dataset, weights: WeightsFile) -> None:
     """Run other weights on a Dataset's signal, with its history and horizon, and keep the result like an own series."""
     own.make_room()
     signal = replace(schema.signal_of(ds), reduced_of="")
-    engine().build([signal], _kept(ds, weights).path, weights.path, weights.info.sha256, "none")
+    own.run([signal], _kept(ds, weights).path, weights, "none")
 
 
 def under(ds: xr.Dataset, weights: WeightsFile) -> xr.Dataset | None:

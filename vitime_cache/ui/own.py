@@ -29,9 +29,9 @@ from vitime_cache.series.signal import hold_out
 from vitime_cache.series.sources import Signal, SignalError
 from vitime_cache.store.locations import open_objects
 from vitime_cache.ui import questions
-from vitime_cache.ui.processes.engine import engine
+from vitime_cache.ui.processes.engine import Progress, engine
 from vitime_cache.ui.stores import Store, folder, store_at, store_of
-from vitime_cache.ui.weights import default_weights
+from vitime_cache.ui.weights import WeightsFile, default_weights
 from vitime_cache.ui.words import plain
 
 PREFIX = "own:"
@@ -113,13 +113,33 @@ def keep(signal: Signal) -> str:
         make_room()
         tokens = "all" if _token_bytes(weights.config) <= MOST_TOKEN_BYTES else "none"
         place, fitted = st.empty(), _fitted(signal, weights.config)
-        engine().build(
-            fitted, _path(PREFIX + name), weights.path, weights.info.sha256, tokens,
+        run(
+            fitted, _path(PREFIX + name), weights, tokens,
             lambda _, step: place.caption(plain(f"{signal.name}: {step}")),  # raises here when the page is closed
         )  # fmt: skip
         place.empty()
     _mine()[PREFIX + name] = signal.name
     return PREFIX + name
+
+
+def run(
+    signals: list[Signal], store: Path, weights: WeightsFile, tokens: str, progress: Progress = lambda *_: None
+) -> None:
+    """Run the model on signals and keep them in a small store.
+
+    Raises
+    ------
+    OwnError
+        If the disk is full: what `build` advises, other flags or fewer signals, a page has not.
+    """
+    from vitime_cache.store.plan import TooLargeError
+
+    try:
+        engine().build(signals, store, weights.path, weights.info.sha256, tokens, progress)
+    except TooLargeError as error:
+        raise OwnError(
+            "the server's disk is full: delete a series of yours in the Library, then bring it again"
+        ) from error
 
 
 def _fitted(signal: Signal, config: ViTimeConfig) -> list[Signal]:
