@@ -458,6 +458,20 @@ def test_what_peaks_have_to_do_with_an_unresolved_period_is_missing(full):
     assert "cannot be seen" in json.dumps(chart["title"])
 
 
+@pytest.mark.parametrize("n", [5, 1200, 1201, 7001])
+def test_a_thinned_range_encloses_every_sample_of_the_whole_one(n):
+    rng = np.random.default_rng(0)
+    low = rng.standard_normal(n)
+    band = pd.DataFrame({"time": np.arange(n), "low": low, "high": low + rng.exponential(size=n)})
+    thinned = style.thin_range(band, "low", "high", 1200)
+    assert len(thinned) <= 1200
+    assert (thinned["time"].iloc[[0, -1]] == [0, n - 1]).all()
+    drawn = {name: np.interp(band["time"], thinned["time"], thinned[name]) for name in ("low", "high")}
+    assert (drawn["low"] <= band["low"]).all()
+    assert (drawn["high"] >= band["high"]).all()
+    assert (drawn["high"].max(), drawn["low"].min()) == (band["high"].max(), band["low"].min())
+
+
 def test_thinning_keeps_the_extremes_of_a_fast_series():
     time = np.arange(100_000)
     value = np.sin(time * 2.1)

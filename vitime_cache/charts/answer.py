@@ -34,6 +34,7 @@ from vitime_cache.charts.style import (
     quantity,
     subtitle_lines,
     thin,
+    thin_range,
     tip,
     told,
 )
@@ -108,8 +109,7 @@ def answer_forecast(verdict: xr.Dataset, *, width: int = 860, height: int = 220)
         legend={"title": None, "orient": "top", "symbolOpacity": 1, "columns": columns, "labelLimit": 190},
     )  # fmt: skip
     points, tooltip = clock_of(verdict).points_tip(table)
-    band = _range(latest)
-    band = band.iloc[:: max(len(band) // 600, 1)]
+    band = thin_range(_range(latest), "low", "high")
     area = {"x": quantity("sample"), "y": quantity("low"), "y2": {"field": "high"}}
     without = WITHOUT in shown
     said = (

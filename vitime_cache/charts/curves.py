@@ -26,6 +26,7 @@ from vitime_cache.charts.style import (
     category,
     layer,
     quantity,
+    thin_range,
     tip,
     told,
 )
@@ -58,14 +59,13 @@ def series(ds: xr.Dataset, *, most_probable: bool = False, width: int = 860, hei
     clock = Clock.of(ds)
     x = quantity("time", scale={"domain": [0, len(table)], "nice": False}, **clock.axis(0, len(table)))
     y = quantity("value", "value", scale={"zero": False})
-    ranges = forecast.iloc[:: max(len(forecast) // 600, 1)].drop(columns=["history", "forecast"])
     lines = {part: tables.part_table(ds, part) for part in ("history", drawn)}
     hover = pd.concat([tables.part_table(ds, part, 300).assign(part=part) for part in lines])
     hover, tooltip = clock.points_tip(hover, "time")
     layers = [
         *(
             layer(
-                ranges[["time", low, high]],
+                thin_range(forecast[["time", low, high]], low, high),
                 "area",
                 encoding={"x": x, "y": quantity(low), "y2": {"field": high}},
                 color=FORECAST,

@@ -32,6 +32,7 @@ from vitime_cache.charts.style import (
     quantity,
     subtitle_lines,
     thin,
+    thin_range,
     tip,
 )
 from vitime_cache.compare.forecasts import compare_forecasts
@@ -159,7 +160,7 @@ def two_forecasts(
     points, tooltip = clock.points_tip(table)
     area = {"x": quantity("sample"), "y": quantity("low"), "y2": {"field": "high"}}
     bands = [
-        layer(_thinned(_range(ds)), "area", encoding=area, color=colours[name], opacity=0.16)
+        layer(thin_range(_range(ds), "low", "high"), "area", encoding=area, color=colours[name], opacity=0.16)
         for name, ds in zip(names, (first, second), strict=True)
     ]
     return assemble(
@@ -229,10 +230,6 @@ def _range(ds: xr.Dataset) -> pd.DataFrame:
         for name, at in (("low", 0.05), ("high", 0.95))
     }
     return pd.DataFrame({"sample": np.arange(len(bounds["low"])), **bounds}).dropna()
-
-
-def _thinned(band: pd.DataFrame) -> pd.DataFrame:
-    return band.iloc[:: max(len(band) // 600, 1)]
 
 
 def _framed(selected: tuple[str, int] | None) -> list[Spec]:

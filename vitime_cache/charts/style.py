@@ -285,3 +285,16 @@ def thin(time: np.ndarray, values: np.ndarray, limit: int | None) -> pd.DataFram
         kept = np.unique([i for s in stretches for i in (s[values[s].argmin()], s[values[s].argmax()])])
         time, values = time[kept], values[kept]
     return pd.DataFrame({"time": time, "value": values})
+
+
+def thin_range(band: pd.DataFrame, low: str, high: str, limit: int = MOST_POINTS) -> pd.DataFrame:
+    """A range in rows of increasing time, of about `limit` rows that enclose it: the bounds of each stretch, twice."""
+    if len(band) <= limit:
+        return band
+    stretch = np.arange(len(band)) * (limit // 2) // len(band)
+    bounds = band.groupby(stretch)
+    border = np.diff(stretch) > 0
+    ends = np.append(True, border) | np.append(border, True)
+    bounded = band.assign(**{low: bounds[low].transform("min"), high: bounds[high].transform("max")})
+    thinned: pd.DataFrame = bounded[ends]
+    return thinned
