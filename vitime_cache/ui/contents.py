@@ -24,7 +24,7 @@ from vitime_cache.ui.terms import explained
 from vitime_cache.ui.weights import default_weights
 from vitime_cache.ui.words import complain, notice, plain
 
-DESCRIPTION = 240  # pixels: with the other columns, as wide as a page of 1280
+DESCRIPTION = 220  # pixels: with the other columns, as wide as a page of 1280
 COLUMNS = {
     "signal": st.column_config.TextColumn("Signal", width=130, pinned=True),
     DRAWN[0]: st.column_config.LineChartColumn("History", width=100, color=HISTORY, y_min=0, y_max=1),
