@@ -46,14 +46,23 @@ def test_a_query_sees_the_whole_periods_that_lie_in_the_history_with_both_of_the
             assert (weights[:, HISTORY:] == 0).all()
 
 
-@pytest.mark.parametrize("period", [2.0, 2.5, 3.0, 3.8, 4.5, 6.52, 12.0])
+@pytest.mark.parametrize("period", [2.0, 2.5, 3.0, 3.8, 4.5, 4.999, 5.008, 6.52, 6.99, 8.001, 12.0, 18.0, 19.0])
 def test_what_lies_beside_is_balanced_about_whole_periods_so_that_no_slope_is_taken_for_looking(period):
     query, key = np.indices((N, N))
-    falling = (2.0 - (query - key) / N)[None, None]
-    for region in vschema.REGIONS:
-        contrast = Sight.of(region, N, HISTORY, period).contrast(falling)
-        assert np.abs(contrast).max() < 0.05
-        np.testing.assert_allclose(Sight.of(region, N, HISTORY, period).contrast(np.ones((N, N))), 0, atol=1e-12)
+    for slope in (2.0 - (query - key) / N, 1.0 + np.maximum(query - key, 0)):
+        for region in vschema.REGIONS:
+            sight = Sight.of(region, N, HISTORY, period)
+            np.testing.assert_allclose(sight.contrast(slope), 0, atol=1e-12)
+            np.testing.assert_allclose(sight.contrast(np.ones((N, N))), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("period", [4.999, 5.0, 5.008])  # a window chosen for a period seldom has just five patches
+def test_attention_that_only_fades_with_distance_is_not_taken_for_looking(period):
+    query, key = np.indices((N, N))
+    noise = 1 + 0.05 * np.random.default_rng(0).standard_normal((N, N))
+    found = looked((np.exp(-np.abs(query - key) / 5) * noise)[None, None, None], period)
+    assert found.claimed.verdict[0, 0] == vschema.NOT_SUPPORTED
+    assert found.claimed.figure[0, 0] < 0
 
 
 @pytest.mark.parametrize("period", [0.5, 1.9, 35.0, np.nan, np.inf])

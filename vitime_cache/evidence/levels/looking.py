@@ -41,6 +41,8 @@ class Sight:
         Indices of the queries that see a multiple of the period, and what lies beside it, in the history.
     there, beside
         Weights (query, key) of keys whole periods back and of keys about half a period off; multiples count equally.
+        Both sides of a multiple have equally many keys, except for some periods of fewer than 3 patches, where other
+        multiples take their place.
     """
 
     queries: NDArray[np.intp]
@@ -59,11 +61,12 @@ class Sight:
         period = patches_per_period
         if not SHORTEST_PERIOD * (1 - 1e-9) <= period < np.inf:
             raise LookingError(f"a period of {period:.3g} patches cannot be seen; it needs two or more")
-        lag = np.arange(1, patches)
+        lag = np.arange(1, patches + int(np.ceil(period)))  # a multiple whose farther side is off the axis is not seen
         k = np.arange(1, int(patches / period) + 1)[:, None]
-        off = np.abs(lag - k * period)  # (k, lag)
-        teeth = off < REACH
-        beside = (off >= max(period / 4, min(GUARD, period / 2 - 0.5)) - 1e-9) & (off <= period / 2 + 0.5)
+        teeth = np.abs(lag - k * period) < REACH  # (k, lag)
+        centre = (teeth * lag).sum(axis=1, keepdims=True) / np.maximum(teeth.sum(axis=1, keepdims=True), 1)
+        off = np.abs(lag - centre)  # not from k * period, so that both sides have equal lags
+        beside = (off >= max(period / 4, min(GUARD, period / 2 - 0.5)) - 1e-9) & (off <= period / 2 + 0.5 + 1e-9)
         flanks = beside & ~teeth.any(axis=0)
         both = teeth | flanks
         first, last = lag[both.argmax(axis=1)], lag[-1 - both[:, ::-1].argmax(axis=1)]

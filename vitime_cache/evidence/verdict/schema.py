@@ -167,7 +167,7 @@ COORDINATES: Mapping[str, tuple[str, str]] = {
     "whole_periods": (PAST_LAG, "whether the lag lies whole periods back"),
 }
 ATTRIBUTES = (*KINDS_OF_FACTS, *TEXTS)  # JSON as `facts` describes it, and plain text
-METHOD = 10  # part of every question; increase it when the method changes, and so answers or variables
+METHOD = 11  # part of every question; increase it when the method changes, and so answers or variables
 _PLAIN = ("config", *TEXTS)  # given as text
 
 
