@@ -53,6 +53,25 @@ def test_repeating_the_last_season_is_right_on_repeats_and_its_length_is_found()
     assert rising.last_season == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("period", "noise"), [(7, 0.05), (12, 0.05), (24, 0.3), (24, 0.5), (48, 0.1)])
+def test_a_multiple_of_the_season_is_not_taken_for_it_nor_a_season_longer_than_the_history(
+    period: int, noise: float
+) -> None:
+    time, rng = np.arange(700), np.random.default_rng(0)
+    values = np.sin(2 * np.pi * time / period) + noise * rng.standard_normal(700)
+    assert season(values[:580]) == pytest.approx(period, abs=1)
+    test = Backtest(own(values, hold_out=60), "held out", NETWORK)
+    for origin in test.origins:
+        assert season(origin.series.taught, len(origin.history)) <= len(origin.history)
+    assert test.last_season < 0.5 + 1.5 * noise, "repeated out of phase it is above 0.9"
+
+
+def test_a_season_of_half_samples_or_of_days_in_a_week_is_not_taken_for_its_part() -> None:
+    time, noise = np.arange(576), np.random.default_rng(0).standard_normal(576)
+    assert season(3 * np.abs(np.sin(2 * np.pi * time / 17)) + 0.5 * noise) == 17
+    assert season(np.sin(2 * np.pi * time / 24) * np.where(time // 24 % 7 < 5, 1, 0.3) + 0.1 * noise) == 168
+
+
 def test_series_count_alike_whatever_their_scale() -> None:
     noisy = WAVE + np.random.default_rng(0).normal(0, 0.5, 200)
     model = random_model(NETWORK)

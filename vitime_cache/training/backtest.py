@@ -40,9 +40,9 @@ class Origin:
 
     @property
     def last_season(self) -> Floats:
-        """The last season of the history, repeated; the season is estimated from the training part."""
-        samples = season(self.series.taught[-MAX_SEASONED:])
-        return np.resize(self.history[-min(samples, len(self.history)) :], len(self.future))
+        """The last season of the history, repeated; the season is estimated from the training part, and fits in it."""
+        samples = season(self.series.taught[-MAX_SEASONED:], len(self.history))
+        return np.resize(self.history[-samples:], len(self.future))
 
     def error(self, forecast: Floats) -> float:
         """Mean absolute error in standard deviations of the training part of the series."""
@@ -57,8 +57,7 @@ class Backtest:
     Attributes
     ----------
     last_season
-        Error of repeating the last season, as `error`. The season is the highest peak of the autocorrelation of the
-        training part; without a peak it is one sample.
+        Error of repeating the last `season` of each history, as `error`.
 
     Raises
     ------
@@ -142,11 +141,22 @@ class Choice:
         self.best.load_state_dict(state["best"])
 
 
-def season(series: Floats) -> int:
-    """Season of a series in samples: the highest peak of its autocorrelation up to two thirds of its length, or 1."""
-    correlation = autocorrelation(series, len(series) * 2 // 3)
+def season(series: Floats, longest: int | None = None) -> int:
+    """Season of a series in samples, at most `longest`: a peak of its autocorrelation up to two thirds of its length.
+
+    It is the shortest peak within three standard errors of the highest one, or a higher one less than half a season
+    behind it: all multiples of a season peak alike, and noise alone decides which of them is highest. 1 without a peak.
+    """
+    most = len(series) * 2 // 3
+    correlation = autocorrelation(series, most if longest is None else min(longest + 1, most))
     at, _ = find_peaks(correlation, prominence=PROMINENCE)
-    return int(at[correlation[at].argmax()]) if len(at) else 1
+    if not len(at):
+        return 1
+    highest = at[correlation[at].argmax()]
+    error = (1 - correlation[highest] ** 2) / np.sqrt(len(series) - highest)
+    first = at[correlation[at] >= correlation[highest] - 3 * error][0]
+    near = at[(at >= first) & (at < 1.5 * first)]
+    return int(near[correlation[near].argmax()])
 
 
 def _origins(split: Split, stretch: Stretch) -> Iterator[Origin]:
