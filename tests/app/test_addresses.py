@@ -207,3 +207,49 @@ def test_the_library_lists_what_was_asked_of_a_series_of_ones_own(open_page: Ope
     assert list(table["series"]) == ["pasted (yours)"]
     assert list(table["state"]) == ["finished"]
     assert open_page("library").dataframe[0].value.columns[0] == "signal", "others do not see it"
+
+
+@pytest.mark.usefixtures("begins")
+@pytest.mark.parametrize("another_is_left", [False, True])
+@pytest.mark.parametrize("by", ["q", "signal", "store and signal"])
+def test_the_address_of_a_store_that_was_moved_away_shows_it_again_once_it_is_back(
+    by: str, another_is_left: bool, two_answers: Path, built: Path, folder: Path, open_page: OpenPage
+) -> None:
+    if another_is_left:
+        shutil.copytree(built, folder / "another.zarr")
+    named = {"store": two_answers.name, "signal": "harmonic_63"}
+    harmonic = Asked(two_answers.name, "harmonic_63", 63.0)
+    address = {"q": {"q": keep_address(harmonic)}, "signal": {"signal": "harmonic_63"}}.get(by, named)
+    away = two_answers.rename(folder / "away")
+    for page in ("ask", "heads"):
+        at = open_page(page, **address).run()
+        assert not at.exception
+        for key, value in address.items():
+            assert at.query_params[key] in (value, [value]), page
+        said = by == "signal" and another_is_left  # which holds a signal of that name
+        assert any("is not here" in warning.value for warning in at.warning) is not said, page
+        away.rename(two_answers)
+        at.run()
+        assert at.selectbox(key="pick_signal").value == "harmonic_63"
+        assert not [each.value for each in at.warning if "is not here" in each.value]
+        two_answers.rename(away)
+
+
+@pytest.mark.usefixtures("two_answers")
+def test_a_choice_by_hand_takes_the_place_of_what_the_address_named_and_is_not_here(
+    built_by_another: Path, folder: Path, open_page: OpenPage
+) -> None:
+    shutil.copytree(built_by_another, folder / "other.zarr")
+    for gone, picker, choice in (
+        ({"store": "gone.zarr", "signal": "gone"}, "store", "vitime-mini.zarr"),
+        ({"store": "gone.zarr", "signal": "gone"}, "signal", "ar1"),
+        ({"signal": "gone"}, "store", "vitime-mini.zarr"),
+        ({"q": keep_address(Asked("gone.zarr", "gone", 8.0))}, "signal", "ar1"),
+    ):
+        at = open_page("heads", **gone)
+        assert at.warning
+        at.selectbox(key=f"pick_{picker}").select(choice).run()
+        assert not at.exception
+        assert at.selectbox(key=f"pick_{picker}").value == choice
+        assert not at.warning, (gone, picker, texts(at))
+        assert "gone" not in str(dict(at.query_params))

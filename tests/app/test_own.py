@@ -226,7 +226,7 @@ def test_where_nothing_else_is_left_the_address_of_a_deleted_series_says_so_on_e
         assert "was deleted or is not here" in read(at.warning[0].value), page
     at = open_page("ask", **address)
     assert not at.exception
-    assert "was deleted or is not here; this shows the example" in at.warning[0].value
+    assert "was deleted or is not here; this shows full" in at.warning[0].value
     assert "deleted" in at.run().warning[0].value, "as long as it is shown"
 
 

@@ -20,7 +20,7 @@ from vitime_cache.ui.asked import in_address as asked_in_address
 from vitime_cache.ui.options import chosen_period
 from vitime_cache.ui.stores import Store, readable, reading, stores
 from vitime_cache.ui.sweep import first_head
-from vitime_cache.ui.words import complain, end_page, plain, say_if_unknown
+from vitime_cache.ui.words import DELETABLE, complain, end_page, plain, say_if_unknown
 
 T = TypeVar("T", str, int)
 UNWRITTEN = "unwritten_address"
@@ -60,7 +60,8 @@ def pick(
         _remembered()[key] = str(value)
     else:
         _remembered().pop(key, None)
-    if asked != str(value) and (asked is not None or value != (options[0] if default is None else default)):
+    missing = key in DELETABLE and asked is not None and asked not in by_text  # it may come back to its address
+    if asked != str(value) and not missing and (asked or value != (options[0] if default is None else default)):
         keep_in_address(key, str(value))
     return value
 
@@ -108,6 +109,7 @@ def choose_store() -> Store | None:
     own.take_up(named_in_address().get("signal", "").removeprefix(own.PREFIX))  # before any page lists own series
     found = stores()
     if not found:
+        say_if_unknown("store", "Store", (), "none")
         return None
     store = found[pick("Store", list(found), "store", default=_first_with_signals(found))]
     return store if readable(store) else None  # the pages go on with series of one's own
@@ -223,16 +225,22 @@ def _write(key: str, widget: str) -> None:
         for other in _independent_of(key)
         if f"pick_{other}" in st.session_state
     }
-    if "q" in st.query_params:
+    asked = st.query_params
+    dropped = {name for name in ("store", "signal", "other") if _shown_instead(name)}
+    short = {}
+    if key in ("store", "signal"):
+        dropped.add("q")
+        short = {"q": chosen.removeprefix(own.PREFIX)} if own.is_option(chosen) else {}
+    elif "q" in asked:
         shown = {other: value for other, value in shown.items() if other not in ("store", "signal")}
-    if key not in ("store", "signal") or not ("q" in st.query_params or own.is_option(chosen)):
-        st.query_params.update({**shown, key: chosen})
-        return
-    kept: dict[str, str | Iterable[str]] = {
-        name: st.query_params.get_all(name) for name in st.query_params if name != "q"
-    }
-    short = {"q": chosen.removeprefix(own.PREFIX)} if own.is_option(chosen) else {}
-    st.query_params.from_dict({**kept, **shown, key: chosen, **short})
+    kept: dict[str, str | Iterable[str]] = {name: asked.get_all(name) for name in asked if name not in dropped}
+    asked.from_dict({**kept, **shown, key: chosen, **short})
+
+
+def _shown_instead(key: str) -> bool:
+    """Whether a picker shows another value than the address asks it for, as that is not here."""
+    asked = st.query_params.get(key)
+    return asked is not None and st.session_state.get(f"pick_{key}", asked) != asked
 
 
 def _independent_of(key: str) -> tuple[str, ...]:

@@ -96,7 +96,11 @@ def in_address() -> Asked | None:
 
 def show_in_address(subject: Subject, period: float) -> None:
     """Put a question into the page's address: one entry in the browser's history."""
-    st.query_params["q"] = st.session_state[FOLLOWED] = keep_address(Asked.of(subject, period))
+    asked = Asked.of(subject, period)
+    place = {"store": asked.store, "signal": asked.signal}
+    named = {key: value for key, value in place.items() if key in st.query_params and value}
+    st.session_state[FOLLOWED] = keep_address(asked)
+    st.query_params.update({**named, "q": asked.name})
 
 
 def newly_asked_for(subject: Subject) -> float | None:

@@ -12,7 +12,7 @@ from vitime_cache.errors import VitimeError
 from vitime_cache.series.examples import EXAMPLE
 from vitime_cache.series.sources import Signal, catalogue
 from vitime_cache.ui import own
-from vitime_cache.ui.address import choose_signal, names_another, stored_signals
+from vitime_cache.ui.address import choose_signal, stored_signals
 from vitime_cache.ui.compose import composed, pasted, uploaded
 from vitime_cache.ui.folds import popped_up
 from vitime_cache.ui.processes.engine import engine
@@ -22,7 +22,6 @@ from vitime_cache.ui.weights import default_weights
 from vitime_cache.ui.words import complain, plain, weights_note
 
 BROUGHT = "brought"  # session key of the fingerprint of the last series from each input
-GONE = "gone"  # session key of the address of the example, shown in place of what the address named
 FAILURES = (VitimeError, MemoryError, OSError)
 
 
@@ -39,33 +38,19 @@ def choose_subject(store: Store | None) -> Subject | None:
             with place:
                 taken &= _bring(composed)
     if not (store is not None and stored_signals(store)) and not own.options():
-        asked = {"q", "signal", "store"} & set(st.query_params)
         try:
             option = _taken_in(next(each for each in catalogue() if each.name == EXAMPLE))
-            st.session_state[GONE] = option.removeprefix(own.PREFIX) if asked else None
-            _go_to(option)
         except FAILURES as error:
             complain(error)
             return None
-    if _example_instead():
-        st.warning(
-            "What the address asked for was deleted or is not here; this shows the example.", icon=":material/link_off:"
-        )
+        if not {"q", "signal", "store"} & set(st.query_params):  # what an address names may come back
+            _go_to(option)
     with signal_:
         ds = choose_signal(store, "A stored signal, or a series of yours", where=st)
     if not taken:
         st.warning(f"What follows is about {plain(str(ds[schema.SIGNAL].item()))}: the series above is not read yet.")
     weights_note(ds)
     return Subject.of(ds)
-
-
-def stands_in() -> bool:
-    """Whether the series that the page shows stands in for what the address names and is not here."""
-    return _example_instead() or names_another()
-
-
-def _example_instead() -> bool:
-    return bool(st.query_params.get("q") == st.session_state.get(GONE, ""))
 
 
 def _bring(way: Callable[[], Signal | None]) -> bool:

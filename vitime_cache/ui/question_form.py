@@ -20,9 +20,9 @@ from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.numerals import percent
 from vitime_cache.series.spans import WRITTEN, samples_in_words
 from vitime_cache.ui import questions
+from vitime_cache.ui.address import names_another
 from vitime_cache.ui.answers import Answers, look_at
 from vitime_cache.ui.asked import show_in_address
-from vitime_cache.ui.bring import stands_in
 from vitime_cache.ui.chart import figure
 from vitime_cache.ui.period_box import period_box, written
 from vitime_cache.ui.reading import KEPT
@@ -156,7 +156,7 @@ def begin_by_itself(subject: Subject, found: Answers) -> None:
     if subject.key in tried or not proposals:
         return
     tried.add(subject.key)
-    if stands_in():
+    if names_another():
         return
     period = proposals[0].period
     try:
