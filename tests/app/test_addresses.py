@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 import xarray as xr
@@ -253,3 +254,33 @@ def test_a_choice_by_hand_takes_the_place_of_what_the_address_named_and_is_not_h
         assert at.selectbox(key=f"pick_{picker}").value == choice
         assert not at.warning, (gone, picker, texts(at))
         assert "gone" not in str(dict(at.query_params))
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("by", ["signal", "q"])
+def test_links_of_a_page_without_a_picker_keep_what_its_address_names(by: str, open_page: OpenPage) -> None:
+    name = keep_address(Asked("vitime-mini.zarr", "harmonic_63", 63.0))
+    at = open_page("library", layer="decoder.0", **{by: {"signal": "harmonic_63", "q": name}[by]})
+    (link,) = [each.proto.query_string for each in at.get("page_link") if each.proto.page == "heads"]
+    assert "signal=harmonic_63" in link
+    assert "layer=decoder.0" in link
+
+
+@pytest.mark.parametrize("of", ["stored", "own"])
+@pytest.mark.usefixtures("two_answers")
+def test_where_no_address_of_a_question_can_be_kept_that_of_its_series_stands(
+    of: str, folder: Path, open_page: OpenPage
+) -> None:
+    (folder / asked.FOLDER).write_text("")  # no file can be made in it
+    at = open_page("ask", signal="white_noise")
+    signal = paste(at) if of == "own" else "full"
+    at.selectbox(key="pick_signal").select(signal).run()
+    unfold(at).run()
+    at.button(key="ask").click().run()
+    assert not at.exception
+    assert "q" not in at.query_params or of == "own"
+    (link,) = [each.proto for each in at.get("page_link") if each.proto.label.startswith("Address of")]
+    assert link.label == "Address of this series"
+    other = open_page("ask", **dict(parse_qsl(link.query_string)))
+    assert not other.warning, texts(other)
+    assert other.selectbox(key="pick_signal").value == signal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Callable
@@ -171,6 +172,24 @@ def test_a_series_that_is_deleted_is_gone_with_its_store(folder: Path, open_page
     again = open_page("head", q=option.removeprefix(own.PREFIX))
     assert not again.exception
     assert "not here" in again.warning[0].value
+
+
+@pytest.mark.usefixtures("store")
+def test_a_series_that_cannot_be_deleted_stays_and_the_page_says_why(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    at = open_page("ask")
+    option = paste(at)
+    at.switch_page("pages/library.py").run()
+    monkeypatch.setattr(own.shutil, "rmtree", refuse)
+    at.button(key=f"forget_{option}").click().run()
+    assert not at.exception
+    assert "read-only file system" in at.error[0].value
+    assert at.button(key=f"forget_{option}")
 
 
 def one_is_missing(path: Path) -> None:
@@ -471,16 +490,36 @@ def holds_arrays(value: object) -> bool:
     return isinstance(value, np.ndarray | xr.Dataset | xr.DataArray)
 
 
+@pytest.mark.parametrize(
+    "full",
+    [
+        TooLargeError("2 signals may take up to 0.02 GB in /srv/.own/x.zarr: give fewer signals"),
+        OSError(errno.ENOSPC, "No space left on device", "/srv/x.zarr/c/0"),
+    ],
+)
+@pytest.mark.parametrize("tokens_of_the_store_are_those_of_the_series", [True, False])
+@pytest.mark.usefixtures("store")
 def test_a_full_disk_is_told_without_flags_and_folders_of_the_server(
-    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+    full: Exception,
+    tokens_of_the_store_are_those_of_the_series: bool,
+    open_page: OpenPage,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def full(*_: object) -> None:
-        raise TooLargeError("2 signals may take up to 0.02 GB in /srv/.own/x.zarr: give fewer signals")
+    def fails(*_: object) -> None:
+        raise full
 
+    if not tokens_of_the_store_are_those_of_the_series:
+        monkeypatch.setattr(own, "MOST_TOKEN_BYTES", 0)
     at = open_page("ask")
-    monkeypatch.setattr(type(own.engine()), "build", full)
-    at.text_area(key="pasted").input(SINE).run()
-    (said,) = (each.value for each in at.error)
-    assert "disk is full" in said
-    assert "/srv" not in said
-    assert not at.exception
+    option = paste(at)
+    monkeypatch.setattr(type(own.engine()), "build", fails)
+    monkeypatch.setattr("vitime_cache.store.build.add_dataset", fails)
+    save(at.switch_page("pages/library.py").run(), option, "kept")
+    brought = open_page("ask")
+    brought.text_area(key="pasted").input(LONG).run()
+    for each, remedy in ((at, "save this one again"), (brought, "bring this one again")):
+        (said,) = (error.value for error in each.error)
+        assert "disk is full" in said
+        assert remedy in said
+        assert "/srv" not in said
+        assert not each.exception

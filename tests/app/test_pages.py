@@ -27,6 +27,7 @@ from vitime_cache.store.commit import forget
 from vitime_cache.store.locations import open_objects
 from vitime_cache.store.manifest import MANIFEST, Entry, Manifest
 from vitime_cache.store.reader import open_store
+from vitime_cache.ui.asked import Asked, keep_address
 from vitime_cache.ui.chart import PAGE
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.routing import PAGES
@@ -169,11 +170,13 @@ def test_why_two_maps_do_not_fit_is_told_once_and_a_signal_of_the_same_length_is
     assert open_page("compare", signal="shorter").selectbox(key="pick_other").value == "short"
 
 
+@pytest.mark.parametrize("by", ["signal", "q"])
 def test_a_query_and_a_longest_lag_are_not_asked_of_a_signal_of_other_patches(
-    store: Path, weights: Path, open_page: OpenPage
+    by: str, store: Path, weights: Path, open_page: OpenPage
 ) -> None:
     build(signals("full", "reduced_harmonic", "harmonic_63", "white_noise", "nile"), store, weights)
-    at = open_page("head", signal="full")
+    name = keep_address(Asked(store.name, "full", 62.8))
+    at = open_page("head", **{by: {"signal": "full", "q": name}[by]})
     query, longest = (next(each for each in at.select_slider if each.label.startswith(label)) for label in ("Q", "L"))
     for slider in (query, longest):
         at.query_params[slider.key] = "320"  # as a click writes it

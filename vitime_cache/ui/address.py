@@ -7,7 +7,7 @@ Options of a single page use Streamlit's own `bind="query-params"`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -17,6 +17,7 @@ from vitime_cache.attention import schema
 from vitime_cache.places import FIRST_STORE
 from vitime_cache.ui import own
 from vitime_cache.ui.asked import in_address as asked_in_address
+from vitime_cache.ui.asked import write_address
 from vitime_cache.ui.options import chosen_period
 from vitime_cache.ui.stores import Store, readable, reading, stores
 from vitime_cache.ui.sweep import first_head
@@ -24,6 +25,7 @@ from vitime_cache.ui.words import DELETABLE, complain, end_page, plain, say_if_u
 
 T = TypeVar("T", str, int)
 UNWRITTEN = "unwritten_address"
+SHARED = ("store", "signal", "other", "layer", "head")  # parameters of the address that pages hand on
 
 
 def pick(
@@ -74,7 +76,7 @@ def named_in_address() -> dict[str, str]:
     asked = asked_in_address()
     if asked is None:
         return {}
-    return {"signal": asked.signal} | ({"store": asked.store} if asked.store else {})
+    return asked.place
 
 
 def names_another() -> bool:
@@ -209,7 +211,11 @@ def _first_with_signals(found: dict[str, Store]) -> str:
 
 
 def _remembered() -> dict[str, str]:
-    choice: dict[str, str] = st.session_state.setdefault("choice", {})
+    """This session's choice, which links carry; at first the address's, as not every page has every picker."""
+    if "choice" not in st.session_state:
+        asked = {**named_in_address(), **st.query_params.to_dict()}
+        st.session_state["choice"] = {key: asked[key] for key in SHARED if key in asked}
+    choice: dict[str, str] = st.session_state["choice"]
     return choice
 
 
@@ -225,16 +231,14 @@ def _write(key: str, widget: str) -> None:
         for other in _independent_of(key)
         if f"pick_{other}" in st.session_state
     }
-    asked = st.query_params
     dropped = {name for name in ("store", "signal", "other") if _shown_instead(name)}
     short = {}
     if key in ("store", "signal"):
         dropped.add("q")
         short = {"q": chosen.removeprefix(own.PREFIX)} if own.is_option(chosen) else {}
-    elif "q" in asked:
+    elif "q" in st.query_params:
         shown = {other: value for other, value in shown.items() if other not in ("store", "signal")}
-    kept: dict[str, str | Iterable[str]] = {name: asked.get_all(name) for name in asked if name not in dropped}
-    asked.from_dict({**kept, **shown, key: chosen, **short})
+    write_address({**shown, key: chosen, **short}, dropped)
 
 
 def _shown_instead(key: str) -> bool:
@@ -246,4 +250,4 @@ def _shown_instead(key: str) -> bool:
 def _independent_of(key: str) -> tuple[str, ...]:
     """The pickers that stay valid when `key` changes: another store may lack the signal, but not the reverse."""
     above = {"store": (), "signal": ("store",), "other": ("store", "signal")}
-    return above.get(key, ("store", "signal", "other", "layer", "head"))
+    return above.get(key, SHARED)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 from vitime_cache.atomic import oldest_first, write_whole
 from vitime_cache.errors import VitimeError
@@ -63,6 +65,11 @@ class Asked:
         """The short name in its address; equal questions have equal names."""
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
 
+    @property
+    def place(self) -> dict[str, str]:
+        """The parameters of an address that name its series."""
+        return {"signal": self.signal} | ({"store": self.store} if self.store else {})
+
 
 def keep_address(asked: Asked) -> str:
     """Write the file of an address and return its short name. If it cannot be written, the address does not work."""
@@ -73,6 +80,12 @@ def keep_address(asked: Asked) -> str:
             _make_room()
             write_whole(path, json.dumps(asdict(asked)).encode())
     return asked.name
+
+
+def address_of(asked: Asked) -> dict[str, str]:
+    """The address of a question as parameters, or where its file cannot be written that of its series."""
+    name = keep_address(asked)
+    return {"q": name} if find_address(name) == asked else asked.place
 
 
 def find_address(name: str) -> Asked | None:
@@ -97,10 +110,26 @@ def in_address() -> Asked | None:
 def show_in_address(subject: Subject, period: float) -> None:
     """Put a question into the page's address: one entry in the browser's history."""
     asked = Asked.of(subject, period)
-    place = {"store": asked.store, "signal": asked.signal}
-    named = {key: value for key, value in place.items() if key in st.query_params and value}
-    st.session_state[FOLLOWED] = keep_address(asked)
-    st.query_params.update({**named, "q": asked.name})
+    named = {key: value for key, value in asked.place.items() if key in st.query_params}
+    st.session_state[FOLLOWED] = asked.name
+    write_address({**named, **address_of(asked)}, {"q"})
+
+
+def write_address(new: Mapping[str, str], dropped: Collection[str]) -> None:
+    """Write parameters to the page's address and drop others: one entry in the browser's history, if possible."""
+    gone = set(dropped) & set(st.query_params) - set(new)
+    if not gone:
+        st.query_params.update(new)
+        return
+    kept: dict[str, str | Iterable[str]] = {
+        key: st.query_params.get_all(key) for key in st.query_params if key not in gone
+    }
+    try:
+        st.query_params.from_dict({**kept, **new})
+    except StreamlitAPIException:  # what a control of the page keeps in the address may not be written with the others
+        st.query_params.update(new)
+        for key in gone:
+            del st.query_params[key]
 
 
 def newly_asked_for(subject: Subject) -> float | None:

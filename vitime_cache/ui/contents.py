@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -16,7 +17,7 @@ from vitime_cache.series.sources import catalogue
 from vitime_cache.shown import counted
 from vitime_cache.ui import own
 from vitime_cache.ui.address import address, forget_choice, stored_signals
-from vitime_cache.ui.deleting import LOST, offer_to_delete_a_signal
+from vitime_cache.ui.deleting import LOST, done, offer_to_delete_a_signal
 from vitime_cache.ui.processes import jobs
 from vitime_cache.ui.stores import DRAWN, ROWS, Store, contents, folder, planned, reading, stores
 from vitime_cache.ui.tables import TICK, row_height, ticked_row
@@ -84,14 +85,15 @@ def own_series() -> None:
                     st.caption(f"{plain(name)} is deleted, with the answers about it. {LOST}")
                     st.button(
                         "Delete this series", icon=":material/delete_forever:", key=f"forget_{option}", type="primary",
-                        on_click=_forget, args=(option,),
+                        on_click=done, args=(partial(_forget, option, name),),
                     )  # fmt: skip
             _save_form(option, name)
 
 
-def _forget(option: str) -> None:
+def _forget(option: str, name: str) -> str:
     own.forget(option)
     forget_choice("signal", option)
+    return f"{plain(name)} was deleted."
 
 
 def _save_form(option: str, name: str) -> None:

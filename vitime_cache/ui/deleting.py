@@ -98,10 +98,11 @@ def _choose(label: str, options: Sequence[str]) -> str | None:
 
 def _button(label: str, key: str, delete: Callable[[], str]) -> None:
     # A callback, because a fresh server runs its first page twice (see `routing`).
-    st.button(label, icon=":material/delete_forever:", key=key, type="primary", on_click=_done, args=(delete,))
+    st.button(label, icon=":material/delete_forever:", key=key, type="primary", on_click=done, args=(delete,))
 
 
-def _done(delete: Callable[[], str]) -> None:
+def done(delete: Callable[[], str]) -> None:
+    """Delete something, and have the page say so, or why it could not be deleted."""
     try:
         st.session_state[SAID] = delete()
     except (VitimeError, OSError, KeyError) as error:

@@ -22,7 +22,7 @@ from vitime_cache.evidence.verdict.headline import headline
 from vitime_cache.evidence.verdict.report import INTERVALS, NOT_CLAIMED, sentences
 from vitime_cache.evidence.window import Window
 from vitime_cache.series.signal import Signal
-from vitime_cache.ui.asked import Asked, keep_address
+from vitime_cache.ui.asked import Asked, address_of
 from vitime_cache.ui.badges import CLAIM_WORDS, badges
 from vitime_cache.ui.chart import Draw, figure, file_name, worked_out
 from vitime_cache.ui.copied import answer_code, copy_python
@@ -151,11 +151,13 @@ def _every_head(verdict: xr.Dataset, chosen: tuple[str, int]) -> None:
 
 def link_to(subject: Subject, period: float) -> None:
     """A link with the address of a question: for a bookmark, another tab or a colleague, while it runs and after."""
+    address = address_of(Asked.of(subject, period))
+    of, limits = ("question", "while the question runs and after") if "q" in address else (
+        "series", "but names no period, as the folder of stores cannot be written to"
+    )  # fmt: skip
     st.page_link(
-        "pages/ask.py", label="Address of this question", icon=":material/link:",
-        query_params={"q": keep_address(Asked.of(subject, period))},
-        help="It works after a reload, in another tab, and for others who use this server, while the question runs "
-        "and after.",
+        "pages/ask.py", label=f"Address of this {of}", icon=":material/link:", query_params=address,
+        help=f"It works after a reload, in another tab, and for others who use this server, {limits}.",
     )  # fmt: skip
 
 

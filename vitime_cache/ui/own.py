@@ -7,11 +7,14 @@ there are too many, and a message tells the session that brought them.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import re
 import shutil
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,22 +126,37 @@ def keep(signal: Signal) -> str:
 
 
 def run(
-    signals: list[Signal], store: Path, weights: WeightsFile, tokens: str, progress: Progress = lambda *_: None
-) -> None:
-    """Run the model on signals and keep them in a small store.
+    signals: list[Signal], store: Path, weights: WeightsFile, tokens: str | Sequence[str],
+    progress: Progress = lambda *_: None, again: str = "bring",
+) -> None:  # fmt: skip
+    """Run the model on signals and keep them in a store.
+
+    Parameters
+    ----------
+    again
+        What to do with the series once there is room.
 
     Raises
     ------
     OwnError
-        If the disk is full: what `build` advises, other flags or fewer signals, a page has not.
+        If the disk is full.
     """
+    with _disk_may_be_full(again):
+        engine().build(signals, store, weights.path, weights.info.sha256, tokens, progress)
+
+
+@contextmanager
+def _disk_may_be_full(again: str) -> Iterator[None]:
+    """Say of a full disk what a page can do: what the library advises, flags and folders of the server, it has not."""
     from vitime_cache.store.plan import TooLargeError
 
     try:
-        engine().build(signals, store, weights.path, weights.info.sha256, tokens, progress)
-    except TooLargeError as error:
+        yield
+    except (TooLargeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
         raise OwnError(
-            "the server's disk is full: delete a series of yours in the Library, then bring it again"
+            f"the server's disk is full: delete another series of yours in the Library, then {again} this one again"
         ) from error
 
 
@@ -187,18 +205,19 @@ def save(option: str, name: str, store: str) -> None:
     journal = read_journal(open_objects(path))
     kept = journal.manifest.tokens if journal else "all"  # the default of `build`
     if schema.TOKEN_ATTENTION in ds or not kept:
-        add_dataset(path, ds, signal)
+        with _disk_may_be_full("save"):
+            add_dataset(path, ds, signal)
     else:
-        weights = default_weights()
-        engine().build([signal], path, weights.path, weights.info.sha256, kept)
+        run([signal], path, default_weights(), kept, again="save")
 
 
 def forget(option: str) -> None:
-    """Delete an own series with its verdicts, and stop the questions about it."""
-    _mine().pop(option, None)
+    """Delete an own series with its verdicts, and stop the questions about it; OSError if it cannot be deleted."""
     path = _path(option)
     questions.stop(lambda key, _: questions.store_of(key) == path)
-    shutil.rmtree(path, ignore_errors=True)
+    with suppress(FileNotFoundError):  # deleted meanwhile
+        shutil.rmtree(path)
+    _mine().pop(option, None)
 
 
 def _mine() -> dict[str, str]:

@@ -17,7 +17,7 @@ from vitime_cache.series.spans import in_words, samples_in_words
 from vitime_cache.store.verdicts import stored_verdicts
 from vitime_cache.ui import own, questions
 from vitime_cache.ui.address import address
-from vitime_cache.ui.asked import Asked, keep_address
+from vitime_cache.ui.asked import Asked, address_of
 from vitime_cache.ui.deleting import offer_to_delete_a_question
 from vitime_cache.ui.stores import ROWS, Store, stores
 from vitime_cache.ui.tables import TICK, row_height, ticked_row
@@ -77,7 +77,7 @@ def questions_table(store: Store | None) -> None:
     table = pd.DataFrame([{name: getattr(row, name) for name in QUESTION_COLUMNS} for row in shown])
     ticked = ticked_row(table, QUESTION_COLUMNS, "questions", row_height=row_height(table["answer"], ANSWER))
     if ticked is not None:
-        st.switch_page("pages/ask.py", query_params={"q": keep_address(shown[ticked].address)})
+        st.switch_page("pages/ask.py", query_params=address_of(shown[ticked].address))
     offer_to_delete_a_question(_each_once(rows))
 
 
