@@ -20,6 +20,7 @@ from tests.app.test_pages import charts, leads_on, read, texts
 from vitime_cache.attention import schema
 from vitime_cache.charts.clock import Clock
 from vitime_cache.evidence.window import choose_window
+from vitime_cache.model.checkpoint import CheckpointError
 from vitime_cache.series.examples import catalogue
 from vitime_cache.series.signal import Signal
 from vitime_cache.store.plan import TooLargeError
@@ -172,6 +173,25 @@ def test_a_series_that_is_deleted_is_gone_with_its_store(folder: Path, open_page
     again = open_page("head", q=option.removeprefix(own.PREFIX))
     assert not again.exception
     assert "not here" in again.warning[0].value
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("fault", [CheckpointError("no weights"), PermissionError(errno.EACCES, "Permission denied")])
+def test_a_series_can_be_saved_while_the_weights_are_away(
+    fault: Exception, folder: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise fault
+
+    at = open_page("ask")
+    option = paste(at)
+    monkeypatch.setattr("vitime_cache.ui.weights.peek", fails)
+    at = open_page("ask", signal=option)
+    assert not at.exception
+    at.switch_page("pages/library.py").run()
+    assert not at.exception
+    assert "saved" in texts(save(at, option, "kept")).lower()
+    assert "kept" in open_store(folder / "vitime-mini.zarr").signal
 
 
 @pytest.mark.usefixtures("store")

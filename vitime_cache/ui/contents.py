@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -97,7 +98,9 @@ def _forget(option: str, name: str) -> str:
 
 
 def _save_form(option: str, name: str) -> None:
-    options = list(dict.fromkeys([default_weights().store, *stores()]))
+    options = list(stores())
+    with suppress(CheckpointError):  # the end of the page says so; what is there can be saved without them
+        options = list(dict.fromkeys([default_weights().store, *options]))
     with st.form(f"save_{option}", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         saved_as = st.text_input("Save as", name, max_chars=200, key=f"save_name_{option}", width=240)
         store = st.selectbox("in the store", options, key=f"save_store_{option}", width=240)

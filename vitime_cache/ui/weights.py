@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vitime_cache import places
 from vitime_cache.atomic import FileStamp, file_stamp
+from vitime_cache.errors import in_words
 from vitime_cache.model.checkpoint import CheckpointError, find_weights, peek
 from vitime_cache.model.config import ViTimeConfig, WeightsInfo
 from vitime_cache.ui.shared import shared
@@ -36,10 +37,13 @@ def default_weights() -> WeightsFile:
     Raises
     ------
     CheckpointError
-        If there are no weights; the message says where to put them.
+        If there are no weights, or none that can be read; the message says what to do.
     """
     path = find_weights()
-    return WeightsFile(path, *peek(path))
+    try:
+        return WeightsFile(path, *peek(path))
+    except OSError as error:  # removed meanwhile, or not for this server to read
+        raise CheckpointError(in_words(error)) from error
 
 
 def weights_files() -> dict[Path, WeightsFile | str]:
