@@ -13,9 +13,7 @@ from vitime_cache.evidence.levels import heads_set, mechanism, single_heads
 from vitime_cache.shown import counted
 
 LEAST_MASKS = 48
-FEWEST_HEADS = (
-    8  # least number of heads in a plan to test one by one; as many are tested between two looks at the clock
-)
+FEWEST_HEADS = 8  # heads tested between two looks at the clock, and so the fewest in a plan to test one by one
 ABOVE = 0.55  # of a forward pass: the part above a layer, mean over layers
 PHASES = 6  # patches of level 2 besides multiples and layers, approximately
 SMALL = 1000  # tokens up to which passes take milliseconds and a whole question a minute

@@ -18,6 +18,7 @@ from vitime_cache.attention.peaks import SHORTEST_PERIOD
 from vitime_cache.evidence.levels.looking import LookingError, sights
 from vitime_cache.evidence.periods import Proposal
 from vitime_cache.evidence.verdict.schema import VerdictError
+from vitime_cache.model.encoding import history_columns, history_patches
 from vitime_cache.series.spans import samples_in_words
 
 GOOD_PATCHES = 4  # patches that a period should span
@@ -150,7 +151,7 @@ def choose_window(
             f"a period of {said(period)} needs a history of at least {SHORTEST_HISTORY} periods, and this one has "
             f"{said(history)} of the series' {length}; ask about a shorter period{own} or give a longer series"
         )
-    if -(-int(history / (history + horizon) * columns) // patch_width) >= patches:
+    if -(-history_columns(history, horizon, columns) // patch_width) >= patches:
         raise VerdictError(
             f"a horizon of {said(horizon)} has no patch of its own at {said(spp, digits=3)} a patch; "
             f"{said(int(2 * spp) + 1)} have one"
@@ -162,9 +163,9 @@ def choose_window(
 
 def _queries_see(period: float, history: int, horizon: int, columns: int, patch_width: int) -> bool:
     """Whether enough queries of a window look whole periods back in its history."""
-    history_patches = int(int(history / (history + horizon) * columns) / patch_width + 0.5)
+    shown = history_patches(history, horizon, columns, patch_width)
     try:
-        sights(columns // patch_width, history_patches, period * columns / (patch_width * (history + horizon)))
+        sights(columns // patch_width, shown, period * columns / (patch_width * (history + horizon)))
     except LookingError:
         return False
     return True

@@ -70,7 +70,7 @@ class SeriesEncoding:
             raise EncodingError("the history holds NaN or infinite values; fill or remove them first")
         horizon = whole(horizon, "the horizon", 1, error=EncodingError)
         n_history = values.shape[-1]
-        columns = _history_columns(n_history, horizon, config)
+        columns = history_columns(n_history, horizon, config.columns)
         if columns < 2:
             raise EncodingError(
                 f"{n_history} samples of history before a horizon of {horizon} fill {columns} of {config.columns} "
@@ -95,7 +95,7 @@ class SeriesEncoding:
     @property
     def history_columns(self) -> int:
         """Image columns that show the history; the remaining ones are blank until the model fills them."""
-        return _history_columns(self.n_history, self.horizon, self.config)
+        return history_columns(self.n_history, self.horizon, self.config.columns)
 
     @property
     def samples_per_patch(self) -> float:
@@ -105,7 +105,7 @@ class SeriesEncoding:
     @property
     def history_patches(self) -> int:
         """Patch columns of which at least half show history."""
-        return int(self.history_columns / self.config.patch_width + 0.5)
+        return history_patches(self.n_history, self.horizon, self.config.columns, self.config.patch_width)
 
     def rows(self, values: ArrayLike) -> NDArray[np.intp]:
         """Image row of each value (...,), 0 at the bottom of the value range."""
@@ -217,8 +217,14 @@ def _centre(values: Floats, mu_norm: float | None) -> Floats:
     return np.asarray(np.sqrt(np.abs(moment)) * np.sign(moment))
 
 
-def _history_columns(n_history: int, horizon: int, config: ViTimeConfig) -> int:
-    return int(n_history / (n_history + horizon) * config.columns)
+def history_columns(n_history: int, horizon: int, columns: int) -> int:
+    """How many of an image's columns show the history."""
+    return int(n_history / (n_history + horizon) * columns)
+
+
+def history_patches(n_history: int, horizon: int, columns: int, patch_width: int) -> int:
+    """Patch columns of which at least half show history."""
+    return int(history_columns(n_history, horizon, columns) / patch_width + 0.5)
 
 
 def _resample(values: Floats, n: int) -> Floats:
